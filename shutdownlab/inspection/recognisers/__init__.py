@@ -1,0 +1,1 @@
+"""Protocol recognisers, one protocol a module; `shutdownlab.inspection.recognition` is the way in."""

@@ -1,0 +1,80 @@
+"""What the recognisers found out about a flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNKNOWN = "unknown"
+
+PROTOCOLS = (
+    "tls",
+    "http",
+    "http2",
+    "dns",
+    "dot",
+    "doh",
+    "quic",
+    "ssh",
+    "wireguard",
+    "openvpn",
+    "tor",
+    "obfs4",
+    "fet",
+    "stun",
+    "dtls",
+    "sip",
+    "rtp",
+    "rtcp",
+    "bittorrent",
+    "mtproto",
+    "whatsapp",
+    UNKNOWN,
+)
+"""Every value `Recognition.protocol` can take. "fet" is fully encrypted traffic by the USENIX Security 2023 rule."""
+
+
+@dataclass(slots=True)
+class Recognition:
+    """The state of knowledge about one flow; cheap to make, fingerprints are computed when asked for."""
+
+    protocol: str = UNKNOWN
+    """One of `PROTOCOLS`. "tls" turns into "dot", "doh" or "tor" where name, ALPN, port or shape say so."""
+    host: str | None = None
+    """Lower-case, IDN as A-labels, no trailing dot, no port: SNI, HTTP Host, DNS question. May be set while `more`."""
+    more: bool = False
+    """Further bytes *of the client* (for DNS: of either end) might still change what is said here."""
+    more_server: bool = False
+    """Further bytes of the server might still add `certificate_names`; wait for it only if a rule asks for them."""
+    alpn: tuple[str, ...] = ()
+    versions: tuple[int, ...] = ()
+    """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""
+    ech: bool = False
+    """The ClientHello carries Encrypted Client Hello (or GREASE of it): `host` is then the outer name."""
+    method: str | None = None
+    """HTTP or SIP method as sent, BitTorrent or STUN message name, DNS "query"/"response"."""
+    url: str | None = None
+    """HTTP: absolute URL (scheme and Host added to a path); SIP: the request URI."""
+    user_agent: str | None = None
+    qtype: str | None = None
+    """DNS question type: "A", "HTTPS", "TYPE65400" …"""
+    answers: tuple[str, ...] = ()
+    """Addresses and CNAME targets of a DNS response."""
+    certificate_names: tuple[str, ...] = ()
+    """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
+    entropy: float | None = None
+    """Bits per byte (0–8) of the first client bytes; only computed where no cleartext protocol was recognised."""
+    variant: str | None = None
+    """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn …"""
+    hello: bytes | None = None
+    """The ClientHello's body as far as it has come (without the four bytes of handshake header)."""
+    hello_transport: str = "t"
+    """What carried `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
+
+    @property
+    def ja4(self) -> str | None:
+        """JA4 of the ClientHello (FoxIO's specification); None until the hello is complete."""
+        if self.hello is None or self.more:
+            return None
+        from shutdownlab.inspection.recognisers.ja4 import ja4
+
+        return ja4(self.hello, self.hello_transport)
