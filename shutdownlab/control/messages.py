@@ -1,0 +1,240 @@
+"""What travels between authority, operators and DPI boxes: one JSON object a line, `type` first, over TCP.
+
+A message is a frozen dataclass; `encode` makes a line of it, `decode` makes a message of a line, `Inbox` cuts a byte
+stream into messages. Anything that is not exactly one of these messages raises `MessageError`, which says why: a
+control channel that silently ignores an order would look like a policy with no effect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+JsonObject: TypeAlias = dict[str, Any]
+
+LINE_LIMIT = 64 * 1024 * 1024
+"""Longest line accepted, bytes: a policy of a million names fits; a peer that never ends its line does not."""
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class MessageError(ValueError):
+    """A line that is not a message, or a message with a missing, unknown or wrong field."""
+
+
+# --- between a DPI box and its operator's controller ---------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First line of a box's connection: which box this is."""
+
+    box: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class FlowDecision:
+    """A box's verdict on one connection; `src` is always the end that opened it.
+
+    `proto` is the IP protocol number, `opener` the side the connection was opened from. `residual_s` is how long the
+    block outlives the connection, in seconds (0: not at all); `refresh` says whether further packets restart that
+    time. `rate_kbit` is set for a throttle only. `detail` carries whatever else the engine decided.
+    """
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    proto: int
+    opener: Literal["inside", "outside"]
+    action: str
+    rule: str | None = None
+    protocol: str | None = None
+    app: str | None = None
+    host: str | None = None
+    residual_s: float = 0.0
+    refresh: bool = False
+    rate_kbit: int | None = None
+    detail: JsonObject = field(default_factory=dict)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Everything a box decided in one turn of its loop, in order."""
+
+    decisions: tuple[FlowDecision, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The box's whole policy from now on. `rules` is the JSON form of the scenario's inspection rules, in order."""
+
+    serial: int
+    profile: str
+    rules: list[JsonObject]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The box inspects by policy `serial` from the next packet on."""
+
+    serial: int
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class CountersRequest:
+    """Asks a box for its `Counters`."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """A box's counters since it started (packets, bytes, drops) and its engine's since the last policy."""
+
+    where: str
+    counters: JsonObject
+
+
+# --- between the authority and an operator -------------------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The authority's order for a phase: `policies` (as the scenario's JSON) and nothing else are in force.
+
+    `delay_s` is how long this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
+    itself and the order only informs.
+    """
+
+    serial: int
+    phase: str
+    policies: list[JsonObject]
+    mode: Literal["operators", "direct"]
+    delay_s: float = 0.0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A switch confirmed (by barrier) the `rules` flow rules of order `serial`, `seconds` after they were sent."""
+
+    serial: int
+    switch: str
+    rules: int
+    seconds: float
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Obeyed:
+    """All of an operator's switches and boxes have confirmed order `serial`."""
+
+    serial: int
+    operator: str
+
+
+# --- from anyone ---------------------------------------------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """`where` (a box, a relay, a controller) is at work: its interfaces or sockets are open."""
+
+    where: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the run's record should tell, that is not an error: a channel lost or regained."""
+
+    where: str
+    text: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something went wrong that makes what the run measures doubtful; the run must end or say so."""
+
+    where: str
+    text: str
+
+
+Message: TypeAlias = (
+    Hello | Decisions | Policy | Applied | CountersRequest | Counters | Order | Ack | Obeyed | Ready | Notice | Failure
+)
+
+_NAMES: dict[type, str] = {kind: kind.__name__.lower() for kind in get_args(Message)} | {CountersRequest: "counters?"}
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _NAMES}
+_KINDS = {name: kind for kind, name in _NAMES.items()}
+
+
+def encode(message: Message) -> bytes:
+    """Return `message` as one line, newline included."""
+    kind = type(message)
+    fields = _ADAPTERS[kind].dump_json(message)
+    head = b'{"type":"%s"' % _NAMES[kind].encode()
+    return head + (b"}\n" if fields == b"{}" else b"," + fields[1:] + b"\n")
+
+
+def decode(line: bytes | str) -> Message:
+    """Return the message `line` holds; raises `MessageError` if it holds none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"not JSON: {_excerpt(line)}: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+        raise MessageError(f"expected an object with a `type`, found {_excerpt(line)}")
+    kind = _KINDS.get(found.pop("type"))
+    if kind is None:
+        raise MessageError(f"unknown message {_excerpt(line)}; expected one of {', '.join(sorted(_KINDS))}")
+    try:
+        message: Message = _ADAPTERS[kind].validate_python(found)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
+        raise MessageError(f"bad `{_NAMES[kind]}` message: {faults}; found {_excerpt(line)}") from error
+    return message
+
+
+class Inbox:
+    """Cuts what a stream delivers into messages."""
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        """Accept lines of up to `limit` bytes."""
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._waiting = 0
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take the next bytes and yield the messages they complete; raises `MessageError` on a bad or endless line."""
+        while (end := data.find(b"\n")) >= 0:
+            line = b"".join((*self._pieces, data[:end]))
+            self._pieces.clear()
+            self._waiting = 0
+            data = data[end + 1 :]
+            if line.strip():
+                yield decode(line)
+        if data:
+            self._pieces.append(data)
+            self._waiting += len(data)
+            if self._waiting > self._limit:
+                raise MessageError(f"a line of more than {self._limit} bytes: {_excerpt(self._pieces[0])}")
+
+
+def _excerpt(line: bytes | str) -> str:
+    """Return the beginning of `line`, short enough for an error message."""
+    text = line if isinstance(line, str) else line[:400].decode("utf-8", "replace")
+    return repr(text if len(text) <= 120 else text[:120] + "…")
