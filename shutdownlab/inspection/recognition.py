@@ -8,7 +8,10 @@ something.
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.dns import recognise_dns, recognise_dns_tcp
+from shutdownlab.inspection.recognisers.http import is_response, recognise_http
 from shutdownlab.inspection.recognisers.result import PROTOCOLS, UNKNOWN, Recognition
+from shutdownlab.inspection.recognisers.tls import recognise_tls, refine
 
 __all__ = ["BUDGET", "PROTOCOLS", "UNKNOWN", "Recognition", "UdpRecogniser", "recognise_tcp"]
 
@@ -18,7 +21,24 @@ BUDGET = 65536
 
 def recognise_tcp(client: bytes, server: bytes, dport: int) -> Recognition:
     """Recognise a TCP connection from the in-order bytes of its opener and of the other end so far."""
-    return Recognition(more=True)
+    if not client and not server:
+        return Recognition(more=True)
+    tls = recognise_tls(client)
+    if tls is not None:
+        return refine(tls, dport)
+    if dport == 53:
+        dns = recognise_dns_tcp(client, dport)
+        if dns is not None:
+            return dns
+    http = recognise_http(client)
+    if http is not None:
+        return http
+    dns = recognise_dns_tcp(client, dport)
+    if dns is not None:
+        return dns
+    if is_response(server):
+        return Recognition("http")
+    return Recognition()
 
 
 class UdpRecogniser:
@@ -28,4 +48,7 @@ class UdpRecogniser:
 
     def feed(self, payload: bytes, from_client: bool, dport: int) -> Recognition:
         """Take the next datagram; `from_client`: sent by whoever sent the first one. `dport` is the client's target."""
+        dns = recognise_dns(payload, dport)
+        if dns is not None:
+            return dns
         return Recognition(more=True)

@@ -62,7 +62,7 @@ class Recognition:
     certificate_names: tuple[str, ...] = ()
     """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
     entropy: float | None = None
-    """Bits per byte (0–8) of the first client bytes; only computed where no cleartext protocol was recognised."""
+    """Bits per byte (0 to 8) of the first client bytes; only computed where no cleartext protocol was recognised."""
     variant: str | None = None
     """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn …"""
     hello: bytes | None = None

@@ -1,0 +1,172 @@
+"""DNS messages over UDP and TCP (RFC 1035, RFC 7766, EDNS RFC 6891, mDNS RFC 6762)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.inspection.recognisers.result import Recognition
+
+QTYPES = {
+    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 11: "WKS", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT",
+    17: "RP", 18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT",
+    39: "DNAME", 41: "OPT", 42: "APL", 43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
+    49: "DHCID", 50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY",
+    61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS", 99: "SPF", 104: "NID", 105: "L32",
+    106: "L64", 107: "LP", 108: "EUI48", 109: "EUI64", 249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR",
+    253: "MAILB", 254: "MAILA", 255: "ANY", 256: "URI", 257: "CAA", 258: "AVC", 259: "DOA", 260: "AMTRELAY",
+    261: "RESINFO", 32768: "TA", 32769: "DLV",
+}  # fmt: skip
+"""IANA's registry of resource record types; others are shown as TYPE<n> (RFC 3597)."""
+
+PORTS = frozenset((53, 5353, 5355))
+"""DNS, mDNS, LLMNR: here a message need not be perfect to be called DNS."""
+
+MAX_HOPS = 64
+"""Compression pointers followed in one name."""
+MAX_RECORDS = 64
+"""Resource records read of one response."""
+
+
+def read_name(data: bytes, index: int) -> tuple[bytes | None, int]:
+    """The name at `index` (labels joined by dots, pointers followed) and the index after it; None if malformed."""
+    labels: list[bytes] = []
+    length = len(data)
+    after = -1
+    total = 0
+    hops = 0
+    while index < length:
+        size = data[index]
+        if size == 0:
+            return b".".join(labels), (index + 1 if after < 0 else after)
+        if size >= 0xC0:
+            if index + 2 > length:
+                return None, length
+            if after < 0:
+                after = index + 2
+            hops += 1
+            if hops > MAX_HOPS:
+                return None, after
+            index = ((size & 0x3F) << 8) | data[index + 1]
+            continue
+        if size > 63:
+            return None, length
+        total += size + 1
+        if total > 254 or index + 1 + size > length:
+            return None, length
+        labels.append(data[index + 1 : index + 1 + size])
+        index += 1 + size
+    return None, length
+
+
+def recognise_dns(message: bytes, dport: int) -> Recognition | None:
+    """One DNS message; None if it is none. Off the DNS ports it must be flawless to be called DNS."""
+    length = len(message)
+    usual = dport in PORTS
+    if length < 12:
+        return None
+    flags = (message[2] << 8) | message[3]
+    questions = (message[4] << 8) | message[5]
+    answers = (message[6] << 8) | message[7]
+    authorities = (message[8] << 8) | message[9]
+    additional = (message[10] << 8) | message[11]
+    response = bool(flags & 0x8000)
+    opcode = (flags >> 11) & 15
+    if opcode > 6 or opcode == 3:
+        return None
+    mdns = dport == 5353
+    if questions == 0:
+        if not ((response and usual) or mdns) or (answers == 0 and not (response and usual)):
+            return None
+    elif questions > (64 if mdns else 4):
+        return None
+    if not response and answers and not mdns:
+        return None
+    if answers + authorities + additional > 1024:
+        return None
+    if not usual and (questions != 1 or flags & 0x0040 or additional > 4):
+        return None
+    result = Recognition("dns")
+    result.method = "response" if response else "query"
+    index = 12
+    for number in range(questions):
+        name, index = read_name(message, index)
+        if name is None or index + 4 > length:
+            return None if number == 0 else result
+        kind = (message[index] << 8) | message[index + 1]
+        klass = ((message[index + 2] << 8) | message[index + 3]) & (0x7FFF if usual else 0xFFFF)
+        index += 4
+        if klass not in (1, 3, 4, 254, 255) or kind == 0:
+            return None if number == 0 else result
+        if number == 0:
+            result.host = host_name(name)
+            result.qtype = QTYPES.get(kind) or f"TYPE{kind}"
+    if not usual and not _ends_well(message, index, answers + authorities + additional):
+        return None
+    if response and answers:
+        result.answers, first = _answers(message, index, min(answers, MAX_RECORDS))
+        if questions == 0 and first is not None:
+            result.host = host_name(first)
+    return result
+
+
+def _ends_well(data: bytes, index: int, records: int) -> bool:
+    """Do the announced records fill the message exactly?"""
+    length = len(data)
+    for _ in range(min(records, MAX_RECORDS)):
+        name, index = read_name(data, index)
+        if name is None or index + 10 > length:
+            return False
+        index += 10 + ((data[index + 8] << 8) | data[index + 9])
+    return index == length or records > MAX_RECORDS
+
+
+def _answers(data: bytes, index: int, records: int) -> tuple[tuple[str, ...], bytes | None]:
+    """Addresses and CNAME targets of the answer section, and the first record's owner."""
+    found: list[str] = []
+    first: bytes | None = None
+    length = len(data)
+    for _ in range(records):
+        name, index = read_name(data, index)
+        if name is None or index + 10 > length:
+            break
+        if first is None:
+            first = name
+        kind = (data[index] << 8) | data[index + 1]
+        size = (data[index + 8] << 8) | data[index + 9]
+        index += 10
+        if index + size > length:
+            break
+        if kind == 1 and size == 4:
+            found.append(".".join(str(octet) for octet in data[index : index + 4]))
+        elif kind == 28 and size == 16:
+            found.append(str(IPv6Address(data[index : index + 16])))
+        elif kind == 5:
+            target, _after = read_name(data, index)
+            text = host_name(target) if target else None
+            if text is not None:
+                found.append(text)
+        index += size
+    return tuple(found), first
+
+
+def recognise_dns_tcp(stream: bytes, dport: int) -> Recognition | None:
+    """The first message of a DNS-over-TCP stream (two bytes of length before each)."""
+    length = len(stream)
+    if length < 2:
+        return Recognition(more=True) if dport == 53 and length else None
+    size = (stream[0] << 8) | stream[1]
+    if size < 17:
+        return None
+    if length < 2 + size:
+        # Enough to exclude it early: flags and counts of a query.
+        if dport != 53 or (length >= 8 and not 1 <= ((stream[6] << 8) | stream[7]) <= 4):
+            return None
+        if length >= 14:
+            partial = recognise_dns(stream[2:], dport)
+            if partial is not None:
+                # The question has come, additional records have not: the name is known already.
+                partial.more = False
+                return partial
+        return Recognition(more=True)
+    return recognise_dns(stream[2 : 2 + size], dport)

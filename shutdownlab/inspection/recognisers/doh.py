@@ -1,0 +1,52 @@
+"""DNS over HTTPS is told from other HTTPS by the resolver's name alone (RFC 8484 leaves nothing else in clear)."""
+
+from __future__ import annotations
+
+DOH_HOSTS = frozenset(
+    (
+        "1dot1dot1dot1.cloudflare-dns.com",
+        "basic.rethinkdns.com",
+        "chrome.cloudflare-dns.com",
+        "cloudflare-dns.com",
+        "common.dot.dns.yandex.net",
+        "dns-family.adguard.com",
+        "dns.adguard-dns.com",
+        "dns.adguard.com",
+        "dns.alidns.com",
+        "dns.google",
+        "dns.google.com",
+        "dns.mullvad.net",
+        "dns.nextdns.io",
+        "dns.quad9.net",
+        "dns.switch.ch",
+        "dns.twnic.tw",
+        "dns0.eu",
+        "dns10.quad9.net",
+        "dns11.quad9.net",
+        "dns9.quad9.net",
+        "doh.360.cn",
+        "doh.applied-privacy.net",
+        "doh.centraleu.pi-dns.com",
+        "doh.cleanbrowsing.org",
+        "doh.dns.sb",
+        "doh.familyshield.opendns.com",
+        "doh.libredns.gr",
+        "doh.mullvad.net",
+        "doh.opendns.com",
+        "doh.pub",
+        "doh.sandbox.opendns.com",
+        "doh.xfinity.com",
+        "family.cloudflare-dns.com",
+        "firefox.dns.nextdns.io",
+        "freedns.controld.com",
+        "mozilla.cloudflare-dns.com",
+        "odvr.nic.cz",
+        "one.one.one.one",
+        "ordns.he.net",
+        "private.canadianshield.cira.ca",
+        "public.dns.iij.jp",
+        "security.cloudflare-dns.com",
+        "unfiltered.adguard-dns.com",
+    )
+)
+"""Resolvers that Firefox, Chrome, Android and AdGuard's list of DNS providers ship; users add theirs as apps."""

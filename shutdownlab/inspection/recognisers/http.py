@@ -1,0 +1,166 @@
+"""HTTP/1.x requests as tolerant as servers read them, and the HTTP/2 preface.
+
+What is tolerated is what nginx, Apache or IIS accept (RFC 9112 §2.2 and §5 say much of it too): empty lines first,
+any case of the field name, space or tab around the colon and the request line's parts, bare LF, folded lines, absolute
+URIs, `host:port`.
+"""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.names import host_name, strip_port
+from shutdownlab.inspection.recognisers.result import Recognition
+
+METHODS = frozenset(
+    b"GET POST HEAD PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
+    b"SEARCH REPORT CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE M-SEARCH PURGE LINK UNLINK SOURCE".split()
+)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_HEAD = 65536
+"""Bytes of request line and headers looked at; nginx and Apache stop at 32 KiB or less."""
+
+_BLANK = b" \t\x0b\x0c"
+_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_TOKEN = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
+
+
+def recognise_http(client: bytes) -> Recognition | None:
+    """The first request of a stream; None if these bytes cannot be HTTP."""
+    start = 0
+    length = len(client)
+    while start < length and start < 64 and client[start] in b"\r\n \t":
+        start += 1
+    if start >= length:
+        return Recognition(more=length < 64) if start == length and length else None
+    end = start
+    while end < length and end - start < 24 and client[end] in _TOKEN:
+        end += 1
+    if end == length:
+        return Recognition(more=True) if _method_prefix(client[start:end]) else None
+    if client[end] not in _BLANK and client[end] not in b"\r\n":
+        return None
+    method = client[start:end]
+    known = method.upper() in METHODS
+    if method == b"PRI" and PREFACE.startswith(client[start : start + 24][: len(PREFACE)]):
+        return Recognition("http2" if length - start >= 14 else "unknown", None, length - start < 14)
+    line_end = client.find(b"\n", end, MAX_HEAD)
+    line = client[end:line_end] if line_end >= 0 else client[end:MAX_HEAD]
+    parts = line.split()
+    if not known and not _has_version(parts, line_end < 0):
+        return None
+    if not parts:
+        return Recognition("http", None, line_end < 0) if known and line_end < 0 else None
+    if parts[-1][:4].upper() == b"SIP/":
+        return None
+    if known and line_end >= 0 and parts[-1][:5].upper() != b"HTTP/" and len(parts) > 1 and parts[0][:1] not in b"/hH*":
+        return None  # "GET the prisoners ready\n": a sentence
+    result = Recognition("http", None, True)
+    result.method = method.decode("ascii")
+    target = parts[0]
+    if line_end < 0:
+        if len(parts) == 1 and line[-1:] not in (b" ", b"\t"):
+            return result
+        return _with_target(result, target, None)
+    if len(parts) == 1:
+        result.more = False  # HTTP/0.9: no headers follow
+        return _with_target(result, target, None)
+    return _headers(result, client, line_end + 1, target)
+
+
+def _method_prefix(token: bytes) -> bool:
+    """Could these bytes, all there are, become a method? Short tokens stay open, long ones must begin a known one."""
+    if token[0] not in _LETTERS:
+        return False
+    upper = token.upper()
+    return any(method.startswith(upper) for method in METHODS) or b"PRI".startswith(upper)
+
+
+def _has_version(parts: list[bytes], open_line: bool) -> bool:
+    if len(parts) < 2:
+        return open_line and len(parts) == 1 and parts[0][:1] == b"/"
+    return parts[-1][:5].upper() == b"HTTP/" or (open_line and parts[0][:1] == b"/")
+
+
+def _headers(result: Recognition, data: bytes, index: int, target: bytes) -> Recognition:
+    """Walk the header lines for Host and User-Agent."""
+    host: bytes | None = None
+    length = min(len(data), MAX_HEAD)
+    ended = False
+    while index < length:
+        line_end = data.find(b"\n", index, length)
+        if line_end < 0:
+            break
+        line = data[index:line_end]
+        following = line_end + 1
+        if line.strip() == b"":
+            if line in (b"", b"\r"):
+                ended = True
+                break
+            index = following
+            continue
+        if following >= length and host is None:
+            if following >= MAX_HEAD:
+                break
+            folded = _possible_fold(line)
+            if folded:
+                break
+        while following < length and data[following] in b" \t":
+            # obs-fold: the value goes on in the next line (RFC 9112 §5.2)
+            next_end = data.find(b"\n", following, length)
+            if next_end < 0:
+                break
+            line = line.rstrip(b"\r") + b" " + data[following:next_end]
+            following = next_end + 1
+        colon = line.find(b":")
+        if colon > 0:
+            name = line[:colon].strip().lower()
+            if name == b"host":
+                if host is None:
+                    host = line[colon + 1 :].strip()
+            elif name == b"user-agent" and result.user_agent is None:
+                result.user_agent = line[colon + 1 :].strip().decode("latin-1")
+        index = following
+    result.more = not ended and host is None and len(data) < MAX_HEAD
+    return _with_target(result, target, host)
+
+
+def _possible_fold(line: bytes) -> bool:
+    """A Host line without a value yet: wait for the folded rest."""
+    colon = line.find(b":")
+    return colon > 0 and line[:colon].strip().lower() == b"host" and not line[colon + 1 :].strip()
+
+
+def _with_target(result: Recognition, target: bytes, host: bytes | None) -> Recognition:
+    """Set `host` and `url`; an absolute URI outranks the Host field (RFC 9112 §3.2.2)."""
+    authority = host
+    path = target
+    scheme = "http"
+    lowered = target[:8].lower()
+    if lowered[:7] == b"http://" or lowered == b"https://":
+        at = target.find(b"//") + 2
+        scheme = "https" if lowered == b"https://" else "http"
+        slash = at
+        while slash < len(target) and target[slash] not in b"/?#":
+            slash += 1
+        authority = target[at:slash]
+        path = target[slash:] or b"/"
+    elif (result.method or "").upper() == "CONNECT":
+        authority = target
+        path = b""
+    if authority is not None:
+        bare = strip_port(authority)
+        result.host = host_name(bare)
+        if result.host is not None:
+            port = authority[authority.rfind(b":") :] if authority[-1:].isdigit() and b":" in authority else b""
+            if port.count(b":") != 1 or not port[1:].isdigit() or (authority.count(b":") > 1 and b"]" not in authority):
+                port = b""
+            shown = f"[{result.host}]" if ":" in result.host else result.host
+            suffix = "" if port in (b":80", b"") else port.decode("ascii")
+            result.url = f"{scheme}://{shown}{suffix}{path.decode('latin-1')}"
+            return result
+    result.url = path.decode("latin-1")
+    return result
+
+
+def is_response(server: bytes) -> bool:
+    """The server speaks HTTP/1.x: used where the request itself was too odd to tell."""
+    return len(server) >= 9 and server[:7] == b"HTTP/1." and server[8:9] == b" "

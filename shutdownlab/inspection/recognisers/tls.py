@@ -1,0 +1,212 @@
+"""TLS over TCP: the ClientHello across segments and records (RFC 8446 §4.1.2, §5.1; RFC 6066; RFC 7301; RFC 9849).
+
+This is the engine's hot path: plain functions over bytes and integer indexes, nothing allocated per extension.
+"""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
+from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.inspection.recognisers.result import Recognition
+
+HANDSHAKE = 0x16
+MAX_RECORD = 16384 + 2048
+"""Largest record a lenient receiver takes: RFC 5246's ciphertext limit."""
+MAX_HELLO = 65536
+"""A longer ClientHello is left unread (real ones with post-quantum shares are under 4 KiB)."""
+MAX_RECORDS = 4096
+"""Records a ClientHello may be cut into: enough for one byte a record."""
+
+
+def recognise_tls(client: bytes) -> Recognition | None:
+    """The ClientHello at the start of a TCP stream; None if these bytes cannot be TLS."""
+    length = len(client)
+    if length == 0:
+        return None
+    if client[0] != HANDSHAKE:
+        return _other_record(client)
+    if length < 6:
+        if length > 1 and client[1] != 3:
+            return None
+        return Recognition("tls" if length > 2 else "unknown", None, True)
+    if client[1] != 3 or client[2] > 9 or client[5] != 1:
+        return None
+    record = (client[3] << 8) | client[4]
+    if record == 0 or record > MAX_RECORD:
+        return None
+    if length >= 9 and record >= 4:
+        hello = (client[6] << 16) | (client[7] << 8) | client[8]
+        if hello > MAX_HELLO:
+            return None
+        if hello + 4 <= record:
+            # The usual case: the whole hello in one record, parsed where it lies.
+            end = 9 + hello
+            if end <= length:
+                return client_hello(client, 9, end, True, "t")
+            return client_hello(client, 9, length, False, "t")
+    body = handshake_bytes(client, MAX_HELLO + 4)
+    if len(body) < 4:
+        return Recognition("tls", None, True)
+    hello = (body[1] << 16) | (body[2] << 8) | body[3]
+    if hello > MAX_HELLO:
+        return None
+    if len(body) >= 4 + hello:
+        return client_hello(body, 4, 4 + hello, True, "t")
+    broken = _records_end(client) < length
+    result = client_hello(body, 4, len(body), False, "t")
+    if broken:
+        # Another record type interrupts the hello: no receiver accepts that, nothing further will complete it.
+        result.more = False
+    return result
+
+
+def handshake_bytes(stream: bytes, limit: int) -> bytes:
+    """The contents of the leading handshake records joined, at most `limit` bytes."""
+    parts: list[bytes] = []
+    total = 0
+    index = 0
+    count = 0
+    length = len(stream)
+    while index + 5 <= length and total < limit and count < MAX_RECORDS:
+        if stream[index] != HANDSHAKE or stream[index + 1] != 3:
+            break
+        record = (stream[index + 3] << 8) | stream[index + 4]
+        if record > MAX_RECORD:
+            break
+        part = stream[index + 5 : index + 5 + record]
+        parts.append(part)
+        total += len(part)
+        index += 5 + record
+        count += 1
+    return b"".join(parts)
+
+
+def _records_end(stream: bytes) -> int:
+    """Where the run of leading handshake records ends; beyond the stream when the last one is cut."""
+    index = 0
+    count = 0
+    length = len(stream)
+    while index < length and count < MAX_RECORDS:
+        if stream[index] != HANDSHAKE or (index + 1 < length and stream[index + 1] != 3):
+            return index
+        if index + 5 > length:
+            return length
+        index += 5 + ((stream[index + 3] << 8) | stream[index + 4])
+        count += 1
+    return index
+
+
+def client_hello(data: bytes, start: int, end: int, complete: bool, transport: str) -> Recognition:
+    """Read the ClientHello body `data[start:end]`.
+
+    A hello that is still incomplete is read as far as it goes, as single-packet boxes do: the name is reported as
+    soon as it has come. A malformed one gives what was readable before the fault.
+    """
+    result = Recognition("tls", None, not complete)
+    result.more_server = True
+    result.hello = data[start:end]
+    result.hello_transport = transport
+    if start + 35 > end:
+        return result
+    version = (data[start] << 8) | data[start + 1]
+    result.versions = (version,)
+    index = start + 35 + data[start + 34]
+    if transport == "d":
+        if index >= end:
+            return result
+        index += 1 + data[index]  # the cookie
+    if index + 2 > end:
+        return result
+    index += 2 + ((data[index] << 8) | data[index + 1])
+    if index >= end:
+        return result
+    index += 1 + data[index]
+    if index + 2 > end:
+        return result
+    stop = index + 2 + ((data[index] << 8) | data[index + 1])
+    index += 2
+    if stop > end:
+        stop = end
+    while index + 4 <= stop:
+        kind = (data[index] << 8) | data[index + 1]
+        size = (data[index + 2] << 8) | data[index + 3]
+        index += 4
+        after = index + size
+        if kind == 0:
+            if result.host is None and index + 5 <= stop and data[index + 2] == 0:
+                name_length = (data[index + 3] << 8) | data[index + 4]
+                name_end = index + 5 + name_length
+                if name_end <= stop and name_end <= after:
+                    result.host = host_name(data[index + 5 : name_end])
+        elif kind == 16:
+            if after <= stop:
+                result.alpn = _alpn(data, index, after)
+        elif kind == 43:
+            if after <= stop:
+                result.versions = _versions(data, index, after)
+        elif kind == 0xFE0D or kind == 0xFFCE:
+            result.ech = True  # ECH, or the encrypted SNI (draft-02) that came before it
+        index = after
+    return result
+
+
+def _alpn(data: bytes, index: int, end: int) -> tuple[str, ...]:
+    index += 2
+    names: list[str] = []
+    while index < end:
+        stop = index + 1 + data[index]
+        if stop > end:
+            break
+        names.append(data[index + 1 : stop].decode("latin-1"))
+        index = stop
+    return tuple(names)
+
+
+def _versions(data: bytes, index: int, end: int) -> tuple[int, ...]:
+    versions: list[int] = []
+    index += 1
+    while index + 2 <= end:
+        if not (data[index] == data[index + 1] and data[index] & 0x0F == 0x0A):
+            versions.append((data[index] << 8) | data[index + 1])
+        index += 2
+    return tuple(versions)
+
+
+def _other_record(client: bytes) -> Recognition | None:
+    """Streams that begin past the hello (17/15/14 03 0x), and the SSLv2-framed hello of ancient clients."""
+    first = client[0]
+    length = len(client)
+    if first == 0x14 or first == 0x15 or first == 0x17:
+        if length < 5:
+            return None if (length > 1 and client[1] != 3) else Recognition("unknown", None, True)
+        record = (client[3] << 8) | client[4]
+        if client[1] != 3 or client[2] > 4 or not 0 < record <= MAX_RECORD:
+            return None
+        if first == 0x14 and (record != 1 or (length > 5 and client[5] != 1)):
+            return None
+        if first == 0x15 and record != 2 and record < 16:
+            return None
+        if first == 0x17 and record < 16:
+            return None
+        return Recognition("tls")
+    if first & 0x80 and length >= 11 and client[2] == 1 and (client[3] == 3 or (client[3], client[4]) == (0, 2)):
+        ciphers = (client[5] << 8) | client[6]
+        session = (client[7] << 8) | client[8]
+        challenge = (client[9] << 8) | client[10]
+        size = ((first & 0x7F) << 8) | client[1]
+        if ciphers % 3 == 0 and ciphers and size == 9 + ciphers + session + challenge and 16 <= challenge <= 32:
+            result = Recognition("tls")
+            result.versions = ((client[3] << 8) | client[4],)
+            result.variant = "sslv2-hello"
+            return result
+    return None
+
+
+def refine(result: Recognition, dport: int) -> Recognition:
+    """Name what runs inside TLS, where port, ALPN or name say so: DoT (RFC 7858), DoH (RFC 8484)."""
+    if result.protocol == "tls":
+        if dport == 853 or "dot" in result.alpn:
+            result.protocol = "dot"
+        elif result.host is not None and result.host in DOH_HOSTS:
+            result.protocol = "doh"
+    return result
