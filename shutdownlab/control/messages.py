@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -39,12 +39,21 @@ class Hello:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
-class FlowDecision:
-    """A box's verdict on one connection; `src` is always the end that opened it.
+class ResidualBlock:
+    """How long a block outlives its connection: the fields of the engine's `Residual`."""
 
-    `proto` is the IP protocol number, `opener` the side the connection was opened from. `residual_s` is how long the
-    block outlives the connection, in seconds (0: not at all); `refresh` says whether further packets restart that
-    time. `rate_kbit` is set for a throttle only. `detail` carries whatever else the engine decided.
+    key: Literal["3-tuple", "4-tuple"]
+    seconds: float
+    refreshed: bool
+    directions: Literal["both", "client", "server"] = "both"
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class FlowDecision:
+    """A box's verdict on one connection: the fields of the engine's `Decision`, which says what each means.
+
+    `src` is the end that opened it, on the side `opener`; `proto` is the IP protocol number.
     """
 
     src: str
@@ -58,10 +67,12 @@ class FlowDecision:
     protocol: str | None = None
     app: str | None = None
     host: str | None = None
-    residual_s: float = 0.0
-    refresh: bool = False
-    rate_kbit: int | None = None
-    detail: JsonObject = field(default_factory=dict)
+    residual: ResidualBlock | None = None
+    rate_up_kbit: int | None = None
+    rate_down_kbit: int | None = None
+    cap_bytes: int | None = None
+    directions: Literal["both", "client", "server"] = "both"
+    in_box: bool = False
 
 
 @with_config(_STRICT)

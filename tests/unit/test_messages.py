@@ -23,6 +23,7 @@ from shutdownlab.control.messages import (
     Order,
     Policy,
     Ready,
+    ResidualBlock,
     decode,
     encode,
 )
@@ -32,7 +33,18 @@ EVERY_MESSAGE: list[Message] = [
     Decisions(
         (
             FlowDecision("10.0.0.1", 40000, "2001:db8::1", 443, 6, "inside", "drop", rule="r1", host="signal.org"),
-            FlowDecision("10.0.0.2", 40001, "192.0.2.1", 80, 6, "outside", "throttle", rate_kbit=150, residual_s=120.0),
+            FlowDecision("10.0.0.2", 40001, "192.0.2.1", 80, 6, "outside", "throttle", rate_up_kbit=150),
+            FlowDecision(
+                "10.0.0.2",
+                40002,
+                "192.0.2.1",
+                80,
+                6,
+                "inside",
+                "drop",
+                residual=ResidualBlock("4-tuple", 120.0, True),
+                in_box=True,
+            ),
         )
     ),
     Decisions(()),
