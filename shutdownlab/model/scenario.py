@@ -1,0 +1,376 @@
+"""A shutdown as data: policies, a timeline of phases that start and stop them, probes, and what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from shutdownlab.model.apps import App
+from shutdownlab.model.policy import Policy, Scope, Targets
+from shutdownlab.model.source import Document, Expected, Path, Record, parse, quoted
+from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
+from shutdownlab.model.values import Instant, Port, Seconds
+
+
+class Outcome(StrEnum):
+    """What became of a probe. `error`: the measurement itself failed (never expected)."""
+
+    OK = "ok"
+    BLOCKED = "blocked"
+    THROTTLED = "throttled"
+    ERROR = "error"
+
+
+class Family(StrEnum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class Test(StrEnum):
+    """What a probe does. `app` is OONI's test of that app; the others are single steps or a web page."""
+
+    APP = "app"
+    WEB = "web"
+    HTTP3 = "http3"
+    DNS = "dns"
+    TCP = "tcp"
+    TLS = "tls"
+    PING = "ping"
+    CALL = "call"
+    SMS = "sms"
+    VPN = "vpn"
+    THROUGHPUT = "throughput"
+    ROUTES = "routes"
+
+
+class Mode(StrEnum):
+    """Who carries orders out: the operators, each after its delay, or the authority on the operators' switches."""
+
+    OPERATORS = "operators"
+    DIRECT = "direct"
+
+
+class Probe(Record):
+    """A measurement repeated in every phase from every vantage point that `from` selects.
+
+    Needs `app` (app), `url` (web, http3), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing (call, sms,
+    throughput, routes). `during` limits it to some phases.
+    """
+
+    test: Test
+    app: str | None = None
+    url: str | None = None
+    host: str | None = None
+    port: Port | None = None
+    families: tuple[Family, ...] = (Family.IPV4,)
+    from_: Scope = Scope()
+    during: tuple[str, ...] = ()
+
+    model_config = Record.model_config | {"alias_generator": lambda name: name.rstrip("_")}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Probe:
+        needs = {
+            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.DNS: {"host"}, Test.PING: {"host"},
+            Test.TCP: {"host", "port"}, Test.TLS: {"host", "port"}, Test.VPN: {"host", "port"},
+        }.get(self.test, set())  # fmt: skip
+        given = {key for key in ("app", "url", "host", "port") if getattr(self, key) is not None}
+        if given != needs:
+            wanted = " and ".join(f"`{key}`" for key in sorted(needs)) or "none of `app`, `url`, `host`, `port`"
+            raise Expected(f"{wanted} with `test: {self.test}`", "give what that test measures, and no more")
+        if self.url is not None and (urlsplit(self.url).scheme not in {"http", "https"} or not self.host_name):
+            raise Expected("a url that starts with https:// or http://")
+        if self.port is not None and self.port.first != self.port.last:
+            raise Expected("a single port such as tcp/443")
+        if not self.families:
+            raise Expected("`families` with ipv4, ipv6 or both")
+        return self
+
+    @property
+    def host_name(self) -> str | None:
+        """The host the probe talks to, where it has one."""
+        return (urlsplit(self.url).hostname or None) if self.url else self.host
+
+
+def _reach(value: object) -> object:
+    return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
+
+
+class Expectation(Record):
+    """Which outcome the cells (vantage point, probe) of a phase should have, and the fact that says so.
+
+    Within a phase the last expectation that covers a cell counts. `given` limits it to some choice of account.
+    """
+
+    who: Scope = Scope()
+    probes: Annotated[tuple[str, ...] | Literal["all"], BeforeValidator(_reach)] = "all"
+    outcome: Outcome
+    source: str
+    given: dict[str, str] = {}
+
+
+class Phase(Record):
+    """From `at` on, until the next phase: what is started and stopped, and what is expected then."""
+
+    phase: Name
+    at: Instant
+    title: str
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    expect: tuple[str | Expectation, ...] = ()
+    source: str = ""
+
+
+class Option(Record):
+    """One account of what happened: the policies left out under it, and who commanded."""
+
+    says: str
+    source: str
+    without: tuple[str, ...] = ()
+    command: Mode | None = None
+
+
+class Account(Record):
+    """A question on which the sources conflict; the user chooses with `--choose NAME=OPTION`."""
+
+    question: str
+    default: str
+    options: dict[Name, Option]
+
+
+class Scenario(Record):
+    """A shutdown. Build one with `load_scenario`; it has been checked against its topology then."""
+
+    format: Literal[1]
+    name: Name
+    title: str
+    summary: str = ""
+    topology: str
+    sources: dict[str, str] = {}
+    command: Mode = Mode.OPERATORS
+    delays: dict[str, Seconds] = {}
+    throttled_below: Annotated[int, Field(ge=1)] = 512
+    accounts: dict[Name, Account] = {}
+    policies: dict[Name, Policy]
+    probes: dict[str, Probe]
+    expectations: dict[Name, tuple[Expectation, ...]] = {}
+    timeline: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    ends: Instant
+
+    def phase(self, name: str) -> Phase:
+        return next(phase for phase in self.timeline if phase.phase == name)
+
+    def default_choices(self) -> dict[str, str]:
+        return {name: account.default for name, account in self.accounts.items()}
+
+    def active(self, phase_name: str, choices: Mapping[str, str]) -> dict[str, Policy]:
+        """The policies in force in a phase, by name, under a choice of accounts."""
+        active: dict[str, Policy] = {}
+        left_out = {
+            policy for name, option in choices.items() for policy in self.accounts[name].options[option].without
+        }
+        for phase in self.timeline:
+            for name in phase.stop:
+                active.pop(name, None)
+            active |= {name: self.policies[name] for name in phase.start if name not in left_out}
+            if phase.phase == phase_name:
+                return active
+        raise KeyError(phase_name)
+
+    def mode(self, choices: Mapping[str, str]) -> Mode:
+        chosen = (self.accounts[name].options[option].command for name, option in choices.items())
+        return next((mode for mode in chosen if mode is not None), self.command)
+
+    def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
+        """The probes that a vantage point runs in a phase."""
+        return {
+            name: probe
+            for name, probe in self.probes.items()
+            if (not probe.during or phase_name in probe.during) and probe.from_.covers(vantage)
+        }
+
+    def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
+        for item in phase.expect:
+            for expectation in self.expectations[item] if isinstance(item, str) else (item,):
+                if all(choices.get(name) == option for name, option in expectation.given.items()):
+                    yield expectation
+
+    def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
+        """The expectation that counts for a cell: the last one of the phase that covers it."""
+        found = None
+        for expectation in self.expectations_of(phase, choices):
+            if expectation.who.covers(vantage) and (expectation.probes == "all" or probe in expectation.probes):
+                found = expectation
+        return found
+
+    def delay_of(self, operator: str, topology: Topology) -> float:
+        """Seconds of scenario time until `operator` has carried out an order."""
+        return self.delays.get(operator, topology.operators[operator].obeys_after)
+
+
+OUTSIDE_CLASS = "outside"
+
+
+def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
+    """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
+    scenario = document.validate_as(Scenario)
+    _Checker(scenario, topology, apps, document).check()
+    document.raise_if_bad()
+    return scenario
+
+
+def parse_scenario(text: bytes, file: str) -> tuple[Document, str]:
+    """A scenario file's document and the topology it names; raises `BadInput`."""
+    document = parse(text, file)
+    name = document.data.get("topology")
+    if not isinstance(name, str):
+        document.report(
+            (), "no 'topology'", "the name or path of a topology", "`shutdownlab list` names those it ships"
+        )
+        document.raise_if_bad()
+    return document, str(name)
+
+
+class _Checker:
+    """What no single field shows: names that must exist, times that must ascend, cells that must be probed."""
+
+    def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
+        self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
+        self.vantages = tuple(topology.vantages())
+        self.phases = [phase.phase for phase in scenario.timeline]
+
+    def check(self) -> None:
+        self._accounts()
+        for name, policy in self.scenario.policies.items():
+            self._policy(name, policy)
+        self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
+        for name, probe in self.scenario.probes.items():
+            self._probe(("probes", name), probe)
+        self._timeline()
+        for name, expectations in self.scenario.expectations.items():
+            for index, expectation in enumerate(expectations):
+                self._expectation(("expectations", name, index), expectation, self._phases_using(name))
+
+    def _names(self, path: Path, kind: str, given: object, known: object) -> None:
+        """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
+        for index, name in enumerate(given):  # type: ignore[arg-type,var-annotated]
+            if name not in known:  # type: ignore[operator]
+                place = name if isinstance(given, dict) else index
+                self.document.report_unknown((*path, place), kind, name, known)  # type: ignore[arg-type]
+
+    def _sources(self, path: Path, text: str) -> None:
+        for code in text.replace(",", " ").split():
+            if self.scenario.sources and code.isupper() and code.isalnum() and code not in self.scenario.sources:
+                self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
+
+    def _scope(self, path: Path, scope: Scope) -> None:
+        before = len(self.document.problems)
+        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
+        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        if len(self.document.problems) == before and not scope.select(self.vantages):
+            hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
+            self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
+
+    def _targets(self, path: Path, targets: Targets) -> None:
+        self._names((*path, "apps"), "app", targets.apps, self.apps)
+
+    def _policy(self, name: str, policy: Policy) -> None:
+        path: Path = ("policies", name)
+        self._scope((*path, "where"), policy.where)
+        self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
+        self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
+        self._sources((*path, "source"), policy.source)
+
+    def _accounts(self) -> None:
+        for name, account in self.scenario.accounts.items():
+            path: Path = ("accounts", name)
+            if account.default not in account.options:
+                self.document.report_unknown((*path, "default"), "option", account.default, account.options)
+            for key, option in account.options.items():
+                self._names((*path, "options", key, "without"), "policy", option.without, self.scenario.policies)
+                self._sources((*path, "options", key, "source"), option.source)
+
+    def _probe(self, path: Path, probe: Probe) -> None:
+        if probe.app is not None and probe.app not in self.apps:
+            self.document.report_unknown((*path, "app"), "app", probe.app, self.apps)
+        elif probe.app is not None and probe.app not in {app for _, app in self.topology.served()}:
+            served = sorted({app for _, app in self.topology.served()})
+            self.document.report_unknown((*path, "app"), "app in this topology", probe.app, served)
+        self._scope((*path, "from"), probe.from_)
+        self._names((*path, "during"), "phase", probe.during, self.phases)
+
+    def _timeline(self) -> None:
+        scenario, active = self.scenario, set[str]()
+        first: dict[str, int] = {}
+        for index, phase in enumerate(scenario.timeline):
+            path: Path = ("timeline", index)
+            if phase.phase in first:
+                found = f"the phase {quoted(phase.phase)} again"
+                hint = f"first: line {self.document.line(('timeline', first[phase.phase], 'phase'))}"
+                self.document.report((*path, "phase"), found, "a name of its own", hint)
+            first.setdefault(phase.phase, index)
+            before = scenario.timeline[index - 1].at if index else phase.at - timedelta(seconds=1)
+            if phase.at <= before:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, out of order"
+                hint = "phases stand in the order of their times"
+                self.document.report((*path, "at"), found, f"a time after {before:%Y-%m-%dT%H:%MZ}", hint)
+            if phase.at >= scenario.ends:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, outside the scenario"
+                self.document.report((*path, "at"), found, f"a time before its end, {scenario.ends:%Y-%m-%dT%H:%MZ}")
+            self._names((*path, "start"), "policy", phase.start, scenario.policies)
+            self._names((*path, "stop"), "policy", phase.stop, scenario.policies)
+            for place, name in enumerate(phase.stop):
+                if name in scenario.policies and name not in active:
+                    found = f"{quoted(name)}, which is not in force"
+                    self.document.report((*path, "stop", place), found, "a policy started before")
+            active = (active - set(phase.stop)) | set(phase.start)
+            for place, item in enumerate(phase.expect):
+                if not isinstance(item, str):
+                    self._expectation((*path, "expect", place), item, [phase.phase])
+                elif item not in scenario.expectations:
+                    self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
+            self._sources((*path, "source"), phase.source)
+
+    def _phases_using(self, name: str) -> list[str]:
+        return [phase.phase for phase in self.scenario.timeline if name in phase.expect]
+
+    def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        before = len(self.document.problems)
+        self._scope((*path, "who"), expectation.who)
+        self._sources((*path, "source"), expectation.source)
+        if expectation.probes != "all":
+            self._names((*path, "probes"), "probe", expectation.probes, self.scenario.probes)
+        for name, option in expectation.given.items():
+            if name not in self.scenario.accounts:
+                self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
+            elif option not in self.scenario.accounts[name].options:
+                options = self.scenario.accounts[name].options
+                self.document.report_unknown((*path, "given", name), "option", option, options)
+        if len(self.document.problems) > before or expectation.probes == "all":
+            return
+        who = expectation.who.select(self.vantages)
+        for index, name in enumerate(expectation.probes):
+            probed = any(name in self.scenario.probes_of(phase, vantage) for phase in phases for vantage in who)
+            if phases and not probed:
+                found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
+                hint = "widen the probe's `from` or `during`, or drop the expectation"
+                self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+
+
+def vantage_named(topology: Topology, text: str) -> Vantage | None:
+    """`kcell/almaty` or `kcell/almaty/government`; without a group the ordinary one, or the first."""
+    parts = text.split("/")
+    found = [v for v in topology.vantages() if list(v.id)[: len(parts)] == parts]
+    ordinary = [v for v in found if v.id.group == "ordinary"]
+    return next(iter(ordinary + found), None) if 2 <= len(parts) <= 3 else None
+
+
+__all__ = ["Account", "Expectation", "Family", "Mode", "Outcome", "Phase", "Probe", "Scenario", "Test", "VantageId"]

@@ -1,0 +1,258 @@
+"""A country's Internet as data: operators, regions, subscribers, the gateway, the exchange, the world abroad."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field
+
+from shutdownlab.model.apps import App
+from shutdownlab.model.source import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
+from shutdownlab.model.values import Kbit, Network, Prefix, Seconds, network
+
+
+class Access(StrEnum):
+    """How subscribers are connected; each is a link class."""
+
+    FIXED = "fixed"
+    MOBILE = "mobile"
+
+
+class SubscriberClass(StrEnum):
+    """Whom a shutdown treats alike."""
+
+    ORDINARY = "ordinary"
+    GOVERNMENT = "government"
+    DATACENTRE = "datacentre"
+
+
+def _name(value: object) -> str:
+    text = str(value)
+    if not (1 <= len(text) <= 24 and text.replace("-", "").isalnum() and text.isascii() and text == text.lower()):
+        raise Expected("a name of at most 24 lower-case letters, digits and hyphens")
+    return text
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Asn = Annotated[int, Field(ge=1, le=4_294_967_294)]
+
+
+class LinkClass(Record):
+    """One way's delay (seconds), the rate of each direction (kbit/s) and loss (share of packets) of a kind of link."""
+
+    delay: Seconds = 0.0
+    bandwidth: Kbit | None = None
+    loss: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+class Region(Record):
+    """A region and its share of the country's subscribers (0 to 1)."""
+
+    title: str
+    weight: Annotated[float, Field(gt=0, le=1)]
+    source: str = ""
+
+
+class Subscribers(Record):
+    """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64.
+
+    `serves` names the apps (of the catalogue) hosted there.
+    """
+
+    class_: SubscriberClass = Field(alias="class", default=SubscriberClass.ORDINARY)
+    access: Access
+    serves: tuple[str, ...] = ()
+
+
+class Operator(Record):
+    """A network operator. `subscribers` is in millions; `transit` names the operators and transits it buys from.
+
+    `obeys_after` is how long it takes to carry out an order (seconds of scenario time).
+    """
+
+    title: str
+    asn: Asn
+    prefixes: tuple[Prefix, ...]
+    subscribers: Annotated[float, Field(gt=0)]
+    transit: tuple[str, ...]
+    exchange: bool = True
+    obeys_after: Seconds = 0.0
+    regions: dict[Name, dict[Name, Subscribers]]
+    source: str = ""
+
+
+class Transit(Record):
+    """A foreign transit network and the services reached through it."""
+
+    title: str
+    asn: Asn
+    prefixes: tuple[Prefix, ...]
+    serves: tuple[str, ...]
+    source: str = ""
+
+
+class Gateway(Record):
+    """The switch where every international link enters the country, and who commands it."""
+
+    title: str
+    source: str = ""
+
+
+class Exchange(Record):
+    """The domestic exchange: a peering LAN with a route server."""
+
+    title: str
+    asn: Asn
+    source: str = ""
+
+
+class VantageId(NamedTuple):
+    """Where a measurement is made: `kcell/almaty/ordinary`."""
+
+    operator: str
+    region: str
+    group: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class Vantage(Record):
+    """A subscriber group with what selects it."""
+
+    id: VantageId
+    access: Access
+    class_: SubscriberClass
+    weight: float
+
+
+class Topology(Record):
+    """A country's Internet. Build one with `load_topology`; it has been checked as a whole then."""
+
+    format: Literal[1]
+    name: Name
+    title: str
+    summary: str = ""
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    sources: dict[str, str] = {}
+    links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
+    regions: dict[Name, Region]
+    operators: dict[Name, Operator]
+    gateway: Gateway
+    exchange: Exchange
+    transits: dict[Name, Transit]
+
+    def vantages(self) -> Iterator[Vantage]:
+        """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones."""
+        for operator_name, operator in self.operators.items():
+            present = sum(self.regions[region].weight for region in operator.regions)
+            for region, groups in operator.regions.items():
+                ordinary = sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
+                share = operator.subscribers * self.regions[region].weight / present
+                for name, group in groups.items():
+                    weight = share / ordinary if group.class_ is SubscriberClass.ORDINARY else 0.0
+                    identity = VantageId(operator_name, region, name)
+                    yield Vantage(id=identity, access=group.access, class_=group.class_, weight=weight)
+
+    def served(self) -> Iterator[tuple[Path, str]]:
+        """Every hosted app with the place in the file that says so."""
+        for operator_name, operator in self.operators.items():
+            for region, groups in operator.regions.items():
+                for name, group in groups.items():
+                    for index, app in enumerate(group.serves):
+                        yield ("operators", operator_name, "regions", region, name, "serves", index), app
+        for name, transit in self.transits.items():
+            for index, app in enumerate(transit.serves):
+                yield ("transits", name, "serves", index), app
+
+
+# RFC 2544's benchmarking block and a slice of RFC 3849's documentation block carry the laboratory's own links.
+OWN_PREFIXES = (network("198.18.0.0/15"), network("2001:db8:ffff::/48"))
+RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
+
+
+def load_topology(text: bytes, file: str, apps: Mapping[str, App]) -> Topology:
+    """Parse and check a topology file; raises `BadInput` with all its problems."""
+    document = parse(text, file)
+    topology = document.validate_as(Topology)
+    _check_names(topology, document)
+    _check_numbers(topology, document)
+    _check_served(topology, document, apps)
+    document.raise_if_bad()
+    return topology
+
+
+def _check_names(topology: Topology, document: Document) -> None:
+    carriers = topology.operators.keys() | topology.transits.keys()
+    for name in sorted(topology.operators.keys() & topology.transits.keys()):
+        document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
+    for name in sorted(carriers & RESERVED_NAMES):
+        kind = "operators" if name in topology.operators else "transits"
+        document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
+    for name, operator in topology.operators.items():
+        path: Path = ("operators", name)
+        for region in operator.regions.keys() - topology.regions.keys():
+            document.report_unknown((*path, "regions", region), "region", region, topology.regions)
+        for index, carrier in enumerate(operator.transit):
+            if carrier not in carriers or carrier == name:
+                document.report_unknown((*path, "transit", index), "carrier", carrier, carriers - {name})
+        if not operator.transit:
+            document.report((*path, "transit"), "an empty list", "at least one carrier", one_of(sorted(carriers)))
+        for region, groups in operator.regions.items():
+            if not groups:
+                document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
+
+
+def _check_numbers(topology: Topology, document: Document) -> None:
+    owners = [("operators", name, item.asn) for name, item in topology.operators.items()]
+    owners += [("transits", name, item.asn) for name, item in topology.transits.items()]
+    seen: dict[int, str] = {topology.exchange.asn: "the exchange"}
+    for kind, name, asn in owners:
+        if asn in seen:
+            found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
+            document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
+        seen.setdefault(asn, name)
+    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in OWN_PREFIXES]
+    prefixes += [
+        (("operators", name, "prefixes", index), prefix)
+        for name, operator in topology.operators.items()
+        for index, prefix in enumerate(operator.prefixes)
+    ]
+    prefixes += [
+        (("transits", name, "prefixes", index), prefix)
+        for name, transit in topology.transits.items()
+        for index, prefix in enumerate(transit.prefixes)
+    ]
+    for (path_a, a), (path_b, b) in itertools.combinations(prefixes, 2):
+        if a.version == b.version and a.overlaps(b):
+            owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
+            found = f"{b}, which overlaps {a} of {owner}"
+            document.report(path_b, found, "prefixes that do not overlap", "change one of them")
+    for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
+        for name, holder in holders.items():
+            _check_room(document, (kind, name, "prefixes"), holder)
+
+
+def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
+    groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 1
+    for version, length in ((4, 24), (6, 64)):
+        own = [prefix for prefix in holder.prefixes if prefix.version == version]
+        room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
+        if room < groups + 1:
+            found = f"IPv{version} prefixes with room for {room} /{length}"
+            hint = f"one /{length} a subscriber group and one for infrastructure"
+            document.report(path, found, f"room for at least {groups + 1}", hint)
+
+
+def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
+    hosted: dict[str, Path] = {}
+    for path, app in topology.served():
+        if app not in apps:
+            document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
+        elif app in hosted:
+            found = f"{quoted(app)}, which is hosted already (line {document.line(hosted[app])})"
+            document.report(path, found, "each app hosted once", "remove one of them")
+        hosted.setdefault(app, path)
