@@ -220,8 +220,7 @@ class _Builder:
     def _backbone(self) -> None:
         """The transits reach each other abroad: a link between each pair."""
         routers = list(self.network.by_role(Role.TRANSIT))
-        v4, v6 = _BACKBONE
-        blocks = ((a, b) for a, b in zip(v4.subnets(new_prefix=30), v6.subnets(new_prefix=126), strict=False))
+        blocks = _pairs(_BACKBONE, 30, 126)
         for (a, b), subnet in zip(itertools.combinations(routers, 2), blocks, strict=False):
             self.link((a, f"to{b.name}"[:15], _hosts(subnet, 1)), (b, f"to{a.name}"[:15], _hosts(subnet, 2)))
 
@@ -309,9 +308,17 @@ def _lan_address(lan: str, number: int) -> list[Interface]:
 
 def _subnets(prefixes: tuple[Prefix, ...]) -> Iterator[tuple[Prefix, ...]]:
     """One (/24, /64) pair after another out of an owner's prefixes."""
-    v4 = itertools.chain.from_iterable(p.subnets(new_prefix=24) for p in prefixes if p.version == 4)
-    v6 = itertools.chain.from_iterable(p.subnets(new_prefix=64) for p in prefixes if p.version == 6)
-    return zip(v4, v6, strict=False)
+    return _pairs(prefixes, 24, 64)
+
+
+def _pairs(prefixes: tuple[Prefix, ...], v4_length: int, v6_length: int) -> Iterator[tuple[Prefix, ...]]:
+    return zip(_blocks(prefixes, 4, v4_length), _blocks(prefixes, 6, v6_length), strict=False)
+
+
+def _blocks(prefixes: tuple[Prefix, ...], version: int, length: int) -> Iterator[Prefix]:
+    for prefix in prefixes:
+        if prefix.version == version:
+            yield from prefix.subnets(new_prefix=length)
 
 
 def _allocator(subnet: tuple[Prefix, ...], first: int) -> Iterator[list[Address]]:

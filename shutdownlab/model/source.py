@@ -207,7 +207,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text = node.value
-        if node.style is not None or node.tag == "tag:yaml.org,2002:str":
+        if node.style in set("'\"|>") or node.tag == "tag:yaml.org,2002:str":
             return text
         match node.tag.rpartition(":")[2]:
             case "null":

@@ -1,0 +1,204 @@
+"""What access switches and the gateway enforce, by subscriber group and direction. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from shutdownlab.compiler import telephone
+from shutdownlab.compiler.boxes import is_for_boxes
+from shutdownlab.compiler.rules import Meter, Rule, SwitchProgram, Table
+from shutdownlab.compiler.traffic import (
+    EVERYTHING,
+    PASS,
+    TCP,
+    UDP,
+    Classifier,
+    Traffic,
+    Verdict,
+    both,
+    classifier,
+    of_ports,
+    of_protocol,
+)
+from shutdownlab.model.apps import App
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.policy import Direction, Exceptions, Point, Policy, Targets
+from shutdownlab.model.topology import Vantage
+from shutdownlab.model.values import Address
+from shutdownlab.model.values import Network as Prefix
+
+METER_BURST_SECONDS = 0.25
+METADATA_MASK = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A subscriber group as a switch tells it apart: the ports its frames come from, and its subnets."""
+
+    index: int
+    vantage: Vantage
+    subnets: tuple[Prefix, ...]
+    outbound_port: int
+    inbound_ports: tuple[int, ...]
+    resolvers: tuple[Traffic, ...]
+
+    def metadata(self, *, inbound: bool) -> int:
+        """Bit 0: the direction; from bit 8 on: the group."""
+        return (self.index + 1) << 8 | inbound
+
+
+def program(
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point
+) -> SwitchProgram:
+    rules: list[Rule] = []
+    meters: dict[tuple[int, int], Meter] = {}
+    for group in _groups_at(network, node):
+        here = {
+            name: policy for name, policy in active.items() if policy.at is point and policy.concerns(group.vantage)
+        }
+        if point is Point.ACCESS:
+            rules += telephone.rules(network, group.vantage, group.metadata, here)
+        if not here and point is Point.GATEWAY:
+            continue
+        rules += _classify(group)
+        for inbound in (False, True):
+            rules += _blackout(network, apps, here, group, inbound=inbound)
+            lists = _access_lists(network, apps, here, group, inbound=inbound)
+            rules += _as_rules(lists, group, meters, inbound=inbound)
+    return SwitchProgram(tuple(meters.values()), tuple(rules))
+
+
+def _groups_at(network: Network, node: Node) -> Iterator[Group]:
+    for index, vantage in enumerate(network.topology.vantages()):
+        ports = {port.purpose: port.number for port in node.ports.values()}
+        own = ports.get(str(vantage.id) if node.role is Role.ACCESS_SWITCH else vantage.id.operator)
+        if own is None:
+            continue
+        others = tuple(number for purpose, number in ports.items() if purpose == "uplink")
+        if node.role is Role.GATEWAY_SWITCH:
+            others = tuple(ports[name] for name in network.topology.transits)
+        resolver = network.one(Role.RESOLVER, vantage.id.operator)
+        resolvers = tuple(
+            Traffic(protocol, (53, 53), remote=_single(resolver.address(version)))
+            for protocol in (UDP, TCP)
+            for version in (4, 6)
+        )
+        yield Group(index, vantage, network.subnets[vantage.id], own, others, resolvers)
+
+
+def _classify(group: Group) -> Iterator[Rule]:
+    """Write group and direction into the metadata, by port and subnet."""
+    mask = METADATA_MASK
+    for subnet in group.subnets:
+        kind = 0x0800 if subnet.version == 4 else 0x86DD
+        masked = (str(subnet.network_address), str(subnet.netmask))
+        out = (("in_port", group.outbound_port), ("eth_type", kind), (f"ipv{subnet.version}_src", masked))
+        yield Rule(Table.CLASSIFY, 100, out, goto=Table.EXEMPT, metadata=(group.metadata(inbound=False), mask))
+        for port in group.inbound_ports:
+            to = (("in_port", port), ("eth_type", kind), (f"ipv{subnet.version}_dst", masked))
+            yield Rule(Table.CLASSIFY, 100, to, goto=Table.EXEMPT, metadata=(group.metadata(inbound=True), mask))
+
+
+def _applies(policy: Policy, *, inbound: bool) -> bool:
+    return policy.direction is Direction.BOTH or (policy.direction is Direction.INBOUND) == inbound
+
+
+def _blackout(
+    network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], group: Group, *, inbound: bool
+) -> Iterator[Rule]:
+    """What all blackouts of the group spare goes past the drop; the first one signs for the drop."""
+    cutting = {
+        name: policy
+        for name, policy in policies.items()
+        if policy.block is not None and policy.block.everything and _applies(policy, inbound=inbound)
+    }
+    if not cutting:
+        return
+    metadata = (("metadata", group.metadata(inbound=inbound)),)
+    spared = [
+        classifier((EVERYTHING,), _exceptions(network, apps, policy.except_, group), Verdict(drop=True, policy=name))
+        for name, policy in cutting.items()
+    ]
+    entries = [(traffic, verdict) for traffic, verdict in reduce(both, spared) if traffic != EVERYTHING]
+    for priority, (traffic, _) in zip(range(300 + len(entries), 300, -1), entries, strict=True):
+        for match in traffic.matches(inbound=inbound):
+            yield Rule(Table.EXEMPT, priority, metadata + match, goto=Table.ACCESS_LISTS, policy=next(iter(cutting)))
+    yield Rule(Table.BLACKOUT, 100, metadata, policy=next(iter(cutting)))
+
+
+def _access_lists(
+    network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], group: Group, *, inbound: bool
+) -> Classifier:
+    combined: Classifier = ((EVERYTHING, PASS),)
+    for name, policy in policies.items():
+        if not _applies(policy, inbound=inbound) or is_for_boxes(policy):
+            continue
+        if policy.block is not None and policy.block.everything:
+            continue
+        targets = tuple(_traffic(network, apps, policy.targets))
+        if not targets:
+            continue
+        verdict = Verdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
+        exceptions = _exceptions(network, apps, policy.except_, group)
+        combined = both(combined, classifier(targets, exceptions, verdict))
+    return combined
+
+
+def _as_rules(
+    lists: Classifier, group: Group, meters: dict[tuple[int, int], Meter], *, inbound: bool
+) -> Iterator[Rule]:
+    entries = [entry for entry in lists if entry != (EVERYTHING, PASS)]
+    metadata = (("metadata", group.metadata(inbound=inbound)),)
+    for priority, (traffic, verdict) in zip(range(100 + len(entries), 100, -1), entries, strict=True):
+        meter = None
+        if verdict.kbit is not None:
+            key = (group.metadata(inbound=inbound), verdict.kbit)
+            burst = max(16, round(verdict.kbit * METER_BURST_SECONDS))
+            meter = meters.setdefault(key, Meter(len(meters) + 1, verdict.kbit, burst)).id
+        goto = None if verdict.drop else Table.VERDICTS
+        for match in traffic.matches(inbound=inbound):
+            yield Rule(Table.ACCESS_LISTS, priority, metadata + match, goto=goto, meter=meter, policy=verdict.policy)
+
+
+def _traffic(network: Network, apps: Mapping[str, App], targets: Targets | Exceptions) -> Iterator[Traffic]:
+    """Targets as sets of packets; apps and sites by the addresses they have in this network and in the catalogue."""
+    if isinstance(targets, Targets) and targets.everything:
+        yield EVERYTHING
+    for app in targets.apps:
+        yield from (Traffic(remote=prefix) for prefix in _app_prefixes(network, apps, app))
+    for site in targets.sites:
+        yield from (Traffic(remote=_single(address)) for address in _site_addresses(network, site))
+    yield from (Traffic(remote=prefix) for prefix in targets.addresses)
+    for ports in targets.ports:
+        yield from of_ports(ports)
+    for protocol in targets.protocols:
+        yield from of_protocol(protocol)
+
+
+def _exceptions(network: Network, apps: Mapping[str, App], spared: Exceptions, group: Group) -> tuple[Traffic, ...]:
+    """What a policy leaves alone. A spared name is no use unresolved, so the operator's resolver is spared with it;
+    and where a spared site is hosted within the group itself, it may answer."""
+    remote = list(_traffic(network, apps, spared))
+    if spared.apps or spared.sites:
+        remote += group.resolvers
+    hosted = [_single(a) for app in spared.apps for a in network.addresses_of(app)]
+    hosted += [_single(a) for site in spared.sites for a in _site_addresses(network, site)]
+    local = [Traffic(local=a) for a in hosted if any(a.network_address in subnet for subnet in group.subnets)]
+    return (*remote, *local)
+
+
+def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[Prefix, ...]:
+    return tuple(dict.fromkeys([*apps[app].prefixes, *map(_single, network.addresses_of(app))]))
+
+
+def _site_addresses(network: Network, site: str) -> Iterator[Address]:
+    for hosted in network.hosted:
+        if any(name == site or name.endswith(f".{site}") for name in hosted.names):
+            yield from hosted.addresses
+
+
+def _single(address: Address) -> Prefix:
+    return ipaddress.ip_network(str(address))

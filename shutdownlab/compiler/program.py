@@ -1,0 +1,56 @@
+"""Policies in force, worked out into the program of every switch. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+
+from shutdownlab.compiler import boxes, enforcement, forwarding
+from shutdownlab.compiler.rules import Match, Rule, SwitchProgram, Table
+from shutdownlab.model.apps import App
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.policy import Point, Policy
+
+ALWAYS_PRIORITY = 1000
+FRAMES_THAT_ALWAYS_PASS: tuple[Match, ...] = (
+    (("eth_type", 0x0806),),  # ARP
+    *((("eth_type", 0x86DD), ("ip_proto", 58), ("icmpv6_type", kind)) for kind in (133, 134, 135, 136)),  # RFC 4861
+)
+
+
+def compile_switch(network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str) -> SwitchProgram:
+    """The whole program of one switch while the `active` policies are in force.
+
+    Raises `KeyError` where the network has no such OpenFlow switch.
+    """
+    node = network.nodes[name]
+    match node.role:
+        case Role.ACCESS_SWITCH:
+            program = enforcement.program(network, apps, active, node, Point.ACCESS)
+            return _complete(program, forwarding.access(network, node))
+        case Role.GATEWAY_SWITCH:
+            program = enforcement.program(network, apps, active, node, Point.GATEWAY)
+            return _complete(program, forwarding.gateway(network, node))
+        case Role.DPI_SWITCH:
+            steering = SwitchProgram((), tuple(boxes.steering(network, active, node)))
+            return _complete(steering, forwarding.dpi(network, node))
+        case _:
+            raise KeyError(f"{name} is not an OpenFlow switch")
+
+
+def compile_operator(
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str
+) -> dict[str, SwitchProgram]:
+    """The programs of all switches of an operator (or of the `gateway`), by name."""
+    return {
+        node.name: compile_switch(network, apps, active, node.name)
+        for node in network.nodes.values()
+        if node.owner == owner and node.role.is_openflow
+    }
+
+
+def _complete(program: SwitchProgram, forward: Iterable[Rule]) -> SwitchProgram:
+    """Add what every switch has: frames that always pass, and each table's miss going on to the next."""
+    fixed = [Rule(Table.CLASSIFY, ALWAYS_PRIORITY, match, goto=Table.FORWARD) for match in FRAMES_THAT_ALWAYS_PASS]
+    fixed += [Rule(a, 0, goto=b) for a, b in itertools.pairwise(Table)]
+    return SwitchProgram(program.meters, (*fixed, *program.rules, *forward))

@@ -1,0 +1,124 @@
+"""OpenFlow 1.3 rules as data, and the table pipeline that every switch of the country has.
+
+`CLASSIFY → EXEMPT → BLACKOUT → ACCESS_LISTS → VERDICTS → INSPECT → FORWARD`; a table's miss goes on to the next.
+Matches use the OXM field names of the OpenFlow 1.3.5 specification (section 7.2.3.7), as os-ken and Ryu spell them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+MatchValue = int | str | tuple[int, int] | tuple[str, str]
+Match = tuple[tuple[str, MatchValue], ...]
+
+
+class Table(IntEnum):
+    """The fixed pipeline. A packet enters at CLASSIFY and leaves at FORWARD, or is dropped on the way."""
+
+    CLASSIFY = 0
+    """Names the subscriber group and the direction in the metadata; lets ARP, neighbour discovery and BGP through."""
+    EXEMPT = 1
+    """Sends what a blackout spares past it; switches voice and SMS."""
+    BLACKOUT = 2
+    """Drops everything of the groups that are cut off."""
+    ACCESS_LISTS = 3
+    """Drops or meters by address, port and protocol."""
+    VERDICTS = 4
+    """One rule a direction for each connection a DPI box has decided; ages out."""
+    INSPECT = 5
+    """Steers what is undecided through the DPI box."""
+    FORWARD = 6
+    """Where frames go when nothing forbids it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One flow entry. Without `goto` and `outputs` it drops.
+
+    `metadata`: (value, mask) to write. `meter`: id of a `Meter` of the same switch. `idle_timeout`: seconds without a
+    packet until it goes (0: never). `policy`: the policy it enforces, whose digest is its cookie.
+    """
+
+    table: Table
+    priority: int
+    match: Match = ()
+    goto: Table | None = None
+    outputs: tuple[int, ...] = ()
+    meter: int | None = None
+    metadata: tuple[int, int] | None = None
+    idle_timeout: int = 0
+    hard_timeout: int = 0
+    policy: str = ""
+
+    @property
+    def key(self) -> tuple[Table, int, Match]:
+        """What identifies the entry in its switch."""
+        return self.table, self.priority, self.match
+
+    @property
+    def cookie(self) -> int:
+        return policy_cookie(self.policy)
+
+    @property
+    def drops(self) -> bool:
+        return self.goto is None and not self.outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A token bucket that drops above `kbit` per second, with `burst` kbit in hand (OpenFlow 1.3.5, section 5.7)."""
+
+    id: int
+    kbit: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchProgram:
+    """All that a switch should hold: its meters and its rules."""
+
+    meters: tuple[Meter, ...]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What turns one program into another: install `add` first, then remove `delete`; meters before the rules."""
+
+    meters: tuple[Meter, ...]
+    add: tuple[Rule, ...]
+    delete: tuple[Rule, ...]
+    drop_meters: tuple[Meter, ...]
+
+
+def change(old: SwitchProgram, new: SwitchProgram) -> Change:
+    """The smallest change between two programs: rules that stay are not touched, so their counters go on."""
+    before = {rule.key: rule for rule in old.rules}
+    after = {rule.key: rule for rule in new.rules}
+    kept = {meter.id for meter in new.meters}
+    return Change(
+        meters=tuple(meter for meter in new.meters if meter not in old.meters),
+        add=tuple(rule for key, rule in after.items() if before.get(key) != rule),
+        delete=tuple(rule for key, rule in before.items() if key not in after),
+        drop_meters=tuple(meter for meter in old.meters if meter.id not in kept),
+    )
+
+
+EMPTY = SwitchProgram((), ())
+
+
+def policy_cookie(name: str) -> int:
+    """A policy's 64-bit cookie; 0 for rules of no policy."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") if name else 0
+
+
+def as_text(rule: Rule) -> str:
+    """The rule as a person reads it."""
+    fields = ", ".join(f"{name}={value}" for name, value in rule.match) or "any"
+    does = [f"meter {rule.meter}"] if rule.meter is not None else []
+    does += [f"output {port}" for port in rule.outputs]
+    does += [f"go to {rule.goto.name.lower()}"] if rule.goto is not None else []
+    why = f"  ({rule.policy})" if rule.policy else ""
+    return f"{rule.table.name.lower()} {rule.priority}: {fields} -> {', '.join(does) or 'drop'}{why}"

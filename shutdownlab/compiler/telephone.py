@@ -1,0 +1,46 @@
+"""Voice and SMS: the operators' telephone service, which no Internet blackout touches until it is switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.compiler.traffic import Traffic, of_ports
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.policy import Direction, Policy
+from shutdownlab.model.telephony import MEDIA, SMS, VOICE
+from shutdownlab.model.topology import Vantage
+from shutdownlab.model.values import Network as Prefix
+from shutdownlab.model.values import Ports
+from shutdownlab.model.values import network as prefix
+
+PRIORITY = 600
+
+
+def rules(
+    network: Network, vantage: Vantage, metadata: Callable[..., int], policies: Mapping[str, Policy]
+) -> Iterator[Rule]:
+    """Pass, or drop, a group's calls and messages ahead of every blackout and its exemptions."""
+    service = network.one(Role.TELEPHONE, vantage.id.operator)
+    hosts = tuple(prefix(service.address(version)) for version in (4, 6))
+    operator = network.topology.operators[vantage.id.operator].prefixes
+    for ports, remotes, kind in ((VOICE, hosts, "voice"), (MEDIA, operator, "voice"), (SMS, hosts, "sms")):
+        for inbound in (False, True):
+            name = _switched_off(policies, kind, inbound=inbound)
+            for match in _matches(ports, remotes, inbound=inbound):
+                whole = (("metadata", metadata(inbound=inbound)), *match)
+                yield Rule(Table.EXEMPT, PRIORITY, whole, goto=None if name else Table.FORWARD, policy=name or "")
+
+
+def _matches(ports: Ports, remotes: tuple[Prefix, ...], *, inbound: bool) -> Iterator[Match]:
+    for remote in remotes:
+        for traffic in of_ports(ports):
+            yield from Traffic(traffic.protocol, traffic.ports, remote=remote).matches(inbound=inbound)
+
+
+def _switched_off(policies: Mapping[str, Policy], kind: str, *, inbound: bool) -> str | None:
+    for name, policy in policies.items():
+        one_way = policy.direction is not Direction.BOTH and (policy.direction is Direction.INBOUND) != inbound
+        if policy.block is not None and getattr(policy.block, kind) and not one_way:
+            return name
+    return None

@@ -1,0 +1,162 @@
+"""Sets of packets, and classifiers over them: the algebra that turns policies with exceptions into ordered rules.
+
+A classifier is a list of (traffic, verdict), first match wins, over the packets of one subscriber group in one
+direction. Two are composed by the cross product of their entries (Frenetic's `restrict`; Foster et al., ICFP 2011):
+an exception to one policy never shields from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from shutdownlab.compiler.rules import Match, MatchValue
+from shutdownlab.model.values import Network, Ports
+
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+_ETHER_TYPE = {4: 0x0800, 6: 0x86DD}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Packets of a subscriber by IP protocol, the remote end's ports, and either end's prefix. None: any."""
+
+    protocol: int | None = None
+    ports: tuple[int, int] | None = None
+    remote: Network | None = None
+    local: Network | None = None
+
+    def meet(self, other: Traffic) -> Traffic | None:
+        """The packets in both, or None where there are none."""
+        if None not in (self.protocol, other.protocol) and self.protocol != other.protocol:
+            return None
+        ports = self.ports or other.ports
+        if self.ports and other.ports:
+            ports = max(self.ports[0], other.ports[0]), min(self.ports[1], other.ports[1])
+            if ports[0] > ports[1]:
+                return None
+        remote, local = _narrower(self.remote, other.remote), _narrower(self.local, other.local)
+        if remote is False or local is False:
+            return None
+        protocol = self.protocol if self.protocol is not None else other.protocol
+        versions = {prefix.version for prefix in (remote, local) if prefix}
+        if len(versions) > 1 or (
+            protocol in {ICMP, ICMP6} and versions and versions != {6 if protocol == ICMP6 else 4}
+        ):
+            return None
+        return Traffic(protocol, ports, remote or None, local or None)
+
+    def matches(self, *, inbound: bool) -> Iterator[Match]:
+        """OpenFlow matches for these packets (both IP versions where nothing says which)."""
+        if self == EVERYTHING:
+            yield ()
+            return
+        near, far = ("dst", "src") if inbound else ("src", "dst")
+        for version in self._versions():
+            fields: list[tuple[str, MatchValue]] = [("eth_type", _ETHER_TYPE[version])]
+            for side, prefix in ((far, self.remote), (near, self.local)):
+                if prefix is not None:
+                    masked = (str(prefix.network_address), str(prefix.netmask))
+                    fields.append((f"ipv{version}_{side}", masked))
+            if self.protocol is None:
+                yield tuple(fields)
+                continue
+            fields.append(("ip_proto", self.protocol))
+            name = {TCP: "tcp", UDP: "udp"}.get(self.protocol)
+            if self.ports is None or name is None:
+                yield tuple(fields)
+                continue
+            for value, mask in _masked(*self.ports):
+                port: MatchValue = value if mask == 0xFFFF else (value, mask)
+                yield (*fields, (f"{name}_{far}", port))
+
+    def _versions(self) -> tuple[int, ...]:
+        given = {prefix.version for prefix in (self.remote, self.local) if prefix}
+        if given:
+            return tuple(given)
+        return {ICMP: (4,), ICMP6: (6,)}.get(self.protocol or 0, (4, 6))
+
+
+EVERYTHING = Traffic()
+
+
+def of_ports(ports: Ports) -> tuple[Traffic, ...]:
+    protocols = {"tcp": (TCP,), "udp": (UDP,)}.get(ports.protocol or "", (TCP, UDP))
+    return tuple(Traffic(protocol=protocol, ports=(ports.first, ports.last)) for protocol in protocols)
+
+
+def of_protocol(name: str) -> tuple[Traffic, ...]:
+    """`icmp` is that of both IP versions; `quic` is UDP to port 443 (RFC 9114, section 3.1)."""
+    if name == "icmp":
+        return Traffic(protocol=ICMP), Traffic(protocol=ICMP6)
+    if name == "quic":
+        return (Traffic(protocol=UDP, ports=(443, 443)),)
+    return (Traffic(protocol={"tcp": TCP, "udp": UDP, "gre": 47, "esp": 50, "icmp6": ICMP6}[name]),)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an access list does: drop, or hold to `kbit` per second, or neither; `policy` says on whose behalf."""
+
+    drop: bool = False
+    kbit: int | None = None
+    policy: str = ""
+
+    def and_then(self, other: Verdict) -> Verdict:
+        """Both at once: a drop outweighs a rate, the lower of two rates counts."""
+        if self.drop or (not other.drop and other.kbit is None):
+            return self
+        if other.drop or self.kbit is None:
+            return other
+        return min(self, other, key=lambda verdict: verdict.kbit or 0)
+
+
+PASS = Verdict()
+Entry = tuple[Traffic, Verdict]
+Classifier = tuple[Entry, ...]
+
+
+def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: Verdict) -> Classifier:
+    """One policy: its exceptions pass, its targets get the verdict, the rest passes."""
+    wanted = tuple(targets)
+    spared = (met for target in wanted for spare in exceptions if (met := target.meet(spare)) is not None)
+    return _without_shadowed((*((t, PASS) for t in spared), *((t, verdict) for t in wanted), (EVERYTHING, PASS)))
+
+
+def both(first: Classifier, second: Classifier) -> Classifier:
+    """Two policies at once."""
+    return _without_shadowed(
+        (met, verdict.and_then(following))
+        for traffic, verdict in first
+        for other, following in second
+        if (met := traffic.meet(other)) is not None
+    )
+
+
+def _without_shadowed(entries: Iterable[Entry]) -> Classifier:
+    """Without entries that an earlier one covers whole."""
+    kept: list[Entry] = []
+    for traffic, verdict in entries:
+        if not any(traffic.meet(earlier) == traffic for earlier, _ in kept):
+            kept.append((traffic, verdict))
+    return tuple(kept)
+
+
+def _narrower(a: Network | None, b: Network | None) -> Network | Literal[False] | None:
+    """The prefix inside the other; False where they are disjoint."""
+    if a is None or b is None:
+        return a or b
+    if a.version != b.version or not a.overlaps(b):
+        return False
+    return a if a.prefixlen >= b.prefixlen else b
+
+
+def _masked(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """A port range as (value, mask) pairs: OpenFlow has no ranges."""
+    while first <= last:
+        size = first & -first or 1 << 16
+        while first + size - 1 > last:
+            size >>= 1
+        yield first, 0x10000 - size & 0xFFFF
+        first += size
