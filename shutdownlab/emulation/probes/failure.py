@@ -1,0 +1,68 @@
+"""OONI's names for what went wrong (ooni/spec, data format df-007-errors)."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from typing import Final
+
+TIMEOUT: Final = "generic_timeout_error"
+RESET: Final = "connection_reset"
+EOF: Final = "eof_error"
+
+_ERRNO: Final = {
+    errno.ECONNREFUSED: "connection_refused",
+    errno.ECONNRESET: RESET,
+    errno.EPIPE: RESET,
+    errno.ECONNABORTED: "connection_aborted",
+    errno.EHOSTUNREACH: "host_unreachable",
+    errno.ENETUNREACH: "network_unreachable",
+    # No source address or no route of that family: what a host without IPv6 sees.
+    errno.EADDRNOTAVAIL: "network_unreachable",
+    errno.ENETDOWN: "network_down",
+    errno.ETIMEDOUT: TIMEOUT,
+    errno.EINTR: "interrupted",
+    # Linux turns "communication administratively prohibited" for the own host's filter into EPERM or EACCES.
+    errno.EACCES: "host_unreachable",
+    errno.EPERM: "host_unreachable",
+}
+
+# X509_V_ERR_*, <openssl/x509_vfy.h>: no chain to a trusted root, and names that do not match.
+_UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
+_MISMATCH: Final = frozenset({62, 63, 64})
+
+# Failures that an overloaded machine can cause too: believed only when a patient repetition confirms them.
+_DOUBTFUL: Final = frozenset({TIMEOUT, "dns_servfail_error", "host_unreachable"})
+
+
+class StepFailed(Exception):
+    """A step of a probe failed. `operation` is OONI's: resolve, connect, tls_handshake, http_round_trip ..."""
+
+    def __init__(self, failure: str, operation: str) -> None:
+        super().__init__(f"{operation}: {failure}")
+        self.failure = failure
+        self.operation = operation
+
+
+def failure_of(error: BaseException) -> str:
+    """The failure string of an exception; `unknown_failure …` with its text where OONI has no name for it."""
+    if isinstance(error, StepFailed):
+        return error.failure
+    if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
+        return TIMEOUT
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _MISMATCH:
+            return "ssl_invalid_hostname"
+        return "ssl_unknown_authority" if error.verify_code in _UNTRUSTED else "ssl_invalid_certificate"
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, EOFError)):
+        return EOF
+    if isinstance(error, ssl.SSLError):
+        return "ssl_failed_handshake"
+    if isinstance(error, OSError) and error.errno in _ERRNO:
+        return _ERRNO[error.errno]
+    return f"unknown_failure: {type(error).__name__}: {error}"
+
+
+def is_doubtful(failure: str | None) -> bool:
+    """Whether load alone could have caused this failure."""
+    return failure in _DOUBTFUL

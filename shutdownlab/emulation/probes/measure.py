@@ -1,0 +1,57 @@
+"""Runs one probe: the request in, the measurement out."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from shutdownlab.emulation.probes.bench import Bench
+from shutdownlab.emulation.probes.failure import StepFailed, is_doubtful
+from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
+from shutdownlab.emulation.probes.session import Session
+from shutdownlab.emulation.probes.verdict import Verdict
+from shutdownlab.emulation.probes.web import dns_test, ping_test, tcp_test, tls_test, web_test
+from shutdownlab.model.scenario import Outcome, Test
+
+_TESTS: Final[Mapping[Test, Callable[[Session], Awaitable[Verdict]]]] = {
+    Test.DNS: dns_test,
+    Test.PING: ping_test,
+    Test.TCP: tcp_test,
+    Test.TLS: tls_test,
+    Test.WEB: web_test,
+}
+
+
+async def measure(request: ProbeRequest, bench: Bench) -> Measurement:
+    """Run a probe to its end; whatever goes wrong in the prober itself is the outcome `error`."""
+    session = Session(request, bench.trust)
+    began = time.monotonic()
+    try:
+        test = _TESTS.get(request.test)
+        if test is None:
+            verdict = Verdict(Outcome.ERROR, f"unknown_failure: a probe agent has no test {request.test}")
+        else:
+            verdict = await test(session)
+    except StepFailed as failed:
+        session.trace.extra |= {"failure": failed.failure, "failed_operation": failed.operation}
+        unknown = failed.failure.startswith("unknown_failure")
+        outcome = Outcome.ERROR if unknown and failed.operation not in _REMOTE else Outcome.BLOCKED
+        verdict = Verdict(outcome, failed.failure, is_doubtful(failed.failure))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
+        verdict = Verdict(Outcome.ERROR, f"unknown_failure: {type(error).__name__} at {place}: {error}")
+    return Measurement(
+        outcome=verdict.outcome,
+        failure=verdict.failure,
+        started=session.trace.began,
+        runtime=round(time.monotonic() - began, 6),
+        test_keys=session.trace.keys(),
+        doubtful=verdict.doubtful,
+    )
+
+
+# Steps in which the other side's bytes can be of any kind: an unknown failure there is what it sent.
+_REMOTE: Final = frozenset({"http_round_trip", "tls_handshake", "quic_handshake"})
