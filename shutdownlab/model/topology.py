@@ -237,7 +237,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
 
 
 def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
-    groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 1
+    groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 0
     for version, length in ((4, 24), (6, 64)):
         own = [prefix for prefix in holder.prefixes if prefix.version == version]
         room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
