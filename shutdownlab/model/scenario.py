@@ -14,7 +14,7 @@ from shutdownlab.model.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.source import Document, Expected, Path, Record, parse, quoted
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
-from shutdownlab.model.values import Instant, Port, Seconds
+from shutdownlab.model.values import Instant, Port, Seconds, is_address
 
 
 class Outcome(StrEnum):
@@ -59,7 +59,9 @@ class Probe(Record):
     """A measurement repeated in every phase from every vantage point that `from` selects.
 
     Needs `app` (app), `url` (web, http3), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing (call, sms,
-    throughput, routes). `during` limits it to some phases.
+    throughput, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks
+    too unless `resolver` gives another's address; tcp, tls, vpn and ping go to the host's address without asking.
+    `to`: the region called (call, sms). `during` limits the probe to some phases.
     """
 
     test: Test
@@ -67,6 +69,8 @@ class Probe(Record):
     url: str | None = None
     host: str | None = None
     port: Port | None = None
+    resolver: str | None = None
+    to: str | None = None
     families: tuple[Family, ...] = (Family.IPV4,)
     from_: Scope = Scope()
     during: tuple[str, ...] = ()
@@ -85,6 +89,10 @@ class Probe(Record):
             raise Expected(f"{wanted} with `test: {self.test}`", "give what that test measures, and no more")
         if self.url is not None and (urlsplit(self.url).scheme not in {"http", "https"} or not self.host_name):
             raise Expected("a url that starts with https:// or http://")
+        if self.resolver is not None and (self.test is not Test.DNS or not is_address(self.resolver)):
+            raise Expected("`resolver` with an address, and only with `test: dns`")
+        if self.to is not None and self.test not in {Test.CALL, Test.SMS}:
+            raise Expected("`to` only with `test: call` or `test: sms`")
         if self.port is not None and self.port.first != self.port.last:
             raise Expected("a single port such as tcp/443")
         if not self.families:
@@ -305,6 +313,8 @@ class _Checker:
             served = sorted({app for _, app in self.topology.served()})
             self.document.report_unknown((*path, "app"), "app in this topology", probe.app, served)
         self._scope((*path, "from"), probe.from_)
+        if probe.to is not None and probe.to not in self.topology.regions:
+            self.document.report_unknown((*path, "to"), "region", probe.to, self.topology.regions)
         self._names((*path, "during"), "phase", probe.during, self.phases)
 
     def _timeline(self) -> None:

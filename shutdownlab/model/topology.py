@@ -31,8 +31,8 @@ class SubscriberClass(StrEnum):
 
 def _name(value: object) -> str:
     text = str(value)
-    if not (1 <= len(text) <= 24 and text.replace("-", "").isalnum() and text.isascii() and text == text.lower()):
-        raise Expected("a name of at most 24 lower-case letters, digits and hyphens")
+    if not (1 <= len(text) <= 40 and text.replace("-", "").isalnum() and text.isascii() and text == text.lower()):
+        raise Expected("a name of at most 40 lower-case letters, digits and hyphens")
     return text
 
 

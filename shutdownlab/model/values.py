@@ -44,6 +44,14 @@ def network(value: Any) -> Network:
         raise Expected("an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32", hint) from None
 
 
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def instant(value: Any) -> datetime:
     """ISO 8601 with a zone: `2022-01-05T10:30Z`; kept in UTC."""
     try:
