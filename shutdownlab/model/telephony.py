@@ -1,12 +1,11 @@
-"""The telephone service's ports: what a rule must match to switch voice or SMS off."""
+"""The ports of the operators' telephone service.
 
-from __future__ import annotations
+Voice and SMS are two ports of one SIP service (RFC 3261, RFC 3428), so that each can be switched off by flow rules;
+media (RTP, RFC 3550) goes straight between subscribers of an operator.
+"""
 
-from typing import Final
+from shutdownlab.model.values import Ports
 
-VOICE_PORT: Final = 5060
-"""UDP, on the telephone node: SIP registration and call signalling (RFC 3261)."""
-SMS_PORT: Final = 5062
-"""UDP, on the telephone node: SIP MESSAGE (RFC 3428) and the registrations for it."""
-RTP_PORTS: Final = range(16384, 16400)
-"""UDP, between the subscribers of a call; even ports carry RTP, odd ones RTCP (RFC 3550, 11)."""
+VOICE = Ports(protocol="udp", first=5060, last=5060)
+SMS = Ports(protocol="udp", first=5062, last=5062)
+MEDIA = Ports(protocol="udp", first=16384, last=16399)
