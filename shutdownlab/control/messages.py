@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -86,11 +86,16 @@ class Decisions:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The box's whole policy from now on. `rules` is the JSON form of the scenario's inspection rules, in order."""
+    """The box's whole policy from now on: a profile's name, and `rules`, `classes`, `utc_offset` as in a policy file.
+
+    They are the JSON forms of those fields of `InspectionPolicy`, rules in order.
+    """
 
     serial: int
     profile: str
     rules: list[JsonObject]
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    utc_offset: int | str = 0
 
 
 @with_config(_STRICT)

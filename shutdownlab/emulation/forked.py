@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from shutdownlab.control.messages import Failure, Message, Ready, decode, encode
@@ -49,12 +50,12 @@ class Child:
         Long texts lose their beginning.
         """
         if isinstance(message, Failure):
-            sys.stderr.write(f"{message.where}: {message.text}\n")
+            _complain(f"{message.where}: {message.text}")
             message = Failure(message.where, message.text[-_LONGEST_TEXT:])
         try:
             self._events.send(encode(message), socket.MSG_DONTWAIT)
         except OSError as error:
-            sys.stderr.write(f"{self.name}: could not tell its parent ({error}): {message}\n")
+            _complain(f"{self.name}: could not tell its parent ({error}): {message}")
 
 
 class Forked:
@@ -88,11 +89,12 @@ class Forked:
         """Return when the child has said `Ready`; raises `ForkedError` when it failed, ended or took too long."""
         end = time.monotonic() + deadline_s
         while True:
+            ended = not self.alive()
             self._drain()
             if any(isinstance(message, Ready) for message in self._read):
                 return
-            failed = [message.text for message in self._read if isinstance(message, Failure)]
-            if failed or not self.alive():
+            if ended:
+                failed = [message.text for message in self._read if isinstance(message, Failure)]
                 raise ForkedError(f"{self.name} did not start: {'; '.join(failed) or f'exit status {self.status}'}")
             left = end - time.monotonic()
             if left <= 0:
@@ -158,6 +160,8 @@ def _run_child(name: str, main: Callable[[Child], None], events: socket.socket, 
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
+        # The parent's streams may be anything (a progress display, a test's capture).
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
         child = Child(name, stop_descriptor(), events)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         gc.freeze()  # what was imported is never garbage: not looking at it keeps its pages shared
@@ -167,9 +171,12 @@ def _run_child(name: str, main: Callable[[Child], None], events: socket.socket, 
         except BaseException:
             child.post(Failure(name, traceback.format_exc()))
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(status)
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody reads: no reason to end
+        sys.stderr.write(text + "\n")
 
 
 def stop_descriptor() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import select
-import struct
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,7 +21,8 @@ from typing import Final
 
 from shutdownlab.control.messages import Counters
 from shutdownlab.emulation.forked import Child, Forked, fork
-from shutdownlab.emulation.wire import HEADER, Batch, Wire, open_wire
+from shutdownlab.emulation.offload import line_bytes
+from shutdownlab.emulation.wire import Batch, Wire, open_wire
 
 _BATCH: Final = 64
 
@@ -128,16 +128,6 @@ class Line:
         return out
 
 
-def line_bytes(raw: bytes) -> int:
-    """Return how many bytes a frame is on a real line: a segmentation-offload frame's headers once per segment."""
-    header_length, segment = struct.unpack_from("=HH", raw, 2)
-    length = len(raw) - HEADER
-    if not raw[1] or not segment or length <= header_length:
-        return length
-    segments = -(-(length - header_length) // segment)
-    return length + int(segments - 1) * int(header_length)
-
-
 class Relay:
     """Serves links until told to stop."""
 
@@ -224,9 +214,10 @@ class Relay:
 
 def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = "relay") -> Forked:
     """Fork a process that serves `links`; `wait_ready` on the result, and `stop` it for its `Counters`."""
-    for first, second in pairwise(sorted((str(link.netns), name) for link in links for name in (link.if_a, link.if_b))):
-        if first == second:
-            raise ValueError(f"two links of the relay use the interface {first[1]} of {first[0]}")
+    ends = sorted((str(link.netns), end) for link in links for end in (link.if_a, link.if_b))
+    for (netns, ifname), following in pairwise(ends):
+        if (netns, ifname) == following:
+            raise ValueError(f"the interface {ifname} of {netns} is an end of two delayed links")
 
     def main(child: Child) -> None:
         relay = Relay(links, seed)

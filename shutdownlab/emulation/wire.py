@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.emulation.offload import DATA_VALID, HEADER, NEEDS_CSUM, NO_OFFLOAD, with_tag
 from shutdownlab.emulation.syscalls import CLONE_NEWNET, setns
 
 # linux/if_packet.h, asm-generic/socket.h: not in Python's socket module.
@@ -36,17 +37,9 @@ _PACKET_MR_PROMISC: Final = 1
 _SO_RCVBUFFORCE: Final = 33
 _ETH_P_ALL: Final = 3
 
-HEADER: Final = 10
-"""Bytes of the `virtio_net_hdr` before each frame."""
-
-NO_OFFLOAD: Final = bytes(HEADER)
-"""The header of a frame that is complete as it is."""
-
 SLOT: Final = 17 * 4096
 """Bytes reserved per frame: header, Ethernet, tag, and the 65,535 bytes of the largest IP packet."""
 
-_NEEDS_CSUM: Final = 1
-_DATA_VALID: Final = 2
 _RECEIVE_BUFFER: Final = 8 * 1024 * 1024
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -269,7 +262,7 @@ class Batch:
 
     def checksum_trusted(self, i: int) -> bool:
         """Return whether frame `i` need not be checked: its checksum is known good, or is still to be finished."""
-        return bool(self._memory[i * SLOT] & (_NEEDS_CSUM | _DATA_VALID))
+        return bool(self._memory[i * SLOT] & (NEEDS_CSUM | DATA_VALID))
 
     def forward(self, wire: Wire, first: int, last: int) -> None:
         """Write frames `first` to `last` - 1 of the last read to `wire`, unchanged and uncopied."""
@@ -288,15 +281,3 @@ class Batch:
             else:  # the first of them is refused: go on with the next
                 wire.refused += 1
                 first += 1
-
-
-def with_tag(raw: bytes, tag: int) -> bytes:
-    """Return header + frame with the VLAN tag `tag` (TPID << 16 | TCI, as in the auxiliary data) put back in."""
-    flags, kind, header_length, size, checksum_start, checksum_offset = struct.unpack_from("=BBHHHH", raw)
-    if flags & _NEEDS_CSUM:
-        checksum_start += 4
-    if header_length:
-        header_length += 4
-    header = struct.pack("=BBHHHH", flags, kind, header_length, size, checksum_start, checksum_offset)
-    at = HEADER + 12
-    return header + raw[HEADER:at] + struct.pack("!HH", tag >> 16, tag & 0xFFFF) + raw[at:]

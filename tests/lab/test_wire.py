@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from cables import Cables
 
-from shutdownlab.emulation.wire import HEADER, NO_OFFLOAD, Batch, Wire, inside_netns, open_wire
+from shutdownlab.emulation.offload import HEADER
+from shutdownlab.emulation.wire import Batch, Wire, inside_netns, open_wire
 
 BROADCAST = b"\xff" * 6
 SENDER = b"\x02\0\0\0\0\1"
@@ -203,7 +204,3 @@ def test_opening_a_wire_leaves_the_caller_where_it_was(cables: Cables) -> None:
 def test_an_interface_with_a_wire_says_nothing_of_its_own(pair: tuple[Wire, Wire, Path], cables: Cables) -> None:
     _, _, there = pair
     assert "inet6" not in cables.run(there, "ip", "address", "show", "dev", "b")
-
-
-def test_no_offload_is_a_header_of_zeros() -> None:
-    assert bytes(HEADER) == NO_OFFLOAD

@@ -1,0 +1,356 @@
+"""The DPI box: a node with two links to its operator's DPI switch, and an inspection engine between them.
+
+In-path, what comes in at one link goes out of the other unless the engine says otherwise; on-path, the box is sent
+copies, and what it can do is inject. It reports every decision to the operator's controller, which installs the flow
+rule that enforces it and takes the connection out of the box. A box that loses its controller, or whose engine fails,
+goes on forwarding, and tells.
+
+    python -m shutdownlab.emulation.dpibox --inside eth0 --outside eth1 --profile perfect --controller 10.0.0.1:7000
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import select
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from shutdownlab.control.messages import (
+    Applied,
+    Counters,
+    CountersRequest,
+    Decisions,
+    Failure,
+    FlowDecision,
+    Hello,
+    Message,
+    Policy,
+    ResidualBlock,
+    encode,
+)
+from shutdownlab.emulation.channel import Channel
+from shutdownlab.emulation.forked import Child, Forked, fork, stop_descriptor
+from shutdownlab.emulation.offload import replaced
+from shutdownlab.emulation.wire import Batch, open_wire
+from shutdownlab.inspection.policy import InspectionPolicy, load_policy
+from shutdownlab.inspection.verdict import Decision, Outcome, Side
+
+_BATCH: Final = 32
+_HELD: Final = 8
+"""Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
+
+_EXPIRE_S: Final = 1.0
+_FAILURES_TOLD: Final = 5
+"""Engine faults told in full per policy; all are counted."""
+
+_SIDES: Final[tuple[Literal["inside"], Literal["outside"]]] = ("inside", "outside")
+
+
+class Inspector(Protocol):
+    """What the box needs of an engine (`shutdownlab.inspection.engine.Engine` is one)."""
+
+    def process(self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False) -> Outcome:
+        """Judge one frame; never raises."""
+        ...
+
+    def expire(self, now: float) -> object:
+        """Forget flows that have been silent for too long."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, Any]:
+        """What it has seen and done."""
+        ...
+
+
+MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
+"""From a policy, a profile's name and a seed; raises on a profile it does not know."""
+
+
+def engine(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
+    """Return the real engine, with a profile that ships."""
+    from shutdownlab.inspection.engine import Engine
+    from shutdownlab.inspection.profile import shipped_profile
+
+    return Engine(policy, shipped_profile(profile), seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """One DPI box. `netns` holds both interfaces and reaches `controller` (IP, port); None is the caller's own."""
+
+    name: str
+    netns: Path | None
+    inside: str
+    outside: str
+    profile: str
+    mode: Literal["in-path", "on-path"] = "in-path"
+    controller: tuple[str, int] | None = None
+    seed: int = 0
+
+
+class DpiBox:
+    """The box at work: two wires, an engine, a channel to the controller, one loop."""
+
+    def __init__(
+        self,
+        spec: BoxSpec,
+        make_inspector: MakeInspector,
+        tell: Callable[[Message], None],
+        policy: InspectionPolicy | None = None,
+    ) -> None:
+        """Open the wires (OSError names the one that cannot be) and inspect by `policy`, or no rules, until one comes.
+
+        `tell` is given notices and failures, besides the controller.
+        """
+        self.spec = spec
+        self._where = f"DPI box {spec.name}"
+        self._make = make_inspector
+        self._tell = tell
+        self._engine = make_inspector(policy or InspectionPolicy(), spec.profile, spec.seed)
+        self._serial = 0
+        self._in_path = spec.mode == "in-path"
+        inside = open_wire(spec.netns, spec.inside)
+        try:
+            self._wires = (inside, open_wire(spec.netns, spec.outside))
+        except OSError:
+            inside.close()
+            raise
+        self._batch = Batch(_BATCH)
+        self._channel: Channel | None = None
+        self._decided: list[FlowDecision] = []
+        self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
+        self._failures_left = _FAILURES_TOLD
+
+    def serve(self, stop_fd: int) -> None:
+        """Inspect until `stop_fd` is readable."""
+        sides = {wire.fd: side for side, wire in zip(Side, self._wires, strict=True)}
+        with select.epoll() as poller:
+            for descriptor in (stop_fd, *sides):
+                poller.register(descriptor, select.EPOLLIN)
+            if self.spec.controller is not None:
+                hello = Hello(self.spec.name)
+                self._channel = Channel(self.spec.controller, self.spec.netns, hello, poller, self._where, self._tell)
+            expire_at = time.monotonic() + _EXPIRE_S
+            while True:
+                now = time.monotonic()
+                if now >= expire_at:
+                    self._expire(now)
+                    expire_at = now + _EXPIRE_S
+                wake = expire_at
+                if self._channel is not None:
+                    self._channel.turn(now)
+                    wake = min(wake, self._channel.next_turn)
+                for descriptor, _ in poller.poll(max(0.0, wake - now)):
+                    side = sides.get(descriptor)
+                    if side is not None:
+                        self._inspect(side)
+                    elif descriptor == stop_fd:
+                        if self._channel is not None:
+                            self._channel.close()
+                        return
+                    elif self._channel is not None:
+                        for message in self._channel.on_event(time.monotonic()):
+                            self._obey(message)
+                if self._decided:
+                    self._report()
+
+    def counters(self) -> dict[str, Any]:
+        """Return the box's own counters, each wire's and the engine's."""
+        return {
+            "serial": self._serial,
+            **self._counts,
+            "decisions_unsent": self._channel.unsent if self._channel else 0,
+            **{name: wire.counters() for name, wire in zip(_SIDES, self._wires, strict=True)},
+            "engine": dict(self._engine.counters),
+        }
+
+    def close(self) -> None:
+        """Close the wires."""
+        for wire in self._wires:
+            wire.close()
+
+    def _inspect(self, side: Side) -> None:
+        """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
+        batch, process = self._batch, self._engine.process
+        frame_of, trusted = batch.frame, batch.checksum_trusted
+        source, target = self._wires[side], self._wires[1 - side]
+        in_path = self._in_path
+        count = batch.read(source)
+        now = time.monotonic()
+        first = 0  # of the frames judged fit to pass and not passed yet
+        for i in range(count):
+            try:
+                outcome = process(frame_of(i), side, now, checksum_trusted=trusted(i))
+            except Exception:  # it must not; a box that stops would look like a block
+                self._engine_failed()
+                continue
+            if outcome.decision is not None:
+                self._decided.append(flow_decision(outcome.decision))
+            if outcome.inject:
+                if in_path:  # what came before keeps its place
+                    batch.forward(target, first, i)
+                    first = i
+                for injection in outcome.inject:
+                    self._wires[injection.towards].send_frame(injection.frame)
+                self._counts["injected"] += len(outcome.inject)
+            if not in_path:
+                continue
+            if not outcome.forward or outcome.replacement is not None:
+                batch.forward(target, first, i)
+                first = i + 1
+                if outcome.forward and outcome.replacement is not None:
+                    target.send(replaced(batch.raw(i), outcome.replacement))
+                    self._counts["replaced"] += 1
+                else:
+                    self._counts["held_back"] += 1
+            elif i - first >= _HELD:
+                batch.forward(target, first, i + 1)
+                first = i + 1
+        if in_path and first < count:
+            batch.forward(target, first, count)
+
+    def _obey(self, message: Message) -> None:
+        if isinstance(message, Policy):
+            try:
+                engine = self._make(inspection_policy(message), message.profile, self.spec.seed)
+            except Exception as error:
+                self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
+                return
+            self._engine = engine
+            self._serial = message.serial
+            self._failures_left = _FAILURES_TOLD
+            self._answer(Applied(message.serial))
+        elif isinstance(message, CountersRequest):
+            self._answer(Counters(self.spec.name, self.counters()))
+        else:
+            self._fail(f"its controller sent a message that is not for a box: {message}")
+
+    def _expire(self, now: float) -> None:
+        try:
+            self._engine.expire(now)
+        except Exception:
+            self._engine_failed()
+
+    def _report(self) -> None:
+        self._counts["decisions"] += len(self._decided)
+        self._answer(Decisions(tuple(self._decided)))
+        self._decided.clear()
+
+    def _answer(self, message: Message) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def _engine_failed(self) -> None:
+        """Count, and tell with the traceback, an exception of the engine; the frame in hand goes on uninspected."""
+        self._counts["engine_failures"] += 1
+        if self._failures_left:
+            self._failures_left -= 1
+            last = "" if self._failures_left else " (further ones under this policy are only counted)"
+            self._fail(f"its engine failed and the frame went on uninspected{last}:\n{traceback.format_exc()}")
+
+    def _fail(self, text: str) -> None:
+        failure = Failure(self._where, text)
+        self._tell(failure)
+        self._answer(failure)
+
+
+def flow_decision(decision: Decision) -> FlowDecision:
+    """Return the engine's `decision` as the message that tells the controller."""
+    residual = decision.residual
+    return FlowDecision(
+        src=decision.src,
+        sport=decision.sport,
+        dst=decision.dst,
+        dport=decision.dport,
+        proto=decision.proto,
+        opener=_SIDES[decision.opener],
+        action=str(decision.action),
+        rule=decision.rule,
+        protocol=decision.protocol,
+        app=decision.app,
+        host=decision.host,
+        residual=None
+        if residual is None
+        else ResidualBlock(residual.key, residual.seconds, residual.refreshed, residual.directions),  # type: ignore[arg-type]
+        rate_up_kbit=decision.rate_up_kbit,
+        rate_down_kbit=decision.rate_down_kbit,
+        cap_bytes=decision.cap_bytes,
+        directions=decision.directions,  # type: ignore[arg-type]
+        in_box=decision.in_box,
+    )
+
+
+def inspection_policy(message: Policy) -> InspectionPolicy:
+    """Return the policy that `message` carries; raises ValueError (pydantic's) on a rule that is not one."""
+    return InspectionPolicy.model_validate(
+        {
+            "name": f"order {message.serial}",
+            "profile": message.profile,
+            "rules": message.rules,
+            "classes": message.classes,
+            "utc_offset": message.utc_offset,
+        }
+    )
+
+
+def start_box(spec: BoxSpec, make_inspector: MakeInspector = engine) -> Forked:
+    """Fork the box's process; `wait_ready` on the result, watch its `messages`, `stop` it for its `Counters`."""
+
+    def main(child: Child) -> None:
+        gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: fewer, rarer pauses
+        box = DpiBox(spec, make_inspector, child.post)
+        child.ready()
+        box.serve(child.stop_fd)
+        child.post(Counters(spec.name, box.counters()))
+        box.close()
+
+    return fork(f"dpi-{spec.name}", main)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one box by hand, in the namespace of the caller, until SIGTERM or Ctrl-C; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m shutdownlab.emulation.dpibox", description="A DPI box, by hand.")
+    parser.add_argument("--name", default="box")
+    parser.add_argument("--inside", required=True, help="the interface towards subscribers")
+    parser.add_argument("--outside", required=True, help="the interface towards the Internet")
+    parser.add_argument("--profile", default="perfect", help="how it parses and reacts (`shutdownlab profiles`)")
+    parser.add_argument("--policy", type=Path, help="a policy file to start with")
+    parser.add_argument("--on-path", action="store_true", help="it is sent copies: inspect and inject only")
+    parser.add_argument("--controller", metavar="IP:PORT", help="where its policy comes from")
+    parser.add_argument("--netns", type=Path, help="the network namespace of the interfaces (/run/netns/NAME)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    host, _, port = (given.controller or "").rpartition(":")
+    if given.controller and not (host and port.isdecimal()):
+        parser.error(f"--controller: expected IP:PORT, found {given.controller}")
+    policy = load_policy(given.policy.read_bytes(), str(given.policy)) if given.policy else None
+    spec = BoxSpec(
+        name=given.name,
+        netns=given.netns,
+        inside=given.inside,
+        outside=given.outside,
+        profile=given.profile,
+        mode="on-path" if given.on_path else "in-path",
+        controller=(host.strip("[]"), int(port)) if given.controller else None,
+        seed=given.seed,
+    )
+    box = DpiBox(spec, engine, lambda message: print(encode(message).decode().rstrip(), file=sys.stderr), policy)
+    stop_fd = stop_descriptor()
+    with suppress(KeyboardInterrupt):
+        box.serve(stop_fd)
+    print(json.dumps(box.counters(), indent=2))
+    box.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

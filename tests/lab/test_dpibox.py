@@ -1,0 +1,424 @@
+"""The DPI box between real interfaces: what passes, what it sends, and how it and its controller talk."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from cables import Cables
+
+from shutdownlab.control.messages import (
+    Applied,
+    Counters,
+    CountersRequest,
+    Decisions,
+    Failure,
+    Hello,
+    Inbox,
+    Message,
+    Notice,
+    Policy,
+    encode,
+)
+from shutdownlab.emulation.dpibox import BoxSpec, start_box
+from shutdownlab.emulation.forked import Forked
+from shutdownlab.emulation.wire import Batch, Wire, inside_netns, open_wire
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Side
+
+KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
+DEADLINE_S = 10.0
+M = TypeVar("M")
+
+
+def frame(payload: bytes) -> bytes:
+    return b"\xff" * 6 + b"\x02\0\0\0\0\1" + KIND + payload.ljust(46, b".")
+
+
+class KeywordInspector:
+    """Looks for its rules' keywords anywhere in a frame; the word CRASH in a frame makes it raise."""
+
+    def __init__(self, policy: InspectionPolicy, profile: str, seed: int) -> None:
+        if profile == "unknown":
+            raise ValueError("no such profile")
+        self.rules = policy.rules
+        self.frames = 0
+
+    @property
+    def counters(self) -> Mapping[str, Any]:
+        return {"frames": self.frames}
+
+    def expire(self, now: float) -> None: ...
+
+    def process(self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False) -> Outcome:
+        self.frames += 1
+        if b"CRASH" in frame:
+            raise RuntimeError("engine bug")
+        for rule in self.rules:
+            if rule.when.keyword[0].encode() in frame:
+                break
+        else:
+            return Outcome()
+        action = rule.verdict.action
+        inject: tuple[Injection, ...] = ()
+        if action is Action.RESET:
+            inject = tuple(Injection(towards, frame.replace(b"secret", b"RESET!")) for towards in Side)
+        decision = Decision("10.0.0.1", 1, "10.0.0.2", 2, 6, side, action, rule.name, "tls", None, "a.example")
+        return Outcome(
+            forward=action is not Action.DROP,
+            replacement=frame.replace(b"secret", b"masked") if action is Action.REDIRECT else None,
+            inject=inject,
+            decision=decision,
+        )
+
+
+def rule(action: str, keyword: str = "secret") -> dict[str, Any]:
+    verdict = {"action": action} | ({"location": "http://blocked.example/"} if action == "redirect" else {})
+    return {"name": f"{action}-it", "when": {"keyword": keyword}, "verdict": verdict}
+
+
+class Controller:
+    """The other end of the box's channel."""
+
+    def __init__(self, netns: Path) -> None:
+        with inside_netns(netns):
+            self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(DEADLINE_S)
+        self.address: tuple[str, int] = self.listener.getsockname()
+        self.said: list[Message] = []
+
+    def accept(self) -> None:
+        self.connection, _ = self.listener.accept()
+        self.connection.settimeout(DEADLINE_S)
+        self.inbox = Inbox()
+
+    def send(self, message: Message) -> None:
+        self.connection.sendall(encode(message))
+
+    def next(self, kind: type[M]) -> M:
+        """Return the next message of `kind`, leaving out others."""
+        while True:
+            while self.said:
+                message = self.said.pop(0)
+                if isinstance(message, kind):
+                    return message
+            data = self.connection.recv(65536)
+            assert data, f"the box closed the connection before it sent a {kind.__name__}"
+            self.said += self.inbox.feed(data)
+
+    def order(self, policy: Policy) -> None:
+        self.send(policy)
+        assert self.next(Applied).serial == policy.serial
+
+    def close(self) -> None:
+        self.listener.close()
+        with suppress(AttributeError):
+            self.connection.close()
+
+
+class Street:
+    """A wire at each side of a running box, and its controller."""
+
+    def __init__(self, cables: Cables, mode: str = "in-path") -> None:
+        self.middle = cables.netns()
+        left, right = cables.netns(), cables.netns()
+        cables.veth(left, "sub", self.middle, "in")
+        cables.veth(self.middle, "out", right, "net")
+        self.controller = Controller(self.middle)
+        self.spec = BoxSpec(
+            "test",
+            self.middle,
+            "in",
+            "out",
+            "perfect",
+            "on-path" if mode == "on-path" else "in-path",
+            self.controller.address,
+        )
+        self.box = start_box(self.spec, KeywordInspector)
+        self.box.wait_ready()
+        self.controller.accept()
+        assert self.controller.next(Hello) == Hello("test")
+        self.inside = open_wire(left, "sub")
+        self.outside = open_wire(right, "net")
+
+    def close(self) -> None:
+        for wire in (self.inside, self.outside):
+            wire.close()
+        self.box.stop()
+        self.box.close()
+        self.controller.close()
+
+
+def read_until(wire: Wire, last: bytes) -> list[bytes]:
+    """Return the payloads that arrive, dots left out, up to and with `last`."""
+    batch, found, end = Batch(), list[bytes](), time.monotonic() + DEADLINE_S
+    while last not in found:
+        left = end - time.monotonic()
+        assert left > 0 and select.select([wire], [], [], left)[0], f"{last!r} did not come, only {found}"
+        read = [batch.frame(i) for i in range(batch.read(wire))]
+        found += [data[14:].rstrip(b".") for data in read if data[12:14] == KIND]
+    return found
+
+
+def told(box: Forked, kind: type[M], matching: Callable[[M], bool] = lambda _: True) -> M:
+    """Return the first message of `kind` that the box's process tells its parent."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        for message in box.messages():
+            if isinstance(message, kind) and matching(message):
+                return message
+        left = end - time.monotonic()
+        assert left > 0 and select.select([box], [], [], left)[0], f"no {kind.__name__} within {DEADLINE_S} s"
+
+
+@pytest.fixture
+def cables() -> Iterator[Cables]:
+    with Cables() as cables:
+        yield cables
+
+
+@pytest.fixture
+def street(cables: Cables) -> Iterator[Street]:
+    street = Street(cables)
+    yield street
+    street.close()
+
+
+@pytest.fixture
+def on_path(cables: Cables) -> Iterator[Street]:
+    street = Street(cables, "on-path")
+    yield street
+    street.close()
+
+
+def send(wire: Wire, *payloads: bytes) -> None:
+    for payload in payloads:
+        wire.send_frame(frame(payload))
+
+
+def test_without_a_policy_everything_passes_both_ways_in_order(street: Street) -> None:
+    numbered = [b"%d" % i for i in range(100)]
+    send(street.inside, *numbered)
+    send(street.outside, b"secret", b"back")
+    assert read_until(street.outside, b"99") == numbered
+    assert read_until(street.inside, b"back") == [b"secret", b"back"]
+
+
+def test_what_is_dropped_does_not_pass_and_the_decision_is_told(street: Street) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    send(street.inside, b"before", b"secret", b"after")
+    assert read_until(street.outside, b"after") == [b"before", b"after"]
+    (decision,) = street.controller.next(Decisions).decisions
+    assert (decision.src, decision.dport, decision.opener) == ("10.0.0.1", 2, "inside")
+    assert (decision.action, decision.rule, decision.host) == ("drop", "drop-it", "a.example")
+
+
+def test_a_policy_can_be_replaced_and_withdrawn(street: Street) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    street.controller.order(Policy(2, "perfect", [rule("drop", keyword="other")]))
+    send(street.inside, b"secret", b"other", b"end")
+    assert read_until(street.outside, b"end") == [b"secret", b"end"]
+    street.controller.order(Policy(3, "perfect", []))
+    send(street.inside, b"other", b"end")
+    assert read_until(street.outside, b"end") == [b"other", b"end"]
+
+
+def test_injections_leave_by_the_side_they_are_meant_for_before_the_frame(street: Street) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("reset")]))
+    send(street.inside, b"before", b"secret", b"after")
+    assert read_until(street.outside, b"after") == [b"before", b"RESET!", b"secret", b"after"]
+    assert read_until(street.inside, b"RESET!") == [b"RESET!"]
+
+
+def test_a_replacement_goes_in_the_frames_place(street: Street) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("redirect")]))
+    send(street.inside, b"before", b"secret", b"after")
+    assert read_until(street.outside, b"after") == [b"before", b"masked", b"after"]
+
+
+def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) -> None:
+    on_path.controller.order(Policy(1, "perfect", [rule("reset")]))
+    send(on_path.inside, b"before", b"secret", b"after")
+    assert read_until(on_path.outside, b"RESET!") == [b"RESET!"]
+    assert read_until(on_path.inside, b"RESET!") == [b"RESET!"]
+    assert on_path.controller.next(Decisions).decisions[0].action == "reset"
+    on_path.controller.send(CountersRequest())
+    counters = on_path.controller.next(Counters).counters
+    assert counters["injected"] == 2
+    assert counters["outside"]["sent"] == 1
+
+
+def test_counters_say_what_the_box_saw_and_did(street: Street) -> None:
+    street.controller.order(Policy(4, "perfect", [rule("drop")]))
+    send(street.inside, b"secret", b"end")
+    read_until(street.outside, b"end")
+    street.controller.send(CountersRequest())
+    answer = street.controller.next(Counters)
+    assert answer.where == "test"
+    assert answer.counters["serial"] == 4
+    assert answer.counters["held_back"] == 1
+    assert answer.counters["decisions"] == 1
+    assert answer.counters["inside"]["received"] == answer.counters["outside"]["sent"] + 1
+    assert answer.counters["engine"]["frames"] >= 2
+
+
+def test_an_engine_that_raises_lets_the_frame_pass_and_both_ends_hear_of_it(street: Street) -> None:
+    send(street.inside, b"before", b"CRASH", b"after")
+    assert read_until(street.outside, b"after") == [b"before", b"CRASH", b"after"]
+    assert "RuntimeError: engine bug" in told(street.box, Failure).text
+    assert "RuntimeError: engine bug" in street.controller.next(Failure).text
+
+
+def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(street: Street) -> None:
+    send(street.inside, *[b"CRASH %d" % i for i in range(20)], b"end")
+    read_until(street.outside, b"end")
+    street.controller.send(CountersRequest())
+    failures = 0
+    while not isinstance(message := street.controller.next(object), Counters):
+        failures += isinstance(message, Failure)
+    assert failures == 5
+    assert message.counters["engine_failures"] == 20
+
+
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        (Policy(2, "unknown", []), "no such profile"),
+        (Policy(2, "perfect", [{"name": "bad", "verdict": "explode"}]), "verdict.action"),
+        (Policy(2, "perfect", [{"nome": "typo"}]), "nome"),
+    ],
+)
+def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(
+    street: Street, policy: Policy, complaint: str
+) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    street.controller.send(policy)
+    failure = street.controller.next(Failure)
+    assert "refuses policy 2 and keeps 1" in failure.text
+    assert complaint in failure.text
+    send(street.inside, b"secret", b"end")
+    assert read_until(street.outside, b"end") == [b"end"]
+
+
+def test_a_box_that_loses_its_controller_goes_on_as_it_was_and_comes_back(street: Street) -> None:
+    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    street.controller.connection.close()
+    assert "lost the controller" in told(street.box, Notice).text
+    send(street.inside, b"secret", b"end")
+    assert read_until(street.outside, b"end") == [b"end"]
+    street.controller.said.clear()
+    street.controller.accept()
+    assert street.controller.next(Hello).box == "test"
+    assert "reached again" in told(street.box, Notice).text
+    send(street.inside, b"secret", b"end")
+    assert read_until(street.outside, b"end") == [b"end"]
+    assert street.controller.next(Decisions).decisions[0].rule == "drop-it"
+
+
+def test_a_failure_without_a_controller_is_told_when_it_is_back(street: Street) -> None:
+    street.controller.connection.close()
+    told(street.box, Notice)
+    send(street.inside, b"CRASH")
+    assert "engine bug" in told(street.box, Failure).text
+    street.controller.accept()
+    assert "engine bug" in street.controller.next(Failure).text
+
+
+def test_a_controller_that_talks_nonsense_is_reported(street: Street) -> None:
+    street.controller.connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    street.controller.accept()
+    assert "no message" in street.controller.next(Failure).text
+
+
+def test_a_box_starts_and_works_before_its_controller_does(cables: Cables, street: Street) -> None:
+    left, middle, right = cables.netns(), cables.netns(), cables.netns()
+    cables.veth(left, "sub", middle, "in")
+    cables.veth(middle, "out", right, "net")
+    box = start_box(replace(street.spec, netns=middle, controller=("127.0.0.1", 9)), KeywordInspector)
+    box.wait_ready()
+    assert "cannot reach the controller at 127.0.0.1:9 (Connection refused)" in told(box, Notice).text
+    inside, outside = open_wire(left, "sub"), open_wire(right, "net")
+    send(inside, b"hello")
+    assert read_until(outside, b"hello") == [b"hello"]
+    assert isinstance(box.stop()[-1], Counters)
+    for closed in (inside, outside, box):
+        closed.close()
+
+
+def test_a_box_without_its_interface_says_which(cables: Cables) -> None:
+    box = start_box(BoxSpec("lonely", cables.netns(), "in", "out", "perfect"), KeywordInspector)
+    with pytest.raises(RuntimeError, match=r"dpi-lonely did not start[^$]*cannot open in in ") as caught:
+        box.wait_ready()
+    assert "no interface with this name" in str(caught.value)
+    assert not box.alive()
+    box.close()
+
+
+def test_sigterm_ends_a_box_and_ctrl_c_does_not(street: Street) -> None:
+    signal.pidfd_send_signal(street.box._pidfd, signal.SIGINT)
+    send(street.inside, b"still here")
+    read_until(street.outside, b"still here")
+    assert isinstance(street.box.stop()[-1], Counters)
+    assert street.box.status == 0
+
+
+def test_offloaded_tcp_goes_through_uncut_and_with_valid_checksums(cables: Cables) -> None:
+    a, middle, b = cables.netns(), cables.netns(), cables.netns()
+    cables.veth(a, "a", middle, "in")
+    cables.veth(middle, "out", b, "b")
+    cables.address(a, "a", "10.9.0.1/24", "fd09::1/64")
+    cables.address(b, "b", "10.9.0.2/24", "fd09::2/64")
+    box = start_box(BoxSpec("tso", middle, "in", "out", "perfect"), KeywordInspector)
+    box.wait_ready()
+    # A receiver that has to verify every checksum itself, and a sender that leaves them all unfinished.
+    cables.run(b, "ethtool", "-K", "b", "rx", "off", "gro", "off")
+    sent = bytes(range(256)) * 40_000
+    for family, address in ((socket.AF_INET, "10.9.0.2"), (socket.AF_INET6, "fd09::2")):
+        assert through_tcp(a, b, family, address, sent) == sent
+    counters = told_counters(box)
+    frames = counters["inside"]["received"]
+    assert frames < 2 * len(sent) / 1400, f"{frames} frames for {len(sent)} bytes: segmentation offload is lost"
+    assert counters["outside"]["refused"] == 0
+    errors = cables.run(b, "nstat", "-az", "TcpInCsumErrors").splitlines()[1]
+    assert errors.split()[:2] == ["TcpInCsumErrors", "0"]
+
+
+def told_counters(box: Forked) -> dict[str, Any]:
+    last = box.stop()[-1]
+    box.close()
+    assert isinstance(last, Counters)
+    return last.counters
+
+
+def through_tcp(a: Path, b: Path, family: socket.AddressFamily, address: str, sent: bytes) -> bytes:
+    """Send bytes from namespace `a` to `b` and return what arrived."""
+    with inside_netns(b):
+        listener = socket.create_server((address, 0), family=family)
+    with inside_netns(a):
+        client = socket.socket(family)
+    client.settimeout(DEADLINE_S)
+    client.connect(listener.getsockname())
+    server, _ = listener.accept()
+    client.setblocking(False)
+    arrived, at = bytearray(), 0
+    end = time.monotonic() + DEADLINE_S
+    while len(arrived) < len(sent):
+        left = end - time.monotonic()
+        assert left > 0, f"{len(arrived)} of {len(sent)} bytes within {DEADLINE_S} s"
+        readable, writable, _ = select.select([server], [client] if at < len(sent) else [], [], left)
+        if writable:
+            at += client.send(sent[at : at + 262_144])
+        if readable:
+            arrived += server.recv(262_144)
+    for end_point in (client, server, listener):
+        end_point.close()
+    return bytes(arrived)
