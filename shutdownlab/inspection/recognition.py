@@ -8,47 +8,88 @@ something.
 
 from __future__ import annotations
 
-from shutdownlab.inspection.recognisers.dns import recognise_dns, recognise_dns_tcp
+from shutdownlab.inspection.recognisers import mtproto, tor
+from shutdownlab.inspection.recognisers.bittorrent import recognise_bittorrent_tcp
+from shutdownlab.inspection.recognisers.bittorrent import refine_http as refine_tracker
+from shutdownlab.inspection.recognisers.certificate import certificate_names
+from shutdownlab.inspection.recognisers.datagrams import UdpRecogniser
+from shutdownlab.inspection.recognisers.dns import recognise_dns_tcp
+from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.http import is_response, recognise_http
+from shutdownlab.inspection.recognisers.openvpn import recognise_openvpn_tcp
 from shutdownlab.inspection.recognisers.result import PROTOCOLS, UNKNOWN, Recognition
+from shutdownlab.inspection.recognisers.sip import recognise_sip
+from shutdownlab.inspection.recognisers.ssh import recognise_ssh
+from shutdownlab.inspection.recognisers.stun import recognise_stun
 from shutdownlab.inspection.recognisers.tls import recognise_tls, refine
+from shutdownlab.inspection.recognisers.whatsapp import recognise_whatsapp
 
-__all__ = ["BUDGET", "PROTOCOLS", "UNKNOWN", "Recognition", "UdpRecogniser", "recognise_tcp"]
+__all__ = ["BUDGET", "PROTOCOLS", "UNKNOWN", "Recognition", "UdpRecogniser", "fully_encrypted", "recognise_tcp"]
 
 BUDGET = 65536
 """Bytes looked at per direction of a TCP connection; a profile's own budget is normally far smaller."""
+UNDECIDED = 8
+"""Client bytes below which an unknown stream is still open to be anything."""
+_OBFS4_CLIENT = (149, 8192)
+"""Bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs (obfs4-spec.txt §4)."""
+_OBFS4_SERVER = 96
+"""The least of its server handshake."""
 
 
 def recognise_tcp(client: bytes, server: bytes, dport: int) -> Recognition:
     """Recognise a TCP connection from the in-order bytes of its opener and of the other end so far."""
-    if not client and not server:
-        return Recognition(more=True)
+    if len(client) > BUDGET:
+        client = client[:BUDGET]
+    if len(server) > BUDGET:
+        server = server[:BUDGET]
     tls = recognise_tls(client)
-    if tls is not None:
-        return refine(tls, dport)
-    if dport == 53:
-        dns = recognise_dns_tcp(client, dport)
-        if dns is not None:
-            return dns
-    http = recognise_http(client)
-    if http is not None:
-        return http
-    dns = recognise_dns_tcp(client, dport)
-    if dns is not None:
-        return dns
-    if is_response(server):
-        return Recognition("http")
-    return Recognition()
+    if tls is not None and tls.protocol == "tls":
+        if server and tls.more_server:
+            tls.certificate_names, tls.more_server = certificate_names(server)
+        return refine(tor.refine(tls), dport)
+    waiting = tls
+    for candidate in _candidates(client, server, dport):
+        if candidate is None:
+            continue
+        if candidate.protocol != UNKNOWN:
+            return candidate
+        waiting = waiting or candidate
+    if waiting is not None:
+        return waiting
+    return _nameless(client, server)
 
 
-class UdpRecogniser:
-    """Recognises one UDP flow; keeps state where one datagram does not tell (QUIC's CRYPTO frames, RTP's sequence)."""
+def _candidates(client: bytes, server: bytes, dport: int) -> tuple[Recognition | None, ...]:
+    """What each parser makes of the stream; a letter first means text, where only text protocols need asking."""
+    if not client:
+        return (recognise_ssh(client, server),)
+    first = client[0]
+    http = recognise_http(client) if first < 0x80 else None
+    if http is not None and http.protocol == "http":
+        return (refine_tracker(mtproto.refine_http(http, client)),)
+    return (
+        http,
+        recognise_ssh(client, server),
+        recognise_dns_tcp(client, dport),
+        recognise_bittorrent_tcp(client) if first == 0x13 else None,
+        recognise_sip(client) if 0x41 <= first <= 0x53 else None,
+        recognise_whatsapp(client) if first in (0x45, 0x57) else None,
+        recognise_openvpn_tcp(client, server),
+        recognise_stun(client, dport) if first < 4 else None,
+        mtproto.recognise_mtproto(client),
+        mtproto.obfuscated(client),
+        Recognition("http") if is_response(server) else None,
+    )
 
-    __slots__ = ()
 
-    def feed(self, payload: bytes, from_client: bool, dport: int) -> Recognition:
-        """Take the next datagram; `from_client`: sent by whoever sent the first one. `dport` is the client's target."""
-        dns = recognise_dns(payload, dport)
-        if dns is not None:
-            return dns
-        return Recognition(more=True)
+def _nameless(client: bytes, server: bytes) -> Recognition:
+    """No parser knows it: fully encrypted by the published rule, or unknown."""
+    result = Recognition()
+    result.sample = client[:1024] or None
+    if fully_encrypted(client):
+        result.protocol = "fet"
+        if _OBFS4_CLIENT[0] <= len(client) <= _OBFS4_CLIENT[1] and (not server or len(server) >= _OBFS4_SERVER):
+            result.variant = "obfs4"
+    elif len(client) < UNDECIDED:
+        result.more = True
+    return result

@@ -18,7 +18,6 @@ PROTOCOLS = (
     "wireguard",
     "openvpn",
     "tor",
-    "obfs4",
     "fet",
     "stun",
     "dtls",
@@ -30,7 +29,8 @@ PROTOCOLS = (
     "whatsapp",
     UNKNOWN,
 )
-"""Every value `Recognition.protocol` can take. "fet" is fully encrypted traffic by the USENIX Security 2023 rule."""
+"""Every value `Recognition.protocol` can take. "fet" is fully encrypted traffic by the USENIX Security 2023
+rule: obfs4, Shadowsocks, VMess, MTProxy; its `variant` is "obfs4" where the sizes fit that too."""
 
 
 @dataclass(slots=True)
@@ -61,14 +61,24 @@ class Recognition:
     """Addresses and CNAME targets of a DNS response."""
     certificate_names: tuple[str, ...] = ()
     """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
-    entropy: float | None = None
-    """Bits per byte (0 to 8) of the first client bytes; only computed where no cleartext protocol was recognised."""
     variant: str | None = None
-    """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn …"""
+    """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn, "doq" of quic …"""
     hello: bytes | None = None
     """The ClientHello's body as far as it has come (without the four bytes of handshake header)."""
     hello_transport: str = "t"
     """What carried `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
+
+    sample: bytes | None = None
+    """The client's first bytes, kept where no cleartext protocol was recognised ("fet" and "unknown")."""
+
+    @property
+    def entropy(self) -> float | None:
+        """Bits per byte (0 to 8) of `sample`."""
+        if not self.sample:
+            return None
+        from shutdownlab.inspection.recognisers.encrypted import entropy
+
+        return entropy(self.sample)
 
     @property
     def ja4(self) -> str | None:

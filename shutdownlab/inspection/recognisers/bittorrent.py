@@ -1,0 +1,63 @@
+"""BitTorrent: peer handshake (BEP 3), DHT (BEP 5), uTP (BEP 29), LSD (BEP 14), HTTP and UDP trackers (BEP 3, 15)."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.result import Recognition
+
+HANDSHAKE = b"\x13BitTorrent protocol"
+_TRACKER_MAGIC = b"\x00\x00\x04\x17\x27\x10\x19\x80"
+
+
+def _found(variant: str) -> Recognition:
+    result = Recognition("bittorrent")
+    result.variant = variant
+    return result
+
+
+def recognise_bittorrent_tcp(stream: bytes) -> Recognition | None:
+    """The peer handshake."""
+    if stream[:20] == HANDSHAKE:
+        return _found("peer")
+    return Recognition(more=True) if 0 < len(stream) < 20 and HANDSHAKE.startswith(stream) else None
+
+
+def refine_http(result: Recognition) -> Recognition:
+    """An HTTP request that asks a tracker is BitTorrent's; host, URL and method stay."""
+    if result.url is not None and "info_hash=" in result.url and ("/announce" in result.url or "/scrape" in result.url):
+        result.protocol = "bittorrent"
+        result.variant = "tracker"
+    return result
+
+
+def recognise_bittorrent_udp(payload: bytes) -> Recognition | None:
+    """DHT, UDP tracker, local service discovery, and a uTP connection's first packet."""
+    length = len(payload)
+    if length < 16:
+        return None
+    first = payload[0]
+    if first == 0x64:  # "d": a bencoded dictionary
+        if payload[-1:] == b"e" and (b"1:y1:q" in payload or b"1:y1:r" in payload or b"1:y1:e" in payload):
+            return _found("dht")
+        if payload[:12] in (b"d1:ad2:id20:", b"d1:rd2:id20:"):
+            return _found("dht")
+        return None
+    if first == 0 and length == 16 and payload[:8] == _TRACKER_MAGIC and payload[8:12] == b"\0\0\0\0":
+        return _found("tracker")
+    if first == 0x42 and payload[:11] == b"BT-SEARCH *":
+        return _found("lsd")
+    if first == 0x41 and length >= 20 and payload[1] <= 2:
+        return _found("utp") if _utp_syn(payload) else None
+    return None
+
+
+def _utp_syn(payload: bytes) -> bool:
+    """ST_SYN, version 1: sequence number 1, nothing acknowledged yet, a window, no payload after the extensions."""
+    if payload[16:18] != b"\x00\x01" or not any(payload[12:16]) or any(payload[8:12]):
+        return False
+    index = 20
+    extension = payload[1]
+    length = len(payload)
+    while extension and index + 2 <= length:
+        extension = payload[index]
+        index += 2 + payload[index + 1]
+    return not extension and index == length

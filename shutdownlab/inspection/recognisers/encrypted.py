@@ -1,0 +1,48 @@
+"""Fully encrypted traffic: the Great Firewall's published rule, and entropy.
+
+Wu et al., "How the Great Firewall of China Detects and Blocks Fully Encrypted Traffic", USENIX Security 2023,
+Algorithm 1: the first data packet of a TCP connection is let through if any of five exemptions holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log2
+
+PRINTABLE = bytes(range(0x20, 0x7F))
+_BLANKED = bytes(byte if 0x20 <= byte <= 0x7E else 0 for byte in range(256))
+_METHODS = (b"GET ", b"PUT ", b"POST", b"HEAD")
+ENTROPY_SAMPLE = 1024
+
+
+def fully_encrypted(first: bytes) -> bool:
+    """Would the rule block a connection whose client's first data packet is `first`?"""
+    length = len(first)
+    if length == 0:
+        return False
+    ones = int.from_bytes(first, "big").bit_count()
+    # Ex1: mean bits set per byte <= 3.4 or >= 4.6, in integers so that the bounds are exact.
+    if ones * 10 <= 34 * length or ones * 10 >= 46 * length:
+        return False
+    # Ex5: looks like TLS ([16-17] 03 [00-09]) or HTTP.
+    if length >= 3 and first[0] in (0x16, 0x17) and first[1] == 3 and first[2] <= 9:
+        return False
+    if first[:4] in _METHODS:
+        return False
+    # Ex2: the first six bytes are printable ASCII.
+    if length >= 6 and not first[:6].translate(None, PRINTABLE):
+        return False
+    # Ex3: more than half of all bytes are printable.
+    if (length - len(first.translate(None, PRINTABLE))) * 2 > length:
+        return False
+    # Ex4: more than 20 contiguous bytes are printable.
+    return all(len(run) <= 20 for run in first.translate(_BLANKED).split(b"\0"))
+
+
+def entropy(data: bytes) -> float:
+    """Shannon entropy in bits per byte (0 to 8) of at most the first `ENTROPY_SAMPLE` bytes."""
+    sample = data[:ENTROPY_SAMPLE]
+    length = len(sample)
+    if length == 0:
+        return 0.0
+    return log2(length) - sum(count * log2(count) for count in Counter(sample).values()) / length

@@ -1,0 +1,331 @@
+"""QUIC Initial packets opened with the keys anyone can derive (RFC 9000, 9001, 9369).
+
+Versions 1 and 2, and the drafts 23 to 34. The ClientHello is put together from CRYPTO frames in any order, over
+coalesced packets and several datagrams. Google's older QUIC is recognised too; up to Q043 its CHLO is in clear.
+"""
+
+from __future__ import annotations
+
+import hmac
+from functools import lru_cache
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
+from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tls import client_hello
+
+V1 = 0x00000001
+V2 = 0x6B3343CF
+_SALT_V1 = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
+_SALT_V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
+_SALT_29 = bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899")
+_SALT_23 = bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
+
+MAX_DATAGRAMS = 32
+"""Datagrams with Initials opened per flow."""
+MAX_PACKETS = 8
+"""Coalesced packets looked at per datagram."""
+MAX_CRYPTO = 16384
+"""Bytes of CRYPTO stream kept; a ClientHello with post-quantum shares is below 4 KiB."""
+MAX_FRAMES = 512
+"""Frames read per packet; a full Initial of one-byte CRYPTO frames has fewer."""
+
+
+def initial_salt(version: int) -> bytes | None:
+    """The salt of a version's Initial secret; None for versions whose keys are unknown here."""
+    if version == V1 or 0xFF000021 <= version <= 0xFF000022:
+        return _SALT_V1
+    if version == V2:
+        return _SALT_V2
+    if 0xFF00001D <= version <= 0xFF000020:
+        return _SALT_29
+    if 0xFF000017 <= version <= 0xFF00001C:
+        return _SALT_23
+    return None
+
+
+def _expand(secret: bytes, label: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label (RFC 8446 §7.1) for outputs of one block, which all of QUIC's are."""
+    info = length.to_bytes(2, "big") + bytes((len(label) + 6,)) + b"tls13 " + label + b"\x00\x01"
+    return hmac.digest(secret, info, sha256)[:length]
+
+
+@lru_cache(maxsize=256)
+def client_keys(version: int, connection: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Key, IV and header-protection key of the client's Initials; `connection` is its first Destination CID."""
+    salt = initial_salt(version)
+    if salt is None:
+        return None
+    secret = _expand(hmac.digest(salt, connection, sha256), b"client in", 32)
+    prefix = b"quicv2 " if version == V2 else b"quic "
+    return (
+        _expand(secret, prefix + b"key", 16),
+        _expand(secret, prefix + b"iv", 12),
+        _expand(secret, prefix + b"hp", 16),
+    )
+
+
+def varint(data: bytes, index: int, end: int) -> tuple[int, int]:
+    """RFC 9000 §16: the value at `index` and the index after it, or (-1, end) if cut."""
+    if index >= end:
+        return -1, end
+    first = data[index]
+    size = 1 << (first >> 6)
+    if index + size > end:
+        return -1, end
+    value = first & 0x3F
+    for position in range(index + 1, index + size):
+        value = (value << 8) | data[position]
+    return value, index + size
+
+
+def is_quic(payload: bytes) -> bool:
+    """A QUIC long header, or Google's before it, in a datagram's first bytes."""
+    length = len(payload)
+    if length < 12:
+        return False
+    first = payload[0]
+    version = int.from_bytes(payload[1:5], "big")
+    if first & 0x80:
+        if version == 0:
+            # Version Negotiation: two connection IDs and a list of versions.
+            destination = payload[5]
+            if destination > 20 or 6 + destination >= length:
+                return False
+            rest = length - 7 - destination - payload[6 + destination]
+            return rest >= 4 and rest % 4 == 0
+        if initial_salt(version) is not None:
+            return bool(first & 0x40) and payload[5] <= 20
+        if version & 0x0F0F0F0F == 0x0A0A0A0A:
+            return length >= 1200 and bool(first & 0x40) and payload[5] <= 20  # a greased version, to be negotiated
+        return _google(payload[1:5]) and bool(first & 0x40)
+    return first & 0x09 == 0x09 and not first & 0xC0 and length >= 14 and _google(payload[9:13])
+
+
+def _google(version: bytes) -> bool:
+    return version[:1] in b"QT" and version[1:2] == b"0" and version[2:4].isdigit() and len(version) == 4
+
+
+class QuicInitials:
+    """The client's Initials of one connection, datagram by datagram."""
+
+    __slots__ = ("_connections", "_datagrams", "_size", "_stream", "_waiting", "result")
+
+    def __init__(self) -> None:
+        self.result = Recognition("quic", None, True)
+        self._connections: list[bytes] = []
+        self._stream = b""
+        self._waiting: dict[int, bytes] = {}
+        self._size = 0
+        self._datagrams = 0
+
+    def feed(self, datagram: bytes, from_client: bool) -> Recognition:
+        """Take a datagram of the flow; the server's only matter for what they say of the version."""
+        result = self.result
+        if not result.more:
+            return result
+        self._datagrams += 1
+        if self._datagrams > MAX_DATAGRAMS:
+            result.more = False
+            return result
+        if not from_client:
+            return result
+        if not datagram[:1] or not datagram[0] & 0x80:
+            if self._datagrams == 1:
+                _google_hello(datagram, result)
+            return result
+        index = 0
+        packets = 0
+        while index >= 0 and index + 7 <= len(datagram) and packets < MAX_PACKETS:
+            index = self._packet(datagram, index)
+            packets += 1
+        return self.result
+
+    def _packet(self, data: bytes, start: int) -> int:
+        """Read the packet at `start`; where the next coalesced one begins, or -1."""
+        length = len(data)
+        first = data[start]
+        if not first & 0x80:
+            return -1
+        version = int.from_bytes(data[start + 1 : start + 5], "big")
+        index = start + 5
+        size = data[index]
+        connection = data[index + 1 : index + 1 + size]
+        index += 1 + size
+        if size > 20 or index >= length:
+            return -1
+        index += 1 + data[index]
+        if index > length or version == 0:
+            return -1
+        if not self.result.versions:
+            self.result.versions = (version,)
+        if initial_salt(version) is None:
+            # Version unknown (or greased): the client will try again after Version Negotiation.
+            if version & 0x0F0F0F0F != 0x0A0A0A0A:
+                self.result.more = False
+            return -1
+        self.result.versions = (version,)
+        kind = (first >> 4) & 3
+        if version == V2:
+            kind = (kind - 1) & 3
+        if kind == 3:
+            return -1  # Retry takes the rest of the datagram
+        if kind == 0:
+            token, index = varint(data, index, length)
+            if token < 0 or index + token > length:
+                return -1
+            index += token
+        size, index = varint(data, index, length)
+        if size < 20 or index + size > length:
+            return -1
+        if kind == 0:
+            self._initial(data[start : index + size], index - start, version, connection)
+        return index + size
+
+    def _initial(self, packet: bytes, offset: int, version: int, connection: bytes) -> None:
+        """Try the keys of the connection IDs seen: the first one's, and after a Retry the new one's."""
+        if connection not in self._connections and len(self._connections) < 4:
+            self._connections.append(connection)
+        for candidate in (*self._connections[:1], connection, *self._connections[1:]):
+            keys = client_keys(version, candidate)
+            plain = None if keys is None else open_initial(packet, offset, keys)
+            if plain is not None:
+                self._frames(plain)
+                return
+
+    def _frames(self, data: bytes) -> None:
+        """Collect CRYPTO frames of a decrypted Initial (only PADDING, PING, ACK, CLOSE may stand beside them)."""
+        index = 0
+        end = len(data)
+        frames = 0
+        while index < end and frames < MAX_FRAMES:
+            kind = data[index]
+            if kind == 0:
+                index += 1
+                while index < end and data[index] == 0:
+                    index += 1
+                continue
+            frames += 1
+            index += 1
+            if kind == 1:
+                continue
+            if kind in (2, 3):
+                index = _skip_ack(data, index, end, kind == 3)
+                if index < 0:
+                    break
+                continue
+            if kind != 6:
+                break
+            offset, index = varint(data, index, end)
+            size, index = varint(data, index, end)
+            if offset < 0 or size < 0 or index + size > end:
+                break
+            self._crypto(offset, data[index : index + size])
+            index += size
+        self._read_hello()
+
+    def _crypto(self, offset: int, piece: bytes) -> None:
+        have = len(self._stream)
+        if offset + len(piece) > MAX_CRYPTO or offset + len(piece) <= have:
+            return
+        if offset <= have:
+            self._stream += piece[have - offset :]
+            while self._waiting:
+                have = len(self._stream)
+                ready = [start for start in self._waiting if start <= have]
+                if not ready:
+                    break
+                for start in ready:
+                    late = self._waiting.pop(start)
+                    self._size -= len(late)
+                    if start + len(late) > len(self._stream):
+                        self._stream += late[len(self._stream) - start :]
+        elif self._size + len(piece) <= MAX_CRYPTO:
+            before = self._waiting.get(offset, b"")
+            if len(piece) > len(before):
+                self._waiting[offset] = piece
+                self._size += len(piece) - len(before)
+
+    def _read_hello(self) -> None:
+        stream = self._stream
+        if not stream:
+            return
+        if stream[0] != 1:
+            self.result.more = False
+            return
+        if len(stream) < 4:
+            return
+        size = (stream[1] << 16) | (stream[2] << 8) | stream[3]
+        if size > MAX_CRYPTO:
+            self.result.more = False
+            return
+        complete = len(stream) >= 4 + size
+        result = client_hello(stream, 4, 4 + size if complete else len(stream), complete, "q")
+        result.protocol = "quic"
+        result.versions = self.result.versions
+        result.more_server = False
+        if "doq" in result.alpn:
+            result.variant = "doq"
+        elif result.host is not None and result.host in DOH_HOSTS:
+            result.variant = "doh"
+        self.result = result
+
+
+def open_initial(packet: bytes, offset: int, keys: tuple[bytes, bytes, bytes]) -> bytes | None:
+    """Remove header protection and decrypt (RFC 9001 §5); `offset` is where the packet number begins."""
+    key, iv, protection = keys
+    sample = packet[offset + 4 : offset + 20]
+    if len(sample) < 16:
+        return None
+    mask = Cipher(AES(protection), ECB()).encryptor().update(sample)
+    first = packet[0] ^ (mask[0] & 0x0F)
+    size = (first & 3) + 1
+    number = bytes(packet[offset + i] ^ mask[1 + i] for i in range(size))
+    header = bytes((first,)) + packet[1:offset] + number
+    nonce = (int.from_bytes(iv, "big") ^ int.from_bytes(number, "big")).to_bytes(12, "big")
+    sealed = packet[offset + size :]
+    if len(sealed) < 16:
+        return None
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, header)
+    except InvalidTag:
+        return None
+
+
+def _skip_ack(data: bytes, index: int, end: int, counts: bool) -> int:
+    _largest, index = varint(data, index, end)
+    _delay, index = varint(data, index, end)
+    ranges, index = varint(data, index, end)
+    first, index = varint(data, index, end)
+    if first < 0 or ranges > 1024:
+        return -1
+    for _ in range(2 * ranges + (3 if counts else 0)):
+        value, index = varint(data, index, end)
+        if value < 0:
+            return -1
+    return index
+
+
+def _google_hello(data: bytes, result: Recognition) -> None:
+    """The SNI tag of a CHLO in clear (Google QUIC up to Q043)."""
+    result.more = False
+    start = data.find(b"CHLO", 0, 128)
+    if start < 0 or start + 8 > len(data):
+        return
+    count = int.from_bytes(data[start + 4 : start + 6], "little")
+    values = start + 8 + 8 * count
+    previous = 0
+    for index in range(start + 8, min(values, len(data) - 8 + 1), 8):
+        end = int.from_bytes(data[index + 4 : index + 8], "little")
+        if data[index : index + 4] == b"SNI\x00" and values + end <= len(data):
+            result.host = host_name(data[values + previous : values + end])
+        elif data[index : index + 4] == b"UAID" and values + end <= len(data):
+            result.user_agent = data[values + previous : values + end].decode("latin-1")
+        previous = end

@@ -1,0 +1,52 @@
+"""RTP and RTCP (RFC 3550) beside each other (RFC 5761). RTP has no magic: two packets in sequence must agree."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.result import Recognition
+
+MAX_STEP = 16
+"""Largest gap in sequence numbers between two packets seen that still counts as one stream."""
+
+
+def recognise_rtcp(payload: bytes) -> Recognition | None:
+    """A compound packet whose parts fill the datagram (SRTCP's tail of index and tag is let through)."""
+    length = len(payload)
+    if length < 8 or payload[0] & 0xC0 != 0x80 or payload[1] not in (200, 201):
+        return None
+    index = 0
+    parts = 0
+    while index + 4 <= length and payload[index] & 0xC0 == 0x80 and 192 <= payload[index + 1] <= 213:
+        index += 4 + 4 * ((payload[index + 2] << 8) | payload[index + 3])
+        parts += 1
+        if index == length:
+            return Recognition("rtcp")
+    reports = payload[0] & 0x1F
+    first = 4 + 4 * ((payload[2] << 8) | payload[3])
+    least = (28 if payload[1] == 200 else 8) + 24 * reports
+    # Encrypted after the first eight bytes: only the first part's length can be checked.
+    return Recognition("rtcp") if least <= first <= length and length - first <= 512 and parts else None
+
+
+def rtp_key(payload: bytes) -> tuple[int, int, int] | None:
+    """Payload type, sequence number and SSRC of what may be RTP; None if it cannot be."""
+    length = len(payload)
+    if length < 13 or payload[0] & 0xC0 != 0x80:
+        return None
+    kind = payload[1] & 0x7F
+    # 64-95 would collide with RTCP (RFC 5761); 35-63 are unassigned and unused.
+    if 35 <= kind < 96 and kind not in (63,):
+        return None
+    sources = payload[0] & 0x0F
+    header = 12 + 4 * sources
+    if payload[0] & 0x10:
+        if header + 4 > length:
+            return None
+        header += 4 + 4 * ((payload[header + 2] << 8) | payload[header + 3])
+    if header > length:
+        return None
+    return kind, (payload[2] << 8) | payload[3], int.from_bytes(payload[8:12], "big")
+
+
+def follows(before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
+    """Same source, and a sequence number a few further on (they wrap at 65536)."""
+    return before[2] == after[2] and before[2] != 0 and 0 < (after[1] - before[1]) & 0xFFFF <= MAX_STEP

@@ -1,0 +1,44 @@
+"""SIP requests and responses over UDP or TCP (RFC 3261)."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.names import host_name, strip_port
+from shutdownlab.inspection.recognisers.result import Recognition
+
+METHODS = frozenset(
+    b"INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
+)
+_LONGEST = 10
+
+
+def recognise_sip(data: bytes) -> Recognition | None:
+    """The start line; None if these bytes cannot begin one."""
+    if data[:8] == b"SIP/2.0 ":
+        result = Recognition("sip")
+        result.method = "response"
+        return result
+    space = data.find(b" ", 0, _LONGEST)
+    if space < 0:
+        complete = len(data) >= _LONGEST or not any(method.startswith(data) for method in METHODS)
+        return None if complete or len(data) < 2 else Recognition(more=True)
+    if data[:space] not in METHODS:
+        return None
+    scheme = data[space + 1 : space + 6].lower()
+    if len(scheme) < 5 and (b"sip:".startswith(scheme) or b"sips:".startswith(scheme) or b"tel:".startswith(scheme)):
+        return Recognition(more=True)
+    if not scheme.startswith((b"sip:", b"sips:", b"tel:")):
+        return None
+    result = Recognition("sip")
+    result.method = data[:space].decode("ascii")
+    end = data.find(b" ", space + 1, space + 1024)
+    if end < 0:
+        result.more = len(data) < space + 1024
+        return result
+    uri = data[space + 1 : end]
+    result.url = uri.decode("latin-1")
+    if scheme[:3] == b"sip":
+        authority = uri[uri.find(b":") + 1 :]
+        for mark in (b";", b"?"):
+            authority = authority.partition(mark)[0]
+        result.host = host_name(strip_port(authority))
+    return result

@@ -1,0 +1,28 @@
+"""WireGuard by message type and exact length (wireguard.com/protocol; whitepaper §5.4)."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.result import Recognition
+
+PORT = 51820
+_LENGTHS = {1: 148, 2: 92, 3: 64}
+_NAMES = {1: "initiation", 2: "response", 3: "cookie", 4: "data"}
+
+
+def recognise_wireguard(payload: bytes, dport: int) -> Recognition | None:
+    """Handshake messages are unmistakable; data alone (a flow joined late) counts on WireGuard's own port only."""
+    length = len(payload)
+    if length < 32 or payload[1] or payload[2] or payload[3]:
+        return None
+    kind = payload[0]
+    if kind == 4:
+        if length % 16 or dport != PORT:
+            return None
+    elif _LENGTHS.get(kind) != length:
+        return None
+    # The ephemeral key or nonce that follows the indexes is never all zeroes.
+    if not any(payload[8:32]):
+        return None
+    result = Recognition("wireguard")
+    result.method = _NAMES[kind]
+    return result

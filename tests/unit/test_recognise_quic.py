@@ -1,0 +1,178 @@
+"""QUIC Initials from aioquic, the RFCs' vectors, and CRYPTO streams cut in ways no library cuts them."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from client_hellos import extension, hello_body, message, sni
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from shutdownlab.inspection.recognisers.quic import V1, V2, client_keys
+from shutdownlab.inspection.recognition import Recognition, UdpRecogniser
+
+CID = bytes.fromhex("8394c8f03e515708")
+
+
+def number(value: int) -> bytes:
+    return (value | 0x4000).to_bytes(2, "big") if value < 0x4000 else (value | 0x80000000).to_bytes(4, "big")
+
+
+def crypto(offset: int, piece: bytes) -> bytes:
+    return b"\x06" + number(offset) + number(len(piece)) + piece
+
+
+def seal(frames: bytes, packet: int = 0, version: int = V1, connection: bytes = CID, keyed: bytes = CID) -> bytes:
+    """A protected client Initial carrying `frames`, padded as RFC 9001 wants for sampling."""
+    keys = client_keys(version, keyed)
+    assert keys is not None
+    key, iv, protection = keys
+    frames += bytes(max(0, 24 - len(frames)))
+    first = (0xC0 if version == V1 else 0xD0) | 0x01
+    header = bytes((first,)) + version.to_bytes(4, "big") + bytes((len(connection),)) + connection + b"\x00\x00"
+    header += number(2 + len(frames) + 16)
+    packed = packet.to_bytes(2, "big")
+    nonce = (int.from_bytes(iv, "big") ^ packet).to_bytes(12, "big")
+    sealed = AESGCM(key).encrypt(nonce, frames, header + packed)
+    mask = Cipher(AES(protection), ECB()).encryptor().update(sealed[2:18])
+    return (
+        bytes((header[0] ^ (mask[0] & 0x0F),)) + header[1:] + bytes((packed[0] ^ mask[1], packed[1] ^ mask[2])) + sealed
+    )
+
+
+def hello(name: bytes = b"quic.example", extra: int = 0) -> bytes:
+    return message(hello_body(sni(name) + extension(16, b"\x00\x03\x02h3") + extension(21, bytes(extra))))
+
+
+def feed(*datagrams: bytes) -> Recognition:
+    recogniser = UdpRecogniser()
+    found = Recognition()
+    for datagram in datagrams:
+        found = recogniser.feed(datagram, True, 443)
+    return found
+
+
+def test_keys_of_rfc_9001_and_rfc_9369() -> None:
+    assert client_keys(V1, CID) == (
+        bytes.fromhex("1f369613dd76d5467730efcbe3b1a22d"),
+        bytes.fromhex("fa044b2f42a3fd3b46fb255c"),
+        bytes.fromhex("9f50449e04a0e810283a1e9933adedd2"),
+    )
+    assert client_keys(V2, CID) == (
+        bytes.fromhex("8b1a0bc121284290a29e0971b5cd045d"),
+        bytes.fromhex("91f73e2351d8fa91660e909f"),
+        bytes.fromhex("45b95e15235d6f45a6b19cbcb0294ba9"),
+    )
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_aioquic_client_is_opened(version: int) -> None:
+    configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="www.Example.org")
+    configuration.supported_versions = [version]
+    configuration.original_version = version
+    connection = QuicConnection(configuration=configuration)
+    connection.connect(("192.0.2.1", 443), now=0.0)
+    datagrams = [data for data, _ in connection.datagrams_to_send(now=0.0)]
+    found = feed(*datagrams)
+    assert (found.protocol, found.host, found.alpn) == ("quic", "www.example.org", ("h3",))
+    assert found.versions == (version,)
+    assert not found.more
+    assert (found.ja4 or "").startswith("q13d")
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_frames_in_any_order_over_several_packets(version: int) -> None:
+    stream = hello()
+    cuts = [0, 1, 4, 50, 51, 70, len(stream)]
+    frames = [crypto(a, stream[a:b]) for a, b in pairwise(cuts)]
+    for seed in range(20):
+        random.Random(seed).shuffle(frames)
+        packets = [seal(frame, i, version) for i, frame in enumerate(frames)]
+        found = feed(*packets)
+        assert (found.host, found.more) == ("quic.example", False)
+        # The same, coalesced into one datagram, and all frames in one packet among PING, PADDING and ACK.
+        assert feed(b"".join(packets)).host == "quic.example"
+        mixed = b"\x01\x00\x00" + b"\x01".join(frames) + b"\x02\x05\x00\x00\x00"
+        assert feed(seal(mixed, 7, version)).host == "quic.example"
+
+
+def test_overlapping_and_repeated_frames_do_not_disturb() -> None:
+    stream = hello()
+    frames = crypto(30, stream[30:60]) + crypto(0, stream[:40]) + crypto(20, stream[20:]) + crypto(0, stream[:40])
+    assert feed(seal(frames)).host == "quic.example"
+
+
+def test_a_hello_over_two_datagrams_waits_for_the_second() -> None:
+    stream = hello(extra=1500)
+    recogniser = UdpRecogniser()
+    first = recogniser.feed(seal(crypto(700, stream[700:])), True, 443)
+    assert (first.protocol, first.host, first.more) == ("quic", None, True)
+    found = recogniser.feed(seal(crypto(0, stream[:700]), 1), True, 443)
+    assert (found.host, found.more, found.alpn) == ("quic.example", False, ("h3",))
+
+
+def test_after_a_retry_the_new_connection_id_makes_the_keys() -> None:
+    stream = hello()
+    other = bytes(range(8))
+    found = feed(seal(crypto(0, stream[:20])), seal(crypto(20, stream[20:]), 1, connection=other, keyed=other))
+    assert found.host == "quic.example"
+
+
+def test_after_the_servers_answer_the_first_keys_stay() -> None:
+    stream = hello()
+    found = feed(seal(crypto(0, stream[:20])), seal(crypto(20, stream[20:]), 1, connection=bytes(8), keyed=CID))
+    assert found.host == "quic.example"
+
+
+def test_a_packet_that_does_not_open_is_quic_without_a_name() -> None:
+    packet = bytearray(seal(crypto(0, hello())))
+    packet[-1] ^= 1
+    found = feed(bytes(packet))
+    assert (found.protocol, found.host, found.more) == ("quic", None, True)
+
+
+def test_unknown_version_is_not_quic_unless_greased_and_full_sized() -> None:
+    packet = bytearray(seal(crypto(0, hello())))
+    packet[1:5] = b"\x1a\x2a\x3a\x4a"
+    assert feed(bytes(packet)).protocol == "unknown"
+    assert feed(bytes(packet) + bytes(1200)).protocol == "quic"
+    packet[1:5] = b"\x01\x02\x03\x04"
+    assert feed(bytes(packet) + bytes(1200)).protocol == "unknown"
+
+
+def test_version_negotiation_is_quic() -> None:
+    packet = b"\xc0\x00\x00\x00\x00\x08" + CID + b"\x00" + V1.to_bytes(4, "big") + V2.to_bytes(4, "big")
+    assert feed(packet).protocol == "quic"
+
+
+def test_dns_over_quic_and_doh_over_quic_are_variants() -> None:
+    doq = message(hello_body(sni(b"dns.example") + extension(16, b"\x00\x04\x03doq")))
+    assert feed(seal(crypto(0, doq))).variant == "doq"
+    assert feed(seal(crypto(0, hello(b"dns.google")))).variant == "doh"
+
+
+def test_google_quic_in_clear() -> None:
+    values = b"old.example" + b"agent/1"
+    tags = b"SNI\x00" + (11).to_bytes(4, "little") + b"UAID" + (18).to_bytes(4, "little")
+    chlo = b"CHLO" + (2).to_bytes(2, "little") + b"\0\0" + tags + values
+    found = feed(b"\x0d" + bytes(8) + b"Q043" + b"\x01" + bytes(12) + b"\xa0\x01\x00\x04" + chlo)
+    assert (found.protocol, found.host, found.user_agent) == ("quic", "old.example", "agent/1")
+
+
+def test_endless_initials_are_given_up() -> None:
+    recogniser = UdpRecogniser()
+    packet = seal(crypto(100, b"x" * 20))
+    found = [recogniser.feed(packet, True, 443) for _ in range(40)][-1]
+    assert not found.more
+
+
+def test_every_cut_of_an_initial_is_harmless() -> None:
+    packet = seal(crypto(0, hello()))
+    for length in range(len(packet)):
+        assert feed(packet[:length]).host is None
