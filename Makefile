@@ -1,0 +1,34 @@
+# make demo    set up, then play Kazakhstan, January 2022
+# make test    set up, then the whole test suite
+# make help    the rest
+VENV ?= .venv
+JOBS ?= 2
+PYTEST_ARGS ?=
+export VENV USERNS EXTRAS PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install what is missing: Debian packages (sudo where needed) and a virtual environment in .venv
+	@scripts/setup
+
+demo: setup ## the shutdown of January 2022, end to end
+	$(VENV)/bin/shutdownlab run kazakhstan-2022
+
+test: setup ## all tests: pure ones first, then real packets, each file in sandboxes of its own
+	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/lab $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup ## the figures of the README's performance table
+	$(VENV)/bin/python -m benchmarks
+
+clean: ## remove what set-up, tests and builds made here; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
