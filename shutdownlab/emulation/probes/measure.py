@@ -7,19 +7,29 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from shutdownlab.emulation.probes.apps import app_test
 from shutdownlab.emulation.probes.bench import Bench
 from shutdownlab.emulation.probes.failure import StepFailed, is_doubtful
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
 from shutdownlab.emulation.probes.session import Session
+from shutdownlab.emulation.probes.throughput import throughput_test
 from shutdownlab.emulation.probes.verdict import Verdict
-from shutdownlab.emulation.probes.web import dns_test, ping_test, tcp_test, tls_test, web_test
+from shutdownlab.emulation.probes.vpn import vpn_test
+from shutdownlab.emulation.probes.web import dns_test, http3_test, ping_test, tcp_test, tls_test, web_test
 from shutdownlab.model.scenario import Outcome, Test
 
+# Steps in which the other side's bytes can be of any kind: an unknown failure there is what it sent.
+_REMOTE: Final = frozenset({"http_round_trip", "tls_handshake", "quic_handshake", "openvpn_handshake"})
+
 _TESTS: Final[Mapping[Test, Callable[[Session], Awaitable[Verdict]]]] = {
+    Test.APP: app_test,
     Test.DNS: dns_test,
+    Test.HTTP3: http3_test,
     Test.PING: ping_test,
     Test.TCP: tcp_test,
+    Test.THROUGHPUT: throughput_test,
     Test.TLS: tls_test,
+    Test.VPN: vpn_test,
     Test.WEB: web_test,
 }
 
@@ -51,7 +61,3 @@ async def measure(request: ProbeRequest, bench: Bench) -> Measurement:
         test_keys=session.trace.keys(),
         doubtful=verdict.doubtful,
     )
-
-
-# Steps in which the other side's bytes can be of any kind: an unknown failure there is what it sent.
-_REMOTE: Final = frozenset({"http_round_trip", "tls_handshake", "quic_handshake"})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from shutdownlab.model.network import Hosted
 from shutdownlab.model.scenario import Family, Outcome, Test
 
 
@@ -27,6 +28,15 @@ class Target:
         return tuple(a for a in self.addresses if ipaddress.ip_address(a).version == version)
 
 
+def targets_of(hosted: Iterable[Hosted]) -> tuple[Target, ...]:
+    """An app's endpoints as this network hosts them: one target a name, one a nameless endpoint."""
+    return tuple(
+        Target(name, tuple(map(str, each.addresses)), tuple((s.kind, s.port) for s in each.services))
+        for each in hosted
+        for name in each.names or ("",)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A telephone line: its number and the SIP registrar (an address) of its operator."""
@@ -44,7 +54,8 @@ class ProbeRequest:
     count; "" trusts none. `addresses`: what `host` or the URL's host truly resolves to; empty: not compared.
     `marker`: text that the genuine page contains; "" takes any page with a status below 400.
     `line` and `peer`: the caller's and the callee's telephone line, `peer_agent` the agent that answers there.
-    `max_bytes` and `seconds` limit a throughput download, judged throttled below `throttled_below` kbit/s.
+    `max_bytes` and `seconds` limit a throughput download, judged throttled below `throttled_below` kbit/s; the file
+    must have `min_bytes` at least, or it says nothing.
     """
 
     id: str
@@ -65,6 +76,7 @@ class ProbeRequest:
     line: Line | None = None
     peer: Line | None = None
     peer_agent: str = ""
+    min_bytes: int = 64 * 1024
     max_bytes: int = 512 * 1024
     seconds: float = 1.2
     throttled_below: int = 512

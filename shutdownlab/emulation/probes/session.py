@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shutdownlab.emulation.probes.request import ProbeRequest
 from shutdownlab.emulation.probes.trace import Trace
@@ -17,6 +18,13 @@ class TrustStore:
     """One TLS context per authority and agent: parsing certificates again for each probe costs more than the probe."""
 
     _contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = field(default_factory=dict)
+    _pems: dict[str, bytes] = field(default_factory=dict)
+
+    def pem(self, ca: str) -> bytes:
+        """The authority's certificate for aioquic, which verifies on its own; raises OSError."""
+        if ca not in self._pems:
+            self._pems[ca] = Path(ca).read_bytes() if ca else b""
+        return self._pems[ca]
 
     def context(self, ca: str, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         """A client context that trusts the PEM file `ca` alone ("": nothing) and offers `alpn`.

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import Final, Self
 
 from shutdownlab.emulation.probes.failure import StepFailed, failure_of
@@ -20,13 +21,21 @@ _CHUNK: Final = 65536
 _ABORT: Final = struct.pack("ii", 1, 0)
 
 
+def _ignore(_octets: int) -> None:
+    """The default of `TcpStream.on_octets`."""
+
+
 class TcpStream:
-    """An open TCP connection; a context manager that closes it."""
+    """An open TCP connection; a context manager that closes it.
+
+    `on_octets` is told how many came in each time some did; under TLS too, long before a record is whole.
+    """
 
     alpn = ""
 
     def __init__(self, session: Session, sock: socket.socket, ip: str, port: int, transaction: int) -> None:
         self.session, self.sock, self.ip, self.port, self.transaction = session, sock, ip, port, transaction
+        self.on_octets: Callable[[int], None] = _ignore
 
     @property
     def address(self) -> str:
@@ -45,6 +54,7 @@ class TcpStream:
             self.session.trace.event("read", self.transaction, failure=failure_of(error))
             raise
         self.session.trace.event("read", self.transaction, num_bytes=len(data), failure=None if data else "eof_error")
+        self.on_octets(len(data))
         return data
 
     def close(self) -> None:

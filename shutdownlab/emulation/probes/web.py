@@ -1,7 +1,10 @@
-"""Single steps and whole web pages: dns, tcp, tls, ping and web."""
+"""Single steps and whole web pages: dns, tcp, tls, ping, web and http3."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from shutdownlab.emulation.probes import http3
 from shutdownlab.emulation.probes.dns import lookup
 from shutdownlab.emulation.probes.failure import StepFailed
 from shutdownlab.emulation.probes.http import Response, fetch
@@ -48,9 +51,18 @@ async def web_test(session: Session) -> Verdict:
 
     The verdict follows the order of probe-cli's `webconnectivity/summary.go`.
     """
+    return await _page(session, fetch)
+
+
+async def http3_test(session: Session) -> Verdict:
+    """As `web_test`, over QUIC."""
+    return await _page(session, http3.fetch)
+
+
+async def _page(session: Session, get: Callable[[Session, str], Awaitable[Response]]) -> Verdict:
     extra = session.trace.extra
     try:
-        response = await fetch(session, session.request.url)
+        response = await get(session, session.request.url)
     except StepFailed as failed:
         consistent = dns_consistent(session)
         blocking = blocking_of(failed, consistent)
