@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
 from shutdownlab.emulation.syscalls import CLONE_NEWNET, unshare
+from shutdownlab.emulation.wire import inside_netns
 
 
 class Cables:
@@ -69,3 +73,28 @@ class Cables:
         """Start a command in a namespace."""
         pipe = subprocess.PIPE
         return subprocess.Popen(["nsenter", f"--net={netns}", *argv], stdout=pipe, stderr=pipe, text=True)
+
+    def through_tcp(self, a: Path, b: Path, family: socket.AddressFamily, address: str, sent: bytes) -> bytes:
+        """Send bytes from namespace `a` to `b` and return what arrived."""
+        deadline_s = 15.0
+        with inside_netns(b):
+            listener = socket.create_server((address, 0), family=family)
+        with inside_netns(a):
+            client = socket.socket(family)
+        client.settimeout(deadline_s)
+        client.connect(listener.getsockname())
+        server, _ = listener.accept()
+        client.setblocking(False)
+        arrived, at = bytearray(), 0
+        end = time.monotonic() + deadline_s
+        while len(arrived) < len(sent):
+            left = end - time.monotonic()
+            assert left > 0, f"{len(arrived)} of {len(sent)} bytes within {deadline_s} s"
+            readable, writable, _ = select.select([server], [client] if at < len(sent) else [], [], left)
+            if writable:
+                at += client.send(sent[at : at + 262_144])
+            if readable:
+                arrived += server.recv(262_144)
+        for end_point in (client, server, listener):
+            end_point.close()
+        return bytes(arrived)

@@ -383,7 +383,7 @@ def test_offloaded_tcp_goes_through_uncut_and_with_valid_checksums(cables: Cable
     cables.run(b, "ethtool", "-K", "b", "rx", "off", "gro", "off")
     sent = bytes(range(256)) * 40_000
     for family, address in ((socket.AF_INET, "10.9.0.2"), (socket.AF_INET6, "fd09::2")):
-        assert through_tcp(a, b, family, address, sent) == sent
+        assert cables.through_tcp(a, b, family, address, sent) == sent
     counters = told_counters(box)
     frames = counters["inside"]["received"]
     assert frames < 2 * len(sent) / 1400, f"{frames} frames for {len(sent)} bytes: segmentation offload is lost"
@@ -397,28 +397,3 @@ def told_counters(box: Forked) -> dict[str, Any]:
     box.close()
     assert isinstance(last, Counters)
     return last.counters
-
-
-def through_tcp(a: Path, b: Path, family: socket.AddressFamily, address: str, sent: bytes) -> bytes:
-    """Send bytes from namespace `a` to `b` and return what arrived."""
-    with inside_netns(b):
-        listener = socket.create_server((address, 0), family=family)
-    with inside_netns(a):
-        client = socket.socket(family)
-    client.settimeout(DEADLINE_S)
-    client.connect(listener.getsockname())
-    server, _ = listener.accept()
-    client.setblocking(False)
-    arrived, at = bytearray(), 0
-    end = time.monotonic() + DEADLINE_S
-    while len(arrived) < len(sent):
-        left = end - time.monotonic()
-        assert left > 0, f"{len(arrived)} of {len(sent)} bytes within {DEADLINE_S} s"
-        readable, writable, _ = select.select([server], [client] if at < len(sent) else [], [], left)
-        if writable:
-            at += client.send(sent[at : at + 262_144])
-        if readable:
-            arrived += server.recv(262_144)
-    for end_point in (client, server, listener):
-        end_point.close()
-    return bytes(arrived)
