@@ -1,0 +1,58 @@
+"""The Internet checksum (RFC 1071) over whole packets, and what counts as a good one.
+
+Captures taken on the sending machine, and frames of its kernel, carry unfinished checksums: the field holds the
+pseudo-header's sum, to be finished by the network card. Those are told apart from wrong ones.
+"""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.packet import TCP, UDP, Packet
+
+
+def ones_sum(data: bytes) -> int:
+    """Ones' complement sum of 16-bit big-endian words, odd length padded with a zero byte.
+
+    2^16 is 1 modulo 65535, so one division of the whole as a number sums all words.
+    """
+    if len(data) & 1:
+        data += b"\0"
+    number = int.from_bytes(data, "big")
+    return (number % 65535 or 65535) if number else 0
+
+
+def checksum(data: bytes) -> int:
+    """The checksum field's value for `data` (its own field zero)."""
+    return 0xFFFF - ones_sum(data)
+
+
+def pseudo_header(src: bytes, dst: bytes, proto: int, length: int) -> bytes:
+    """RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for IPv6."""
+    if len(src) == 4:
+        return src + dst + bytes((0, proto, (length >> 8) & 0xFF, length & 0xFF))
+    return src + dst + length.to_bytes(4, "big") + bytes((0, 0, 0, proto))
+
+
+def header_checksum_good(packet: Packet) -> bool:
+    """IPv4 header checksum; True for IPv6, which has none."""
+    if packet.version != 4:
+        return True
+    return ones_sum(packet.frame[packet.ip : packet.ip + ((packet.frame[packet.ip] & 0x0F) << 2)]) == 0xFFFF
+
+
+def transport_checksum_good(packet: Packet) -> bool:
+    """TCP or UDP checksum. Unfinished ones count as good, and so do cut captures, where it cannot be known."""
+    proto = packet.proto
+    if (proto != TCP and proto != UDP) or packet.captured_end < packet.end:
+        return True
+    at = packet.l4 + (16 if proto == TCP else 6)
+    frame = packet.frame
+    if at + 2 > packet.captured_end:
+        return False
+    field = (frame[at] << 8) | frame[at + 1]
+    if field == 0 and proto == UDP and packet.version == 4:
+        return True
+    length = packet.end - packet.l4
+    header = pseudo_header(packet.src, packet.dst, proto, length)
+    if ones_sum(header + frame[packet.l4 : packet.end]) == 0xFFFF:
+        return True
+    return field == ones_sum(header) or field == ones_sum(pseudo_header(packet.src, packet.dst, proto, 0))

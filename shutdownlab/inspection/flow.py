@@ -1,0 +1,117 @@
+"""The state a box keeps for one connection, and the table of them."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.policy import Verdict
+from shutdownlab.inspection.recognition import Recognition, UdpRecogniser
+from shutdownlab.inspection.residual import Punishment
+from shutdownlab.inspection.stream import Stream
+from shutdownlab.inspection.throttle import Bucket
+
+NEW = 0
+SYN_SEEN = 1
+SYN_ACK_SEEN = 2
+ESTABLISHED = 3
+CLOSED = 4
+
+
+class Flow:
+    """One connection. "Client" is whom the box takes for the opener; `swapped` says that it changed its mind."""
+
+    __slots__ = (
+        "after",
+        "app",
+        "buckets",
+        "client",
+        "client_syn",
+        "client_ttl",
+        "closed_at",
+        "counted",
+        "created",
+        "decided",
+        "decided_at",
+        "dport",
+        "draws",
+        "dst",
+        "extra",
+        "fins",
+        "given_up",
+        "host",
+        "inspected",
+        "key",
+        "last",
+        "limit",
+        "opener",
+        "packets",
+        "proto",
+        "protocol",
+        "punishment",
+        "recognition",
+        "reported",
+        "requests",
+        "resync",
+        "rule",
+        "server",
+        "server_ttl",
+        "sport",
+        "src",
+        "state",
+        "swapped",
+        "syn_ack_loads",
+        "tracked",
+        "udp",
+        "verdict",
+    )
+
+    def __init__(
+        self, key: bytes, src: bytes, sport: int, dst: bytes, dport: int, proto: int, opener: int, now: float
+    ) -> None:
+        self.key = key
+        self.src = src
+        self.sport = sport
+        self.dst = dst
+        self.dport = dport
+        self.proto = proto
+        self.opener = opener
+        """The side whose end opened it (a `Side`'s number)."""
+        self.created = now
+        self.last = now
+        self.state = NEW
+        self.tracked = True
+        """The box still follows it; else its packets go by until something creates it anew."""
+        self.swapped = False
+        self.given_up = False
+        self.resync = False
+        self.client: Stream | None = None
+        self.server: Stream | None = None
+        self.client_syn = -1
+        self.client_ttl = 0
+        self.server_ttl = 0
+        self.fins = 0
+        self.closed_at = 0.0
+        self.requests = 0
+        self.syn_ack_loads = 0
+        self.inspected = 0
+        """Packets with payload that were looked at."""
+        self.limit = 0
+        self.packets = 0
+        self.udp: UdpRecogniser | None = None
+        self.recognition: Recognition | None = None
+        self.rule = 0
+        """Index of the first rule that is still open; after a decision, of the rule that matched, or -1."""
+        self.draws: dict[int, bool] | None = None
+        self.decided = False
+        self.decided_at = 0
+        """Number of the packet (of all the engine saw) that decided, 0 while none did."""
+        self.reported = False
+        self.verdict: Verdict | None = None
+        """Of the rule that matched; None while undecided and for a connection that passes."""
+        self.punishment: Punishment | None = None
+        self.after = 0
+        self.counted = 0
+        self.buckets: tuple[Bucket | None, Bucket | None] | None = None
+        self.protocol = "unknown"
+        self.app: str | None = None
+        self.host: str | None = None
+        self.extra: object = None
+        """For whoever keeps records of flows."""

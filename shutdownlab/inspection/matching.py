@@ -1,0 +1,283 @@
+"""Rules made ready for matching, and their three-valued answer: yes, no, or not known before more has been seen."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from datetime import time
+from typing import Protocol
+
+import re2
+
+from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
+from shutdownlab.inspection.recognition import Recognition
+from shutdownlab.model.values import Network, Ports
+
+NO = 0
+YES = 1
+WAIT = 2
+
+_PORT_PROTOCOLS = {6: "tcp", 17: "udp"}
+
+
+class AppLookup(Protocol):
+    """Who tells which app a connection is; the catalogue does."""
+
+    def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
+        """The app by name, else protocol, else fingerprint, else the address (4 or 16 bytes) that was connected to."""
+
+
+class NoApps:
+    """The lookup of an engine that was given no catalogue."""
+
+    def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
+        return None
+
+
+class PrefixSet:
+    """Membership of an address (bytes) in prefixes; one dictionary look-up per prefix length that occurs."""
+
+    __slots__ = ("by_length",)
+
+    def __init__(self, networks: tuple[Network, ...]) -> None:
+        lengths: dict[tuple[int, int], set[int]] = {}
+        for network in networks:
+            width = 4 if network.version == 4 else 16
+            shift = width * 8 - network.prefixlen
+            lengths.setdefault((width, shift), set()).add(int(network.network_address) >> shift)
+        self.by_length = [(width, shift, frozenset(found)) for (width, shift), found in sorted(lengths.items())]
+
+    def __contains__(self, address: bytes) -> bool:
+        number = int.from_bytes(address, "big")
+        size = len(address)
+        return any(width == size and number >> shift in found for width, shift, found in self.by_length)
+
+
+class NameSet:
+    """The name conditions of a rule: exact and suffix are sets, so a rule may hold a million of them."""
+
+    __slots__ = ("contains", "exact", "regexes", "suffixes")
+
+    def __init__(self, when: Conditions) -> None:
+        self.exact = frozenset(_spelled(name) for name in when.name_exact)
+        self.suffixes = frozenset(_spelled(name).lstrip(".") for name in when.name_suffix)
+        self.contains = tuple(name.lower() for name in when.name_contains)
+        self.regexes = [re2.compile(pattern) for pattern in when.name_regex]
+
+    def __bool__(self) -> bool:
+        return bool(self.exact or self.suffixes or self.contains or self.regexes)
+
+    def __contains__(self, name: str) -> bool:
+        if name in self.exact:
+            return True
+        suffixes = self.suffixes
+        if suffixes:
+            at = 0
+            while True:
+                if name[at:] in suffixes:
+                    return True
+                at = name.find(".", at) + 1
+                if at == 0:
+                    break
+        for part in self.contains:
+            if part in name:
+                return True
+        return any(regex.search(name) for regex in self.regexes)
+
+
+def _spelled(name: str) -> str:
+    """Names in rules may be written as people do: capitals, a trailing dot, an IDN."""
+    name = name.rstrip(".").lower()
+    if not name.isascii():
+        try:
+            return name.encode("idna").decode("ascii")
+        except UnicodeError:
+            return name
+    return name
+
+
+class Matcher:
+    """One rule, its conditions in the order of their cost."""
+
+    __slots__ = (
+        "addresses",
+        "apps",
+        "apps_only",
+        "class_prefixes",
+        "direction",
+        "ech",
+        "hours",
+        "index",
+        "ja4",
+        "keywords",
+        "name",
+        "names",
+        "needs_payload",
+        "opener",
+        "ports",
+        "probability",
+        "protocols",
+        "protocols_except",
+        "qtypes",
+        "rule",
+        "subscribers",
+        "url_contains",
+        "url_regexes",
+        "utc_offset",
+    )
+
+    def __init__(self, rule: InspectionRule, index: int, policy: InspectionPolicy) -> None:
+        when = rule.when
+        self.rule = rule
+        self.index = index
+        self.name = rule.name
+        self.apps = frozenset(when.app)
+        self.names = NameSet(when)
+        self.url_contains = tuple(when.url_contains)
+        self.url_regexes = [re2.compile(pattern) for pattern in when.url_regex]
+        self.keywords = [keyword.lower().encode() for keyword in when.keyword]
+        self.addresses = PrefixSet(when.address) if when.address else None
+        self.ports = when.port
+        self.protocols = frozenset(when.protocol)
+        self.protocols_except = frozenset(when.protocol_except)
+        self.ja4 = frozenset(when.ja4)
+        self.ech = when.ech
+        self.qtypes = frozenset(qtype.upper() for qtype in when.qtype)
+        self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
+        self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
+        self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
+        in_class = tuple(prefix for name in when.subscriber_class for prefix in policy.classes.get(name, ()))
+        self.class_prefixes = PrefixSet(in_class) if when.subscriber_class else None
+        self.probability = when.probability
+        self.hours = when.hours
+        self.utc_offset = policy.utc_offset
+        self.needs_payload = bool(
+            self.apps
+            or self.names
+            or self.url_contains
+            or self.url_regexes
+            or self.keywords
+            or self.protocols
+            or self.protocols_except
+            or self.ja4
+            or self.qtypes
+            or self.ech is not None
+        )
+
+        self.apps_only = bool(self.apps) and not (
+            self.names or self.url_contains or self.url_regexes or self.keywords or self.protocols
+            or self.protocols_except or self.ja4 or self.qtypes or self.ech is not None
+        )  # fmt: skip
+        """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
+
+    def test_headers(self, flow: Flow, now: float, rng: random.Random) -> bool:
+        """The conditions that need no payload. The probability is drawn last, once for a connection."""
+        if self.opener >= 0 and flow.opener != self.opener:
+            return False
+        if self.ports and not _port_in(flow.dport, flow.proto, self.ports):
+            return False
+        if self.addresses is not None and flow.dst not in self.addresses:
+            return False
+        if self.subscribers is not None or self.class_prefixes is not None:
+            inner = flow.src if flow.opener == 0 else flow.dst
+            if self.subscribers is not None and inner not in self.subscribers:
+                return False
+            if self.class_prefixes is not None and inner not in self.class_prefixes:
+                return False
+        if self.hours is not None and not _within(self.hours, now + self.utc_offset):
+            return False
+        if self.probability < 1.0:
+            if flow.draws is None:
+                flow.draws = {}
+            if self.index not in flow.draws:
+                flow.draws[self.index] = rng.random() < self.probability
+            return flow.draws[self.index]
+        return True
+
+    def test_payload(
+        self, flow: Flow, recognition: Recognition, apps: AppLookup, client: bytes, server: bytes, last: bool
+    ) -> int:
+        """The conditions on content. `last`: nothing more will be seen, so what is not known now is no."""
+        more = not last and recognition.more
+        answer = YES
+        if self.protocols and recognition.protocol not in self.protocols:
+            if not more:
+                return NO
+            answer = WAIT
+        if self.protocols_except:
+            if recognition.protocol in self.protocols_except:
+                return NO
+            if more:
+                answer = WAIT
+        if self.names:
+            found = self._names_match(recognition)
+            if not found:
+                waits = more or (not last and recognition.more_server and recognition.host is None)
+                if recognition.host is not None or not waits:
+                    return NO
+                answer = WAIT
+        if self.apps:
+            app = apps.app_of(recognition, flow.dst, flow.dport)
+            if app not in self.apps:
+                waits = more or (not last and recognition.more_server and recognition.host is None)
+                if recognition.host is not None or not waits:
+                    return NO
+                answer = WAIT
+        if self.url_contains or self.url_regexes:
+            url = recognition.url
+            if url is None or not self._url_matches(url):
+                if not more:
+                    return NO
+                answer = WAIT
+        if self.qtypes and (recognition.qtype or "").upper() not in self.qtypes:
+            if not more:
+                return NO
+            answer = WAIT
+        if self.ech is not None and recognition.ech is not self.ech:
+            if not more:
+                return NO
+            answer = WAIT
+        if self.ja4:
+            ja4 = recognition.ja4
+            if ja4 is None or (ja4 not in self.ja4 and ja4.split("_", 1)[0] not in self.ja4):
+                if not more or ja4 is not None:
+                    return NO
+                answer = WAIT
+        if self.keywords and not self._keyword_in(client, server):
+            if last:
+                return NO
+            answer = WAIT
+        return answer
+
+    def _names_match(self, recognition: Recognition) -> bool:
+        if recognition.host is not None:
+            return recognition.host in self.names
+        return any(name.removeprefix("*.") in self.names for name in recognition.certificate_names)
+
+    def _url_matches(self, url: str) -> bool:
+        return any(part in url for part in self.url_contains) or any(regex.search(url) for regex in self.url_regexes)
+
+    def _keyword_in(self, client: bytes, server: bytes) -> bool:
+        low_client = client.lower()
+        low_server = server.lower()
+        return any(keyword in low_client or keyword in low_server for keyword in self.keywords)
+
+
+def _port_in(port: int, proto: int, ranges: tuple[Ports, ...]) -> bool:
+    name = _PORT_PROTOCOLS.get(proto, "")
+    return any(item.contains(name, port) for item in ranges)
+
+
+def _within(hours: tuple[time, time], local: float) -> bool:
+    second = int(local) % 86400
+    start = hours[0].hour * 3600 + hours[0].minute * 60
+    end = hours[1].hour * 3600 + hours[1].minute * 60
+    return start <= second < end if start <= end else second >= start or second < end
+
+
+def address_text(address: bytes) -> str:
+    """`b"\\x7f\\0\\0\\1"` as `127.0.0.1`."""
+    if len(address) == 4:
+        return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}"
+    return str(ipaddress.IPv6Address(address))

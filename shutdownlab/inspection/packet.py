@@ -1,0 +1,323 @@
+"""One frame taken apart: Ethernet (VLAN, QinQ, PPPoE, MPLS), IPv4, IPv6 with extension headers, TCP, UDP, IP in IP.
+
+Nothing is copied but the addresses; everything else is an offset into the frame. `decode` and `decode_ip` never raise:
+what cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 9293, 768, 2516, 3032.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TCP: Final = 6
+UDP: Final = 17
+ICMP: Final = 1
+ICMPV6: Final = 58
+
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+PSH: Final = 0x08
+ACK: Final = 0x10
+URG: Final = 0x20
+
+OPTION_MD5: Final = 19
+"""TCP MD5 signature (RFC 2385)."""
+OPTION_UTO: Final = 28
+"""TCP user timeout (RFC 5482)."""
+
+_MAX_TAGS: Final = 8
+_MAX_TUNNELS: Final = 3
+
+
+class Packet:
+    """A decoded packet. Offsets are into `frame`; addresses are 4 or 16 bytes in network order."""
+
+    __slots__ = (
+        "ack",
+        "captured_end",
+        "dport",
+        "dst",
+        "end",
+        "flags",
+        "fragment_id",
+        "fragment_more",
+        "fragment_offset",
+        "frame",
+        "ip",
+        "l4",
+        "payload",
+        "problem",
+        "proto",
+        "reassembled",
+        "seq",
+        "sport",
+        "src",
+        "ttl",
+        "urgent",
+        "version",
+        "window",
+    )
+
+    def __init__(self, frame: bytes) -> None:
+        self.frame = frame
+        self.ip = 0
+        self.version = 0
+        self.src = b""
+        self.dst = b""
+        self.proto = -1
+        self.ttl = 0
+        self.fragment_id = 0
+        self.fragment_offset = 0
+        """Bytes; with `fragment_more` this is a fragment of a datagram."""
+        self.fragment_more = False
+        self.l4 = 0
+        self.payload = 0
+        self.end = 0
+        """Where the packet ends by its own length fields; may lie beyond what was captured."""
+        self.captured_end = 0
+        """Where its captured bytes end: min(end, len(frame))."""
+        self.sport = 0
+        self.dport = 0
+        self.seq = 0
+        self.ack = 0
+        self.flags = 0
+        self.window = 0
+        self.urgent = 0
+        self.problem: str | None = None
+        self.reassembled = False
+        """Put together from fragments: the IPv4 header checksum is not to be looked at."""
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.fragment_more or self.fragment_offset > 0
+
+    @property
+    def data(self) -> bytes:
+        """The transport payload that was captured."""
+        return self.frame[self.payload : self.captured_end]
+
+    @property
+    def data_length(self) -> int:
+        """The transport payload's length on the wire: TCP sequence numbers advance by it."""
+        return self.end - self.payload
+
+    def option(self, kind: int) -> bytes | None:
+        """The value of a TCP option, None if it is not there. Malformed options end the walk."""
+        frame = self.frame
+        index = self.l4 + 20
+        stop = min(self.payload, len(frame))
+        while index < stop:
+            code = frame[index]
+            if code == 0:
+                return None
+            if code == 1:
+                index += 1
+                continue
+            if index + 1 >= stop:
+                return None
+            size = frame[index + 1]
+            if size < 2:
+                return None
+            if code == kind:
+                return frame[index + 2 : min(index + size, stop)]
+            index += size
+        return None
+
+
+def decode(frame: bytes) -> Packet:
+    """Decode an Ethernet frame. Never raises; not IP, or too short, sets `problem`."""
+    length = len(frame)
+    if length < 14:
+        packet = Packet(frame)
+        packet.problem = "frame shorter than its Ethernet header"
+        return packet
+    kind = (frame[12] << 8) | frame[13]
+    if kind == 0x0800 or kind == 0x86DD:
+        return decode_ip(frame, 14)
+    return decode_ethertype(frame, 14, kind)
+
+
+def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
+    """Decode what follows an EtherType: IP, or tags, PPPoE and MPLS labels before it."""
+    length = len(frame)
+    tags = 0
+    while tags < _MAX_TAGS:
+        if kind == 0x0800 or kind == 0x86DD:
+            return decode_ip(frame, offset)
+        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100:
+            if offset + 4 > length:
+                break
+            kind = (frame[offset + 2] << 8) | frame[offset + 3]
+            offset += 4
+        elif kind == 0x8864:
+            if offset + 8 > length:
+                break
+            ppp = (frame[offset + 6] << 8) | frame[offset + 7]
+            kind = 0x0800 if ppp == 0x0021 else 0x86DD if ppp == 0x0057 else 0
+            offset += 8
+        elif kind == 0x8847 or kind == 0x8848:
+            while offset + 4 <= length and not frame[offset + 2] & 1:
+                offset += 4
+            offset += 4
+            if offset >= length:
+                break
+            kind = 0x0800 if frame[offset] >> 4 == 4 else 0x86DD
+        else:
+            break
+        tags += 1
+    packet = Packet(frame)
+    packet.problem = "not IP"
+    return packet
+
+
+def decode_ip(frame: bytes, offset: int) -> Packet:
+    """Decode from the IP header at `offset`; follows IP in IP (RFC 2003, 2473, 4213) to the innermost packet."""
+    packet = Packet(frame)
+    tunnels = 0
+    while True:
+        packet.ip = offset
+        if offset >= len(frame):
+            packet.problem = "no IP header"
+            return packet
+        version = frame[offset] >> 4
+        packet.version = version
+        if version == 4:
+            _ipv4(packet, offset)
+        elif version == 6:
+            _ipv6(packet, offset)
+        else:
+            packet.problem = "IP version is neither 4 nor 6"
+        if packet.problem is not None or packet.fragment_offset > 0 or packet.fragment_more:
+            return packet
+        proto = packet.proto
+        if proto == TCP:
+            _tcp(packet)
+        elif proto == UDP:
+            _udp(packet)
+        elif (proto == 4 or proto == 41) and tunnels < _MAX_TUNNELS:
+            offset = packet.l4
+            tunnels += 1
+            continue
+        else:
+            packet.payload = packet.l4
+        return packet
+
+
+def _ipv4(packet: Packet, offset: int) -> None:
+    frame = packet.frame
+    length = len(frame)
+    if offset + 20 > length:
+        packet.problem = "IPv4 header cut"
+        return
+    header = (frame[offset] & 0x0F) << 2
+    total = (frame[offset + 2] << 8) | frame[offset + 3]
+    packet.src = frame[offset + 12 : offset + 16]
+    packet.dst = frame[offset + 16 : offset + 20]
+    packet.proto = frame[offset + 9]
+    packet.ttl = frame[offset + 8]
+    # A segmentation-offload frame above 64 KiB says 0: it ends where the frame ends (Linux BIG TCP).
+    end = offset + total if total else length
+    packet.end = end
+    packet.captured_end = end if end < length else length
+    packet.l4 = offset + header
+    packet.payload = packet.l4
+    if header < 20 or packet.l4 > packet.captured_end:
+        packet.problem = "IPv4 header length out of range"
+        return
+    fragment = (frame[offset + 6] << 8) | frame[offset + 7]
+    packet.fragment_id = (frame[offset + 4] << 8) | frame[offset + 5]
+    if fragment & 0x3FFF:
+        packet.fragment_more = fragment & 0x2000 != 0
+        packet.fragment_offset = (fragment & 0x1FFF) << 3
+
+
+def _ipv6(packet: Packet, offset: int) -> None:
+    frame = packet.frame
+    length = len(frame)
+    if offset + 40 > length:
+        packet.problem = "IPv6 header cut"
+        return
+    size = (frame[offset + 4] << 8) | frame[offset + 5]
+    packet.src = frame[offset + 8 : offset + 24]
+    packet.dst = frame[offset + 24 : offset + 40]
+    packet.ttl = frame[offset + 7]
+    kind = frame[offset + 6]
+    index = offset + 40
+    end = index + size if size else length
+    packet.end = end
+    stop = end if end < length else length
+    packet.captured_end = stop
+    while True:
+        if kind == 0 or kind == 43 or kind == 60 or kind == 135 or kind == 139 or kind == 140:
+            if index + 8 > stop:
+                packet.problem = "IPv6 extension header cut"
+                break
+            kind = frame[index]
+            index += (frame[index + 1] + 1) << 3
+        elif kind == 51:
+            if index + 8 > stop:
+                packet.problem = "IPv6 extension header cut"
+                break
+            kind = frame[index]
+            index += (frame[index + 1] + 2) << 2
+        elif kind == 44:
+            if index + 8 > stop:
+                packet.problem = "IPv6 extension header cut"
+                break
+            kind = frame[index]
+            fragment = (frame[index + 2] << 8) | frame[index + 3]
+            packet.fragment_id = int.from_bytes(frame[index + 4 : index + 8], "big")
+            packet.fragment_offset = fragment & 0xFFF8
+            packet.fragment_more = fragment & 1 != 0
+            index += 8
+            if packet.fragment_offset or packet.fragment_more:
+                break  # offsets count from here; what follows is decoded once the datagram is whole
+        else:
+            break
+    packet.proto = kind
+    packet.l4 = index
+    packet.payload = index
+    if index > stop and packet.problem is None:
+        packet.problem = "IPv6 extension header cut"
+
+
+def _tcp(packet: Packet) -> None:
+    frame = packet.frame
+    at = packet.l4
+    if at + 20 > packet.captured_end:
+        if at + 4 <= packet.captured_end:
+            packet.sport = (frame[at] << 8) | frame[at + 1]
+            packet.dport = (frame[at + 2] << 8) | frame[at + 3]
+        packet.problem = "TCP header cut"
+        return
+    packet.sport = (frame[at] << 8) | frame[at + 1]
+    packet.dport = (frame[at + 2] << 8) | frame[at + 3]
+    packet.seq = (frame[at + 4] << 24) | (frame[at + 5] << 16) | (frame[at + 6] << 8) | frame[at + 7]
+    packet.ack = (frame[at + 8] << 24) | (frame[at + 9] << 16) | (frame[at + 10] << 8) | frame[at + 11]
+    packet.flags = frame[at + 13]
+    packet.window = (frame[at + 14] << 8) | frame[at + 15]
+    packet.urgent = (frame[at + 18] << 8) | frame[at + 19]
+    header = (frame[at + 12] >> 4) << 2
+    payload = at + header
+    packet.payload = payload
+    if header < 20 or payload > packet.end:
+        packet.payload = packet.end
+        packet.problem = "TCP data offset out of range"
+    elif payload > packet.captured_end:
+        packet.payload = packet.captured_end
+
+
+def _udp(packet: Packet) -> None:
+    frame = packet.frame
+    at = packet.l4
+    if at + 8 > packet.captured_end:
+        packet.problem = "UDP header cut"
+        return
+    packet.sport = (frame[at] << 8) | frame[at + 1]
+    packet.dport = (frame[at + 2] << 8) | frame[at + 3]
+    packet.payload = at + 8
+    size = (frame[at + 4] << 8) | frame[at + 5]
+    if 8 <= size < packet.end - at:
+        packet.end = at + size
+        if packet.captured_end > packet.end:
+            packet.captured_end = packet.end

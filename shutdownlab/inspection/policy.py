@@ -1,0 +1,245 @@
+"""What a box is told to block: rules with conditions, first match wins, each with a verdict.
+
+Made in Python by the compiler, or read from a YAML file that stands alone (`load_policy`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from typing import Annotated, Any, Literal
+
+import re2
+from pydantic import BeforeValidator, Field, model_validator
+
+from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.source import Expected, Record, did_you_mean, parse
+from shutdownlab.model.values import Address, Kbit, Port, Prefix, Seconds
+
+DNS_CODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
+FLAG_LETTERS = "FSRPAUEC"
+
+
+def _many(value: Any) -> Any:
+    """One value where a list may stand: `app: whatsapp`."""
+    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
+
+
+def _pattern(value: Any) -> str:
+    """A regular expression in RE2's syntax, whose matching time is linear in the input."""
+    try:
+        re2.compile(str(value))
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise Expected(
+            f"a regular expression in RE2's syntax ({reason})", "RE2 has no look-around or references"
+        ) from None
+    return str(value)
+
+
+def _hours(value: Any) -> tuple[time, time]:
+    if isinstance(value, tuple):
+        return value
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", str(value))
+    if found is None:
+        raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
+    return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+
+
+def _utc_offset(value: Any) -> int:
+    """`"+06:00"` as seconds east of UTC."""
+    if isinstance(value, int):
+        return value
+    found = re.fullmatch(r"([-+])(0\d|1[0-4]):([0-5]\d)", str(value))
+    if found is None:
+        raise Expected("an offset from UTC such as +06:00", "write it in quotes")
+    seconds = int(found[2]) * 3600 + int(found[3]) * 60
+    return -seconds if found[1] == "-" else seconds
+
+
+def _ipid(value: Any) -> Any:
+    if value in ("copy", "random"):
+        return value
+    if str(value).isdecimal() and int(value) <= 0xFFFF:
+        return int(value)
+    raise Expected("0 to 65535, copy or random", "the IPv4 identification of injected packets")
+
+
+def _format(value: Any) -> int:
+    if str(value) == "1":
+        return 1
+    raise Expected("1", "the version of this file format")
+
+
+def _rcode(value: Any) -> str:
+    if str(value).upper() in DNS_CODES:
+        return str(value).upper()
+    raise Expected("one of " + ", ".join(DNS_CODES), did_you_mean(str(value).upper(), DNS_CODES))
+
+
+def _flags(value: Any) -> str:
+    if isinstance(value, str) and value and set(value) <= set(FLAG_LETTERS):
+        return value
+    raise Expected(f"TCP flags, letters of {FLAG_LETTERS}", "RA is a reset with ACK")
+
+
+Format = Annotated[int, BeforeValidator(_format)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
+Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(_many)]
+Ports = Annotated[tuple[Port, ...], BeforeValidator(_many)]
+Patterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(_many)]
+Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
+UtcOffset = Annotated[int, BeforeValidator(_utc_offset)]
+Flags = Annotated[str, BeforeValidator(_flags)]
+Ipid = Annotated[int | Literal["copy", "random"], BeforeValidator(_ipid)]
+End = Literal["client", "server", "both"]
+
+
+class ResidualSpec(Record):
+    """See `verdict.Residual`. `action`: what later packets of the key meet; "same" repeats the verdict's."""
+
+    key: Literal["3-tuple", "4-tuple"] = "4-tuple"
+    seconds: Seconds = Field(alias="for")
+    refreshed: bool = False
+    directions: End = "both"
+    action: Literal["same", "drop", "reset"] = "same"
+
+
+class Verdict(Record):
+    """What happens to a connection that a rule matched, and to the packet that gave it away."""
+
+    action: Action
+    directions: End = "both"
+    """drop, throttle, freeze: whose packets suffer."""
+    forward_trigger: bool = False
+    """drop, reset, dns race: the packet that matched still goes on."""
+    after_packets: Annotated[int, Field(ge=0, le=1000)] = 0
+    """drop: packets of the connection that still pass after the decision (TSPU's delayed drop)."""
+    to: End = "both"
+    """reset, block page: who gets injected packets."""
+    flags: Flags = "RA"
+    count: Annotated[int, Field(ge=1, le=16)] = 1
+    seq_steps: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    """reset: added to the sequence numbers of the first, second … copy."""
+    ttl: Annotated[int, Field(ge=1, le=255)] | None = None
+    """Of injected packets; None copies the pretended sender's last seen (64 if never seen)."""
+    window: Annotated[int, Field(ge=0, le=65535)] = 0
+    ipid: Ipid = "random"
+    rewrite: bool = False
+    """reset: do not inject; strip the payload of the connection's own packets towards `to` and set `flags` on them."""
+    rcode: Annotated[str, BeforeValidator(_rcode)] = "NOERROR"
+    addresses: Annotated[tuple[Address, ...], BeforeValidator(_many)] = ()
+    answer_ttl: Annotated[int, Field(ge=0, le=86400)] = 300
+    race: bool = False
+    """dns: the query goes on too, and the forged answer races the true one."""
+    status: Annotated[int, Field(ge=100, le=599)] = 403
+    body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
+    location: str | None = None
+    rate_up: Kbit | None = None
+    rate_down: Kbit | None = None
+    burst: Annotated[int, Field(ge=1500, le=1 << 24)] = 15000
+    """throttle: bytes the token bucket of a direction holds."""
+    cap_bytes: Annotated[int, Field(ge=0)] | None = None
+    """freeze: payload bytes (of `directions`) after which every further packet is dropped."""
+    residual: ResidualSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        """`verdict: drop` is `verdict: {action: drop}`; `rate` stands for both directions."""
+        if isinstance(value, str):
+            return {"action": value}
+        if isinstance(value, dict) and "rate" in value:
+            value = dict(value)
+            both = value.pop("rate")
+            value.setdefault("rate_up", both)
+            value.setdefault("rate_down", both)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Verdict:
+        if self.action is Action.THROTTLE and self.rate_up is None and self.rate_down is None:
+            raise Expected(
+                "a rate for the action throttle", "add rate, rate_up or rate_down, for instance rate: 150kbit"
+            )
+        if self.action is Action.FREEZE and self.cap_bytes is None:
+            raise Expected("cap_bytes for the action freeze", "add it, for instance cap_bytes: 16384")
+        if self.action is Action.REDIRECT and not self.location:
+            raise Expected("a location for the action redirect", "add location: http://…")
+        return self
+
+
+class Conditions(Record):
+    """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`."""
+
+    app: Names = ()
+    name_exact: Names = ()
+    name_suffix: Names = ()
+    """The name itself or anything below it: `kaspi.kz` is also `www.kaspi.kz`."""
+    name_contains: Names = ()
+    name_regex: Patterns = ()
+    url_contains: Names = ()
+    url_regex: Patterns = ()
+    keyword: Names = ()
+    """Anywhere in the assembled stream of either end, or in a datagram; ASCII case does not matter."""
+    address: Prefixes = ()
+    """The end that did not open the connection."""
+    port: Ports = ()
+    """Likewise: the port that was connected to."""
+    protocol: Names = ()
+    protocol_except: Names = ()
+    """None of these, known so only once it is recognised, or can no longer be."""
+    ja4: Names = ()
+    ech: bool | None = None
+    qtype: Names = ()
+    direction: Literal["outbound", "inbound"] | None = None
+    """Which way the packet that is being looked at travels; outbound is from inside to outside."""
+    opener: Literal["inside", "outside"] | None = None
+    subscriber: Prefixes = ()
+    """The end on the inside."""
+    subscriber_class: Names = ()
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Drawn once for each connection and rule."""
+    hours: Hours | None = None
+    """Local time of the policy's `utc_offset`."""
+
+
+class InspectionRule(Record):
+    name: str
+    when: Conditions = Conditions()
+    verdict: Verdict
+
+
+class InspectionPolicy(Record):
+    """First match wins; a connection that no rule matches passes."""
+
+    format: Format = 1
+    name: str = "policy"
+    profile: str | None = None
+    inside: Prefixes = ()
+    """Addresses behind the box, for captures; in the lab the box knows by its ports."""
+    classes: dict[str, Prefixes] = Field(default_factory=dict)
+    """Subscriber classes that rules name."""
+    utc_offset: UtcOffset = 0
+    rules: tuple[InspectionRule, ...] = ()
+
+
+def load_policy(text: str | bytes, source: str) -> InspectionPolicy:
+    """Read a policy file's text; raises `BadInput` with every mistake (`source` is the file's name in messages)."""
+    document = parse(text.encode() if isinstance(text, str) else text, source)
+    policy = document.validate_as(InspectionPolicy)
+    seen: dict[str, int] = {}
+    for index, rule in enumerate(policy.rules):
+        place = ("rules", index, "name")
+        if rule.name in seen:
+            document.report(
+                place, f"the rule name '{rule.name}' twice", "each name once", f"first: line {seen[rule.name]}"
+            )
+        seen.setdefault(rule.name, document.line(place))
+        for name in rule.when.subscriber_class:
+            if name not in policy.classes:
+                document.report_unknown(
+                    ("rules", index, "when", "subscriber_class"), "subscriber class", name, policy.classes
+                )
+    document.raise_if_bad()
+    return policy

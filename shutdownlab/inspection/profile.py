@@ -1,0 +1,210 @@
+"""How a given box parses and reacts, as data: `profiles/*.yaml`, each with its sources.
+
+The same engine runs all of them. Every field is a mechanism that some measured box has or lacks.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
+from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.source import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
+from shutdownlab.model.values import Seconds
+
+Count = Annotated[int, Field(ge=0)]
+
+
+def _span(value: Any) -> tuple[int, int]:
+    """A number, or `[low, high]` from which each connection draws its own."""
+    both = value if isinstance(value, list | tuple) else (value, value)
+    if len(both) == 2 and all(str(number).isdecimal() for number in both) and int(both[0]) <= int(both[1]):
+        return int(both[0]), int(both[1])
+    raise Expected("a number, or [lowest, highest]", "0 is unlimited")
+
+
+def _protocol(value: Any) -> str:
+    if value in PROTOCOLS:
+        return str(value)
+    raise Expected(one_of(PROTOCOLS), did_you_mean(str(value), PROTOCOLS))
+
+
+Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], BeforeValidator(_many)]
+
+
+class IpModel(Record):
+    fragments: Literal["reassemble", "ignore", "drop"] = "reassemble"
+    """ignore: fragments go by uninspected. drop: none passes (in-path)."""
+    hold: bool = False
+    """In-path: keep fragments back until the datagram is whole, then send them all (TSPU)."""
+    max_fragments: Annotated[int, Field(ge=2, le=8192)] = 8192
+    """More pieces than this: the datagram is given up (held ones are lost)."""
+    overlap: Literal["first", "last", "discard"] = "first"
+    timeout: Seconds = 30.0
+    datagrams: Annotated[int, Field(ge=1)] = 1024
+    """Unfinished datagrams kept; the oldest gives way."""
+
+
+class Validation(Record):
+    """What a packet must be like for the box to believe it. One that fails goes by without being looked at."""
+
+    ip_checksum: bool = False
+    tcp_checksum: bool = False
+    sequence: Literal["none", "window", "exact"] = "none"
+    """Where an RST or FIN must lie to be believed: anywhere, in the next 64 KiB, or at exactly the next (RFC 5961)."""
+    ack: bool = False
+    """Data must acknowledge something within 64 KiB of what the other end has sent."""
+    ack_flag: bool = False
+    """Data without the ACK flag is not believed."""
+    md5: bool = False
+    """Packets with a TCP MD5 option are not believed (end hosts drop them)."""
+    options_unseen: tuple[Annotated[int, Field(ge=2, le=255)], ...] = ()
+    """TCP option kinds that hide a packet from the box."""
+    ttl_at_least: Annotated[int, Field(ge=0, le=255)] = 0
+    ttl_drop_at_most: Annotated[int, Field(ge=0, le=255)] | None = None
+    """A packet whose TTL is further below its connection's first one than this is not believed."""
+    length: bool = False
+    """A TCP data offset or length field out of range makes the packet unbelieved; else it is read as far as it goes."""
+
+
+class TcpModel(Record):
+    reassembly: Literal["none", "in-order", "full"] = "full"
+    """none: each packet by itself. in-order: what is not next is not seen. full: out of order is kept."""
+    overlap: Literal["first", "last"] = "first"
+    """Whose bytes stay where segments overlap (bytes already passed to the parser are never replaced)."""
+    min_segment: Count = 0
+    """Segments with fewer payload bytes are not assembled."""
+    gap: Annotated[int, Field(ge=0)] = 65536
+    """Bytes kept out of order; beyond it, they are lost."""
+    urgent: Literal["inline", "skip"] = "inline"
+    """skip: the byte the urgent pointer names is taken out of the stream, as Linux receivers do."""
+    create: Annotated[tuple[Literal["syn", "syn-ack", "data", "any"], ...], BeforeValidator(_many)] = (
+        "syn",
+        "syn-ack",
+        "data",
+    )
+    """What makes the box track a connection."""
+    handshake: Literal["none", "syn", "full"] = "none"
+    """What must have been seen before payload is inspected: nothing, the SYN, or SYN, SYN/ACK and ACK."""
+    syn_payload: Literal["ignore", "inspect", "give-up"] = "ignore"
+    second_syn: Literal["ignore", "resync", "restart"] = "ignore"
+    """A further SYN from the opener with another sequence number."""
+    client_syn_ack: Literal["ignore", "swap"] = "ignore"
+    """A SYN/ACK from the end that opened: swap takes it for the server from then on."""
+    server_syn: Literal["ignore", "swap"] = "ignore"
+    """A bare SYN from the other end (split handshake, simultaneous open): swap takes it for the opener."""
+    server_requests_swap: Count = 0
+    """After so many packets from the server that begin like a client's request, the ends are swapped; 0 never."""
+    server_payload_in_handshake: Count = 0
+    """After so many SYN/ACKs with payload the connection is given up; 0 never."""
+    null_flags: Literal["ignore", "give-up"] = "ignore"
+    """A packet without any TCP flag, before the handshake is done."""
+    rst: Literal["ignore", "teardown", "resync"] = "teardown"
+    """From the client; any combination of flags that has RST."""
+    server_rst: Literal["ignore", "teardown", "resync"] = "teardown"
+    bad_seq_ack: Literal["ignore", "resync"] = "ignore"
+    """A bare ACK from the client far off its sequence."""
+    fin: Literal["ignore", "teardown", "close"] = "close"
+    """teardown: the first FIN ends the state. close: the second end's FIN does."""
+    server_payload_resync: bool = False
+    """Payload from the server on anything but a SYN/ACK before the client sent any: resynchronise."""
+    syn_ack_bad_ack: Literal["ignore", "resync"] = "ignore"
+    """A SYN/ACK that acknowledges something else than the SYN."""
+    resync_probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the events above that do resynchronise."""
+    fin_probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of FINs that tear down."""
+
+
+class Budget(Record):
+    packets: Annotated[tuple[int, int], BeforeValidator(_span)] = (64, 64)
+    """Packets with payload looked at in a connection; 0 is unlimited."""
+    bytes: Annotated[int, Field(ge=0, le=1 << 20)] = 65536
+    give_up_unrecognised: bool = False
+    """The first payload that is no inspected protocol ends inspection of the connection."""
+    give_up_unrecognised_over: Count = 0
+    """A payload longer than this that is no known protocol ends inspection; 0 never."""
+    give_up_clean: bool = False
+    """The first request that no rule matches ends inspection."""
+    every_request: bool = False
+    """Goes on inspecting after a request that no rule matched, within the budget."""
+    datagrams: Count = 16
+
+
+class Table(Record):
+    flows: Annotated[int, Field(ge=1)] = 1_000_000
+    syn_timeout: Seconds = 60.0
+    established_timeout: Seconds = 480.0
+    udp_timeout: Seconds = 180.0
+    closed_timeout: Seconds = 10.0
+    overload: Literal["open", "closed"] = "open"
+    """What happens to new connections when the table is full."""
+
+
+class Blocks(Record):
+    """What `block` means for this box, by protocol; `default` for the rest."""
+
+    default: Verdict = Verdict(action=Action.DROP)
+    http: Verdict | None = None
+    tls: Verdict | None = None
+    dns: Verdict | None = None
+    quic: Verdict | None = None
+    fet: Verdict | None = None
+
+
+class Profile(Record):
+    format: Format = 1
+    name: str
+    title: str
+    sources: Annotated[Names, Field(min_length=1)]
+    notes: str = ""
+    placement: Literal["in-path", "on-path"] = "in-path"
+    protocols: Protocols = ()
+    """What the box can recognise; empty: everything the engine can."""
+    ports: dict[Annotated[str, BeforeValidator(_protocol)], Ports] = Field(default_factory=dict)
+    """A protocol is only looked for on these ports; not named: on every port."""
+    opener: Literal["any", "inside", "outside"] = "any"
+    """Only connections that this side opened are acted upon."""
+    inspect: End = "both"
+    """Whose payload is looked at."""
+    only_direction: Literal["outbound", "inbound"] | None = None
+    """Only packets that travel this way can trigger."""
+    ip: IpModel = IpModel()
+    validate_: Validation = Field(default=Validation(), alias="validate")
+    tcp: TcpModel = TcpModel()
+    budget: Budget = Budget()
+    table: Table = Table()
+    block: Blocks = Blocks()
+    rules: tuple[InspectionRule, ...] = ()
+    """What the box blocks by its nature; tried after the policy's rules."""
+
+    def verdict_for(self, protocol: str) -> Verdict:
+        """What this box does to a connection of `protocol` that is to be blocked."""
+        name = {"dot": "tls", "doh": "tls", "tor": "tls", "http2": "http"}.get(protocol, protocol)
+        found = getattr(self.block, name, None) if name in Blocks.model_fields else None
+        return found or self.block.default
+
+
+def load_profile(text: str | bytes, source: str) -> Profile:
+    """Read a profile's YAML; raises `BadInput` with every mistake."""
+    return parse(text.encode() if isinstance(text, str) else text, source).validate_as(Profile)
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that ship, sorted."""
+    folder = files("shutdownlab.inspection") / "profiles"
+    return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def shipped_profile(name: str) -> Profile:
+    """A profile by name; raises `BadInput` if none has it."""
+    names = profile_names()
+    if name not in names:
+        hint = did_you_mean(name, names)
+        raise BadInput([Problem("--profile", 0, "", f"unknown profile '{name}'", one_of(names), hint)])
+    path = files("shutdownlab.inspection") / "profiles" / f"{name}.yaml"
+    return load_profile(path.read_bytes(), f"{name}.yaml")

@@ -1,0 +1,85 @@
+"""Residual censorship: what keeps being punished after a decision (Bock et al., WOOT 2021)."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.packet import Packet
+from shutdownlab.inspection.policy import Verdict
+
+
+class Punishment:
+    """One punished key; `until` is in the engine's seconds."""
+
+    __slots__ = ("after", "client", "directions", "key", "refreshed", "rule", "seconds", "until", "verdict")
+
+    def __init__(self, key: bytes, client: bytes, verdict: Verdict, rule: str, now: float) -> None:
+        spec = verdict.residual
+        assert spec is not None
+        self.key = key
+        self.client = client
+        """Address and, for a 4-tuple, port of the punished connection's opener."""
+        self.verdict = verdict
+        self.rule = rule
+        self.seconds = spec.seconds
+        self.refreshed = spec.refreshed
+        self.directions = spec.directions
+        self.until = now + spec.seconds
+        self.after = verdict.after_packets
+        """Packets that are still let through."""
+
+
+def four_tuple(src: bytes, sport: int, dst: bytes, dport: int, proto: int) -> bytes:
+    """The same for both directions of a connection."""
+    one = src + sport.to_bytes(2, "big")
+    two = dst + dport.to_bytes(2, "big")
+    return (one + two if one <= two else two + one) + bytes((proto,))
+
+
+def three_tuple(client: bytes, server: bytes, port: int, proto: int) -> bytes:
+    """Client address, server address and port."""
+    return client + server + port.to_bytes(2, "big") + bytes((proto, 0))
+
+
+class Punishments:
+    """All that are punished now. Constant time per packet, nothing at all while there are none."""
+
+    __slots__ = ("by_key",)
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, Punishment] = {}
+
+    def add(
+        self, verdict: Verdict, rule: str, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
+    ) -> Punishment:
+        """Punish the connection (4-tuple) that src opened to dst, or all of their connections to its port (3-tuple)."""
+        assert verdict.residual is not None
+        if verdict.residual.key == "4-tuple":
+            key = four_tuple(src, sport, dst, dport, proto)
+        else:
+            key = three_tuple(src, dst, dport, proto)
+        punishment = Punishment(key, src, verdict, rule, now)
+        self.by_key[key] = punishment
+        return punishment
+
+    def find(self, packet: Packet, now: float) -> Punishment | None:
+        """Who of the punished this packet belongs to; refreshes the time if that is how the box counts."""
+        table = self.by_key
+        found = table.get(four_tuple(packet.src, packet.sport, packet.dst, packet.dport, packet.proto))
+        if found is None:
+            found = table.get(three_tuple(packet.src, packet.dst, packet.dport, packet.proto))
+        if found is None:
+            found = table.get(three_tuple(packet.dst, packet.src, packet.sport, packet.proto))
+        if found is None:
+            return None
+        if now >= found.until:
+            del table[found.key]
+            return None
+        if found.refreshed:
+            found.until = now + found.seconds
+        return found
+
+    def expire(self, now: float) -> int:
+        """Forget those whose time is over; returns how many."""
+        over = [key for key, punishment in self.by_key.items() if now >= punishment.until]
+        for key in over:
+            del self.by_key[key]
+        return len(over)

@@ -1,0 +1,137 @@
+"""One direction of a TCP connection, put back in order as a box does it: in order only, or in full with overlaps.
+
+Positions are counted from the first byte expected, so sequence numbers may wrap (RFC 9293 §3.4). Memory is bounded by
+the inspection budget and by `gap` bytes out of order.
+"""
+
+from __future__ import annotations
+
+MAX_PENDING = 512
+"""Out-of-order segments kept; what comes beyond is lost to the box."""
+
+
+class Stream:
+    """The assembled beginning (`data`) of one direction, and where it goes on."""
+
+    __slots__ = ("at", "data", "fin", "keep_last", "known", "limit", "next_seq", "pending", "pending_bytes", "segments")
+
+    def __init__(self, limit: int, keep_last: bool) -> None:
+        self.known = False
+        """The next sequence number is known."""
+        self.next_seq = 0
+        self.at = 0
+        """Bytes of the stream that have come, in order."""
+        self.data = b""
+        """The first `limit` of them."""
+        self.limit = limit
+        self.keep_last = keep_last
+        self.pending: list[tuple[int, bytes]] = []
+        self.pending_bytes = 0
+        self.segments = 0
+        self.fin = False
+
+    def start(self, next_seq: int) -> None:
+        """Begin anew at a sequence number; what was assembled is forgotten."""
+        self.known = True
+        self.next_seq = next_seq & 0xFFFFFFFF
+        self.at = 0
+        self.data = b""
+        if self.pending:
+            self.pending = []
+            self.pending_bytes = 0
+        self.segments = 0
+
+    def distance(self, seq: int) -> int:
+        """How far `seq` lies ahead of the next expected one, -2^31 to 2^31 - 1."""
+        ahead = (seq - self.next_seq) & 0xFFFFFFFF
+        return ahead - 0x100000000 if ahead >= 0x80000000 else ahead
+
+    def in_order(self, seq: int, payload: bytes, length: int) -> bool:
+        """Take a segment only if it is the next one (a retransmission that brings more counts); True if data grew."""
+        ahead = self.distance(seq)
+        if ahead > 0 or ahead + length <= 0:
+            return False
+        self._append(payload[-ahead:] if ahead else payload, length + ahead)
+        return True
+
+    def full(self, seq: int, payload: bytes, length: int, gap: int) -> bool:
+        """Take a segment wherever it lies; True if the in-order data grew.
+
+        `length` is the segment's length on the wire; a cut capture has fewer bytes of it in `payload`.
+        """
+        ahead = self.distance(seq)
+        if ahead + length <= 0:
+            return False
+        if ahead <= 0 and not self.pending:
+            self._append(payload[-ahead:] if ahead else payload, length + ahead)
+            return True
+        if len(payload) < length:
+            payload = payload + bytes(length - len(payload))
+        if ahead > gap or self.pending_bytes + length > gap + 65536 or len(self.pending) >= MAX_PENDING:
+            return False
+        if ahead < 0:
+            payload = payload[-ahead:]
+            ahead = 0
+        self._insert(self.at + ahead, payload)
+        return self._drain()
+
+    def _append(self, payload: bytes, length: int) -> None:
+        room = self.limit - len(self.data)
+        # A hole left by a cut capture ends what can be assembled: later bytes would be out of place.
+        if room > 0 and len(self.data) == self.at:
+            if self.at == 0 and len(payload) <= room:
+                self.data = payload
+            else:
+                self.data += payload[:room]
+        self.at += length
+        self.next_seq = (self.next_seq + length) & 0xFFFFFFFF
+        self.segments += 1
+
+    def _insert(self, start: int, payload: bytes) -> None:
+        """Add to the pending segments, kept sorted and without overlaps, by the box's overlap policy."""
+        end = start + len(payload)
+        result: list[tuple[int, bytes]] = []
+        if self.keep_last:
+            for other, data in self.pending:
+                stop = other + len(data)
+                if stop <= start or other >= end:
+                    result.append((other, data))
+                    continue
+                if other < start:
+                    result.append((other, data[: start - other]))
+                if stop > end:
+                    result.append((end, data[end - other :]))
+            result.append((start, payload))
+        else:
+            at = start
+            for other, data in self.pending:
+                stop = other + len(data)
+                result.append((other, data))
+                if stop <= at or other >= end:
+                    continue
+                if other > at:
+                    result.append((at, payload[at - start : other - start]))
+                at = stop
+            if at < end:
+                result.append((at, payload[at - start :]))
+        result.sort(key=_position)
+        self.pending = result
+        self.pending_bytes = sum([len(data) for _, data in result])
+
+    def _drain(self) -> bool:
+        grew = False
+        pending = self.pending
+        count = 0
+        while count < len(pending) and pending[count][0] <= self.at:
+            data = pending[count][1]
+            self._append(data, len(data))
+            count += 1
+            grew = True
+        if count:
+            self.pending = pending[count:]
+            self.pending_bytes = sum([len(data) for _, data in self.pending])
+        return grew
+
+
+def _position(segment: tuple[int, bytes]) -> int:
+    return segment[0]

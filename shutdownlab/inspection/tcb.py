@@ -1,0 +1,309 @@
+"""How a box follows a TCP connection: what it believes, who it takes for the client, and what it assembles.
+
+Everything is steered by the profile; the terms are those of Wang et al. (IMC 2017), Bock et al. (Geneva: CCS 2019,
+SIGCOMM 2020).
+"""
+
+from __future__ import annotations
+
+import random
+
+from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
+from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, NEW, SYN_ACK_SEEN, SYN_SEEN, Flow
+from shutdownlab.inspection.packet import ACK, FIN, OPTION_MD5, RST, SYN, TCP, Packet
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.stream import Stream
+
+NOTHING = 0
+CLIENT = 1
+SERVER = 2
+
+WINDOW = 65536
+"""Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
+
+_REQUESTS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"\x16\x03\x00", b"\x16\x03\x01", b"\x16\x03\x03")
+
+
+class Tcb:
+    """The TCP model of one profile. Stateless but for chance; the state is the flow's."""
+
+    def __init__(self, profile: Profile, rng: random.Random) -> None:
+        tcp = profile.tcp
+        self.rng = rng
+        self.validation = profile.validate_
+        self.model = tcp
+        self.limit = profile.budget.bytes
+        self.keep_last = tcp.overlap == "last"
+        self.assembles = tcp.reassembly != "none"
+        self.in_order = tcp.reassembly == "in-order"
+        self.client_only = profile.inspect == "client"
+        self.server_only = profile.inspect == "server"
+        self.follows = self.assembles or self.validation.ack or self.validation.sequence != "none"
+        self.creates = frozenset(tcp.create)
+        validation = self.validation
+        self.checks = bool(
+            validation.ip_checksum
+            or validation.tcp_checksum
+            or validation.md5
+            or validation.options_unseen
+            or validation.ttl_at_least
+            or validation.ttl_drop_at_most is not None
+        )
+
+    def may_create(self, packet: Packet) -> bool:
+        """Whether this packet makes the box track a connection it does not know."""
+        creates = self.creates
+        if "any" in creates:
+            return True
+        flags = packet.flags & (SYN | ACK | RST)
+        if flags == SYN:
+            return "syn" in creates
+        if flags == SYN | ACK:
+            return "syn-ack" in creates
+        return "data" in creates and not flags & (SYN | RST) and packet.end > packet.payload
+
+    def believes(self, packet: Packet, flow: Flow | None, from_client: bool, trusted: bool) -> bool:
+        """Whether the packet passes the box's validation (the parts that need no sequence numbers)."""
+        if not self.checks:
+            return True
+        validation = self.validation
+        if packet.ttl < validation.ttl_at_least:
+            return False
+        if validation.ttl_drop_at_most is not None and flow is not None:
+            first = flow.client_ttl if from_client else flow.server_ttl
+            if first and packet.ttl + validation.ttl_drop_at_most < first:
+                return False
+        if validation.ip_checksum and not trusted and not packet.reassembled and not header_checksum_good(packet):
+            return False
+        if packet.proto == TCP and packet.payload - packet.l4 > 20:
+            if validation.md5 and packet.option(OPTION_MD5) is not None:
+                return False
+            for kind in validation.options_unseen:
+                if packet.option(kind) is not None:
+                    return False
+        return not (validation.tcp_checksum and not trusted and not transport_checksum_good(packet))
+
+    def track(self, flow: Flow, packet: Packet, from_client: bool) -> int:
+        """Follow one packet; says whether CLIENT or SERVER has something new to inspect, or NOTHING."""
+        flags = packet.flags
+        model = self.model
+        if flow.client is None and self.follows:
+            flow.client = Stream(self.limit, self.keep_last)
+            flow.server = Stream(self.limit, self.keep_last)
+        if flags & 0x3F == 0 and flow.state < ESTABLISHED and model.null_flags == "give-up":
+            flow.given_up = True
+            return NOTHING
+        if flags & RST:
+            self._reset(flow, packet, from_client)
+            return NOTHING
+        if flags & SYN:
+            return self._synchronise(flow, packet, from_client)
+        if not flow.tracked and not self._recreate(flow, packet):
+            return NOTHING
+        return self._data(flow, packet, from_client)
+
+    def _recreate(self, flow: Flow, packet: Packet) -> bool:
+        """State was torn down; data may bring it back where the box creates state from data."""
+        if not self.may_create(packet) or flow.state == CLOSED:
+            return False
+        flow.tracked = True
+        flow.given_up = False
+        if flow.client is not None and flow.server is not None:
+            flow.client.known = False
+            flow.server.known = False
+        return True
+
+    def _reset(self, flow: Flow, packet: Packet, from_client: bool) -> None:
+        stream = flow.client if from_client else flow.server
+        level = self.validation.sequence
+        if stream is not None and stream.known and level != "none":
+            ahead = stream.distance(packet.seq)
+            if ahead < 0 or ahead > WINDOW or (level == "exact" and ahead != 0):
+                return
+        reaction = self.model.rst if from_client else self.model.server_rst
+        if reaction == "teardown":
+            flow.tracked = False
+            # Where data alone creates state, a reset ends the connection for good only if it could be believed.
+            if level != "none" or "data" not in self.creates:
+                flow.state = CLOSED
+        elif reaction == "resync":
+            self._resync(flow)
+
+    def _resync(self, flow: Flow) -> None:
+        probability = self.model.resync_probability
+        if probability >= 1.0 or self.rng.random() < probability:
+            flow.resync = True
+
+    def _synchronise(self, flow: Flow, packet: Packet, from_client: bool) -> int:
+        model = self.model
+        length = packet.end - packet.payload
+        client = flow.client
+        if packet.flags & ACK:
+            if from_client:
+                if flow.resync:
+                    self._take_up(flow, packet)
+                if model.client_syn_ack == "swap":
+                    _swap(flow)
+                return NOTHING
+            if length > 0:
+                flow.syn_ack_loads += 1
+                if model.server_payload_in_handshake and flow.syn_ack_loads >= model.server_payload_in_handshake:
+                    flow.given_up = True
+                self._count_request(flow, packet)
+            if client is not None and flow.server is not None:
+                if client.known and packet.ack != client.next_seq and client.at == 0:
+                    if model.syn_ack_bad_ack == "resync":
+                        self._resync(flow)
+                elif flow.resync and client.at == 0:
+                    client.start(packet.ack)
+                    flow.resync = False
+                if not flow.server.known:
+                    flow.server.start(packet.seq + 1)
+            if flow.state < SYN_ACK_SEEN:
+                flow.state = SYN_ACK_SEEN
+            flow.tracked = True
+            return NOTHING
+        if not from_client:
+            if model.server_syn == "swap":
+                _swap(flow)
+            if length > 0 and model.server_payload_resync:
+                self._resync(flow)
+            return NOTHING
+        if flow.client_syn < 0 or not flow.tracked:
+            flow.client_syn = packet.seq
+            flow.tracked = True
+            flow.state = SYN_SEEN
+            if client is not None:
+                client.start(packet.seq + 1)
+        elif packet.seq != flow.client_syn:
+            if model.second_syn == "resync":
+                self._resync(flow)
+            elif model.second_syn == "restart" and client is not None:
+                flow.client_syn = packet.seq
+                client.start(packet.seq + 1)
+        if length <= 0:
+            return NOTHING
+        if model.syn_payload == "give-up":
+            flow.given_up = True
+            return NOTHING
+        if model.syn_payload == "inspect" and not self.server_only:
+            if client is not None and self.assembles:
+                return CLIENT if client.full(packet.seq + 1, packet.data, length, model.gap) else NOTHING
+            return CLIENT
+        return NOTHING
+
+    def _count_request(self, flow: Flow, packet: Packet) -> None:
+        """The server sends what only clients send."""
+        limit = self.model.server_requests_swap
+        if limit and packet.frame[packet.payload : packet.payload + 4].startswith(_REQUESTS):
+            flow.requests += 1
+            if flow.requests >= limit:
+                flow.requests = 0
+                _swap(flow)
+
+    def _take_up(self, flow: Flow, packet: Packet) -> None:
+        """End of resynchronisation: this packet's sequence number is believed to be the next byte's.
+
+        No byte is counted for a SYN: as observed of the GFW, which simultaneous open therefore leaves one byte off.
+        """
+        flow.resync = False
+        if flow.client is not None:
+            flow.client.start(packet.seq)
+
+    def _data(self, flow: Flow, packet: Packet, from_client: bool) -> int:
+        model = self.model
+        length = packet.end - packet.payload
+        flags = packet.flags
+        if from_client:
+            if flow.state == SYN_ACK_SEEN and flags & ACK:
+                flow.state = ESTABLISHED
+            if flow.resync:
+                self._take_up(flow, packet)
+        stream = flow.client if from_client else flow.server
+        if length == 0 and not flags & FIN:
+            if model.bad_seq_ack == "resync" and from_client and stream is not None and stream.known:
+                ahead = stream.distance(packet.seq)
+                if ahead < -WINDOW or ahead > WINDOW:
+                    flow.resync = True
+            return NOTHING
+        if not self._data_believed(flow, packet, from_client, stream):
+            return NOTHING
+        what = NOTHING
+        if length > 0:
+            what = self._assemble(flow, packet, from_client, stream, length)
+        if flags & FIN and flow.tracked:
+            self._finish(flow, packet, from_client, stream, length)
+        return what
+
+    def _data_believed(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None) -> bool:
+        validation = self.validation
+        if validation.ack_flag and not packet.flags & ACK:
+            return False
+        if validation.ack and packet.flags & ACK:
+            other = flow.server if from_client else flow.client
+            if other is not None and other.known:
+                ahead = other.distance(packet.ack)
+                if ahead > 0 or ahead < -WINDOW:
+                    return False
+        return True
+
+    def _assemble(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> int:
+        model = self.model
+        if not from_client and flow.client is not None and flow.client.at == 0:
+            self._count_request(flow, packet)
+            if model.server_payload_resync:
+                self._resync(flow)
+        elif not from_client:
+            self._count_request(flow, packet)
+        if model.handshake != "none" and flow.state < (SYN_SEEN if model.handshake == "syn" else ESTABLISHED):
+            return NOTHING
+        if flow.state == NEW:
+            flow.state = ESTABLISHED
+        if from_client:
+            if self.server_only:
+                return NOTHING
+        elif self.client_only:
+            if stream is not None and stream.known and not stream.distance(packet.seq):
+                stream.next_seq = (stream.next_seq + length) & 0xFFFFFFFF
+            return NOTHING
+        what = CLIENT if from_client else SERVER
+        if not self.assembles or stream is None:
+            return what
+        if length < model.min_segment:
+            return NOTHING
+        if not stream.known:
+            stream.start(packet.seq)
+        data = packet.data
+        if packet.flags & 0x20 and model.urgent == "skip" and 0 < packet.urgent <= len(data):
+            data = data[: packet.urgent - 1] + data[packet.urgent :]
+            grew = stream.full(packet.seq, data, length - 1, model.gap)
+            if grew:
+                stream.next_seq = (stream.next_seq + 1) & 0xFFFFFFFF
+            return what if grew else NOTHING
+        if self.in_order:
+            return what if stream.in_order(packet.seq, data, length) else NOTHING
+        return what if stream.full(packet.seq, data, length, model.gap) else NOTHING
+
+    def _finish(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> None:
+        model = self.model
+        if model.fin == "ignore":
+            return
+        if self.validation.sequence != "none" and stream is not None and stream.known:
+            ahead = stream.distance((packet.seq + length) & 0xFFFFFFFF)
+            if ahead > WINDOW or ahead < -WINDOW:
+                return
+        if model.fin_probability < 1.0 and self.rng.random() >= model.fin_probability:
+            return
+        flow.fins |= 1 if from_client else 2
+        if model.fin == "teardown":
+            flow.tracked = False
+            flow.state = CLOSED
+        elif flow.fins == 3:
+            flow.state = CLOSED
+
+
+def _swap(flow: Flow) -> None:
+    """The box takes the other end for the one that opened the connection."""
+    flow.swapped = not flow.swapped
+    flow.client, flow.server = flow.server, flow.client
+    flow.client_ttl, flow.server_ttl = flow.server_ttl, flow.client_ttl

@@ -1,0 +1,112 @@
+"""What the engine says about a frame and about a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Side(IntEnum):
+    """A port of the box: where a frame came from, or leaves by. Subscribers are INSIDE."""
+
+    INSIDE = 0
+    OUTSIDE = 1
+
+    @property
+    def other(self) -> Side:
+        return Side.OUTSIDE if self is Side.INSIDE else Side.INSIDE
+
+
+class Action(StrEnum):
+    PASS = "pass"
+    DROP = "drop"
+    RESET = "reset"
+    DNS = "dns"
+    BLOCK_PAGE = "block-page"
+    REDIRECT = "redirect"
+    THROTTLE = "throttle"
+    FREEZE = "freeze"
+    INTERCEPT = "intercept"
+    BLOCK = "block"
+    """Only in policies: whatever the box's profile does to what it blocks; the engine never decides it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """Who is punished after a decision, and how long.
+
+    key: "4-tuple" the connection; "3-tuple" the two addresses and the server's port, so new connections too.
+    refreshed: any packet of the key starts the `seconds` anew. directions: "both", or only packets of "client" or
+    "server". Source of the terms: Bock et al., "Your Censor is My Censor", WOOT 2021.
+    """
+
+    key: str
+    seconds: float
+    refreshed: bool
+    directions: str = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A frame the box sends: a full Ethernet frame, checksums filled in, out of the port `towards`."""
+
+    towards: Side
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A connection has been decided, once. The addresses are as its opener sent them.
+
+    What still has to happen in the box for it (`in_box`: throttling by bytes, residual with injection) keeps it there;
+    anything else a flow rule can do: `directions` says whose packets DROP takes ("both", "client", "server"),
+    `rate_kbit` (up, down; None is unlimited) what a meter must leave.
+    """
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    proto: int
+    opener: Side
+    action: Action
+    rule: str | None
+    protocol: str
+    app: str | None
+    host: str | None
+    residual: Residual | None = None
+    rate_up_kbit: int | None = None
+    rate_down_kbit: int | None = None
+    cap_bytes: int | None = None
+    directions: str = "both"
+    in_box: bool = False
+
+    @property
+    def rate_kbit(self) -> int | None:
+        """The lower of the two directions' rates, None if neither is limited."""
+        rates = [rate for rate in (self.rate_up_kbit, self.rate_down_kbit) if rate is not None]
+        return min(rates, default=None)
+
+
+class Outcome:
+    """What to do with one frame, and what came of it."""
+
+    __slots__ = ("decision", "forward", "inject", "replacement")
+
+    def __init__(
+        self,
+        forward: bool = True,
+        replacement: bytes | None = None,
+        inject: tuple[Injection, ...] = (),
+        decision: Decision | None = None,
+    ) -> None:
+        self.forward = forward
+        """The frame goes on. Means nothing to an on-path box, which only has a copy."""
+        self.replacement = replacement
+        """Goes on in the frame's place, if set."""
+        self.inject = inject
+        """Sent before the frame is."""
+        self.decision = decision
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.forward}, {self.replacement!r}, {self.inject!r}, {self.decision!r})"
