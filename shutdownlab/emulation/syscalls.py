@@ -1,0 +1,114 @@
+"""The few Linux system calls Python 3.11 has no function for: namespaces, mounts and prctl.
+
+Every function raises OSError with the kernel's errno. Numbers are those of `<linux/sched.h>`, `<linux/mount.h>` and
+`<linux/prctl.h>`; `mount_setattr` has the same number (442) on every architecture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+CLONE_NEWNS = 0x00020000
+CLONE_FS = 0x00000200
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 2
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_SYS_MOUNT_SETATTR = 442
+_MOUNT_ATTR_RDONLY = 0x1
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread into new namespaces (CLONE_NEW*); for CLONE_NEWPID, its next child."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace `fd` of `kind` (CLONE_NEWNET, CLONE_NEWNS ...)."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def mount(source: str, target: str, fstype: str = "none", flags: int = 0, options: str = "") -> None:
+    """mount(2)."""
+    _check(
+        _libc.mount(
+            source.encode(),
+            target.encode(),
+            fstype.encode(),
+            ctypes.c_ulong(flags),
+            options.encode() if options else None,
+        ),
+        target,
+    )
+
+
+def bind(source: str, target: str) -> None:
+    """Show `source`, with what is mounted below it, at `target` too."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def detach(target: str) -> None:
+    """Unmount `target` and everything below it, now for new openers, later for those that have it open."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), target)
+
+
+def set_read_only(path: str, read_only: bool) -> None:
+    """Make the mount at `path` and all mounts below it read-only or writable (Linux 5.12: ENOSYS before it)."""
+    attr = _MountAttr()
+    if read_only:
+        attr.attr_set = _MOUNT_ATTR_RDONLY
+    else:
+        attr.attr_clr = _MOUNT_ATTR_RDONLY
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        path.encode(),
+        ctypes.c_uint(_AT_RECURSIVE),
+        ctypes.byref(attr),
+        ctypes.c_size_t(ctypes.sizeof(attr)),
+    )
+    _check(result, path)
+
+
+def die_with_parent() -> None:
+    """Ask for SIGKILL when the thread that forked this process ends, however it ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def name_process(name: str) -> None:
+    """What `ps -o comm` and `top` show; at most 15 bytes."""
+    _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl")
