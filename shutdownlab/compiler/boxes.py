@@ -54,7 +54,7 @@ def _box_rule(
 
 
 def _groups(network: Network, policy: Policy, operator: str) -> Iterator[Vantage]:
-    return (v for v in network.topology.vantages() if v.id.operator == operator and policy.concerns(v))
+    return (v for v in network.vantages if v.id.operator == operator and policy.concerns(v))
 
 
 def steering(network: Network, active: Mapping[str, Policy], node: Node) -> Iterator[Rule]:
@@ -67,7 +67,7 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node) -> Iter
         ("gateway", "dst", "box-outside"),
         ("exchange", "dst", "box-outside"),
     ]
-    for vantage in network.topology.vantages():
+    for vantage in network.vantages:
         name = next((name for name, policy in inspected.items() if policy.concerns(vantage)), None)
         if name is None or vantage.id.operator != node.owner:
             continue

@@ -72,7 +72,7 @@ def program(
 
 
 def _groups_at(network: Network, node: Node) -> Iterator[Group]:
-    for index, vantage in enumerate(network.topology.vantages()):
+    for index, vantage in enumerate(network.vantages):
         ports = {port.purpose: port.number for port in node.ports.values()}
         own = ports.get(str(vantage.id) if node.role is Role.ACCESS_SWITCH else vantage.id.operator)
         if own is None:

@@ -131,6 +131,11 @@ class Network:
     links: list[Link] = field(default_factory=list)
     subnets: dict[VantageId, tuple[Prefix, ...]] = field(default_factory=dict)
     hosted: list[Hosted] = field(default_factory=list)
+    vantages: tuple[Vantage, ...] = ()
+    _by_name: dict[str, Hosted] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.vantages = tuple(self.topology.vantages())
 
     def by_role(self, role: Role, owner: str | None = None) -> Iterator[Node]:
         return (n for n in self.nodes.values() if n.role is role and (owner is None or n.owner == owner))
@@ -143,7 +148,10 @@ class Network:
 
     def hosted_as(self, name: str) -> Hosted | None:
         """What answers under a host name or an address, if anything of this network does."""
-        return next((h for h in self.hosted if name in h.names or name in map(str, h.addresses)), None)
+        if not self._by_name:
+            for hosted in reversed(self.hosted):  # the first one that bears a name counts
+                self._by_name |= dict.fromkeys((*hosted.names, *map(str, hosted.addresses)), hosted)
+        return self._by_name.get(name)
 
     def addresses_of(self, app: str) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(a for h in self.hosted if h.app == app for a in h.addresses))
@@ -240,7 +248,7 @@ class _Builder:
         self._infrastructure(name, border, next(pools))
         for region, groups in operator.regions.items():
             access = self.node(f"{name}-{region}-sw", Role.ACCESS_SWITCH, name, f"{operator.title} {region}")
-            vantages = [v for v in self.topology.vantages() if v.id[:2] == (name, region)]
+            vantages = [v for v in self.network.vantages if v.id[:2] == (name, region)]
             subnets = {vantage.id: next(pools) for vantage in vantages}
             self.network.subnets |= subnets
             gateways = [address for subnet in subnets.values() for address in _hosts(subnet, 1)]

@@ -58,10 +58,11 @@ class Mode(StrEnum):
 class Probe(Record):
     """A measurement repeated in every phase from every vantage point that `from` selects.
 
-    Needs `app` (app), `url` (web, http3), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing (call, sms,
-    throughput, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks
+    Needs `app` (app), `url` (web, http3, throughput), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing
+    (call, sms, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks
     too unless `resolver` gives another's address; tcp, tls, vpn and ping go to the host's address without asking.
     `to`: the region called (call, sms). `during` limits the probe to some phases.
+    `column`: the heading that tables show it under, together with others of the same (default: its own name).
     """
 
     test: Test
@@ -72,6 +73,7 @@ class Probe(Record):
     resolver: str | None = None
     to: str | None = None
     families: tuple[Family, ...] = (Family.IPV4,)
+    column: str = ""
     from_: Scope = Scope()
     during: tuple[str, ...] = ()
 
@@ -80,7 +82,7 @@ class Probe(Record):
     @model_validator(mode="after")
     def _complete(self) -> Probe:
         needs = {
-            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.DNS: {"host"}, Test.PING: {"host"},
+            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.THROUGHPUT: {"url"}, Test.DNS: {"host"}, Test.PING: {"host"},
             Test.TCP: {"host", "port"}, Test.TLS: {"host", "port"}, Test.VPN: {"host", "port"},
         }.get(self.test, set())  # fmt: skip
         given = {key for key in ("app", "url", "host", "port") if getattr(self, key) is not None}

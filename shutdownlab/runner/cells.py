@@ -1,0 +1,112 @@
+"""What is measured in a phase, and what each measurement asks of a probe agent. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from shutdownlab.emulation.probes.request import Line, ProbeRequest, Target
+from shutdownlab.emulation.services.pages import site_name
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Hosted, Network, Role, node_name
+from shutdownlab.model.scenario import Family, Phase, Probe, Test
+from shutdownlab.model.topology import SubscriberClass, Vantage, VantageId
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of results: a phase, a vantage point, a probe and an address family."""
+
+    phase: str
+    vantage: Vantage
+    target: str
+    family: Family
+
+    @property
+    def id(self) -> str:
+        return f"{self.phase} {self.vantage.id} {self.target} {self.family}"
+
+
+def cells_of(shutdown: Shutdown, phase: Phase) -> Iterator[Cell]:
+    """Every cell of a phase, in the order of the topology and of the scenario's probes."""
+    for vantage in shutdown.network.vantages:
+        for name, probe in shutdown.scenario.probes_of(phase.phase, vantage).items():
+            for family in probe.families:
+                yield Cell(phase.phase, vantage, name, family)
+
+
+def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
+    """What to ask the vantage point's agent; `ca`: path of the lab authority's certificate (PEM)."""
+    network, probe = shutdown.network, shutdown.scenario.probes[cell.target]
+    version = 4 if cell.family is Family.IPV4 else 6
+    hosted = network.hosted_as(probe.host_name) if probe.host_name else None
+    addresses = _addresses(hosted, probe.host_name, version)
+    host = addresses[0] if probe.test in _WITHOUT_DNS and addresses else probe.host_name or ""
+    callee = _callee(network, cell.vantage, probe.to) if probe.test in {Test.CALL, Test.SMS} else None
+    return ProbeRequest(
+        id=cell.id,
+        name=cell.target,
+        test=probe.test,
+        family=cell.family,
+        resolver=probe.resolver or str(network.one(Role.RESOLVER, cell.vantage.id.operator).address(version)),
+        ca=ca,
+        url=probe.url or "",
+        host=host,
+        port=probe.port.first if probe.port else 0,
+        transport="udp" if probe.port and probe.port.protocol == "udp" else "tcp",
+        app=probe.app or "",
+        targets=tuple(_targets(network, probe.app)) if probe.app else (),
+        addresses=addresses,
+        marker=_marker(probe, hosted),
+        line=_line(network, cell.vantage.id, version),
+        peer=_line(network, callee, version) if callee else None,
+        peer_agent=node_name(callee) if callee else "",
+        throttled_below=shutdown.scenario.throttled_below,
+    )
+
+
+_WITHOUT_DNS = frozenset({Test.TCP, Test.TLS, Test.VPN, Test.PING})
+
+
+def _addresses(hosted: Hosted | None, host: str | None, version: int) -> tuple[str, ...]:
+    if hosted is not None and (host in hosted.names):
+        return tuple(str(a) for a in hosted.addresses if a.version == version)
+    try:
+        literal = ipaddress.ip_address(host or "")
+    except ValueError:
+        return ()
+    return (str(literal),) if literal.version == version else ()
+
+
+def _targets(network: Network, app: str) -> Iterator[Target]:
+    for hosted in network.hosted:
+        if hosted.app == app:
+            services = tuple((service.kind, service.port) for service in hosted.services)
+            for name in hosted.names or ("",):
+                yield Target(name, tuple(map(str, hosted.addresses)), services)
+
+
+def _marker(probe: Probe, hosted: Hosted | None) -> str:
+    """The title of the genuine page, for web tests of a site's front page."""
+    if probe.test not in {Test.WEB, Test.HTTP3} or hosted is None or urlsplit(probe.url or "").path not in {"", "/"}:
+        return ""
+    return f"<title>{site_name(hosted)}</title>"
+
+
+def _line(network: Network, vantage: VantageId, version: int) -> Line:
+    """A vantage point's telephone line; its number is the country code of Kazakhstan's plan and its place in the list."""
+    index = next(index for index, v in enumerate(network.vantages) if v.id == vantage)
+    return Line(f"7700{index:07d}", str(network.one(Role.TELEPHONE, vantage.operator).address(version)))
+
+
+def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId | None:
+    """Whom a vantage point calls: an ordinary subscriber of its operator in `region`, or elsewhere, but not itself."""
+    others = [
+        v.id
+        for v in network.vantages
+        if v.id.operator == caller.id.operator and v.class_ is SubscriberClass.ORDINARY and v.id != caller.id
+    ]
+    preferred = [v for v in others if v.region == region]
+    return next(iter(preferred + others), None)

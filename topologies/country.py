@@ -1,0 +1,79 @@
+"""A country as a Mininet topology: any of the YAML files beside this one, or one of your own.
+
+shutdownlab builds these classes with its own fast nodes. Stock Mininet can load them too, as plain hosts and switches:
+
+    sudo mn --custom topologies/country.py --topo two-operators --switch ovsbr --controller none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mininet.topo import Topo
+
+from shutdownlab import library
+from shutdownlab.model.network import Network, Node, Role
+
+_ROUTERS = {Role.BORDER, Role.TRANSIT}
+_STOCK_NAME_LIMIT = 15
+
+
+class Country(Topo):  # type: ignore[misc]
+    """Hosts, routers, DPI boxes, switches and links of a `Network`, with every address, route and port number.
+
+    A switch's `instance` says whose Open vSwitch it belongs to. `stock`: built by stock Mininet, which names the
+    kernel's interface after a switch, so that long names of switches give way to `s1`, `s2` …
+    """
+
+    def build(
+        self, network: Network, *, stock: bool = False, targets: Callable[[Node], tuple[str, ...]] | None = None
+    ) -> None:
+        names = {node.name: self._add(node, stock, targets(node) if targets else ()) for node in network.nodes.values()}
+        for link in network.links:
+            a, b = (network.nodes[end.node].ports[end.port] for end in (link.a, link.b))
+            self.addLink(
+                names[link.a.node],
+                names[link.b.node],
+                port1=a.number,
+                port2=b.number,
+                intfName1=a.name,
+                intfName2=b.name,
+                params1={"mac": a.mac},
+                params2={"mac": b.mac},
+                **({} if stock else _shape(link.kind.delay, link.kind.bandwidth, link.kind.loss)),
+            )
+
+    def _add(self, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
+        if node.role is Role.EXCHANGE_SWITCH:
+            return str(self.addSwitch(node.name, bridge=True, dpid="ffff"))
+        if node.role.is_openflow:
+            name = node.name if len(node.name) <= _STOCK_NAME_LIMIT or not stock else f"s{node.dpid}"
+            options: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
+            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **options))
+        addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
+        routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
+        return str(
+            self.addHost(
+                node.name,
+                ip=next((address for _, address in addresses if ":" not in address), None),
+                **({} if stock else {"addresses": addresses, "routes": routes, "forwarding": node.role in _ROUTERS}),
+            )
+        )
+
+
+def _shape(delay: float, bandwidth: int | None, loss: float) -> dict[str, Any]:
+    """Link parameters as `LabLink` takes them; `delay` in seconds, `bandwidth` in kbit/s."""
+    return {"delay_ms": delay * 1000, "loss": loss, "bandwidth": f"{bandwidth}kbit" if bandwidth else None}
+
+
+def _prefix(prefix: object) -> str:
+    return "default" if str(prefix) in {"0.0.0.0/0", "::/0"} else str(prefix)
+
+
+def _stock(name: str) -> Callable[[], Country]:
+    return lambda: Country(library.network(name), stock=True)
+
+
+topos = {name: _stock(name) for name, _ in library.shipped("topologies")}
+"""What `mn --custom` finds here: a topology by its name."""
