@@ -1,0 +1,98 @@
+"""What look-ups in large lists cost: bytes an entry, seconds to build, look-ups a second.
+
+    python benchmarks/catalogue.py [SUFFIXES] [PREFIXES]
+
+Prints one JSON object. The figures in `shutdownlab/inspection/lookup.py` come from here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import random
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
+from shutdownlab.model.values import Network
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def suffixes(count: int, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Names of the lengths of real block lists (6 to 18 letters, one domain in four with a further label)."""
+    for _ in range(count):
+        name = "".join(rng.choices(LETTERS, k=rng.randint(6, 18))) + rng.choice((".com", ".ru", ".net", ".org", ".kz"))
+        yield (rng.choice(("www.", "m.", "news.")) + name if rng.random() < 0.25 else name), "blocked"
+
+
+def prefixes(count: int, rng: random.Random) -> Iterator[tuple[Network, str]]:
+    """Three IPv4 prefixes (/12 to /32) to one IPv6 prefix (/24 to /64)."""
+    for number in range(count):
+        if number % 4:
+            length = rng.choice((12, 16, 19, 20, 21, 22, 23, 24, 24, 24, 28, 32))
+            yield ipaddress.IPv4Network((rng.getrandbits(length) << (32 - length), length)), "blocked"
+        else:
+            length = rng.choice((24, 29, 32, 36, 40, 44, 48, 48, 56, 64))
+            yield ipaddress.IPv6Network((rng.getrandbits(length) << (128 - length), length)), "blocked"
+
+
+Map = TypeVar("Map", SuffixMap[str], PrefixMap[str])
+Key = TypeVar("Key", str, bytes)
+
+
+def fresh(names: list[str]) -> SuffixMap[str]:
+    """A map over strings of its own."""
+    return SuffixMap((name[:1] + name[1:], "blocked") for name in names)
+
+
+def weigh(build: Callable[[], Map]) -> tuple[Map, float]:
+    """The structure and the bytes an entry that it keeps."""
+    tracemalloc.start()
+    built = build()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return built, kept / len(built)
+
+
+def rate(find: Callable[[Key], object], asked: list[Key], rounds: int = 100) -> int:
+    """Look-ups a second."""
+    start = time.perf_counter()
+    for _ in range(rounds):
+        for key in asked:
+            find(key)
+    return round(rounds * len(asked) / (time.perf_counter() - start))
+
+
+def main() -> None:
+    names = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    networks = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    rng = random.Random(1)
+    report: dict[str, float] = {}
+    for label, size in (("1k", 1000), ("all", names)):
+        known = list(dict.fromkeys(name for name, _ in suffixes(size, random.Random(2))))
+        start = time.perf_counter()
+        SuffixMap((name, "blocked") for name in known)
+        report[f"suffixes_{label}_build_s"] = round(time.perf_counter() - start, 2)
+        # Fresh strings, as a parsed file gives them: their memory counts too.
+        found, weight = weigh(partial(fresh, known))
+        report[f"suffixes_{label}"] = len(found)
+        report[f"suffixes_{label}_bytes_each"] = round(weight, 1)
+        asked = [f"www.{rng.choice(known)}" for _ in range(1000)] + [f"cdn.a{i}.example.org" for i in range(1000)]
+        report[f"suffixes_{label}_per_s"] = rate(found.find, asked)
+    for label, size in (("1k", 1000), ("all", networks)):
+        entries = list(dict(prefixes(size, random.Random(3))).items())
+        table, weight = weigh(partial(PrefixMap, entries))
+        report[f"prefixes_{label}"] = len(table)
+        report[f"prefixes_{label}_bytes_each"] = round(weight, 1)
+        addresses = [rng.randbytes(4) for _ in range(1500)] + [rng.randbytes(16) for _ in range(500)]
+        report[f"prefixes_{label}_per_s"] = rate(table.find, addresses)
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
