@@ -1,0 +1,60 @@
+"""Speaks to a running bird over its control socket, as `birdc` does."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+_SECONDS = 5.0
+_END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
+"""A reply's last line has a space after its code, the ones before it a hyphen (bird's doc/reply_codes)."""
+_ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\]\s+([*!])")
+
+
+class BirdRefused(OSError):
+    """Bird answered a command with an error."""
+
+
+def ask(control: Path, command: str) -> list[str]:
+    """The lines of the answer to one command. Raises `OSError` if bird isn't there, `BirdRefused` for its errors."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_SECONDS)
+        connection.connect(str(control))
+        _read(connection)
+        connection.sendall(f"{command}\n".encode())
+        code, text = _read(connection)
+    if code >= 8000:  # 8xxx: run-time error, 9xxx: parse-time error
+        raise BirdRefused(f"{control}: {command}: {text.strip()}")
+    return text.splitlines()
+
+
+def sessions_up(control: Path) -> frozenset[str]:
+    """The names of the BGP sessions that are established."""
+    words = (line.removeprefix("1002-").split() for line in ask(control, "show protocols"))
+    return frozenset(each[0] for each in words if len(each) > 5 and each[1] == "BGP" and "Established" in each[5:])
+
+
+def kernel_prefixes(control: Path, version: int) -> frozenset[str]:
+    """The prefixes with a best route that the kernel has taken (bird marks those it refused with `!`)."""
+    found = (_ROUTE.match(line) for line in ask(control, f"show route table master{version} primary"))
+    return frozenset(match[1] for match in found if match and match[2] == "*")
+
+
+def as_path(control: Path, prefix: str) -> tuple[int, ...]:
+    """The AS path of the best route to a prefix or address; empty for the router's own. Raises `LookupError`."""
+    lines = ask(control, f"show route for {prefix} primary all")
+    if not any(_ROUTE.match(line) for line in lines):
+        raise LookupError(f"{control}: no route to {prefix}")
+    path = next((line for line in lines if "BGP.as_path:" in line), "BGP.as_path:")
+    return tuple(int(number) for number in path.partition("BGP.as_path:")[2].split())
+
+
+def _read(connection: socket.socket) -> tuple[int, str]:
+    data = b""
+    while (end := _END.search(data)) is None or not data.endswith(b"\n"):
+        block = connection.recv(65536)
+        if not block:
+            raise ConnectionResetError("bird closed its control socket")
+        data += block
+    return int(end[1]), data.decode()

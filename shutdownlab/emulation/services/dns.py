@@ -1,0 +1,200 @@
+"""Name service as it is in the world: nsd answers for zones, unbound recurses for each operator and for 8.8.8.8.
+
+Every resolver keeps the root zone itself (RFC 8806), so domestic names survive without abroad.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shutdownlab.emulation.services.daemon import Daemon, Listening
+from shutdownlab.emulation.services.tls import Certificate, CertificateAuthority
+from shutdownlab.emulation.services.zones import Authority, Zone, domestic_authority, foreign_authorities, zones
+from shutdownlab.model.network import Hosted, Network, Role
+from shutdownlab.model.values import Address
+from shutdownlab.model.values import Network as Prefix
+
+_DNS_PORT = 53
+_CONTROL_SECONDS = 5.0
+_EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
+    """Every name server of the country and of the world outside."""
+    all_zones = zones(network)
+    root = all_zones[0]
+    for authority in (domestic_authority(network), *foreign_authorities(network)):
+        served = [zone for zone in all_zones if any(server.node == authority.node for server in zone.servers)]
+        yield _nsd(authority, served, directory)
+    for node in network.by_role(Role.RESOLVER):
+        addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
+        clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
+        yield _unbound(node.name, addresses, clients, root, directory)
+    for node_name, hosted in _public_resolvers(network).items():
+        addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
+        secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
+        names = [name for h in hosted for name in h.names]
+        yield _unbound(node_name, addresses, _EVERYONE, root, directory, secure, ca.issue(names, secure or addresses))
+
+
+def flush(control: Path) -> None:
+    """Make a resolver forget every answer, every server it found dead, and the questions it still works on.
+
+    `control` is its control socket. Raises `OSError`, also if unbound refuses.
+    """
+    for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
+        answer = _ask_unbound(control, command)
+        if not answer.startswith("ok"):
+            raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
+
+
+def takes_over_tls(hosted: Hosted) -> frozenset[int]:
+    """The TLS ports of an endpoint that its resolver answers itself: DNS over TLS (RFC 7858)."""
+    return frozenset({853}) if _speaks_tls(hosted) else frozenset()
+
+
+def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) -> str:
+    """The configuration of an authoritative server."""
+    lines = [
+        "server:",
+        '  username: ""',
+        '  chroot: ""',
+        f'  zonesdir: "{directory}"',
+        f'  pidfile: "{directory}/pid"',
+        f'  zonelistfile: "{directory}/zone.list"',
+        f'  xfrdfile: "{directory}/xfrd.state"',
+        f'  xfrdir: "{directory}"',
+        '  database: ""',
+        "  server-count: 1",
+        "  tcp-count: 20",
+        # No rate limits, nor the 25 MB that counting for them takes.
+        "  rrl-ratelimit: 0",
+        "  rrl-size: 100",
+        "  hide-version: yes",
+        # Its address is given to the node while it starts.
+        "  ip-freebind: yes",
+        *(f"  ip-address: {address}" for address in authority.addresses),
+        "remote-control:",
+        "  control-enable: no",
+    ]
+    for zone in served:
+        lines += ["zone:", f'  name: "{zone.name}"', f'  zonefile: "{zone_file(zone)}"']
+    return "\n".join(lines) + "\n"
+
+
+def unbound_config(
+    addresses: Iterable[Address], clients: Iterable[Prefix], directory: Path, secure: Iterable[Address] = ()
+) -> str:
+    """The configuration of a recursive resolver; `secure` are the addresses that answer DNS over TLS too."""
+    own = list(addresses)
+    private = list(secure)
+    tls = [f'  tls-service-pem: "{directory}/certificate.pem"', f'  tls-service-key: "{directory}/key.pem"']
+    lines = [
+        "server:",
+        '  username: ""',
+        '  chroot: ""',
+        f'  directory: "{directory}"',
+        f'  pidfile: "{directory}/pid"',
+        "  do-daemonize: no",
+        "  use-syslog: no",
+        '  logfile: ""',
+        "  verbosity: 1",
+        "  num-threads: 1",
+        '  module-config: "iterator"',
+        "  qname-minimisation: yes",
+        "  hide-version: yes",
+        "  hide-identity: yes",
+        "  so-reuseport: no",
+        "  outgoing-range: 512",
+        "  num-queries-per-thread: 256",
+        "  incoming-num-tcp: 32",
+        "  outgoing-num-tcp: 8",
+        "  msg-cache-size: 1m",
+        "  rrset-cache-size: 2m",
+        "  key-cache-size: 64k",
+        "  neg-cache-size: 64k",
+        "  infra-cache-numhosts: 500",
+        *(f"  interface: {address}" for address in own),
+        *(f"  interface: {address}@853" for address in private),
+        *(tls if private else []),
+        *(f"  outgoing-interface: {address}" for address in own),
+        *(f"  access-control: {client} allow" for client in clients),
+        "auth-zone:",
+        '  name: "."',
+        '  zonefile: "root.zone"',
+        "  for-upstream: yes",
+        "  for-downstream: no",
+        "  fallback-enabled: no",
+        "remote-control:",
+        "  control-enable: yes",
+        "  control-use-cert: no",
+        f'  control-interface: "{directory}/control"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def zone_file(zone: Zone) -> str:
+    """The name of a zone's file."""
+    return f"{'root' if zone.name == '.' else zone.name}.zone"
+
+
+def _nsd(authority: Authority, served: list[Zone], directory: Path) -> Daemon:
+    home = directory / f"nsd-{authority.node}"
+    files: dict[str, str | bytes] = {zone_file(zone): zone.text() for zone in served}
+    files["nsd.conf"] = nsd_config(authority, served, home)
+    argv = ("nsd", "-d", "-c", str(home / "nsd.conf"))
+    return Daemon("nsd", authority.node, argv, home, files, _sockets(authority.addresses))
+
+
+def _unbound(
+    node: str,
+    addresses: tuple[Address, ...],
+    clients: Iterable[Prefix],
+    root: Zone,
+    directory: Path,
+    secure: tuple[Address, ...] = (),
+    certificate: Certificate | None = None,
+) -> Daemon:
+    home = directory / f"unbound-{node}"
+    files: dict[str, str | bytes] = {
+        "root.zone": root.text(),
+        "unbound.conf": unbound_config(addresses, clients, home, secure),
+    }
+    if certificate is not None:
+        files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
+    sockets = _sockets(addresses) | {Listening("tcp", address, 853) for address in secure}
+    argv = ("unbound", "-d", "-p", "-c", str(home / "unbound.conf"))
+    return Daemon("unbound", node, argv, home, files, sockets)
+
+
+def _sockets(addresses: Iterable[Address]) -> frozenset[Listening]:
+    return frozenset(s for a in addresses for s in (Listening("udp", a, _DNS_PORT), Listening("tcp", a, _DNS_PORT)))
+
+
+def _public_resolvers(network: Network) -> dict[str, list[Hosted]]:
+    found: dict[str, list[Hosted]] = {}
+    for hosted in network.hosted:
+        if _kinds(hosted) & {"dns"}:
+            found.setdefault(hosted.node, []).append(hosted)
+    return found
+
+
+def _speaks_tls(hosted: Hosted) -> bool:
+    return "dns" in _kinds(hosted) and any(s.kind == "tls" and s.port == 853 for s in hosted.services)
+
+
+def _kinds(hosted: Hosted) -> set[str]:
+    return {service.kind for service in hosted.services}
+
+
+def _ask_unbound(control: Path, command: str) -> str:
+    """Speak unbound-control's protocol, version 1: a line each way, over a socket file that needs no certificate."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_CONTROL_SECONDS)
+        connection.connect(str(control))
+        connection.sendall(f"UBCT1 {command}\n".encode())
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()

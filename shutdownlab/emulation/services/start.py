@@ -1,0 +1,201 @@
+"""Starts every server of the country at once, says what is not up yet, and what has died since."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from shutdownlab.emulation.kernel import MachineCannot
+from shutdownlab.emulation.services import birdc, dns, http3, routing, telephone, vpn, web
+from shutdownlab.emulation.services.daemon import Daemon, listening
+from shutdownlab.emulation.services.tls import CertificateAuthority
+from shutdownlab.emulation.services.zones import domestic_authority
+from shutdownlab.model.network import Network
+
+_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where Debian keeps servers; an ordinary user's PATH lacks it."""
+_PACKAGES = {
+    "bird": "bird2",
+    "nsd": "nsd",
+    "unbound": "unbound",
+    "nginx": "nginx-light",
+    "kamailio": "kamailio",
+    "openvpn": "openvpn",
+    "ip": "iproute2",
+}
+_PATIENCE = 0.02
+"""Seconds between two looks at what has come up: each look reads a few files of /proc."""
+_TAIL = 2000
+
+
+class LabNet(Protocol):
+    """What services need of the emulated network: nodes by name, each with `spawn(argv, stdout=…, env=…)`."""
+
+    def get(self, name: str) -> Any: ...
+
+
+class ServicesNotReady(Exception):
+    """Servers that died or did not come up in time; `problems` says which, and why as far as their logs tell."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("not ready: " + "; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class Services:
+    """The running servers; `start_services` makes one."""
+
+    def __init__(self, network: Network, running: Mapping[Daemon, subprocess.Popen[Any]]) -> None:
+        self._network = network
+        self._running = dict(running)
+
+    @property
+    def daemons(self) -> tuple[Daemon, ...]:
+        return tuple(self._running)
+
+    def find(self, name: str, node: str) -> Daemon:
+        """The daemon of a name (`bird`, `unbound`) on a node; raises `LookupError`."""
+        for daemon in self._running:
+            if (daemon.name, daemon.node) == (name, node):
+                return daemon
+        raise LookupError(f"no {name} on {node}")
+
+    def wait_ready(self, seconds: float = 15.0) -> None:
+        """Wait until every server listens and every router has every route. Raises `ServicesNotReady`."""
+        deadline = time.monotonic() + seconds
+        waiting = list(self._running)
+        while True:
+            self._raise_if_died()
+            unready = {daemon: problem for daemon in waiting if (problem := self._problem(daemon)) is not None}
+            if not unready:
+                return
+            if time.monotonic() > deadline:
+                raise ServicesNotReady([f"{d.title}: {problem}" for d, problem in unready.items()])
+            waiting = list(unready)
+            time.sleep(_PATIENCE)
+
+    def flush_dns(self) -> None:
+        """Make every resolver forget what it knows: scenario time has jumped. Raises `OSError`."""
+        for daemon in self._running:
+            if daemon.name == "unbound":
+                dns.flush(daemon.directory / "control")
+
+    def died(self) -> tuple[str, ...]:
+        """The servers that ended, each with its status and the end of its log."""
+        return tuple(
+            f"{daemon.title} ended with status {process.returncode}: {_tail(log_of(daemon))}"
+            for daemon, process in self._running.items()
+            if process.poll() is not None
+        )
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """End every server, by force after so many seconds; a sandbox's end does as much."""
+        deadline = time.monotonic() + seconds
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _raise_if_died(self) -> None:
+        dead = self.died()
+        if dead:
+            raise ServicesNotReady(dead)
+
+    def _problem(self, daemon: Daemon) -> str | None:
+        missing = daemon.sockets - listening(self._running[daemon].pid)
+        if missing:
+            return "not listening on " + _listed(sorted(map(str, missing)))
+        return self._routing_problem(daemon) if daemon.name == "bird" else None
+
+    def _routing_problem(self, daemon: Daemon) -> str | None:
+        node = self._network.nodes[daemon.node]
+        control = daemon.directory / "control"
+        try:
+            down = {s.name for s in routing.sessions(self._network, node)} - birdc.sessions_up(control)
+            if down:
+                return "no BGP session with " + _listed(sorted(down))
+            known = birdc.kernel_prefixes(control, 4) | birdc.kernel_prefixes(control, 6)
+        except OSError as error:
+            return str(error)
+        missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - known
+        return f"no route to {_listed(sorted(missing))}" if missing else None
+
+
+def start_services(net: LabNet, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
+    """Write every configuration below `directory` and start every server; `wait_ready` waits for them.
+
+    Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
+    """
+    daemons = list(plan(network, ca, directory))
+    programs = {daemon.argv[0]: _program(daemon.argv[0]) for daemon in daemons}
+    running: dict[Daemon, subprocess.Popen[Any]] = {}
+    with ExitStack() as on_failure:
+        on_failure.callback(_kill, running.values())
+        _add_domestic_authority(net, network)
+        for daemon in daemons:
+            daemon.write()
+            with log_of(daemon).open("ab") as log:
+                argv = (programs[daemon.argv[0]], *daemon.argv[1:])
+                environment = {**os.environ, **daemon.environment}
+                process = net.get(daemon.node).spawn(argv, stdout=log, stderr=log, env=environment)
+            running[daemon] = process
+        on_failure.pop_all()
+    return Services(network, running)
+
+
+def plan(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
+    """Every server of the country, slowest to come up first."""
+    yield from routing.daemons(network, directory)
+    yield from http3.daemons(network, ca, directory)
+    yield from telephone.daemons(network, directory)
+    yield from web.daemons(network, ca, directory)
+    yield from dns.daemons(network, ca, directory)
+    yield from vpn.daemons(network, ca, directory)
+
+
+def log_of(daemon: Daemon) -> Path:
+    """Where a server's standard output and error go."""
+    return daemon.directory / "log"
+
+
+def _kill(processes: Iterable[subprocess.Popen[Any]]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _add_domestic_authority(net: LabNet, network: Network) -> None:
+    authority = domestic_authority(network)
+    for address in authority.addresses:
+        argv = (_program("ip"), "address", "replace", str(address), "dev", "lo")
+        adding = net.get(authority.node).spawn(argv, stderr=subprocess.PIPE)
+        _, complaint = adding.communicate(timeout=5)
+        if adding.returncode:
+            raise OSError(f"{authority.node}: cannot add {address}: {complaint.decode().strip()}")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}")
+    if found is None:
+        package = _PACKAGES[name]
+        raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {package}")
+    return found
+
+
+def _listed(items: Sequence[str], most: int = 5) -> str:
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def _tail(log: Path) -> str:
+    with suppress(OSError):
+        return log.read_text(errors="replace")[-_TAIL:].strip() or "its log is empty"
+    return "it has no log"

@@ -1,0 +1,113 @@
+"""The web: one nginx on each node that hosts sites, with the names, addresses, ports and protocols of the catalogue."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shutdownlab.emulation.services.daemon import Daemon, Listening
+from shutdownlab.emulation.services.dns import takes_over_tls
+from shutdownlab.emulation.services.pages import DOWNLOADS, page, site_name
+from shutdownlab.emulation.services.tls import CertificateAuthority
+from shutdownlab.emulation.services.vpn import takes_over_tcp
+from shutdownlab.model.apps import Service
+from shutdownlab.model.network import Hosted, Network
+
+_KINDS = frozenset({"https", "http", "tls", "tcp"})
+_ROOM = 512
+"""Connections that nginx can hold at once, clients and listening sockets apart."""
+
+
+def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
+    """An nginx for every node with something for it to serve."""
+    sites: dict[str, list[Hosted]] = defaultdict(list)
+    for hosted in network.hosted:
+        if served(hosted):
+            sites[hosted.node].append(hosted)
+    for node, hosted_there in sites.items():
+        home = directory / f"nginx-{node}"
+        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home)}
+        for hosted in hosted_there:
+            name = site_name(hosted)
+            files[f"sites/{name}/index.html"] = page(name, hosted.app)
+            if any(_is_tls(service) for service in served(hosted)):
+                certificate = ca.issue(hosted.names, () if hosted.names else hosted.addresses)
+                files |= {f"certificates/{name}.pem": certificate.chain, f"certificates/{name}.key": certificate.key}
+        sockets = frozenset(
+            Listening("tcp", address, service.port)
+            for hosted in hosted_there
+            for service in served(hosted)
+            for address in hosted.addresses
+        )
+        sizes = {f"bytes/{size}": size for size in DOWNLOADS}
+        argv = ("nginx", "-p", str(home), "-e", "stderr", "-c", str(home / "nginx.conf"))
+        yield Daemon("nginx", node, argv, home, files, sockets, sizes)
+
+
+def served(hosted: Hosted) -> tuple[Service, ...]:
+    """What nginx answers of an endpoint: not DNS over TLS, nor the TCP port of a VPN."""
+    others = takes_over_tls(hosted) | takes_over_tcp(hosted)
+    return tuple(s for s in hosted.services if s.kind in _KINDS and not (s.kind in {"tls", "tcp"} and s.port in others))
+
+
+def nginx_config(sites: Iterable[Hosted], directory: Path) -> str:
+    """The configuration of one nginx; its files are under `directory`."""
+    chosen = list(sites)
+    sockets = sum(len(hosted.addresses) * len(served(hosted)) for hosted in chosen)
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = [
+        "daemon off;",
+        # One process: its end is the server's end, and it needs no second user to change to.
+        "master_process off;",
+        f"pid {directory}/pid;",
+        "error_log stderr warn;",
+        f"events {{ worker_connections {sockets + _ROOM}; }}",
+        "http {",
+        *(f"  {name}_temp_path {directory}/{name};" for name in temporary),
+        "  types { text/html html; }",
+        "  default_type application/octet-stream;",
+        "  access_log off;",
+        "  server_tokens off;",
+        "  sendfile on;",
+        "  tcp_nopush on;",
+        "  server_names_hash_bucket_size 128;",
+        "  server_names_hash_max_size 4096;",
+        "  ssl_protocols TLSv1.2 TLSv1.3;",
+        "  ssl_session_cache off;",
+        "  ssl_session_tickets off;",
+    ]
+    for hosted in chosen:
+        lines += [f"  {line}" for line in _server(hosted, directory)]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _server(hosted: Hosted, directory: Path) -> Iterator[str]:
+    name = site_name(hosted)
+    services = served(hosted)
+    yield "server {"
+    yield f"  server_name {' '.join(hosted.names) or '_'};"
+    for service in services:
+        protocol = {"https": " ssl http2", "tls": " ssl"}.get(service.kind, "")
+        for address in hosted.addresses:
+            host = f"[{address}]" if address.version == 6 else str(address)
+            yield f"  listen {host}:{service.port}{protocol};"
+    if any(_is_tls(service) for service in services):
+        yield f"  ssl_certificate {directory}/certificates/{name}.pem;"
+        yield f"  ssl_certificate_key {directory}/certificates/{name}.key;"
+    if Service(kind="http", port=443) in services:
+        # Telegram's data centres speak their own protocol over HTTP and tell anything else that it isn't implemented.
+        yield "  location / { return 501; }"
+    else:
+        for service in hosted.services:
+            if service.kind == "h3":
+                yield f"  add_header Alt-Svc 'h3=\":{service.port}\"; ma=60';"
+        yield f"  root {directory}/sites/{name};"
+        yield f"  location /bytes/ {{ root {directory}; }}"
+        # Any path is answered by the site itself, as an application's single page does.
+        yield "  location / { try_files $uri /index.html; }"
+    yield "}"
+
+
+def _is_tls(service: Service) -> bool:
+    return service.kind in {"https", "tls"}
