@@ -101,6 +101,7 @@ def _be_agent(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to answer
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         for other in foreign:
             other.close()
         enter()
@@ -127,7 +128,6 @@ async def _serve(sock: socket.socket) -> None:
         async with sending:
             await loop.sock_sendall(sock, pack(done))
 
-    await bench.open()
     await answer(Done(-1, None))
     while data := await loop.sock_recv(sock, 65536):
         buffer += data

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from shutdownlab.emulation.probes.exchange import Exchange
 from shutdownlab.emulation.probes.session import TrustStore
 
 
 @dataclass(slots=True)
 class Bench:
-    """Parsed certificates, and later the telephone that is always on."""
+    """Parsed certificates, and the telephones that stay on."""
 
     trust: TrustStore = field(default_factory=TrustStore)
-
-    async def open(self) -> None:
-        """Begin to listen; raises OSError."""
+    exchange: Exchange = field(default_factory=Exchange)

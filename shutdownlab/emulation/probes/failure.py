@@ -36,12 +36,17 @@ _DOUBTFUL: Final = frozenset({TIMEOUT, "dns_servfail_error", "host_unreachable"}
 
 
 class StepFailed(Exception):
-    """A step of a probe failed. `operation` is OONI's: resolve, connect, tls_handshake, http_round_trip ..."""
+    """A step of a probe failed.
 
-    def __init__(self, failure: str, operation: str) -> None:
+    `operation` is OONI's: resolve, connect, tls_handshake, http_round_trip ... `doubtful`: load alone could have caused
+    it; None: as the failure has it.
+    """
+
+    def __init__(self, failure: str, operation: str, doubtful: bool | None = None) -> None:
         super().__init__(f"{operation}: {failure}")
         self.failure = failure
         self.operation = operation
+        self.doubtful = is_doubtful(failure) if doubtful is None else doubtful
 
 
 def failure_of(error: BaseException) -> str:

@@ -9,23 +9,27 @@ from typing import Final
 
 from shutdownlab.emulation.probes.apps import app_test
 from shutdownlab.emulation.probes.bench import Bench
-from shutdownlab.emulation.probes.failure import StepFailed, is_doubtful
+from shutdownlab.emulation.probes.failure import StepFailed
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
 from shutdownlab.emulation.probes.session import Session
+from shutdownlab.emulation.probes.telephone import call_test, sms_test
 from shutdownlab.emulation.probes.throughput import throughput_test
 from shutdownlab.emulation.probes.verdict import Verdict
 from shutdownlab.emulation.probes.vpn import vpn_test
 from shutdownlab.emulation.probes.web import dns_test, http3_test, ping_test, tcp_test, tls_test, web_test
 from shutdownlab.model.scenario import Outcome, Test
 
-# Steps in which the other side's bytes can be of any kind: an unknown failure there is what it sent.
-_REMOTE: Final = frozenset({"http_round_trip", "tls_handshake", "quic_handshake", "openvpn_handshake"})
+# Steps that end with an answer of the kernel's or the resolver's. An unknown failure of one is the prober's own; one of
+# any other step is what the other side sent.
+_OWN_STEPS: Final = frozenset({"resolve", "connect", "ping"})
 
 _TESTS: Final[Mapping[Test, Callable[[Session], Awaitable[Verdict]]]] = {
     Test.APP: app_test,
+    Test.CALL: call_test,
     Test.DNS: dns_test,
     Test.HTTP3: http3_test,
     Test.PING: ping_test,
+    Test.SMS: sms_test,
     Test.TCP: tcp_test,
     Test.THROUGHPUT: throughput_test,
     Test.TLS: tls_test,
@@ -36,7 +40,7 @@ _TESTS: Final[Mapping[Test, Callable[[Session], Awaitable[Verdict]]]] = {
 
 async def measure(request: ProbeRequest, bench: Bench) -> Measurement:
     """Run a probe to its end; whatever goes wrong in the prober itself is the outcome `error`."""
-    session = Session(request, bench.trust)
+    session = Session(request, bench.trust, bench.exchange)
     began = time.monotonic()
     try:
         test = _TESTS.get(request.test)
@@ -46,9 +50,9 @@ async def measure(request: ProbeRequest, bench: Bench) -> Measurement:
             verdict = await test(session)
     except StepFailed as failed:
         session.trace.extra |= {"failure": failed.failure, "failed_operation": failed.operation}
-        unknown = failed.failure.startswith("unknown_failure")
-        outcome = Outcome.ERROR if unknown and failed.operation not in _REMOTE else Outcome.BLOCKED
-        verdict = Verdict(outcome, failed.failure, is_doubtful(failed.failure))
+        unknown = failed.operation in _OWN_STEPS and failed.failure.startswith("unknown_failure")
+        outcome = Outcome.ERROR if unknown else Outcome.BLOCKED
+        verdict = Verdict(outcome, failed.failure, failed.doubtful)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"

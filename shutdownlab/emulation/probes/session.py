@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shutdownlab.emulation.probes.exchange import Exchange
 from shutdownlab.emulation.probes.request import ProbeRequest
 from shutdownlab.emulation.probes.trace import Trace
 from shutdownlab.model.scenario import Family
@@ -48,6 +49,7 @@ class Session:
 
     request: ProbeRequest
     trust: TrustStore
+    exchange: Exchange
     trace: Trace = field(default_factory=Trace)
 
     @property
