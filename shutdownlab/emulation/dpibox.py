@@ -17,11 +17,11 @@ import select
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from shutdownlab.control.messages import (
     Applied,
@@ -33,15 +33,15 @@ from shutdownlab.control.messages import (
     Hello,
     Message,
     Policy,
-    ResidualBlock,
     encode,
 )
 from shutdownlab.emulation.channel import Channel
 from shutdownlab.emulation.forked import Child, Forked, fork, stop_descriptor
+from shutdownlab.emulation.inspector import SIDES, MakeInspector, engine_maker, flow_decision, inspection_policy
 from shutdownlab.emulation.offload import replaced
 from shutdownlab.emulation.wire import Batch, open_wire
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
-from shutdownlab.inspection.verdict import Decision, Outcome, Side
+from shutdownlab.inspection.verdict import Side
 
 _BATCH: Final = 32
 _HELD: Final = 8
@@ -50,37 +50,6 @@ _HELD: Final = 8
 _EXPIRE_S: Final = 1.0
 _FAILURES_TOLD: Final = 5
 """Engine faults told in full per policy; all are counted."""
-
-_SIDES: Final[tuple[Literal["inside"], Literal["outside"]]] = ("inside", "outside")
-
-
-class Inspector(Protocol):
-    """What the box needs of an engine (`shutdownlab.inspection.engine.Engine` is one)."""
-
-    def process(self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False) -> Outcome:
-        """Judge one frame; never raises."""
-        ...
-
-    def expire(self, now: float) -> object:
-        """Forget flows that have been silent for too long."""
-        ...
-
-    @property
-    def counters(self) -> Mapping[str, Any]:
-        """What it has seen and done."""
-        ...
-
-
-MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
-"""From a policy, a profile's name and a seed; raises on a profile it does not know."""
-
-
-def engine(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
-    """Return the real engine, with a profile that ships."""
-    from shutdownlab.inspection.engine import Engine
-    from shutdownlab.inspection.profile import shipped_profile
-
-    return Engine(policy, shipped_profile(profile), seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +138,7 @@ class DpiBox:
             "serial": self._serial,
             **self._counts,
             "decisions_unsent": self._channel.unsent if self._channel else 0,
-            **{name: wire.counters() for name, wire in zip(_SIDES, self._wires, strict=True)},
+            **{name: wire.counters() for name, wire in zip(SIDES, self._wires, strict=True)},
             "engine": dict(self._engine.counters),
         }
 
@@ -180,8 +149,7 @@ class DpiBox:
 
     def _inspect(self, side: Side) -> None:
         """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
-        batch, process = self._batch, self._engine.process
-        frame_of, trusted = batch.frame, batch.checksum_trusted
+        batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
         in_path = self._in_path
         count = batch.read(source)
@@ -189,7 +157,8 @@ class DpiBox:
         first = 0  # of the frames judged fit to pass and not passed yet
         for i in range(count):
             try:
-                outcome = process(frame_of(i), side, now, checksum_trusted=trusted(i))
+                frame, trusted, segment = load(i)
+                outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
             except Exception:  # it must not; a box that stops would look like a block
                 self._engine_failed()
                 continue
@@ -263,47 +232,11 @@ class DpiBox:
         self._answer(failure)
 
 
-def flow_decision(decision: Decision) -> FlowDecision:
-    """Return the engine's `decision` as the message that tells the controller."""
-    residual = decision.residual
-    return FlowDecision(
-        src=decision.src,
-        sport=decision.sport,
-        dst=decision.dst,
-        dport=decision.dport,
-        proto=decision.proto,
-        opener=_SIDES[decision.opener],
-        action=str(decision.action),
-        rule=decision.rule,
-        protocol=decision.protocol,
-        app=decision.app,
-        host=decision.host,
-        residual=None
-        if residual is None
-        else ResidualBlock(residual.key, residual.seconds, residual.refreshed, residual.directions),  # type: ignore[arg-type]
-        rate_up_kbit=decision.rate_up_kbit,
-        rate_down_kbit=decision.rate_down_kbit,
-        cap_bytes=decision.cap_bytes,
-        directions=decision.directions,  # type: ignore[arg-type]
-        in_box=decision.in_box,
-    )
+def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
+    """Fork the box's process; `wait_ready` on the result, watch its `messages`, `stop` it for its `Counters`.
 
-
-def inspection_policy(message: Policy) -> InspectionPolicy:
-    """Return the policy that `message` carries; raises ValueError (pydantic's) on a rule that is not one."""
-    return InspectionPolicy.model_validate(
-        {
-            "name": f"order {message.serial}",
-            "profile": message.profile,
-            "rules": message.rules,
-            "classes": message.classes,
-            "utc_offset": message.utc_offset,
-        }
-    )
-
-
-def start_box(spec: BoxSpec, make_inspector: MakeInspector = engine) -> Forked:
-    """Fork the box's process; `wait_ready` on the result, watch its `messages`, `stop` it for its `Counters`."""
+    `make_inspector` is normally what `engine_maker` returns.
+    """
 
     def main(child: Child) -> None:
         gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: fewer, rarer pauses
@@ -343,7 +276,9 @@ def main(argv: list[str] | None = None) -> int:
         controller=(host.strip("[]"), int(port)) if given.controller else None,
         seed=given.seed,
     )
-    box = DpiBox(spec, engine, lambda message: print(encode(message).decode().rstrip(), file=sys.stderr), policy)
+    box = DpiBox(
+        spec, engine_maker(), lambda message: print(encode(message).decode().rstrip(), file=sys.stderr), policy
+    )
     stop_fd = stop_descriptor()
     with suppress(KeyboardInterrupt):
         box.serve(stop_fd)

@@ -26,11 +26,6 @@ _PROTOCOL_OF_CHECKSUM_AT: Final = {16: 6, 6: 17}  # TCP's checksum field is its 
 _TAGS: Final = (b"\x81\x00", b"\x88\xa8")
 
 
-def checksum_trusted(raw: bytes) -> bool:
-    """Return whether the checksum need not be verified: it is known good, or has still to be finished."""
-    return bool(raw[0] & (NEEDS_CSUM | DATA_VALID))
-
-
 def with_tag(raw: bytes, tag: int) -> bytes:
     """Return `raw` with the VLAN tag `tag` (TPID << 16 | TCI) put in after the addresses."""
     flags, kind, header_length, segment, checksum_start, checksum_offset = _FIELDS.unpack_from(raw)

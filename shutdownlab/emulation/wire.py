@@ -16,6 +16,7 @@ import errno
 import mmap
 import socket
 import struct
+import sys
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -260,9 +261,16 @@ class Batch:
         raw = self._memory[start : start + self._lengths[i]]
         return with_tag(raw, self._tags[i]) if self.tagged and self._tags[i] else raw
 
-    def checksum_trusted(self, i: int) -> bool:
-        """Return whether frame `i` need not be checked: its checksum is known good, or is still to be finished."""
-        return bool(self._memory[i * SLOT] & (NEEDS_CSUM | DATA_VALID))
+    def load(self, i: int) -> tuple[bytes, bool, int]:
+        """Return frame `i`, whether its checksum need not be verified, and its segments' payload bytes (0: it is one).
+
+        A checksum is trusted that the kernel knows to be good, or that has still to be finished.
+        """
+        start = i * SLOT
+        memory = self._memory
+        trusted = memory[start] & (NEEDS_CSUM | DATA_VALID) != 0
+        segment = int.from_bytes(memory[start + 4 : start + 6], sys.byteorder) if memory[start + 1] else 0
+        return self.frame(i), trusted, segment
 
     def forward(self, wire: Wire, first: int, last: int) -> None:
         """Write frames `first` to `last` - 1 of the last read to `wire`, unchanged and uncopied."""

@@ -59,7 +59,9 @@ class KeywordInspector:
 
     def expire(self, now: float) -> None: ...
 
-    def process(self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False) -> Outcome:
+    def process(
+        self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
+    ) -> Outcome:
         self.frames += 1
         if b"CRASH" in frame:
             raise RuntimeError("engine bug")

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from shutdownlab.emulation.offload import HEADER, NO_OFFLOAD, checksum_trusted, line_bytes, replaced, with_tag
+from shutdownlab.emulation.offload import HEADER, NO_OFFLOAD, line_bytes, replaced, with_tag
 
 
 def unfinished(
@@ -97,11 +97,6 @@ def test_a_tag_goes_after_the_addresses_and_moves_the_checksum() -> None:
 
 def test_a_complete_frame_stays_one_when_it_is_tagged() -> None:
     assert with_tag(NO_OFFLOAD + bytes(64), 0x8100 << 16 | 5)[:HEADER] == NO_OFFLOAD
-
-
-@pytest.mark.parametrize(("flags", "trusted"), [(0, False), (1, True), (2, True), (4, False)])
-def test_only_known_and_unfinished_checksums_are_trusted(flags: int, trusted: bool) -> None:
-    assert checksum_trusted(bytes([flags]) + bytes(9 + 60)) is trusted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""What a DPI box inspects with: an engine made for each policy that is sent, and its decisions as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any, Final, Literal, Protocol
+
+from shutdownlab.control.messages import FlowDecision, ResidualBlock
+from shutdownlab.control.messages import Policy as PolicyMessage
+from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.engine import Engine
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.verdict import Decision, Outcome, Side
+from shutdownlab.model.apps import App, load_apps
+
+SIDES: Final[tuple[Literal["inside"], Literal["outside"]]] = ("inside", "outside")
+"""What messages call the engine's sides."""
+
+
+class Inspector(Protocol):
+    """What a box needs of an engine (`Engine` is one); see there."""
+
+    def process(
+        self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
+    ) -> Outcome:
+        """Judge one frame; never raises."""
+        ...
+
+    def expire(self, now: float) -> object:
+        """Forget what is over."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, Any]:
+        """What it has seen and done."""
+        ...
+
+
+MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
+"""From a policy, a profile's name and a seed; raises on a profile it does not know."""
+
+
+def engine_maker(apps: Mapping[str, App] | None = None) -> MakeInspector:
+    """Return what makes real engines, which know `apps` (None: the shipped catalogue) and the shipped profiles.
+
+    The catalogue is built here, once, so that a box forked later shares it and changes its policy quickly.
+    """
+    if apps is None:
+        shipped = files("shutdownlab") / "apps.yaml"
+        apps = load_apps(shipped.read_bytes(), "apps.yaml")
+    catalogue = AppCatalogue(apps)
+
+    def make(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
+        return Engine(policy, shipped_profile(profile), seed=seed, apps=catalogue)
+
+    return make
+
+
+def inspection_policy(message: PolicyMessage) -> InspectionPolicy:
+    """Return the policy that `message` carries; raises ValueError (pydantic's) on a rule that is not one."""
+    return InspectionPolicy.model_validate(
+        {
+            "name": f"order {message.serial}",
+            "profile": message.profile,
+            "rules": message.rules,
+            "classes": message.classes,
+            "utc_offset": message.utc_offset,
+        }
+    )
+
+
+def flow_decision(decision: Decision) -> FlowDecision:
+    """Return the engine's `decision` as the message that tells the controller."""
+    residual = decision.residual
+    return FlowDecision(
+        src=decision.src,
+        sport=decision.sport,
+        dst=decision.dst,
+        dport=decision.dport,
+        proto=decision.proto,
+        opener=SIDES[decision.opener],
+        action=str(decision.action),
+        rule=decision.rule,
+        protocol=decision.protocol,
+        app=decision.app,
+        host=decision.host,
+        residual=None
+        if residual is None
+        else ResidualBlock(residual.key, residual.seconds, residual.refreshed, residual.directions),  # type: ignore[arg-type]
+        rate_up_kbit=decision.rate_up_kbit,
+        rate_down_kbit=decision.rate_down_kbit,
+        cap_bytes=decision.cap_bytes,
+        directions=decision.directions,  # type: ignore[arg-type]
+        in_box=decision.in_box,
+    )
