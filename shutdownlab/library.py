@@ -76,9 +76,14 @@ def topology(name: str, beside: Path | None = None) -> Topology:
     return load_topology(text, file, catalogue())
 
 
+def laid_out(country: Topology) -> Network:
+    """A topology worked out, with the apps of the catalogue."""
+    return lay_out(country, catalogue())
+
+
 def network(name: str) -> Network:
     """A topology by name or path, worked out; raises `BadInput`."""
-    return lay_out(topology(name), catalogue())
+    return laid_out(topology(name))
 
 
 def shutdown(name: str) -> Shutdown:
@@ -92,7 +97,7 @@ def shutdown(name: str) -> Shutdown:
             document.report(("topology",), f"{quoted(topology_name)}, no such file", error.problems[0].expected)
             document.raise_if_bad()
         raise
-    scenario, built = load_scenario(document, country, catalogue()), lay_out(country, catalogue())
+    scenario, built = load_scenario(document, country, catalogue()), laid_out(country)
     for probe_name, probe in scenario.probes.items():
         if probe.host_name and built.hosted_as(probe.host_name) is None:
             key = "url" if probe.url else "host"

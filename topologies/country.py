@@ -53,13 +53,10 @@ class Country(Topo):  # type: ignore[misc]
             return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **options))
         addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
         routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
-        return str(
-            self.addHost(
-                node.name,
-                ip=next((address for _, address in addresses if ":" not in address), None),
-                **({} if stock else {"addresses": addresses, "routes": routes, "forwarding": node.role in _ROUTERS}),
-            )
-        )
+        if stock:
+            return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
+        forwarding = node.role in _ROUTERS
+        return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding))
 
 
 def _shape(delay: float, bandwidth: int | None, loss: float) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _marker(probe: Probe, hosted: Hosted | None) -> str:
 
 
 def _line(network: Network, vantage: VantageId, version: int) -> Line:
-    """A vantage point's telephone line; its number is the country code of Kazakhstan's plan and its place in the list."""
+    """A vantage point's telephone line; the number counts vantage points."""
     index = next(index for index, v in enumerate(network.vantages) if v.id == vantage)
     return Line(f"7700{index:07d}", str(network.one(Role.TELEPHONE, vantage.operator).address(version)))
 

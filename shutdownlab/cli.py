@@ -1,0 +1,266 @@
+"""The command line. Exit codes: 0; 1 an expectation failed; 2 bad input; 3 this machine cannot; 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shutdownlab import __version__, library
+from shutdownlab.model.scenario import Scenario, vantage_named
+from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
+from shutdownlab.model.topology import Topology
+
+EXIT_UNMET, EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 1, 2, 3
+
+app = typer.Typer(
+    help="Emulates a country's Internet on this machine, in a sandbox of its own, and shuts it down the way real "
+    "countries did.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ScenarioName = Annotated[str, typer.Argument(help="A scenario it ships (see `list`), or the path of a YAML file.")]
+AnyName = Annotated[str, typer.Argument(help="A topology or scenario it ships, or the path of a YAML file.")]
+Choices = Annotated[
+    list[str] | None,
+    typer.Option("--choose", metavar="ACCOUNT=OPTION", help="Where accounts conflict: which to follow. Repeatable."),
+]
+AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With the policies of this phase applied.")]
+
+
+def errors() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what a user can cause into a message and an exit code."""
+    from shutdownlab.emulation.kernel import MachineCannot
+
+    try:
+        yield
+    except BadInput as error:
+        for problem in error.problems:
+            errors().print(escape(str(problem)))
+        count = len(error.problems)
+        errors().print(f"[red]{count} problem{'s' if count > 1 else ''}[/red]; nothing was run.")
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except MachineCannot as error:
+        errors().print(f"[red]This machine cannot {escape(error.what)}:[/red] {escape(error.why)}")
+        errors().print(f"    to mend it: {escape(error.mend)}")
+        errors().print("    `shutdownlab doctor` shows everything that is needed.")
+        raise typer.Exit(EXIT_MACHINE_CANNOT) from None
+
+
+def _bad_option(option: str, found: str, expected: str, hint: str = "") -> NoReturn:
+    raise BadInput([Problem(option, 0, "", found, expected, hint)])
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where results go.", show_default="runs/NAME-TIME")
+    ] = None,
+    real_time: Annotated[
+        float | None,
+        typer.Option(
+            "--real-time", metavar="FACTOR", min=1e-6, help="Play by the clock, FACTOR times as fast as it was."
+        ),
+    ] = None,
+    choose: Choices = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase.")] = None,
+    pcap: Annotated[
+        bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file a switch.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="For all that is drawn by chance.")] = 0,
+) -> None:
+    """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
+    from shutdownlab.emulation.sandbox import run_in_sandbox
+
+    with told():
+        shutdown = library.shutdown(scenario)
+        choices = _choices(shutdown.scenario, choose)
+        if until is not None:
+            _known_phase("--until", shutdown.scenario, until)
+        directory = out or Path("runs") / f"{shutdown.scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        _usable(directory)
+        payload = {
+            "shutdown": shutdown,
+            "choices": choices,
+            "directory": directory.resolve(),
+            "shown": str(directory),
+            "real_time": real_time,
+            "until": until,
+            "pcap": pcap,
+            "seed": seed,
+        }
+        code = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory)
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="Topologies and scenarios, by name or path.")],
+    graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
+) -> None:
+    """Check files without running anything; all problems at once."""
+    from shutdownlab.presentation.graph import draw
+
+    with told():
+        problems: list[Problem] = []
+        for file in files:
+            try:
+                found = library.check(file)
+            except BadInput as error:
+                problems += error.problems
+                continue
+            topology = found if isinstance(found, Topology) else found.topology
+            vantages = len(list(topology.vantages()))
+            what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
+            if not isinstance(found, Topology):
+                timeline = found.scenario.timeline
+                what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
+            Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
+            if graph is not None:
+                graph.write_text(draw(found.network if not isinstance(found, Topology) else library.laid_out(found)))
+                Console(highlight=False).print(f"   drawn in {escape(str(graph))}", soft_wrap=True)
+        if problems:
+            raise BadInput(problems)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """The scenarios and topologies it ships."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for kind, one in (("scenarios", "scenario"), ("topologies", "topology")):
+        for name, _ in library.shipped(kind):  # type: ignore[arg-type]
+            title = library.shutdown(name).scenario.title if one == "scenario" else library.topology(name).title
+            table.add_row(one, f"[bold]{name}[/bold]", title)
+    Console().print(table)
+
+
+@app.command()
+def lab(name: AnyName, at: AtPhase = None, choose: Choices = None) -> None:
+    """The emulated country with Mininet's own command line (`help` there lists its commands)."""
+    with told():
+        raise typer.Exit(_enter(name, at, choose, {"command": None, "vantage": None}))
+
+
+@app.command(name="exec", context_settings={"allow_interspersed_args": False})
+def exec_(
+    name: AnyName,
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
+    vantage: Annotated[
+        str, typer.Option("--from", metavar="OPERATOR/REGION[/GROUP]", help="As a subscriber of whom, and where.")
+    ],
+    at: AtPhase = None,
+    choose: Choices = None,
+) -> None:
+    """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates."""
+    with told():
+        raise typer.Exit(_enter(name, at, choose, {"command": command, "vantage": vantage}))
+
+
+def _enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str, Any]) -> int:
+    from shutdownlab.emulation.sandbox import run_in_sandbox
+
+    found = library.check(name)
+    shutdown = None if isinstance(found, Topology) else found
+    if shutdown is None and (at is not None or choose):
+        _bad_option(
+            "--at" if at else "--choose", f"the topology {quoted(name)}", "a scenario: a topology has no phases"
+        )
+    topology = found if isinstance(found, Topology) else found.topology
+    if payload["vantage"] is not None:
+        point = vantage_named(topology, payload["vantage"])
+        if point is None:
+            known = ["/".join(v.id) for v in topology.vantages()]
+            hint = did_you_mean(payload["vantage"], [*known, *("/".join(v.id[:2]) for v in topology.vantages())])
+            _bad_option("--from", f"unknown vantage point {quoted(payload['vantage'])}", one_of(known), hint)
+        payload["vantage"] = point.id
+    active = {}
+    if shutdown is not None:
+        choices = _choices(shutdown.scenario, choose)
+        if at is not None:
+            _known_phase("--at", shutdown.scenario, at)
+            active = shutdown.scenario.active(at, choices)
+    network = shutdown.network if shutdown else library.laid_out(topology)
+    payload |= {"network": network, "active": active, "phase": at or "no policy", "cwd": str(Path.cwd())}
+    return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine offers, what will be used instead of what it lacks, and how to mend it."""
+    from shutdownlab.presentation.doctor import report
+
+    ok = report(Console())
+    raise typer.Exit(0 if ok else EXIT_MACHINE_CANNOT)
+
+
+def _choices(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
+    choices = scenario.default_choices()
+    for text in given or []:
+        account, _, option = text.partition("=")
+        if account not in scenario.accounts:
+            accounts = list(scenario.accounts)
+            _bad_option(
+                "--choose", f"unknown account {quoted(account)}", one_of(accounts), did_you_mean(account, accounts)
+            )
+        options = scenario.accounts[account].options
+        if option not in options:
+            says = "; ".join(f"{name}: {choice.says}" for name, choice in options.items())
+            _bad_option("--choose", f"unknown option {quoted(option)} of {account}", one_of(options), says)
+        choices[account] = option
+    return choices
+
+
+def _known_phase(option: str, scenario: Scenario, name: str) -> None:
+    phases = [phase.phase for phase in scenario.timeline]
+    if name not in phases:
+        _bad_option(option, f"unknown phase {quoted(name)}", f"one of {', '.join(phases)}", did_you_mean(name, phases))
+
+
+def _usable(directory: Path) -> None:
+    if (directory / "manifest.json").exists():
+        _bad_option("--out", f"{directory}, which holds the results of a run", "a new directory", "choose another name")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = f"{directory}, which cannot be made ({(error.strerror or '').lower()})"
+        _bad_option("--out", found, "a directory that can be written")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"shutdownlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `shutdownlab` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
