@@ -4,7 +4,7 @@
 VENV ?= .venv
 JOBS ?= 2
 PYTEST_ARGS ?=
-export VENV USERNS EXTRAS PYTHON
+export VENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench clean
