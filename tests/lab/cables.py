@@ -45,7 +45,7 @@ class Cables:
         thread.start()
         thread.join()
         if isinstance(made[0], OSError):
-            pytest.skip(f"no network namespace for this user: {made[0]}; run the suite in `unshare -Ur`")
+            pytest.skip(f"no network namespace for this user: {made[0]}; run the suite in `unshare -Urn`")
         self._descriptors.append(made[0])
         path = Path(f"/proc/{os.getpid()}/fd/{made[0]}")
         self.run(path, "ip", "link", "set", "lo", "up")
@@ -98,3 +98,10 @@ class Cables:
         for end_point in (client, server, listener):
             end_point.close()
         return bytes(arrived)
+
+    def tcp_checksum_errors(self, netns: Path) -> int:
+        """Return how many TCP segments the namespace's kernel has thrown away for a bad checksum."""
+        with inside_netns(netns):
+            lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
+        names, values = (line.split() for line in lines if line.startswith("Tcp:"))
+        return int(values[names.index("InCsumErrors")])
