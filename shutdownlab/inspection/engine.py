@@ -6,11 +6,14 @@ One engine is one box: a policy (what is blocked), a profile (how the box parses
 from __future__ import annotations
 
 import random
+from functools import cache
+from importlib.resources import files
 
 from shutdownlab.inspection.acting import Actor
+from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
 from shutdownlab.inspection.fragments import Fragments
-from shutdownlab.inspection.matching import NO, WAIT, AppLookup, Matcher, NoApps, address_text
+from shutdownlab.inspection.matching import NO, WAIT, AppLookup, Matcher, address_text
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, TCP, UDP, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy, Verdict
 from shutdownlab.inspection.profile import Profile
@@ -30,13 +33,14 @@ SWEEP_EVERY = 5.0
 _PROTO_BYTE = [bytes((number,)) for number in range(256)]
 _IP_PROTOCOLS = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
 _UNKNOWN = Recognition("unknown")
+_NAMELESS = ("unknown", "fet")
 _STILL_UNKNOWN = Recognition("unknown", None, True)
 
 
 class Engine:
     """`process` each frame in the order of arrival; `expire` now and then.
 
-    `apps` tells which app a connection is (the catalogue). `classify`: follow connections until they are recognised
+    `apps` tells which app a connection is (None: the catalogue that ships). `classify`: follow connections until they are recognised
     even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable.
     """
 
@@ -51,7 +55,7 @@ class Engine:
     ) -> None:
         self.policy = policy
         self.profile = profile
-        self.apps: AppLookup = apps or NoApps()
+        self.apps: AppLookup = apps or shipped_apps()
         self.classify = classify
         rng = random.Random(seed)
         self.rng = rng
@@ -80,6 +84,7 @@ class Engine:
         self._visible = frozenset(profile.protocols)
         self._budget_packets = profile.budget.packets
         self._budget_bytes = profile.budget.bytes
+        self._least = profile.budget.least
         self._assembles = self.tcb.assembles
 
     # -- the outside ------------------------------------------------------------------------------------------------
@@ -154,6 +159,8 @@ class Engine:
             from_opener = False
         if flow is not None and (self._is_over(flow, now) or self._is_anew(flow, packet)):
             del self.flows[flow.key]
+            if flow.client_syn < 0 and flow.inspected == 0 and not flow.decided:
+                flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
             flow = None
         decision: Decision | None = None
         if flow is None:
@@ -181,16 +188,18 @@ class Engine:
 
     def _fragment(self, packet: Packet, side: int, now: float) -> Outcome:
         model = self.profile.ip
-        if model.fragments == "ignore":
+        hold = model.hold and not self.on_path
+        if model.fragments == "ignore" and not hold:
             return FORWARD
         if model.fragments == "drop" and not self.on_path:
             return DROP
         whole, held = self.fragments.add(packet, now)
-        hold = model.hold and not self.on_path
         if whole is None:
             return DROP if hold else FORWARD
-        self.packets -= 1
-        outcome = self.inspect(whole, side, now, False, 0)
+        outcome = FORWARD
+        if model.fragments == "reassemble":
+            self.packets -= 1
+            outcome = self.inspect(whole, side, now, False, 0)
         if not hold or not outcome.forward:
             return outcome
         towards = Side.OUTSIDE if side == 0 else Side.INSIDE
@@ -216,6 +225,14 @@ class Engine:
             return False
         if flow.state == CLOSED:
             return packet.seq != flow.client_syn or self.tcb.model.rst == "teardown"
+        if flow.client_syn < 0:
+            if flow.decided and flow.given_up:
+                flow.client_syn = packet.seq
+                return False
+            if packet.src != flow.src and flow.inspected == 0:
+                # What came before the SYN had it the wrong way round; boxes that can be turned stay so.
+                model = self.tcb.model
+                return model.client_syn_ack != "swap" and model.server_syn != "swap"
         return flow.decided and flow.verdict is None and packet.seq != flow.client_syn
 
     def _closed_to(self, packet: Packet) -> bool:
@@ -325,6 +342,8 @@ class Engine:
         flow.inspected += 1
         last = (0 < flow.limit <= flow.inspected) or len(client) >= self._budget_bytes
         self._remember(flow, recognition)
+        if flow.inspected < self._least and not last and recognition.protocol == "unknown":
+            recognition = _STILL_UNKNOWN
         if flow.rule < len(self.rules):
             index = self._match(flow, recognition, client, server, side, now, last)
             if index >= 0:
@@ -337,7 +356,9 @@ class Engine:
             outcome = self._consider_giving_up(flow, recognition, packet)
             if flow.decided:
                 return outcome
-            if not self._assembles and recognition.protocol == "unknown":
+            if not self._assembles and (recognition.protocol in _NAMELESS or not self._sees(recognition, flow)):
+                flow.rule = 0
+                self._skip_rules(flow, now)
                 return FORWARD
             if self.profile.budget.every_request and recognition.protocol == "http":
                 self._next_request(flow, now)
@@ -513,7 +534,7 @@ class Engine:
         residual = verdict.residual
         if residual is not None:
             flow.punishment = self.punishments.add(
-                verdict, matcher.name, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
+                verdict, index, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
             )
         forward, replacement, inject = self.actor.strike(flow, verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)
@@ -584,8 +605,8 @@ class Engine:
                     self.born.append(flow)
             flow.punishment = found
             flow.verdict = found.verdict
-            flow.rule = next(matcher.index for matcher in self.rules if matcher.name == found.rule)
-            decision = self._settle(flow, found.rule)
+            flow.rule = found.rule
+            decision = self._settle(flow, self.rules[found.rule].name)
         from_opener = flow.src == packet.src and flow.sport == packet.sport
         flow.last = now
         flow.packets += 1
@@ -597,6 +618,12 @@ class Engine:
             return Outcome(True, decision=decision)
         forward, replacement, inject = self.actor.punish(flow, found.verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)
+
+
+@cache
+def shipped_apps() -> AppCatalogue:
+    """The catalogue that ships with the package: what an engine uses that is given none."""
+    return AppCatalogue.from_texts(((files("shutdownlab") / "apps.yaml").read_bytes(), "apps.yaml"))
 
 
 def _unsettled(recognition: Recognition) -> bool:

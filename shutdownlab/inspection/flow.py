@@ -19,6 +19,7 @@ class Flow:
     """One connection. "Client" is whom the box takes for the opener; `swapped` says that it changed its mind."""
 
     __slots__ = (
+        "acks_early",
         "after",
         "app",
         "buckets",
@@ -35,6 +36,7 @@ class Flow:
         "dst",
         "extra",
         "fins",
+        "fins_early",
         "given_up",
         "host",
         "inspected",
@@ -52,6 +54,7 @@ class Flow:
         "resync",
         "rule",
         "server",
+        "server_syn",
         "server_ttl",
         "sport",
         "src",
@@ -85,9 +88,13 @@ class Flow:
         self.client: Stream | None = None
         self.server: Stream | None = None
         self.client_syn = -1
+        self.server_syn = False
+        """A SYN without ACK has come from the other end."""
         self.client_ttl = 0
         self.server_ttl = 0
         self.fins = 0
+        self.fins_early = 0
+        self.acks_early = 0
         self.closed_at = 0.0
         self.requests = 0
         self.syn_ack_loads = 0

@@ -11,7 +11,7 @@ import re2
 
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
-from shutdownlab.inspection.recognition import Recognition
+from shutdownlab.inspection.recognition import Recognition, fully_encrypted
 from shutdownlab.model.values import Network, Ports
 
 NO = 0
@@ -26,13 +26,6 @@ class AppLookup(Protocol):
 
     def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
         """The app by name, else protocol, else fingerprint, else the address (4 or 16 bytes) that was connected to."""
-
-
-class NoApps:
-    """The lookup of an engine that was given no catalogue."""
-
-    def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
-        return None
 
 
 class PrefixSet:
@@ -107,6 +100,7 @@ class Matcher:
         "class_prefixes",
         "direction",
         "ech",
+        "encrypted",
         "hours",
         "index",
         "ja4",
@@ -143,6 +137,7 @@ class Matcher:
         self.protocols_except = frozenset(when.protocol_except)
         self.ja4 = frozenset(when.ja4)
         self.ech = when.ech
+        self.encrypted = when.fully_encrypted
         self.qtypes = frozenset(qtype.upper() for qtype in when.qtype)
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
@@ -163,12 +158,21 @@ class Matcher:
             or self.ja4
             or self.qtypes
             or self.ech is not None
+            or self.encrypted is not None
         )
 
         self.apps_only = bool(self.apps) and not (
-            self.names or self.url_contains or self.url_regexes or self.keywords or self.protocols
-            or self.protocols_except or self.ja4 or self.qtypes or self.ech is not None
-        )  # fmt: skip
+            self.names
+            or self.url_contains
+            or self.url_regexes
+            or self.keywords
+            or self.protocols
+            or self.protocols_except
+            or self.ja4
+            or self.qtypes
+            or self.ech is not None
+            or self.encrypted is not None
+        )
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
     def test_headers(self, flow: Flow, now: float, rng: random.Random) -> bool:
@@ -238,6 +242,14 @@ class Matcher:
             if not more:
                 return NO
             answer = WAIT
+        if self.encrypted is not None:
+            if client:
+                if fully_encrypted(client) is not self.encrypted:
+                    return NO
+            elif last:
+                return NO
+            else:
+                answer = WAIT
         if self.ja4:
             ja4 = recognition.ja4
             if ja4 is None or (ja4 not in self.ja4 and ja4.split("_", 1)[0] not in self.ja4):

@@ -191,6 +191,8 @@ class Conditions(Record):
     """None of these, known so only once it is recognised, or can no longer be."""
     ja4: Names = ()
     ech: bool | None = None
+    fully_encrypted: bool | None = None
+    """The published rule on the bytes before it, whatever else they are recognised as (Wu et al., USENIX Security 2023)."""
     qtype: Names = ()
     direction: Literal["outbound", "inbound"] | None = None
     """Which way the packet that is being looked at travels; outbound is from inside to outside."""

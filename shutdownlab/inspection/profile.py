@@ -38,9 +38,9 @@ Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], Be
 
 class IpModel(Record):
     fragments: Literal["reassemble", "ignore", "drop"] = "reassemble"
-    """ignore: fragments go by uninspected. drop: none passes (in-path)."""
+    """reassemble: inspected once whole. ignore: they go by uninspected. drop: none passes (in-path)."""
     hold: bool = False
-    """In-path: keep fragments back until the datagram is whole, then send them all (TSPU)."""
+    """In-path: keep fragments back until the datagram is whole, then send them all, inspected or not (TSPU)."""
     max_fragments: Annotated[int, Field(ge=2, le=8192)] = 8192
     """More pieces than this: the datagram is given up (held ones are lost)."""
     overlap: Literal["first", "last", "discard"] = "first"
@@ -72,8 +72,11 @@ class Validation(Record):
 
 
 class TcpModel(Record):
-    reassembly: Literal["none", "in-order", "full"] = "full"
-    """none: each packet by itself. in-order: what is not next is not seen. full: out of order is kept."""
+    reassembly: Literal["none", "arrival", "in-order", "full"] = "full"
+    """none: each packet by itself. arrival: payloads one after the other as they come, whatever their numbers.
+    in-order: what is not next is not seen. full: what comes out of order is kept."""
+    roles: bool = True
+    """Tells the client's payload from the server's; else whatever travels is looked at as if a client had sent it."""
     overlap: Literal["first", "last"] = "first"
     """Whose bytes stay where segments overlap (bytes already passed to the parser are never replaced)."""
     min_segment: Count = 0
@@ -94,7 +97,7 @@ class TcpModel(Record):
     second_syn: Literal["ignore", "resync", "restart"] = "ignore"
     """A further SYN from the opener with another sequence number."""
     client_syn_ack: Literal["ignore", "swap"] = "ignore"
-    """A SYN/ACK from the end that opened: swap takes it for the server from then on."""
+    """A SYN/ACK from the end that opened, without a SYN to it: swap takes it for the server from then on."""
     server_syn: Literal["ignore", "swap"] = "ignore"
     """A bare SYN from the other end (split handshake, simultaneous open): swap takes it for the opener."""
     server_requests_swap: Count = 0
@@ -103,6 +106,12 @@ class TcpModel(Record):
     """After so many SYN/ACKs with payload the connection is given up; 0 never."""
     null_flags: Literal["ignore", "give-up"] = "ignore"
     """A packet without any TCP flag, before the handshake is done."""
+    fin_syn: Literal["ignore", "resync-ahead"] = "ignore"
+    """FIN and SYN in one packet from the client: resynchronises one byte too far."""
+    early_fins: Count = 0
+    """After so many FINs before the SYN the connection is given up; 0 never."""
+    handshake_acks: Count = 0
+    """After so many bare ACKs from the client before any data the connection is given up; 0 never."""
     rst: Literal["ignore", "teardown", "resync"] = "teardown"
     """From the client; any combination of flags that has RST."""
     server_rst: Literal["ignore", "teardown", "resync"] = "teardown"
@@ -123,6 +132,8 @@ class TcpModel(Record):
 class Budget(Record):
     packets: Annotated[tuple[int, int], BeforeValidator(_span)] = (64, 64)
     """Packets with payload looked at in a connection; 0 is unlimited."""
+    least: Count = 0
+    """Packets with payload that must have been seen before it is settled that they are no known protocol."""
     bytes: Annotated[int, Field(ge=0, le=1 << 20)] = 65536
     give_up_unrecognised: bool = False
     """The first payload that is no inspected protocol ends inspection of the connection."""

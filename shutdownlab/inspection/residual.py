@@ -11,7 +11,7 @@ class Punishment:
 
     __slots__ = ("after", "client", "directions", "key", "refreshed", "rule", "seconds", "until", "verdict")
 
-    def __init__(self, key: bytes, client: bytes, verdict: Verdict, rule: str, now: float) -> None:
+    def __init__(self, key: bytes, client: bytes, verdict: Verdict, rule: int, now: float) -> None:
         spec = verdict.residual
         assert spec is not None
         self.key = key
@@ -48,7 +48,7 @@ class Punishments:
         self.by_key: dict[bytes, Punishment] = {}
 
     def add(
-        self, verdict: Verdict, rule: str, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
+        self, verdict: Verdict, rule: int, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
     ) -> Punishment:
         """Punish the connection (4-tuple) that src opened to dst, or all of their connections to its port (3-tuple)."""
         assert verdict.residual is not None

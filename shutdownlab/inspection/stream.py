@@ -54,6 +54,14 @@ class Stream:
         self._append(payload[-ahead:] if ahead else payload, length + ahead)
         return True
 
+    def arrival(self, payload: bytes) -> bool:
+        """Append whatever comes, as boxes do that look at the first packets without following numbers."""
+        room = self.limit - len(self.data)
+        if room > 0:
+            self.data += payload[:room]
+        self.segments += 1
+        return room > 0
+
     def full(self, seq: int, payload: bytes, length: int, gap: int) -> bool:
         """Take a segment wherever it lies; True if the in-order data grew.
 

@@ -36,6 +36,8 @@ class Tcb:
         self.keep_last = tcp.overlap == "last"
         self.assembles = tcp.reassembly != "none"
         self.in_order = tcp.reassembly == "in-order"
+        self.by_arrival = tcp.reassembly == "arrival"
+        self.roles = tcp.roles
         self.client_only = profile.inspect == "client"
         self.server_only = profile.inspect == "server"
         self.follows = self.assembles or self.validation.ack or self.validation.sequence != "none"
@@ -93,6 +95,15 @@ class Tcb:
         if flags & 0x3F == 0 and flow.state < ESTABLISHED and model.null_flags == "give-up":
             flow.given_up = True
             return NOTHING
+        if flags & FIN and from_client:
+            if model.early_fins and flow.client_syn < 0:
+                flow.fins_early += 1
+                if flow.fins_early >= model.early_fins:
+                    flow.given_up = True
+            if flags & SYN and model.fin_syn == "resync-ahead" and flow.client is not None:
+                flow.client.start(packet.seq + 1)
+                flow.client.known = True
+                return NOTHING
         if flags & RST:
             self._reset(flow, packet, from_client)
             return NOTHING
@@ -142,7 +153,7 @@ class Tcb:
             if from_client:
                 if flow.resync:
                     self._take_up(flow, packet)
-                if model.client_syn_ack == "swap":
+                if model.client_syn_ack == "swap" and not flow.server_syn:
                     _swap(flow)
                 return NOTHING
             if length > 0:
@@ -161,9 +172,9 @@ class Tcb:
                     flow.server.start(packet.seq + 1)
             if flow.state < SYN_ACK_SEEN:
                 flow.state = SYN_ACK_SEEN
-            flow.tracked = True
             return NOTHING
         if not from_client:
+            flow.server_syn = True
             if model.server_syn == "swap":
                 _swap(flow)
             if length > 0 and model.server_payload_resync:
@@ -221,6 +232,10 @@ class Tcb:
                 self._take_up(flow, packet)
         stream = flow.client if from_client else flow.server
         if length == 0 and not flags & FIN:
+            if model.handshake_acks and from_client and flow.inspected == 0:
+                flow.acks_early += 1
+                if flow.acks_early >= model.handshake_acks:
+                    flow.given_up = True
             if model.bad_seq_ack == "resync" and from_client and stream is not None and stream.known:
                 ahead = stream.distance(packet.seq)
                 if ahead < -WINDOW or ahead > WINDOW:
@@ -259,6 +274,8 @@ class Tcb:
             return NOTHING
         if flow.state == NEW:
             flow.state = ESTABLISHED
+        if not self.roles:
+            return CLIENT
         if from_client:
             if self.server_only:
                 return NOTHING
@@ -271,9 +288,11 @@ class Tcb:
             return what
         if length < model.min_segment:
             return NOTHING
+        data = packet.data
+        if self.by_arrival:
+            return what if stream.arrival(data) else NOTHING
         if not stream.known:
             stream.start(packet.seq)
-        data = packet.data
         if packet.flags & 0x20 and model.urgent == "skip" and 0 < packet.urgent <= len(data):
             data = data[: packet.urgent - 1] + data[packet.urgent :]
             grew = stream.full(packet.seq, data, length - 1, model.gap)
