@@ -98,6 +98,12 @@ async def lookup(session: Session, host: str) -> Answer:
     return Answer(addresses)
 
 
+async def locate(session: Session) -> str:
+    """The address of the request's host: the known one, or what the resolver says; raises `StepFailed`."""
+    request = session.request
+    return request.addresses[0] if request.addresses else (await lookup(session, request.host)).addresses[0]
+
+
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

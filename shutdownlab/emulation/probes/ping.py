@@ -8,7 +8,6 @@ import socket
 import struct
 from typing import Final
 
-from shutdownlab.emulation.probes.dns import lookup
 from shutdownlab.emulation.probes.failure import StepFailed, failure_of
 from shutdownlab.emulation.probes.session import Session
 from shutdownlab.model.scenario import Family
@@ -21,12 +20,11 @@ _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROT
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
-async def ping(session: Session, host: str) -> float:
-    """Echo a packet off `host`, sending again at half of the patience; returns the round trip in seconds.
+async def ping(session: Session, address: str) -> float:
+    """Echo a packet off `address`, sending again at half of the patience; returns the round trip in seconds.
 
     Raises `StepFailed`.
     """
-    address = (await lookup(session, host)).addresses[0]
     failure: str | None = None
     rtt = 0.0
     try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shutdownlab.model.network import Hosted
 from shutdownlab.model.scenario import Family, Outcome, Test
 
 
@@ -28,15 +27,6 @@ class Target:
         return tuple(a for a in self.addresses if ipaddress.ip_address(a).version == version)
 
 
-def targets_of(hosted: Iterable[Hosted]) -> tuple[Target, ...]:
-    """An app's endpoints as this network hosts them: one target a name, one a nameless endpoint."""
-    return tuple(
-        Target(name, tuple(map(str, each.addresses)), tuple((s.kind, s.port) for s in each.services))
-        for each in hosted
-        for name in each.names or ("",)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """A telephone line: its number and the SIP registrar (an address) of its operator."""
@@ -51,7 +41,8 @@ class ProbeRequest:
 
     `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the pool scales it pass by
     pass. `resolver`: the address that the name questions go to. `ca`: PEM file of the authority whose certificates
-    count; "" trusts none. `addresses`: what `host` or the URL's host truly resolves to; empty: not compared.
+    count; "" trusts none. `addresses`: what `host` or the URL's host truly resolves to, in this family; tcp, tls, vpn
+    and ping go to the first of them without asking, other tests compare answers with them. Empty: not known.
     `marker`: text that the genuine page contains; "" takes any page with a status below 400.
     `line` and `peer`: the caller's and the callee's telephone line, `peer_agent` the agent that answers there.
     `max_bytes` and `seconds` limit a throughput download, judged throttled below `throttled_below` kbit/s; the file

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Final
 
-from shutdownlab.emulation.probes.dns import lookup
+from shutdownlab.emulation.probes.dns import locate
 from shutdownlab.emulation.probes.failure import StepFailed, failure_of
 from shutdownlab.emulation.probes.session import Session, endpoint
 from shutdownlab.emulation.probes.stream import TcpStream, connect
@@ -43,7 +43,7 @@ def answers(packet: bytes, session_id: bytes) -> bool:
 async def vpn_test(session: Session) -> Verdict:
     """Blocked when the server's hard reset does not come; raises `StepFailed`."""
     request = session.request
-    address = (await lookup(session, request.host)).addresses[0]
+    address = await locate(session)
     ask = _over_tcp if request.transport == "tcp" else _over_udp
     started = session.trace.now()
     failure: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shutdownlab.emulation.probes import http3
-from shutdownlab.emulation.probes.dns import lookup
+from shutdownlab.emulation.probes.dns import locate, lookup
 from shutdownlab.emulation.probes.failure import StepFailed
 from shutdownlab.emulation.probes.http import Response, fetch
 from shutdownlab.emulation.probes.ping import ping
@@ -27,22 +27,19 @@ async def dns_test(session: Session) -> Verdict:
 
 async def tcp_test(session: Session) -> Verdict:
     """Blocked when no connection comes about."""
-    answer = await lookup(session, session.request.host)
-    with await connect(session, answer.addresses[0], session.request.port):
+    with await connect(session, await locate(session), session.request.port):
         return Verdict(Outcome.OK)
 
 
 async def tls_test(session: Session) -> Verdict:
     """Blocked when the handshake fails or the certificate is not the site's."""
-    request = session.request
-    answer = await lookup(session, request.host)
-    with await connect(session, answer.addresses[0], request.port) as tcp:
-        await handshake(tcp, request.host)
+    with await connect(session, await locate(session), session.request.port) as tcp:
+        await handshake(tcp, session.request.host)
     return Verdict(Outcome.OK)
 
 
 async def ping_test(session: Session) -> Verdict:
-    await ping(session, session.request.host)
+    await ping(session, await locate(session))
     return Verdict(Outcome.OK)
 
 
