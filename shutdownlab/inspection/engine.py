@@ -40,8 +40,8 @@ _STILL_UNKNOWN = Recognition("unknown", None, True)
 class Engine:
     """`process` each frame in the order of arrival; `expire` now and then.
 
-    `apps` tells which app a connection is (None: the catalogue that ships). `classify`: follow connections until they are recognised
-    even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable.
+    `apps` tells which app a connection is (None: the catalogue that ships). `classify`: follow connections until they
+    are recognised even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class Engine:
 
     def inspect(self, packet: Packet, side: int, now: float, trusted: bool = False, segment: int = 0) -> Outcome:
         """`process` for a packet that is already decoded."""
+        # `side` below 0: not known, as on files; then whoever opened the connection is inside.
         self.packets += 1
         if packet.fragment_more or packet.fragment_offset:
             return self._fragment(packet, side, now)
@@ -163,7 +164,9 @@ class Engine:
                 flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
             flow = None
         decision: Decision | None = None
+        believed = False
         if flow is None:
+            believed = True
             flow = self._create(packet, key, side, now, trusted)
             if flow is None:
                 return DROP if self._closed_to(packet) else FORWARD
@@ -172,6 +175,8 @@ class Engine:
                 decision = self._decide_pass(flow)
         flow.last = now
         flow.packets += 1
+        if side < 0:
+            side = flow.opener if from_opener else 1 - flow.opener
         if flow.decided:
             if decision is not None:
                 return Outcome(True, decision=decision)
@@ -181,9 +186,15 @@ class Engine:
                 return FORWARD
             return self._enforce(flow, packet, from_opener, side, now)
         if proto == TCP:
-            return self._tcp(flow, packet, from_opener, side, now, trusted, segment)
+            if not believed and not self.tcb.believes(packet, flow, from_opener != flow.swapped, trusted):
+                self.disbelieved += 1
+                return FORWARD
+            return self._tcp(flow, packet, from_opener, side, now, segment)
         if proto == UDP:
-            return self._udp(flow, packet, from_opener, side, now, trusted)
+            if not believed and not self.tcb.believes(packet, flow, from_opener, trusted):
+                self.disbelieved += 1
+                return FORWARD
+            return self._udp(flow, packet, from_opener, side, now)
         return self._other(flow, packet, from_opener, side, now)
 
     def _fragment(self, packet: Packet, side: int, now: float) -> Outcome:
@@ -202,7 +213,7 @@ class Engine:
             outcome = self.inspect(whole, side, now, False, 0)
         if not hold or not outcome.forward:
             return outcome
-        towards = Side.OUTSIDE if side == 0 else Side.INSIDE
+        towards = Side.OUTSIDE if side <= 0 else Side.INSIDE
         released = tuple([Injection(towards, frame) for frame in held[:-1]])
         return Outcome(True, outcome.replacement, outcome.inject + released, outcome.decision)
 
@@ -284,14 +295,9 @@ class Engine:
 
     # -- by transport -----------------------------------------------------------------------------------------------
 
-    def _tcp(
-        self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, trusted: bool, segment: int
-    ) -> Outcome:
+    def _tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> Outcome:
         tcb = self.tcb
         from_client = from_opener != flow.swapped
-        if not tcb.believes(packet, flow, from_client, trusted):
-            self.disbelieved += 1
-            return FORWARD
         if from_client:
             if flow.client_ttl == 0:
                 flow.client_ttl = packet.ttl
@@ -398,10 +404,7 @@ class Engine:
         if self._openers >= 0 and opener != self._openers:
             flow.rule = len(self.rules)
 
-    def _udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, trusted: bool) -> Outcome:
-        if not self.tcb.believes(packet, flow, from_opener, trusted):
-            self.disbelieved += 1
-            return FORWARD
+    def _udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
         if from_opener:
             if flow.client_ttl == 0:
                 flow.client_ttl = packet.ttl
@@ -513,6 +516,8 @@ class Engine:
         return -1
 
     def _remember(self, flow: Flow, recognition: Recognition) -> None:
+        if flow.reported:
+            return  # of several questions on one port, the one that was decided on is remembered
         if recognition.protocol != "unknown" or flow.recognition is None:
             flow.recognition = recognition
             flow.protocol = recognition.protocol
@@ -526,6 +531,7 @@ class Engine:
         if verdict.action is Action.BLOCK:
             verdict = self.profile.verdict_for(flow.protocol)
         flow.rule = index
+        flow.matched = index
         self.by_rule[matcher.name] += 1
         if verdict.action is Action.PASS:
             return Outcome(True, decision=self._decide_pass(flow, matcher.name))
@@ -553,6 +559,7 @@ class Engine:
         self.by_verdict[action.value] = self.by_verdict.get(action.value, 0) + 1
         self.by_protocol[flow.protocol] = self.by_protocol.get(flow.protocol, 0) + 1
         flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
+        flow.recognition = None
         flow.client = None
         flow.server = None
         flow.udp = None
@@ -606,8 +613,11 @@ class Engine:
             flow.punishment = found
             flow.verdict = found.verdict
             flow.rule = found.rule
+            flow.matched = found.rule
             decision = self._settle(flow, self.rules[found.rule].name)
         from_opener = flow.src == packet.src and flow.sport == packet.sport
+        if side < 0:
+            side = flow.opener if from_opener else 1 - flow.opener
         flow.last = now
         flow.packets += 1
         if found.after > 0:
@@ -633,6 +643,11 @@ def _unsettled(recognition: Recognition) -> bool:
 def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
     """A connection whose first packet this is. A SYN/ACK comes from who did not open it; else a low port serves."""
     backwards = False
+    if side < 0:
+        side = 0
+        opened_inside = True
+    else:
+        opened_inside = False
     if packet.proto == TCP and packet.flags & SYN:
         backwards = packet.flags & ACK != 0
     elif packet.proto == TCP or packet.proto == UDP:
@@ -642,7 +657,9 @@ def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
     l4 = packet.l4
     frame = packet.frame
     key = packet.dst + packet.src + frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2] + _PROTO_BYTE[packet.proto]
-    return Flow(key, packet.dst, packet.dport, packet.src, packet.sport, packet.proto, 1 - side, now)
+    return Flow(
+        key, packet.dst, packet.dport, packet.src, packet.sport, packet.proto, side if opened_inside else 1 - side, now
+    )
 
 
 def make_decision(flow: Flow, action: Action, verdict: Verdict | None, rule: str | None) -> Decision:

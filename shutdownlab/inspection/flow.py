@@ -43,6 +43,7 @@ class Flow:
         "key",
         "last",
         "limit",
+        "matched",
         "opener",
         "packets",
         "proto",
@@ -105,7 +106,9 @@ class Flow:
         self.udp: UdpRecogniser | None = None
         self.recognition: Recognition | None = None
         self.rule = 0
-        """Index of the first rule that is still open; after a decision, of the rule that matched, or -1."""
+        """Index of the first rule that is still open."""
+        self.matched = -1
+        """Index of the rule that decided, -1 while none did."""
         self.draws: dict[int, bool] | None = None
         self.decided = False
         self.decided_at = 0

@@ -192,7 +192,7 @@ class Conditions(Record):
     ja4: Names = ()
     ech: bool | None = None
     fully_encrypted: bool | None = None
-    """The published rule on the bytes before it, whatever else they are recognised as (Wu et al., USENIX Security 2023)."""
+    """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
     qtype: Names = ()
     direction: Literal["outbound", "inbound"] | None = None
     """Which way the packet that is being looked at travels; outbound is from inside to outside."""
