@@ -1,0 +1,133 @@
+"""The authority's controller: it takes the country's orders and sees them carried out.
+
+    python -m shutdownlab.control.manager controllers/authority.py --name authority --topology FILE
+
+The national gateway is its own. Everything else it commands in one of two ways. In mode `operators` it passes the
+order on, and each operator obeys in its own time. In mode `direct` it takes the OpenFlow MASTER role on the operators'
+switches, which makes the operators SLAVE, and does it all itself. Whoever sends it a command is told what came of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from shutdownlab.control.link import Link, listen
+from shutdownlab.control.messages import Failure, Hello, Message, MessageError, Notice, Obeyed, Order, Ready
+from shutdownlab.control.openflow import Refusal, Switch, SwitchApp
+from shutdownlab.control.orders import Command, policies_from_json
+
+
+class Authority(SwitchApp):
+    """The whole country."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gateway = self.settings.domain("gateway", self.tell)
+        names = self.settings.network.topology.operators
+        self.operators = {name: self.settings.domain(name, self.tell) for name in names}
+        self.domains = {"gateway": self.gateway, **self.operators}
+        self.links: dict[str, Link | None] = {}  # to operators' controllers; None: it had one, and lost it
+        self.boxes: dict[Link, str] = {}  # and the operators they belong to
+        self.command: Command | None = None
+        self.obedient: set[str] = set()  # who has obeyed it
+        self.commander: Link | None = None
+        self.untold: deque[Message] = deque(maxlen=1000)  # while nobody commands
+
+    def start(self) -> None:
+        listen(
+            self.settings.posts.authority,
+            lambda link, message: self.call(self.heard, link, message),
+            lambda link, why: self.call(self.ended, link, why),
+        )
+        self.call(self.gateway.pursue, 0, {})
+        super().start()
+
+    def tell(self, message: Message) -> None:
+        """Everything is reported to the commander."""
+        if isinstance(message, Obeyed) and self.command and message.serial == self.command.order.serial:
+            self.obedient.add(message.operator)
+        if self.commander is None:
+            self.untold.append(message)
+        else:
+            self.commander.send(message)
+
+    def heard(self, link: Link, message: Message | Command) -> None:
+        """Who speaks is known by what it says first."""
+        match message:
+            case Command():
+                self.commander = link
+                while self.untold:
+                    link.send(self.untold.popleft())
+                self.carry_out(message)
+            case Ready(where=operator) if operator in self.operators:
+                self.operator_joined(operator, link)
+            case Hello(box=box) if box in {domain.box for domain in self.operators.values()}:
+                operator = self.settings.network.nodes[box].owner
+                self.boxes[link] = operator
+                self.operators[operator].box_joined(link.send)
+            case _ if link in self.boxes and not isinstance(message, Command):
+                self.operators[self.boxes[link]].box_said(message)
+            case _ if link in self.links.values():
+                self.tell(message)
+            case _:
+                self.tell(Failure("authority", f"a stranger is connected, and said {message}"))
+                link.close()
+
+    def carry_out(self, command: Command) -> None:
+        """The gateway at once; the operators' switches by the operators, or by force."""
+        order = command.order
+        try:
+            active = policies_from_json(order.policies)
+        except MessageError as error:
+            self.tell(Failure("authority", str(error)))
+            return
+        self.command, self.obedient = command, set()
+        self.gateway.pursue(order.serial, active)
+        for operator, link in self.links.items():
+            if link is not None:
+                link.send(command.for_operator(operator))
+            elif order.mode == "operators":
+                self.tell(Failure(operator, f"has no controller to obey order {order.serial}"))
+        for domain in self.operators.values():
+            if order.mode == "direct":
+                domain.pursue(order.serial, active)
+            else:
+                domain.relinquish()
+
+    def operator_joined(self, operator: str, link: Link) -> None:
+        """A controller that comes late, or again, is told the order that is in force."""
+        if operator in self.links:
+            self.tell(Notice(operator, "its controller is back"))
+        self.links[operator] = link
+        if self.command is not None:
+            order = self.command.order
+            link.send(Order(order.serial, order.phase, order.policies, order.mode))
+
+    def ended(self, link: Link, why: str) -> None:
+        """A controller or box that is gone; Open vSwitch keeps the rules."""
+        if link is self.commander:
+            self.commander = None
+        elif link in self.boxes:
+            self.operators[self.boxes.pop(link)].box_left()
+        for operator, theirs in self.links.items():
+            if theirs is link:
+                self.links[operator] = None
+                self.tell(Notice(operator, f"lost its controller ({why}); its switches keep the rules they have"))
+                order = self.command.order if self.command else None
+                if order and order.mode == "operators" and operator not in self.obedient:
+                    self.tell(Failure(operator, f"its controller is gone before it obeyed order {order.serial}"))
+
+    # --- switches --------------------------------------------------------------------------------------------------
+
+    def switch_joined(self, name: str, switch: Switch) -> None:
+        self.domains[self.settings.network.nodes[name].owner].switch_joined(name, switch)
+
+    def switch_left(self, name: str) -> None:
+        self.domains[self.settings.network.nodes[name].owner].switch_left(name)
+
+    def switch_confirmed(self, name: str, barrier: int) -> None:
+        self.domains[self.settings.network.nodes[name].owner].switch_confirmed(name, barrier)
+
+    def switch_refused(self, name: str, refusal: Refusal) -> None:
+        self.domains[self.settings.network.nodes[name].owner].switch_refused(name, refusal)

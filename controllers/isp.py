@@ -1,0 +1,107 @@
+"""An operator's controller: it carries out the authority's orders on the operator's own switches, in its own time.
+
+    python -m shutdownlab.control.manager controllers/isp.py --name kcell --topology FILE
+
+Switches connect to it by OpenFlow 1.3 and are given the MASTER role's orders. The operator's DPI box tells it what it
+has decided; every decision becomes a flow rule, and the connection never sees the box again. The authority's orders
+come over TCP, a JSON line each. What the switches must hold is worked out by the compiler, as data; this app only
+brings them there, and says so once every switch has answered a barrier.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shutdownlab.control.link import Link, Uplink, listen
+from shutdownlab.control.messages import Failure, Hello, Message, Notice, Order, Ready
+from shutdownlab.control.openflow import Refusal, Switch, SwitchApp
+from shutdownlab.control.orders import Command, policies_from_json
+
+
+class Isp(SwitchApp):
+    """One operator."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.operator = self.settings.name
+        self.domain = self.settings.domain(self.operator, self.tell)
+        self.latest = 0  # serial of the newest order heard
+        self.box: Link | None = None
+
+    def start(self) -> None:
+        """Begin: with no order there is no policy, and switches only forward."""
+        posts = self.settings.posts
+        self.authority = Uplink(
+            posts.authority,
+            Ready(self.operator),
+            self.hear_from(self.authority_said),
+            self.hear_from(self.authority_left),
+        )
+        listen(posts.boxes[self.operator], self.hear_from(self.box_said), self.hear_from(self.box_left))
+        self.call(self.domain.pursue, 0, {})
+        super().start()
+
+    def hear_from(self, handler: Any) -> Any:
+        """A connection's thread hands over what it has read; `handler` runs in the app's own."""
+        return lambda *happened: self.call(handler, *happened)
+
+    def tell(self, message: Message) -> None:
+        """Everything is reported to the authority."""
+        self.authority.send(message)
+
+    # --- orders ----------------------------------------------------------------------------------------------------
+
+    def authority_said(self, _: Link, order: Message | Command) -> None:
+        """An order: obeyed after this operator's delay, unless a newer one has come by then."""
+        if not isinstance(order, Order):
+            self.tell(Failure(self.operator, f"the authority said what is no order: {order}"))
+            return
+        self.latest = order.serial
+        if order.mode == "direct":
+            self.domain.relinquish(still_trying=True)
+            self.tell(Notice(self.operator, f"order {order.serial} ({order.phase}) is the authority's to carry out"))
+        elif order.delay_s > 0:
+            self.call_after(order.delay_s, self.obey, order)
+        else:
+            self.obey(order)
+
+    def obey(self, order: Order) -> None:
+        """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
+        if order.serial == self.latest:
+            self.domain.pursue(order.serial, policies_from_json(order.policies))
+
+    def authority_left(self, _: Link, why: str) -> None:
+        """Without orders everything stays as it is."""
+        self.tell(Notice(self.operator, f"lost the authority ({why}); everything stays as it is"))
+
+    # --- switches --------------------------------------------------------------------------------------------------
+
+    def switch_joined(self, name: str, switch: Switch) -> None:
+        """A switch that connects is claimed, and its tables replaced by what they must be."""
+        self.domain.switch_joined(name, switch)
+
+    def switch_left(self, name: str) -> None:
+        self.domain.switch_left(name)
+
+    def switch_confirmed(self, name: str, barrier: int) -> None:
+        self.domain.switch_confirmed(name, barrier)
+
+    def switch_refused(self, name: str, refusal: Refusal) -> None:
+        self.domain.switch_refused(name, refusal)
+
+    # --- the DPI box -----------------------------------------------------------------------------------------------
+
+    def box_said(self, link: Link, message: Message | Command) -> None:
+        """Its name first; then what it decides, which becomes flow rules at once."""
+        if isinstance(message, Hello):
+            self.box = link
+            self.domain.box_joined(link.send)
+        elif link is self.box and not isinstance(message, Command):
+            self.domain.box_said(message)
+        else:
+            link.close()
+
+    def box_left(self, link: Link, _: str) -> None:
+        if link is self.box:
+            self.box = None
+            self.domain.box_left()

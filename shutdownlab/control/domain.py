@@ -1,0 +1,264 @@
+"""What one controller commands of one owner (an operator, or the gateway): its switches and its DPI box. Pure.
+
+A domain has a goal, the program of every switch and the rules of the box under one order, and knows who has confirmed
+what of it. It works by what is told to it (`switch_joined`, `switch_confirmed`, `box_said`, …) and says what came of
+it through `tell`: an `Ack` a switch, `Obeyed` once all have confirmed, a `Notice` or a `Failure`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.program import compile_operator
+from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
+from shutdownlab.compiler.verdicts import VerdictCompiler
+from shutdownlab.control.messages import Ack, Applied, Decisions, Failure, JsonObject, Message, Notice, Obeyed
+from shutdownlab.control.messages import Policy as BoxPolicy
+from shutdownlab.control.orders import as_decision, box_rules_as_json
+from shutdownlab.model.apps import App
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.policy import Policy
+
+
+class Commandable(Protocol):
+    """A connected switch, as a domain uses it (`openflow.Switch` is one)."""
+
+    def claim(self) -> None:
+        """Become its master."""
+
+    def replace(self, program: SwitchProgram) -> int:
+        """Make `program` all that it holds; the number of the barrier that will confirm it."""
+
+    def update(self, change: Change, held: SwitchProgram) -> int:
+        """Change what it holds; the number of the barrier."""
+
+    def enforce(self, meters: list[tuple[Meter, bool]], rules: list[Rule]) -> None:
+        """Add what a decision needs (True: a meter id that is in use already)."""
+
+    def forget_verdicts(self) -> int:
+        """Remove all decisions; the number of the barrier."""
+
+
+class Why(Protocol):
+    """A switch's refusal (`openflow.Refusal` is one)."""
+
+    not_master: bool
+    stale: bool
+    text: str
+
+
+@dataclass(slots=True)
+class _Site:
+    """A connected switch.
+
+    `held`: the program on it; None if another controller may have changed it. `ours`: it takes our word, as far as we
+    know. `barrier`: the one that will confirm `held`; None once it has.
+    """
+
+    switch: Commandable
+    ours: bool = False
+    held: SwitchProgram | None = None
+    barrier: int | None = None
+    sent_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Box:
+    """The DPI box: how to write to it, the policy it was sent, and the barrier after which old verdicts are gone."""
+
+    send: Callable[[Message], None] | None = None
+    policy: BoxPolicy | None = None
+    barrier: int | None = None
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class _Goal:
+    serial: int
+    programs: dict[str, SwitchProgram]
+    box_rules: list[JsonObject]
+    unconfirmed: set[str]
+    obeyed: bool = False
+
+
+@dataclass(slots=True)
+class Domain:
+    """The switches and the box of `owner`, commanded by one controller. `profile`: what its box works by."""
+
+    network: Network
+    apps: Mapping[str, App]
+    owner: str
+    profile: str
+    tell: Callable[[Message], None]
+    switches: tuple[str, ...] = field(init=False)
+    box: str | None = field(init=False)
+    _dpi_switch: str | None = field(init=False)
+    _sites: dict[str, _Site] = field(default_factory=dict)
+    _goal: _Goal | None = None
+    _box: _Box = field(default_factory=_Box)
+    _verdicts: VerdictCompiler = field(default_factory=VerdictCompiler)
+
+    def __post_init__(self) -> None:
+        own = [node for node in self.network.nodes.values() if node.owner == self.owner]
+        self.switches = tuple(node.name for node in own if node.role.is_openflow)
+        self.box = next((node.name for node in own if node.role is Role.DPI_BOX), None)
+        self._dpi_switch = next((node.name for node in own if node.role is Role.DPI_SWITCH), None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Who has not confirmed the goal."""
+        return tuple(sorted(self._goal.unconfirmed)) if self._goal else ()
+
+    def pursue(self, serial: int, active: Mapping[str, Policy]) -> None:
+        """Bring everything to what it must be while the `active` policies are in force (order `serial`)."""
+        programs = compile_operator(self.network, self.apps, active, self.owner)
+        rules = box_rules_as_json(compile_box(self.network, active, self.owner))
+        self._goal = _Goal(serial, programs, rules, set(programs))
+        if self.box and (rules or self._box.send):  # with nothing to look for, no box is needed
+            self._goal.unconfirmed.add(self.box)
+        for name in self._sites:
+            self._install(name)
+        self._instruct_box()
+        self._check()
+
+    def relinquish(self, *, still_trying: bool = False) -> None:
+        """Another controller commands: pursue nothing until the next goal.
+
+        still_trying: go on enforcing what the box decides, until a switch refuses it.
+        """
+        self._goal = None
+        for site in self._sites.values():
+            site.held, site.barrier = None, None
+            site.ours = site.ours and still_trying
+
+    # --- switches --------------------------------------------------------------------------------------------------
+
+    def switch_joined(self, name: str, switch: Commandable) -> None:
+        """It is connected, perhaps again."""
+        self._sites[name] = _Site(switch)
+        if self._goal is not None:
+            if self._goal.obeyed:
+                self.tell(Notice(self.owner, f"the switch {name} is back"))
+            self._install(name)
+
+    def switch_left(self, name: str) -> None:
+        """Its connection is lost; it keeps what it holds (Open vSwitch's fail-mode `secure`)."""
+        del self._sites[name]
+        if self._goal is not None:
+            self._goal.unconfirmed.add(name)
+            self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
+
+    def switch_confirmed(self, name: str, barrier: int) -> None:
+        """All that was sent before `barrier` is done."""
+        site, goal = self._sites[name], self._goal
+        if name == self._dpi_switch and barrier == self._box.barrier:
+            self._box.barrier, self._box.settled = None, True
+            self._instruct_box()
+        elif goal is not None and site.held is not None and barrier == site.barrier:
+            site.barrier = None
+            seconds = round(time.monotonic() - site.sent_at, 6)
+            self.tell(Ack(goal.serial, name, len(site.held.rules), seconds))
+            goal.unconfirmed.discard(name)
+        self._check()
+
+    def switch_refused(self, name: str, why: Why) -> None:
+        """Something that was sent has had no effect. Under another master that is how it must be: a notice."""
+        site = self._sites[name]
+        was_ours, site.ours, site.held, site.barrier = site.ours, False, None, None
+        if why.stale and self._goal is not None:
+            self._install(name)
+        elif not why.not_master:
+            self.tell(Failure(self.owner, f"the switch {name} refused a message: {why.text}"))
+        elif was_ours:
+            text = f"the switch {name} refused a message: {why.text}: another controller is its master"
+            self.tell(Notice(self.owner, text))
+
+    def _install(self, name: str) -> None:
+        assert self._goal is not None
+        site, program = self._sites[name], self._goal.programs[name]
+        site.sent_at = time.monotonic()
+        if site.held is not None:
+            site.barrier = site.switch.update(change(site.held, program), site.held)
+            site.held = program
+            return
+        site.switch.claim()
+        site.barrier = site.switch.replace(program)
+        site.held, site.ours = program, True
+        if name == self._dpi_switch:
+            # Its verdicts are gone, and the box may have been told otherwise by whoever commanded before.
+            self._verdicts = VerdictCompiler()
+            self._box = _Box(self._box.send)
+            self._instruct_box()
+
+    # --- the box ---------------------------------------------------------------------------------------------------
+
+    def box_joined(self, send: Callable[[Message], None]) -> None:
+        """The box is connected; `send` writes to it."""
+        self._box = _Box(send)
+        if self._goal is not None:
+            if self._goal.obeyed:
+                self.tell(Notice(self.owner, f"the DPI box {self.box} is connected"))
+            else:
+                self._goal.unconfirmed.add(self.box or "")
+            self._instruct_box()
+
+    def box_left(self) -> None:
+        """Its connection is lost; it goes on inspecting as it was."""
+        self._box = _Box()
+        if self._goal is not None:
+            self.tell(Notice(self.owner, f"lost the DPI box {self.box}; it goes on by the rules it has"))
+            if self._goal.box_rules:
+                self._goal.unconfirmed.add(self.box or "")
+
+    def box_said(self, message: Message) -> None:
+        """Decisions become rules at once; the rest is about orders."""
+        match message:
+            case Decisions():
+                self._enforce(message)
+            case Applied():
+                self._box_applied(message.serial)
+            case Failure() | Notice():
+                self.tell(message)
+            case _:
+                self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
+
+    def _instruct_box(self) -> None:
+        """Send the box its rules unless it has them: then its connections stay decided."""
+        goal, box, site = self._goal, self._box, self._sites.get(self._dpi_switch or "")
+        if goal is None or box.send is None or site is None or not site.ours:
+            return
+        if box.policy is None or box.policy.rules != goal.box_rules:
+            policy = BoxPolicy(goal.serial, self.profile, goal.box_rules)
+            self._box = _Box(box.send, policy)
+            box.send(policy)
+        elif box.settled:
+            goal.unconfirmed.discard(self.box or "")
+
+    def _box_applied(self, serial: int) -> None:
+        """What was decided by older rules is forgotten: those connections are to be decided anew."""
+        site = self._sites.get(self._dpi_switch or "")
+        policy = self._box.policy
+        if policy is not None and policy.serial == serial and site is not None and site.ours:
+            self._box.barrier = site.switch.forget_verdicts()
+
+    def _enforce(self, decisions: Decisions) -> None:
+        site = self._sites.get(self._dpi_switch or "")
+        if site is None or not site.ours:
+            return
+        meters: list[tuple[Meter, bool]] = []
+        rules: list[Rule] = []
+        for told in decisions.decisions:
+            enforcement = self._verdicts.compile(as_decision(told))
+            meters += [(meter, enforcement.known_meters) for meter in enforcement.meters]
+            rules += enforcement.rules
+        if rules:
+            site.switch.enforce(meters, rules)
+
+    def _check(self) -> None:
+        if self._goal is not None and not self._goal.unconfirmed and not self._goal.obeyed:
+            self._goal.obeyed = True
+            self.tell(Obeyed(self._goal.serial, self.owner))

@@ -1,0 +1,134 @@
+"""Lines of JSON over TCP, in threads: what a controller listens to and calls beside OpenFlow."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from shutdownlab.control.messages import LINE_LIMIT, Message, MessageError, encode
+from shutdownlab.control.orders import Command, decode_line
+
+_SEND_S: Final = 5
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
+_BACKLOG: Final = 1000
+
+Heard = Callable[["Link", Message | Command], None]
+Ended = Callable[["Link", str], None]
+
+
+class Link:
+    """One connection. `send` may be called from any thread."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Speak over `connection`, whose other end must take what is sent within seconds."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """Send one message; a connection that does not take it is closed, which its reader notices."""
+        with self._lock:
+            try:
+                self._connection.sendall(encode(message))
+            except OSError:
+                self.close()
+
+    def close(self) -> None:
+        """End the connection; its reader ends too."""
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            self._connection.close()
+
+    def read(self, heard: Heard, ended: Ended) -> None:
+        """Pass on what comes until the connection ends, and say why it did."""
+        why = "it closed the connection"
+        try:
+            for line in _lines(self._connection):
+                heard(self, decode_line(line))
+        except MessageError as error:
+            why = f"it said what is no message: {error}"
+        except OSError as error:
+            why = error.strerror or str(error)
+        self._connection.close()
+        ended(self, why)
+
+
+def _lines(connection: socket.socket) -> Iterator[bytes]:
+    with connection.makefile("rb") as stream:
+        while line := stream.readline(LINE_LIMIT):
+            if not line.endswith(b"\n"):
+                raise MessageError(f"a line without an end: {line[:120]!r}")
+            if line.strip():
+                yield line
+
+
+def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
+    """Take any number of connections at `address` from now on; raises OSError where it cannot listen."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    server = socket.create_server(address, family=family, backlog=64)
+
+    def accept() -> None:
+        while True:
+            connection, _ = server.accept()
+            _thread(Link(connection).read, heard, ended)
+
+    _thread(accept)
+
+
+class Uplink:
+    """A connection to a controller above, made anew whenever it is lost; what is said meanwhile waits."""
+
+    def __init__(self, address: tuple[str, int], hello: Message, heard: Heard, ended: Ended) -> None:
+        """Call `address` from now on, with `hello` as the first message of every connection."""
+        self._address = address
+        self._hello = hello
+        self._heard = heard
+        self._ended = ended
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._waiting: deque[Message] = deque(maxlen=_BACKLOG)
+        _thread(self._keep_up)
+
+    def send(self, message: Message) -> None:
+        """Send now or when there is a connection; of more than a thousand messages the oldest are lost."""
+        with self._lock:
+            if self._link is None:
+                self._waiting.append(message)
+            else:
+                self._link.send(message)
+
+    def _keep_up(self) -> None:
+        pause = _FIRST_PAUSE_S
+        never = threading.Event()
+        while True:
+            try:
+                connection = socket.create_connection(self._address, timeout=_LONGEST_PAUSE_S)
+            except OSError:
+                never.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            connection.settimeout(None)
+            link = Link(connection)
+            with self._lock:
+                link.send(self._hello)
+                while self._waiting:
+                    link.send(self._waiting.popleft())
+                self._link = link
+            link.read(self._heard, self._lost)
+
+    def _lost(self, link: Link, why: str) -> None:
+        with self._lock:
+            self._link = None
+        self._ended(link, why)
+
+
+def _thread(target: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=target, args=arguments, daemon=True).start()

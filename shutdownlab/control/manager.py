@@ -1,0 +1,72 @@
+"""Runs one controller app in one process.
+
+    python -m shutdownlab.control.manager controllers/isp.py --name kcell --topology topologies/kazakhstan.yaml
+
+Addresses follow from the topology (see `plan`), so that controllers started by hand find each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from shutdownlab import library
+from shutdownlab.control.openflow import run_app
+from shutdownlab.control.plan import AUTHORITY, posts
+from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
+from shutdownlab.emulation.forked import stop_descriptor
+from shutdownlab.model.source import BadInput
+
+
+def serve(path: Path, settings: Settings, stop_fd: int, ready: Callable[[], None]) -> None:
+    """Run the app until `stop_fd` is readable; call `ready` once it listens.
+
+    The frameworks cannot be stopped (os-ken's threads are no daemons and know no end): leave by `os._exit` then.
+    """
+    run_app(str(path), settings)
+    ready()
+    select.select([stop_fd], [], [])
+
+
+def main() -> None:
+    """The command line; ends with 2 on bad input."""
+    options = argparse.ArgumentParser(prog="python -m shutdownlab.control.manager", description=__doc__.split("\n")[0])
+    options.add_argument("app", type=Path, help="controllers/isp.py or controllers/authority.py")
+    options.add_argument("--name", required=True, help=f"the operator, or {AUTHORITY}")
+    options.add_argument("--topology", required=True, help="a file, or the name of a shipped one")
+    options.add_argument("--host", default="127.0.0.1", help="address to listen at, of all controllers")
+    options.add_argument("--first-port", type=int, default=6653, help="first of all controllers' ports")
+    options.add_argument("--profile", default=DEFAULT_PROFILE, help="what the DPI boxes work by")
+    given = options.parse_args()
+    try:
+        network = library.network(given.topology)
+    except BadInput as error:
+        sys.exit(_bad(str(error)))
+    names = network.topology.operators
+    if given.name not in {AUTHORITY, *names}:
+        sys.exit(_bad(f"--name: found {given.name}; expected {AUTHORITY} or one of {', '.join(names)}"))
+    plan = posts(names, given.host, given.first_port)
+    settings = Settings(given.name, network, library.catalogue(), plan, given.profile)
+
+    def ready() -> None:
+        host, port = plan.openflow[given.name]
+        sys.stderr.write(f"{given.name}: switches at {host}:{port}, orders and boxes at {plan.boxes[given.name][1]}\n")
+
+    stop_fd = stop_descriptor()
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
+    serve(given.app, settings, stop_fd, ready)
+    os._exit(0)
+
+
+def _bad(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

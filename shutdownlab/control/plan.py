@@ -1,0 +1,44 @@
+"""Who listens where on the management network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Address = tuple[str, int]
+"""IP address and TCP port."""
+
+AUTHORITY = "authority"
+
+
+@dataclass(frozen=True, slots=True)
+class Posts:
+    """The ports of all controllers. `openflow` and `boxes` are by controller: an operator, or the authority.
+
+    A switch of an operator has both its operator's controller and the authority's; the gateway only the authority's.
+    The authority takes orders, operators and boxes on one port.
+    """
+
+    openflow: dict[str, Address]
+    boxes: dict[str, Address]
+
+    @property
+    def authority(self) -> Address:
+        """Where the authority listens for the run, the operators and the boxes."""
+        return self.boxes[AUTHORITY]
+
+    def of_switch(self, owner: str) -> tuple[Address, ...]:
+        """The controllers of a switch of `owner` (an operator, or the gateway)."""
+        return tuple(self.openflow[name] for name in (owner, AUTHORITY) if name in self.openflow)
+
+    def of_box(self, operator: str) -> tuple[Address, ...]:
+        """The controllers of an operator's DPI box."""
+        return self.boxes[operator], self.authority
+
+
+def posts(operators: Iterable[str], host: str = "198.19.0.1", first_port: int = 6653) -> Posts:
+    """Give the authority and each operator two ports of `host`, from `first_port` (OpenFlow's own) on."""
+    names = [AUTHORITY, *operators]
+    openflow = {name: (host, first_port + 2 * index) for index, name in enumerate(names)}
+    boxes = {name: (host, first_port + 2 * index + 1) for index, name in enumerate(names)}
+    return Posts(openflow, boxes)

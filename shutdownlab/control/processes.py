@@ -1,0 +1,199 @@
+"""The controllers as processes, and the run's end of its line to the authority."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from shutdownlab.control.manager import serve
+from shutdownlab.control.messages import Ack, Failure, Inbox, Message, Notice, Obeyed, Order
+from shutdownlab.control.orders import Command, encode_command, policies_as_json
+from shutdownlab.control.plan import AUTHORITY, Posts
+from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
+from shutdownlab.emulation.forked import Child, Forked, fork
+from shutdownlab.emulation.syscalls import CLONE_NEWNET, setns
+from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.model.apps import App
+from shutdownlab.model.network import Network
+from shutdownlab.model.policy import Policy
+
+Mode = Literal["operators", "direct"]
+
+_DEADLINE_S = 30.0
+_CONNECT_S = 10.0
+_GRACE_S = 3.0
+"""How long after a failure an order may still be confirmed: what failed may have had nothing to do with it."""
+
+_KEPT = "the switches keep the rules they have"
+
+
+class ControlError(RuntimeError):
+    """An order that was not carried out: what is missing, and what was told meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Controllers:
+    """The controllers' processes, by name: the authority and the operators."""
+
+    network: Network
+    posts: Posts
+    netns: Path | None
+    processes: dict[str, Forked]
+
+    def died(self) -> Iterator[str]:
+        """Which are no more, a sentence each."""
+        for name, process in self.processes.items():
+            if not process.alive():
+                told = "; ".join(message.text for message in process.messages() if isinstance(message, Failure))
+                why = told or f"status {process.status}"
+                yield f"the controller of {name} has ended ({why}); its switches keep the rules they have"
+
+    def stop(self) -> None:
+        """End them all; raises `ForkedError` for one that had to be killed."""
+        for process in self.processes.values():
+            process.stop()
+
+
+def start_controllers(
+    network: Network,
+    apps: Mapping[str, App],
+    posts: Posts,
+    profile: str = DEFAULT_PROFILE,
+    logs: Path | None = None,
+    *,
+    netns: Path | None = None,
+    names: Iterable[str] = (),
+) -> Controllers:
+    """Fork the authority and every operator's controller (or those in `names`), into the namespace at `netns`.
+
+    They share with this process what it has imported and worked out. `profile` is the DPI boxes'; `logs`: a directory
+    for what they write to standard error. From the main thread, before starting others (see `forked`). Returns once
+    all listen; raises `ForkedError`.
+    """
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+    started: dict[str, Forked] = {}
+    for name in tuple(names) or (AUTHORITY, *network.topology.operators):
+        app = Path(str(files("shutdownlab.controllers").joinpath("authority.py" if name == AUTHORITY else "isp.py")))
+        settings = Settings(name, network, apps, posts, profile)
+
+        def main(child: Child, app: Path = app, settings: Settings = settings) -> None:
+            if logs is not None:
+                with (logs / f"{settings.name}.log").open("ab") as log:
+                    os.dup2(log.fileno(), 2)
+            if netns is not None:
+                with netns.open() as namespace:
+                    setns(namespace.fileno(), CLONE_NEWNET)
+            serve(app, settings, child.stop_fd, child.ready)
+
+        started[name] = fork(f"ctl-{name}", main)
+    for controller in started.values():
+        controller.wait_ready()
+    return Controllers(network, posts, netns, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """An order carried out everywhere, `seconds` after it was given. `told`: all that was said meanwhile, in order."""
+
+    serial: int
+    phase: str
+    seconds: float
+    told: tuple[Message, ...]
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.told)
+
+
+class Authority:
+    """The run's line to the authority."""
+
+    def __init__(self, controllers: Controllers) -> None:
+        """Call the authority's controller; raises OSError when it does not answer."""
+        self._controllers = controllers
+        self._inbox = Inbox()
+        self._serial = 0
+        with inside_netns(controllers.netns):
+            self._socket = socket.create_connection(controllers.posts.authority, timeout=_CONNECT_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def order(
+        self,
+        phase: str,
+        policies: Mapping[str, Policy],
+        mode: Mode = "operators",
+        delays: Mapping[str, float] | None = None,
+        deadline_s: float = _DEADLINE_S,
+    ) -> Confirmation:
+        """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
+
+        delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
+        longest. A `Failure` that does not keep the order from being confirmed is among what was told. Raises
+        `ControlError` when one does, when the authority is gone, and at the deadline.
+        """
+        self._serial += 1
+        delays = dict(delays or {})
+        order = Order(self._serial, phase, policies_as_json(policies), mode)
+        begin = time.monotonic()
+        end = begin + deadline_s + (max(delays.values(), default=0.0) if mode == "operators" else 0.0)
+        self._socket.sendall(encode_command(Command(order, delays)))
+        waiting = {"gateway", *self._controllers.network.topology.operators}
+        told: list[Message] = []
+        failures: list[Failure] = []
+        while waiting:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise ControlError(self._complaint(order, waiting, told, deadline_s))
+            for message in self.events(left):
+                told.append(message)
+                if isinstance(message, Obeyed) and message.serial == order.serial:
+                    waiting.discard(message.operator)
+                elif isinstance(message, Failure) and not failures:
+                    failures.append(message)
+                    end = min(end, time.monotonic() + _GRACE_S)
+        return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
+
+    def events(self, wait_s: float = 0.0) -> list[Message]:
+        """What has been told since the last call, waiting up to `wait_s` for the first.
+
+        Raises `ControlError` when the authority is gone.
+        """
+        if not select.select([self._socket], [], [], wait_s)[0]:
+            return []
+        try:
+            data = self._socket.recv(1 << 20)
+        except OSError as error:
+            raise ControlError(f"lost the authority's controller: {error.strerror}; {_KEPT}") from error
+        if not data:
+            raise ControlError(f"the authority's controller has ended; {_KEPT}")
+        return list(self._inbox.feed(data))
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `events` has something."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hang up; everything stays as it is."""
+        self._socket.close()
+
+    def _complaint(self, order: Order, owners: set[str], told: list[Message], deadline_s: float) -> str:
+        """Who has not answered (the switches, if it is them), what was told, and which controllers have died."""
+        acked = {message.switch for message in told if isinstance(message, Ack) and message.serial == order.serial}
+        silent = []
+        for owner in sorted(owners):
+            nodes = [n for n in self._controllers.network.nodes.values() if n.owner == owner and n.role.is_openflow]
+            missing = [node.name for node in nodes if node.name not in acked]
+            silent.append(f"{owner} ({', '.join(missing) or 'its DPI box'})")
+        lines = [f"phase {order.phase}: not confirmed by {', '.join(silent)} within {deadline_s:g} s"]
+        lines += [f"{m.where}: {m.text}" for m in told if isinstance(m, Failure | Notice)]
+        return "\n".join([*lines, *self._controllers.died()])
+
+
+__all__ = ["Authority", "Confirmation", "ControlError", "Controllers", "Mode", "start_controllers"]
