@@ -83,7 +83,9 @@ def _own_paths() -> list[Path]:
     """What this Python needs to go on: its installation, its modules and the working directory."""
     paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path.cwd()]
     paths += [Path(entry) for entry in sys.path if entry]
-    return [path.resolve() for path in paths] + [path.absolute() for path in paths]
+    every = [path.resolve() for path in paths] + [path.absolute() for path in paths]
+    # Whoever stands in /tmp itself gets the fresh one.
+    return [path for path in every if str(path) not in dict(_FRESH)]
 
 
 def _open_paths(paths: Iterable[Path]) -> dict[Path, int]:

@@ -64,6 +64,8 @@ class End:
 
 def make_veth(a: End, b: End) -> tuple[int, int]:
     """Make a veth pair, up at both ends; the ends' interface indexes. Raises pyroute2.NetlinkError (17: name taken)."""
+    if b.namespace.is_held() and not a.namespace.is_held():
+        return make_veth(b, a)[::-1]
     indexes = a.namespace.take_index(), b.namespace.take_index()
     with a.namespace.netlink() as netlink:
         netlink.link(
@@ -75,8 +77,7 @@ def make_veth(a: End, b: End) -> tuple[int, int]:
             **({"address": a.mac} if a.mac else {}),
             VETH_INFO_PEER={"index": indexes[1], "attrs": b.attributes()},
         )
-    with b.namespace.netlink() as netlink:  # the kernel refuses to make the peer up before it is joined
-        netlink.link("set", index=indexes[1], state="up")
+    b.namespace.set_up(b.name)  # the kernel refuses to make the peer up before it is joined
     return indexes
 
 

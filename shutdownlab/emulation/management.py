@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import IPv4Network
+
+from pyroute2 import NetlinkError
 
 from shutdownlab.emulation.link import End, make_veth
 from shutdownlab.emulation.namespace import Namespace
@@ -24,8 +27,8 @@ class ManagementNetwork:
         self._home = Namespace.current("sandbox")
         self._bridge = self._home.take_index()
         self._ports: list[int] = []
+        self._home.set_up("lo")
         with self._home.netlink() as netlink:
-            netlink.link("set", index=1, state="up")
             netlink.link(
                 "add", ifname=_NAME, kind="bridge", index=self._bridge, br_stp_state=0, br_mcast_snooping=0, state="up"
             )
@@ -49,4 +52,5 @@ class ManagementNetwork:
         """Remove the bridge and all that joins it."""
         with self._home.netlink() as netlink:
             for index in (*self._ports, self._bridge):
-                netlink.link("del", index=index)
+                with suppress(NetlinkError):  # gone with the namespace at its other end
+                    netlink.link("del", index=index)

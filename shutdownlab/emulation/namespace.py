@@ -37,6 +37,13 @@ _SETTINGS = {
     "net/ipv6/conf/default/accept_ra": "0",
     "net/ipv6/conf/default/autoconf": "0",
     "net/ipv6/conf/default/router_solicitations": "0",
+    # A router whose way leads back out of the interface says so; but access switches let nobody take the short cut.
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv4/conf/default/accept_redirects": "0",
+    "net/ipv6/conf/all/accept_redirects": "0",
+    "net/ipv6/conf/default/accept_redirects": "0",
 }
 _NO_IPV6 = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
 
@@ -65,6 +72,7 @@ class Namespace:
         self.path = NAMESPACES / name
         self._next_index = first_index
         self._mounts: int | None = None
+        self._held: tuple[int, Any] | None = None
         self._processes: list[subprocess.Popen[Any]] = []
         own = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -74,8 +82,7 @@ class Namespace:
                 self.path.touch(exist_ok=False)
                 syscalls.bind(_OWN_NET, str(self.path))
                 _write_settings(_SETTINGS if ipv6 else {**_SETTINGS, **_NO_IPV6})
-                with IPRoute() as netlink:
-                    netlink.link("set", index=1, state="up")
+                syscalls.set_up("lo")
             finally:
                 syscalls.setns(own, syscalls.CLONE_NEWNET)
         finally:
@@ -88,7 +95,7 @@ class Namespace:
         """The namespace this thread is in, under a name of no consequence. `close` must not be called."""
         current = cls.__new__(cls)
         current.name, current.path = name, Path(_OWN_NET)
-        current._next_index, current._mounts, current._processes = _SHARED_INDEX, None, []
+        current._next_index, current._mounts, current._held, current._processes = _SHARED_INDEX, None, None, []
         current._net = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
         return current
 
@@ -132,8 +139,30 @@ class Namespace:
     @contextmanager
     def netlink(self) -> Iterator[Any]:
         """A pyroute2 IPRoute of this namespace."""
+        if self._held is not None and self._held[0] == threading.get_ident():
+            yield self._held[1]
+            return
         with self.entered(), IPRoute() as netlink:
             yield netlink
+
+    @contextmanager
+    def netlink_held(self) -> Iterator[None]:
+        """Meanwhile `netlink` gives this thread the same session each time: opening one costs as much as using it."""
+        with self.netlink() as netlink:
+            self._held = threading.get_ident(), netlink
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def is_held(self) -> bool:
+        """Whether `netlink_held` is going on."""
+        return self._held is not None
+
+    def set_up(self, name: str) -> None:
+        """Bring an interface up."""
+        with self.entered():
+            syscalls.set_up(name)
 
     def take_index(self) -> int:
         """An interface index nobody has yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from shutdownlab.emulation.namespace import Namespace, end_processes
 from shutdownlab.emulation.node import LabBridge, LabHost
 from shutdownlab.emulation.ovs import Datapath, LabSwitch, OvsInstance
 
+# How many Open vSwitch instances share the switches that don't say which is theirs: each polls its own ports only.
+_SPREAD = 8
+
 
 class LabNet(Mininet):  # type: ignore[misc]
     """A lab's network. To be built in a sandbox, whose end ends it; `stop` does too.
 
     Nodes get their classes from what the Topo says, so that stock Mininet can load the same Topo: a host is a LabHost;
-    a switch is a LabSwitch in the Open vSwitch instance its param `instance` names (default "lab"), or a LabBridge if
-    its param `bridge` is true. Nodes without digits in their name need no `dpid`: they are numbered.
+    a switch is a LabSwitch in the Open vSwitch instance its param `instance` names (without one: its own, up to eight;
+    then shared), or a LabBridge if its param `bridge` is true. Switches without a digit in their name need no `dpid`.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self.cabling = Cabling(KernelFeatures.detect())
         self.management = ManagementNetwork(management) if management else None
         self._macs = 0
+        self._sessions: ExitStack | None = None
         self._namespaces: list[Namespace] = []
         super().__init__(topo, host=LabHost, switch=LabSwitch, controller=controller, link=LabLink, intf=None, **params)
 
@@ -66,7 +71,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         if cls is None and params.pop("bridge", False):
             cls = LabBridge
         if (cls or self.switch) is LabSwitch:
-            params["instance"] = self.instance(params.get("instance", "lab"))
+            params["instance"] = self.instance(params.get("instance") or f"lab{len(self.switches) % _SPREAD + 1}")
         else:
             params.pop("instance", None)
         switch = super().addSwitch(name, cls=cls, **params)
@@ -74,11 +79,20 @@ class LabNet(Mininet):  # type: ignore[misc]
             self._namespaces.append(switch.namespace)
         return switch
 
+    def build(self) -> None:
+        """Build from the Topo."""
+        with ExitStack() as sessions:
+            self._sessions = sessions
+            super().build()
+        self._sessions = None
+
     def instance(self, name: str) -> OvsInstance:
         """The Open vSwitch instance of this name, started if it is the first to ask."""
         if name not in self.instances:
             made = OvsInstance(name, self.datapath, self.log_dir)
             self.instances[name] = made
+            if self._sessions is not None:
+                self._sessions.enter_context(made.namespace.netlink_held())
             if self.management is not None:
                 self.management.join(made.namespace)
         return self.instances[name]
@@ -105,9 +119,9 @@ class LabNet(Mininet):  # type: ignore[misc]
         for node in (*self.hosts, *self.switches):
             node.terminate()
         end_processes(self._namespaces)
-        for instance in self.instances.values():
-            instance.close()
         for namespace in (*self._namespaces, *([self.cabling.relay] if self.cabling.relay else [])):
             namespace.close()
+        for instance in self.instances.values():
+            instance.close()
         if self.management is not None:
             self.management.close()

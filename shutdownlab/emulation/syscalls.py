@@ -7,8 +7,11 @@ Every function raises OSError with the kernel's errno. Numbers are those of `<li
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
+import socket
+import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_FS = 0x00000200
@@ -33,6 +36,9 @@ _SYS_MOUNT_SETATTR = 442
 _MOUNT_ATTR_RDONLY = 0x1
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,3 +118,12 @@ def die_with_parent() -> None:
 def name_process(name: str) -> None:
     """What `ps -o comm` and `top` show; at most 15 bytes."""
     _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl")
+
+
+def set_up(interface: str) -> None:
+    """Bring an interface of the calling thread's network namespace up (ioctl SIOCSIFFLAGS)."""
+    request = struct.Struct("16sh14x")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request.pack(interface.encode(), 0))
+        flags = request.unpack(answer)[1]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request.pack(interface.encode(), flags | _IFF_UP))

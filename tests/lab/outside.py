@@ -1,0 +1,126 @@
+"""Starts sandboxes in processes of their own, as this user or as an ordinary one, and watches what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+ORDINARY = 65534
+"""User id `nobody` has everywhere."""
+
+_RUN = (
+    "import json, sys; from pathlib import Path; from shutdownlab.emulation.sandbox import run_in_sandbox; "
+    "sys.exit(run_in_sandbox(sys.argv[1], json.loads(sys.argv[2]), run_dir=Path(sys.argv[3])))"
+)
+_OPEN_TUN = (
+    "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mknod -m 666 /run/tun c 10 200 "
+    '&& mount --bind /run/tun /dev/net/tun && exec "$@"'
+)
+
+
+def command(user: str, target: str, payload: Mapping[str, Any], run_dir: Path) -> tuple[list[str], dict[str, str]]:
+    """The argv and the environment of a process that runs `target` in a sandbox. user: "same" or "ordinary".
+
+    Skips the test where an ordinary user can't be had.
+    """
+    arguments = ["-c", _RUN, target, json.dumps(payload), str(run_dir)]
+    places = [str(HERE), str(ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}
+    if user == "same":
+        return [sys.executable, *arguments], env
+    if os.geteuid() != 0:
+        pytest.skip("not root: this run is an ordinary user's already")
+    os.chown(run_dir, ORDINARY, ORDINARY)
+    for parent in run_dir.parents:
+        if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    become = [
+        "setpriv",
+        f"--reuid={ORDINARY}",
+        f"--regid={ORDINARY}",
+        "--clear-groups",
+        "env",
+    ]  # setpriv itself keeps root's rights until it has found the program
+    if stat.S_IMODE(Path("/dev/net/tun").stat().st_mode) & 0o006 != 0o006:
+        become = ["unshare", "--mount", "sh", "-c", _OPEN_TUN, "sh", *become]
+    env["HOME"] = "/"
+    return [*become, _python_for_all(become, env), *arguments], env
+
+
+def _python_for_all(become: list[str], env: dict[str, str]) -> str:
+    """A Python of this version that the ordinary user may run with our modules."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        trial = [*become, python, "-c", "import mininet.net, pyroute2, shutdownlab.emulation.net"]
+        try:
+            if subprocess.run(trial, env=env, cwd="/", capture_output=True, check=False).returncode == 0:
+                return python
+        except OSError:
+            continue
+    return pytest.skip(
+        f"user {ORDINARY} can run neither {sys.executable} nor /usr/bin/python{version} with our modules"
+    )
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Fail if `condition` isn't true within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one, itself included, parents first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def names(pid: int) -> str:
+    """A process's short name; empty when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def namespaces(pids: list[int]) -> set[str]:
+    """The namespaces these processes are in, and we are not."""
+    found = set()
+    for pid in pids:
+        for kind in ("net", "mnt", "pid", "ipc", "uts", "user"):
+            try:
+                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+            except OSError:
+                continue
+    return found - {
+        str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("net", "mnt", "pid", "ipc", "uts", "user")
+    }
+
+
+def in_namespaces(wanted: set[str]) -> list[int]:
+    """Every process of the machine that is in one of them."""
+    everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in everyone if namespaces([pid]) & wanted]
