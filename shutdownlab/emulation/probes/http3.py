@@ -41,7 +41,6 @@ async def fetch(session: Session, url: str) -> Response:
 
 
 async def _fetch_from(session: Session, parts: SplitResult, host: str, address: str) -> Response:
-    peer = (address, parts.port or 443)
     configuration = QuicConfiguration(
         alpn_protocols=H3_ALPN,
         server_name=host,
@@ -52,13 +51,15 @@ async def _fetch_from(session: Session, parts: SplitResult, host: str, address: 
     quic = QuicConnection(configuration=configuration)
     with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         try:
-            sock.connect(peer)
+            sock.connect((address, parts.port or 443))
         except OSError as error:
             raise StepFailed(failure_of(error), _HANDSHAKE) from error
+        # As the kernel writes it (four fields in IPv6): aioquic tells paths apart by it.
+        peer = sock.getpeername()
         transport, client = await session.loop.create_datagram_endpoint(lambda: _Client(quic), sock=sock)
         try:
             await _shake_hands(session, client, peer, host)
-            return await _round_trip(session, client, parts, endpoint(*peer))
+            return await _round_trip(session, client, parts, endpoint(*peer[:2]))
         finally:
             client.close()
             transport.close()
@@ -81,6 +82,14 @@ class _Client(QuicConnectionProtocol):
         stream = self._quic.get_next_available_stream_id()
         self._http.send_headers(stream, headers, end_stream=True)
         self.transmit()
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        super().datagram_received(data, addr)
+        # When we close (a certificate that isn't the site's), aioquic tells so only after a period of silence that
+        # exceeds our patience.
+        closing = getattr(self._quic, "_close_event", None)
+        if closing is not None:
+            self._fail(_failure_of_close(closing))
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP error, as the kernel tells a connected socket."""
@@ -112,22 +121,22 @@ class _Client(QuicConnectionProtocol):
                 future.exception()  # seen: nobody may be waiting for this one
 
 
-async def _shake_hands(session: Session, client: _Client, peer: tuple[str, int], host: str) -> None:
+async def _shake_hands(session: Session, client: _Client, peer: tuple[Any, ...], host: str) -> None:
     trace = session.trace
-    started, transaction = trace.now(), trace.transaction()
+    started, transaction, address = trace.now(), trace.transaction(), endpoint(*peer[:2])
     failure: str | None = None
     event: HandshakeCompleted | None = None
-    trace.event("quic_handshake_start", transaction, address=endpoint(*peer), proto="udp")
+    trace.event("quic_handshake_start", transaction, address=address, proto="udp")
     try:
         async with asyncio.timeout(session.patience):
             client.connect(peer)
             event = await client.shaken
     except (OSError, StepFailed) as error:
         failure = failure_of(error)
-    trace.event("quic_handshake_done", transaction, address=endpoint(*peer), proto="udp", failure=failure)
+    trace.event("quic_handshake_done", transaction, address=address, proto="udp", failure=failure)
     trace.shook_hands(
         started,
-        address=endpoint(*peer),
+        address=address,
         server_name=host,
         failure=failure,
         transaction=transaction,

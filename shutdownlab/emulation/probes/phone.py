@@ -26,6 +26,7 @@ from shutdownlab.emulation.probes.sip import (
     request,
     response,
     session_description,
+    user_of,
 )
 
 Peer = tuple[str, int]
@@ -73,13 +74,16 @@ class Phone:
 
     def identity(self, number: str, registrar: str) -> Identity:
         """Who we are towards a registrar; raises OSError where there is no way to it."""
-        with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
-            probe.connect((registrar, self.port))
-            address: str = probe.getsockname()[0]
-        return Identity(self.user(number), registrar, address, self.port)
+        return Identity(self.user(number), registrar, self._address_towards(registrar), self.port)
 
     def user(self, number: str) -> str:
         return number + (".v6" if self.family is socket.AF_INET6 else "")
+
+    def _address_towards(self, host: str) -> str:
+        with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, self.port))
+            address: str = probe.getsockname()[0]
+            return address
 
     async def register(self, me: Identity, patience_s: float) -> SipMessage:
         """The registrar's final answer; raises OSError (TimeoutError when none comes in time)."""
@@ -173,7 +177,7 @@ class Phone:
             self._sock.sendto(known.answer, source)
             return
         self._respond(invite, source, 180, "Ringing")
-        me = self.identity("", source[0])
+        me = Identity(user_of(invite.uri), source[0], self._address_towards(source[0]), self.port)
         try:
             remote, media = media_of(invite.body), MediaStream(me.address)
         except MalformedSip:

@@ -84,6 +84,11 @@ def uri_of(value: str) -> str:
     return value[start + 1 : value.find(">", start)] if start >= 0 else value.split(";", 1)[0]
 
 
+def user_of(uri: str) -> str:
+    """The user of a SIP URI: whom of several at a place it means."""
+    return uri.removeprefix("sip:").partition("@")[0]
+
+
 def bracketed(address: str) -> str:
     """An address as URIs have it."""
     return f"[{address}]" if ":" in address else address

@@ -1,0 +1,459 @@
+"""Every verdict of the probes, from real packets: agents in namespaces of their own, servers and filters that fail."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import probe_servers as servers
+import pytest
+from cables import Cables
+
+from shutdownlab.emulation.probes.desk import AgentError
+from shutdownlab.emulation.probes.pool import AgentPool
+from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest, Target
+from shutdownlab.emulation.services.telephone import kamailio_config
+from shutdownlab.emulation.syscalls import CLONE_NEWNET, die_with_parent, setns
+from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.scenario import Test as Kind
+
+SERVER = {Family.IPV4: "192.0.2.1", Family.IPV6: "2001:db8:a::1"}
+PROGRAMS = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+FILTERED = {Family.IPV4: "203.0.113.1", Family.IPV6: "2001:db8:f::1"}
+"""Addresses of the server too, behind its filter."""
+CALLEE = {Family.IPV4: "198.51.100.2", Family.IPV6: "2001:db8:b::2"}
+TIMEOUT = "generic_timeout_error"
+# Over a bare veth pair an ICMP error to a SYN is back before connect(2) has let go of the socket, which then hears only
+# the second one, to the retransmission after 1 s.
+TIMEOUT_S = 1.3
+WHATSAPP = (
+    *(Target(f"e{n}.whatsapp.net", (SERVER[Family.IPV4],), (("https", 443), ("tcp", 5222))) for n in range(1, 17)),
+    Target("v.whatsapp.net"),
+    Target("web.whatsapp.com"),
+)
+SIGNAL = tuple(Target(f"{name}.signal.org") for name in ("cdsi", "chat", "sfu.voip", "storage"))
+
+
+def telegram(*addresses: str) -> tuple[Target, ...]:
+    centres = tuple(Target("", (address,), (("http", 80), ("http", 443))) for address in addresses)
+    return (*centres, Target("web.telegram.org", (), (("https", 443),)))
+
+
+# What the server's filter does to FILTERED, by destination port.
+FILTER = """
+table inet filter {
+  chain faults {
+    tcp dport 1001 drop
+    tcp dport 1002 reject with tcp reset
+    tcp dport 1003 reject with icmpx type host-unreachable
+    tcp dport 1004 reject with icmpx type no-route
+    tcp dport { 443, 80 } tcp flags & psh == psh drop
+    tcp dport 5222 accept
+    tcp dport 4001 tcp flags & psh == psh reject with tcp reset
+    udp dport { 443, 53, 1194 } drop
+    udp dport 1195 reject with icmpx type port-unreachable
+    icmp type echo-request drop
+    icmpv6 type echo-request drop
+  }
+  chain input {
+    type filter hook input priority 0;
+    ip daddr 203.0.113.1 jump faults
+    ip6 daddr 2001:db8:f::1 jump faults
+  }
+  chain output {
+    type filter hook output priority 0;
+    tcp sport 4009 limit rate over 20 kbytes/second burst 8 kbytes drop
+  }
+}
+"""
+
+OK, BLOCKED, THROTTLED, ERROR = Outcome.OK, Outcome.BLOCKED, Outcome.THROTTLED, Outcome.ERROR
+
+
+@dataclass(frozen=True)
+class Case:
+    """A probe of one family, and what must become of it."""
+
+    name: str
+    test: Kind
+    outcome: Outcome
+    failure: str | None = None
+    families: tuple[Family, ...] = (Family.IPV4, Family.IPV6)
+    filtered: bool = False
+    fields: Callable[[Family], dict[str, Any]] = lambda _: {}
+
+    def request(self, family: Family, ca: str) -> ProbeRequest:
+        fields = {"resolver": SERVER[family], **self.fields(family)}
+        if self.filtered and "host" not in fields:
+            fields["host"] = FILTERED[family]
+        identity = f"{self.name} {family}"
+        return ProbeRequest(
+            id=identity, name=self.name, test=self.test, family=family, ca=ca, timeout=TIMEOUT_S, **fields
+        )
+
+
+def web(url: str, **more: Any) -> Callable[[Family], dict[str, Any]]:
+    return lambda _: {"url": url, **more}
+
+
+def host(name: str, port: int = 0, **more: Any) -> Callable[[Family], dict[str, Any]]:
+    return lambda _: {"host": name, "port": port, **more}
+
+
+def at_filter(scheme: str, port: int) -> Callable[[Family], dict[str, Any]]:
+    def fields(family: Family) -> dict[str, Any]:
+        address = FILTERED[family]
+        return {"url": f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}/"}
+
+    return fields
+
+
+V4 = (Family.IPV4,)
+CASES = (
+    Case("dns", Kind.DNS, OK, fields=host("site.test")),
+    Case("dns-right", Kind.DNS, OK, None, V4, fields=host("site.test", addresses=(SERVER[Family.IPV4],))),
+    Case("dns-wrong", Kind.DNS, BLOCKED, None, V4, fields=host("poisoned.test", addresses=(SERVER[Family.IPV4],))),
+    Case("dns-truncated", Kind.DNS, OK, fields=host("long.test")),
+    Case("dns-nxdomain", Kind.DNS, BLOCKED, "dns_nxdomain_error", fields=host("nxdomain.test")),
+    Case("dns-refused", Kind.DNS, BLOCKED, "dns_refused_error", fields=host("refused.test")),
+    Case("dns-servfail", Kind.DNS, BLOCKED, "dns_servfail_error", fields=host("servfail.test")),
+    Case("dns-empty", Kind.DNS, BLOCKED, "dns_no_answer", fields=host("empty.test")),
+    Case("dns-formerr", Kind.DNS, BLOCKED, "dns_server_misbehaving", fields=host("formerr.test")),
+    Case("dns-bogon", Kind.DNS, BLOCKED, "dns_bogon_error", fields=host("bogon.test")),
+    Case("dns-dropped", Kind.DNS, BLOCKED, TIMEOUT, fields=lambda f: {"host": "a.test", "resolver": FILTERED[f]}),
+    Case("tcp", Kind.TCP, OK, fields=host("site.test", 443)),
+    Case("tcp-refused", Kind.TCP, BLOCKED, "connection_refused", fields=host("site.test", 9)),
+    Case("tcp-dropped", Kind.TCP, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 1001}),
+    Case("tcp-reset", Kind.TCP, BLOCKED, "connection_refused", filtered=True, fields=lambda _: {"port": 1002}),
+    Case("tcp-unreachable", Kind.TCP, BLOCKED, "host_unreachable", filtered=True, fields=lambda _: {"port": 1003}),
+    Case("tcp-no-net", Kind.TCP, BLOCKED, "network_unreachable", filtered=True, fields=lambda _: {"port": 1004}),
+    Case("tcp-no-route", Kind.TCP, BLOCKED, "network_unreachable", V4, fields=host("198.19.0.1", 443)),
+    Case("tls", Kind.TLS, OK, fields=host("site.test", 443)),
+    Case("tls-expired", Kind.TLS, BLOCKED, "ssl_invalid_certificate", fields=host("site.test", servers.EXPIRED)),
+    Case("tls-untrusted", Kind.TLS, BLOCKED, "ssl_unknown_authority", fields=host("site.test", servers.UNTRUSTED)),
+    Case("tls-misnamed", Kind.TLS, BLOCKED, "ssl_invalid_hostname", fields=host("site.test", servers.MISNAMED)),
+    Case("tls-not-tls", Kind.TLS, BLOCKED, "ssl_failed_handshake", fields=host("site.test", servers.NOT_TLS)),
+    Case("tls-closed", Kind.TLS, BLOCKED, "eof_error", fields=host("site.test", servers.CLOSES)),
+    Case("tls-reset", Kind.TLS, BLOCKED, "connection_reset", fields=host("site.test", servers.RESETS)),
+    Case("tls-dropped", Kind.TLS, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 443}),
+    Case("tls-filter-reset", Kind.TLS, BLOCKED, "connection_reset", filtered=True, fields=lambda _: {"port": 4001}),
+    Case("https", Kind.WEB, OK, fields=web("https://site.test/", marker="<title>site.test</title>")),
+    Case("http", Kind.WEB, OK, fields=web("http://site.test/moved", marker="<title>site.test</title>")),
+    Case("https-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("https", 443)),
+    Case("http-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("http", 80)),
+    Case("http-reset", Kind.WEB, BLOCKED, "connection_reset", fields=web(f"http://site.test:{servers.RESETS}/")),
+    Case("http-closed", Kind.WEB, BLOCKED, "eof_error", fields=web(f"http://site.test:{servers.CLOSES}/")),
+    Case("http-mute", Kind.WEB, BLOCKED, TIMEOUT, fields=web(f"http://site.test:{servers.MUTE}/")),
+    Case("http-blockpage", Kind.WEB, BLOCKED, fields=web("http://site.test/blockpage", marker="<title>site.test")),
+    Case("http-forbidden", Kind.WEB, BLOCKED, fields=web("http://site.test/forbidden")),
+    Case("web-nxdomain", Kind.WEB, BLOCKED, "dns_nxdomain_error", fields=web("https://nxdomain.test/")),
+    Case("http3", Kind.HTTP3, OK, fields=web("https://site.test/", marker="<title>site.test</title>")),
+    Case("http3-dropped", Kind.HTTP3, BLOCKED, TIMEOUT, fields=at_filter("https", 443)),
+    Case("http3-refused", Kind.HTTP3, BLOCKED, "connection_refused", fields=web("https://site.test:444/")),
+    Case("http3-misnamed", Kind.HTTP3, BLOCKED, "ssl_invalid_hostname", fields=web("https://other.example/")),
+    Case(
+        "http3-old", Kind.HTTP3, BLOCKED, "quic_incompatible_version",
+        fields=web(f"https://site.test:{servers.OLD_QUIC}/"),
+    ),
+    Case("ping", Kind.PING, OK, fields=host("site.test")),
+    Case("ping-dropped", Kind.PING, BLOCKED, TIMEOUT, filtered=True),
+    Case("vpn-dropped", Kind.VPN, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 1194, "transport": "udp"}),
+    Case(
+        "vpn-refused", Kind.VPN, BLOCKED, "connection_refused", filtered=True,
+        fields=lambda _: {"port": 1195, "transport": "udp"},
+    ),
+    Case("vpn-closed", Kind.VPN, BLOCKED, "eof_error", fields=host("site.test", servers.CLOSES)),
+    Case("whatsapp", Kind.APP, OK, None, V4, fields=lambda _: {"app": "whatsapp", "targets": WHATSAPP}),
+    Case("signal", Kind.APP, OK, None, V4, fields=lambda _: {"app": "signal", "targets": SIGNAL}),
+    Case(
+        "telegram-some-centres-dropped", Kind.APP, OK, None, V4,
+        fields=lambda f: {"app": "telegram", "targets": telegram(SERVER[f], FILTERED[f])},
+    ),
+    Case(
+        "telegram-all-centres-dropped", Kind.APP, BLOCKED, TIMEOUT, V4,
+        fields=lambda f: {"app": "telegram", "targets": telegram(FILTERED[f])},
+    ),
+    Case(
+        "site-app", Kind.APP, OK, None, V4,
+        fields=lambda _: {"app": "site", "targets": (Target("site.test", (), (("https", 443),)),)},
+    ),
+    Case("throughput", Kind.THROUGHPUT, OK, fields=web("https://site.test/")),
+    Case(
+        "throughput-policed", Kind.THROUGHPUT, THROTTLED, None, V4,
+        fields=web(f"https://site.test:{servers.SLOW}/"),
+    ),
+    Case("throughput-too-small", Kind.THROUGHPUT, ERROR, "unknown_failure", V4, fields=web("https://site.test/small")),
+    Case("throughput-mute", Kind.THROUGHPUT, BLOCKED, TIMEOUT, V4, fields=web(f"http://site.test:{servers.MUTE}/")),
+)  # fmt: skip
+EVERY = [(case, family) for case in CASES for family in case.families]
+
+
+@dataclass(frozen=True)
+class Lab:
+    cables: Cables
+    server: Path
+    pool: AgentPool
+    directory: Path
+
+    @property
+    def ca(self) -> str:
+        return str(self.directory / "ca.pem")
+
+    def measure(self, request: ProbeRequest) -> Measurement:
+        [(_, _, measurement)] = self.pool.run({"caller": [request]})
+        return measurement
+
+    @contextmanager
+    def server_running(self, *argv: str, until: Callable[[str], bool], cwd: Path | None = None) -> Iterator[None]:
+        """A daemon in the server's namespace; ready when `until` says so of its listening sockets (ss -Hlun, -Hltn)."""
+        process = subprocess.Popen(
+            ["nsenter", f"--net={self.server}", *argv],
+            cwd=cwd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while not until(self.cables.run(self.server, "ss", "-Hlutn")):
+                assert process.poll() is None, f"{argv[0]} ended with status {process.returncode}"
+                assert time.monotonic() < deadline, f"{argv[0]} does not listen"
+                select.select([], [], [], 0.02)
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for_line(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    deadline = time.monotonic() + 20
+    while select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        read = process.stdout.readline()
+        if read.strip() == line:
+            return
+        if not read:
+            break
+    process.kill()
+    pytest.fail(f"servers not ready: {process.communicate()[1]}")
+
+
+def entrance(netns: Path) -> Callable[[], None]:
+    def enter() -> None:
+        with netns.open("rb") as namespace:
+            setns(namespace.fileno(), CLONE_NEWNET)
+
+    return enter
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    if shutil.which("nft") is None:
+        pytest.skip("nft is not installed")
+    directory = tmp_path_factory.mktemp("probes")
+    with Cables() as cables:
+        caller, server, callee = (cables.netns() for _ in range(3))
+        cables.veth(caller, "eth0", server, "caller")
+        cables.veth(callee, "eth0", server, "callee")
+        cables.address(caller, "eth0", "192.0.2.2/24", "2001:db8:a::2/64")
+        cables.address(callee, "eth0", f"{CALLEE[Family.IPV4]}/24", f"{CALLEE[Family.IPV6]}/64")
+        cables.address(server, "caller", f"{SERVER[Family.IPV4]}/24", f"{SERVER[Family.IPV6]}/64")
+        cables.address(server, "callee", "198.51.100.1/24", "2001:db8:b::1/64")
+        cables.address(server, "lo", f"{FILTERED[Family.IPV4]}/32", f"{FILTERED[Family.IPV6]}/128")
+        for place, near in ((caller, ("192.0.2.1", "2001:db8:a::1")), (callee, ("198.51.100.1", "2001:db8:b::1"))):
+            for gateway in near:
+                cables.run(place, "ip", "route", "add", "default", "via", gateway)
+        # No "unreachable" after the neighbour's silence: what the filter says must be what is heard.
+        cables.run(server, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        cables.run(server, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        # The filter counts packets as the wire has them, not the bundles of segmentation offload.
+        cables.run(server, "ip", "link", "set", "dev", "caller", "gso_max_segs", "1")
+        rules = directory / "filter.nft"
+        rules.write_text(FILTER)
+        cables.run(server, "nft", "-f", str(rules))
+        program = [sys.executable, str(Path(servers.__file__)), str(directory)]
+        process = cables.start(server, *program, SERVER[Family.IPV4], SERVER[Family.IPV6])
+        pool = AgentPool()
+        try:
+            wait_for_line(process, "ready")
+            pool.start({"caller": entrance(caller), "callee": entrance(callee)})
+            yield Lab(cables, server, pool, directory)
+        finally:
+            pool.stop()
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def measured(lab: Lab) -> dict[str, Measurement]:
+    """All cases at once, as a run does."""
+    requests = [case.request(family, lab.ca) for case, family in EVERY]
+    return {request.id: measurement for _, request, measurement in lab.pool.run({"caller": requests})}
+
+
+@pytest.mark.parametrize(("case", "family"), EVERY, ids=lambda value: getattr(value, "name", value))
+def test_a_probe_tells_what_was_done_to_it(case: Case, family: Family, measured: dict[str, Measurement]) -> None:
+    found = measured[f"{case.name} {family}"]
+    failure = "unknown_failure" if (found.failure or "").startswith("unknown_failure") else found.failure
+    assert (found.outcome, failure) == (case.outcome, case.failure), found
+
+
+def messages(measurement: Measurement) -> list[tuple[str, int]]:
+    [seen] = [measurement.test_keys[key] for key in ("x_call", "x_sms") if key in measurement.test_keys]
+    return [(answer["operation"], answer["code"]) for answer in seen["answers"]]
+
+
+def telephone_request(test: Kind, family: Family, **more: Any) -> ProbeRequest:
+    registrar = SERVER[family]
+    fields: dict[str, Any] = {
+        "line": Line("77001", registrar),
+        "peer": Line("77002", registrar),
+        "peer_agent": "callee",
+    }
+    return ProbeRequest(
+        id=f"{test} {family}", name=test, test=test, family=family, timeout=TIMEOUT_S, **{**fields, **more}
+    )
+
+
+@pytest.fixture(scope="module")
+def telephones(lab: Lab) -> Iterator[None]:
+    kamailio = shutil.which("kamailio", path=PROGRAMS)
+    if kamailio is None:
+        pytest.skip("kamailio is not installed")
+    home = lab.directory / "kamailio"
+    home.mkdir()
+    config = home / "kamailio.cfg"
+    config.write_text(kamailio_config([ip_address(address) for address in SERVER.values()]))
+    argv = (kamailio, "-DD", "-E", "-m", "8", "-M", "4", "-f", str(config), "-P", str(home / "pid"), "-Y", str(home))
+    with lab.server_running(*argv, until=lambda sockets: sockets.count(":5060 ") >= 2 and ":5062 " in sockets):
+        yield
+
+
+@pytest.mark.usefixtures("telephones")
+@pytest.mark.parametrize("family", Family)
+def test_a_call_is_heard_at_both_ends(lab: Lab, family: Family) -> None:
+    found = lab.measure(telephone_request(Kind.CALL, family))
+    assert found.outcome is OK, found
+    assert messages(found) == [("sip_register", 200), ("sip_invite", 200), ("sip_bye", 200)]
+    assert found.test_keys["x_call"]["rtp_received"] == found.test_keys["x_call"]["rtp_received_by_peer"] == 5
+
+
+@pytest.mark.usefixtures("telephones")
+@pytest.mark.parametrize("family", Family)
+def test_a_short_message_is_acknowledged_by_the_callee(lab: Lab, family: Family) -> None:
+    found = lab.measure(telephone_request(Kind.SMS, family))
+    assert (found.outcome, messages(found)) == (OK, [("sip_register", 200), ("sip_message", 200)])
+
+
+@pytest.mark.usefixtures("telephones")
+def test_a_number_that_never_registered_cannot_be_called(lab: Lab) -> None:
+    nobody = Line("77009", SERVER[Family.IPV4])
+    found = lab.measure(telephone_request(Kind.CALL, Family.IPV4, peer=nobody, peer_agent=""))
+    assert (found.outcome, found.failure) == (BLOCKED, "unknown_failure: SIP 404 Not Found")
+
+
+@pytest.mark.usefixtures("telephones")
+@pytest.mark.parametrize(
+    ("rule", "operation"),
+    [
+        ("udp dport 5060", "sip_register"),
+        ("ip saddr 192.0.2.2 udp dport 16384-16399", "rtp"),
+        ("ip saddr 198.51.100.2 udp dport 16384-16399", "rtp"),
+    ],
+    ids=["signalling", "sound-to-the-callee", "sound-to-the-caller"],
+)
+def test_a_call_is_blocked_when_any_part_of_it_is(lab: Lab, rule: str, operation: str) -> None:
+    lab.cables.run(lab.server, "nft", "add", "table", "inet", "voice")
+    try:
+        for hook in ("input", "forward"):
+            chain = f"{{ type filter hook {hook} priority 1; }}"
+            lab.cables.run(lab.server, "nft", "add", "chain", "inet", "voice", hook, chain)
+            lab.cables.run(lab.server, "nft", "add", "rule", "inet", "voice", hook, *rule.split(), "drop")
+        found = lab.measure(telephone_request(Kind.CALL, Family.IPV4))
+    finally:
+        lab.cables.run(lab.server, "nft", "delete", "table", "inet", "voice")
+    assert (found.outcome, found.failure) == (BLOCKED, TIMEOUT), found
+    assert found.test_keys["failed_operation"] == operation
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_openvpn_answers_the_first_packet(lab: Lab, transport: str) -> None:
+    openvpn = shutil.which("openvpn", path=PROGRAMS)
+    if openvpn is None:
+        pytest.skip("openvpn is not installed")
+    protocol = "udp4" if transport == "udp" else "tcp4-server"
+    options = {"proto": protocol, "dev": "vpn0", "dev-type": "tun", "server": "10.8.0.0 255.255.255.0", "dh": "none"}
+    options |= {"local": SERVER[Family.IPV4], "port": "1196", "ca": "ca.pem", "cert": "chain.pem", "key": "key.pem"}
+    argv = [openvpn, *(word for key, value in options.items() for word in (f"--{key}", *value.split()))]
+    with lab.server_running(*argv, until=lambda sockets: ":1196 " in sockets, cwd=lab.directory):
+        request = ProbeRequest(id="vpn", name="vpn", test=Kind.VPN, host=SERVER[Family.IPV4], port=1196)
+        found = lab.measure(replace(request, timeout=TIMEOUT_S, transport="udp" if transport == "udp" else "tcp"))
+    assert found.outcome is OK, found
+
+
+def test_an_agent_that_dies_makes_its_probes_errors_and_no_other(lab: Lab) -> None:
+    pool = AgentPool()
+    with lab.cables.netns().open("rb") as namespace:
+        enter = entrance(Path(namespace.name))
+        pool.start({"doomed": enter, "spared": enter})
+    slow = ProbeRequest(id="slow", name="slow", test=Kind.TCP, host="::1", port=9, family=Family.IPV6)
+    mute = replace(slow, test=Kind.DNS, host="a.test", resolver="127.0.0.1", family=Family.IPV4, timeout=5.0)
+    lab.cables.run(Path(f"/proc/{pool.pids['doomed']}/ns/net"), "nft", "-f", str(drop_everything(lab.directory)))
+    run = pool.run({"doomed": [mute, replace(mute, id="other")], "spared": [slow]})
+    first = next(run)
+    assert first[0] == "spared", first
+    os.kill(pool.pids["doomed"], signal.SIGKILL)
+    rest = [(agent, found.outcome, found.failure) for agent, _, found in run]
+    assert rest == [("doomed", ERROR, "unknown_failure: agent died: SIGKILL")] * 2
+    [later] = pool.run({"doomed": [slow]})
+    assert later[2].outcome is ERROR
+    pool.stop()
+
+
+def drop_everything(directory: Path) -> Path:
+    rules = directory / "mute.nft"
+    rules.write_text("table inet mute { chain input { type filter hook input priority 0; ip daddr 127.0.0.1 drop; }; }")
+    return rules
+
+
+def test_agents_end_with_the_process_that_forked_them(lab: Lab) -> None:
+    read, write = os.pipe()
+    runner = os.fork()
+    if runner == 0:
+        die_with_parent()
+        pool = AgentPool()
+        pool.start({"one": lambda: None, "two": lambda: None})
+        os.write(write, " ".join(map(str, pool.pids.values())).encode())
+        signal.pause()
+    os.close(write)
+    pids = [int(pid) for pid in os.read(read, 100).split()]
+    os.close(read)
+    watched = [os.pidfd_open(pid) for pid in pids]
+    os.kill(runner, signal.SIGKILL)
+    os.waitpid(runner, 0)
+    for fd in watched:
+        assert select.select([fd], [], [], 10)[0], "an agent outlived its runner"
+        os.close(fd)
+    assert len(watched) == 2
+
+
+def test_an_agent_that_cannot_enter_its_namespace_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    def enter() -> None:
+        raise FileNotFoundError("/run/netns/nowhere")
+
+    pool = AgentPool()
+    with pytest.raises(AgentError, match=r"did not start: lost \(agent died: exit status 1\)"):
+        pool.start({"fine": lambda: None, "lost": enter})
+    pool.stop()
+    assert "/run/netns/nowhere" in capfd.readouterr().err
