@@ -17,7 +17,7 @@ from rich.table import Table
 from shutdownlab import __version__, library
 from shutdownlab.model.scenario import Scenario, vantage_named
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
-from shutdownlab.model.topology import Topology
+from shutdownlab.model.topology import Topology, VantageId
 
 EXIT_UNMET, EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 1, 2, 3
 
@@ -170,7 +170,7 @@ def exec_(
 ) -> None:
     """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates."""
     with told():
-        raise typer.Exit(_enter(name, at, choose, {"command": command, "vantage": vantage}))
+        raise typer.Exit(_enter(name, at, choose, {"command": tuple(command), "vantage": vantage}))
 
 
 def _enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str, Any]) -> int:
@@ -184,21 +184,27 @@ def _enter(name: str, at: str | None, choose: list[str] | None, payload: dict[st
         )
     topology = found if isinstance(found, Topology) else found.topology
     if payload["vantage"] is not None:
-        point = vantage_named(topology, payload["vantage"])
-        if point is None:
-            known = ["/".join(v.id) for v in topology.vantages()]
-            hint = did_you_mean(payload["vantage"], [*known, *("/".join(v.id[:2]) for v in topology.vantages())])
-            _bad_option("--from", f"unknown vantage point {quoted(payload['vantage'])}", one_of(known), hint)
-        payload["vantage"] = point.id
-    active = {}
+        payload["vantage"] = _known_vantage(topology, payload["vantage"])
+    active, mode, profile = {}, "operators", "perfect"
     if shutdown is not None:
-        choices = _choices(shutdown.scenario, choose)
+        scenario, choices = shutdown.scenario, _choices(shutdown.scenario, choose)
+        mode, profile = scenario.mode(choices).value, scenario.profile
         if at is not None:
-            _known_phase("--at", shutdown.scenario, at)
-            active = shutdown.scenario.active(at, choices)
+            _known_phase("--at", scenario, at)
+            active = scenario.active(at, choices)
     network = shutdown.network if shutdown else library.laid_out(topology)
-    payload |= {"network": network, "active": active, "phase": at or "no policy", "cwd": str(Path.cwd())}
+    payload |= {"network": network, "active": active, "phase": at or "", "profile": profile, "mode": mode}
+    payload["cwd"] = Path.cwd()
     return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
+
+
+def _known_vantage(topology: Topology, text: str) -> VantageId:
+    point = vantage_named(topology, text)
+    if point is None:
+        known = [str(vantage.id) for vantage in topology.vantages()]
+        hint = did_you_mean(text, [*known, *(name.rpartition("/")[0] for name in known)])
+        _bad_option("--from", f"unknown vantage point {quoted(text)}", one_of(known), hint)
+    return point.id
 
 
 @app.command()

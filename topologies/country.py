@@ -29,7 +29,10 @@ class Country(Topo):  # type: ignore[misc]
     def build(
         self, network: Network, *, stock: bool = False, targets: Callable[[Node], tuple[str, ...]] | None = None
     ) -> None:
-        names = {node.name: self._add(node, stock, targets(node) if targets else ()) for node in network.nodes.values()}
+        names = {
+            node.name: self._add(network, node, stock, targets(node) if targets else ())
+            for node in network.nodes.values()
+        }
         for link in network.links:
             a, b = (network.nodes[end.node].ports[end.port] for end in (link.a, link.b))
             self.addLink(
@@ -44,7 +47,7 @@ class Country(Topo):  # type: ignore[misc]
                 **({} if stock else _shape(link.kind.delay, link.kind.bandwidth, link.kind.loss)),
             )
 
-    def _add(self, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
+    def _add(self, network: Network, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
         if node.role is Role.EXCHANGE_SWITCH:
             return str(self.addSwitch(node.name, bridge=True, dpid="ffff"))
         if node.role.is_openflow:
@@ -52,11 +55,19 @@ class Country(Topo):  # type: ignore[misc]
             options: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
             return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **options))
         addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
+        addresses += [("eth0", str(address)) for address in network.hosted_on(node.name)]
         routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
         if stock:
             return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
         forwarding = node.role in _ROUTERS
-        return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding))
+        options = {"resolv": _resolv(network, node.owner)} if node.role is Role.SUBSCRIBER else {}
+        return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
+
+
+def _resolv(network: Network, operator: str) -> str:
+    """/etc/resolv.conf of an operator's subscribers."""
+    resolver = network.one(Role.RESOLVER, operator)
+    return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
 
 
 def _shape(delay: float, bandwidth: int | None, loss: float) -> dict[str, Any]:

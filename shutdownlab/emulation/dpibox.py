@@ -54,7 +54,10 @@ _FAILURES_TOLD: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class BoxSpec:
-    """One DPI box. `netns` holds both interfaces and reaches `controller` (IP, port); None is the caller's own."""
+    """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
+
+    Of several controllers the one whose policy came last is told what is decided.
+    """
 
     name: str
     netns: Path | None
@@ -62,12 +65,12 @@ class BoxSpec:
     outside: str
     profile: str
     mode: Literal["in-path", "on-path"] = "in-path"
-    controller: tuple[str, int] | None = None
+    controllers: tuple[tuple[str, int], ...] = ()
     seed: int = 0
 
 
 class DpiBox:
-    """The box at work: two wires, an engine, a channel to the controller, one loop."""
+    """The box at work: two wires, an engine, a channels to its controllers, one loop."""
 
     def __init__(
         self,
@@ -94,7 +97,8 @@ class DpiBox:
             inside.close()
             raise
         self._batch = Batch(_BATCH)
-        self._channel: Channel | None = None
+        self._channels: list[Channel] = []
+        self._commander: Channel | None = None
         self._decided: list[FlowDecision] = []
         self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
         self._failures_left = _FAILURES_TOLD
@@ -105,9 +109,11 @@ class DpiBox:
         with select.epoll() as poller:
             for descriptor in (stop_fd, *sides):
                 poller.register(descriptor, select.EPOLLIN)
-            if self.spec.controller is not None:
-                hello = Hello(self.spec.name)
-                self._channel = Channel(self.spec.controller, self.spec.netns, hello, poller, self._where, self._tell)
+            hello, netns = Hello(self.spec.name), self.spec.netns
+            self._channels = [
+                Channel(address, netns, hello, poller, self._where, self._tell) for address in self.spec.controllers
+            ]
+            self._commander = self._channels[0] if self._channels else None
             expire_at = time.monotonic() + _EXPIRE_S
             while True:
                 now = time.monotonic()
@@ -115,20 +121,21 @@ class DpiBox:
                     self._expire(now)
                     expire_at = now + _EXPIRE_S
                 wake = expire_at
-                if self._channel is not None:
-                    self._channel.turn(now)
-                    wake = min(wake, self._channel.next_turn)
+                for channel in self._channels:
+                    channel.turn(now)
+                    wake = min(wake, channel.next_turn)
                 for descriptor, _ in poller.poll(max(0.0, wake - now)):
                     side = sides.get(descriptor)
                     if side is not None:
                         self._inspect(side)
                     elif descriptor == stop_fd:
-                        if self._channel is not None:
-                            self._channel.close()
+                        for channel in self._channels:
+                            channel.close()
                         return
-                    elif self._channel is not None:
-                        for message in self._channel.on_event(time.monotonic()):
-                            self._obey(message)
+                    else:
+                        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
+                            for message in channel.on_event(time.monotonic()):
+                                self._obey(message, channel)
                 if self._decided:
                     self._report()
 
@@ -137,7 +144,7 @@ class DpiBox:
         return {
             "serial": self._serial,
             **self._counts,
-            "decisions_unsent": self._channel.unsent if self._channel else 0,
+            "decisions_unsent": sum(channel.unsent for channel in self._channels),
             **{name: wire.counters() for name, wire in zip(SIDES, self._wires, strict=True)},
             "engine": dict(self._engine.counters),
         }
@@ -187,7 +194,7 @@ class DpiBox:
         if in_path and first < count:
             batch.forward(target, first, count)
 
-    def _obey(self, message: Message) -> None:
+    def _obey(self, message: Message, sender: Channel) -> None:
         if isinstance(message, Policy):
             try:
                 engine = self._make(inspection_policy(message), message.profile, self.spec.seed)
@@ -196,10 +203,11 @@ class DpiBox:
                 return
             self._engine = engine
             self._serial = message.serial
+            self._commander = sender
             self._failures_left = _FAILURES_TOLD
-            self._answer(Applied(message.serial))
+            sender.send(Applied(message.serial))
         elif isinstance(message, CountersRequest):
-            self._answer(Counters(self.spec.name, self.counters()))
+            sender.send(Counters(self.spec.name, self.counters()))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")
 
@@ -215,8 +223,8 @@ class DpiBox:
         self._decided.clear()
 
     def _answer(self, message: Message) -> None:
-        if self._channel is not None:
-            self._channel.send(message)
+        if self._commander is not None:
+            self._commander.send(message)
 
     def _engine_failed(self) -> None:
         """Count, and tell with the traceback, an exception of the engine; the frame in hand goes on uninspected."""
@@ -258,13 +266,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="perfect", help="how it parses and reacts (`shutdownlab profiles`)")
     parser.add_argument("--policy", type=Path, help="a policy file to start with")
     parser.add_argument("--on-path", action="store_true", help="it is sent copies: inspect and inject only")
-    parser.add_argument("--controller", metavar="IP:PORT", help="where its policy comes from")
+    parser.add_argument("--controller", metavar="IP:PORT", action="append", default=[], help="where policies come from")
     parser.add_argument("--netns", type=Path, help="the network namespace of the interfaces (/run/netns/NAME)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(argv)
-    host, _, port = (given.controller or "").rpartition(":")
-    if given.controller and not (host and port.isdecimal()):
-        parser.error(f"--controller: expected IP:PORT, found {given.controller}")
+    controllers = []
+    for text in given.controller:
+        host, _, port = text.rpartition(":")
+        if not (host and port.isdecimal()):
+            parser.error(f"--controller: expected IP:PORT, found {text}")
+        controllers.append((host.strip("[]"), int(port)))
     policy = load_policy(given.policy.read_bytes(), str(given.policy)) if given.policy else None
     spec = BoxSpec(
         name=given.name,
@@ -273,7 +284,7 @@ def main(argv: list[str] | None = None) -> int:
         outside=given.outside,
         profile=given.profile,
         mode="on-path" if given.on_path else "in-path",
-        controller=(host.strip("[]"), int(port)) if given.controller else None,
+        controllers=tuple(controllers),
         seed=given.seed,
     )
     box = DpiBox(

@@ -153,6 +153,10 @@ class Network:
                 self._by_name |= dict.fromkeys((*hosted.names, *map(str, hosted.addresses)), hosted)
         return self._by_name.get(name)
 
+    def hosted_on(self, node: str) -> tuple[Address, ...]:
+        """The addresses that a node has for what it hosts, besides its own."""
+        return tuple(dict.fromkeys(a for h in self.hosted if h.node == node for a in h.addresses))
+
     def addresses_of(self, app: str) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(a for h in self.hosted if h.app == app for a in h.addresses))
 

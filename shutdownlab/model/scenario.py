@@ -164,6 +164,7 @@ class Scenario(Record):
     sources: dict[str, str] = {}
     command: Mode = Mode.OPERATORS
     delays: dict[str, Seconds] = {}
+    profile: str = "perfect"
     throttled_below: Annotated[int, Field(ge=1)] = 512
     accounts: dict[Name, Account] = {}
     policies: dict[Name, Policy]

@@ -8,4 +8,4 @@ from shutdownlab.model.values import Ports
 
 VOICE = Ports(protocol="udp", first=5060, last=5060)
 SMS = Ports(protocol="udp", first=5062, last=5062)
-MEDIA = Ports(protocol="udp", first=16384, last=16399)
+MEDIA = Ports(protocol="udp", first=16384, last=16895)

@@ -345,7 +345,7 @@ def test_a_box_starts_and_works_before_its_controller_does(cables: Cables, stree
     left, middle, right = cables.netns(), cables.netns(), cables.netns()
     cables.veth(left, "sub", middle, "in")
     cables.veth(middle, "out", right, "net")
-    box = start_box(replace(street.spec, netns=middle, controller=("127.0.0.1", 9)), KeywordInspector)
+    box = start_box(replace(street.spec, netns=middle, controllers=(("127.0.0.1", 9),)), KeywordInspector)
     box.wait_ready()
     assert "cannot reach the controller at 127.0.0.1:9 (Connection refused)" in told(box, Notice).text
     inside, outside = open_wire(left, "sub"), open_wire(right, "net")

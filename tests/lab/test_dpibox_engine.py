@@ -58,7 +58,7 @@ class Border:
             listener = socket.create_server(("127.0.0.1", 0))
         listener.settimeout(DEADLINE_S)
         self.box = start_box(
-            BoxSpec("kcell", middle, "in", "out", "perfect", controller=listener.getsockname()), engine_maker()
+            BoxSpec("kcell", middle, "in", "out", "perfect", controllers=(listener.getsockname(),)), engine_maker()
         )
         self.box.wait_ready()
         self.controller, _ = listener.accept()

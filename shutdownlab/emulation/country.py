@@ -1,0 +1,184 @@
+"""A whole country, running: network, controllers, DPI boxes, delay lines, servers and probe agents. In a sandbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from shutdownlab.control.messages import Failure
+from shutdownlab.control.plan import Posts, posts
+from shutdownlab.control.processes import Authority, Controllers, start_controllers
+from shutdownlab.emulation.dpibox import BoxSpec, start_box
+from shutdownlab.emulation.forked import Forked
+from shutdownlab.emulation.inspector import MakeInspector, engine_maker
+from shutdownlab.emulation.net import LabNet
+from shutdownlab.emulation.node import LabHost
+from shutdownlab.emulation.probes.pool import AgentPool
+from shutdownlab.emulation.relay import DelayedLink, start_relay
+from shutdownlab.emulation.services.start import Services, start_services
+from shutdownlab.emulation.services.tls import CertificateAuthority
+from shutdownlab.model.apps import App
+from shutdownlab.model.network import Network, Role
+from shutdownlab.topologies.country import Country as CountryTopo
+
+MANAGEMENT = "198.19.0.0/16"
+"""The second half of RFC 2544's block: the first carries the country's own LANs."""
+
+_TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+_TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build. `profile` is the DPI boxes'; `files`: where configurations and logs go (kept by the caller)."""
+
+    network: Network
+    apps: Mapping[str, App]
+    profile: str
+    files: Path
+    seed: int = 0
+    pcap: Path | None = None
+
+
+@dataclass(slots=True)
+class Country:
+    """A running country; `build` makes one. `took`: seconds each step of the building needed."""
+
+    plan: Plan
+    net: LabNet
+    posts: Posts
+    controllers: Controllers
+    authority: Authority
+    services: Services
+    relay: Forked | None
+    boxes: dict[str, Forked]
+    agents: AgentPool
+    trusted: Path
+    took: dict[str, float] = field(default_factory=dict)
+
+    def faults(self) -> Iterator[str]:
+        """What has died or complained since it was last asked."""
+        yield from self.services.died()
+        yield from self.controllers.died()
+        for process in [*self.boxes.values(), *([self.relay] if self.relay else [])]:
+            for message in process.messages():
+                if isinstance(message, Failure):
+                    yield f"{message.where}: {message.text}"
+            if not process.alive():
+                yield f"{process.name} ended with status {process.status}"
+
+    def described(self) -> dict[str, object]:
+        """What was used to emulate, for a run's manifest."""
+        netem = self.net.cabling.features.netem
+        return {
+            "datapath": "kernel" if self.net.datapath == "system" else "userspace",
+            "openvswitch": ovs_version(),
+            "delays": "netem" if netem else "userspace delay line",
+            "delay_lines": len(self.net.delay_lines),
+            "nodes": len(self.plan.network.nodes),
+            "build_seconds": self.took,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """For programs run in a node: the laboratory's certificates are the ones to trust."""
+        return os.environ | dict.fromkeys(_TRUST_VARIABLES, str(self.trusted))
+
+
+@contextmanager
+def _timed(took: dict[str, float], step: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    took[step] = round(time.monotonic() - start, 3)
+
+
+def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
+    """Build and start the country; returns when every route, server and agent is there.
+
+    `tell` hears which step is under way. Raises `MachineCannot`, `ServicesNotReady`, `ForkedError`.
+    Must be called in a sandbox, from the main thread, before any other thread is started.
+    """
+    network, took = plan.network, dict[str, float]()
+    plan.files.mkdir(parents=True, exist_ok=True)
+    where = posts(network.topology.operators, _first_host(MANAGEMENT))
+    with _timed(took, "network"):
+        tell("building the network")
+        topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
+        ca = CertificateAuthority()
+        trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
+        net = LabNet(topo, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
+    with _timed(took, "processes"):
+        tell("starting controllers, DPI boxes, delay lines and probe agents")
+        controllers = start_controllers(network, plan.apps, where, plan.profile, plan.files / "controllers")
+        relay = _relay(net, plan.seed)
+        maker = engine_maker(plan.apps)
+        boxes = {name: _box(plan, net, where, maker, name) for name in network.topology.operators}
+        agents = AgentPool()
+        agents.start({node.name: net.get(node.name).enter() for node in network.by_role(Role.SUBSCRIBER)})
+    with _timed(took, "switches"):
+        tell("starting Open vSwitch")
+        net.start()
+    with _timed(took, "services"):
+        tell("starting routers and servers")
+        services = start_services(net, network, ca, plan.files / "services")
+        authority = Authority(controllers)
+        authority.order("no policy", {}, "operators", {})
+        for process in [*boxes.values(), *([relay] if relay else [])]:
+            process.wait_ready()
+        services.wait_ready()
+    return Country(plan, net, where, controllers, authority, services, relay, boxes, agents, trusted, took)
+
+
+def _relay(net: LabNet, seed: int) -> Forked | None:
+    lines = [
+        DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss)
+        for line in net.delay_lines
+    ]
+    return start_relay(lines, seed) if lines else None
+
+
+def _box(plan: Plan, net: LabNet, where: Posts, maker: MakeInspector, operator: str) -> Forked:
+    node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
+    assert net.management is not None
+    net.management.join(node.namespace)
+    return start_box(
+        BoxSpec(
+            name=node.name,
+            netns=node.namespace.path,
+            inside="inside",
+            outside="outside",
+            profile=plan.profile,
+            controllers=where.of_box(operator),
+            seed=plan.seed,
+        ),
+        maker,
+    )
+
+
+def _trust(ca: CertificateAuthority, files: Path) -> Path:
+    """Make the laboratory's authority the only one that programs in the sandbox trust."""
+    from shutdownlab.emulation import syscalls
+
+    path = files / "ca.pem"
+    path.write_bytes(ca.pem)
+    if _TRUSTED.exists():
+        syscalls.bind(str(path), str(_TRUSTED.resolve()))
+    return path
+
+
+@cache
+def ovs_version() -> str:
+    """Of the Open vSwitch that is installed."""
+    printed = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=False).stdout
+    return printed.partition("\n")[0].rpartition(" ")[2]
+
+
+def _first_host(prefix: str) -> str:
+    import ipaddress
+
+    return str(next(ipaddress.ip_network(prefix).hosts()))

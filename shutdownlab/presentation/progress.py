@@ -1,0 +1,115 @@
+"""What a run tells its user as it goes, and the story at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from shutdownlab.model.scenario import Outcome, Phase, Scenario
+from shutdownlab.model.topology import Topology
+from shutdownlab.presentation.summary import unmet_lines, verdict_line
+from shutdownlab.presentation.table import tables
+from shutdownlab.runner.results import Result
+
+_FILES = "manifest.json events.jsonl measurements.jsonl results.csv"
+_LEAST_WIDTH = 60
+
+
+class Progress:
+    """Speaks to standard output: a live line on a terminal, a line a phase everywhere."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._console = Console(highlight=False)
+        self._live: Live | None = None
+        self._step = ""
+        self._done = self._cells = 0
+
+    def begin(self, topology: Topology) -> None:
+        scenario = self._scenario
+        operators = ", ".join(operator.title.split(" (")[0] for operator in topology.operators.values())
+        self._console.print(f"[bold]{escape(scenario.title)}[/bold]: {escape(operators)}", soft_wrap=True)
+
+    def step(self, text: str) -> None:
+        """What is under way now."""
+        self._step = text
+        self._show(f"{text} …")
+
+    def waiting(self, phase: Phase, seconds: float) -> None:
+        self._show(f"{seconds:.0f} s until {phase.phase} ({phase.at:%d %b %H:%M} UTC)")
+
+    def measuring(self, phase: Phase, cells: int) -> None:
+        self._done, self._cells = 0, cells
+        self._step = f"{phase.at:%d %b %H:%M} {phase.phase}: measuring"
+
+    def advance(self) -> None:
+        self._done += 1
+        if self._done % 20 == 0:
+            self._show(f"{self._step} {self._done}/{self._cells}")
+
+    def measured(self, phase: Phase, results: Sequence[Result], seconds: float) -> None:
+        """A line for a phase that has been measured."""
+        through = sum(result.outcome in {Outcome.OK, Outcome.THROTTLED} for result in results)
+        unmet = sum(not result.met for result in results)
+        surprise = f"  [red]{unmet} not as expected[/red]" if unmet else ""
+        self._console.print(
+            f"{phase.at:%d %b %H:%M}  {phase.phase:<23} {through:>4} of {len(results)} got through "
+            f"{seconds:>5.1f} s  [dim]{escape(phase.title)}[/dim]{surprise}",
+            no_wrap=True,
+            overflow="ellipsis",
+            crop=True,
+        )
+
+    def notice(self, text: str) -> None:
+        self._console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
+
+    def story(
+        self, phases: Sequence[Phase], results: Sequence[Result], faults: Sequence[str], shown: str, seconds: float
+    ) -> None:
+        """The table, what was not as expected, and where everything is."""
+        self._quiet()
+        print_ = self._console.print
+        print_("\n[bold]Share of subscribers who got through[/bold], percent, ordinary subscribers by their number")
+        for table in tables(self._scenario, phases, results, max(_LEAST_WIDTH, self._console.width)):
+            print_()
+            print_(table)
+        print_("[dim]~ some of it throttled   ! an expectation was not met   · not measured[/dim]\n")
+        for line in unmet_lines(results):
+            print_(f"[red]not as expected:[/red] {escape(line)}", soft_wrap=True)
+        for fault in dict.fromkeys(faults):
+            print_(f"[red]went wrong:[/red] {escape(fault)}", soft_wrap=True)
+        met = all(result.met for result in results) and not faults
+        print_(f"[{'green' if met else 'red'}]{verdict_line(results)}[/] {len(results):,} cells in {seconds:.0f} s.")
+        print_(f"Files in {escape(shown)}: {_FILES}", soft_wrap=True)
+
+    def self_check_failed(self, broken: Sequence[Result], shown: str) -> None:
+        self._quiet()
+        self._console.print(
+            f"[red]The self-check failed:[/red] with nothing blocked, {len(broken)} measurements did not succeed. "
+            "The run stops here: a shutdown cannot be measured on a country that does not work.",
+            soft_wrap=True,
+        )
+        for line in unmet_lines([Result(r.cell, Outcome.ERROR, f"{r.outcome}: {r.failure}", None) for r in broken]):
+            self._console.print(f"    {escape(line)}", soft_wrap=True)
+        self._console.print(f"Logs of every server are in {escape(shown)}/logs.", soft_wrap=True)
+
+    def interrupted(self, shown: str) -> None:
+        self._quiet()
+        self._console.print(f"[yellow]Interrupted.[/yellow] What was measured is in {escape(shown)}.", soft_wrap=True)
+
+    def _show(self, text: str) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._live is None:  # without a thread of its own: the run forks while it speaks
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(Text(text, style="dim"), refresh=True)
+
+    def _quiet(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

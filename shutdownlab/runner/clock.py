@@ -1,0 +1,32 @@
+"""Scenario time against the wall's: jumping from phase to phase, or a real-time factor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+_TICK = 1.0
+
+
+class Clock:
+    """Starts at `start` (scenario time) now. `factor`: scenario seconds a wall second; None jumps."""
+
+    def __init__(self, start: datetime, factor: float | None) -> None:
+        self._start = start
+        self._factor = factor
+        self._began = time.monotonic()
+
+    def wall_seconds(self, scenario_seconds: float) -> float:
+        """How long a span of scenario time takes here; 0 when time jumps."""
+        return scenario_seconds / self._factor if self._factor else 0.0
+
+    def wait_until(self, moment: datetime, tell: Callable[[float], None]) -> float:
+        """Wait for a moment of scenario time; `tell` hears the seconds left. Returns by how many it is late."""
+        if self._factor is None:
+            return 0.0
+        due = self._began + self.wall_seconds((moment - self._start).total_seconds())
+        while (left := due - time.monotonic()) > 0:
+            tell(left)
+            time.sleep(min(left, _TICK))
+        return -left

@@ -1,0 +1,90 @@
+"""A country to look around in: Mininet's command line, or one command as a subscriber lives it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mininet.cli import CLI
+from rich.console import Console
+
+from shutdownlab import library
+from shutdownlab.control.messages import Failure
+from shutdownlab.emulation.country import Country, Plan, build
+from shutdownlab.emulation.sandbox import foreground_program, interactive
+from shutdownlab.model.network import Network, node_name
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.topology import VantageId
+
+_GREETING = """\
+{count} nodes of {title} are up{policy}. Mininet's commands work: `nodes`, `net`, `{example} ping 8.8.8.8`,
+`{example} curl https://kaspi.kz/`, `sh ip netns`; `exit` (or Ctrl-D) ends it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line gave. `command` None: Mininet's command line. `cwd`: where the command runs."""
+
+    network: Network
+    active: Mapping[str, Policy]
+    phase: str
+    profile: str
+    mode: str
+    command: tuple[str, ...] | None
+    vantage: VantageId | None
+    cwd: Path
+
+
+def inside(payload: Mapping[str, Any]) -> int:
+    """Build, apply the policies, hand over; in the sandbox. Returns the command's exit code."""
+    settings = Settings(**payload)
+    files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
+    console = Console(stderr=True, highlight=False)
+    country = build(Plan(settings.network, library.catalogue(), settings.profile, files), _teller(console))
+    if settings.active:
+        for message in country.authority.order(settings.phase, settings.active, settings.mode, {}):
+            if isinstance(message, Failure):
+                console.print(f"{message.where}: {message.text}", style="red", soft_wrap=True)
+    for fault in country.faults():
+        console.print(fault, style="red", soft_wrap=True)
+    return _command_line(country, settings, console) if settings.command is None else _command(country, settings)
+
+
+def _teller(console: Console) -> Any:
+    """Say what is going on where somebody watches; a script's standard error stays clean."""
+    return (lambda text: console.print(f"{text} …", style="dim")) if console.is_terminal else (lambda _: None)
+
+
+def _command_line(country: Country, settings: Settings, console: Console) -> int:
+    policy = f", with the policies of {settings.phase}" if settings.active else ""
+    example = node_name(settings.network.vantages[0].id)
+    title = settings.network.topology.title
+    console.print(
+        _GREETING.format(count=len(settings.network.nodes), title=title, policy=policy, example=example), soft_wrap=True
+    )
+    os.environ |= country.environment()
+    with interactive():
+        CLI(country.net)
+    return 0
+
+
+def _command(country: Country, settings: Settings) -> int:
+    assert settings.command is not None
+    assert settings.vantage is not None
+    node = country.net.get(node_name(settings.vantage))
+    try:
+        with foreground_program():
+            process = node.spawn(list(settings.command), env=country.environment(), cwd=settings.cwd, foreground=True)
+            status = process.wait()
+    except FileNotFoundError:
+        sys.stderr.write(f"{settings.command[0]}: command not found\n")
+        return 127
+    except PermissionError:
+        sys.stderr.write(f"{settings.command[0]}: not executable\n")
+        return 126
+    return status if status >= 0 else 128 - status

@@ -1,0 +1,32 @@
+"""The machine a run was made on, for its manifest."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = ("mininet", "os-ken", "ryu", "aioquic", "pyroute2", "cryptography", "dnspython")
+
+
+@cache
+def _fixed() -> dict[str, object]:
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "packages": packages,
+        "processors": len(os.sched_getaffinity(0)),
+    }
+
+
+def describe_machine() -> dict[str, object]:
+    """Kernel, versions, processors, and the load averages of now (1, 5 and 15 minutes)."""
+    return {**_fixed(), "load": [round(load, 2) for load in os.getloadavg()]}
