@@ -12,8 +12,15 @@ _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
 _ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\]\s+([*!])")
 
 
+_NO_ROUTE = 8001
+
+
 class BirdRefused(OSError):
-    """Bird answered a command with an error."""
+    """Bird answered a command with an error; `code` is its number."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def ask(control: Path, command: str) -> list[str]:
@@ -25,7 +32,7 @@ def ask(control: Path, command: str) -> list[str]:
         connection.sendall(f"{command}\n".encode())
         code, text = _read(connection)
     if code >= 8000:  # 8xxx: run-time error, 9xxx: parse-time error
-        raise BirdRefused(f"{control}: {command}: {text.strip()}")
+        raise BirdRefused(code, f"{control}: {command}: {text.strip()}")
     return text.splitlines()
 
 
@@ -43,7 +50,12 @@ def kernel_prefixes(control: Path, version: int) -> frozenset[str]:
 
 def as_path(control: Path, prefix: str) -> tuple[int, ...]:
     """The AS path of the best route to a prefix or address; empty for the router's own. Raises `LookupError`."""
-    lines = ask(control, f"show route for {prefix} primary all")
+    try:
+        lines = ask(control, f"show route for {prefix} primary all")
+    except BirdRefused as refusal:
+        if refusal.code != _NO_ROUTE:
+            raise
+        lines = []
     if not any(_ROUTE.match(line) for line in lines):
         raise LookupError(f"{control}: no route to {prefix}")
     path = next((line for line in lines if "BGP.as_path:" in line), "BGP.as_path:")

@@ -20,7 +20,7 @@ from shutdownlab.model.network import Network
 
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where Debian keeps servers; an ordinary user's PATH lacks it."""
-_PACKAGES = {
+PACKAGES: Mapping[str, str] = {
     "bird": "bird2",
     "nsd": "nsd",
     "unbound": "unbound",
@@ -29,6 +29,8 @@ _PACKAGES = {
     "openvpn": "openvpn",
     "ip": "iproute2",
 }
+"""The programs that services are, and the Debian packages they come in."""
+_APPARMOR = Path("/etc/apparmor.d")
 _PATIENCE = 0.02
 """Seconds between two looks at what has come up: each look reads a few files of /proc."""
 _TAIL = 2000
@@ -137,7 +139,7 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
     Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
     """
     daemons = list(plan(network, ca, directory))
-    programs = {daemon.argv[0]: _program(daemon.argv[0]) for daemon in daemons}
+    programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
     running: dict[Daemon, subprocess.Popen[Any]] = {}
     with ExitStack() as on_failure:
         on_failure.callback(_kill, running.values())
@@ -183,10 +185,25 @@ def _add_domestic_authority(net: LabNet, network: Network) -> None:
             raise OSError(f"{authority.node}: cannot add {address}: {complaint.decode().strip()}")
 
 
+def _unconfined(program: str, directory: Path) -> str:
+    """The program, or a copy of it where an AppArmor profile ties its path to the machine's own configuration.
+
+    Debian's unbound may read /etc/unbound and little else; profiles go by the path of what is executed.
+    """
+    name = Path(program).name
+    profiles = (_APPARMOR / name, _APPARMOR / program.strip("/").replace("/", "."))
+    if not any(profile.exists() for profile in profiles):
+        return program
+    copy = directory / "programs" / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(program, copy)
+    return str(copy)
+
+
 def _program(name: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}")
     if found is None:
-        package = _PACKAGES[name]
+        package = PACKAGES[name]
         raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {package}")
     return found
 

@@ -58,8 +58,10 @@ def nginx_config(sites: Iterable[Hosted], directory: Path) -> str:
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = [
         "daemon off;",
-        # One process: its end is the server's end, and it needs no second user to change to.
+        # One process: its end is the server's end, and it has no second user to change to, for in an ordinary user's
+        # sandbox there is none.
         "master_process off;",
+        "user root root;",
         f"pid {directory}/pid;",
         "error_log stderr warn;",
         f"events {{ worker_connections {sockets + _ROOM}; }}",

@@ -1,0 +1,79 @@
+"""Countries for tests of what runs on a network: the shipped small one, and random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+import shutdownlab
+from shutdownlab.model.apps import App, load_apps
+from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.topology import load_topology
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def catalogue() -> dict[str, App]:
+    path = Path(shutdownlab.__file__).with_name("apps.yaml")
+    return dict(load_apps(path.read_bytes(), path.name))
+
+
+def small_country() -> Network:
+    """Return the shipped topology of two operators."""
+    path = REPOSITORY / "topologies" / "two-operators.yaml"
+    return lay_out(load_topology(path.read_bytes(), path.name, catalogue()), catalogue())
+
+
+def country(
+    carriers: list[tuple[list[str], bool]], transits: int = 2, served: dict[str, list[str]] | None = None
+) -> Network:
+    """Return a country whose n-th operator `op<n>` buys from the given carriers and is, or isn't, at the exchange."""
+    subscribers = {"city": {"ordinary": {"access": "fixed"}}}
+    data: dict[str, Any] = {
+        "format": 1,
+        "name": "made-up",
+        "title": "Made up",
+        "country": "ZZ",
+        "links": {"fixed": {}},
+        "regions": {"city": {"title": "City", "weight": 1}},
+        "operators": {
+            f"op{number}": {
+                "title": f"Operator {number}",
+                "asn": 64600 + number,
+                "subscribers": 1,
+                "prefixes": [f"100.{64 + number}.0.0/16", f"2001:db8:{number + 1:x}::/48"],
+                "transit": sellers,
+                "exchange": member,
+                "regions": subscribers,
+            }
+            for number, (sellers, member) in enumerate(carriers)
+        },
+        "gateway": {"title": "Gateway"},
+        "exchange": {"title": "Exchange", "asn": 64900},
+        "transits": {
+            f"t{number}": {
+                "title": f"Transit {number}",
+                "asn": 64700 + number,
+                "prefixes": [f"203.0.{100 + 4 * number}.0/22", f"2001:db8:f{number}::/48"],
+                "serves": (served or {}).get(f"t{number}", []),
+            }
+            for number in range(transits)
+        },
+    }
+    text = yaml.safe_dump(data, sort_keys=False).encode()
+    return lay_out(load_topology(text, "made-up.yaml", catalogue()), catalogue())
+
+
+@st.composite
+def countries(draw: st.DrawFn) -> Network:
+    """Any way for up to five operators to buy from transits and from operators before them (no one from itself)."""
+    transits = draw(st.integers(1, 3))
+    carriers = []
+    for number in range(draw(st.integers(1, 5))):
+        sellers = [f"t{each}" for each in range(transits)] + [f"op{each}" for each in range(number)]
+        chosen = draw(st.lists(st.sampled_from(sellers), min_size=1, max_size=3, unique=True))
+        carriers.append((chosen, draw(st.booleans())))
+    return country(carriers, transits)
