@@ -135,13 +135,18 @@ async def _exchange(stream: TcpStream, request: h11.Request) -> Response:
     await stream.send((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
     head: h11.Response | None = None
     body = bytearray()
+    closed = False
     while True:
-        event = connection.next_event()
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as error:
+            if closed:
+                raise EOFError("closed in the middle of a response") from error
+            raise
         if event is h11.NEED_DATA:
             async with asyncio.timeout(stream.session.patience):
                 data = await stream.receive()
-            if not data and head is None:
-                raise EOFError("closed before a response")
+            closed = not data
             connection.receive_data(data)
         elif isinstance(event, h11.Response):
             head = event

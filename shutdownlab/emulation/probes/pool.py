@@ -49,8 +49,8 @@ _TICK_S: Final = 0.5
 class AgentPool:
     """The agents of a run. Single-threaded; start it before the process has threads, from its main thread."""
 
-    def __init__(self) -> None:
-        self._board = Switchboard()
+    def __init__(self, board: Switchboard | None = None) -> None:
+        self._board = board or Switchboard()
         self._idleness = Idleness()
 
     @property

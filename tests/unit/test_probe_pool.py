@@ -1,0 +1,179 @@
+"""How probes are spread over agents, repeated and believed: a pretended switchboard instead of processes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from shutdownlab.emulation.agent import Done, Job, pack, unpack
+from shutdownlab.emulation.probes.desk import Switchboard
+from shutdownlab.emulation.probes.load import Idleness
+from shutdownlab.emulation.probes.pool import PASSES, AgentPool
+from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.model.scenario import Test as Kind
+
+OK = Measurement(Outcome.OK)
+TIMED_OUT = Measurement(Outcome.BLOCKED, "generic_timeout_error", doubtful=True)
+RESET = Measurement(Outcome.BLOCKED, "connection_reset")
+
+Answer = Callable[[str, ProbeRequest, int], Measurement]
+
+
+class Board:
+    """Answers each job at the next look, by a function of agent, request and how often it was asked before."""
+
+    def __init__(self, agents: Sequence[str], answer: Answer) -> None:
+        self.desks = {agent: SimpleNamespace(ended=None) for agent in agents}
+        self.answer = answer
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.sent: list[tuple[str, ProbeRequest]] = []
+        self.most_at_once: Counter[str] = Counter()
+        self._numbers = iter(range(1, 100_000))
+        self._flying: list[tuple[str, Job]] = []
+
+    def next_number(self) -> int:
+        return next(self._numbers)
+
+    def send(self, agent: str, job: Job) -> None:
+        self.sent.append((agent, job.request))
+        self._flying.append((agent, job))
+        at_once = sum(1 for each, _ in self._flying if each == agent)
+        self.most_at_once[agent] = max(self.most_at_once[agent], at_once)
+
+    def receive(self, _timeout_s: float) -> Iterator[tuple[str, Done]]:
+        flying, self._flying = self._flying, []
+        for agent, job in flying:
+            if self.desks[agent].ended is None:
+                before = self.asked[agent, job.request.id]
+                self.asked[agent, job.request.id] += 1
+                yield agent, Done(job.number, self.answer(agent, job.request, before))
+
+    def end(self, agent: str, why: str, _grace_s: float = 0.0) -> None:
+        self.desks[agent].ended = why
+
+
+def pool_of(board: Board) -> AgentPool:
+    return AgentPool(cast(Switchboard, board))
+
+
+def probe(name: str, test: Kind = Kind.TCP, **more: Any) -> ProbeRequest:
+    return ProbeRequest(id=name, name=name, test=test, timeout=1.0, **more)
+
+
+def test_what_is_certain_is_measured_once() -> None:
+    board = Board(["a"], lambda agent, request, before: RESET)
+    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    assert (found.outcome, found.passes, board.asked["a", "x"]) == (Outcome.BLOCKED, 1, 1)
+
+
+def test_a_timeout_is_believed_once_a_more_patient_pass_confirms_it() -> None:
+    board = Board(["a"], lambda agent, request, before: TIMED_OUT)
+    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
+    assert [request.timeout for _, request in board.sent] == [PASSES[0].patience, PASSES[1].patience]
+
+
+def test_a_timeout_that_load_caused_is_not_believed() -> None:
+    board = Board(["a"], lambda agent, request, before: OK if before else TIMED_OUT)
+    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    assert (found.outcome, found.passes) == (Outcome.OK, 2)
+
+
+def test_as_long_as_a_pass_changes_anything_there_is_another() -> None:
+    """One probe that succeeds late shows that the machine was slow: the others' timeouts are doubted again."""
+    board = Board(["a"], lambda agent, request, before: OK if before >= int(request.name) else TIMED_OUT)
+    found = {r.name: (m.outcome, m.passes) for _, r, m in pool_of(board).run({"a": [probe(n) for n in "0129"]})}
+    assert found == {
+        "0": (Outcome.OK, 1),
+        "1": (Outcome.OK, 2),
+        "2": (Outcome.OK, 3),
+        "9": (Outcome.BLOCKED, 4),
+    }
+
+
+def test_every_probe_of_every_agent_is_answered_once() -> None:
+    board = Board([f"a{n}" for n in range(12)], lambda agent, request, before: OK)
+    requests = {agent: [probe(str(n)) for n in range(40)] for agent in board.desks}
+    found = Counter((agent, request.id) for agent, request, _ in pool_of(board).run(requests))
+    assert len(found) == 480 and set(found.values()) == {1}
+
+
+def test_only_so_many_probes_are_under_way_in_one_agent() -> None:
+    board = Board(["a"], lambda agent, request, before: OK)
+    assert len(list(pool_of(board).run({"a": [probe(str(n)) for n in range(200)]}))) == 200
+    assert board.most_at_once["a"] <= PASSES[0].under_way
+
+
+def test_downloads_come_last_and_alone_in_their_agent() -> None:
+    board = Board(["a"], lambda agent, request, before: OK)
+    speeds = [probe(f"speed{n}", Kind.THROUGHPUT) for n in range(3)]
+    list(pool_of(board).run({"a": [*speeds, *(probe(str(n)) for n in range(5))]}))
+    assert [request.test for _, request in board.sent] == [Kind.TCP] * 5 + [Kind.THROUGHPUT] * 3
+    assert board.most_at_once["a"] <= 5
+
+
+def test_a_callee_registers_before_it_is_called() -> None:
+    board = Board(["caller", "callee"], lambda agent, request, before: OK)
+    lines = {"line": Line("1", "192.0.2.57"), "peer": Line("2", "192.0.2.57"), "peer_agent": "callee"}
+    [(agent, _, _)] = pool_of(board).run({"caller": [probe("call", Kind.CALL, **lines)]})
+    (first, registration), (second, call) = board.sent
+    assert (agent, first, second) == ("caller", "callee", "caller")
+    assert (registration.line, registration.peer) == (Line("2", "192.0.2.57"), None)
+    assert call.peer == Line("2", "192.0.2.57")
+
+
+def test_the_probes_of_an_agent_that_has_ended_are_errors() -> None:
+    board = Board(["a", "b"], lambda agent, request, before: OK)
+    board.end("a", "agent died: SIGKILL")
+    found = {
+        (agent, m.outcome, m.failure) for agent, _, m in pool_of(board).run({"a": [probe("x")], "b": [probe("y")]})
+    }
+    assert found == {("a", Outcome.ERROR, "unknown_failure: agent died: SIGKILL"), ("b", Outcome.OK, None)}
+
+
+def test_an_unknown_agent_is_refused() -> None:
+    with pytest.raises(KeyError, match="no probe agent nobody"):
+        list(pool_of(Board(["a"], lambda agent, request, before: OK)).run({"nobody": [probe("x")]}))
+
+
+def test_messages_survive_being_cut_anywhere() -> None:
+    jobs = [Job(n, probe("x" * n)) for n in range(5)]
+    wire = b"".join(pack(job) for job in jobs)
+    for cut in range(0, len(wire), 7):
+        buffer = bytearray(wire[:cut])
+        read = unpack(buffer)
+        buffer += wire[cut:]
+        assert read + unpack(buffer) == jobs
+
+
+def test_idleness_is_the_share_of_unused_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 0 100 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
+    idleness = Idleness(stat)
+    stat.write_text("cpu  130 0 0 190 0 0 0 0 0 0\n")
+    assert idleness.share() == pytest.approx(0.75)
+
+
+def test_idleness_is_cautious_where_it_cannot_be_read(tmp_path: Any) -> None:
+    assert Idleness(tmp_path / "missing").share() == pytest.approx(0.15)
+
+
+def test_agents_of_this_very_process_start_answer_and_stop() -> None:
+    """Real agents, in the tests' own namespace: an address without a port that listens refuses at once."""
+    pool = AgentPool()
+    pool.start({"a": lambda: None, "b": lambda: None})
+    pids = dict(pool.pids)
+    request = probe("x", host="127.0.0.1", port=9)
+    found = {agent: m.failure for agent, _, m in pool.run({"a": [request], "b": [request]})}
+    pool.stop()
+    assert found == {"a": "connection_refused", "b": "connection_refused"}
+    assert len(set(pids.values())) == 2
+    for pid in pids.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

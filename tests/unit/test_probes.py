@@ -1,0 +1,345 @@
+"""What probes conclude, and how they name it: no sockets, or the machine's own loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from shutdownlab.emulation.probes import apps, http
+from shutdownlab.emulation.probes.bench import Bench
+from shutdownlab.emulation.probes.dns import Answer
+from shutdownlab.emulation.probes.failure import StepFailed, failure_of
+from shutdownlab.emulation.probes.measure import measure
+from shutdownlab.emulation.probes.ooni import Context, input_of, name_of, record
+from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest, Target
+from shutdownlab.emulation.probes.session import Session
+from shutdownlab.emulation.probes.stream import TcpStream
+from shutdownlab.emulation.probes.trace import Trace
+from shutdownlab.emulation.probes.vpn import answers, client_reset
+from shutdownlab.emulation.probes.web import blocking_of
+from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.scenario import Test as Kind
+
+TIMEOUT = "generic_timeout_error"
+
+
+def certificate_error(code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (OSError(errno.ECONNREFUSED, ""), "connection_refused"),
+        (OSError(errno.ECONNRESET, ""), "connection_reset"),
+        (OSError(errno.EPIPE, ""), "connection_reset"),
+        (OSError(errno.ECONNABORTED, ""), "connection_aborted"),
+        (OSError(errno.EHOSTUNREACH, ""), "host_unreachable"),
+        (OSError(errno.ENETUNREACH, ""), "network_unreachable"),
+        (OSError(errno.ENETDOWN, ""), "network_down"),
+        (OSError(errno.ETIMEDOUT, ""), TIMEOUT),
+        (TimeoutError(), TIMEOUT),
+        (EOFError(), "eof_error"),
+        (ssl.SSLEOFError(), "eof_error"),
+        (ssl.SSLZeroReturnError(), "eof_error"),
+        (ssl.SSLError(), "ssl_failed_handshake"),
+        (certificate_error(62), "ssl_invalid_hostname"),
+        (certificate_error(20), "ssl_unknown_authority"),
+        (certificate_error(18), "ssl_unknown_authority"),
+        (certificate_error(10), "ssl_invalid_certificate"),
+        (StepFailed("dns_nxdomain_error", "resolve"), "dns_nxdomain_error"),
+        (ValueError("odd"), "unknown_failure: ValueError: odd"),
+    ],
+)
+def test_an_error_has_oonis_name(error: BaseException, failure: str) -> None:
+    assert failure_of(error) == failure
+
+
+def test_what_load_can_cause_is_doubtful_and_what_it_cannot_is_not() -> None:
+    assert StepFailed(TIMEOUT, "connect").doubtful
+    assert not StepFailed("connection_reset", "tls_handshake").doubtful
+    assert StepFailed("unknown_failure: SIP 404 Not Found", "sip_invite", doubtful=True).doubtful
+
+
+@pytest.mark.parametrize(
+    ("addresses", "bogon"),
+    [(("10.10.34.35",), True), (("fd00::1",), True), (("127.0.0.1",), True), (("100.64.1.1", "2001:db8::1"), False)],
+)
+def test_a_bogon_is_an_address_no_public_name_has(addresses: tuple[str, ...], bogon: bool) -> None:
+    assert Answer(addresses).is_bogon is bogon
+
+
+def test_an_answer_agrees_with_the_true_addresses_by_one_of_them() -> None:
+    answer = Answer(("192.0.2.1", "192.0.2.2"))
+    assert answer.agrees_with(("192.0.2.2",)) and answer.agrees_with(())
+    assert not answer.agrees_with(("192.0.2.9",))
+
+
+@pytest.mark.parametrize(
+    ("operation", "consistent", "blocking"),
+    [
+        ("resolve", True, "dns"),
+        ("connect", True, "tcp_ip"),
+        ("connect", False, "dns"),
+        ("tls_handshake", True, "http-failure"),
+        ("http_round_trip", False, "dns"),
+    ],
+)
+def test_blocking_follows_oonis_order(operation: str, consistent: bool, blocking: str) -> None:
+    assert blocking_of(StepFailed(TIMEOUT, operation), consistent) == blocking
+
+
+def test_only_the_servers_reset_for_our_session_counts_as_openvpns_answer() -> None:
+    mine = b"12345678"
+    reset = bytes([8 << 3]) + b"theirsid" + b"\x01" + b"\0\0\0\0" + mine + b"\0\0\0\0"
+    assert client_reset(mine) == b"\x38" + mine + b"\0" + b"\0\0\0\0"
+    assert answers(reset, mine)
+    assert not answers(reset, b"87654321")
+    assert not answers(client_reset(mine), mine)
+    assert not answers(b"", mine)
+
+
+# The app tests, with a network that fails as told.
+
+Broken = Mapping[str, str]
+V4 = "192.0.2.1"
+PORTS = (("https", 443), ("tcp", 5222))
+WHATSAPP = (*(Target(f"e{n}.whatsapp.net", (V4,), PORTS) for n in (1, 2)), Target("web.whatsapp.com"))
+CENTRES = ("149.154.167.51", "149.154.175.50")
+TELEGRAM = (*(Target("", (a,), (("http", 80), ("http", 443))) for a in CENTRES), Target("web.telegram.org"))
+SIGNAL = (Target("chat.signal.org"), Target("storage.signal.org"))
+MESSENGER = (Target("b-api.facebook.com", (V4,)), Target("star.c10r.facebook.com", (V4,)))
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broken], None]:
+    """Breaks places: `NAME`, `ADDRESS:PORT` or a URL, each with its failure; everything else works."""
+
+    def install(broken: Broken) -> None:
+        async def lookup(session: Session, host: str) -> Answer:
+            failure = broken.get(host)
+            session.trace.query(
+                0.0,
+                hostname=host,
+                query_type="A",
+                resolver="",
+                engine="udp",
+                answers=[] if failure else [{"answer_type": "A", "ipv4": broken.get(f"{host} is", V4)}],
+                rcode=0,
+                failure=failure,
+                transaction=1,
+            )
+            if failure:
+                raise StepFailed(failure, "resolve")
+            return Answer((V4,))
+
+        async def connect(session: Session, ip: str, port: int) -> TcpStream:
+            failure = broken.get(f"{ip}:{port}")
+            session.trace.connected(0.0, ip, port, failure, 1)
+            if failure:
+                raise StepFailed(failure, "connect")
+            return TcpStream(session, socket.socket(), ip, port, 1)
+
+        async def fetch(session: Session, url: str) -> None:
+            if url in broken:
+                raise StepFailed(broken[url], "tls_handshake")
+
+        async def round_trip(stream: TcpStream, method: str, parts: Any) -> None:
+            if f"{method} {parts.netloc}" in broken:
+                raise StepFailed(broken[f"{method} {parts.netloc}"], "http_round_trip")
+
+        for function in (lookup, connect, fetch, round_trip):
+            monkeypatch.setattr(apps, function.__name__, function)
+
+    return install
+
+
+def run_app(app: str, targets: tuple[Target, ...]) -> Measurement:
+    request = ProbeRequest(id="1", name=app, test=Kind.APP, app=app, targets=targets)
+    return asyncio.run(measure(request, Bench()))
+
+
+@pytest.mark.parametrize(
+    ("app", "targets", "broken", "failure"),
+    [
+        ("whatsapp", WHATSAPP, {}, None),
+        ("whatsapp", WHATSAPP, {f"{V4}:5222": TIMEOUT}, None),
+        ("whatsapp", WHATSAPP, {f"{V4}:5222": TIMEOUT, f"{V4}:443": "connection_reset"}, TIMEOUT),
+        ("whatsapp", WHATSAPP, {"e2.whatsapp.net": "dns_nxdomain_error"}, "dns_nxdomain_error"),
+        ("whatsapp", WHATSAPP, {"https://web.whatsapp.com/": "connection_reset"}, "connection_reset"),
+        ("telegram", TELEGRAM, {}, None),
+        ("telegram", TELEGRAM, {f"{a}:{p}": TIMEOUT for a in CENTRES for p in (80, 443)}, TIMEOUT),
+        ("telegram", TELEGRAM, {f"{a}:{p}": TIMEOUT for a in CENTRES[:1] for p in (80, 443)}, None),
+        ("telegram", TELEGRAM, {f"POST {a}:{p}": "eof_error" for a in CENTRES for p in (80, 443)}, "eof_error"),
+        ("telegram", TELEGRAM, {"https://web.telegram.org/": TIMEOUT}, TIMEOUT),
+        ("signal", SIGNAL, {}, None),
+        ("signal", SIGNAL, {"https://storage.signal.org/": TIMEOUT}, TIMEOUT),
+        ("facebook", MESSENGER, {}, None),
+        ("facebook", MESSENGER, {"b-api.facebook.com": "dns_refused_error"}, "dns_refused_error"),
+        ("facebook", MESSENGER, {f"{V4}:443": TIMEOUT}, TIMEOUT),
+        ("site", (Target("a.kz", (), PORTS), Target("b.kz", (), PORTS)), {"https://b.kz/": TIMEOUT}, TIMEOUT),
+    ],
+)
+def test_an_app_is_blocked_as_oonis_test_of_it_says(
+    network: Callable[[Broken], None], app: str, targets: tuple[Target, ...], broken: Broken, failure: str | None
+) -> None:
+    network(broken)
+    found = run_app(app, targets)
+    assert (found.outcome, found.failure) == (Outcome.BLOCKED if failure else Outcome.OK, failure), found.test_keys
+    assert found.doubtful is (failure == TIMEOUT)
+
+
+def test_telegrams_keys_tell_tcp_from_http_blocking(network: Callable[[Broken], None]) -> None:
+    network({f"POST {a}:{p}": "eof_error" for a in CENTRES for p in (80, 443)})
+    keys = run_app("telegram", TELEGRAM).test_keys
+    assert (keys["telegram_tcp_blocking"], keys["telegram_http_blocking"]) == (False, True)
+
+
+def test_a_forged_answer_blocks_messenger_though_something_answers_there(network: Callable[[Broken], None]) -> None:
+    network({"b-api.facebook.com is": "192.0.2.99"})
+    found = run_app("facebook", MESSENGER)
+    assert (found.outcome, found.failure) == (Outcome.BLOCKED, None)
+    assert found.test_keys["facebook_dns_blocking"] and not found.test_keys["facebook_tcp_blocking"]
+
+
+def test_an_app_without_a_web_page_is_an_error_not_a_block(network: Callable[[Broken], None]) -> None:
+    network({})
+    assert run_app("odd", (Target("", (V4,), (("tcp", 1),)),)).outcome is Outcome.ERROR
+
+
+def test_a_prober_that_breaks_is_an_error_not_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch(session: Session, url: str) -> None:
+        raise ZeroDivisionError("bug")
+
+    monkeypatch.setattr(apps, "fetch", fetch)
+    found = run_app("signal", SIGNAL)
+    assert found.outcome is Outcome.ERROR and "ZeroDivisionError at test_probes.py" in (found.failure or "")
+
+
+# HTTP over a real socket pair.
+
+
+def over_a_pair(answer: bytes, use: Callable[[TcpStream], Coroutine[Any, Any, Any]], patience: float = 0.5) -> Any:
+    async def run() -> Any:
+        ours, theirs = socket.socketpair()
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        request = ProbeRequest(id="1", name="web", test=Kind.WEB, timeout=patience)
+        bench = Bench()
+        stream = TcpStream(Session(request, bench.trust, bench.exchange), ours, "192.0.2.1", 80, 1)
+        theirs.send(answer)
+        theirs.shutdown(socket.SHUT_WR)
+        with stream, theirs:
+            return await use(stream)
+
+    return asyncio.run(run())
+
+
+async def get(stream: TcpStream) -> http.Response:
+    return await http.round_trip(stream, "GET", urlsplit("http://site.test/"))
+
+
+def test_a_response_is_read_to_its_end() -> None:
+    response = over_a_pair(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", get)
+    assert (response.code, response.body, response.truncated, response.is_fine) == (200, b"abc", False, True)
+
+
+def test_a_long_body_is_cut_and_said_to_be() -> None:
+    response = over_a_pair(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000, get)
+    assert response.truncated and 65536 <= len(response.body) <= 200_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (b"", "eof_error"),
+        (b"SSH-2.0-x\r\n\r\n", "unknown_failure"),
+        (b"HTTP/1.1 200 OK\r\nContent-", "eof_error"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "eof_error"),
+    ],
+)
+def test_what_is_no_response_fails_the_round_trip(answer: bytes, failure: str) -> None:
+    with pytest.raises(StepFailed, match=failure) as failed:
+        over_a_pair(answer, get)
+    assert failed.value.operation == "http_round_trip"
+
+
+# OONI's records.
+
+CONTEXT = Context(
+    asn=29355,
+    cc="KZ",
+    network_name="Kcell",
+    run="r1",
+    began=datetime(2022, 1, 5, 10, 30, tzinfo=UTC),
+    at=datetime(2022, 1, 5, 10, 31, tzinfo=UTC),
+    software_version="0.1.0",
+    annotations={"phase": "blackout"},
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "name", "input_"),
+    [
+        (ProbeRequest("1", "w", Kind.WEB, url="https://a.kz/"), "web_connectivity", "https://a.kz/"),
+        (ProbeRequest("1", "w", Kind.APP, app="facebook"), "facebook_messenger", None),
+        (ProbeRequest("1", "w", Kind.APP, app="youtube"), "urlgetter", "youtube"),
+        (ProbeRequest("1", "w", Kind.DNS, host="a.kz"), "urlgetter", "dnslookup://a.kz"),
+        (ProbeRequest("1", "w", Kind.TCP, host="2001:db8::1", port=443), "urlgetter", "tcpconnect://[2001:db8::1]:443"),
+        (ProbeRequest("1", "w", Kind.VPN, host="v", port=1194), "openvpn", "openvpn://v:1194/?transport=tcp"),
+        (ProbeRequest("1", "w", Kind.CALL, peer=Line("7700", "192.0.2.1")), "x_call", "tel:7700"),
+    ],
+)
+def test_a_probe_has_oonis_test_name_and_input(request_: ProbeRequest, name: str, input_: str | None) -> None:
+    assert (name_of(request_), input_of(request_)) == (name, input_)
+
+
+def test_a_record_is_one_that_oonis_own_reader_takes(network: Callable[[Broken], None]) -> None:
+    dataformat = pytest.importorskip("oonidata.dataformat")
+    network({"https://web.whatsapp.com/": "connection_reset"})
+    request = ProbeRequest("1", "WhatsApp", Kind.APP, app="whatsapp", targets=WHATSAPP, resolver="192.0.2.53")
+    found = asyncio.run(measure(request, Bench()))
+    read = dataformat.load_measurement(record(request, found, CONTEXT))
+    assert isinstance(read, dataformat.Whatsapp)
+    assert (read.probe_asn, read.resolver_ip, read.test_start_time) == ("AS29355", "192.0.2.53", "2022-01-05 10:30:00")
+    assert (read.test_keys.whatsapp_web_status, read.test_keys.whatsapp_endpoints_status) == ("blocked", "ok")
+    assert [each.status.success for each in read.test_keys.tcp_connect] == [True] * 4
+    assert read.test_keys.queries[0].answers[0].ipv4 == V4
+
+
+def test_a_web_record_is_one_that_oonis_own_reader_takes() -> None:
+    dataformat = pytest.importorskip("oonidata.dataformat")
+    trace = Trace()
+    trace.requested(
+        0.1, method="GET", url="https://a.kz/", headers=[("Host", "a.kz")], failure=None, transaction=1,
+        code=200, response_headers=[("server", "a"), ("server", "b")], body=b"\xff\xfe",
+    )  # fmt: skip
+    trace.requested(0.2, method="GET", url="https://a.kz/2", headers=[], failure=TIMEOUT, transaction=2)
+    trace.shook_hands(
+        0.0, address="192.0.2.1:443", server_name="a.kz", failure=None, transaction=1, certificates=[b"\x30\x00"]
+    )
+    trace.event("read", 1, num_bytes=7)
+    request = ProbeRequest("1", "a.kz", Kind.WEB, Family.IPV4, url="https://a.kz/", resolver="192.0.2.53")
+    found = Measurement(Outcome.BLOCKED, TIMEOUT, 1.0, 0.5, trace.keys() | {"blocking": "http-failure"}, passes=2)
+    written = record(request, replace(found, doubtful=True), CONTEXT)
+    read = dataformat.load_measurement(written)
+    assert isinstance(read, dataformat.WebConnectivity)
+    newest, oldest = read.test_keys.requests
+    assert (newest.request.url, newest.failure, oldest.response.code) == ("https://a.kz/2", TIMEOUT, 200)
+    assert oldest.response.body_bytes == b"\xff\xfe"
+    assert oldest.response.headers_list_str == [("server", "a"), ("server", "b")]
+    assert read.test_keys.blocking == "http-failure"
+    assert read.test_keys.tls_handshakes[0].peer_certificates[0].format == "base64"
+    assert written["test_keys"]["x_passes"] == 2 and written["annotations"]["phase"] == "blackout"
+    assert not {"bucket_date", "report_filename", "backend_version"} & set(written)
