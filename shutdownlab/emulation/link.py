@@ -7,6 +7,7 @@ from typing import Any
 
 from mininet.link import Intf, Link, OVSIntf
 
+from shutdownlab.emulation import ethtool
 from shutdownlab.emulation.features import KernelFeatures
 from shutdownlab.emulation.namespace import Namespace
 from shutdownlab.emulation.ovs import LabSwitch
@@ -233,6 +234,11 @@ class LabLink(Link):  # type: ignore[misc]
             return
         one, two = (End(node.namespace, label, mac) for node, _, label, mac in ends)
         indexes = self._connect(one, two, wanted, cabling)
+        for end, other in ((one, node2), (two, node1)):
+            if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
+                # It carries TCP's oversized packets and drops UDP's (QUIC's), seen with 3.1: the kernel is to cut them.
+                with end.namespace.entered():
+                    ethtool.switch_off(end.name, "tx-udp-segmentation")
         self.intf1, self.intf2 = (
             LabIntf(label, index, wanted is not None, node=node, port=number, link=self, mac=mac, moveIntfFn=_stays)
             for (node, number, label, mac), index in zip(ends, indexes, strict=True)
