@@ -35,6 +35,7 @@ from shutdownlab.model.network import Network, Role
 from shutdownlab.model.telephony import MEDIA, SMS, VOICE
 
 SUBSCRIBER, NEIGHBOUR, OTHER = "northnet-capital", "northnet-coast", "southcell-coast"
+_LONG_NAME = "a-run-directory-whose-name-is-longer-than-the-path-of-a-socket-file-may-be-" * 2
 _DNS_SECONDS = 2.0
 _DEADLINE_SECONDS = 10.0
 
@@ -49,7 +50,7 @@ class Observer:
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(self.ca.pem)
         started = time.monotonic()
-        self.services: Services = start_services(self.net, self.network, self.ca, directory / "services")
+        self.services: Services = start_services(self.net, self.network, self.ca, directory / _LONG_NAME)
         self.services.wait_ready()
         self.ready_seconds = time.monotonic() - started
 
@@ -103,7 +104,9 @@ class Observer:
         }
 
     def as_path(self, router: str, prefix: str) -> list[int]:
-        return list(birdc.as_path(self.services.find("bird", router).directory / "control", prefix))
+        control = self.services.find("bird", router).control
+        assert control is not None
+        return list(birdc.as_path(control, prefix))
 
     def next_hop(self, router: str, destination: str) -> str:
         """The interface and gateway the kernel would use."""

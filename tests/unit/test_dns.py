@@ -123,7 +123,7 @@ def test_the_domestic_name_server_has_addresses_of_its_own(network: Network) -> 
 
 
 def test_each_operator_has_a_resolver_that_serves_its_own_prefixes_and_keeps_the_root(network: Network) -> None:
-    started = list(service.daemons(network, CertificateAuthority(), Path("/lab")))
+    started = list(service.daemons(network, CertificateAuthority(), Path("/lab"), Path("/run/lab")))
     resolvers = {daemon.node: daemon for daemon in started if daemon.name == "unbound"}
     assert {node.name for node in network.by_role(Role.RESOLVER)} < resolvers.keys()
     config = str(resolvers["southcell-resolver"].files["unbound.conf"])
@@ -134,7 +134,7 @@ def test_each_operator_has_a_resolver_that_serves_its_own_prefixes_and_keeps_the
 
 
 def test_public_resolvers_serve_everyone_and_speak_tls(network: Network) -> None:
-    started = service.daemons(network, CertificateAuthority(), Path("/lab"))
+    started = service.daemons(network, CertificateAuthority(), Path("/lab"), Path("/run/lab"))
     google = next(daemon for daemon in started if (daemon.name, daemon.node) == ("unbound", "transit-one-servers"))
     assert "access-control: 0.0.0.0/0 allow" in str(google.files["unbound.conf"])
     assert {"udp 8.8.8.8:53", "tcp 8.8.4.4:853"} <= set(map(str, google.sockets))

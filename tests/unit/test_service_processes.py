@@ -13,6 +13,7 @@ import pytest
 
 from shutdownlab.emulation.services import birdc
 from shutdownlab.emulation.services.daemon import Daemon, listening
+from shutdownlab.emulation.services.web import make_downloads
 
 END = "0000 \n"
 PROTOCOLS = """\
@@ -115,11 +116,13 @@ def test_a_process_that_has_gone_listens_to_nothing() -> None:
 
 
 def test_keys_are_written_for_their_owner_alone(tmp_path: Path) -> None:
-    daemon = Daemon(
-        "nginx", "host", ("nginx",), tmp_path / "nginx", {"keys/site.key": b"secret"}, sparse={"zeros": 10**8}
-    )
+    daemon = Daemon("nginx", "host", ("nginx",), tmp_path / "nginx", {"keys/site.key": b"secret"})
     daemon.write()
     key = tmp_path / "nginx" / "keys" / "site.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    zeros = (tmp_path / "nginx" / "zeros").stat()
-    assert (zeros.st_size, zeros.st_blocks) == (10**8, 0)
+
+
+def test_downloads_take_no_room(tmp_path: Path) -> None:
+    make_downloads(tmp_path)
+    largest = (tmp_path / "bytes" / "100000000").stat()
+    assert (largest.st_size, largest.st_blocks) == (100_000_000, 0)

@@ -19,7 +19,7 @@ from shutdownlab.emulation.services.start import plan
 from shutdownlab.emulation.services.tls import CertificateAuthority
 from shutdownlab.model.network import Network
 
-LAB = Path("/lab")
+LAB, RUNTIME = Path("/lab"), Path("/run/lab")
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,16 @@ def on(daemons: Iterable[Daemon], node: str) -> Daemon:
 
 def test_no_two_servers_of_a_node_want_the_same_socket(network: Network, ca: CertificateAuthority) -> None:
     taken: dict[tuple[str, object], str] = {}
-    for daemon in plan(network, ca, LAB):
+    for daemon in plan(network, ca, LAB, RUNTIME):
         for socket in daemon.sockets:
             assert taken.setdefault((daemon.node, socket), daemon.title) == daemon.title
 
 
 def test_every_port_of_every_endpoint_is_answered_by_some_server(network: Network, ca: CertificateAuthority) -> None:
     listening = {
-        (daemon.node, socket.port, socket.address) for daemon in plan(network, ca, LAB) for socket in daemon.sockets
+        (daemon.node, socket.port, socket.address)
+        for daemon in plan(network, ca, LAB, RUNTIME)
+        for socket in daemon.sockets
     }
     for hosted in network.hosted:
         for service in hosted.services:
@@ -54,13 +56,13 @@ def test_every_port_of_every_endpoint_is_answered_by_some_server(network: Networ
 
 
 def test_servers_keep_their_files_in_directories_of_their_own(network: Network, ca: CertificateAuthority) -> None:
-    directories = [daemon.directory for daemon in plan(network, ca, LAB)]
+    directories = [daemon.directory for daemon in plan(network, ca, LAB, RUNTIME)]
     assert len(set(directories)) == len(directories)
     assert all(LAB in directory.parents for directory in directories)
 
 
 def test_plain_http_and_tls_share_a_port_on_different_addresses(network: Network, ca: CertificateAuthority) -> None:
-    config = str(on(web.daemons(network, ca, LAB), "transit-one-servers").files["nginx.conf"])
+    config = str(on(web.daemons(network, ca, LAB, RUNTIME), "transit-one-servers").files["nginx.conf"])
     assert "listen 149.154.175.50:443;" in config
     whatsapp = network.hosted_as("v.whatsapp.net")
     assert whatsapp is not None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -33,8 +33,9 @@ class Listening(NamedTuple):
 class Daemon:
     """A process on `node`, which stays in the foreground and logs to standard output and error.
 
-    `directory` is its own; `files` (paths below it) and `sparse` files (of so many zero bytes) are written before it
-    starts. `sockets` are what it listens on once it is up. `environment` is added to its parent's.
+    `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
+    once it is up. `control` is the socket it is spoken to by; `control` in `directory` is a link to it, for people.
+    `environment` is added to its parent's.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Daemon:
     directory: Path
     files: dict[str, str | bytes] = field(default_factory=dict)
     sockets: frozenset[Listening] = frozenset()
-    sparse: dict[str, int] = field(default_factory=dict)
+    control: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -52,16 +53,15 @@ class Daemon:
 
     def write(self) -> None:
         """Write the files; keys and everything else readable by their owner alone. Raises `OSError`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-        for name, size in self.sparse.items():
-            path = self.directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-            os.truncate(path, size)
+        if self.control is not None:
+            with suppress(OSError):  # a shared folder may have no links
+                (self.directory / "control").symlink_to(self.control)
 
 
 def listening(pid: int) -> frozenset[Listening]:

@@ -23,22 +23,22 @@ _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
-def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
-    """Every name server of the country and of the world outside."""
+def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """Every name server of the country and of the world outside; resolvers' control sockets are in `runtime`."""
     all_zones = zones(network)
-    root = all_zones[0]
+    root, homes = all_zones[0], (directory, runtime)
     for authority in (domestic_authority(network), *foreign_authorities(network)):
         served = [zone for zone in all_zones if any(server.node == authority.node for server in zone.servers)]
         yield _nsd(authority, served, directory)
     for node in network.by_role(Role.RESOLVER):
         addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
         clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
-        yield _unbound(node.name, addresses, clients, root, directory)
+        yield _unbound(node.name, addresses, clients, root, homes)
     for node_name, hosted in _public_resolvers(network).items():
         addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
         names = [name for h in hosted for name in h.names]
-        yield _unbound(node_name, addresses, _EVERYONE, root, directory, secure, ca.issue(names, secure or addresses))
+        yield _unbound(node_name, addresses, _EVERYONE, root, homes, secure, ca.issue(names, secure or addresses))
 
 
 def flush(control: Path) -> None:
@@ -87,18 +87,21 @@ def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) ->
 
 
 def unbound_config(
-    addresses: Iterable[Address], clients: Iterable[Prefix], directory: Path, secure: Iterable[Address] = ()
+    addresses: Iterable[Address], clients: Iterable[Prefix], control: Path, secure: Iterable[Address] = ()
 ) -> str:
-    """The configuration of a recursive resolver; `secure` are the addresses that answer DNS over TLS too."""
+    """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
+
+    `secure` are the addresses that answer DNS over TLS too.
+    """
     own = list(addresses)
     private = list(secure)
-    tls = [f'  tls-service-pem: "{directory}/certificate.pem"', f'  tls-service-key: "{directory}/key.pem"']
+    tls = ['  tls-service-pem: "certificate.pem"', '  tls-service-key: "key.pem"']
     lines = [
         "server:",
         '  username: ""',
         '  chroot: ""',
-        f'  directory: "{directory}"',
-        f'  pidfile: "{directory}/pid"',
+        '  directory: ""',
+        '  pidfile: ""',
         "  do-daemonize: no",
         "  use-syslog: no",
         '  logfile: ""',
@@ -132,7 +135,7 @@ def unbound_config(
         "remote-control:",
         "  control-enable: yes",
         "  control-use-cert: no",
-        f'  control-interface: "{directory}/control"',
+        f'  control-interface: "{control}"',
     ]
     return "\n".join(lines) + "\n"
 
@@ -155,20 +158,22 @@ def _unbound(
     addresses: tuple[Address, ...],
     clients: Iterable[Prefix],
     root: Zone,
-    directory: Path,
+    homes: tuple[Path, Path],
     secure: tuple[Address, ...] = (),
     certificate: Certificate | None = None,
 ) -> Daemon:
+    directory, runtime = homes
     home = directory / f"unbound-{node}"
+    control = runtime / f"unbound-{node}"
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
-        "unbound.conf": unbound_config(addresses, clients, home, secure),
+        "unbound.conf": unbound_config(addresses, clients, control, secure),
     }
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
     sockets = _sockets(addresses) | {Listening("tcp", address, 853) for address in secure}
     argv = ("unbound", "-d", "-p", "-c", str(home / "unbound.conf"))
-    return Daemon("unbound", node, argv, home, files, sockets)
+    return Daemon("unbound", node, argv, home, files, sockets, control)
 
 
 def _sockets(addresses: Iterable[Address]) -> frozenset[Listening]:

@@ -172,12 +172,14 @@ def bird_config(network: Network, node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
-    """A bird for every router; its control socket is `control` in its directory."""
+def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """A bird for every router, its control socket in `runtime`."""
     for node in routers(network):
         home = directory / f"bird-{node.name}"
-        paths = ("-c", str(home / "bird.conf"), "-s", str(home / "control"), "-P", str(home / "pid"))
-        yield Daemon("bird", node.name, ("bird", "-f", *paths), home, {"bird.conf": bird_config(network, node)})
+        control = runtime / f"bird-{node.name}"
+        paths = ("-c", str(home / "bird.conf"), "-s", str(control), "-P", str(home / "pid"))
+        files: dict[str, str | bytes] = {"bird.conf": bird_config(network, node)}
+        yield Daemon("bird", node.name, ("bird", "-f", *paths), home, files, control=control)
 
 
 def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> list[str]:

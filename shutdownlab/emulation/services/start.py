@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -85,8 +86,8 @@ class Services:
     def flush_dns(self) -> None:
         """Make every resolver forget what it knows: scenario time has jumped. Raises `OSError`."""
         for daemon in self._running:
-            if daemon.name == "unbound":
-                dns.flush(daemon.directory / "control")
+            if daemon.name == "unbound" and daemon.control is not None:
+                dns.flush(daemon.control)
 
     def died(self) -> tuple[str, ...]:
         """The servers that ended, each with its status and the end of its log."""
@@ -95,18 +96,6 @@ class Services:
             for daemon, process in self._running.items()
             if process.poll() is not None
         )
-
-    def stop(self, seconds: float = 2.0) -> None:
-        """End every server, by force after so many seconds; a sandbox's end does as much."""
-        deadline = time.monotonic() + seconds
-        for process in self._running.values():
-            process.terminate()
-        for process in self._running.values():
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
     def _raise_if_died(self) -> None:
         dead = self.died()
@@ -117,11 +106,12 @@ class Services:
         missing = daemon.sockets - listening(self._running[daemon].pid)
         if missing:
             return "not listening on " + _listed(sorted(map(str, missing)))
-        return self._routing_problem(daemon) if daemon.name == "bird" else None
+        if daemon.name == "bird" and daemon.control is not None:
+            return self._routing_problem(daemon, daemon.control)
+        return None
 
-    def _routing_problem(self, daemon: Daemon) -> str | None:
+    def _routing_problem(self, daemon: Daemon, control: Path) -> str | None:
         node = self._network.nodes[daemon.node]
-        control = daemon.directory / "control"
         try:
             down = {s.name for s in routing.sessions(self._network, node)} - birdc.sessions_up(control)
             if down:
@@ -138,7 +128,10 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
 
     Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
     """
-    daemons = list(plan(network, ca, directory))
+    # Socket files need short paths (107 characters) and a file system that has them, which a shared folder may not be.
+    runtime = Path(tempfile.mkdtemp(prefix="services-"))
+    web.make_downloads(runtime)
+    daemons = list(plan(network, ca, directory, runtime))
     programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
     running: dict[Daemon, subprocess.Popen[Any]] = {}
     with ExitStack() as on_failure:
@@ -149,19 +142,20 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
             with log_of(daemon).open("ab") as log:
                 argv = (programs[daemon.argv[0]], *daemon.argv[1:])
                 environment = {**os.environ, **daemon.environment}
-                process = net.get(daemon.node).spawn(argv, stdout=log, stderr=log, env=environment)
+                options = {"stdout": log, "stderr": log, "env": environment, "cwd": daemon.directory}
+                process = net.get(daemon.node).spawn(argv, **options)
             running[daemon] = process
         on_failure.pop_all()
     return Services(network, running)
 
 
-def plan(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
-    """Every server of the country, slowest to come up first."""
-    yield from routing.daemons(network, directory)
+def plan(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """Every server of the country, slowest to come up first; `runtime` is for what should not outlive them."""
+    yield from routing.daemons(network, directory, runtime)
     yield from http3.daemons(network, ca, directory)
     yield from telephone.daemons(network, directory)
-    yield from web.daemons(network, ca, directory)
-    yield from dns.daemons(network, ca, directory)
+    yield from web.daemons(network, ca, directory, runtime)
+    yield from dns.daemons(network, ca, directory, runtime)
     yield from vpn.daemons(network, ca, directory)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,15 +20,15 @@ _ROOM = 512
 """Connections that nginx can hold at once, clients and listening sockets apart."""
 
 
-def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
-    """An nginx for every node with something for it to serve."""
+def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """An nginx for every node with something for it to serve; `make_downloads` must have been here before it starts."""
     sites: dict[str, list[Hosted]] = defaultdict(list)
     for hosted in network.hosted:
         if served(hosted):
             sites[hosted.node].append(hosted)
     for node, hosted_there in sites.items():
         home = directory / f"nginx-{node}"
-        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home)}
+        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home, runtime)}
         for hosted in hosted_there:
             name = site_name(hosted)
             files[f"sites/{name}/index.html"] = page(name, hosted.app)
@@ -40,9 +41,8 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iter
             for service in served(hosted)
             for address in hosted.addresses
         )
-        sizes = {f"bytes/{size}": size for size in DOWNLOADS}
         argv = ("nginx", "-p", str(home), "-e", "stderr", "-c", str(home / "nginx.conf"))
-        yield Daemon("nginx", node, argv, home, files, sockets, sizes)
+        yield Daemon("nginx", node, argv, home, files, sockets)
 
 
 def served(hosted: Hosted) -> tuple[Service, ...]:
@@ -51,8 +51,18 @@ def served(hosted: Hosted) -> tuple[Service, ...]:
     return tuple(s for s in hosted.services if s.kind in _KINDS and not (s.kind in {"tls", "tcp"} and s.port in others))
 
 
-def nginx_config(sites: Iterable[Hosted], directory: Path) -> str:
-    """The configuration of one nginx; its files are under `directory`."""
+def make_downloads(runtime: Path) -> None:
+    """Write what every site offers under `/bytes/`, as files that take no room. Raises `OSError`."""
+    directory = runtime / "bytes"
+    directory.mkdir()
+    for size in DOWNLOADS:
+        path = directory / str(size)
+        path.touch()
+        os.truncate(path, size)
+
+
+def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str:
+    """The configuration of one nginx; its files are under `directory`, the downloads under `runtime`."""
     chosen = list(sites)
     sockets = sum(len(hosted.addresses) * len(served(hosted)) for hosted in chosen)
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -80,11 +90,11 @@ def nginx_config(sites: Iterable[Hosted], directory: Path) -> str:
         "  ssl_session_tickets off;",
     ]
     for hosted in chosen:
-        lines += [f"  {line}" for line in _server(hosted, directory)]
+        lines += [f"  {line}" for line in _server(hosted, directory, runtime)]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _server(hosted: Hosted, directory: Path) -> Iterator[str]:
+def _server(hosted: Hosted, directory: Path, runtime: Path) -> Iterator[str]:
     name = site_name(hosted)
     services = served(hosted)
     yield "server {"
@@ -105,7 +115,7 @@ def _server(hosted: Hosted, directory: Path) -> Iterator[str]:
             if service.kind == "h3":
                 yield f"  add_header Alt-Svc 'h3=\":{service.port}\"; ma=60';"
         yield f"  root {directory}/sites/{name};"
-        yield f"  location /bytes/ {{ root {directory}; }}"
+        yield f"  location /bytes/ {{ root {runtime}; }}"
         # Any path is answered by the site itself, as an application's single page does.
         yield "  location / { try_files $uri /index.html; }"
     yield "}"
