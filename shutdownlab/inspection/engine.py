@@ -11,15 +11,19 @@ from importlib.resources import files
 
 from shutdownlab.inspection.acting import Actor
 from shutdownlab.inspection.catalogue import AppCatalogue
-from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
+from shutdownlab.inspection.decision import make_decision
+from shutdownlab.inspection.flow import CLOSED, Flow
 from shutdownlab.inspection.fragments import Fragments
-from shutdownlab.inspection.matching import NO, WAIT, AppLookup, Matcher, address_text
-from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, TCP, UDP, Packet, decode
-from shutdownlab.inspection.policy import InspectionPolicy, Verdict
+from shutdownlab.inspection.matching import AppLookup
+from shutdownlab.inspection.packet import FIN, RST, TCP, UDP, Packet, decode
+from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition, UdpRecogniser, recognise_tcp
 from shutdownlab.inspection.residual import Punishments
+from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
+from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_key
 from shutdownlab.inspection.tcb import CLIENT, NOTHING, Tcb
+from shutdownlab.inspection.validation import Validator
 from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Residual, Side
 
 __all__ = ["Action", "Decision", "Engine", "Injection", "Outcome", "Residual", "Side"]
@@ -30,11 +34,8 @@ DROP = Outcome(False)
 SWEEP_EVERY = 5.0
 """Seconds between looks through the whole flow table for what has timed out."""
 
-_PROTO_BYTE = [bytes((number,)) for number in range(256)]
 _IP_PROTOCOLS = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
-_UNKNOWN = Recognition("unknown")
 _NAMELESS = ("unknown", "fet")
-_STILL_UNKNOWN = Recognition("unknown", None, True)
 
 
 class Engine:
@@ -59,33 +60,36 @@ class Engine:
         self.classify = classify
         rng = random.Random(seed)
         self.rng = rng
-        every = (*policy.rules, *profile.rules)
-        self.rules = [Matcher(rule, index, policy) for index, rule in enumerate(every)]
-        self.flows: dict[bytes, Flow] = {}
-        self.born: list[Flow] | None = None
-        """Every new connection is appended, if this is set to a list."""
+        self.on_path = profile.placement == "on-path"
+        self.rules = RuleSet(policy, profile, self.apps, rng)
+        self.table = FlowTable(profile, self.on_path)
         self.tcb = Tcb(profile, rng)
+        self.validator = Validator(profile)
         self.fragments = Fragments(profile.ip)
         self.punishments = Punishments()
-        self.on_path = profile.placement == "on-path"
         self.actor = Actor(rng, self.on_path)
+        self.born: list[Flow] | None = None
+        """Every new connection is appended, if this is set to a list."""
         self.packets = 0
         self.malformed = 0
         self.disbelieved = 0
         """Packets that failed the profile's validation."""
-        self.overload_open = 0
-        self.overload_closed = 0
-        self.by_rule: dict[str, int] = {matcher.name: 0 for matcher in self.rules}
+        self.by_rule: dict[str, int] = {matcher.name: 0 for matcher in self.rules.matchers}
         self.by_verdict: dict[str, int] = {}
         self.by_protocol: dict[str, int] = {}
+        budget = profile.budget
         self._swept = 0.0
-        self._openers = {"any": -1, "inside": 0, "outside": 1}[profile.opener]
         self._only_side = {None: -1, "outbound": 0, "inbound": 1}[profile.only_direction]
-        self._visible = frozenset(profile.protocols)
-        self._budget_packets = profile.budget.packets
-        self._budget_bytes = profile.budget.bytes
-        self._least = profile.budget.least
-        self._assembles = self.tcb.assembles
+        self._packets_low, self._packets_high = budget.packets
+        self._bytes = budget.bytes
+        self._datagrams = budget.datagrams
+        self._least = budget.least
+        self._every_request = budget.every_request
+        self._gives_up = budget.give_up_unrecognised
+        self._gives_up_over = budget.give_up_unrecognised_over
+        self._gives_up_clean = budget.give_up_clean
+        self._fragments = profile.ip.fragments
+        self._holds = profile.ip.hold and not self.on_path
 
     # -- the outside ------------------------------------------------------------------------------------------------
 
@@ -104,10 +108,7 @@ class Engine:
         if now - self._swept < SWEEP_EVERY and now >= self._swept:
             return 0
         self._swept = now
-        over = [key for key, flow in self.flows.items() if self._is_over(flow, now)]
-        for key in over:
-            del self.flows[key]
-        return len(over) + self.punishments.expire(now) + self.fragments.expire(now)
+        return self.table.expire(now) + self.punishments.expire(now) + self.fragments.expire(now)
 
     @property
     def counters(self) -> dict[str, object]:
@@ -115,13 +116,13 @@ class Engine:
         return {
             "profile": self.profile.name,
             "packets": self.packets,
-            "flows": len(self.flows),
+            "flows": len(self.table.flows),
             "punished": len(self.punishments.by_key),
             "malformed": self.malformed,
             "disbelieved": self.disbelieved,
             "fragments_given_up": self.fragments.given_up,
-            "overload_open": self.overload_open,
-            "overload_closed": self.overload_closed,
+            "overload_open": self.table.overload_open,
+            "overload_closed": self.table.overload_closed,
             "rules": dict(self.by_rule),
             "verdicts": dict(self.by_verdict),
             "protocols": dict(self.by_protocol),
@@ -139,29 +140,19 @@ class Engine:
             self.malformed += 1
             return FORWARD
         proto = packet.proto
-        l4 = packet.l4
-        frame = packet.frame
-        if proto in (TCP, UDP):
-            key = packet.src + packet.dst + frame[l4 : l4 + 4] + _PROTO_BYTE[proto]
-        else:
-            key = packet.src + packet.dst + _PROTO_BYTE[proto]
+        key = flow_key(packet)
         if self.punishments.by_key:
             outcome = self._punished(packet, key, side, now)
             if outcome is not None:
                 return outcome
-        flow = self.flows.get(key)
+        table = self.table
+        flow = table.flows.get(key)
         from_opener = True
         if flow is None:
-            if proto in (TCP, UDP):
-                reverse = packet.dst + packet.src + frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2] + _PROTO_BYTE[proto]
-            else:
-                reverse = packet.dst + packet.src + _PROTO_BYTE[proto]
-            flow = self.flows.get(reverse)
+            flow = table.flows.get(reverse_key(packet))
             from_opener = False
-        if flow is not None and (self._is_over(flow, now) or self._is_anew(flow, packet)):
-            del self.flows[flow.key]
-            if flow.client_syn < 0 and flow.inspected == 0 and not flow.decided:
-                flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
+        if flow is not None and (table.is_over(flow, now) or table.is_anew(flow, packet)):
+            table.forget(flow)
             flow = None
         decision: Decision | None = None
         believed = False
@@ -169,9 +160,9 @@ class Engine:
             believed = True
             flow = self._create(packet, key, side, now, trusted)
             if flow is None:
-                return DROP if self._closed_to(packet) else FORWARD
+                return DROP if table.refuses and len(table.flows) >= table.size else FORWARD
             from_opener = flow.src == packet.src and flow.sport == packet.sport
-            if flow.rule >= len(self.rules) and not self.classify:
+            if flow.rule >= self.rules.count and not self.classify:
                 decision = self._decide_pass(flow)
         flow.last = now
         flow.packets += 1
@@ -186,29 +177,28 @@ class Engine:
                 return FORWARD
             return self._enforce(flow, packet, from_opener, side, now)
         if proto == TCP:
-            if not believed and not self.tcb.believes(packet, flow, from_opener != flow.swapped, trusted):
+            if not believed and not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
                 self.disbelieved += 1
                 return FORWARD
             return self._tcp(flow, packet, from_opener, side, now, segment)
         if proto == UDP:
-            if not believed and not self.tcb.believes(packet, flow, from_opener, trusted):
+            if not believed and not self.validator.believes(packet, flow, from_opener, trusted):
                 self.disbelieved += 1
                 return FORWARD
             return self._udp(flow, packet, from_opener, side, now)
         return self._other(flow, packet, from_opener, side, now)
 
     def _fragment(self, packet: Packet, side: int, now: float) -> Outcome:
-        model = self.profile.ip
-        hold = model.hold and not self.on_path
-        if model.fragments == "ignore" and not hold:
+        hold = self._holds
+        if self._fragments == "ignore" and not hold:
             return FORWARD
-        if model.fragments == "drop" and not self.on_path:
+        if self._fragments == "drop" and not self.on_path:
             return DROP
         whole, held = self.fragments.add(packet, now)
         if whole is None:
             return DROP if hold else FORWARD
         outcome = FORWARD
-        if model.fragments == "reassemble":
+        if self._fragments == "reassemble":
             self.packets -= 1
             outcome = self.inspect(whole, side, now, False, 0)
         if not hold or not outcome.forward:
@@ -217,81 +207,30 @@ class Engine:
         released = tuple([Injection(towards, frame) for frame in held[:-1]])
         return Outcome(True, outcome.replacement, outcome.inject + released, outcome.decision)
 
-    def _is_over(self, flow: Flow, now: float) -> bool:
-        idle = now - flow.last
-        table = self.profile.table
-        if flow.proto != TCP:
-            return idle > table.udp_timeout
-        if flow.state == CLOSED:
-            return idle > table.closed_timeout
-        if flow.state == ESTABLISHED or flow.decided:
-            return idle > table.established_timeout
-        return idle > table.syn_timeout
-
-    def _is_anew(self, flow: Flow, packet: Packet) -> bool:
-        """A SYN that starts another connection between the same ports, or the first packet after a punishment's end."""
-        if flow.punishment is not None:
-            return True
-        if flow.proto != TCP or packet.flags & (SYN | ACK | RST) != SYN:
-            return False
-        if flow.state == CLOSED:
-            return packet.seq != flow.client_syn or self.tcb.model.rst == "teardown"
-        if flow.client_syn < 0:
-            if flow.decided and flow.given_up:
-                flow.client_syn = packet.seq
-                return False
-            if packet.src != flow.src and flow.inspected == 0:
-                # What came before the SYN had it the wrong way round; boxes that can be turned stay so.
-                model = self.tcb.model
-                return model.client_syn_ack != "swap" and model.server_syn != "swap"
-        return flow.decided and flow.verdict is None and packet.seq != flow.client_syn
-
-    def _closed_to(self, packet: Packet) -> bool:
-        return (
-            not self.on_path and self.profile.table.overload == "closed" and len(self.flows) >= self.profile.table.flows
-        )
-
     def _create(self, packet: Packet, key: bytes, side: int, now: float, trusted: bool) -> Flow | None:
         """State for a new connection; None where the box makes none."""
         proto = packet.proto
-        tcb = self.tcb
-        if proto == TCP and self.born is None and not tcb.may_create(packet):
+        creates = proto != TCP or self.tcb.may_create(packet)
+        if not creates and self.born is None:
             return None
-        if proto in (TCP, UDP) and not tcb.believes(packet, None, True, trusted):
+        if proto in (TCP, UDP) and not self.validator.believes(packet, None, True, trusted):
             self.disbelieved += 1
             return None
-        table = self.profile.table
-        if len(self.flows) >= table.flows:
+        table = self.table
+        if len(table.flows) >= table.size:
             self._swept = now - SWEEP_EVERY
             self.expire(now)
-            if len(self.flows) >= table.flows:
-                if table.overload == "closed":
-                    self.overload_closed += 1
-                else:
-                    self.overload_open += 1
+            if table.is_full():
                 return None
         flow = new_flow(packet, key, side, now)
-        if proto == TCP and not tcb.may_create(packet):
-            flow.tracked = False
-        low, high = self._budget_packets
+        flow.tracked = creates
+        low, high = self._packets_low, self._packets_high
         flow.limit = low if low == high else self.rng.randint(low, high)
-        if self._openers >= 0 and flow.opener != self._openers:
-            flow.rule = len(self.rules)
-        else:
-            self._skip_rules(flow, now)
-        self.flows[flow.key] = flow
+        self.rules.begin(flow, now)
+        table.flows[flow.key] = flow
         if self.born is not None:
             self.born.append(flow)
         return flow
-
-    def _skip_rules(self, flow: Flow, now: float) -> None:
-        """Pass over the leading rules that this connection's headers already rule out."""
-        rules = self.rules
-        count = len(rules)
-        index = flow.rule
-        while index < count and not rules[index].test_headers(flow, now, self.rng):
-            index += 1
-        flow.rule = index
 
     # -- by transport -----------------------------------------------------------------------------------------------
 
@@ -306,9 +245,10 @@ class Engine:
         swapped = flow.swapped
         what = tcb.track(flow, packet, from_client)
         if flow.swapped != swapped:
-            self._turn(flow, now)
-        if flow.rule < len(self.rules):
-            index = self._match(flow, None, b"", b"", side, now, False)
+            self.rules.begin(flow, now)
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match_headers(flow, side, now)
             if index >= 0:
                 return self._decide(flow, index, packet, from_opener, side, now)
         if flow.given_up:
@@ -317,9 +257,11 @@ class Engine:
             return FORWARD
         if 0 <= self._only_side != side:
             return FORWARD
-        if not self._assembles or flow.client is None or flow.server is None:
+        if not tcb.assembles:
             return self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
-        return self._judge(flow, packet, from_opener, side, now, flow.client.data, flow.server.data)
+        client = b"" if flow.client is None else flow.client.data
+        server = b"" if flow.server is None else flow.server.data
+        return self._judge(flow, packet, from_opener, side, now, client, server)
 
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
@@ -346,39 +288,40 @@ class Engine:
         """Recognise what has been assembled so far, and try the rules on it."""
         recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport)
         flow.inspected += 1
-        last = (0 < flow.limit <= flow.inspected) or len(client) >= self._budget_bytes
-        self._remember(flow, recognition)
+        last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
+        if not flow.reported:
+            _remember(flow, recognition)
         if flow.inspected < self._least and not last and recognition.protocol == "unknown":
-            recognition = _STILL_UNKNOWN
-        if flow.rule < len(self.rules):
-            index = self._match(flow, recognition, client, server, side, now, last)
+            recognition = STILL_UNKNOWN
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match(flow, recognition, client, server, side, now, last)
             if index >= 0:
                 return self._decide(flow, index, packet, from_opener, side, now)
-            if index == -2 and not last:
+            if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
         elif self.classify and not last and _unsettled(recognition):
             return FORWARD
         if not last:
-            outcome = self._consider_giving_up(flow, recognition, packet)
-            if flow.decided:
-                return outcome
-            if not self._assembles and (recognition.protocol in _NAMELESS or not self._sees(recognition, flow)):
-                flow.rule = 0
-                self._skip_rules(flow, now)
+            if self._gives_up or self._gives_up_over or self._gives_up_clean:
+                outcome = self._consider_giving_up(flow, recognition, packet)
+                if flow.decided or flow.given_up:
+                    return outcome
+            if not self.tcb.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
+                rules.begin(flow, now)
                 return FORWARD
-            if self.profile.budget.every_request and recognition.protocol == "http":
+            if self._every_request and recognition.protocol == "http":
                 self._next_request(flow, now)
                 return FORWARD
-        return Outcome(True, decision=self._decide_pass(flow))
+        return self._let_pass(flow)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> Outcome:
-        budget = self.profile.budget
-        unknown = recognition.protocol == "unknown" or not self._sees(recognition, flow)
+        """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
+        unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
         if unknown and not recognition.more:
-            size = packet.end - packet.payload
-            if budget.give_up_unrecognised or 0 < budget.give_up_unrecognised_over < size:
+            if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
                 return self._give_up(flow)
-        elif budget.give_up_clean and recognition.protocol in ("http", "tls"):
+        elif self._gives_up_clean and recognition.protocol in ("http", "tls"):
             return self._give_up(flow)
         return FORWARD
 
@@ -386,23 +329,16 @@ class Engine:
         flow.given_up = True
         if self.classify:
             # The box looks away; who reads a file still wants to know what it was.
-            flow.rule = len(self.rules)
+            flow.rule = self.rules.count
             return FORWARD
-        return Outcome(True, decision=self._decide_pass(flow))
+        return self._let_pass(flow)
 
     def _next_request(self, flow: Flow, now: float) -> None:
         """Forget the request that passed, so that the next one on the connection is judged."""
         for stream in (flow.client, flow.server):
             if stream is not None and stream.known:
                 stream.start(stream.next_seq)
-        flow.rule = 0
-        self._skip_rules(flow, now)
-
-    def _turn(self, flow: Flow, now: float) -> None:
-        """The box has swapped the ends: who opened the connection has changed for it too."""
-        opener = 1 - flow.opener if flow.swapped else flow.opener
-        if self._openers >= 0 and opener != self._openers:
-            flow.rule = len(self.rules)
+        self.rules.begin(flow, now)
 
     def _udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
         if from_opener:
@@ -410,8 +346,9 @@ class Engine:
                 flow.client_ttl = packet.ttl
         elif flow.server_ttl == 0:
             flow.server_ttl = packet.ttl
-        if flow.rule < len(self.rules):
-            index = self._match(flow, None, b"", b"", side, now, False)
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match_headers(flow, side, now)
             if index >= 0:
                 return self._decide(flow, index, packet, from_opener, side, now)
         if packet.end <= packet.payload or 0 <= self._only_side != side:
@@ -423,20 +360,20 @@ class Engine:
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1
-        self._remember(flow, recognition)
+        if not flow.reported:
+            _remember(flow, recognition)
         if recognition.protocol == "dns":
             return self._dns(flow, recognition, packet, from_opener, side, now)
-        limit = self.profile.budget.datagrams
-        last = 0 < limit <= flow.inspected
-        if flow.rule < len(self.rules):
-            index = self._match(flow, recognition, data, b"", side, now, last)
+        last = 0 < self._datagrams <= flow.inspected
+        if flow.rule < rules.count:
+            index = rules.match(flow, recognition, data, b"", side, now, last)
             if index >= 0:
                 return self._decide(flow, index, packet, from_opener, side, now)
-            if index == -2 and not last:
+            if index == OPEN:
                 return FORWARD
         elif self.classify and not last and recognition.more:
             return FORWARD
-        return Outcome(True, decision=self._decide_pass(flow))
+        return self._let_pass(flow)
 
     def _dns(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
@@ -444,10 +381,8 @@ class Engine:
         """Every query is judged by itself: resolvers ask for many names from one port."""
         if not from_opener and flow.verdict is None:
             return FORWARD
-        flow.rule = 0
-        if self._openers >= 0 and flow.opener != self._openers:
-            return FORWARD
-        index = self._match(flow, recognition, packet.data, b"", side, now, True)
+        self.rules.begin(flow, now)
+        index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
         if index < 0:
             if flow.decided_at == 0:
                 flow.decided_at = self.packets
@@ -460,73 +395,17 @@ class Engine:
     def _other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
         flow.protocol = _IP_PROTOCOLS.get(packet.proto, "unknown")
         recognition = Recognition(flow.protocol)
-        if flow.rule < len(self.rules):
-            index = self._match(flow, recognition, packet.data, b"", side, now, True)
+        if flow.rule < self.rules.count:
+            index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
             if index >= 0:
                 return self._decide(flow, index, packet, from_opener, side, now)
-        return Outcome(True, decision=self._decide_pass(flow))
+        return self._let_pass(flow)
 
-    # -- rules ------------------------------------------------------------------------------------------------------
-
-    def _sees(self, recognition: Recognition, flow: Flow) -> bool:
-        """Whether this box recognises that protocol, on this port."""
-        visible = self._visible
-        if visible and recognition.protocol not in visible:
-            return False
-        ports = self.profile.ports.get(recognition.protocol)
-        if ports is None:
-            return True
-        name = "tcp" if flow.proto == TCP else "udp"
-        return any(item.contains(name, flow.dport) for item in ports)
-
-    def _match(
-        self,
-        flow: Flow,
-        recognition: Recognition | None,
-        client: bytes,
-        server: bytes,
-        side: int,
-        now: float,
-        last: bool,
-    ) -> int:
-        """The first rule that matches; -1 if none will, -2 if more must be seen."""
-        rules = self.rules
-        index = flow.rule
-        if recognition is not None and (self._visible or self.profile.ports) and not self._sees(recognition, flow):
-            recognition = _STILL_UNKNOWN if recognition.more else _UNKNOWN
-        while index < len(rules):
-            matcher = rules[index]
-            if matcher.test_headers(flow, now, self.rng):
-                answer = 1
-                if matcher.direction >= 0 and matcher.direction != side:
-                    answer = NO if last else WAIT
-                elif matcher.needs_payload:
-                    if recognition is None:
-                        only = matcher.apps_only and self.apps.app_of(None, flow.dst, flow.dport) in matcher.apps
-                        answer = 1 if only else WAIT
-                    else:
-                        answer = matcher.test_payload(flow, recognition, self.apps, client, server, last)
-                if answer == WAIT:
-                    flow.rule = index
-                    return -2
-                if answer != NO:
-                    return index
-            index += 1
-        flow.rule = index
-        return -1
-
-    def _remember(self, flow: Flow, recognition: Recognition) -> None:
-        if flow.reported:
-            return  # of several questions on one port, the one that was decided on is remembered
-        if recognition.protocol != "unknown" or flow.recognition is None:
-            flow.recognition = recognition
-            flow.protocol = recognition.protocol
-            if recognition.host is not None:
-                flow.host = recognition.host
+    # -- deciding ---------------------------------------------------------------------------------------------------
 
     def _decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
         """A rule matched: settle the connection, and act on this packet."""
-        matcher = self.rules[index]
+        matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
         if verdict.action is Action.BLOCK:
             verdict = self.profile.verdict_for(flow.protocol)
@@ -545,9 +424,11 @@ class Engine:
         forward, replacement, inject = self.actor.strike(flow, verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)
 
+    def _let_pass(self, flow: Flow) -> Outcome:
+        decision = self._decide_pass(flow, None)
+        return FORWARD if decision is None else Outcome(True, decision=decision)
+
     def _decide_pass(self, flow: Flow, rule: str | None = None) -> Decision | None:
-        if rule is None:
-            flow.rule = -1
         flow.verdict = None
         return self._settle(flow, rule)
 
@@ -597,24 +478,19 @@ class Engine:
         found = self.punishments.find(packet, now)
         if found is None:
             return None
-        flow = self.flows.get(key)
-        if flow is None:
-            l4 = packet.l4
-            frame = packet.frame
-            reverse = packet.dst + packet.src + frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2] + _PROTO_BYTE[proto]
-            flow = self.flows.get(reverse)
+        flow = self.table.flows.get(key) or self.table.flows.get(reverse_key(packet))
         decision: Decision | None = None
         if flow is None or flow.punishment is not found:
             if flow is None:
                 flow = new_flow(packet, key, side, now)
-                self.flows[flow.key] = flow
+                self.table.flows[flow.key] = flow
                 if self.born is not None:
                     self.born.append(flow)
             flow.punishment = found
             flow.verdict = found.verdict
             flow.rule = found.rule
             flow.matched = found.rule
-            decision = self._settle(flow, self.rules[found.rule].name)
+            decision = self._settle(flow, self.rules.matchers[found.rule].name)
         from_opener = flow.src == packet.src and flow.sport == packet.sport
         if side < 0:
             side = flow.opener if from_opener else 1 - flow.opener
@@ -640,60 +516,10 @@ def _unsettled(recognition: Recognition) -> bool:
     return recognition.more or (recognition.more_server and recognition.host is None)
 
 
-def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
-    """A connection whose first packet this is. A SYN/ACK comes from who did not open it; else a low port serves."""
-    backwards = False
-    if side < 0:
-        side = 0
-        opened_inside = True
-    else:
-        opened_inside = False
-    if packet.proto == TCP and packet.flags & SYN:
-        backwards = packet.flags & ACK != 0
-    elif packet.proto == TCP or packet.proto == UDP:
-        backwards = packet.sport < packet.dport and packet.sport < 1024
-    if not backwards:
-        return Flow(key, packet.src, packet.sport, packet.dst, packet.dport, packet.proto, side, now)
-    l4 = packet.l4
-    frame = packet.frame
-    key = packet.dst + packet.src + frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2] + _PROTO_BYTE[packet.proto]
-    return Flow(
-        key, packet.dst, packet.dport, packet.src, packet.sport, packet.proto, side if opened_inside else 1 - side, now
-    )
-
-
-def make_decision(flow: Flow, action: Action, verdict: Verdict | None, rule: str | None) -> Decision:
-    """The decision as the controller gets it."""
-    residual: Residual | None = None
-    if verdict is not None and verdict.residual is not None:
-        spec = verdict.residual
-        residual = Residual(spec.key, spec.seconds, spec.refreshed, spec.directions)
-    return Decision(
-        src=address_text(flow.src),
-        sport=flow.sport,
-        dst=address_text(flow.dst),
-        dport=flow.dport,
-        proto=flow.proto,
-        opener=Side.OUTSIDE if flow.opener else Side.INSIDE,
-        action=action,
-        rule=rule,
-        protocol=flow.protocol,
-        app=flow.app,
-        host=flow.host,
-        residual=residual,
-        rate_up_kbit=verdict.rate_up if verdict is not None else None,
-        rate_down_kbit=verdict.rate_down if verdict is not None else None,
-        cap_bytes=verdict.cap_bytes if verdict is not None else None,
-        directions=verdict.directions if verdict is not None else "both",
-        in_box=_stays_in_box(flow, action, verdict),
-    )
-
-
-def _stays_in_box(flow: Flow, action: Action, verdict: Verdict | None) -> bool:
-    if verdict is None:
-        return False
-    if flow.protocol == "dns" or verdict.rewrite or verdict.after_packets:
-        return True
-    if action in (Action.DNS, Action.FREEZE):
-        return True
-    return action is Action.RESET and verdict.residual is not None
+def _remember(flow: Flow, recognition: Recognition) -> None:
+    """Keep the best that was recognised so far."""
+    if recognition.protocol != "unknown" or flow.recognition is None:
+        flow.recognition = recognition
+        flow.protocol = recognition.protocol
+        if recognition.host is not None:
+            flow.host = recognition.host

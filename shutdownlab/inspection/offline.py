@@ -94,7 +94,7 @@ class OfflineInspection:
 
     def _record(self, flow: Flow) -> FlowRecord:
         verdict = flow.verdict
-        rule = self.engine.rules[flow.matched].name if flow.matched >= 0 else None
+        rule = self.engine.rules.matchers[flow.matched].name if flow.matched >= 0 else None
         app = flow.app
         if not flow.decided:
             known = flow.recognition or Recognition(flow.protocol, flow.host)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 
-from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, NEW, SYN_ACK_SEEN, SYN_SEEN, Flow
-from shutdownlab.inspection.packet import ACK, FIN, OPTION_MD5, RST, SYN, TCP, Packet
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, URG, Packet
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.stream import Stream
 
@@ -30,7 +29,6 @@ class Tcb:
     def __init__(self, profile: Profile, rng: random.Random) -> None:
         tcp = profile.tcp
         self.rng = rng
-        self.validation = profile.validate_
         self.model = tcp
         self.limit = profile.budget.bytes
         self.keep_last = tcp.overlap == "last"
@@ -40,67 +38,54 @@ class Tcb:
         self.roles = tcp.roles
         self.client_only = profile.inspect == "client"
         self.server_only = profile.inspect == "server"
-        self.follows = self.assembles or self.validation.ack or self.validation.sequence != "none"
-        self.creates = frozenset(tcp.create)
-        validation = self.validation
-        self.checks = bool(
-            validation.ip_checksum
-            or validation.tcp_checksum
-            or validation.md5
-            or validation.options_unseen
-            or validation.ttl_at_least
-            or validation.ttl_drop_at_most is not None
-        )
+        self.follows = self.assembles or profile.validate_.ack or profile.validate_.sequence != "none"
+        self.creates_any = "any" in tcp.create
+        self.creates_syn = "syn" in tcp.create
+        self.creates_syn_ack = "syn-ack" in tcp.create
+        self.creates_data = "data" in tcp.create
+        self.sequence = {"none": 0, "window": 1, "exact": 2}[profile.validate_.sequence]
+        self.ack = profile.validate_.ack
+        self.ack_flag = profile.validate_.ack_flag
+        self.needs_state = {"none": NEW, "syn": SYN_SEEN, "full": ESTABLISHED}[tcp.handshake]
+        self.min_segment = tcp.min_segment
+        self.gap = tcp.gap
+        self.skips_urgent = tcp.urgent == "skip"
+        self.null_gives_up = tcp.null_flags == "give-up"
+        self.early_fins = tcp.early_fins
+        self.handshake_acks = tcp.handshake_acks
+        self.fin_syn_ahead = tcp.fin_syn == "resync-ahead"
+        self.bad_seq_ack = tcp.bad_seq_ack == "resync"
+        self.counts_requests = tcp.server_requests_swap
+        self.server_payload_resync = tcp.server_payload_resync
 
     def may_create(self, packet: Packet) -> bool:
         """Whether this packet makes the box track a connection it does not know."""
-        creates = self.creates
-        if "any" in creates:
+        if self.creates_any:
             return True
         flags = packet.flags & (SYN | ACK | RST)
         if flags == SYN:
-            return "syn" in creates
+            return self.creates_syn
         if flags == SYN | ACK:
-            return "syn-ack" in creates
-        return "data" in creates and not flags & (SYN | RST) and packet.end > packet.payload
-
-    def believes(self, packet: Packet, flow: Flow | None, from_client: bool, trusted: bool) -> bool:
-        """Whether the packet passes the box's validation (the parts that need no sequence numbers)."""
-        if not self.checks:
-            return True
-        validation = self.validation
-        if packet.ttl < validation.ttl_at_least:
-            return False
-        if validation.ttl_drop_at_most is not None and flow is not None:
-            first = flow.client_ttl if from_client else flow.server_ttl
-            if first and packet.ttl + validation.ttl_drop_at_most < first:
-                return False
-        if validation.ip_checksum and not trusted and not packet.reassembled and not header_checksum_good(packet):
-            return False
-        if packet.proto == TCP and packet.payload - packet.l4 > 20:
-            if validation.md5 and packet.option(OPTION_MD5) is not None:
-                return False
-            for kind in validation.options_unseen:
-                if packet.option(kind) is not None:
-                    return False
-        return not (validation.tcp_checksum and not trusted and not transport_checksum_good(packet))
+            return self.creates_syn_ack
+        return self.creates_data and not flags & (SYN | RST) and packet.end > packet.payload
 
     def track(self, flow: Flow, packet: Packet, from_client: bool) -> int:
         """Follow one packet; says whether CLIENT or SERVER has something new to inspect, or NOTHING."""
         flags = packet.flags
-        model = self.model
-        if flow.client is None and self.follows:
-            flow.client = Stream(self.limit, self.keep_last)
-            flow.server = Stream(self.limit, self.keep_last)
-        if flags & 0x3F == 0 and flow.state < ESTABLISHED and model.null_flags == "give-up":
+        if self.follows:
+            if flow.client is None:
+                flow.client = Stream(self.limit, self.keep_last)
+            if flow.server is None and (not from_client or flags & SYN):
+                flow.server = Stream(self.limit, self.keep_last)
+        if flags & 0x3F == 0 and flow.state < ESTABLISHED and self.null_gives_up:
             flow.given_up = True
             return NOTHING
         if flags & FIN and from_client:
-            if model.early_fins and flow.client_syn < 0:
+            if self.early_fins and flow.client_syn < 0:
                 flow.fins_early += 1
-                if flow.fins_early >= model.early_fins:
+                if flow.fins_early >= self.early_fins:
                     flow.given_up = True
-            if flags & SYN and model.fin_syn == "resync-ahead" and flow.client is not None:
+            if flags & SYN and self.fin_syn_ahead and flow.client is not None:
                 flow.client.start(packet.seq + 1)
                 flow.client.known = True
                 return NOTHING
@@ -119,23 +104,24 @@ class Tcb:
             return False
         flow.tracked = True
         flow.given_up = False
-        if flow.client is not None and flow.server is not None:
+        if flow.client is not None:
             flow.client.known = False
+        if flow.server is not None:
             flow.server.known = False
         return True
 
     def _reset(self, flow: Flow, packet: Packet, from_client: bool) -> None:
         stream = flow.client if from_client else flow.server
-        level = self.validation.sequence
-        if stream is not None and stream.known and level != "none":
+        level = self.sequence
+        if stream is not None and stream.known and level:
             ahead = stream.distance(packet.seq)
-            if ahead < 0 or ahead > WINDOW or (level == "exact" and ahead != 0):
+            if ahead < 0 or ahead > WINDOW or (level == 2 and ahead != 0):
                 return
         reaction = self.model.rst if from_client else self.model.server_rst
         if reaction == "teardown":
             flow.tracked = False
             # Where data alone creates state, a reset ends the connection for good only if it could be believed.
-            if level != "none" or "data" not in self.creates:
+            if level or not self.creates_data:
                 flow.state = CLOSED
         elif reaction == "resync":
             self._resync(flow)
@@ -222,7 +208,6 @@ class Tcb:
             flow.client.start(packet.seq)
 
     def _data(self, flow: Flow, packet: Packet, from_client: bool) -> int:
-        model = self.model
         length = packet.end - packet.payload
         flags = packet.flags
         if from_client:
@@ -232,11 +217,11 @@ class Tcb:
                 self._take_up(flow, packet)
         stream = flow.client if from_client else flow.server
         if length == 0 and not flags & FIN:
-            if model.handshake_acks and from_client and flow.inspected == 0:
+            if self.handshake_acks and from_client and flow.inspected == 0:
                 flow.acks_early += 1
-                if flow.acks_early >= model.handshake_acks:
+                if flow.acks_early >= self.handshake_acks:
                     flow.given_up = True
-            if model.bad_seq_ack == "resync" and from_client and stream is not None and stream.known:
+            if self.bad_seq_ack and from_client and stream is not None and stream.known:
                 ahead = stream.distance(packet.seq)
                 if ahead < -WINDOW or ahead > WINDOW:
                     flow.resync = True
@@ -251,10 +236,9 @@ class Tcb:
         return what
 
     def _data_believed(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None) -> bool:
-        validation = self.validation
-        if validation.ack_flag and not packet.flags & ACK:
+        if self.ack_flag and not packet.flags & ACK:
             return False
-        if validation.ack and packet.flags & ACK:
+        if self.ack and packet.flags & ACK:
             other = flow.server if from_client else flow.client
             if other is not None and other.known:
                 ahead = other.distance(packet.ack)
@@ -263,14 +247,12 @@ class Tcb:
         return True
 
     def _assemble(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> int:
-        model = self.model
-        if not from_client and flow.client is not None and flow.client.at == 0:
-            self._count_request(flow, packet)
-            if model.server_payload_resync:
+        if not from_client:
+            if self.counts_requests:
+                self._count_request(flow, packet)
+            if self.server_payload_resync and flow.client is not None and flow.client.at == 0:
                 self._resync(flow)
-        elif not from_client:
-            self._count_request(flow, packet)
-        if model.handshake != "none" and flow.state < (SYN_SEEN if model.handshake == "syn" else ESTABLISHED):
+        if flow.state < self.needs_state:
             return NOTHING
         if flow.state == NEW:
             flow.state = ESTABLISHED
@@ -286,28 +268,28 @@ class Tcb:
         what = CLIENT if from_client else SERVER
         if not self.assembles or stream is None:
             return what
-        if length < model.min_segment:
+        if length < self.min_segment:
             return NOTHING
         data = packet.data
         if self.by_arrival:
             return what if stream.arrival(data) else NOTHING
         if not stream.known:
             stream.start(packet.seq)
-        if packet.flags & 0x20 and model.urgent == "skip" and 0 < packet.urgent <= len(data):
+        if packet.flags & URG and self.skips_urgent and 0 < packet.urgent <= len(data):
             data = data[: packet.urgent - 1] + data[packet.urgent :]
-            grew = stream.full(packet.seq, data, length - 1, model.gap)
+            grew = stream.full(packet.seq, data, length - 1, self.gap)
             if grew:
                 stream.next_seq = (stream.next_seq + 1) & 0xFFFFFFFF
             return what if grew else NOTHING
         if self.in_order:
             return what if stream.in_order(packet.seq, data, length) else NOTHING
-        return what if stream.full(packet.seq, data, length, model.gap) else NOTHING
+        return what if stream.full(packet.seq, data, length, self.gap) else NOTHING
 
     def _finish(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> None:
         model = self.model
         if model.fin == "ignore":
             return
-        if self.validation.sequence != "none" and stream is not None and stream.known:
+        if self.sequence and stream is not None and stream.known:
             ahead = stream.distance((packet.seq + length) & 0xFFFFFFFF)
             if ahead > WINDOW or ahead < -WINDOW:
                 return

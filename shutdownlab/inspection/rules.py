@@ -1,0 +1,98 @@
+"""All rules of a box in their order, and what of a recognition the box can see at all."""
+
+from __future__ import annotations
+
+import random
+
+from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.matching import NO, WAIT, YES, AppLookup, Matcher
+from shutdownlab.inspection.packet import TCP
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.recognition import Recognition
+
+NONE = -1
+"""No rule will match."""
+OPEN = -2
+"""More must be seen."""
+
+_UNKNOWN = Recognition("unknown")
+STILL_UNKNOWN = Recognition("unknown", None, True)
+
+
+class RuleSet:
+    """The policy's rules, then the profile's own."""
+
+    def __init__(self, policy: InspectionPolicy, profile: Profile, apps: AppLookup, rng: random.Random) -> None:
+        every = (*policy.rules, *profile.rules)
+        self.matchers = [Matcher(rule, index, policy) for index, rule in enumerate(every)]
+        self.count = len(self.matchers)
+        self.apps = apps
+        self.rng = rng
+        self.visible = frozenset(profile.protocols)
+        self.ports = dict(profile.ports)
+        self.limited = bool(self.visible or self.ports)
+        self.opener = {"any": -1, "inside": 0, "outside": 1}[profile.opener]
+
+    def begin(self, flow: Flow, now: float) -> None:
+        """Start over with a connection: pass over the leading rules that its headers already rule out."""
+        if 0 <= self.opener != (1 - flow.opener if flow.swapped else flow.opener):
+            flow.rule = self.count
+            return
+        index = 0
+        while index < self.count and not self.matchers[index].test_headers(flow, now, self.rng):
+            index += 1
+        flow.rule = index
+
+    def sees(self, recognition: Recognition, flow: Flow) -> bool:
+        """Whether this box recognises that protocol, on this port."""
+        if self.visible and recognition.protocol not in self.visible:
+            return False
+        ports = self.ports.get(recognition.protocol)
+        if ports is None:
+            return True
+        name = "tcp" if flow.proto == TCP else "udp"
+        return any(item.contains(name, flow.dport) for item in ports)
+
+    def match_headers(self, flow: Flow, side: int, now: float) -> int:
+        """The first rule that matches without any payload; NONE, or OPEN."""
+        index = flow.rule
+        while index < self.count:
+            matcher = self.matchers[index]
+            if matcher.test_headers(flow, now, self.rng):
+                if matcher.direction >= 0 and matcher.direction != side:
+                    flow.rule = index
+                    return OPEN
+                if not matcher.needs_payload:
+                    return index
+                if matcher.apps_only and self.apps.app_of(None, flow.dst, flow.dport) in matcher.apps:
+                    return index
+                flow.rule = index
+                return OPEN
+            index += 1
+        flow.rule = index
+        return NONE
+
+    def match(
+        self, flow: Flow, recognition: Recognition, client: bytes, server: bytes, side: int, now: float, last: bool
+    ) -> int:
+        """The first rule that matches; NONE, or OPEN (never if `last`: nothing more will be seen)."""
+        if self.limited and not self.sees(recognition, flow):
+            recognition = STILL_UNKNOWN if recognition.more else _UNKNOWN
+        index = flow.rule
+        while index < self.count:
+            matcher = self.matchers[index]
+            if matcher.test_headers(flow, now, self.rng):
+                answer = YES
+                if matcher.direction >= 0 and matcher.direction != side:
+                    answer = NO if last else WAIT
+                elif matcher.needs_payload:
+                    answer = matcher.test_payload(flow, recognition, self.apps, client, server, last)
+                if answer == WAIT:
+                    flow.rule = index
+                    return OPEN
+                if answer == YES:
+                    return index
+            index += 1
+        flow.rule = index
+        return NONE

@@ -1,0 +1,115 @@
+"""The flow table: which connections a box knows, for how long, and what happens when it is full."""
+
+from __future__ import annotations
+
+from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
+from shutdownlab.inspection.packet import ACK, RST, SYN, TCP, UDP, Packet
+from shutdownlab.inspection.profile import Profile
+
+PROTO_BYTE = [bytes((number,)) for number in range(256)]
+
+
+def flow_key(packet: Packet) -> bytes:
+    """Addresses, ports and protocol as this packet has them."""
+    proto = packet.proto
+    if proto in (TCP, UDP):
+        l4 = packet.l4
+        return packet.src + packet.dst + packet.frame[l4 : l4 + 4] + PROTO_BYTE[proto]
+    return packet.src + packet.dst + PROTO_BYTE[proto]
+
+
+def reverse_key(packet: Packet) -> bytes:
+    """The same as packets the other way have them."""
+    proto = packet.proto
+    if proto in (TCP, UDP):
+        l4 = packet.l4
+        frame = packet.frame
+        return packet.dst + packet.src + frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2] + PROTO_BYTE[proto]
+    return packet.dst + packet.src + PROTO_BYTE[proto]
+
+
+def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
+    """A connection whose first packet this is.
+
+    A SYN/ACK comes from who did not open it; without a SYN, a port below 1024 that is the lower one serves. `side`
+    below 0 is not known: whoever opened is then inside.
+    """
+    if packet.proto == TCP and packet.flags & SYN:
+        backwards = packet.flags & ACK != 0
+    elif packet.proto in (TCP, UDP):
+        backwards = packet.sport < packet.dport and packet.sport < 1024
+    else:
+        backwards = False
+    if not backwards:
+        opener = side if side >= 0 else 0
+        return Flow(key, packet.src, packet.sport, packet.dst, packet.dport, packet.proto, opener, now)
+    opener = 1 - side if side >= 0 else 0
+    return Flow(reverse_key(packet), packet.dst, packet.dport, packet.src, packet.sport, packet.proto, opener, now)
+
+
+class FlowTable:
+    """Connections by key. A full table makes new connections pass uninspected, or none pass, as the profile says."""
+
+    def __init__(self, profile: Profile, on_path: bool) -> None:
+        table = profile.table
+        self.flows: dict[bytes, Flow] = {}
+        self.size = table.flows
+        self.syn_timeout = table.syn_timeout
+        self.established_timeout = table.established_timeout
+        self.udp_timeout = table.udp_timeout
+        self.closed_timeout = table.closed_timeout
+        self.fails_closed = table.overload == "closed"
+        self.refuses = self.fails_closed and not on_path
+        self.can_be_turned = profile.tcp.client_syn_ack == "swap" or profile.tcp.server_syn == "swap"
+        self.rst_ends = profile.tcp.rst == "teardown"
+        self.overload_open = 0
+        self.overload_closed = 0
+
+    def is_over(self, flow: Flow, now: float) -> bool:
+        idle = now - flow.last
+        if flow.proto != TCP:
+            return idle > self.udp_timeout
+        if flow.state == CLOSED:
+            return idle > self.closed_timeout
+        if flow.state == ESTABLISHED or flow.decided:
+            return idle > self.established_timeout
+        return idle > self.syn_timeout
+
+    def is_anew(self, flow: Flow, packet: Packet) -> bool:
+        """A SYN that starts another connection between the same ports, or the first packet after a punishment's end."""
+        if flow.punishment is not None:
+            return True
+        if packet.proto != TCP or packet.flags & (SYN | ACK | RST) != SYN:
+            return False
+        if flow.state == CLOSED:
+            return packet.seq != flow.client_syn or self.rst_ends
+        if flow.client_syn < 0:
+            if flow.decided and flow.given_up:
+                flow.client_syn = packet.seq
+                return False
+            if packet.src != flow.src and flow.inspected == 0:
+                # What came before the SYN had it the wrong way round; boxes that can be turned stay so.
+                return not self.can_be_turned
+        return flow.decided and flow.verdict is None and packet.seq != flow.client_syn
+
+    def forget(self, flow: Flow) -> None:
+        del self.flows[flow.key]
+        if flow.client_syn < 0 and flow.inspected == 0 and not flow.decided:
+            flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
+
+    def is_full(self) -> bool:
+        """Whether a new connection finds no room; counts it."""
+        if len(self.flows) < self.size:
+            return False
+        if self.fails_closed:
+            self.overload_closed += 1
+        else:
+            self.overload_open += 1
+        return True
+
+    def expire(self, now: float) -> int:
+        """Forget connections whose time is over; returns how many."""
+        over = [key for key, flow in self.flows.items() if self.is_over(flow, now)]
+        for key in over:
+            del self.flows[key]
+        return len(over)
