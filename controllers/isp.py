@@ -26,6 +26,7 @@ class Isp(SwitchApp):
         self.operator = self.settings.name
         self.domain = self.settings.domain(self.operator, self.tell)
         self.latest = 0  # serial of the newest order heard
+        self.commands = True  # unless the authority does it itself
         self.box: Link | None = None
 
     def start(self) -> None:
@@ -58,8 +59,10 @@ class Isp(SwitchApp):
             return
         self.latest = order.serial
         if order.mode == "direct":
+            if self.commands:
+                self.tell(Notice(self.operator, f"leaves its switches to the authority from order {order.serial} on"))
+            self.commands = False
             self.domain.relinquish(still_trying=True)
-            self.tell(Notice(self.operator, f"order {order.serial} ({order.phase}) is the authority's to carry out"))
         elif order.delay_s > 0:
             self.call_after(order.delay_s, self.obey, order)
         else:
@@ -68,6 +71,7 @@ class Isp(SwitchApp):
     def obey(self, order: Order) -> None:
         """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
         if order.serial == self.latest:
+            self.commands = True
             self.domain.pursue(order.serial, policies_from_json(order.policies))
 
     def authority_left(self, _: Link, why: str) -> None:

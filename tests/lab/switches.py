@@ -49,7 +49,7 @@ class Switches:
         database = self._directory / "conf.db"
         subprocess.run(["ovsdb-tool", "create", database, _SCHEMA], check=True)
         self._daemon("ovsdb-server", f"--remote=punix:{self._directory}/db.sock", str(database))
-        self._daemon("ovs-vswitchd", "--enable-dummy", "--disable-system", f"unix:{self._directory}/db.sock")
+        self._start_vswitchd()
         commands: list[str] = []
         for node in self.nodes:
             name = self.bridge(node.name)
@@ -93,7 +93,7 @@ class Switches:
         return [line.strip() for line in printed.splitlines() if "table=" in line or "priority=" in line]
 
     def differences(self, switch: str, program: SwitchProgram) -> str:
-        """What the switch holds more (-) and less (+) than `program`, as ovs-ofctl sees it; nothing if it is the same."""
+        """What the switch has beyond `program` (-) and lacks of it (+); nothing where they are the same."""
         wanted = self._directory / f"{switch}.flows"
         wanted.write_text("".join(f"{as_ofctl(rule)}\n" for rule in program.rules))
         argv = ["ovs-ofctl", "-O", "OpenFlow13", "diff-flows", self.bridge(switch), str(wanted)]
@@ -105,11 +105,15 @@ class Switches:
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def kill_vswitchd(self) -> None:
-        """As a crash would."""
+    def restart_vswitchd(self) -> None:
+        """Kill it as a crash would, and start it again without a rule."""
         daemon = self._daemons.pop()
         daemon.kill()
         daemon.wait()
+        self._start_vswitchd()
+
+    def _start_vswitchd(self) -> None:
+        self._daemon("ovs-vswitchd", "--enable-dummy", "--disable-system", f"unix:{self._directory}/db.sock")
 
     def _daemon(self, *argv: str) -> None:
         inside = ["nsenter", f"--net={self._netns}", *argv, "--no-chdir", "-vconsole:off", "-vsyslog:off"]

@@ -1,0 +1,41 @@
+"""A DPI box's end of its channels, without a box: obeys every policy and decides what a test wants."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from shutdownlab.control.messages import Applied, Decisions, FlowDecision, Hello, Inbox, Message, Policy, encode
+from shutdownlab.emulation.wire import inside_netns
+
+
+class FakeBox:
+    """Connected to one controller. `policies` are those it was sent."""
+
+    def __init__(self, name: str, controller: tuple[str, int], netns: Path) -> None:
+        self.policies: list[Policy] = []
+        with inside_netns(netns):
+            self._socket = socket.create_connection(controller, timeout=10)
+        self._socket.settimeout(None)
+        self.say(Hello(name))
+        threading.Thread(target=self._obey, daemon=True).start()
+
+    def say(self, message: Message) -> None:
+        self._socket.sendall(encode(message))
+
+    def decide(self, decisions: Iterable[FlowDecision]) -> None:
+        self.say(Decisions(tuple(decisions)))
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _obey(self) -> None:
+        inbox = Inbox()
+        while data := self._socket.recv(1 << 16):
+            for message in inbox.feed(data):
+                assert isinstance(message, Policy), message
+                self.policies.append(message)
+                self.say(Applied(message.serial))
+        self._socket.close()
