@@ -1,8 +1,8 @@
 """Spreads probes over the agents so that the machine is busy but never the cause of a verdict.
 
-- A probe holds a share of the machine only until it is done or has been at work for a while (`_SETTLES`: the busier the
-  machine, the longer): from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of
-  timeouts run out side by side, while probes that succeed never queue deep.
+- A probe holds a share of the machine only until it is done or has been at work for a while (the busier the machine, the
+  longer): from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run
+  out side by side, while probes that succeed never queue deep.
 - What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in further passes,
   until a pass changes nothing. Only a confirmed timeout is believed.
 """
@@ -39,7 +39,10 @@ PASSES: Final = (Pass(0.5, 24, 24), Pass(1.0, 48, 64), Pass(2.0, 16, 8), Pass(3.
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
 _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
 # (idle share of the machine from which on, seconds after which a probe counts as waiting)
-_SETTLES: Final = ((0.3, 0.02), (0.1, 0.08), (0.0, 0.4))
+_SETTLES: Final = ((0.3, 0.02), (0.1, 0.1))
+# With less idle than that: twice what probes that succeed take, within these bounds (seconds).
+_SETTLES_BUSY: Final = (0.1, 1.0)
+_SMOOTHING: Final = 0.1
 # An agent that has not answered so long after all steps of a probe must have timed out hangs.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
@@ -118,6 +121,7 @@ class _Round:
         self.under_way: dict[str, int] = {}
         self.settling: dict[int, tuple[float, int]] = {}  # job number to (since when, shares), in the order of time
         self.shares = 0
+        self.success_s = 0.0  # smoothed run time of probes that succeed
 
     def run(self, todo: Sequence[tuple[str, ProbeRequest]]) -> Iterator[Result]:
         # Downloads last: what they measure is shared with every other probe of the region.
@@ -132,6 +136,8 @@ class _Round:
                 flight = self._landed(done.number)
                 if flight is None or done.measurement is None:
                     continue  # the answer to an abandoned run
+                if done.measurement.outcome is Outcome.OK:
+                    self.success_s += _SMOOTHING * (done.measurement.runtime - self.success_s)
                 yield from self._finish(flight, done.measurement)
 
     def _wait_s(self) -> float:
@@ -143,7 +149,11 @@ class _Round:
 
     def _settle_s(self) -> float:
         idle = self.idleness.share()
-        return next(seconds for least, seconds in _SETTLES if idle >= least)
+        for least, seconds in _SETTLES:
+            if idle >= least:
+                return seconds
+        shortest, longest = _SETTLES_BUSY
+        return min(longest, max(shortest, 2 * self.success_s))
 
     def _landed(self, number: int) -> _Flight | None:
         flight = self.flights.pop(number, None)
