@@ -224,7 +224,7 @@ def test_a_prober_that_breaks_is_an_error_not_a_block(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(apps, "fetch", fetch)
     found = run_app("signal", SIGNAL)
-    assert found.outcome is Outcome.ERROR and "ZeroDivisionError at test_probes.py" in (found.failure or "")
+    assert found.outcome is Outcome.ERROR and "ZeroDivisionError at test_probe_verdicts.py" in (found.failure or "")
 
 
 # HTTP over a real socket pair.
