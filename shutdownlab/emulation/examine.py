@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from shutdownlab.emulation.inside import SYSTEM_PATH
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.sandbox import run_in_sandbox
 
@@ -35,8 +36,6 @@ _USEFUL = {
     "iperf3": ("iperf3", "measuring throughput by hand"),
     "mnexec": ("mininet", "stock `mn --custom`, nothing else"),
 }
-# Where daemons are and an ordinary user's PATH often doesn't look.
-_DAEMONS = "/usr/sbin:/sbin:/usr/local/sbin"
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _tun() -> Finding:
 
 
 def _programs(wanted: Mapping[str, tuple[str, str]], instead: str = "") -> Iterator[Finding]:
-    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{_DAEMONS}"
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_PATH])
     for program, (package, purpose) in wanted.items():
         found = shutil.which(program, path=path)
         yield Finding(

@@ -27,6 +27,7 @@ _FRESH = (
     ("/var/log", "mode=755,size=64m"),
     ("/dev/shm", "mode=1777,size=256m"),
 )
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _TUN = Path("/dev/net/tun")
 # What would lead a program to a service outside, or to a directory that is no longer there.
 _DROPPED_VARIABLES = frozenset(
@@ -172,6 +173,9 @@ def _private_etc() -> None:
 def _prepare_environment() -> None:
     for variable in [name for name in os.environ if name.lower() in _DROPPED_VARIABLES]:
         del os.environ[variable]
+    # Daemons are where an ordinary user's PATH doesn't look.
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*path, *(place for place in SYSTEM_PATH if place not in path)])
     # A namespace is an open file here, and a big country has many.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -112,10 +112,13 @@ class LabNode(Node):  # type: ignore[misc]
         return {}
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[Any]:
-        """As Mininet's, without a shell having been started."""
-        kwargs.setdefault("mncmd", [])
-        popen: subprocess.Popen[Any] = super().popen(*args, **kwargs)
-        return popen
+        """As Mininet's (a list, words, or a string to be split), without a shell having been started."""
+        params = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
+        params.pop("mncmd", None)
+        words = args[0] if len(args) == 1 else args
+        if params.pop("shell", False):
+            words = ["sh", "-c", words if isinstance(words, str) else " ".join(words)]
+        return self._popen(words.split() if isinstance(words, str) else list(words), **params)
 
     def _popen(self, cmd: Sequence[str], **params: Any) -> subprocess.Popen[Any]:
         params.setdefault("stdin", None)
