@@ -16,8 +16,12 @@ from shutdownlab.model.apps import Service
 from shutdownlab.model.network import Hosted, Network
 
 _KINDS = frozenset({"https", "http", "tls", "tcp"})
-_ROOM = 512
-"""Connections that nginx can hold at once, clients and listening sockets apart."""
+_ROOM = 4096
+"""Connections that nginx can hold at once besides its listening sockets (about 2 MB).
+
+Every subscriber tests every address at once, and what a shutdown cuts stays half-open: beyond its room nginx closes
+connections that wait, which would look like a block.
+"""
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
