@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from itertools import groupby
 
 from shutdownlab.compiler import telephone
 from shutdownlab.compiler.boxes import is_for_boxes
-from shutdownlab.compiler.rules import Meter, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
     PASS,
@@ -20,6 +20,7 @@ from shutdownlab.compiler.traffic import (
     Verdict,
     both,
     classifier,
+    in_all,
     of_ports,
     of_protocol,
 )
@@ -54,7 +55,7 @@ def program(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point
 ) -> SwitchProgram:
     rules: list[Rule] = []
-    meters: dict[tuple[int, int], Meter] = {}
+    meters: dict[tuple[int, str], Meter] = {}
     for group in _groups_at(network, node):
         here = {
             name: policy for name, policy in active.items() if policy.at is point and policy.concerns(group.vantage)
@@ -118,15 +119,11 @@ def _blackout(
     if not cutting:
         return
     metadata = (("metadata", group.metadata(inbound=inbound)),)
-    spared = [
-        classifier((EVERYTHING,), _exceptions(network, apps, policy.except_, group), Verdict(drop=True, policy=name))
-        for name, policy in cutting.items()
-    ]
-    entries = [(traffic, verdict) for traffic, verdict in reduce(both, spared) if traffic != EVERYTHING]
-    for priority, (traffic, _) in zip(range(300 + len(entries), 300, -1), entries, strict=True):
-        for match in traffic.matches(inbound=inbound):
-            yield Rule(Table.EXEMPT, priority, metadata + match, goto=Table.ACCESS_LISTS, policy=next(iter(cutting)))
-    yield Rule(Table.BLACKOUT, 100, metadata, policy=next(iter(cutting)))
+    name = next(iter(cutting))
+    spared = in_all(_exceptions(network, apps, policy.except_, group) for policy in cutting.values())
+    for match in _matches(spared, inbound=inbound):
+        yield Rule(Table.EXEMPT, 300, metadata + match, goto=Table.ACCESS_LISTS, policy=name)
+    yield Rule(Table.BLACKOUT, 100, metadata, policy=name)
 
 
 def _access_lists(
@@ -134,11 +131,10 @@ def _access_lists(
 ) -> Classifier:
     combined: Classifier = ((EVERYTHING, PASS),)
     for name, policy in policies.items():
-        if not _applies(policy, inbound=inbound) or is_for_boxes(policy):
+        if not _applies(policy, inbound=inbound) or (policy.block is not None and policy.block.everything):
             continue
-        if policy.block is not None and policy.block.everything:
-            continue
-        targets = tuple(_traffic(network, apps, policy.targets))
+        about = policy.targets.model_copy(update={"apps": (), "sites": ()}) if is_for_boxes(policy) else policy.targets
+        targets = tuple(_traffic(network, apps, about))
         if not targets:
             continue
         verdict = Verdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
@@ -148,19 +144,26 @@ def _access_lists(
 
 
 def _as_rules(
-    lists: Classifier, group: Group, meters: dict[tuple[int, int], Meter], *, inbound: bool
+    lists: Classifier, group: Group, meters: dict[tuple[int, str], Meter], *, inbound: bool
 ) -> Iterator[Rule]:
+    """A run of entries with the same verdict has one priority: nothing among them comes first."""
     entries = [entry for entry in lists if entry != (EVERYTHING, PASS)]
     metadata = (("metadata", group.metadata(inbound=inbound)),)
-    for priority, (traffic, verdict) in zip(range(100 + len(entries), 100, -1), entries, strict=True):
+    runs = [(verdict, [traffic for traffic, _ in run]) for verdict, run in groupby(entries, key=lambda entry: entry[1])]
+    for priority, (verdict, traffics) in zip(range(100 + len(runs), 100, -1), runs, strict=True):
         meter = None
         if verdict.kbit is not None:
-            key = (group.metadata(inbound=inbound), verdict.kbit)
+            key = (group.metadata(inbound=inbound), verdict.policy)
             burst = max(16, round(verdict.kbit * METER_BURST_SECONDS))
             meter = meters.setdefault(key, Meter(len(meters) + 1, verdict.kbit, burst)).id
         goto = None if verdict.drop else Table.VERDICTS
-        for match in traffic.matches(inbound=inbound):
+        for match in _matches(traffics, inbound=inbound):
             yield Rule(Table.ACCESS_LISTS, priority, metadata + match, goto=goto, meter=meter, policy=verdict.policy)
+
+
+def _matches(traffics: Iterable[Traffic], *, inbound: bool) -> Iterable[Match]:
+    """Each match once: port ranges that overlap may share some."""
+    return dict.fromkeys(match for traffic in traffics for match in traffic.matches(inbound=inbound))
 
 
 def _traffic(network: Network, apps: Mapping[str, App], targets: Targets | Exceptions) -> Iterator[Traffic]:

@@ -7,8 +7,10 @@ an exception to one policy never shields from another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from heapq import merge
 from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
@@ -46,6 +48,15 @@ class Traffic:
         ):
             return None
         return Traffic(protocol, ports, remote or None, local or None)
+
+    def covers(self, other: Traffic) -> bool:
+        """Whether every packet of `other` is one of these."""
+        return (
+            self.protocol in {None, other.protocol}
+            and (self.ports is None or _within(other.ports, self.ports))
+            and _holds(self.remote, other.remote)
+            and _holds(self.local, other.local)
+        )
 
     def matches(self, *, inbound: bool) -> Iterator[Match]:
         """OpenFlow matches for these packets (both IP versions where nothing says which)."""
@@ -126,21 +137,84 @@ def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdic
 
 def both(first: Classifier, second: Classifier) -> Classifier:
     """Two policies at once."""
+    candidates = _Candidates([traffic for traffic, _ in second])
     return _without_shadowed(
-        (met, verdict.and_then(following))
+        (met, verdict.and_then(second[place][1]))
         for traffic, verdict in first
-        for other, following in second
-        if (met := traffic.meet(other)) is not None
+        for place in candidates.for_(traffic)
+        if (met := traffic.meet(second[place][0])) is not None
     )
+
+
+def in_all(sets: Iterable[Iterable[Traffic]]) -> tuple[Traffic, ...]:
+    """The packets that are in every one of these sets, each set the union of its members."""
+    return reduce(_in_both, (_maximal(members) for members in sets))
+
+
+def _in_both(first: tuple[Traffic, ...], second: tuple[Traffic, ...]) -> tuple[Traffic, ...]:
+    shared = set(first) & set(second)  # whatever these meet lies within them
+    others = [b for b in second if b not in shared]
+    candidates = _Candidates(others)
+    met = (a.meet(others[place]) for a in first if a not in shared for place in candidates.for_(a))
+    return _maximal([*(a for a in first if a in shared), *(traffic for traffic in met if traffic is not None)])
+
+
+def _maximal(members: Iterable[Traffic]) -> tuple[Traffic, ...]:
+    """Without members that another one covers."""
+    kept = _Kept()
+    return tuple(traffic for traffic in sorted(dict.fromkeys(members), key=_narrowness) if kept.add(traffic))
+
+
+def _narrowness(traffic: Traffic) -> tuple[int, int, bool, int]:
+    """What covers a traffic is nowhere narrower, so that it sorts before it."""
+    lengths = [-1 if prefix is None else prefix.prefixlen for prefix in (traffic.remote, traffic.local)]
+    first, last = traffic.ports or (0, 0xFFFF)
+    return lengths[0], lengths[1], traffic.protocol is not None, first - last
 
 
 def _without_shadowed(entries: Iterable[Entry]) -> Classifier:
     """Without entries that an earlier one covers whole."""
-    kept: list[Entry] = []
-    for traffic, verdict in entries:
-        if not any(traffic.meet(earlier) == traffic for earlier, _ in kept):
-            kept.append((traffic, verdict))
-    return tuple(kept)
+    kept = _Kept()
+    return tuple(entry for entry in entries if kept.add(entry[0]))
+
+
+class _Candidates:
+    """Which of some traffics another one may meet: of single addresses only its own, of which there are few."""
+
+    def __init__(self, traffics: Sequence[Traffic]) -> None:
+        self.count = len(traffics)
+        self.single: dict[Network, list[int]] = {}
+        self.others: list[int] = []
+        for place, traffic in enumerate(traffics):
+            if traffic.remote is None or traffic.remote.num_addresses > 1:
+                self.others.append(place)
+            else:
+                self.single.setdefault(traffic.remote, []).append(place)
+
+    def for_(self, traffic: Traffic) -> Iterable[int]:
+        """Their places, in order."""
+        if traffic.remote is None or traffic.remote.num_addresses > 1:
+            return range(self.count)
+        return merge(self.others, self.single.get(traffic.remote, ()))
+
+
+class _Kept:
+    """Traffics seen so far, by remote prefix: single addresses, of which there are many, are looked up, not tried."""
+
+    def __init__(self) -> None:
+        self.by_remote: dict[Network | None, list[Traffic]] = {None: []}
+        self.wide: list[Network] = []
+
+    def add(self, traffic: Traffic) -> bool:
+        """Keep it unless one that is kept covers it: then False."""
+        remote = traffic.remote
+        around = [remote, *((None,) if remote else ()), *(p for p in self.wide if p != remote and _holds(p, remote))]
+        if any(kept.covers(traffic) for prefix in around for kept in self.by_remote.get(prefix, ())):
+            return False
+        if remote is not None and remote not in self.by_remote and remote.num_addresses > 1:
+            self.wide.append(remote)
+        self.by_remote.setdefault(remote, []).append(traffic)
+        return True
 
 
 def _narrower(a: Network | None, b: Network | None) -> Network | Literal[False] | None:
@@ -150,6 +224,16 @@ def _narrower(a: Network | None, b: Network | None) -> Network | Literal[False] 
     if a.version != b.version or not a.overlaps(b):
         return False
     return a if a.prefixlen >= b.prefixlen else b
+
+
+def _within(inner: tuple[int, int] | None, outer: tuple[int, int]) -> bool:
+    return inner is not None and outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _holds(outer: Network | None, inner: Network | None) -> bool:
+    if outer is None or inner is None:
+        return outer is None
+    return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 
 
 def _masked(first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,102 @@
+"""Random policies and packets for the small country, weighted towards where mistakes live."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from reference import Packet
+
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.topology import Vantage
+from shutdownlab.model.values import Address
+
+APPS = ("kaspi", "tengrinews", "egov-kz", "whatsapp", "telegram", "wikipedia", "google-dns", "bbc", "cloudflare-dns")
+SITES = ("kaspi.kz", "kz", "egov.kz", "www.bbc.com", "whatsapp.net", "dns.google", "wikipedia.org")
+PORTS = ("179", "3785", "5060", "443", "tcp/443", "udp/53", "tcp/1024-65535", "udp/16384-16399", "udp/1000-6000", "53")
+ADDRESSES = (
+    "203.0.112.0/22", "203.0.113.0/24", "100.64.0.0/16", "100.64.3.0/24", "8.8.8.8", "0.0.0.0/0", "::/0",
+    "2001:db8:64::/48", "2001:4860:4860::8888", "2001:db8:71::/48",
+)  # fmt: skip
+PROTOCOLS = ("icmp", "tcp", "udp", "gre", "esp", "icmp6", "quic")
+INTERESTING_PORTS = (53, 80, 179, 443, 3785, 5060, 5061, 5062, 16384, 16399, 16400, 1023, 1024, 6000, 65535)
+
+
+def _some(values: tuple[str, ...], most: int = 2) -> SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(values), max_size=most, unique=True)
+
+
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value}
+
+
+_TARGETS = st.fixed_dictionaries(
+    {
+        "apps": _some(APPS), "sites": _some(SITES), "addresses": _some(ADDRESSES), "ports": _some(PORTS),
+        "protocols": _some(PROTOCOLS),
+    }
+).map(_without_empty)  # fmt: skip
+_SCOPE = st.fixed_dictionaries(
+    {
+        "operators": _some(("northnet", "southcell"), 1),
+        "regions": _some(("capital", "coast"), 1),
+        "access": _some(("fixed", "mobile"), 1),
+        "subscribers": _some(("ordinary", "government", "datacentre"), 2),
+    }
+).map(_without_empty)
+_EXCEPT: SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    st.builds(lambda targets, scope: targets | scope, _TARGETS, st.one_of(st.just({}), _SCOPE)),
+)
+_EVERYTHING = st.just("everything")
+_TELEPHONE = st.sampled_from([{"voice": True}, {"sms": True}, {"voice": True, "sms": True}])
+
+
+@st.composite
+def policies(draw: st.DrawFn, *, at: str = "access") -> Policy:
+    """One valid policy, as YAML would give it."""
+    data: dict[str, Any] = {"title": "random", "source": "none", "except": draw(_EXCEPT), "at": at}
+    data["direction"] = draw(st.sampled_from(["both", "both", "both", "inbound", "outbound"]))
+    data["by"] = "address" if at == "gateway" else draw(st.sampled_from(["address", "address", "dpi"]))
+    if draw(st.booleans()):
+        data["where"] = draw(_SCOPE)
+    some = _TARGETS.filter(bool)
+    if draw(st.integers(0, 3)) == 0:
+        data["throttle"] = draw(st.sampled_from(["64kbit", "512kbit", "2mbit"]))
+        data["only"] = draw(st.one_of(_EVERYTHING, some))
+    else:
+        kinds = [_EVERYTHING, some] if at == "gateway" else [_EVERYTHING, some, _TELEPHONE]
+        data["block"] = draw(st.one_of(*kinds))
+    return Policy.model_validate(data)
+
+
+def several(*, at: str = "access") -> SearchStrategy[Mapping[str, Policy]]:
+    return st.lists(policies(at=at), min_size=1, max_size=4).map(
+        lambda found: {f"policy-{number}": policy for number, policy in enumerate(found)}
+    )
+
+
+def addresses(network: Network) -> list[Address]:
+    """Everything with a role in the network, and a few that have none."""
+    found: list[Address] = [address for hosted in network.hosted for address in hosted.addresses[:4]]
+    for role in (Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE):
+        found += [node.address(version) for node in network.by_role(role) for version in (4, 6)]
+    found += [ipaddress.ip_address(text) for text in ("203.0.113.9", "9.9.9.9", "2001:db8:71::99", "100.64.200.1")]
+    return list(dict.fromkeys(found))
+
+
+@st.composite
+def packets(draw: st.DrawFn, network: Network, vantage: Vantage, remotes: list[Address]) -> Packet:
+    """A packet between a subscriber of the group and somewhere else."""
+    remote = draw(st.sampled_from(remotes))
+    subnet = next(s for s in network.subnets[vantage.id] if s.version == remote.version)
+    here = [a for a in remotes if a in subnet]
+    local = draw(st.sampled_from([*here, subnet.network_address + 200]))
+    protocol = draw(st.sampled_from([6, 6, 17, 17, 1 if remote.version == 4 else 58, 47, 50]))
+    port = st.one_of(st.sampled_from(INTERESTING_PORTS), st.integers(1, 65535))
+    ports = (draw(port), draw(port)) if protocol in {6, 17} else (0, 0)
+    return Packet(draw(st.booleans()), local, remote, protocol, *ports)
