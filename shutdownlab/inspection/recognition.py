@@ -9,7 +9,7 @@ something.
 from __future__ import annotations
 
 from shutdownlab.inspection.recognisers import mtproto, tor
-from shutdownlab.inspection.recognisers.bittorrent import recognise_bittorrent_tcp
+from shutdownlab.inspection.recognisers.bittorrent import is_mse, recognise_bittorrent_tcp
 from shutdownlab.inspection.recognisers.bittorrent import refine_http as refine_tracker
 from shutdownlab.inspection.recognisers.certificate import certificate_names
 from shutdownlab.inspection.recognisers.datagrams import UdpRecogniser
@@ -56,7 +56,7 @@ def recognise_tcp(client: bytes, server: bytes, dport: int) -> Recognition:
         waiting = waiting or candidate
     if waiting is not None:
         return waiting
-    return _nameless(client, server)
+    return _nameless(client, server, dport)
 
 
 def _candidates(client: bytes, server: bytes, dport: int) -> tuple[Recognition | None, ...]:
@@ -82,13 +82,16 @@ def _candidates(client: bytes, server: bytes, dport: int) -> tuple[Recognition |
     )
 
 
-def _nameless(client: bytes, server: bytes) -> Recognition:
+def _nameless(client: bytes, server: bytes, dport: int) -> Recognition:
     """No parser knows it: fully encrypted by the published rule, or unknown."""
     result = Recognition()
     result.sample = client[:1024] or None
     if fully_encrypted(client):
         result.protocol = "fet"
-        if _OBFS4_CLIENT[0] <= len(client) <= _OBFS4_CLIENT[1] and (not server or len(server) >= _OBFS4_SERVER):
+        if is_mse(client, server, dport):
+            result.protocol = "bittorrent"
+            result.variant = "mse"
+        elif _OBFS4_CLIENT[0] <= len(client) <= _OBFS4_CLIENT[1] and (not server or len(server) >= _OBFS4_SERVER):
             result.variant = "obfs4"
     elif len(client) < UNDECIDED:
         result.more = True

@@ -118,3 +118,11 @@ UTP_SYN = b"\x41\x00\x12\x34" + b"\x01\x02\x03\x04" + bytes(4) + b"\x00\x10\x00\
 def test_bittorrent_over_udp(payload: bytes, variant: str) -> None:
     found = UdpRecogniser().feed(payload, True, 6881)
     assert (found.protocol, found.variant) == ("bittorrent", variant)
+
+
+def test_encrypted_peers_count_on_their_ports_only() -> None:
+    key = b"\xa5" + random.Random(4).randbytes(157)
+    assert recognise_tcp(key, b"", 6881).variant == "mse"
+    assert recognise_tcp(key, key[::-1], 51413).variant == "mse"
+    assert recognise_tcp(key[:60], b"", 6881).protocol == "fet"
+    assert recognise_tcp(key, b"", 443).protocol == "fet"

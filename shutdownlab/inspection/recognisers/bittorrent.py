@@ -5,6 +5,8 @@ from __future__ import annotations
 from shutdownlab.inspection.recognisers.result import Recognition
 
 HANDSHAKE = b"\x13BitTorrent protocol"
+_MSE = (96, 608)
+"""Bytes of either end's first message in Message Stream Encryption: a 768-bit key and up to 512 of padding."""
 _TRACKER_MAGIC = b"\x00\x00\x04\x17\x27\x10\x19\x80"
 
 
@@ -19,6 +21,13 @@ def recognise_bittorrent_tcp(stream: bytes) -> Recognition | None:
     if stream[:20] == HANDSHAKE:
         return _found("peer")
     return Recognition(more=True) if 0 < len(stream) < 20 and HANDSHAKE.startswith(stream) else None
+
+
+def is_mse(client: bytes, server: bytes, dport: int) -> bool:
+    """Whether fully encrypted streams are Message Stream Encryption: by their sizes, and only on the usual ports."""
+    if not 6881 <= dport <= 6999 and dport != 51413:
+        return False
+    return len(server) >= _MSE[0] if server else _MSE[0] <= len(client) <= _MSE[1]
 
 
 def refine_http(result: Recognition) -> Recognition:
