@@ -13,9 +13,7 @@ EXIT_MACHINE_CANNOT = 3
 _FLAGS = (
     syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 )
-_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-_DEBIAN_SWITCH = Path("/proc/sys/kernel/unprivileged_userns_clone")
-_LIMIT = Path("/proc/sys/user/max_user_namespaces")
+_SETTINGS = Path("/proc/sys")
 
 
 class MachineCannot(Exception):
@@ -51,27 +49,29 @@ def enter_namespaces() -> None:
         # Where AppArmor forbids it the namespace is made, but without the rights that come with it.
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
-        raise _no_user_namespace(error) from error
+        raise no_user_namespace(error) from error
 
 
-def _no_user_namespace(error: OSError) -> MachineCannot:
+def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCannot:
+    """Why making a user namespace gave `error`: which of the three known settings, or a container's seccomp profile."""
+    limit = _reads(settings / "user/max_user_namespaces")
     what = "make a user namespace"
-    if _reads(_APPARMOR) == "1":
+    if _reads(settings / "kernel/apparmor_restrict_unprivileged_userns") == "1":
         return MachineCannot(
             what,
             "AppArmor forbids it to ordinary users (Ubuntu 24.04's default)",
             "run with sudo, or allow it: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         )
-    if _reads(_DEBIAN_SWITCH) == "0":
+    if _reads(settings / "kernel/unprivileged_userns_clone") == "0":
         return MachineCannot(
             what,
             "kernel.unprivileged_userns_clone is 0",
             "run with sudo, or allow it: sudo sysctl -w kernel.unprivileged_userns_clone=1",
         )
-    if _reads(_LIMIT) == "0" or error.errno == errno.ENOSPC:
+    if limit == "0" or error.errno == errno.ENOSPC:
         return MachineCannot(
             what,
-            f"user.max_user_namespaces is {_reads(_LIMIT)}",
+            f"user.max_user_namespaces is {limit}",
             "run with sudo, or allow more: sudo sysctl -w user.max_user_namespaces=10000",
         )
     return MachineCannot(

@@ -58,8 +58,13 @@ def reaches(net: LabNet, source: str, address: str, wait: int = 5) -> bool:
     return "1 received" in net[source].cmd(f"ping -c 1 -W {wait} {address}")
 
 
+def lab(topo: Topo | None = None) -> LabNet:
+    """Built on the datapath SHUTDOWNLAB_TEST_DATAPATH names: `system` where the kernel has one."""
+    return LabNet(topo, datapath="system" if os.environ.get("SHUTDOWNLAB_TEST_DATAPATH") == "system" else "netdev")
+
+
 def started(topo: Topo) -> LabNet:
-    net = LabNet(topo)
+    net = lab(topo)
     net.start()
     return net
 
@@ -110,7 +115,7 @@ class Routed(Topo):  # type: ignore[misc]
 
 
 def addresses_and_routes(payload: Payload) -> int:
-    net = LabNet(Routed())
+    net = lab(Routed())
     client = net["client"]
     assert client.IP() == "203.0.113.10"
     assert client.MAC() == client.intf("wan").updateMAC() == "02:aa:00:00:00:01"
@@ -123,7 +128,7 @@ def addresses_and_routes(payload: Payload) -> int:
 
 
 def programs_in_nodes(payload: Payload) -> int:
-    net = LabNet(Routed())
+    net = lab(Routed())
     client, server = net["client"], net["server"]
     assert not [name for name in _running() if name.startswith("bash")], "no shell before one is asked for"
     expected = b"nameserver 203.0.113.53\n"
@@ -183,6 +188,7 @@ def instances(payload: Payload) -> int:
     assert kcell.vsctl("get", "Interface", "br1-1", "type").strip() == "patch"
     assert kcell.vsctl("get", "Interface", "kcell-dpi-eth3", "type").strip() != "patch"
     assert kcell.vsctl("get", "Interface", "kcell-dpi-eth3", "ofport").strip() == "3"
+    assert f"datapath_type: {net.datapath}" in kcell.vsctl("show")
     assert kcell.vsctl("get", "Open_vSwitch", ".", "other_config:userspace-tso-enable").strip() == '"true"'
     ports = net["kazakhtelecom-karaganda"].dpctl("dump-ports-desc")
     assert " 4(" in ports, ports
@@ -232,7 +238,7 @@ def bulk(payload: Payload) -> int:
 
 
 def controllers(payload: Payload) -> int:
-    net = LabNet()
+    net = lab()
     assert net.management is not None
     with socket.create_server((net.management.address, 6653)) as server:
         for name in ("kcell", "beeline"):
@@ -291,7 +297,7 @@ def shaped(payload: Payload) -> int:
 def delayed(payload: Payload) -> int:
     from shutdownlab.emulation.relay import DelayedLink, start_relay
 
-    net = LabNet(Operators(delay_ms=40, bandwidth="50mbit"))
+    net = lab(Operators(delay_ms=40, bandwidth="50mbit"))
     if not net.cabling.features.netem:
         (line,) = net.delay_lines
         assert (line.delay_ms, line.loss) == (40, 0)
@@ -342,7 +348,7 @@ def stopping(payload: Payload) -> int:
 
 
 def mistakes(payload: Payload) -> int:
-    net = LabNet()
+    net = lab()
     host, switch = net.addHost("h1"), net.addSwitch("s1")
     for wrong, complaint in (
         ({"intfName1": "much-too-long-a-name"}, "longer than 15"),
@@ -379,7 +385,7 @@ def no_open_vswitch(payload: Payload) -> int:
     (tools / "grep").symlink_to(shutil.which("grep") or "/bin/grep")  # Mininet counts processors with it
     os.environ["PATH"] = str(tools)
     try:
-        LabNet(TreeTopo(depth=1, fanout=2))
+        lab(TreeTopo(depth=1, fanout=2))
     except MachineCannot as problem:
         assert problem.mend == "sudo apt install openvswitch-switch", problem
         return 0

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mininet.cli import CLI
 from mininet.topo import Topo
 
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.emulation.sandbox import foreground_program, interactive, run_in_sandbox
 
 Payload = Mapping[str, Any]
 
@@ -181,6 +182,16 @@ def echo_input(payload: Payload) -> int:
     """Give back what is typed."""
     print(f"terminal: {sys.stdin.isatty()}, typed: {input()}", flush=True)
     return 0
+
+
+def prompt(payload: Payload) -> int:
+    """Mininet's CLI at the terminal, then a shell of the user's."""
+    net = built()
+    with interactive():
+        CLI(net)
+    with foreground_program():
+        shell = net["h1"].spawn(["bash", "--norc"], stdin=None, foreground=True, env={**os.environ, "PS1": "shell> "})
+        return shell.wait()
 
 
 def fail(payload: Payload) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -137,6 +138,44 @@ def test_the_terminal_passes_through(tmp_path: Path) -> None:
     assert "terminal: True, typed: hello" in output
 
 
+def test_ctrl_c_at_a_prompt_ends_the_command_and_not_the_lab(tmp_path: Path) -> None:
+    argv, env = outside.command("same", "sandboxed:prompt", {}, tmp_path)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(["setsid", "--ctty", *argv], env=env, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    heard = bytearray()
+
+    def say(words: bytes, until: bytes) -> None:
+        os.write(master, words)
+        expected = heard.count(until) + 1
+
+        def answered() -> bool:
+            if select.select([master], [], [], 0)[0]:
+                heard.extend(os.read(master, 65536))
+            return heard.count(until) >= expected
+
+        outside.wait_until(answered, f"{until!r} after {words!r}; heard: {heard.decode(errors='replace')}")
+
+    try:
+        say(b"", b"mininet> ")
+        for _ in range(2):
+            say(b"h1 ping 10.9.0.2\n", b"icmp_seq=2")
+            say(b"\x03", b"packets transmitted")
+        say(b"h1 echo once mo''re\n", b"once more")
+        say(b"exit\n", b"shell> ")
+        say(b"ping 10.9.0.2\n", b"icmp_seq=2")
+        say(b"\x03", b"packets transmitted")
+        say(b"sleep 1000\n", b"sleep 1000")
+        say(b"\x1a", b"Stopped")
+        say(b"kill %1; wait; echo go''ne\n", b"gone")
+        os.write(master, b"exit 7\n")
+        assert process.wait(20) == 7
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
 @USERS
 def test_no_packet_of_a_lab_reaches_an_interface_of_the_machine(user: str, tmp_path: Path) -> None:
     result = tmp_path / "result"
@@ -246,6 +285,15 @@ def test_what_the_machine_cannot_do_is_told_outside() -> None:
     with pytest.raises(MachineCannot, match=r"cannot fly: it has no wings\. To mend it: grow some") as told:
         run_in_sandbox("sandboxed:fail", {"kind": "machine"})
     assert told.value.mend == "grow some"
+
+
+def test_a_machine_without_tun_is_told_how_to_get_it(tmp_path: Path) -> None:
+    argv, env = outside.command("same", "sandboxed:fail", {"kind": "none"}, tmp_path)
+    become_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    hidden = ["unshare", *become_root, "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net && exec "$@"', "sh", *argv]
+    done = subprocess.run(hidden, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert "MachineCannot: this machine cannot open /dev/net/tun: it is not there" in done.stderr
+    assert "sudo modprobe tun" in done.stderr
 
 
 def test_a_sandbox_can_be_run_from_a_thread() -> None:
