@@ -52,20 +52,29 @@ class SuffixMap(Generic[Value]):
 class PrefixMap(Generic[Value]):
     """IPv4 and IPv6 prefixes; the longest match wins."""
 
-    __slots__ = ("_v4", "_v6")
+    __slots__ = ("_first", "_v4", "_v6")
 
     def __init__(self, entries: Iterable[tuple[Network, Value]] = ()) -> None:
         by_length: dict[tuple[int, int], dict[int, Value]] = {}
+        first = bytearray(1 << 16)
         for network, value in entries:
+            if network.version == 4:
+                start = int(network.network_address) >> 16
+                count = max(1, 1 << (16 - network.prefixlen)) if network.prefixlen < 16 else 1
+                first[start : start + count] = b"\1" * count
             shift = network.max_prefixlen - network.prefixlen
             table = by_length.setdefault((network.version, shift), {})
             table[int(network.network_address) >> shift] = value
+        # By the first two bytes of an IPv4 address: most belong to no prefix, which is then told at once.
+        self._first = bytes(first)
         # The smallest shift, which is the longest prefix, first.
         self._v4 = [(shift, by_length[4, shift]) for version, shift in sorted(by_length) if version == 4]
         self._v6 = [(shift, by_length[6, shift]) for version, shift in sorted(by_length) if version == 6]
 
     def find(self, address: bytes) -> Value | None:
         """The value of the longest prefix around `address` (4 or 16 bytes)."""
+        if len(address) == 4 and not self._first[(address[0] << 8) | address[1]]:
+            return None
         number = int.from_bytes(address, "big")
         for shift, table in self._v4 if len(address) == 4 else self._v6:
             value = table.get(number >> shift)

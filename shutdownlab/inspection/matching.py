@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 from datetime import time
+from socket import AF_INET6, inet_ntoa, inet_ntop
 from typing import Protocol
 
 import re2
@@ -289,7 +289,5 @@ def _within(hours: tuple[time, time], local: float) -> bool:
 
 
 def address_text(address: bytes) -> str:
-    """`b"\\x7f\\0\\0\\1"` as `127.0.0.1`."""
-    if len(address) == 4:
-        return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}"
-    return str(ipaddress.IPv6Address(address))
+    """`b"\\x7f\\0\\0\\1"` as `127.0.0.1`; 4 or 16 bytes."""
+    return inet_ntoa(address) if len(address) == 4 else inet_ntop(AF_INET6, address)
