@@ -158,7 +158,7 @@ def lab(name: AnyName, at: AtPhase = None, choose: Choices = None) -> None:
         raise typer.Exit(_enter(name, at, choose, {"command": None, "vantage": None}))
 
 
-@app.command(name="exec", context_settings={"allow_interspersed_args": False})
+@app.command(name="exec")
 def exec_(
     name: AnyName,
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -43,7 +44,6 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
     version = 4 if cell.family is Family.IPV4 else 6
     hosted = network.hosted_as(probe.host_name) if probe.host_name else None
     addresses = _addresses(hosted, probe.host_name, version)
-    host = addresses[0] if probe.test in _WITHOUT_DNS and addresses else probe.host_name or ""
     callee = _callee(network, cell.vantage, probe.to) if probe.test in {Test.CALL, Test.SMS} else None
     return ProbeRequest(
         id=cell.id,
@@ -53,11 +53,11 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
         resolver=probe.resolver or str(network.one(Role.RESOLVER, cell.vantage.id.operator).address(version)),
         ca=ca,
         url=probe.url or "",
-        host=host,
+        host=probe.host_name or "",
         port=probe.port.first if probe.port else 0,
         transport="udp" if probe.port and probe.port.protocol == "udp" else "tcp",
         app=probe.app or "",
-        targets=tuple(_targets(network, probe.app)) if probe.app else (),
+        targets=tuple(_targets(network, probe.app, cell.vantage)) if probe.app else (),
         addresses=addresses,
         marker=_marker(probe, hosted),
         line=_line(network, cell.vantage.id, version),
@@ -65,9 +65,6 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
         peer_agent=node_name(callee) if callee else "",
         throttled_below=shutdown.scenario.throttled_below,
     )
-
-
-_WITHOUT_DNS = frozenset({Test.TCP, Test.TLS, Test.VPN, Test.PING})
 
 
 def _addresses(hosted: Hosted | None, host: str | None, version: int) -> tuple[str, ...]:
@@ -80,12 +77,19 @@ def _addresses(hosted: Hosted | None, host: str | None, version: int) -> tuple[s
     return (str(literal),) if literal.version == version else ()
 
 
-def _targets(network: Network, app: str) -> Iterator[Target]:
+def _targets(network: Network, app: str, vantage: Vantage) -> Iterator[Target]:
+    """The endpoints of an app; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe picks one."""
+    alike = [name for h in network.hosted if h.app == app for name in h.names if _NUMBERED.match(name)]
+    picked = alike[network.vantages.index(vantage) % len(alike)] if alike else None
     for hosted in network.hosted:
         if hosted.app == app:
             services = tuple((service.kind, service.port) for service in hosted.services)
             for name in hosted.names or ("",):
-                yield Target(name, tuple(map(str, hosted.addresses)), services)
+                if name not in alike or name == picked:
+                    yield Target(name, tuple(map(str, hosted.addresses)), services)
+
+
+_NUMBERED = re.compile(r"e\d+\.whatsapp\.net$")
 
 
 def _marker(probe: Probe, hosted: Hosted | None) -> str:
@@ -109,4 +113,4 @@ def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId 
         if v.id.operator == caller.id.operator and v.class_ is SubscriberClass.ORDINARY and v.id != caller.id
     ]
     preferred = [v for v in others if v.region == region]
-    return next(iter(preferred + others), None)
+    return next(iter([*preferred, *reversed(others)]), None)

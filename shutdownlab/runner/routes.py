@@ -32,7 +32,7 @@ def seen_from_abroad(country: Country) -> RouteView:
     network = country.plan.network
     tables = {
         (node.name, version): birdc.kernel_prefixes(
-            country.services.find("bird", node.name).directory / "control", version
+            country.services.find("bird", node.name).control, version
         )
         for node in network.by_role(Role.TRANSIT)
         for version in (4, 6)

@@ -34,7 +34,7 @@ class Pass:
     under_way: int
 
 
-PASSES: Final = (Pass(0.5, 24, 24), Pass(1.0, 48, 64), Pass(2.0, 16, 8), Pass(3.0, 8, 4))
+PASSES: Final = (Pass(0.5, 96, 24), Pass(1.0, 96, 64), Pass(2.0, 32, 8), Pass(3.0, 16, 4))
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
 _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}

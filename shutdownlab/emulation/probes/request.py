@@ -53,7 +53,7 @@ class ProbeRequest:
     name: str
     test: Test
     family: Family = Family.IPV4
-    timeout: float = 1.5
+    timeout: float = 1.2
     resolver: str = ""
     ca: str = ""
     url: str = ""
