@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, Uplink, listen
 from shutdownlab.control.messages import Failure, Hello, Message, Notice, Order, Ready
-from shutdownlab.control.openflow import Refusal, Switch, SwitchApp
+from shutdownlab.control.openflow import Refusal, Switch
 from shutdownlab.control.orders import Command, policies_from_json
 
 

@@ -7,6 +7,10 @@ Addresses follow from the topology (see `plan`), so that controllers started by 
 
 from __future__ import annotations
 
+from shutdownlab.control import framework  # noqa: F401 - ahead of all others: see there
+
+# isort: split
+
 import argparse
 import os
 import select
@@ -16,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shutdownlab import library
-from shutdownlab.control.openflow import run_app
+from shutdownlab.control.app import run_app
 from shutdownlab.control.plan import AUTHORITY, posts
 from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
 from shutdownlab.emulation.forked import stop_descriptor

@@ -355,17 +355,20 @@ def test_a_switch_that_starts_anew_is_given_its_rules_again(lab: Lab) -> None:
     lab.hear("of the return", lambda message: isinstance(message, Notice) and "is back" in message.text)
 
 
-def start_by_hand(python: str, netns: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    argv = ["nsenter", f"--net={netns}", python, "-W", "ignore", "-m", "shutdownlab.control.manager", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
-    return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment, cwd=REPOSITORY)
+def start_by_hand(python: str, netns: Path, name: str, **environment: str) -> subprocess.Popen[str]:
+    app = REPOSITORY / "controllers" / ("authority.py" if name == "authority" else "isp.py")
+    argv = [python, "-W", "ignore", "-m", "shutdownlab.control.manager", app, "--name", name]
+    argv += ["--topology", "two-operators"]
+    pipe = subprocess.PIPE
+    # From elsewhere: in the repository's directory Python would find the packages, but not those mapped into them.
+    inside = ["nsenter", f"--net={netns}", *map(str, argv)]
+    return subprocess.Popen(inside, stderr=pipe, text=True, env=os.environ | environment, cwd="/")
 
 
 def test_a_controller_started_by_hand_ends_at_once_on_ctrl_c_and_on_sigterm(cables: Cables) -> None:
     netns = cables.netns()
     for sent in (signal.SIGINT, signal.SIGTERM):
-        app = ("controllers/isp.py", "--name", "northnet", "--topology", "two-operators")
-        process = start_by_hand(sys.executable, netns, *app)
+        process = start_by_hand(sys.executable, netns, "northnet")
         assert process.stderr is not None
         assert "switches at 127.0.0.1:6655" in process.stderr.readline()
         process.send_signal(sent)
@@ -373,8 +376,7 @@ def test_a_controller_started_by_hand_ends_at_once_on_ctrl_c_and_on_sigterm(cabl
 
 
 def test_a_controller_started_by_hand_for_nobody_says_who_there_is(cables: Cables) -> None:
-    app = ("controllers/isp.py", "--name", "nobody", "--topology", "two-operators")
-    process = start_by_hand(sys.executable, cables.netns(), *app)
+    process = start_by_hand(sys.executable, cables.netns(), "nobody")
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 2
     assert complaint == "--name: found nobody; expected authority or one of northnet, southcell\n"
@@ -392,16 +394,8 @@ def test_the_same_apps_run_under_ryu(cables: Cables, tmp_path: Path) -> None:
     network = library.network("two-operators")
     netns = cables.netns()
     where = posts(network.topology.operators, "127.0.0.1")
-    names = {"authority": "authority.py", "northnet": "isp.py", "southcell": "isp.py"}
-    processes = [
-        start_by_hand(
-            ryu_python(),
-            netns,
-            *(f"controllers/{file}", "--name", name, "--topology", "two-operators"),
-            SHUTDOWNLAB_OPENFLOW="ryu",
-        )
-        for name, file in names.items()
-    ]
+    names = ("authority", *network.topology.operators)
+    processes = [start_by_hand(ryu_python(), netns, name, SHUTDOWNLAB_OPENFLOW="ryu") for name in names]
     try:
         for process in processes:
             assert process.stderr is not None
