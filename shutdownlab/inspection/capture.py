@@ -6,7 +6,7 @@ draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, and the link-layer registry of
 
 from __future__ import annotations
 
-import gzip
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -173,16 +173,63 @@ def _resolution(options: bytes, order: str) -> float:
     return 1e-6
 
 
+class _Rewound:
+    """A stream with the bytes that were already taken from it put back in front."""
+
+    def __init__(self, taken: bytes, stream: BinaryIO) -> None:
+        self.taken = taken
+        self.stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        taken, self.taken = self.taken, b""
+        return taken or self.stream.read(size)
+
+
+class _Gunzip:
+    """Decompresses as far as the data is sound; the library's own reader loses what came before the damage."""
+
+    def __init__(self, stream: _Rewound, warn: list[str], name: str) -> None:
+        self.stream = stream
+        self.warn = warn
+        self.name = name
+        self.inflate = zlib.decompressobj(31)
+        self.rest = b""
+        self.fed = False
+
+    def read(self, size: int) -> bytes:
+        while True:
+            data = self.rest or self.stream.read(size)
+            self.rest = b""
+            if not data:
+                if self.fed and not self.inflate.eof:
+                    self.warn.append(f"{self.name}: the compressed data ends in the middle")
+                self.fed = False
+                return b""
+            if self.inflate.eof:
+                if data[:2] != b"\x1f\x8b":
+                    return b""  # padding after the last member
+                self.inflate = zlib.decompressobj(31)
+            self.fed = True
+            try:
+                found = self.inflate.decompress(data)
+            except zlib.error as error:
+                self.warn.append(f"{self.name}: the compressed data is damaged ({error})")
+                self.fed = False
+                self.stream = _Rewound(b"", io.BytesIO())
+                return b""
+            self.rest = self.inflate.unused_data
+            if found:
+                return found
+
+
 class _Source:
     """A file read in pieces; `window` shows at least so many bytes without consuming them, if there are as many."""
 
-    def __init__(self, stream: BinaryIO, warn: list[str], name: str) -> None:
+    def __init__(self, stream: BinaryIO | _Gunzip) -> None:
         self.stream = stream
         self.data = b""
         self.at = 0
         self.ended = False
-        self.warn = warn
-        self.name = name
 
     def window(self, size: int) -> tuple[int, bytes]:
         if len(self.data) - self.at < size and not self.ended:
@@ -199,11 +246,7 @@ class _Source:
         parts = [self.data[self.at :]]
         have = len(parts[0])
         while have < size:
-            try:
-                more = self.stream.read(CHUNK)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                self.warn.append(f"{self.name}: the compressed data is cut or damaged ({error})")
-                more = b""
+            more = self.stream.read(CHUNK)
             if not more:
                 self.ended = True
                 break
@@ -215,24 +258,21 @@ class _Source:
 
 def open_capture(path: Path) -> Capture:
     """Open a capture file. Raises `NotACaptureError` if it is none, OSError if it cannot be read."""
-    stream: BinaryIO = path.open("rb")
-    if stream.read(2) == b"\x1f\x8b":
-        stream.seek(0)
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-    else:
-        stream.seek(0)
-    return read_capture(stream, str(path))
+    return read_capture(path.open("rb"), str(path))
 
 
 def read_capture(stream: BinaryIO, name: str) -> Capture:
-    """A capture from an open binary stream. Raises `NotACaptureError`."""
+    """A capture from an open binary stream at its start, gzipped or not. Raises `NotACaptureError`."""
     warnings: list[str] = []
-    source = _Source(stream, warnings, name)
+    source = _Source(stream)
+    at, data = source.window(2)
+    if data[at : at + 2] == b"\x1f\x8b":
+        source = _Source(_Gunzip(_Rewound(data, stream), warnings, name))
     start = source.take(4)
     if start == _SECTION or start in _PCAP:
         return Capture(name, source, start, warnings)
-    _, data = source.window(512)
-    raise NotACaptureError(f"{name}: {_looks_like(start + data[source.at :])}; expected a pcap or pcapng file")
+    at, data = source.window(512)
+    raise NotACaptureError(f"{name}: {_looks_like(start + data[at:])}; expected a pcap or pcapng file")
 
 
 def _looks_like(start: bytes) -> str:

@@ -335,6 +335,8 @@ class Engine:
 
     def _next_request(self, flow: Flow, now: float) -> None:
         """Forget the request that passed, so that the next one on the connection is judged."""
+        if flow.decided_at == 0:
+            flow.decided_at = self.packets
         for stream in (flow.client, flow.server):
             if stream is not None and stream.known:
                 stream.start(stream.next_seq)

@@ -1,0 +1,335 @@
+"""The documented behaviour of each measured box, in packets."""
+
+from __future__ import annotations
+
+import pytest
+from wire import Connection, client_hello, dns_query, engine, http_get, injected, rule
+
+from shutdownlab.inspection.engine import Action, Side
+from shutdownlab.inspection.profile import load_profile, profile_names, shipped_profile
+from shutdownlab.model.source import BadInput
+
+NAMED = [
+    "kazakhstan-http",
+    "kazakhstan-sni",
+    "kazakhstan-mitm-2019",
+    "tspu-2022",
+    "twitter-throttle-2021",
+    "gfw-http",
+    "gfw-tls",
+    "gfw-fet",
+    "india-http",
+    "iran-protocol-filter",
+    "belarus-2020",
+    "turkmenistan-dns",
+    "naive",
+    "perfect",
+]
+RANDOM = bytes.fromhex("8b04d97fa0c311ee5d2c94e1b3760fa8c95e12d74b8f30e6a1957c2bd84ef063")
+
+
+def opened(profile: str, *, hello: bool = True, **fields: object) -> Connection:
+    connection = Connection(engine(profile), **fields)  # type: ignore[arg-type]
+    connection.open()
+    if hello:
+        connection.data(client_hello())
+    return connection
+
+
+def test_every_profile_ships_and_names_its_sources() -> None:
+    assert set(profile_names()) == set(NAMED)
+    for name in NAMED:
+        profile = shipped_profile(name)
+        assert profile.name == name
+        assert profile.sources
+        assert profile.title
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(BadInput, match="did you mean 'gfw-http'"):
+        shipped_profile("gfw-htp")
+
+
+def test_every_mistake_of_a_profile_is_told_with_its_line() -> None:
+    text = "format: 1\nname: x\ntitle: y\nsources: [z]\nplacement: beside\nprotocols: [tlss]\ntcp: {reasembly: none}\n"
+    with pytest.raises(BadInput) as caught:
+        load_profile(text, "box.yaml")
+    told = str(caught.value)
+    assert "box.yaml:5: placement" in told
+    assert "box.yaml:6: protocols[0]" in told
+    assert "did you mean 'tls'" in told
+    assert "box.yaml:7: tcp.reasembly" in told
+    assert "did you mean 'reassembly'" in told
+
+
+# -- Kazakhstan --------------------------------------------------------------------------------------------------------
+
+
+def test_kazakhstan_drops_both_ways_after_the_hello_and_each_packet_starts_the_120_s_anew() -> None:
+    connection = opened("kazakhstan-sni")
+    for now in (100.0, 219.0, 338.0):
+        connection.now = now
+        assert not connection.say("A").forward
+        assert not connection.reply("A").forward
+    connection.now = 459.0
+    assert connection.say("S", seq=99).forward
+
+
+def test_kazakhstan_needs_no_handshake_and_no_checksum() -> None:
+    connection = Connection(engine("kazakhstan-sni"))
+    assert not connection.say("PA", client_hello(), bad_checksum=True, ttl=2).forward
+
+
+def test_neither_fin_nor_rst_ends_what_kazakhstan_knows() -> None:
+    connection = Connection(engine("kazakhstan-sni"))
+    connection.open()
+    connection.say("FA")
+    connection.say("R")
+    assert not connection.data(client_hello()).forward
+
+
+@pytest.mark.parametrize("side", [Side.INSIDE, Side.OUTSIDE])
+def test_kazakhstan_blocks_connections_opened_from_either_side(side: Side) -> None:
+    connection = Connection(engine("kazakhstan-sni"), opener=side)
+    connection.open()
+    assert not connection.data(client_hello()).forward
+
+
+def test_a_hello_over_two_segments_gets_past_kazakhstan_and_an_offload_frame_is_two_segments() -> None:
+    connection = opened("kazakhstan-sni", hello=False)
+    hello = client_hello("blocked.example")
+    assert connection.send(connection.tcp("PA", hello), segment=60).forward
+    again = opened("kazakhstan-sni", hello=False)
+    assert not again.send(again.tcp("PA", hello), segment=1460).forward
+
+
+# -- Russia ------------------------------------------------------------------------------------------------------------
+
+
+def test_tspu_acts_only_on_connections_opened_inside() -> None:
+    connection = Connection(engine("tspu-2022"), opener=Side.OUTSIDE)
+    connection.open()
+    connection.data(client_hello())
+    assert connection.answer(b"x" * 100).replacement is None
+
+
+def test_a_split_handshake_makes_tspu_take_the_server_for_the_opener() -> None:
+    connection = Connection(engine("tspu-2022"))
+    connection.say("S")
+    connection.reply("S")
+    connection.seq += 1
+    connection.say("SA", seq=1000)
+    connection.ack += 1
+    connection.reply("A")
+    connection.data(client_hello())
+    assert connection.answer(b"x" * 100).replacement is None
+
+
+def test_tspu_forgets_a_rewritten_connection_after_75_s_of_silence() -> None:
+    connection = opened("tspu-2022")
+    assert connection.answer(b"x").replacement is not None
+    connection.now = 76.0
+    assert connection.answer(b"x").replacement is None
+
+
+def test_tspu_drops_quic_by_name_for_420_s() -> None:
+    from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.connection import QuicConnection
+
+    client = QuicConnection(configuration=QuicConfiguration(server_name="www.blocked.example", alpn_protocols=["h3"]))
+    client.connect(("192.0.2.10", 443), now=0.0)
+    initial = client.datagrams_to_send(now=0.0)[0][0]
+    connection = Connection(engine("tspu-2022"))
+    outcome = connection.udp(initial)
+    assert not outcome.forward
+    assert outcome.decision is not None
+    assert (outcome.decision.protocol, outcome.decision.host) == ("quic", "www.blocked.example")
+    connection.now = 419.0
+    assert not connection.udp(b"anything", back=True).forward
+    other = Connection(engine("tspu-2022"), dport=8443)
+    assert other.udp(initial).forward, "only on UDP 443"
+
+
+def test_the_2021_throttle_hits_the_substring_and_leaves_130_to_150_kbit() -> None:
+    connection = Connection(engine("twitter-throttle-2021", rule("pass", address="203.0.113.0/24")))
+    connection.open()
+    outcome = connection.data(client_hello("www.reddit.com"))
+    assert outcome.decision is not None
+    assert outcome.decision.action is Action.THROTTLE
+    passed = 0
+    for step in range(4000):
+        connection.now = step * 0.01
+        passed += 1340 * connection.send(connection.tcp("A", bytes(1300), back=True), back=True).forward
+    assert 130 <= passed * 8 / 1000 / 40 <= 150
+
+
+def test_the_2021_throttle_needs_an_opener_inside_but_takes_a_hello_from_either_end() -> None:
+    spare = rule("pass", address="203.0.113.0/24")
+    outside = Connection(engine("twitter-throttle-2021", spare), opener=Side.OUTSIDE)
+    outside.open()
+    decision = outside.data(client_hello("twitter.com")).decision
+    assert decision is None or decision.action is Action.PASS
+    inside = Connection(engine("twitter-throttle-2021", spare))
+    inside.open()
+    decision = inside.answer(client_hello("twitter.com")).decision
+    assert decision is not None
+    assert decision.action is Action.THROTTLE
+
+
+@pytest.mark.parametrize(("size", "looks_on"), [(101, False), (99, True)])
+def test_the_2021_throttle_gives_up_over_a_large_unknown_payload(size: int, looks_on: bool) -> None:
+    connection = Connection(engine("twitter-throttle-2021", rule("pass", address="203.0.113.0/24")))
+    connection.open()
+    connection.data(bytes(size))
+    decision = connection.data(client_hello("twitter.com")).decision
+    assert (decision is not None and decision.action is Action.THROTTLE) is looks_on
+
+
+# -- China -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["gfw-http", "gfw-tls"])
+def test_the_gfw_resets_both_ends_three_times_and_stops_nothing(profile: str) -> None:
+    connection = opened(profile, hello=False, dport=8080)
+    outcome = connection.data(http_get() if profile == "gfw-http" else client_hello())
+    assert outcome.forward
+    assert len(injected(outcome, Side.INSIDE)) == len(injected(outcome, Side.OUTSIDE)) == 3
+
+
+@pytest.mark.parametrize(("profile", "seconds"), [("gfw-http", 90), ("gfw-tls", 60)])
+def test_the_gfws_penalty_is_for_the_3_tuple_and_not_refreshed(profile: str, seconds: int) -> None:
+    connection = opened(profile, hello=False)
+    connection.data(http_get() if profile == "gfw-http" else client_hello())
+    other = Connection(connection.engine, sport=1234, now=seconds - 1.0)
+    assert other.say("S").inject
+    late = Connection(connection.engine, sport=1235, now=seconds + 1.0)
+    assert not late.say("S").inject
+
+
+def certain_fet() -> Connection:
+    connection = Connection(engine("gfw-fet", rule("block", fully_encrypted=True)))
+    connection.open()
+    return connection
+
+
+def test_fully_encrypted_traffic_loses_the_clients_packets_for_180_s_on_the_3_tuple() -> None:
+    connection = certain_fet()
+    assert not connection.data(RANDOM * 4).forward
+    assert not connection.say("A").forward
+    assert connection.reply("A").forward
+    other = Connection(connection.engine, sport=4321, now=179.0)
+    assert not other.say("S").forward
+    assert Connection(connection.engine, sport=4322, now=181.0).say("S").forward
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(bytes(100), id="few bits"),
+        pytest.param(b"\xff" * 100, id="many bits"),
+        pytest.param(b"abcdef" + RANDOM * 3, id="printable start"),
+        pytest.param(RANDOM[:20] + b"a" * 30 + RANDOM[:20], id="printable run"),
+        pytest.param(b"\x16\x03\x01" + RANDOM * 2, id="TLS"),
+        pytest.param(b"GET " + RANDOM * 2, id="HTTP"),
+    ],
+)
+def test_the_rules_exemptions_pass_and_only_the_first_payload_counts(payload: bytes) -> None:
+    connection = certain_fet()
+    assert connection.data(payload).forward
+    assert connection.data(RANDOM * 4).forward
+
+
+def test_about_a_quarter_of_fully_encrypted_connections_were_hit() -> None:
+    box = engine("gfw-fet", rule("pass", "spared", address="203.0.113.0/24"))
+    hit = 0
+    for number in range(600):
+        connection = Connection(box, sport=2000 + number, server=bytes((198, 51, number // 250, number % 250)))
+        connection.open()
+        hit += not connection.data(RANDOM * 4).forward
+    assert 0.2 < hit / 600 < 0.33
+
+
+# -- others ------------------------------------------------------------------------------------------------------------
+
+
+def test_india_answers_on_port_80_only_with_its_own_ip_id() -> None:
+    connection = opened("india-http", hello=False, dport=80)
+    outcome = connection.data(http_get())
+    assert outcome.forward
+    page = injected(outcome, Side.INSIDE)[0]
+    assert page.data.startswith(b"HTTP/1.1 200 ")
+    assert page.fragment_id == 242
+    other = opened("india-http", hello=False, dport=8080)
+    assert not other.data(http_get()).inject
+
+
+def test_belarus_resets_tls_with_its_window_and_ip_id() -> None:
+    connection = opened("belarus-2020", hello=False)
+    for side in (Side.INSIDE, Side.OUTSIDE):
+        (reset,) = injected(connection.say("PA", client_hello()), side)
+        assert (reset.flags, reset.window, reset.fragment_id) == (0x14, 502, 0)
+
+
+@pytest.mark.parametrize("side", [Side.INSIDE, Side.OUTSIDE])
+def test_turkmenistan_injects_whichever_way_the_question_travels(side: Side) -> None:
+    outcome = Connection(engine("turkmenistan-dns"), dport=53, opener=side).udp(dns_query())
+    assert outcome.forward
+    (answer,) = injected(outcome, side)
+    assert answer.data.endswith(b"\x7f\0\0\1")
+
+
+def test_turkmenistan_resets_every_packet_of_the_4_tuple_for_30_s() -> None:
+    connection = opened("turkmenistan-dns")
+    connection.now = 29.0
+    assert connection.say("A").inject
+    connection.now = 31.0
+    assert not connection.say("A").inject
+
+
+def test_iran_lets_a_dropped_client_back_after_60_s() -> None:
+    connection = Connection(engine("iran-protocol-filter"))
+    connection.open()
+    for _ in range(2):
+        connection.data(b"\x01\x02\x03\x04 odd")
+    connection.now = 59.0
+    assert not connection.say("A").forward
+    connection.now = 61.0
+    assert connection.say("A").forward
+
+
+def test_the_naive_box_sees_a_whole_request_and_nothing_else() -> None:
+    connection = opened("naive", hello=False, dport=80)
+    assert connection.say("PA", http_get(), bad_checksum=True).inject
+    split = opened("naive", hello=False, dport=80)
+    assert not split.data(http_get()[:20]).inject
+    assert not split.data(http_get()[20:]).inject
+    # Ptacek and Newsham's other half: it also believes what the server never accepts.
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overload", "passes", "counter"), [("open", True, "overload_open"), ("closed", False, "overload_closed")]
+)
+def test_a_full_table_fails_as_the_profile_says_and_is_counted(overload: str, passes: bool, counter: str) -> None:
+    base = shipped_profile("perfect").model_dump(by_alias=True, exclude_unset=True)
+    table = {"flows": 10, "overload": overload, "syn_timeout": "60s"}
+    from shutdownlab.inspection.profile import Profile
+
+    box = engine(Profile.model_validate({**base, "table": table}))
+    for number in range(10):
+        Connection(box, sport=1000 + number).say("S")
+    late = Connection(box, sport=3000)
+    assert late.say("S").forward is passes
+    assert box.counters[counter] == 1
+    later = Connection(box, sport=3001, now=61.0)
+    assert later.say("S").forward, "half-open connections have timed out"
+    assert box.counters[counter] == 1
+
+
+def test_idle_connections_are_forgotten_and_swept() -> None:
+    connection = opened("kazakhstan-sni", hello=False)
+    assert connection.engine.expire(10.0) == 0
+    assert connection.engine.expire(131.0) == 1
+    assert connection.engine.counters["flows"] == 0
