@@ -210,9 +210,10 @@ def _known_vantage(topology: Topology, text: str) -> VantageId:
 @app.command()
 def doctor() -> None:
     """What this machine offers, what will be used instead of what it lacks, and how to mend it."""
+    from shutdownlab.emulation.machine import findings
     from shutdownlab.presentation.doctor import report
 
-    ok = report(Console())
+    ok = report(findings(), Console(highlight=False))
     raise typer.Exit(0 if ok else EXIT_MACHINE_CANNOT)
 
 

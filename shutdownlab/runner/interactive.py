@@ -15,6 +15,7 @@ from rich.console import Console
 
 from shutdownlab import library
 from shutdownlab.control.messages import Failure
+from shutdownlab.control.processes import Mode
 from shutdownlab.emulation.country import Country, Plan, build
 from shutdownlab.emulation.sandbox import foreground_program, interactive
 from shutdownlab.model.network import Network, node_name
@@ -34,7 +35,7 @@ class Settings:
     active: Mapping[str, Policy]
     phase: str
     profile: str
-    mode: str
+    mode: Mode
     command: tuple[str, ...] | None
     vantage: VantageId | None
     cwd: Path
@@ -80,7 +81,7 @@ def _command(country: Country, settings: Settings) -> int:
     try:
         with foreground_program():
             process = node.spawn(list(settings.command), env=country.environment(), cwd=settings.cwd, foreground=True)
-            status = process.wait()
+            status = int(process.wait())
     except FileNotFoundError:
         sys.stderr.write(f"{settings.command[0]}: command not found\n")
         return 127

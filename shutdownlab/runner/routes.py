@@ -30,11 +30,11 @@ class RouteView:
 def seen_from_abroad(country: Country) -> RouteView:
     """Ask every transit router's bird; raises `OSError` where one does not answer."""
     network = country.plan.network
+    sockets = {node.name: country.services.find("bird", node.name).control for node in network.by_role(Role.TRANSIT)}
     tables = {
-        (node.name, version): birdc.kernel_prefixes(
-            country.services.find("bird", node.name).control, version
-        )
-        for node in network.by_role(Role.TRANSIT)
+        (name, version): birdc.kernel_prefixes(control, version)
+        for name, control in sockets.items()
+        if control is not None
         for version in (4, 6)
     }
     operators = network.topology.operators

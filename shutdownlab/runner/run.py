@@ -215,6 +215,8 @@ class Run:
             self.progress.notice(f"{message.where}: {message.text}")
 
     def _fault(self, text: str) -> None:
+        if text in self.faults:
+            return
         self.faults.append(text)
         self.directory.event("fault", text=text)
         self.progress.notice(text)
