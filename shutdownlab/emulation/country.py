@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from shutdownlab.control.messages import Failure
+from shutdownlab.control.messages import Failure, Message
 from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.forked import Forked
+from shutdownlab.emulation.forked import Forked, ForkedError
 from shutdownlab.emulation.inspector import MakeInspector, engine_maker
 from shutdownlab.emulation.net import LabNet
 from shutdownlab.emulation.node import LabHost
 from shutdownlab.emulation.probes.pool import AgentPool
+from shutdownlab.emulation.recorder import Tap, start_recorder
 from shutdownlab.emulation.relay import DelayedLink, start_relay
 from shutdownlab.emulation.services.start import Services, start_services
 from shutdownlab.emulation.services.tls import CertificateAuthority
@@ -48,17 +49,18 @@ class Plan:
 
 @dataclass(slots=True)
 class Country:
-    """A running country; `build` makes one. `took`: seconds each step of the building needed."""
+    """A running country; `build` makes one.
+
+    `others`: DPI boxes, delay lines, the recorder. `took`: seconds each step of the building needed.
+    """
 
     plan: Plan
     net: LabNet
-    posts: Posts
     controllers: Controllers
     authority: Authority
     services: Services
-    relay: Forked | None
-    boxes: dict[str, Forked]
     agents: AgentPool
+    others: list[Forked]
     trusted: Path
     took: dict[str, float] = field(default_factory=dict)
 
@@ -66,12 +68,22 @@ class Country:
         """What has died or complained since it was last asked."""
         yield from self.services.died()
         yield from self.controllers.died()
-        for process in [*self.boxes.values(), *([self.relay] if self.relay else [])]:
+        for process in self.others:
             for message in process.messages():
                 if isinstance(message, Failure):
                     yield f"{message.where}: {message.text}"
             if not process.alive():
                 yield f"{process.name} ended with status {process.status}"
+
+    def finish(self) -> list[Message]:
+        """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
+        said: list[Message] = []
+        for process in self.others:
+            try:
+                said += process.stop()
+            except ForkedError as error:
+                said.append(Failure(process.name, str(error)))
+        return said
 
     def described(self) -> dict[str, object]:
         """What was used to emulate, for a run's manifest."""
@@ -123,15 +135,29 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     with _timed(took, "switches"):
         tell("starting Open vSwitch")
         net.start()
+    recorder = _recorder(plan, net) if plan.pcap else None
     with _timed(took, "services"):
         tell("starting routers and servers")
         services = start_services(net, network, ca, plan.files / "services")
         authority = Authority(controllers)
         authority.order("no policy", {}, "operators", {})
-        for process in [*boxes.values(), *([relay] if relay else [])]:
+        others = [*boxes.values(), *(process for process in (relay, recorder) if process)]
+        for process in others:
             process.wait_ready()
         services.wait_ready()
-    return Country(plan, net, where, controllers, authority, services, relay, boxes, agents, trusted, took)
+    return Country(plan, net, controllers, authority, services, agents, others, trusted, took)
+
+
+def _recorder(plan: Plan, net: LabNet) -> Forked:
+    assert plan.pcap is not None
+    taps = [
+        Tap(
+            node.name, net.instances[node.owner].namespace.path, tuple((p.name, p.purpose) for p in node.ports.values())
+        )
+        for node in plan.network.nodes.values()
+        if node.role.is_openflow
+    ]
+    return start_recorder(taps, plan.pcap)
 
 
 def _relay(net: LabNet, seed: int) -> Forked | None:

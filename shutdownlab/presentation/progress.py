@@ -15,7 +15,7 @@ from shutdownlab.presentation.summary import unmet_lines, verdict_line
 from shutdownlab.presentation.table import tables
 from shutdownlab.runner.results import Result
 
-_FILES = "manifest.json events.jsonl measurements.jsonl results.csv"
+_FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
 _LEAST_WIDTH = 60
 
 

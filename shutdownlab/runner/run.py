@@ -114,6 +114,8 @@ class Run:
                 self._apply(country, clock, phase, active)
                 measured = self._measure(country, phase)
             self._record(country, phase, measured, round(time.monotonic() - start, 3), late)
+        for message in country.finish():
+            self._note(message)
         self.status = "finished"
         self.progress.story(settings.phases, self.results, self.faults, settings.shown, time.monotonic() - self.began)
         return EXIT_OK if all(result.met for result in self.results) and not self.faults else EXIT_UNMET
