@@ -178,13 +178,16 @@ def run_app(path: str, settings: Settings, deadline_s: float = 10.0) -> SwitchAp
     manager.instantiate_apps(**contexts, settings=settings)
     if not listening.wait(deadline_s):
         raise TimeoutError(f"{path} does not listen for switches at {host}:{port} after {deadline_s:g} s")
-    return _app(manager)
+    app = _app(manager)
+    assert app is not None, f"{path} has no SwitchApp"
+    return app
 
 
-def _app(manager: Any) -> SwitchApp:
-    return next(app for app in manager.applications.values() if isinstance(app, SwitchApp))
+def _app(manager: Any) -> SwitchApp | None:
+    return next((app for app in manager.applications.values() if isinstance(app, SwitchApp)), None)
 
 
 def _fail(manager: Any, settings: Settings, text: str) -> None:
     sys.stderr.write(f"{settings.name}: {text}\n")
-    _app(manager).tell(Failure(settings.name, text))
+    if app := _app(manager):
+        app.tell(Failure(settings.name, text))
