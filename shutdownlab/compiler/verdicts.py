@@ -28,7 +28,7 @@ METER_IDS = range(1000, 21000)
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """What a switch must add for one decision. `known_meters`: the meters are on the switch already, with other rates."""
+    """What a switch must add for one decision. `known_meters`: the switch has meters of these ids, with other rates."""
 
     meters: tuple[Meter, ...] = ()
     rules: tuple[Rule, ...] = ()

@@ -70,7 +70,7 @@ def test_box_rules_come_out_of_json_as_they_went_in() -> None:
 
 
 def test_an_order_with_an_unknown_key_says_where() -> None:
-    with pytest.raises(MessageError, match="policy.blok"):
+    with pytest.raises(MessageError, match=r"policy\.blok"):
         policies_from_json([{"name": "x", "policy": {"title": "t", "blok": "everything", "source": "s"}}])
 
 
