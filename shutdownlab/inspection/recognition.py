@@ -22,9 +22,20 @@ from shutdownlab.inspection.recognisers.sip import recognise_sip
 from shutdownlab.inspection.recognisers.ssh import recognise_ssh
 from shutdownlab.inspection.recognisers.stun import recognise_stun
 from shutdownlab.inspection.recognisers.tls import recognise_tls, refine
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognisers.whatsapp import recognise_whatsapp
 
-__all__ = ["BUDGET", "PROTOCOLS", "UNKNOWN", "Recognition", "UdpRecogniser", "fully_encrypted", "recognise_tcp"]
+__all__ = [
+    "BUDGET",
+    "PROTOCOLS",
+    "TOLERANT",
+    "UNKNOWN",
+    "Recognition",
+    "Tolerance",
+    "UdpRecogniser",
+    "fully_encrypted",
+    "recognise_tcp",
+]
 
 BUDGET = 65536
 """Bytes looked at per direction of a TCP connection; a profile's own budget is normally far smaller."""
@@ -36,19 +47,22 @@ _OBFS4_SERVER = 96
 """The least of its server handshake."""
 
 
-def recognise_tcp(client: bytes, server: bytes, dport: int) -> Recognition:
-    """Recognise a TCP connection from the in-order bytes of its opener and of the other end so far."""
+def recognise_tcp(client: bytes, server: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition:
+    """Recognise a TCP connection from the in-order bytes of its opener and of the other end so far.
+
+    `tolerance`: what the box's parsers forgive; what they don't is "unknown", or has no host.
+    """
     if len(client) > BUDGET:
         client = client[:BUDGET]
     if len(server) > BUDGET:
         server = server[:BUDGET]
-    tls = recognise_tls(client)
+    tls = recognise_tls(client, tolerance)
     if tls is not None and tls.protocol == "tls":
         if server and tls.more_server:
             tls.certificate_names, tls.more_server = certificate_names(server)
         return refine(tor.refine(tls), dport)
     waiting = tls
-    for candidate in _candidates(client, server, dport):
+    for candidate in _candidates(client, server, dport, tolerance):
         if candidate is None:
             continue
         if candidate.protocol != UNKNOWN:
@@ -59,18 +73,18 @@ def recognise_tcp(client: bytes, server: bytes, dport: int) -> Recognition:
     return _nameless(client, server, dport)
 
 
-def _candidates(client: bytes, server: bytes, dport: int) -> tuple[Recognition | None, ...]:
+def _candidates(client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> tuple[Recognition | None, ...]:
     """What each parser makes of the stream; a letter first means text, where only text protocols need asking."""
     if not client:
         return (recognise_ssh(client, server),)
     first = client[0]
-    http = recognise_http(client) if first < 0x80 else None
+    http = recognise_http(client, tolerance) if first < 0x80 else None
     if http is not None and http.protocol == "http":
         return (refine_tracker(mtproto.refine_http(http, client)),)
     return (
         http,
         recognise_ssh(client, server),
-        recognise_dns_tcp(client, dport),
+        recognise_dns_tcp(client, dport, tolerance),
         recognise_bittorrent_tcp(client) if first == 0x13 else None,
         recognise_sip(client) if 0x41 <= first <= 0x53 else None,
         recognise_whatsapp(client) if first in (0x45, 0x57) else None,

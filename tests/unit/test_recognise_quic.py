@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from shutdownlab.inspection.recognisers.quic import V1, V2, client_keys
-from shutdownlab.inspection.recognition import Recognition, UdpRecogniser
+from shutdownlab.inspection.recognition import Recognition, Tolerance, UdpRecogniser
 
 CID = bytes.fromhex("8394c8f03e515708")
 
@@ -34,7 +34,7 @@ def seal(frames: bytes, packet: int = 0, version: int = V1, connection: bytes = 
     assert keys is not None
     key, iv, protection = keys
     frames += bytes(max(0, 24 - len(frames)))
-    first = (0xC0 if version == V1 else 0xD0) | 0x01
+    first = (0xD0 if version == V2 else 0xC0) | 0x01
     header = bytes((first,)) + version.to_bytes(4, "big") + bytes((len(connection),)) + connection + b"\x00\x00"
     header += number(2 + len(frames) + 16)
     packed = packet.to_bytes(2, "big")
@@ -176,3 +176,28 @@ def test_every_cut_of_an_initial_is_harmless() -> None:
     packet = seal(crypto(0, hello()))
     for length in range(len(packet)):
         assert feed(packet[:length]).host is None
+
+
+def test_google_quic_with_a_long_header() -> None:
+    values = b"q46.example"
+    chlo = b"CHLO" + (1).to_bytes(2, "little") + b"\0\0" + b"SNI\x00" + (11).to_bytes(4, "little") + values
+    found = feed(b"\xc3Q046\x50" + bytes(8) + bytes(4) + bytes(12) + b"\xa4\x01\x00\x00\x04\x00" + chlo)
+    assert (found.protocol, found.host) == ("quic", "q46.example")
+
+
+def test_a_box_that_opens_one_datagram_misses_a_hello_over_two() -> None:
+    stream = hello(extra=1500)
+    pieces = seal(crypto(700, stream[700:])), seal(crypto(0, stream[:700]), 1)
+    whole = seal(crypto(0, hello()))
+    limited = UdpRecogniser(Tolerance(quic_datagrams=1))
+    assert not limited.feed(pieces[0], True, 443).more
+    assert limited.feed(pieces[1], True, 443).host is None
+    assert UdpRecogniser(Tolerance(quic_datagrams=1)).feed(whole, True, 443).host == "quic.example"
+    closed = UdpRecogniser(Tolerance(quic_datagrams=0)).feed(whole, True, 443)
+    assert (closed.protocol, closed.host, closed.versions, closed.more) == ("quic", None, (V1,), False)
+
+
+@pytest.mark.parametrize("version", [0xFF00001D, 0xFF00001B, 0xFF000016, 0xFACEB002, 0x54303531])
+def test_drafts_and_relatives_open_with_their_own_salts(version: int) -> None:
+    assert client_keys(version, CID) not in (None, client_keys(V1, CID))
+    assert feed(seal(crypto(0, hello()), version=version)).host == "quic.example"

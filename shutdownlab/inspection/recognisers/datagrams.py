@@ -12,6 +12,7 @@ from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.rtp import follows, recognise_rtcp, rtp_key
 from shutdownlab.inspection.recognisers.sip import recognise_sip
 from shutdownlab.inspection.recognisers.stun import recognise_stun
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognisers.wireguard import recognise_wireguard
 
 MAX_DATAGRAMS = 8
@@ -24,9 +25,10 @@ class UdpRecogniser:
     STUN is reported at once but with `more`, because media (RTP, DTLS) often follow on the same flow.
     """
 
-    __slots__ = ("_count", "_last", "_media", "_stateful")
+    __slots__ = ("_count", "_last", "_media", "_stateful", "_tolerance")
 
-    def __init__(self) -> None:
+    def __init__(self, tolerance: Tolerance = TOLERANT) -> None:
+        self._tolerance = tolerance
         self._count = 0
         self._last: Recognition | None = None
         self._stateful: QuicInitials | DtlsHello | None = None
@@ -56,11 +58,11 @@ class UdpRecogniser:
             return None
         first = payload[0]
         if dport in DNS_PORTS:
-            dns = recognise_dns(payload, dport)
+            dns = recognise_dns(payload, dport, self._tolerance)
             if dns is not None:
                 return dns
         if is_quic(payload):
-            return self._begin(QuicInitials(), payload, from_client)
+            return self._begin(QuicInitials(self._tolerance), payload, from_client)
         if is_dtls(payload):
             return self._begin(DtlsHello(), payload, from_client)
         if first < 5:
@@ -79,7 +81,7 @@ class UdpRecogniser:
                 found.more = False  # a datagram is whole
                 if found.protocol == UNKNOWN:
                     found = None
-        return found or (recognise_dns(payload, dport) if dport not in DNS_PORTS else None)
+        return found or (recognise_dns(payload, dport, self._tolerance) if dport not in DNS_PORTS else None)
 
     def _begin(self, parser: QuicInitials | DtlsHello, payload: bytes, from_client: bool) -> Recognition:
         self._stateful = parser

@@ -6,6 +6,7 @@ from ipaddress import IPv6Address
 
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 QTYPES = {
     1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 11: "WKS", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT",
@@ -22,6 +23,9 @@ QTYPES = {
 PORTS = frozenset((53, 5353, 5355))
 """DNS, mDNS, LLMNR: here a message need not be perfect to be called DNS."""
 
+NOT_DNS = frozenset((137, 138))
+"""NetBIOS names look like DNS (RFC 1002)."""
+MAX_QUESTIONS = 64
 MAX_HOPS = 64
 """Compression pointers followed in one name."""
 MAX_RECORDS = 64
@@ -59,7 +63,7 @@ def read_name(data: bytes, index: int) -> tuple[bytes | None, int]:
     return None, length
 
 
-def recognise_dns(message: bytes, dport: int) -> Recognition | None:
+def recognise_dns(message: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition | None:
     """One DNS message; None if it is none. Off the DNS ports it must be flawless to be called DNS."""
     length = len(message)
     usual = dport in PORTS
@@ -75,21 +79,20 @@ def recognise_dns(message: bytes, dport: int) -> Recognition | None:
     if opcode > 6 or opcode == 3:
         return None
     mdns = dport == 5353
-    if questions == 0:
-        if not ((response and usual) or mdns) or (answers == 0 and not (response and usual)):
-            return None
-    elif questions > (64 if mdns else 4):
+    if questions == 0 and not (response and usual) and not (mdns and answers):
         return None
-    if not response and answers and not mdns:
+    if not mdns and not tolerance.dns_counts and (questions > 1 or (answers and not response)):
         return None
-    if answers + authorities + additional > 1024:
+    if not usual and (questions != 1 or flags & 0x0040 or additional > 4 or (answers and not response)):
         return None
-    if not usual and (questions != 1 or flags & 0x0040 or additional > 4):
+    if dport in NOT_DNS:
         return None
     result = Recognition("dns")
     result.method = "response" if response else "query"
     index = 12
-    for number in range(questions):
+    for number in range(min(questions, MAX_QUESTIONS)):
+        if number == 0 and not tolerance.dns_pointers and _is_compressed(message):
+            return None
         name, index = read_name(message, index)
         if name is None or index + 4 > length:
             return None if number == 0 else result
@@ -108,6 +111,16 @@ def recognise_dns(message: bytes, dport: int) -> Recognition | None:
         if questions == 0 and first is not None:
             result.host = host_name(first)
     return result
+
+
+def _is_compressed(message: bytes) -> bool:
+    """Does the question's name hold a pointer?"""
+    index = 12
+    while index < len(message) and message[index] < 0xC0:
+        if message[index] == 0:
+            return False
+        index += 1 + message[index]
+    return index < len(message)
 
 
 def _ends_well(data: bytes, index: int, records: int) -> bool:
@@ -150,7 +163,7 @@ def _answers(data: bytes, index: int, records: int) -> tuple[tuple[str, ...], by
     return tuple(found), first
 
 
-def recognise_dns_tcp(stream: bytes, dport: int) -> Recognition | None:
+def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition | None:
     """The first message of a DNS-over-TCP stream (two bytes of length before each)."""
     length = len(stream)
     if length < 2:
@@ -160,13 +173,13 @@ def recognise_dns_tcp(stream: bytes, dport: int) -> Recognition | None:
         return None
     if length < 2 + size:
         # Enough to exclude it early: flags and counts of a query.
-        if dport != 53 or (length >= 8 and not 1 <= ((stream[6] << 8) | stream[7]) <= 4):
+        if dport != 53:
             return None
         if length >= 14:
-            partial = recognise_dns(stream[2:], dport)
+            partial = recognise_dns(stream[2:], dport, tolerance)
             if partial is not None:
                 # The question has come, additional records have not: the name is known already.
                 partial.more = False
                 return partial
         return Recognition(more=True)
-    return recognise_dns(stream[2 : 2 + size], dport)
+    return recognise_dns(stream[2 : 2 + size], dport, tolerance)

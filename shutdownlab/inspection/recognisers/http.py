@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 METHODS = frozenset(
     b"GET POST HEAD PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
@@ -23,12 +24,14 @@ _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _TOKEN = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
 
 
-def recognise_http(client: bytes) -> Recognition | None:
-    """The first request of a stream; None if these bytes cannot be HTTP."""
+def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:
+    """The first request of a stream; None if these bytes cannot be HTTP, or not to a box of this tolerance."""
     start = 0
     length = len(client)
     while start < length and start < 64 and client[start] in b"\r\n \t":
         start += 1
+    if start and not tolerance.http_leading:
+        return None
     if start >= length:
         return Recognition(more=length < 64) if start == length and length else None
     end = start
@@ -42,7 +45,9 @@ def recognise_http(client: bytes) -> Recognition | None:
     known = method.upper() in METHODS
     if method == b"PRI" and PREFACE.startswith(client[start : start + 24][: len(PREFACE)]):
         return Recognition("http2" if length - start >= 14 else "unknown", None, length - start < 14)
-    line_end = client.find(b"\n", end, MAX_HEAD)
+    if not (known and method.isupper()) and not tolerance.http_any_method:
+        return None
+    line_end = _line_end(client, end, MAX_HEAD, tolerance)
     line = client[end:line_end] if line_end >= 0 else client[end:MAX_HEAD]
     parts = line.split()
     if not known and not _has_version(parts, line_end < 0):
@@ -50,6 +55,8 @@ def recognise_http(client: bytes) -> Recognition | None:
     if not parts:
         return Recognition("http", None, line_end < 0) if known and line_end < 0 else None
     if parts[-1][:4].upper() == b"SIP/":
+        return None
+    if not tolerance.http_line_blanks and line_end >= 0 and line.rstrip(b"\r") != b" " + b" ".join(parts):
         return None
     if known and line_end >= 0 and parts[-1][:5].upper() != b"HTTP/" and len(parts) > 1 and parts[0][:1] not in b"/hH*":
         return None  # "GET the prisoners ready\n": a sentence
@@ -59,11 +66,19 @@ def recognise_http(client: bytes) -> Recognition | None:
     if line_end < 0:
         if len(parts) == 1 and line[-1:] not in (b" ", b"\t"):
             return result
-        return _with_target(result, target, None)
+        return _with_target(result, target, None, tolerance)
     if len(parts) == 1:
         result.more = False  # HTTP/0.9: no headers follow
-        return _with_target(result, target, None)
-    return _headers(result, client, line_end + 1, target)
+        return _with_target(result, target, None, tolerance)
+    return _headers(result, client, line_end + 1, target, tolerance)
+
+
+def _line_end(data: bytes, start: int, end: int, tolerance: Tolerance) -> int:
+    """Where the line feed that ends the line is; -1 if it has not come."""
+    if tolerance.http_bare_lf:
+        return data.find(b"\n", start, end)
+    at = data.find(b"\r\n", start, end)
+    return at + 1 if at >= 0 else -1
 
 
 def _method_prefix(token: bytes) -> bool:
@@ -80,13 +95,13 @@ def _has_version(parts: list[bytes], open_line: bool) -> bool:
     return parts[-1][:5].upper() == b"HTTP/" or (open_line and parts[0][:1] == b"/")
 
 
-def _headers(result: Recognition, data: bytes, index: int, target: bytes) -> Recognition:
+def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolerance: Tolerance) -> Recognition:
     """Walk the header lines for Host and User-Agent."""
     host: bytes | None = None
     length = min(len(data), MAX_HEAD)
     ended = False
     while index < length:
-        line_end = data.find(b"\n", index, length)
+        line_end = _line_end(data, index, length, tolerance)
         if line_end < 0:
             break
         line = data[index:line_end]
@@ -100,27 +115,29 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes) -> Rec
         if following >= length and host is None:
             if following >= MAX_HEAD:
                 break
-            folded = _possible_fold(line)
-            if folded:
+            if tolerance.http_folding and _possible_fold(line):
                 break
-        while following < length and data[following] in b" \t":
+        while tolerance.http_folding and following < length and data[following] in b" \t":
             # obs-fold: the value goes on in the next line (RFC 9112 §5.2)
-            next_end = data.find(b"\n", following, length)
+            next_end = _line_end(data, following, length, tolerance)
             if next_end < 0:
                 break
             line = line.rstrip(b"\r") + b" " + data[following:next_end]
             following = next_end + 1
         colon = line.find(b":")
         if colon > 0:
-            name = line[:colon].strip().lower()
-            if name == b"host":
+            name = line[:colon].strip() if tolerance.http_field_blanks else line[:colon]
+            if name == b"Host" or (tolerance.http_field_case and name.lower() == b"host"):
                 if host is None:
-                    host = line[colon + 1 :].strip()
-            elif name == b"user-agent" and result.user_agent is None:
+                    value = line[colon + 1 :]
+                    host = value.strip() if tolerance.http_value_tabs else value.strip(b" \r")
+                    if not host and tolerance.http_folding:
+                        host = _orphan(data, following, length, tolerance)
+            elif name.lower() == b"user-agent" and result.user_agent is None:
                 result.user_agent = line[colon + 1 :].strip().decode("latin-1")
         index = following
     result.more = not ended and host is None and len(data) < MAX_HEAD
-    return _with_target(result, target, host)
+    return _with_target(result, target, host, tolerance)
 
 
 def _possible_fold(line: bytes) -> bool:
@@ -129,13 +146,20 @@ def _possible_fold(line: bytes) -> bool:
     return colon > 0 and line[:colon].strip().lower() == b"host" and not line[colon + 1 :].strip()
 
 
-def _with_target(result: Recognition, target: bytes, host: bytes | None) -> Recognition:
+def _orphan(data: bytes, index: int, end: int, tolerance: Tolerance) -> bytes:
+    """A value alone on the line after an empty `Host:`, without the blank that folding asks for; some servers do."""
+    line_end = _line_end(data, index, end, tolerance)
+    line = data[index:line_end].strip() if line_end >= 0 else b""
+    return b"" if b":" in line or b" " in line else line
+
+
+def _with_target(result: Recognition, target: bytes, host: bytes | None, tolerance: Tolerance) -> Recognition:
     """Set `host` and `url`; an absolute URI outranks the Host field (RFC 9112 §3.2.2)."""
     authority = host
     path = target
     scheme = "http"
     lowered = target[:8].lower()
-    if lowered[:7] == b"http://" or lowered == b"https://":
+    if tolerance.http_absolute and (lowered[:7] == b"http://" or lowered == b"https://"):
         at = target.find(b"//") + 2
         scheme = "https" if lowered == b"https://" else "http"
         slash = at
@@ -147,8 +171,8 @@ def _with_target(result: Recognition, target: bytes, host: bytes | None) -> Reco
         authority = target
         path = b""
     if authority is not None:
-        bare = strip_port(authority)
-        result.host = host_name(bare)
+        bare = strip_port(authority) if tolerance.http_port else authority
+        result.host = host_name(bare, tolerance.trailing_dot)
         if result.host is not None:
             port = authority[authority.rfind(b":") :] if authority[-1:].isdigit() and b":" in authority else b""
             if port.count(b":") != 1 or not port[1:].isdigit() or (authority.count(b":") > 1 and b"]" not in authority):

@@ -10,15 +10,18 @@ MAX_NAME = 255
 _HOST_BYTES = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*:[]"))
 
 
-def host_name(raw: bytes) -> str | None:
-    """Normalise a host name; None when it can be none (empty, over-long, control characters or spaces inside)."""
+def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
+    """Normalise a host name; None when it can be none (empty, over-long, control characters or spaces inside).
+
+    `trailing_dot` False: one at the end stays.
+    """
     length = len(raw)
     if length == 0 or length > 4 * MAX_NAME:
         return None
     if raw.isascii():
         name = raw.decode("ascii").lower()
         if not raw.translate(None, _HOST_BYTES):
-            if name[-1] == ".":
+            if trailing_dot and name[-1] == ".":
                 name = name.rstrip(".")
             return name if 0 < len(name) <= MAX_NAME else None
         # Anything printable is kept: boxes match what they see, and servers do accept "_" and worse.

@@ -1,6 +1,6 @@
 """QUIC Initial packets opened with the keys anyone can derive (RFC 9000, 9001, 9369).
 
-Versions 1 and 2, and the drafts 23 to 34. The ClientHello is put together from CRYPTO frames in any order, over
+Versions 1 and 2, and the drafts 21 to 34. The ClientHello is put together from CRYPTO frames in any order, over
 coalesced packets and several datagrams. Google's older QUIC is recognised too; up to Q043 its CHLO is in clear.
 """
 
@@ -20,16 +20,19 @@ from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls import client_hello
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 V1 = 0x00000001
 V2 = 0x6B3343CF
 _SALT_V1 = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 _SALT_V2 = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
 _SALT_29 = bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899")
+_SALT_22 = bytes.fromhex("7fbcdb0e7c66bbe9193a96cd21519ebd7a02644a")
+_SALT_Q050 = bytes.fromhex("504574efd066fe2f9d945cfcdbd3a7f0d3b56b45")
+_SALT_T050 = bytes.fromhex("7ff579e5acd072915580304c43a2367c60488310")
+_SALT_T051 = bytes.fromhex("7a4edef4e7ccee5fa4506c19124fc8ccda6e033d")
 _SALT_23 = bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
 
-MAX_DATAGRAMS = 32
-"""Datagrams with Initials opened per flow."""
 MAX_PACKETS = 8
 """Coalesced packets looked at per datagram."""
 MAX_CRYPTO = 16384
@@ -46,8 +49,16 @@ def initial_salt(version: int) -> bytes | None:
         return _SALT_V2
     if 0xFF00001D <= version <= 0xFF000020:
         return _SALT_29
-    if 0xFF000017 <= version <= 0xFF00001C:
-        return _SALT_23
+    if 0xFF000017 <= version <= 0xFF00001C or 0xFACEB002 <= version <= 0xFACEB00F:
+        return _SALT_23  # and Facebook's mvfst on the same draft
+    if version in (0xFF000015, 0xFF000016, 0xFACEB001):
+        return _SALT_22
+    if version == 0x51303530:
+        return _SALT_Q050
+    if version == 0x54303530:
+        return _SALT_T050  # Google's QUIC with TLS
+    if version == 0x54303531:
+        return _SALT_T051
     return None
 
 
@@ -113,12 +124,18 @@ def _google(version: bytes) -> bool:
     return version[:1] in b"QT" and version[1:2] == b"0" and version[2:4].isdigit() and len(version) == 4
 
 
+def _is_clear(version: bytes) -> bool:
+    """Google's versions with a long header whose first packets are not encrypted: Q044 to Q049."""
+    return version[:3] == b"Q04"
+
+
 class QuicInitials:
     """The client's Initials of one connection, datagram by datagram."""
 
-    __slots__ = ("_connections", "_datagrams", "_size", "_stream", "_waiting", "result")
+    __slots__ = ("_connections", "_datagrams", "_limit", "_size", "_stream", "_waiting", "result")
 
-    def __init__(self) -> None:
+    def __init__(self, tolerance: Tolerance = TOLERANT) -> None:
+        self._limit = tolerance.quic_datagrams
         self.result = Recognition("quic", None, True)
         self._connections: list[bytes] = []
         self._stream = b""
@@ -131,13 +148,15 @@ class QuicInitials:
         result = self.result
         if not result.more:
             return result
-        self._datagrams += 1
-        if self._datagrams > MAX_DATAGRAMS:
-            result.more = False
-            return result
         if not from_client:
             return result
-        if not datagram[:1] or not datagram[0] & 0x80:
+        self._datagrams += 1
+        if self._datagrams > self._limit:
+            result.more = False
+            if not result.versions and datagram[:1] and datagram[0] & 0x80:
+                result.versions = (int.from_bytes(datagram[1:5], "big"),)
+            return result
+        if not datagram[:1] or not datagram[0] & 0x80 or _is_clear(datagram[1:5]):
             if self._datagrams == 1:
                 _google_hello(datagram, result)
             return result
@@ -146,6 +165,8 @@ class QuicInitials:
         while index >= 0 and index + 7 <= len(datagram) and packets < MAX_PACKETS:
             index = self._packet(datagram, index)
             packets += 1
+        if self._datagrams >= self._limit:
+            self.result.more = False
         return self.result
 
     def _packet(self, data: bytes, start: int) -> int:
@@ -258,6 +279,9 @@ class QuicInitials:
         if not stream:
             return
         if stream[0] != 1:
+            if stream[:4] == b"CHLO"[: len(stream)] and len(stream) < 8:
+                return
+            _google_hello(stream, self.result)  # Q050: Google's own handshake in IETF packets
             self.result.more = False
             return
         if len(stream) < 4:

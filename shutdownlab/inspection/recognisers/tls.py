@@ -8,6 +8,7 @@ from __future__ import annotations
 from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 HANDSHAKE = 0x16
 MAX_RECORD = 16384 + 2048
@@ -18,7 +19,7 @@ MAX_RECORDS = 4096
 """Records a ClientHello may be cut into: enough for one byte a record."""
 
 
-def recognise_tls(client: bytes) -> Recognition | None:
+def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:
     """The ClientHello at the start of a TCP stream; None if these bytes cannot be TLS."""
     length = len(client)
     if length == 0:
@@ -42,8 +43,10 @@ def recognise_tls(client: bytes) -> Recognition | None:
             # The usual case: the whole hello in one record, parsed where it lies.
             end = 9 + hello
             if end <= length:
-                return client_hello(client, 9, end, True, "t")
-            return client_hello(client, 9, length, False, "t")
+                return client_hello(client, 9, end, True, "t", tolerance.trailing_dot)
+            return _partial(client_hello(client, 9, length, False, "t", tolerance.trailing_dot), tolerance)
+    if not tolerance.tls_records and length >= 5 + record:
+        return Recognition("tls")
     body = handshake_bytes(client, MAX_HELLO + 4)
     if len(body) < 4:
         return Recognition("tls", None, True)
@@ -51,12 +54,18 @@ def recognise_tls(client: bytes) -> Recognition | None:
     if hello > MAX_HELLO:
         return None
     if len(body) >= 4 + hello:
-        return client_hello(body, 4, 4 + hello, True, "t")
+        return client_hello(body, 4, 4 + hello, True, "t", tolerance.trailing_dot)
     broken = _records_end(client) < length
-    result = client_hello(body, 4, len(body), False, "t")
+    result = _partial(client_hello(body, 4, len(body), False, "t", tolerance.trailing_dot), tolerance)
     if broken:
         # Another record type interrupts the hello: no receiver accepts that, nothing further will complete it.
         result.more = False
+    return result
+
+
+def _partial(result: Recognition, tolerance: Tolerance) -> Recognition:
+    if not tolerance.tls_partial:
+        result.host = None
     return result
 
 
@@ -96,7 +105,9 @@ def _records_end(stream: bytes) -> int:
     return index
 
 
-def client_hello(data: bytes, start: int, end: int, complete: bool, transport: str) -> Recognition:
+def client_hello(
+    data: bytes, start: int, end: int, complete: bool, transport: str, trailing_dot: bool = True
+) -> Recognition:
     """Read the ClientHello body `data[start:end]`.
 
     A hello that is still incomplete is read as far as it goes, as single-packet boxes do: the name is reported as
@@ -137,7 +148,7 @@ def client_hello(data: bytes, start: int, end: int, complete: bool, transport: s
                 name_length = (data[index + 3] << 8) | data[index + 4]
                 name_end = index + 5 + name_length
                 if name_end <= stop and name_end <= after:
-                    result.host = host_name(data[index + 5 : name_end])
+                    result.host = host_name(data[index + 5 : name_end], trailing_dot)
         elif kind == 16:
             if after <= stop:
                 result.alpn = _alpn(data, index, after)
