@@ -61,6 +61,11 @@ class Targets(Record):
         """Whether anything here has a name that a DPI box could look for."""
         return bool(self.apps or self.sites)
 
+    @property
+    def only_named(self) -> bool:
+        """Whether everything here has such a name."""
+        return self.named and self == Targets(apps=self.apps, sites=self.sites)
+
 
 class Exceptions(Record):
     """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
@@ -115,7 +120,11 @@ class Point(StrEnum):
 
 
 def _targets(value: Any) -> Any:
-    return {"everything": True} if value == "everything" else value
+    if value == "everything":
+        return {"everything": True}
+    if value is None or isinstance(value, dict | Targets):
+        return value
+    raise Expected("`everything`, or a mapping such as {apps: [whatsapp]}", "keys: " + ", ".join(Targets.model_fields))
 
 
 class Policy(Record):
@@ -137,16 +146,32 @@ class Policy(Record):
 
     @model_validator(mode="after")
     def _one_verb(self) -> Policy:
-        if (self.block is None) == (self.throttle is None):
-            raise Expected("either `block:` (everything, or apps, sites, …) or `throttle:` (a rate), not both")
+        if self.block is not None and self.throttle is not None:
+            hint = "make two policies of it"
+            raise Expected("one of them", hint, found="both `block` and `throttle`", key="throttle")
+        if self.block is None and self.throttle is None:
+            hint = "`block: everything`, `block: {apps: [whatsapp]}`, or `throttle: 512kbit`"
+            raise Expected("one of them", hint, found="neither `block` nor `throttle`")
         if self.block is not None and self.block == Targets():
-            raise Expected("something to block", "`block: everything`, or `block: {apps: [whatsapp]}`")
-        if self.only != Targets(everything=True) and self.throttle is None:
-            raise Expected("`only:` beside `throttle:`", "`block:` names its targets itself")
-        if self.action is Action.RESET and not (self.by is Means.DPI and self.targets.named):
-            raise Expected("`action: reset` with apps or sites and `by: dpi`", "only a DPI box sends resets")
+            hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
+            raise Expected("something to block", hint, found="nothing", key="block")
+        if self.throttle is not None and self.only == Targets():
+            hint = "leave `only` out to throttle everything"
+            raise Expected("something to throttle", hint, found="nothing", key="only")
+        if self.block is not None and "only" in self.model_fields_set:
+            raise Expected("`only` beside `throttle` alone", "`block` names its targets itself", found="it", key="only")
+        if self.throttle is not None and (self.only.voice or self.only.sms):
+            hint = "voice and sms can be blocked only"
+            raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
+        if self.action is Action.RESET and not (self.by is Means.DPI and self.block and self.block.only_named):
+            hint = "only a DPI box sends resets, and it tells apps and sites apart"
+            raise Expected("it with `by: dpi` and apps or sites alone", hint, found="`action: reset`", key="action")
         if self.at is Point.GATEWAY and (self.targets.voice or self.targets.sms):
-            raise Expected("voice and sms blocked at: access", "the telephone service never crosses the gateway")
+            hint = "the telephone service never crosses the gateway"
+            raise Expected("voice and sms blocked `at: access`", hint, found="`at: gateway`", key="at")
+        if self.at is Point.GATEWAY and self.by is Means.DPI and self.targets.named:
+            hint = "the gateway is a switch: DPI boxes are the operators'"
+            raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
         return self
 
     @property

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.model.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
-from shutdownlab.model.source import Document, Expected, Path, Record, parse, quoted
+from shutdownlab.model.source import Document, Expected, Path, Record, did_you_mean, parse, quoted
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
 from shutdownlab.model.values import Instant, Port, Seconds, is_address
 
@@ -82,23 +82,27 @@ class Probe(Record):
     @model_validator(mode="after")
     def _complete(self) -> Probe:
         needs = {
-            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.THROUGHPUT: {"url"}, Test.DNS: {"host"}, Test.PING: {"host"},
+            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.THROUGHPUT: {"url"},
+            Test.DNS: {"host"}, Test.PING: {"host"},
             Test.TCP: {"host", "port"}, Test.TLS: {"host", "port"}, Test.VPN: {"host", "port"},
         }.get(self.test, set())  # fmt: skip
         given = {key for key in ("app", "url", "host", "port") if getattr(self, key) is not None}
         if given != needs:
-            wanted = " and ".join(f"`{key}`" for key in sorted(needs)) or "none of `app`, `url`, `host`, `port`"
-            raise Expected(f"{wanted} with `test: {self.test}`", "give what that test measures, and no more")
+            wanted, found = (" and ".join(f"`{key}`" for key in sorted(keys)) for keys in (needs, given))
+            nothing = "none of `app`, `url`, `host`, `port`"
+            hint = "give what that test measures, and no more"
+            raise Expected(f"{wanted or nothing} with `test: {self.test}`", hint, found=found or nothing)
         if self.url is not None and (urlsplit(self.url).scheme not in {"http", "https"} or not self.host_name):
-            raise Expected("a url that starts with https:// or http://")
+            raise Expected("one that starts with https:// or http://", found=quoted(self.url), key="url")
         if self.resolver is not None and (self.test is not Test.DNS or not is_address(self.resolver)):
-            raise Expected("`resolver` with an address, and only with `test: dns`")
+            found = f"{quoted(self.resolver)} with `test: {self.test}`"
+            raise Expected("an address, and only with `test: dns`", found=found, key="resolver")
         if self.to is not None and self.test not in {Test.CALL, Test.SMS}:
-            raise Expected("`to` only with `test: call` or `test: sms`")
+            raise Expected("it with `test: call` or `test: sms` only", found=f"it with `test: {self.test}`", key="to")
         if self.port is not None and self.port.first != self.port.last:
-            raise Expected("a single port such as tcp/443")
+            raise Expected("a single port such as tcp/443", found=f"the ports {self.port}", key="port")
         if not self.families:
-            raise Expected("`families` with ipv4, ipv6 or both")
+            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
         return self
 
     @property
@@ -107,7 +111,15 @@ class Probe(Record):
         return (urlsplit(self.url).hostname or None) if self.url else self.host
 
 
+def _expectation_or_name(value: object) -> object:
+    if not isinstance(value, str | dict | Expectation):
+        raise Expected("an expectation, or the name of some", "such as {outcome: blocked, source: seen}")
+    return value
+
+
 def _reach(value: object) -> object:
+    if not isinstance(value, str | list | tuple):
+        raise Expected("the names of probes in a list, or `all`")
     return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -132,7 +144,7 @@ class Phase(Record):
     title: str
     start: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
-    expect: tuple[str | Expectation, ...] = ()
+    expect: tuple[Annotated[str | Expectation, BeforeValidator(_expectation_or_name)], ...] = ()
     source: str = ""
 
 
@@ -229,7 +241,7 @@ OUTSIDE_CLASS = "outside"
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    scenario = document.validate_as(Scenario)
+    scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()
     return scenario
@@ -254,6 +266,7 @@ class _Checker:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
         self.phases = [phase.phase for phase in scenario.timeline]
+        self.misdirected: set[str] = set()
 
     def check(self) -> None:
         self._accounts()
@@ -261,7 +274,7 @@ class _Checker:
             self._policy(name, policy)
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
-            self._probe(("probes", name), probe)
+            self._probe(name, probe)
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
@@ -309,16 +322,21 @@ class _Checker:
                 self._names((*path, "options", key, "without"), "policy", option.without, self.scenario.policies)
                 self._sources((*path, "options", key, "source"), option.source)
 
-    def _probe(self, path: Path, probe: Probe) -> None:
+    def _probe(self, name: str, probe: Probe) -> None:
+        path: Path = ("probes", name)
         if probe.app is not None and probe.app not in self.apps:
             self.document.report_unknown((*path, "app"), "app", probe.app, self.apps)
         elif probe.app is not None and probe.app not in {app for _, app in self.topology.served()}:
             served = sorted({app for _, app in self.topology.served()})
-            self.document.report_unknown((*path, "app"), "app in this topology", probe.app, served)
+            hint = did_you_mean(probe.app, served) or "add it to the `serves` of a network of the topology"
+            self.document.report_unknown((*path, "app"), "app in this topology", probe.app, served, hint)
+        before = len(self.document.problems)
         self._scope((*path, "from"), probe.from_)
+        self._names((*path, "during"), "phase", probe.during, self.phases)
+        if len(self.document.problems) > before:
+            self.misdirected.add(name)
         if probe.to is not None and probe.to not in self.topology.regions:
             self.document.report_unknown((*path, "to"), "region", probe.to, self.topology.regions)
-        self._names((*path, "during"), "phase", probe.during, self.phases)
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
@@ -371,6 +389,8 @@ class _Checker:
             return
         who = expectation.who.select(self.vantages)
         for index, name in enumerate(expectation.probes):
+            if name in self.misdirected:
+                continue  # told already, and who runs it is not known
             probed = any(name in self.scenario.probes_of(phase, vantage) for phase in phases for vantage in who)
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"

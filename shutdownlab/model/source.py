@@ -6,7 +6,6 @@ keys, tags, documents above 1 MiB, and aliases that expand to more than 100,000 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,10 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
-Path = tuple[str | int, ...]
+from shutdownlab.model.mistakes import explain
+from shutdownlab.model.wording import Expected, Path, did_you_mean, dotted, one_of, quoted
+
 Loaded = TypeVar("Loaded", bound=BaseModel)
 
 MAX_BYTES = 1 << 20
@@ -86,40 +86,38 @@ class Document:
         if self.problems:
             raise BadInput(self.problems)
 
-    def validate_as(self, kind: type[Loaded]) -> Loaded:
-        """The document as a frozen `kind`; raises `BadInput` with every structural problem of the file."""
+    def validate_as(self, kind: type[Loaded], *, go_on: bool = False) -> Loaded:
+        """The document as a frozen `kind`; raises `BadInput` with every structural problem of the file.
+
+        go_on: where unknown keys are the only ones, report them and return what the file says without them, so that
+        the checks that follow can add theirs; the caller must then call `raise_if_bad`.
+        """
         try:
             return kind.model_validate(self.data)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self._report_detail(kind, detail)
-            raise BadInput(self.problems) from None
+            details = error.errors(include_url=False)
+        for mistake in explain(kind, details, self.real):
+            self.report(*mistake)
+        unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
+        if go_on and len(unknown) == len(details):
+            try:
+                return kind.model_validate(_without(self.data, {self.real(path) for path in unknown}))
+            except ValidationError:
+                pass  # what an unknown key stands for is missed elsewhere
+        raise BadInput(self.problems)
 
-    def _report_detail(self, kind: type[BaseModel], detail: ErrorDetails) -> None:
-        path: Path = tuple(part for part in detail["loc"] if self._is_real(part))
-        if detail["type"] == "missing":
-            self.report(path[:-1], f"no {quoted(path[-1])}", f"the key {quoted(path[-1])}", "add it")
-        elif detail["type"] == "extra_forbidden":
-            allowed = _keys_at(kind, path[:-1])
-            self.report(path, f"unknown key {quoted(path[-1])}", one_of(allowed), did_you_mean(str(path[-1]), allowed))
-        elif detail["type"] == "value_error" and isinstance(problem := detail["ctx"]["error"], Expected):
-            self.report(path, quoted(detail["input"]), problem.expected, problem.hint)
-        else:
-            self.report(path, quoted(detail["input"]), _expected(detail))
-
-    @staticmethod
-    def _is_real(part: str | int) -> bool:
-        """Pydantic puts the branch of a union (`function-before[...]`) into its path: not a place in the file."""
-        return isinstance(part, int) or part == "[key]" or not re.search(r"[\[\]()]|^[A-Z]\w+$|^(str|int|list)$", part)
-
-
-class Expected(ValueError):
-    """Raised by a field's own parser: what it takes, and how to mend the value."""
-
-    def __init__(self, expected: str, hint: str = "") -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.hint = hint
+    def real(self, path: Path, *, missing: bool = False) -> Path:
+        """A path without what pydantic adds (the branches of unions, `[key]`): all of it is in the file, but for the
+        last part where that is `missing`."""
+        place: Any = self.data
+        kept: list[str | int] = []
+        for part in path[:-1] if missing else path:
+            known = place if isinstance(place, dict) else dict(enumerate(place)) if isinstance(place, list) else {}
+            if part not in known:
+                continue
+            place = known[part]
+            kept.append(part)
+        return (*kept, path[-1]) if missing else tuple(kept)
 
 
 def parse(text: bytes, file: str) -> Document:
@@ -140,8 +138,7 @@ def parse(text: bytes, file: str) -> Document:
     try:
         nodes = list(yaml.compose_all(decoded, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise bad(mark.line + 1 if mark else 1, str(error.problem or error.context), "valid YAML") from None
+        raise bad(*_syntax_error(error, decoded)) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise bad(1, str(error).splitlines()[0], "valid YAML") from None
     if not nodes:
@@ -157,8 +154,37 @@ def parse(text: bytes, file: str) -> Document:
     return Document(file, data, reader.lines)
 
 
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str, str]:
+    """The line, what was found, what was expected, and a hint, out of what the YAML parser says."""
+    mark = error.problem_mark or error.context_mark
+    line = mark.line if mark else 0
+    stands = (text.splitlines() or [""])[min(line, text.count("\n"))]
+    if "\t" in stands[: len(stands) - len(stands.lstrip())]:
+        return line + 1, "a tab", "spaces", "YAML is indented with spaces only"
+    missed = re.fullmatch(r"did not find expected (.+)", error.problem or "")
+    opened = error.context_mark.line + 1 if error.context_mark else line + 1
+    hint = f"{error.context}, which starts in line {opened}" if error.context else ""
+    if missed:
+        wanted = missed[1].replace("<", "the ").replace(">", "")
+        return (
+            line + 1,
+            quoted(stands.strip()),
+            wanted if wanted[0] in "',[]" else f"{wanted} (is the indent right?)",
+            hint,
+        )
+    problem = str(error.problem or error.context).removeprefix("found ")
+    return line + 1, problem, "valid YAML", hint
+
+
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     pass
+
+
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+def _tag(node: yaml.Node) -> str:
+    return str(node.tag).replace("tag:yaml.org,2002:", "!!")
 
 
 class _Reader:
@@ -181,6 +207,8 @@ class _Reader:
             problem = Problem(self.file, node.start_mark.line + 1, "", found, "a file of ordinary size", "remove them")
             raise BadInput([problem])
         self.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.tag not in _PLAIN_TAGS:
+            self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -221,85 +249,29 @@ class _Reader:
             case "int" | "float" | "timestamp":  # 10:30 and dates stay what was typed; their fields parse them
                 return text
             case _:
-                self._bad(node, path, f"the tag {node.tag}", "plain YAML without tags", "remove the tag")
+                self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")
                 return None
 
 
-def dotted(path: Path) -> str:
-    """`('links', 3, 'delay')` as `links[3].delay`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+def _without(data: Any, paths: set[Path], here: Path = ()) -> Any:
+    """A copy of plain data without the values at some paths."""
+    if isinstance(data, dict):
+        return {k: _without(v, paths, (*here, k)) for k, v in data.items() if (*here, k) not in paths}
+    if isinstance(data, list):
+        return [_without(item, paths, (*here, index)) for index, item in enumerate(data)]
+    return data
 
 
-def quoted(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    text = str(value)
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def one_of(names: Iterable[str]) -> str:
-    names = list(names)
-    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"one of {listed}" if names else "none (there are none)"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {quoted(close[0])}?" if close else ""
-
-
-def _keys_at(kind: type[BaseModel], path: Path) -> list[str]:
-    """The keys that the model at `path` below `kind` takes."""
-    current: set[type[BaseModel]] = {kind}
-    for part in path:
-        following: set[type[BaseModel]] = set()
-        for model in current:
-            if isinstance(part, str) and part in _aliased(model):
-                following |= _models_in(_aliased(model)[part])
-        current = following or current
-    return sorted({key for model in current for key in _aliased(model)})
-
-
-def _aliased(model: type[BaseModel]) -> dict[str, Any]:
-    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
-
-
-def _models_in(annotation: Any) -> set[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return {annotation}
-    found: set[type[BaseModel]] = set()
-    for part in getattr(annotation, "__args__", ()):
-        found |= _models_in(part)
-    return found
-
-
-def _expected(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "string_type":
-            return "text"
-        case "int_type" | "int_parsing" | "int_from_float":
-            return "a whole number"
-        case "float_type" | "float_parsing":
-            return "a number"
-        case "bool_type" | "bool_parsing":
-            return "true or false"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return "a mapping"
-        case "tuple_type" | "list_type" | "frozen_set_type":
-            return "a list"
-        case "literal_error" | "enum":
-            return "one of " + str(context["expected"]).replace(" or ", ", ").replace("'", "")
-        case "greater_than_equal" | "less_than_equal" | "greater_than" | "less_than":
-            return detail["msg"].removeprefix("Input should be ")
-        case _:
-            return detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+__all__ = [
+    "BadInput",
+    "Document",
+    "Expected",
+    "Path",
+    "Problem",
+    "Record",
+    "did_you_mean",
+    "dotted",
+    "one_of",
+    "parse",
+    "quoted",
+]

@@ -36,6 +36,14 @@ def _name(value: object) -> str:
     return text
 
 
+def _country(value: object) -> str:
+    """ISO 3166-1's two letters, or ZZ (user-assigned) for a country that isn't."""
+    text = str(value)
+    if not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
+        raise Expected("a country code of two capital letters such as KZ", "ZZ for a country that does not exist")
+    return text
+
+
 Name = Annotated[str, BeforeValidator(_name)]
 Asn = Annotated[int, Field(ge=1, le=4_294_967_294)]
 
@@ -136,7 +144,7 @@ class Topology(Record):
     name: Name
     title: str
     summary: str = ""
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    country: Annotated[str, BeforeValidator(_country)]
     sources: dict[str, str] = {}
     links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
     regions: dict[Name, Region]
@@ -177,7 +185,7 @@ RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority",
 def load_topology(text: bytes, file: str, apps: Mapping[str, App]) -> Topology:
     """Parse and check a topology file; raises `BadInput` with all its problems."""
     document = parse(text, file)
-    topology = document.validate_as(Topology)
+    topology = document.validate_as(Topology, go_on=True)
     _check_names(topology, document)
     _check_numbers(topology, document)
     _check_served(topology, document, apps)
@@ -192,6 +200,11 @@ def _check_names(topology: Topology, document: Document) -> None:
     for name in sorted(carriers & RESERVED_NAMES):
         kind = "operators" if name in topology.operators else "transits"
         document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
+    for name in sorted(topology.operators.keys() - _connected(topology)):
+        if topology.operators[name].transit:
+            found = f"{', '.join(topology.operators[name].transit)}, by which nothing abroad is reached"
+            hint = f"name one of the transits: {', '.join(topology.transits)}"
+            document.report(("operators", name, "transit"), found, "a way abroad", hint)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         for region in operator.regions.keys() - topology.regions.keys():
@@ -200,10 +213,27 @@ def _check_names(topology: Topology, document: Document) -> None:
             if carrier not in carriers or carrier == name:
                 document.report_unknown((*path, "transit", index), "carrier", carrier, carriers - {name})
         if not operator.transit:
-            document.report((*path, "transit"), "an empty list", "at least one carrier", one_of(sorted(carriers)))
+            choice = one_of(sorted(carriers - {name}))
+            document.report((*path, "transit"), "an empty list", "at least one carrier", choice)
         for region, groups in operator.regions.items():
             if not groups:
                 document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
+
+
+def _connected(topology: Topology) -> set[str]:
+    """The operators that buy transit abroad, themselves or through one that does. Unknown carriers count as transits:
+    they are told of already."""
+    connected: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, operator in topology.operators.items()
+            if name not in connected
+            and any(carrier in connected or carrier not in topology.operators for carrier in operator.transit)
+        }
+        if not more:
+            return connected
+        connected |= more
 
 
 def _check_numbers(topology: Topology, document: Document) -> None:

@@ -12,6 +12,7 @@ from reference import Packet
 
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.telephony import MEDIA
 from shutdownlab.model.topology import Vantage
 from shutdownlab.model.values import Address
 
@@ -23,7 +24,24 @@ ADDRESSES = (
     "2001:db8:64::/48", "2001:4860:4860::8888", "2001:db8:71::/48",
 )  # fmt: skip
 PROTOCOLS = ("icmp", "tcp", "udp", "gre", "esp", "icmp6", "quic")
-INTERESTING_PORTS = (53, 80, 179, 443, 3785, 5060, 5061, 5062, 16384, 16399, 16400, 1023, 1024, 6000, 65535)
+INTERESTING_PORTS = (
+    53,
+    80,
+    179,
+    443,
+    3785,
+    5060,
+    5061,
+    5062,
+    16384,
+    16399,
+    MEDIA.last,
+    MEDIA.last + 1,
+    1023,
+    1024,
+    6000,
+    65535,
+)
 
 
 def _some(values: tuple[str, ...], most: int = 2) -> SearchStrategy[list[str]]:

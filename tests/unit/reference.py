@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shutdownlab.model.apps import App
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Exceptions, Policy, Targets
+from shutdownlab.model.telephony import MEDIA
 from shutdownlab.model.topology import Vantage
 from shutdownlab.model.values import Address
 
@@ -85,7 +86,7 @@ class Reference:
             return "voice"
         if packet.remote_port == 5062 and of_service:
             return "sms"
-        if 16384 <= packet.remote_port <= 16399 and any(packet.remote in prefix for prefix in own):
+        if MEDIA.first <= packet.remote_port <= MEDIA.last and any(packet.remote in prefix for prefix in own):
             return "voice"
         return None
 

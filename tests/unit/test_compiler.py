@@ -96,7 +96,7 @@ def said(fate: Fate) -> Answer:
     return Answer(dropped=True) if fate.dropped else Answer(dropped=False, rate=fate.rate)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # of five packets each
+@settings(max_examples=settings().max_examples // 2)  # of five packets each
 @given(st.data(), random_policies.several())
 def test_an_access_switch_does_what_the_policies_mean(data: st.DataObject, active: Mapping[str, Policy]) -> None:
     reference, policed = Reference(country(), APPS, active, "access"), Policed(active)
@@ -106,7 +106,7 @@ def test_an_access_switch_does_what_the_policies_mean(data: st.DataObject, activ
         assert said(policed.through_access(who, packet)) == reference.answer(who, packet)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # of five packets each
+@settings(max_examples=settings().max_examples // 2)  # of five packets each
 @given(st.data(), random_policies.several(at="gateway"))
 def test_the_gateway_does_what_the_policies_mean(data: st.DataObject, active: Mapping[str, Policy]) -> None:
     reference, policed = Reference(country(), APPS, active, "gateway"), Policed(active)

@@ -1,0 +1,62 @@
+"""Every bad input here gives exactly the message beside it: NAME.yaml goes with NAME.txt.
+
+`missing-file.txt` has no YAML: that is its mistake. The two `valid-…` have no text, and pass. After changing a message
+on purpose: `GOLDEN=write pytest tests/golden`, then read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from shutdownlab import library
+from shutdownlab.model.source import BadInput
+
+HERE = Path(__file__).parent
+MESSAGES = sorted(HERE.glob("*.txt"))
+FILES = sorted(HERE.glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name files as the user did."""
+    monkeypatch.chdir(HERE)
+
+
+def told(name: str) -> str:
+    with pytest.raises(BadInput) as raised:
+        library.check(name)
+    return f"{raised.value}\n"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in MESSAGES])
+def test_bad_input_gives_this_very_message(name: str) -> None:
+    message = told(f"{name}.yaml")
+    if os.environ.get("GOLDEN") == "write":
+        (HERE / f"{name}.txt").write_text(message)
+    assert message == (HERE / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("name", [path.stem for path in MESSAGES])
+def test_every_message_names_the_file_what_was_found_and_what_was_expected(name: str) -> None:
+    lines = [line for line in (HERE / f"{name}.txt").read_text().splitlines() if not line.startswith("    hint: ")]
+    assert lines
+    for line in lines:
+        assert re.fullmatch(rf"{name}[.]yaml(:\d+)?: .*found .+; expected .+", line)
+
+
+def test_every_bad_file_has_its_message_and_the_valid_ones_pass() -> None:
+    assert {path.stem for path in FILES} - {path.stem for path in MESSAGES} == {"valid-scenario", "valid-topology"}
+    assert {path.stem for path in MESSAGES} - {path.stem for path in FILES} == {"missing-file"}
+    library.check("valid-scenario.yaml")
+    library.check("valid-topology.yaml")
+
+
+def test_what_the_package_ships_is_valid() -> None:
+    kinds: tuple[library.Kind, ...] = ("topologies", "scenarios")
+    for kind in kinds:
+        for name, _ in library.shipped(kind):
+            library.check(name)
