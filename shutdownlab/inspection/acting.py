@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from shutdownlab.inspection import forge
 from shutdownlab.inspection.flow import Flow
@@ -16,7 +17,7 @@ Effect = tuple[bool, bytes | None, tuple[Injection, ...]]
 
 GO_ON: Effect = (True, None, ())
 STOP: Effect = (False, None, ())
-DEFAULT_TTL = 64
+DEFAULT_TTL: Final = 64
 
 
 class Actor:

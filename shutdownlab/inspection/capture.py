@@ -10,44 +10,45 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
+
+from librt.strings import read_i32_be, read_i32_le
 
 from shutdownlab.inspection.packet import Packet, decode, decode_ethertype, decode_ip
 
-MAX_RECORD = 1 << 20
+MAX_RECORD: Final = 1 << 20
 """A longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
-CHUNK = 1 << 20
+CHUNK: Final = 1 << 20
 
 NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, RAW, C_HDLC = 0, 1, 9, 12, 14, 101, 104
 LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2 = 108, 113, 228, 229, 276
-KNOWN_LINKS = frozenset(
+KNOWN_LINKS: Final = frozenset(
     (NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, RAW, C_HDLC, LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2)
 )
 
-_PCAP = {
+_PCAP: Final = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),
     b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
     b"\xa1\xb2\x3c\x4d": (">", 1e-9),
     b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
 }
-_SECTION = b"\x0a\x0d\x0d\x0a"
+_SECTION: Final = b"\x0a\x0d\x0d\x0a"
 
 
 class NotACaptureError(Exception):
     """The file is no capture; the message says what it seems to be."""
 
 
-@dataclass(slots=True)
 class Capture:
     """Iterate once: `(time in seconds, link type, frame)` of each packet in file order."""
 
-    name: str
-    source: _Source
-    start: bytes
-    warnings: list[str] = field(default_factory=list)
-    packets: int = 0
+    def __init__(self, name: str, source: _Source, start: bytes, warnings: list[str]) -> None:
+        self.name = name
+        self.source = source
+        self.start = start
+        self.warnings = warnings
+        self.packets = 0
 
     def __iter__(self) -> Iterator[tuple[float, int, bytes]]:
         if self.start == _SECTION:
@@ -67,7 +68,7 @@ class Capture:
         link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0x0FFFFFFF
         if link not in KNOWN_LINKS:
             self._warn(f"link type {link} is not understood; its packets are counted, not inspected")
-        unpack = struct.Struct(order + "IIII").unpack_from
+        little = order == "<"
         source = self.source
         while True:
             at, data = source.window(16)
@@ -75,10 +76,13 @@ class Capture:
                 if len(data) > at:
                     self._warn(f"ends within the header of packet {self.packets + 1}; {self.packets} packets read")
                 return
-            seconds, fraction, length, _ = unpack(data, at)
-            if length > MAX_RECORD:
+            if little:
+                seconds, fraction, length = read_i32_le(data, at), read_i32_le(data, at + 4), read_i32_le(data, at + 8)
+            else:
+                seconds, fraction, length = read_i32_be(data, at), read_i32_be(data, at + 4), read_i32_be(data, at + 8)
+            if not 0 <= length <= MAX_RECORD:
                 self._warn(
-                    f"packet {self.packets + 1} claims {length:,} bytes: the file is damaged there; "
+                    f"packet {self.packets + 1} claims {length & 0xFFFFFFFF:,} bytes: the file is damaged there; "
                     f"{self.packets} packets read"
                 )
                 return
@@ -92,7 +96,7 @@ class Capture:
                     return
             source.at = at + 16 + length
             self.packets += 1
-            yield seconds + fraction * unit, link, data[at + 16 : at + 16 + length]
+            yield (int(seconds) & 0xFFFFFFFF) + int(fraction) * unit, link, data[at + 16 : at + 16 + length]
 
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"

@@ -8,8 +8,9 @@ from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 
 
-def make_decision(flow: Flow, action: Action, verdict: Verdict | None, rule: str | None) -> Decision:
+def make_decision(flow: Flow, verdict: Verdict | None, rule: str | None) -> Decision:
     """`verdict` None: it passes."""
+    action = Action.PASS if verdict is None else verdict.action
     residual: Residual | None = None
     if verdict is not None and verdict.residual is not None:
         spec = verdict.residual

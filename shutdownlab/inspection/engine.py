@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from shutdownlab.inspection.acting import Actor
 from shutdownlab.inspection.catalogue import AppCatalogue
@@ -28,14 +29,14 @@ from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome,
 
 __all__ = ["Action", "Decision", "Engine", "Injection", "Outcome", "Residual", "Side"]
 
-FORWARD = Outcome(True)
+FORWARD: Final = Outcome(True)
 """Shared, never changed: the frame goes on and nothing else happens."""
-DROP = Outcome(False)
-SWEEP_EVERY = 5.0
+DROP: Final = Outcome(False)
+SWEEP_EVERY: Final = 5.0
 """Seconds between looks through the whole flow table for what has timed out."""
 
-_IP_PROTOCOLS = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
-_NAMELESS = ("unknown", "fet")
+_IP_PROTOCOLS: Final = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
+_NAMELESS: Final = ("unknown", "fet")
 
 
 class Engine:
@@ -438,8 +439,8 @@ class Engine:
         flow.decided = True
         flow.decided_at = self.packets
         verdict = flow.verdict
-        action = Action.PASS if verdict is None else verdict.action
-        self.by_verdict[action.value] = self.by_verdict.get(action.value, 0) + 1
+        name = "pass" if verdict is None else verdict.action.value
+        self.by_verdict[name] = self.by_verdict.get(name, 0) + 1
         self.by_protocol[flow.protocol] = self.by_protocol.get(flow.protocol, 0) + 1
         flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
         flow.recognition = None
@@ -450,7 +451,7 @@ class Engine:
             flow.reported = True
             return None
         flow.reported = True
-        return make_decision(flow, action, verdict, rule)
+        return make_decision(flow, verdict, rule)
 
     # -- after the decision -----------------------------------------------------------------------------------------
 

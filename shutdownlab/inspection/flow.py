@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.recognition import Recognition, UdpRecogniser
 from shutdownlab.inspection.residual import Punishment
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.throttle import Bucket
 
-NEW = 0
-SYN_SEEN = 1
-SYN_ACK_SEEN = 2
-ESTABLISHED = 3
-CLOSED = 4
+NEW: Final = 0
+SYN_SEEN: Final = 1
+SYN_ACK_SEEN: Final = 2
+ESTABLISHED: Final = 3
+CLOSED: Final = 4
 
 
 class Flow:

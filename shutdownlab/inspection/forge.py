@@ -6,10 +6,12 @@ kept, addresses and ports as the pretended sender's.
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.checksum import checksum, pseudo_header
 from shutdownlab.inspection.packet import TCP, UDP, Packet
 
-FLAG_BITS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
+FLAG_BITS: Final = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
 
 
 def flag_bits(letters: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.packet import Packet, decode_ip
 from shutdownlab.inspection.profile import IpModel
 
-MAX_DATAGRAM = 65535
+MAX_DATAGRAM: Final = 65535
 
 
 class Datagram:

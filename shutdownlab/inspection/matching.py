@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from datetime import time
-from socket import AF_INET6, inet_ntoa, inet_ntop
-from typing import Protocol
+from socket import AF_INET6, inet_ntop
+from typing import Final, Protocol
 
 import re2
 
@@ -14,11 +14,12 @@ from shutdownlab.inspection.policy import Conditions, InspectionPolicy, Inspecti
 from shutdownlab.inspection.recognition import Recognition, fully_encrypted
 from shutdownlab.model.values import Network, Ports
 
-NO = 0
-YES = 1
-WAIT = 2
+NO: Final = 0
+YES: Final = 1
+WAIT: Final = 2
 
-_PORT_PROTOCOLS = {6: "tcp", 17: "udp"}
+_DOTTED: Final = [f"{number}." for number in range(256)]
+_PORT_PROTOCOLS: Final = {6: "tcp", 17: "udp"}
 
 
 class AppLookup(Protocol):
@@ -290,4 +291,6 @@ def _within(hours: tuple[time, time], local: float) -> bool:
 
 def address_text(address: bytes) -> str:
     """`b"\\x7f\\0\\0\\1"` as `127.0.0.1`; 4 or 16 bytes."""
-    return inet_ntoa(address) if len(address) == 4 else inet_ntop(AF_INET6, address)
+    if len(address) == 4:
+        return _DOTTED[address[0]] + _DOTTED[address[1]] + _DOTTED[address[2]] + str(address[3])
+    return inet_ntop(AF_INET6, address)

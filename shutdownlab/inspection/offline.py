@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from shutdownlab.inspection.capture import decode_frame
 from shutdownlab.inspection.engine import Engine
@@ -16,7 +16,7 @@ from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
 
-UNKNOWN_SIDE = -1
+UNKNOWN_SIDE: Final = -1
 
 
 class FlowRecord(TypedDict):
@@ -47,7 +47,7 @@ class Summary:
         return self.packets / self.seconds if self.seconds > 0 else 0.0
 
 
-_PROTO_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 47: "gre", 50: "esp", 132: "sctp"}
+_PROTO_NAMES: Final = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 47: "gre", 50: "esp", 132: "sctp"}
 
 
 class OfflineInspection:

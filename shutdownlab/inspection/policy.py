@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import re2
 from pydantic import BeforeValidator, Field, model_validator
@@ -16,8 +16,8 @@ from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.source import Expected, Record, did_you_mean, parse
 from shutdownlab.model.values import Address, Kbit, Port, Prefix, Seconds
 
-DNS_CODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
-FLAG_LETTERS = "FSRPAUEC"
+DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
+FLAG_LETTERS: Final = "FSRPAUEC"
 
 
 def _many(value: Any) -> Any:

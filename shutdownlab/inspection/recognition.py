@@ -8,6 +8,8 @@ something.
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers import mtproto, tor
 from shutdownlab.inspection.recognisers.bittorrent import is_mse, recognise_bittorrent_tcp
 from shutdownlab.inspection.recognisers.bittorrent import refine_http as refine_tracker
@@ -37,13 +39,13 @@ __all__ = [
     "recognise_tcp",
 ]
 
-BUDGET = 65536
+BUDGET: Final = 65536
 """Bytes looked at per direction of a TCP connection; a profile's own budget is normally far smaller."""
-UNDECIDED = 8
+UNDECIDED: Final = 8
 """Client bytes below which an unknown stream is still open to be anything."""
-_OBFS4_CLIENT = (149, 8192)
+_OBFS4_CLIENT: Final = (149, 8192)
 """Bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs (obfs4-spec.txt §4)."""
-_OBFS4_SERVER = 96
+_OBFS4_SERVER: Final = 96
 """The least of its server handshake."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.matching import NO, WAIT, YES, AppLookup, Matcher
@@ -11,13 +12,13 @@ from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
 
-NONE = -1
+NONE: Final = -1
 """No rule will match."""
-OPEN = -2
+OPEN: Final = -2
 """More must be seen."""
 
-_UNKNOWN = Recognition("unknown")
-STILL_UNKNOWN = Recognition("unknown", None, True)
+_UNKNOWN: Final = Recognition("unknown")
+STILL_UNKNOWN: Final = Recognition("unknown", None, True)
 
 
 class RuleSet:

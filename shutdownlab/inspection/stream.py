@@ -6,7 +6,9 @@ the inspection budget and by `gap` bytes out of order.
 
 from __future__ import annotations
 
-MAX_PENDING = 512
+from typing import Final
+
+MAX_PENDING: Final = 512
 """Out-of-order segments kept; what comes beyond is lost to the box."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
 from shutdownlab.inspection.packet import ACK, RST, SYN, TCP, UDP, Packet
 from shutdownlab.inspection.profile import Profile
 
-PROTO_BYTE = [bytes((number,)) for number in range(256)]
+PROTO_BYTE: Final = [bytes((number,)) for number in range(256)]
 
 
 def flow_key(packet: Packet) -> bytes:

@@ -7,20 +7,31 @@ SIGCOMM 2020).
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, NEW, SYN_ACK_SEEN, SYN_SEEN, Flow
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, URG, Packet
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.stream import Stream
 
-NOTHING = 0
-CLIENT = 1
-SERVER = 2
+NOTHING: Final = 0
+CLIENT: Final = 1
+SERVER: Final = 2
 
-WINDOW = 65536
+WINDOW: Final = 65536
 """Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
 
-_REQUESTS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"\x16\x03\x00", b"\x16\x03\x01", b"\x16\x03\x03")
+_REQUESTS: Final = (
+    b"GET ",
+    b"POST",
+    b"HEAD",
+    b"PUT ",
+    b"OPTI",
+    b"CONN",
+    b"\x16\x03\x00",
+    b"\x16\x03\x01",
+    b"\x16\x03\x03",
+)
 
 
 class Tcb:

@@ -5,13 +5,15 @@ A small DER walk instead of an X.509 library: what real servers send need not be
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.tls import MAX_RECORD, handshake_bytes
 
-MAX_FLIGHT = 65536
-MAX_NAMES = 500
-_COMMON_NAME = b"\x55\x04\x03"
-_ALTERNATIVE_NAME = b"\x55\x1d\x11"
+MAX_FLIGHT: Final = 65536
+MAX_NAMES: Final = 500
+_COMMON_NAME: Final = b"\x55\x04\x03"
+_ALTERNATIVE_NAME: Final = b"\x55\x1d\x11"
 
 
 def certificate_names(server: bytes) -> tuple[tuple[str, ...], bool]:

@@ -7,21 +7,23 @@ URIs, `host:port`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
-METHODS = frozenset(
+METHODS: Final = frozenset(
     b"GET POST HEAD PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
     b"SEARCH REPORT CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE M-SEARCH PURGE LINK UNLINK SOURCE".split()
 )
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-MAX_HEAD = 65536
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_HEAD: Final = 65536
 """Bytes of request line and headers looked at; nginx and Apache stop at 32 KiB or less."""
 
-_BLANK = b" \t\x0b\x0c"
-_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-_TOKEN = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
+_BLANK: Final = b" \t\x0b\x0c"
+_LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_TOKEN: Final = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
 
 
 def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:

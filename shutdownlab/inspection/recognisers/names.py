@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from encodings import idna, punycode
+from typing import Final
 
-MAX_NAME = 255
+MAX_NAME: Final = 255
 """Octets of a name in text (RFC 1035 §2.3.4); TLS allows more, nothing real uses it."""
 
-_HOST_BYTES = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*:[]"))
+_HOST_BYTES: Final = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*:[]"))
 
 
 def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:

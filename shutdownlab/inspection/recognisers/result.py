@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
 
-PROTOCOLS = (
+PROTOCOLS: Final = (
     "tls",
     "http",
     "http2",

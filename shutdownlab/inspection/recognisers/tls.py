@@ -5,17 +5,19 @@ This is the engine's hot path: plain functions over bytes and integer indexes, n
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
-HANDSHAKE = 0x16
-MAX_RECORD = 16384 + 2048
+HANDSHAKE: Final = 0x16
+MAX_RECORD: Final = 16384 + 2048
 """Largest record a lenient receiver takes: RFC 5246's ciphertext limit."""
-MAX_HELLO = 65536
+MAX_HELLO: Final = 65536
 """A longer ClientHello is left unread (real ones with post-quantum shares are under 4 KiB)."""
-MAX_RECORDS = 4096
+MAX_RECORDS: Final = 4096
 """Records a ClientHello may be cut into: enough for one byte a record."""
 
 

@@ -6,12 +6,14 @@ Firefox, while what surrounds it is OpenSSL's; up to TLS 1.2 the certificate's n
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers.result import Recognition
 
-_BASE32 = frozenset("abcdefghijklmnopqrstuvwxyz234567")
-_FIREFOX_ORDER = b"\xc0\x0a\xc0\x09\xc0\x13\xc0\x14"
+_BASE32: Final = frozenset("abcdefghijklmnopqrstuvwxyz234567")
+_FIREFOX_ORDER: Final = b"\xc0\x0a\xc0\x09\xc0\x13\xc0\x14"
 """256 bits before 128 for ECDHE-ECDSA but after for ECDHE-RSA: OpenSSL itself never orders them so."""
-_RENEGOTIATION_SCSV = b"\x00\xff"
+_RENEGOTIATION_SCSV: Final = b"\x00\xff"
 """Firefox sends the extension instead of this cipher value; OpenSSL sends the value."""
 
 
