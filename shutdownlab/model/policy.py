@@ -166,6 +166,9 @@ class Policy(Record):
         if self.action is Action.RESET and not (self.by is Means.DPI and self.block and self.block.only_named):
             hint = "only a DPI box sends resets, and it tells apps and sites apart"
             raise Expected("it with `by: dpi` and apps or sites alone", hint, found="`action: reset`", key="action")
+        if self.action is Action.RESET and self.direction is not Direction.BOTH:
+            hint = "a reset ends the whole connection"
+            raise Expected("`direction: both` with `action: reset`", hint, found=f"`{self.direction}`", key="direction")
         if self.at is Point.GATEWAY and (self.targets.voice or self.targets.sms):
             hint = "the telephone service never crosses the gateway"
             raise Expected("voice and sms blocked `at: access`", hint, found="`at: gateway`", key="at")

@@ -25,23 +25,8 @@ ADDRESSES = (
 )  # fmt: skip
 PROTOCOLS = ("icmp", "tcp", "udp", "gre", "esp", "icmp6", "quic")
 INTERESTING_PORTS = (
-    53,
-    80,
-    179,
-    443,
-    3785,
-    5060,
-    5061,
-    5062,
-    16384,
-    16399,
-    MEDIA.last,
-    MEDIA.last + 1,
-    1023,
-    1024,
-    6000,
-    65535,
-)
+    53, 80, 179, 443, 1023, 1024, 3785, 5060, 5061, 5062, 6000, 16384, 16399, MEDIA.last, MEDIA.last + 1, 65535,
+)  # fmt: skip
 
 
 def _some(values: tuple[str, ...], most: int = 2) -> SearchStrategy[list[str]]:
@@ -118,3 +103,22 @@ def packets(draw: st.DrawFn, network: Network, vantage: Vantage, remotes: list[A
     port = st.one_of(st.sampled_from(INTERESTING_PORTS), st.integers(1, 65535))
     ports = (draw(port), draw(port)) if protocol in {6, 17} else (0, 0)
     return Packet(draw(st.booleans()), local, remote, protocol, *ports)
+
+
+@st.composite
+def dpi_policies(draw: st.DrawFn) -> Policy:
+    """One valid policy that a DPI box carries out, with narrow exceptions to it."""
+    named = st.fixed_dictionaries({"apps": _some(APPS), "sites": _some(SITES)}).map(_without_empty)
+    data: dict[str, Any] = {"title": "random", "source": "none", "by": "dpi"}
+    data["except"] = draw(st.one_of(st.just({}), named, _EXCEPT))
+    targets = draw(named.filter(bool))
+    action = draw(st.sampled_from(["drop", "reset", "throttle"]))
+    if action == "throttle":
+        data |= {"throttle": draw(st.sampled_from(["64kbit", "512kbit"])), "only": targets}
+    else:
+        data |= {"block": targets, "action": action}
+    if action != "reset":
+        data["direction"] = draw(st.sampled_from(["both", "both", "inbound", "outbound"]))
+    if draw(st.booleans()):
+        data["where"] = draw(_SCOPE)
+    return Policy.model_validate(data)

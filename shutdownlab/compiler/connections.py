@@ -1,0 +1,119 @@
+"""Sets of connections as a DPI box tells them apart, and classifiers over them: the algebra of `traffic`, with names.
+
+A classifier is a list of (conditions, judgement), first match wins; its last entry covers every connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shutdownlab.inspection.policy import Conditions
+from shutdownlab.inspection.policy import Verdict as BoxVerdict
+from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.values import Network, Ports
+
+Whose = Literal["client", "server", "both"]
+ANY = Conditions()
+_STRENGTH = (Action.PASS, Action.THROTTLE, Action.RESET, Action.DROP)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What happens to a connection. `directions`: whose packets are dropped. Rates: kbit/s, up is from the subscriber.
+    `policy` says on whose behalf.
+    """
+
+    action: Action
+    directions: Whose = "both"
+    rate_up: int | None = None
+    rate_down: int | None = None
+    policy: str = ""
+
+    @property
+    def verdict(self) -> BoxVerdict:
+        rates = {"rate_up": self.rate_up, "rate_down": self.rate_down}
+        told = {key: f"{rate}kbit" for key, rate in rates.items() if rate is not None}
+        return BoxVerdict.model_validate({"action": self.action, "directions": self.directions, **told})
+
+    def and_then(self, other: Judgement) -> Judgement:
+        """Both at once: the stronger action counts; of two rates the lower; two directions make both."""
+        if self.action is not other.action:
+            return max(self, other, key=lambda judgement: _STRENGTH.index(judgement.action))
+        return Judgement(
+            self.action,
+            self.directions if self.directions == other.directions else "both",
+            _lower(self.rate_up, other.rate_up),
+            _lower(self.rate_down, other.rate_down),
+            self.policy,
+        )
+
+
+PASS = Judgement(Action.PASS)
+Entry = tuple[Conditions, Judgement]
+
+
+def classifier(targets: Iterable[Entry], spared: Iterable[Conditions]) -> tuple[Entry, ...]:
+    """One policy: what it spares of its targets passes, the targets are judged, the rest passes."""
+    wanted, free = tuple(targets), tuple(spared)
+    excepted = ((met, PASS) for target, _ in wanted for spare in free if (met := meet(target, spare)) is not None)
+    return tuple(dict.fromkeys((*excepted, *wanted, (ANY, PASS))))
+
+
+def both(first: tuple[Entry, ...], second: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Two policies at once."""
+    found: dict[Conditions, Judgement] = {}
+    for conditions, judgement in first:
+        for other, following in second:
+            met = meet(conditions, other)
+            if met is not None:
+                found.setdefault(met, judgement.and_then(following))
+    return tuple(found.items())
+
+
+def meet(a: Conditions, b: Conditions) -> Conditions | None:
+    """The connections in both, or None where there are none. Only the conditions that policies are made of."""
+    given: dict[str, Any] = {}
+    for field, narrower in (("app", _same), ("name_suffix", _name), ("address", _prefix), ("port", _ports)):
+        met = _each(getattr(a, field), getattr(b, field), narrower)
+        if met is None:
+            return None
+        given[field] = met
+    if a.opener and b.opener and a.opener != b.opener:
+        return None
+    return Conditions(**given, opener=a.opener or b.opener)
+
+
+def _each(a: tuple[Any, ...], b: tuple[Any, ...], narrower: Any) -> tuple[Any, ...] | None:
+    """Alternatives that satisfy both lists; an empty list asks for nothing."""
+    if not a or not b:
+        return a or b
+    met = tuple(dict.fromkeys(found for one in a for other in b if (found := narrower(one, other)) is not None))
+    return met or None
+
+
+def _same(a: str, b: str) -> str | None:
+    return a if a == b else None
+
+
+def _name(a: str, b: str) -> str | None:
+    """Of two domains the one that is within the other."""
+    return a if f".{a}".endswith(f".{b}") else b if f".{b}".endswith(f".{a}") else None
+
+
+def _prefix(a: Network, b: Network) -> Network | None:
+    if a.version != b.version or not a.overlaps(b):
+        return None
+    return a if a.prefixlen >= b.prefixlen else b
+
+
+def _ports(a: Ports, b: Ports) -> Ports | None:
+    first, last = max(a.first, b.first), min(a.last, b.last)
+    if first > last or (a.protocol and b.protocol and a.protocol != b.protocol):
+        return None
+    return Ports(protocol=a.protocol or b.protocol, first=first, last=last)
+
+
+def _lower(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
