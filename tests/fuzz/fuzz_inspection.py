@@ -29,7 +29,7 @@ from shutdownlab.inspection.profile import profile_names, shipped_profile
 from shutdownlab.inspection.recognisers.certificate import certificate_names, names_of
 from shutdownlab.inspection.recognisers.ja4 import ja4
 from shutdownlab.inspection.recognisers.names import host_name
-from shutdownlab.inspection.recognisers.quic import V1, V2
+from shutdownlab.inspection.recognisers.quic_protection import V1, V2
 from shutdownlab.inspection.recognition import (
     PROTOCOLS,
     TOLERANT,

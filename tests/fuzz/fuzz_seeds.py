@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from shutdownlab.inspection.recognisers.quic import V1, V2, client_keys
+from shutdownlab.inspection.recognisers.quic_protection import V1, V2, client_keys
 
 CONNECTION = bytes.fromhex("8394c8f03e515708")
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from shutdownlab.inspection.recognisers.quic import V1, V2, client_keys
+from shutdownlab.inspection.recognisers.quic_protection import V1, V2, client_keys
 from shutdownlab.inspection.recognition import Recognition, Tolerance, UdpRecogniser
 
 CID = bytes.fromhex("8394c8f03e515708")
