@@ -76,6 +76,9 @@ class Capture:
                 if len(data) > at:
                     self._warn(f"ends within the header of packet {self.packets + 1}; {self.packets} packets read")
                 return
+            seconds: int
+            fraction: int
+            length: int
             if little:
                 seconds, fraction, length = read_i32_le(data, at), read_i32_le(data, at + 4), read_i32_le(data, at + 8)
             else:
@@ -96,7 +99,7 @@ class Capture:
                     return
             source.at = at + 16 + length
             self.packets += 1
-            yield (int(seconds) & 0xFFFFFFFF) + int(fraction) * unit, link, data[at + 16 : at + 16 + length]
+            yield (seconds & 0xFFFFFFFF) + fraction * unit, link, data[at + 16 : at + 16 + length]
 
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"
