@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 import yaml
@@ -158,7 +159,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
     """The line, what was found, what was expected, and a hint, out of what the YAML parser says."""
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
-    stands = (text.splitlines() or [""])[min(line, text.count("\n"))]
+    stands = next(islice(text.splitlines(), line, None), "")
     if "\t" in stands[: len(stands) - len(stands.lstrip())]:
         return line + 1, "a tab", "spaces", "YAML is indented with spaces only"
     missed = re.fullmatch(r"did not find expected (.+)", error.problem or "")
