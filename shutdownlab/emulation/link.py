@@ -158,6 +158,8 @@ class LabIntf(Intf):  # type: ignore[misc]
 
     def delete(self) -> None:
         """Remove the pair this is an end of, unless that is gone already."""
+        if isinstance(self.node, LabSwitch):
+            self.node.detach(self)
         with self.node.namespace.netlink() as netlink:
             if netlink.link_lookup(ifname=self.name):
                 netlink.link("del", index=self.index)

@@ -104,6 +104,16 @@ class LabNet(Mininet):  # type: ignore[misc]
             params["cabling"] = self.cabling
         return super().addLink(node1, node2, port1, port2, cls, **params)
 
+    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
+        """Remove a node with its links and what runs in it."""
+        for link in [each for each in self.links if node in (each.intf1.node, each.intf2.node)]:
+            self.delLink(link)
+        super().delNode(node, nodes)
+        if node.namespace in self._namespaces:
+            self._namespaces.remove(node.namespace)
+            end_processes([node.namespace])
+            node.namespace.close()
+
     def randMac(self) -> str:  # noqa: N802
         """The next of this lab's MAC addresses: the same in every run."""
         self._macs += 1

@@ -228,13 +228,6 @@ class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]
             instance.finish(transaction)
         return switches
 
-    @classmethod
-    def batchShutdown(cls, switches: Sequence[LabSwitch], run: object = None) -> Sequence[LabSwitch]:  # noqa: N802
-        """Nothing switch by switch: LabNet ends the instances."""
-        for switch in switches:
-            switch.terminate()
-        return switches
-
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
         """Remove this bridge alone."""
         self.instance.vsctl("--if-exists", "del-br", self.bridge)

@@ -198,7 +198,8 @@ def instances(payload: Payload) -> int:
     for daemon in kcell.namespace.running():
         daemon.kill()
         daemon.wait()
-    assert not reaches(net, first, "10.0.0.2", wait=1)
+    if net.datapath == "netdev":  # the kernel's goes on with the flows it knows
+        assert not reaches(net, first, "10.0.0.2", wait=1)
     assert "ofport" in net.instances["kazakhtelecom"].vsctl("list", "Interface")
     return 0
 
@@ -295,10 +296,10 @@ def shaped(payload: Payload) -> int:
 
 
 def delayed(payload: Payload) -> int:
-    from shutdownlab.emulation.relay import DelayedLink, start_relay
-
     net = lab(Operators(delay_ms=40, bandwidth="50mbit"))
     if not net.cabling.features.netem:
+        from shutdownlab.emulation.relay import DelayedLink, start_relay
+
         (line,) = net.delay_lines
         assert (line.delay_ms, line.loss) == (40, 0)
         assert {line.if_a, line.if_b} < {name for _, name in line.namespace.run(socket.if_nameindex)}
@@ -329,6 +330,14 @@ def exchange(payload: Payload) -> int:
     link = net.addLink(late, net["exchange"])
     net["exchange"].attach(link.intf2)
     late.configDefault()
+    assert reaches(net, "member4", "195.12.0.1")
+    net.delHost(late)
+    assert "member4" not in net
+    assert net.pingAll(timeout="5") == 0
+    assert not Path("/run/netns/member4").exists()
+    again = net.addHost("member4", ip="195.12.0.4/24")
+    net["exchange"].attach(net.addLink(again, net["exchange"]).intf2)
+    again.configDefault()
     assert reaches(net, "member4", "195.12.0.1")
     return 0
 
