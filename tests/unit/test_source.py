@@ -18,7 +18,7 @@ from shutdownlab.model.topology import load_topology
 
 APPS = library.catalogue()
 SMALL = library.topology("two-operators")
-SHIPPED = {kind: dict(library.shipped(kind)) for kind in ("topologies", "scenarios")}  # type: ignore[arg-type]
+SHIPPED = {kind: dict(library.shipped(kind)) for kind in ("topologies", "scenarios")}
 
 
 def data(text: str) -> Any:
