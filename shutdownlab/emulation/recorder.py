@@ -1,7 +1,7 @@
 """Records what every switch receives, port by port: a pcapng file a switch (draft-ietf-opsawg-pcapng).
 
 Each frame is recorded once by each switch it reaches, where it comes in. Segmentation offload is on in the laboratory:
-TCP segments are recorded as the hosts hand them over, up to 64 KiB and with checksums that a network card would fill in.
+TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network card would fill in.
 """
 
 from __future__ import annotations

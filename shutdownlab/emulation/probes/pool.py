@@ -1,7 +1,7 @@
 """Spreads probes over the agents so that the machine is busy but never the cause of a verdict.
 
-- A probe holds a share of the machine only until it is done or has been at work for a while (the busier the machine, the
-  longer): from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run
+- A probe holds a share of the machine only until it is done or has been at work for a while (longer when the machine is
+  busier): from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run
   out side by side, while probes that succeed never queue deep.
 - What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in further passes,
   until a pass changes nothing. Only a confirmed timeout is believed.
