@@ -106,6 +106,7 @@ class Matcher:
         "index",
         "ja4",
         "keywords",
+        "length",
         "name",
         "names",
         "needs_payload",
@@ -120,6 +121,7 @@ class Matcher:
         "url_contains",
         "url_regexes",
         "utc_offset",
+        "versions",
     )
 
     def __init__(self, rule: InspectionRule, index: int, policy: InspectionPolicy) -> None:
@@ -139,6 +141,8 @@ class Matcher:
         self.ja4 = frozenset(when.ja4)
         self.ech = when.ech
         self.encrypted = when.fully_encrypted
+        self.versions = frozenset(when.version)
+        self.length = when.length_at_least
         self.qtypes = frozenset(qtype.upper() for qtype in when.qtype)
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
@@ -160,6 +164,8 @@ class Matcher:
             or self.qtypes
             or self.ech is not None
             or self.encrypted is not None
+            or self.versions
+            or self.length
         )
 
         self.apps_only = bool(self.apps) and not (
@@ -173,6 +179,8 @@ class Matcher:
             or self.qtypes
             or self.ech is not None
             or self.encrypted is not None
+            or self.versions
+            or self.length
         )
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
@@ -241,6 +249,14 @@ class Matcher:
             answer = WAIT
         if self.ech is not None and recognition.ech is not self.ech:
             if not more:
+                return NO
+            answer = WAIT
+        if self.versions and self.versions.isdisjoint(recognition.versions):
+            if not more:
+                return NO
+            answer = WAIT
+        if self.length and len(client) < self.length:
+            if last:
                 return NO
             answer = WAIT
         if self.encrypted is not None:

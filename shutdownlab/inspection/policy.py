@@ -193,6 +193,10 @@ class Conditions(Record):
     ech: bool | None = None
     fully_encrypted: bool | None = None
     """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
+    version: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    """A code point among the TLS versions offered (0x0304 is 772), or the QUIC version (1; QUIC v2 is 1798521807)."""
+    length_at_least: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Payload bytes of the datagram, or of the client's stream so far."""
     qtype: Names = ()
     direction: Literal["outbound", "inbound"] | None = None
     """Which way the packet that is being looked at travels; outbound is from inside to outside."""

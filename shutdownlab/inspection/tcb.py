@@ -21,17 +21,7 @@ SERVER: Final = 2
 WINDOW: Final = 65536
 """Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
 
-_REQUESTS: Final = (
-    b"GET ",
-    b"POST",
-    b"HEAD",
-    b"PUT ",
-    b"OPTI",
-    b"CONN",
-    b"\x16\x03\x00",
-    b"\x16\x03\x01",
-    b"\x16\x03\x03",
-)
+_REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 
 
 class Tcb:
@@ -259,7 +249,7 @@ class Tcb:
 
     def _assemble(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> int:
         if not from_client:
-            if self.counts_requests:
+            if self.counts_requests and flow.inspected == 0:
                 self._count_request(flow, packet)
             if self.server_payload_resync and flow.client is not None and flow.client.at == 0:
                 self._resync(flow)

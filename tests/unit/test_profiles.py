@@ -132,22 +132,38 @@ def test_tspu_forgets_a_rewritten_connection_after_75_s_of_silence() -> None:
     assert connection.answer(b"x").replacement is None
 
 
-def test_tspu_drops_quic_by_name_for_420_s() -> None:
+def quic_initial(version: int, size: int) -> bytes:
+    """The first datagram of aioquic's client."""
     from aioquic.quic.configuration import QuicConfiguration
     from aioquic.quic.connection import QuicConnection
 
-    client = QuicConnection(configuration=QuicConfiguration(server_name="www.blocked.example", alpn_protocols=["h3"]))
+    settings = QuicConfiguration(server_name="fine.example", alpn_protocols=["h3"], original_version=version)
+    settings.supported_versions = [version]
+    client = QuicConnection(configuration=settings)
     client.connect(("192.0.2.10", 443), now=0.0)
-    initial = client.datagrams_to_send(now=0.0)[0][0]
-    connection = Connection(engine("tspu-2022"))
-    outcome = connection.udp(initial)
-    assert not outcome.forward
-    assert outcome.decision is not None
-    assert (outcome.decision.protocol, outcome.decision.host) == ("quic", "www.blocked.example")
+    return client.datagrams_to_send(now=0.0)[0][0][:size]
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "size", "blocked"),
+    [
+        ({}, 1, 1200, True),
+        ({}, 1, 1001, True),
+        ({}, 1, 1000, False),
+        ({}, 0x6B3343CF, 1200, False),
+        ({"dport": 8443}, 1, 1200, False),
+        ({"opener": Side.OUTSIDE}, 1, 1200, False),
+    ],
+)
+def test_tspu_drops_quic_version_1_by_its_shape(
+    fields: dict[str, object], version: int, size: int, blocked: bool
+) -> None:
+    connection = Connection(engine("tspu-2022"), **fields)  # type: ignore[arg-type]
+    assert connection.udp(quic_initial(version, size)).forward is not blocked
     connection.now = 419.0
-    assert not connection.udp(b"anything", back=True).forward
-    other = Connection(engine("tspu-2022"), dport=8443)
-    assert other.udp(initial).forward, "only on UDP 443"
+    assert connection.udp(b"anything", back=True).forward is not blocked
+    connection.now = 840.0
+    assert connection.udp(b"anything").forward
 
 
 def test_the_2021_throttle_hits_the_substring_and_leaves_130_to_150_kbit() -> None:
