@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import socket
@@ -21,6 +22,12 @@ from shutdownlab.emulation.net import LabNet
 from shutdownlab.emulation.node import LabHost
 
 Payload = Mapping[str, Any]
+
+
+def run(payload: Payload) -> int:
+    """Run the function of this module that `lab` names; after 90 seconds show where it hangs, and end."""
+    faulthandler.dump_traceback_later(90, exit=True)
+    return int(globals()[payload["lab"]](payload))
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
@@ -144,6 +151,7 @@ def programs_in_nodes(payload: Payload) -> int:
     marked = client.spawn(["sh", "-c", "echo $MARK $PWD"], stdout=subprocess.PIPE, env={"MARK": "x"}, cwd="/usr")
     assert marked.communicate()[0] == b"x /usr\n"
     client.sendCmd("sleep 1000")
+    wait_for(lambda: "sleep" in _running(), "the command runs")
     client.sendInt()
     client.waitOutput()
     assert client.cmd("echo still there").strip() == "still there"

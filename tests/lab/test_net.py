@@ -31,5 +31,5 @@ from shutdownlab.emulation.sandbox import run_in_sandbox
 def test_network(lab: str, shows: str, tmp_path: Path) -> None:
     complaints = tmp_path / "complaints"
     with complaints.open("wb") as stderr:
-        status = run_in_sandbox(f"netlabs:{lab}", {"run_dir": str(tmp_path)}, run_dir=tmp_path, stderr=stderr)
+        status = run_in_sandbox("netlabs:run", {"lab": lab, "run_dir": str(tmp_path)}, run_dir=tmp_path, stderr=stderr)
     assert status == 0, f"not so: {shows}\n{complaints.read_text()}"
