@@ -6,17 +6,22 @@ import gc
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypedDict
 
 from shutdownlab.inspection.capture import decode_frame
+from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.matching import AppLookup, PrefixSet, address_text
+from shutdownlab.inspection.packet import TCP, UDP, Packet
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
 
 UNKNOWN_SIDE: Final = -1
+SAMPLE: Final = 2000
+"""Packets by which a capture's checksums are judged."""
 
 
 class FlowRecord(TypedDict):
@@ -64,6 +69,10 @@ class OfflineInspection:
         self.engine = Engine(policy, profile, seed=seed, apps=apps, classify=True)
         self.engine.born = []
         self._inside = PrefixSet(policy.inside) if policy.inside else None
+        self.warnings: list[str] = []
+        """About the capture as a whole; those about its file are the `Capture`'s."""
+        self._trusts_all = False
+        self._trusted: set[bytes] = set()
         self._seconds = 0.0
         self._packets = 0
 
@@ -80,19 +89,56 @@ class OfflineInspection:
 
     def _run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:
         started = time.perf_counter()
+        packets = iter(capture)
+        sample = list(islice(packets, SAMPLE))
+        if self._packets == 0:
+            self._judge_checksums([decode_frame(link, frame) for _, link, frame in sample])
+        self._feed(sample)
+        self._feed(packets)
+        self._seconds += time.perf_counter() - started
+
+    def _feed(self, packets: Iterable[tuple[float, int, bytes]]) -> None:
         engine = self.engine
         inside = self._inside
         number = self._packets
-        for now, link, frame in capture:
+        trusts_all = self._trusts_all
+        trusted = self._trusted
+        for now, link, frame in packets:
             number += 1
             packet = decode_frame(link, frame)
             engine.packets = number - 1
             side = UNKNOWN_SIDE
             if inside is not None and packet.src:
                 side = 0 if packet.src in inside else 1
-            engine.inspect(packet, side, now)
+            trust = trusts_all
+            if trusted and not trust:
+                trust = packet.src in trusted
+            engine.inspect(packet, side, now, trust)
         self._packets = number
-        self._seconds += time.perf_counter() - started
+
+    def _judge_checksums(self, sample: list[Packet]) -> None:
+        """Captures are anonymised, rewritten, or taken before a network card filled checksums in.
+
+        Where most of the sample's are wrong, or nearly all of one sender's, they say nothing about what the other end
+        would have accepted, and are not looked at. A few wrong ones among good ones are meant to be wrong.
+        """
+        seen: dict[bytes, list[int]] = {}
+        for packet in sample:
+            if packet.problem is None and packet.proto in (TCP, UDP) and not packet.is_fragment:
+                counts = seen.setdefault(packet.src, [0, 0])
+                counts[0] += 1
+                if not transport_checksum_good(packet) or not header_checksum_good(packet):
+                    counts[1] += 1
+        total = sum([counts[0] for counts in seen.values()])
+        wrong = sum([counts[1] for counts in seen.values()])
+        if wrong * 2 > total:
+            self._trusts_all = True
+            self.warnings.append(f"{wrong} of the first {total} checksums are wrong: none is taken into account")
+            return
+        for source, (count, bad) in seen.items():
+            if count >= 3 and bad * 5 >= count * 4:
+                self._trusted.add(source)
+                self.warnings.append(f"the checksums of {address_text(source)} are wrong: not taken into account")
 
     def records(self) -> Iterator[FlowRecord]:
         """One record a connection, in the order of their first packets."""

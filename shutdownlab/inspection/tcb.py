@@ -243,7 +243,7 @@ class Tcb:
             other = flow.server if from_client else flow.client
             if other is not None and other.known:
                 ahead = other.distance(packet.ack)
-                if ahead > 0 or ahead < -WINDOW:
+                if ahead > WINDOW or ahead < -WINDOW:
                     return False
         return True
 

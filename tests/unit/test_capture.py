@@ -266,3 +266,29 @@ def test_the_engine_and_the_records_agree() -> None:
     assert decision is not None
     record = inspected("rules:\n  - {name: rule, when: {name_suffix: blocked.example}, verdict: block}\n")[1]
     assert (record["host"], record["verdict"], record["rule"]) == (decision.host, decision.action, decision.rule)
+
+
+def wrong_checksums(*, back: bool | None) -> list[tuple[float, bytes]]:
+    """Five TLS connections; the packets of one end (`back`), or of both (None), have wrong checksums."""
+    recorder = Recorder()
+    for number in range(5):
+        connection = Connection(recorder, sport=40000 + number)  # type: ignore[arg-type]
+        ours, theirs = back is not True, back is not False
+        connection.say("S", bad_checksum=ours)
+        connection.seq += 1
+        connection.reply("SA", bad_checksum=theirs)
+        connection.ack += 1
+        connection.say("A", bad_checksum=ours)
+        connection.say("PA", client_hello("www.blocked.example"), bad_checksum=ours)
+        connection.reply("A", bad_checksum=theirs)
+        connection.reply("PA", b"\x15\x03\x03\0\x02\x02\x28", bad_checksum=theirs)
+    return recorder.frames
+
+
+@pytest.mark.parametrize(("back", "told"), [(None, "none is taken into account"), (False, "100.64.1.2 are wrong")])
+def test_a_rewritten_or_unfinished_captures_checksums_are_not_looked_at(back: bool | None, told: str) -> None:
+    inspection = OfflineInspection(None, shipped_profile("perfect"))
+    inspection.run(read_capture(io.BytesIO(pcap(wrong_checksums(back=back))), "x"))
+    assert [record["host"] for record in inspection.records()] == ["www.blocked.example"] * 5
+    (warning,) = inspection.warnings
+    assert told in warning
