@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shutdownlab import __version__, library
+from shutdownlab.inspection.profile import profile_names
 from shutdownlab.model.scenario import Scenario, vantage_named
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
 from shutdownlab.model.topology import Topology, VantageId
@@ -215,6 +216,84 @@ def doctor() -> None:
 
     ok = report(findings(), Console(highlight=False))
     raise typer.Exit(0 if ok else EXIT_MACHINE_CANNOT)
+
+
+@app.command()
+def inspect(
+    capture: Annotated[Path, typer.Argument(help="A pcap or pcapng file, also gzipped.")],
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules to judge by.")] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="NAME", help="The box that looks (see `profiles`).")
+    ] = "perfect",
+    format_: Annotated[Literal["table", "jsonl"], typer.Option("--format", help="How to print flows.")] = "table",
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
+    ] = False,
+) -> None:
+    """What a DPI box would make of a capture: one line a flow."""
+    from shutdownlab.inspection.capture import NotACaptureError, open_capture
+    from shutdownlab.inspection.catalogue import AppCatalogue
+    from shutdownlab.inspection.offline import OfflineInspection
+    from shutdownlab.inspection.policy import load_policy
+    from shutdownlab.inspection.profile import shipped_profile
+    from shutdownlab.presentation.inspection import flow_lines, flow_table, summary_line
+
+    with told():
+        _known("--profile", "profile", profile, profile_names())
+        rules = load_policy(_bytes(policy), str(policy)) if policy else None
+        try:
+            packets = open_capture(capture)
+        except NotACaptureError as error:
+            _bad_option(str(capture), str(error), "a pcap or pcapng file, also gzipped")
+        except OSError as error:
+            _bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
+        inspection = OfflineInspection(rules, shipped_profile(profile), apps=AppCatalogue(library.catalogue()))
+        inspection.run(packets)
+        lines = [summary_line(inspection.summary())] if summary else None
+        for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
+            typer.echo(line)
+        for warning in packets.warnings:
+            errors().print(f"[yellow]warning:[/yellow] {escape(warning)}")
+
+
+@app.command()
+def profiles(name: Annotated[str | None, typer.Argument(help="One of them, whole, with its sources.")] = None) -> None:
+    """How the DPI boxes that were measured parse and react."""
+    from shutdownlab.inspection.profile import shipped_profile
+    from shutdownlab.presentation.inspection import profile_list, profile_text
+
+    with told():
+        if name is None:
+            Console().print(profile_list(map(shipped_profile, profile_names())))
+        else:
+            _known("profiles", "profile", name, profile_names())
+            typer.echo(profile_text(shipped_profile(name)), nl=False)
+
+
+@app.command()
+def apps(name: Annotated[str | None, typer.Argument(help="One of them, whole.")] = None) -> None:
+    """The app catalogue: what apps are called on the wire, where they live, what answers there."""
+    from shutdownlab.presentation.inspection import app_list, app_text
+
+    with told():
+        catalogue = library.catalogue()
+        if name is None:
+            Console().print(app_list(catalogue))
+        else:
+            _known("apps", "app", name, catalogue)
+            typer.echo(app_text(name, catalogue[name]), nl=False)
+
+
+def _known(option: str, kind: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        _bad_option(option, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _bad_option(str(path), (error.strerror or str(error)).lower(), "a policy file that can be read")
 
 
 def _choices(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
