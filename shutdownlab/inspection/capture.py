@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from librt.strings import read_i32_be, read_i32_le
-
 from shutdownlab.inspection.packet import Packet, decode, decode_ethertype, decode_ip
+from shutdownlab.inspection.words import unsigned32
 
 MAX_RECORD: Final = 1 << 20
 """A longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
@@ -76,16 +75,12 @@ class Capture:
                 if len(data) > at:
                     self._warn(f"ends within the header of packet {self.packets + 1}; {self.packets} packets read")
                 return
-            seconds: int
-            fraction: int
-            length: int
-            if little:
-                seconds, fraction, length = read_i32_le(data, at), read_i32_le(data, at + 4), read_i32_le(data, at + 8)
-            else:
-                seconds, fraction, length = read_i32_be(data, at), read_i32_be(data, at + 4), read_i32_be(data, at + 8)
-            if not 0 <= length <= MAX_RECORD:
+            seconds = unsigned32(data, at, little)
+            fraction = unsigned32(data, at + 4, little)
+            length = unsigned32(data, at + 8, little)
+            if length > MAX_RECORD:
                 self._warn(
-                    f"packet {self.packets + 1} claims {length & 0xFFFFFFFF:,} bytes: the file is damaged there; "
+                    f"packet {self.packets + 1} claims {length:,} bytes: the file is damaged there; "
                     f"{self.packets} packets read"
                 )
                 return
@@ -99,7 +94,7 @@ class Capture:
                     return
             source.at = at + 16 + length
             self.packets += 1
-            yield (seconds & 0xFFFFFFFF) + fraction * unit, link, data[at + 16 : at + 16 + length]
+            yield seconds + fraction * unit, link, data[at + 16 : at + 16 + length]
 
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"

@@ -6,53 +6,24 @@ pseudo-header's sum, to be finished by the network card. Those are told apart fr
 
 from __future__ import annotations
 
-from typing import Final
-
-from librt.strings import read_i64_be
-from mypy_extensions import i64
-
 from shutdownlab.inspection.packet import TCP, UDP, Packet
-
-_COMPILED: Final = not __file__.endswith(".py")
-"""By mypyc: then a loop over words is fastest, else one division of the whole as a number."""
+from shutdownlab.inspection.words import sum_of_words
 
 
 def ones_sum(data: bytes) -> int:
     """Ones' complement sum of 16-bit big-endian words, odd length padded with a zero byte."""
-    return _fold(_sum(data, 0, len(data)))
+    return _fold(sum_of_words(data, 0, len(data)))
 
 
-def _sum(data: bytes, start: i64, end: i64) -> i64:
-    """Something congruent modulo 65535 to the sum of the words of `data[start:end]`, 0 only for all zeros.
-
-    2^16, and so 2^32, is 1 modulo 65535: words of any size may be added up and folded later.
-    """
-    total: i64 = 0
-    if _COMPILED:
-        at = start
-        while at + 8 <= end:
-            word = read_i64_be(data, at)
-            total += ((word >> 32) & 0xFFFFFFFF) + (word & 0xFFFFFFFF)
-            at += 8
-        while at + 2 <= end:
-            total += (i64(data[at]) << 8) | i64(data[at + 1])
-            at += 2
-        if at < end:
-            total += i64(data[at]) << 8
-        return total
-    piece = data[start:end]
-    number = int.from_bytes(piece, "big") << (8 if len(piece) & 1 else 0)
-    return (number % 65535 or 65535) if number else 0
-
-
-def _fold(total: i64) -> i64:
+def _fold(total: int) -> int:
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
 
 
-def _pseudo_sum(packet: Packet, length: i64) -> i64:
-    return _sum(packet.src, 0, len(packet.src)) + _sum(packet.dst, 0, len(packet.dst)) + i64(packet.proto) + length
+def _pseudo_sum(packet: Packet, length: int) -> int:
+    ends = sum_of_words(packet.src, 0, len(packet.src)) + sum_of_words(packet.dst, 0, len(packet.dst))
+    return ends + packet.proto + length
 
 
 def checksum(data: bytes) -> int:
@@ -71,7 +42,7 @@ def header_checksum_good(packet: Packet) -> bool:
     """IPv4 header checksum; True for IPv6, which has none."""
     if packet.version != 4:
         return True
-    return _fold(_sum(packet.frame, packet.ip, packet.ip + ((packet.frame[packet.ip] & 0x0F) << 2))) == 0xFFFF
+    return _fold(sum_of_words(packet.frame, packet.ip, packet.ip + ((packet.frame[packet.ip] & 0x0F) << 2))) == 0xFFFF
 
 
 def transport_checksum_good(packet: Packet) -> bool:
@@ -88,6 +59,6 @@ def transport_checksum_good(packet: Packet) -> bool:
         return True
     length = packet.end - packet.l4
     pseudo = _pseudo_sum(packet, length)
-    if _fold(pseudo + _sum(frame, packet.l4, packet.end)) == 0xFFFF:
+    if _fold(pseudo + sum_of_words(frame, packet.l4, packet.end)) == 0xFFFF:
         return True
     return field in (_fold(pseudo), _fold(pseudo - length))

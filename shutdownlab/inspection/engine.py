@@ -225,6 +225,8 @@ class Engine:
                 return None
         flow = new_flow(packet, key, side, now)
         flow.tracked = creates
+        if proto not in (TCP, UDP):
+            flow.protocol = _IP_PROTOCOLS.get(proto, "unknown")
         low, high = self._packets_low, self._packets_high
         flow.limit = low if low == high else self.rng.randint(low, high)
         self.rules.begin(flow, now)
@@ -396,7 +398,6 @@ class Engine:
         return outcome if first else Outcome(outcome.forward, outcome.replacement, outcome.inject)
 
     def _other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
-        flow.protocol = _IP_PROTOCOLS.get(packet.proto, "unknown")
         recognition = Recognition(flow.protocol)
         if flow.rule < self.rules.count:
             index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
@@ -447,7 +448,8 @@ class Engine:
         flow.client = None
         flow.server = None
         flow.udp = None
-        if self.born is not None or flow.reported:
+        if self.born is not None or flow.reported or flow.proto not in (TCP, UDP):
+            # On files nobody waits for it; what has no ports no flow rule can single out, so it stays in the box.
             flow.reported = True
             return None
         flow.reported = True

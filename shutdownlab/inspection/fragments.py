@@ -13,15 +13,16 @@ MAX_DATAGRAM: Final = 65535
 class Datagram:
     """A datagram of which fragments have come."""
 
-    __slots__ = ("born", "broken", "first", "frames", "header", "pieces", "total")
+    __slots__ = ("born", "broken", "count", "first", "frames", "pieces", "total")
 
     def __init__(self, now: float) -> None:
         self.born = now
         self.pieces: list[tuple[int, bytes]] = []
         self.total = -1
-        self.header = b""
+        self.count = 0
         self.first: Packet | None = None
         self.frames: list[bytes] = []
+        """As they came, where the box holds them back."""
         self.broken = False
 
 
@@ -54,10 +55,12 @@ class Fragments:
         data = packet.frame[packet.l4 : packet.captured_end]
         if packet.captured_end < packet.end or start + len(data) > MAX_DATAGRAM:
             datagram.broken = True
-        datagram.frames.append(packet.frame)
+        datagram.count += 1
+        if self.model.hold:
+            datagram.frames.append(packet.frame)
         if not datagram.broken and not self._insert(datagram, start, data):
             datagram.broken = True
-        if len(datagram.frames) > self.model.max_fragments:
+        if datagram.count > self.model.max_fragments:
             datagram.broken = True
         if start == 0 and datagram.first is None:
             datagram.first = packet
@@ -71,13 +74,6 @@ class Fragments:
             return None, []
         del self.table[key]
         return _whole(datagram), datagram.frames
-
-    def broken(self, packet: Packet) -> bool:
-        """This fragment's datagram was given up (its later fragments are lost too where fragments are held)."""
-        proto = packet.proto if packet.version == 4 else 0
-        key = packet.src + packet.dst + packet.fragment_id.to_bytes(4, "big") + bytes((proto,))
-        found = self.table.get(key)
-        return found is not None and found.broken
 
     def _insert(self, datagram: Datagram, start: int, data: bytes) -> bool:
         """Add a piece by the overlap policy; False if the datagram must be discarded."""

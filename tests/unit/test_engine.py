@@ -6,6 +6,7 @@ import pytest
 from wire import Connection, checksums_hold, client_hello, dns_query, engine, http_get, injected, rule
 
 from shutdownlab.inspection.engine import Action, Side
+from shutdownlab.inspection.forge import ip_packet
 
 RESET = {"action": "reset", "to": "both"}
 
@@ -166,3 +167,19 @@ def test_an_unfinished_checksum_is_believed_and_a_wrong_one_is_not() -> None:
     assert (
         connection.send(connection.tcp("PA", client_hello(), bad_checksum=True), checksum_trusted=True).forward is False
     )
+
+
+def test_pings_are_judged_by_address_in_the_box_and_never_reported() -> None:
+    box = engine("perfect", rule("drop", address="192.0.2.10"))
+    connection = Connection(box)
+    for address, passes in [(connection.dst, False), (bytes((192, 0, 2, 11)), True)]:
+        for _ in range(2):
+            frame = connection.tcp("S")[:14] + ip_packet(connection.src, address, 1, b"\x08" + bytes(15), ttl=9, ipid=1)
+            outcome = connection.send(frame)
+            assert outcome.forward is passes
+            assert outcome.decision is None
+    assert box.counters["protocols"] == {"icmp": 2}
+
+
+def test_what_is_not_ip_passes() -> None:
+    assert Connection(engine("perfect")).send(bytes(12) + b"\x08\x06" + bytes(28)).forward
