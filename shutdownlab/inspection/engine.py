@@ -36,6 +36,7 @@ SWEEP_EVERY: Final = 5.0
 """Seconds between looks through the whole flow table for what has timed out."""
 
 _IP_PROTOCOLS: Final = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
+_HTTP_BODY: Final = Recognition("http")
 _NAMELESS: Final = ("unknown", "fet")
 
 
@@ -296,6 +297,8 @@ class Engine:
             _remember(flow, recognition)
         if flow.inspected < self._least and not last and recognition.protocol == "unknown":
             recognition = STILL_UNKNOWN
+        if self._every_request and flow.protocol == "http" and recognition.protocol != "http" and not recognition.more:
+            recognition = _HTTP_BODY
         rules = self.rules
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, client, server, side, now, last)

@@ -63,7 +63,6 @@ class FlowTable:
         self.fails_closed = table.overload == "closed"
         self.refuses = self.fails_closed and not on_path
         self.can_be_turned = profile.tcp.client_syn_ack == "swap" or profile.tcp.server_syn == "swap"
-        self.rst_ends = profile.tcp.rst == "teardown"
         self.overload_open = 0
         self.overload_closed = 0
 
@@ -84,7 +83,7 @@ class FlowTable:
         if packet.proto != TCP or packet.flags & (SYN | ACK | RST) != SYN:
             return False
         if flow.state == CLOSED:
-            return packet.seq != flow.client_syn or self.rst_ends
+            return packet.seq != flow.client_syn
         if flow.client_syn < 0:
             if flow.decided and flow.given_up:
                 flow.client_syn = packet.seq

@@ -97,6 +97,23 @@ def test_a_later_request_on_a_kept_connection_is_judged_too() -> None:
     assert not connection.data(http_get("blocked.example")).forward
 
 
+def test_the_body_of_a_request_does_not_hide_the_next_request() -> None:
+    connection = Connection(engine("perfect", rule("drop", name_suffix="blocked.example")), dport=80)
+    connection.open()
+    assert connection.data(b"POST / HTTP/1.1\r\nHost: fine.example\r\nContent-Length: 200\r\n\r\n").forward
+    assert connection.data(bytes(range(200))).forward
+    connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+    assert not connection.data(http_get()).forward
+
+
+def test_a_refused_connection_that_is_tried_again_with_the_same_number_is_followed() -> None:
+    connection = Connection(engine("perfect"))
+    connection.say("S")
+    connection.reply("RA", seq=0, ack=1001)
+    connection.open()
+    assert not connection.data(client_hello()).forward
+
+
 def test_a_dns_question_is_answered_in_the_servers_place() -> None:
     connection = Connection(engine("perfect"), dport=53)
     outcome = connection.udp(dns_query())
