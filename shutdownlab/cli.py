@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,8 @@ def check(
 
     with told():
         problems: list[Problem] = []
+        if graph is not None and len(files) > 1:
+            _bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
         for file in files:
             try:
                 found = library.check(file)
@@ -135,7 +138,12 @@ def check(
                 what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
             if graph is not None:
-                graph.write_text(draw(found.network if not isinstance(found, Topology) else library.laid_out(found)))
+                network = library.laid_out(found) if isinstance(found, Topology) else found.network
+                try:
+                    graph.write_text(draw(network))
+                except OSError as error:
+                    reason = (error.strerror or str(error)).lower()
+                    _bad_option("--graph", f"{graph}, which cannot be written ({reason})", "where a file can be made")
                 Console(highlight=False).print(f"   drawn in {escape(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)
@@ -327,6 +335,8 @@ def _usable(directory: Path) -> None:
     except OSError as error:
         found = f"{directory}, which cannot be made ({(error.strerror or '').lower()})"
         _bad_option("--out", found, "a directory that can be written")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        _bad_option("--out", f"{directory}, where this user cannot write", "a directory that can be written")
 
 
 def _show_version(value: bool) -> None:

@@ -60,6 +60,8 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         return path.read_bytes(), str(path)
     except FileNotFoundError:
         hint = did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
+        if kind == "scenarios" and name in dict(shipped("topologies")):
+            hint = f"{quoted(name)} is a topology: `shutdownlab lab {name}` shows it"
         raise BadInput([Problem(name, 0, "", "no such file", expected, hint)]) from None
     except OSError as error:
         found = f"a file that cannot be read ({(error.strerror or '').lower()})"

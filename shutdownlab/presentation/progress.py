@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shutdownlab.model.scenario import Outcome, Phase, Scenario
 from shutdownlab.model.topology import Topology
-from shutdownlab.presentation.summary import unmet_lines, verdict_line
+from shutdownlab.presentation.summary import cited, unmet_lines, verdict_line
 from shutdownlab.presentation.table import tables
 from shutdownlab.runner.results import Result
 
@@ -28,6 +28,8 @@ class Progress:
         self._live: Live | None = None
         self._step = ""
         self._done = self._cells = 0
+        self._name_width = max(len(phase.phase) for phase in scenario.timeline)
+        self._told_heading = False
 
     def begin(self, topology: Topology) -> None:
         scenario = self._scenario
@@ -53,16 +55,18 @@ class Progress:
 
     def measured(self, phase: Phase, results: Sequence[Result], seconds: float) -> None:
         """A line for a phase that has been measured."""
+        if not self._told_heading:
+            self._told_heading = True
+            self._line("UTC", "phase", "got through", "took", "", style="dim")
         through = sum(result.outcome in {Outcome.OK, Outcome.THROTTLED} for result in results)
         unmet = sum(not result.met for result in results)
-        surprise = f"  [red]{unmet} not as expected[/red]" if unmet else ""
-        self._console.print(
-            f"{phase.at:%d %b %H:%M}  {phase.phase:<23} {through:>4} of {len(results)} got through "
-            f"{seconds:>5.1f} s  [dim]{escape(phase.title)}[/dim]{surprise}",
-            no_wrap=True,
-            overflow="ellipsis",
-            crop=True,
-        )
+        title = f"[red]{unmet} not as expected[/red]" if unmet else f"[dim]{escape(phase.title)}[/dim]"
+        share = f"{through}/{len(results)}"
+        self._line(f"{phase.at:%d %b %H:%M}", escape(phase.phase), share, f"{seconds:.1f} s", title)
+
+    def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
+        line = f"{when:<12}  {name:<{self._name_width}} {share:>11} {took:>6}  {text}"
+        self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
     def notice(self, text: str) -> None:
         self._console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
@@ -73,17 +77,20 @@ class Progress:
         """The table, what was not as expected, and where everything is."""
         self._quiet()
         print_ = self._console.print
-        print_("\n[bold]Share of subscribers who got through[/bold], percent, ordinary subscribers by their number")
+        print_("\n[bold]Percent of ordinary subscribers who got through[/bold], each group by its number")
         for table in tables(self._scenario, phases, results, max(_LEAST_WIDTH, self._console.width)):
             print_()
             print_(table)
         print_("[dim]~ some of it throttled   ! an expectation was not met   · not measured[/dim]\n")
         for line in unmet_lines(results):
             print_(f"[red]not as expected:[/red] {escape(line)}", soft_wrap=True)
+        for code, source in cited(self._scenario, results):
+            print_(escape(f"    [{code}] {source}"), soft_wrap=True)
         for fault in dict.fromkeys(faults):
             print_(f"[red]went wrong:[/red] {escape(fault)}", soft_wrap=True)
         met = all(result.met for result in results) and not faults
-        print_(f"[{'green' if met else 'red'}]{verdict_line(results)}[/] {len(results):,} cells in {seconds:.0f} s.")
+        verdict = verdict_line(results, faults)
+        print_(f"[{'green' if met else 'red'}]{verdict}[/] The run took {seconds:.0f} s.")
         print_(f"Files in {escape(shown)}: {_FILES}", soft_wrap=True)
 
     def self_check_failed(self, broken: Sequence[Result], shown: str) -> None:
@@ -96,6 +103,16 @@ class Progress:
         for line in unmet_lines([Result(r.cell, Outcome.ERROR, f"{r.outcome}: {r.failure}", None) for r in broken]):
             self._console.print(f"    {escape(line)}", soft_wrap=True)
         self._console.print(f"Logs of every server are in {escape(shown)}/logs.", soft_wrap=True)
+
+    def broken(self, lines: Sequence[str], cells: int, shown: str) -> None:
+        """Something died or did not answer, so that the run cannot go on; `lines`: what."""
+        self._quiet()
+        self._console.print("[red]The run broke off:[/red]")
+        for line in lines:
+            self._console.print(f"    {escape(line)}", soft_wrap=True)
+        if cells:
+            self._console.print(f"The {cells:,} measurements made until then are in {escape(shown)}.", soft_wrap=True)
+        self._console.print(f"Logs of every process are in {escape(shown)}/logs.", soft_wrap=True)
 
     def interrupted(self, shown: str) -> None:
         self._quiet()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from shutdownlab.model.scenario import Outcome
+from shutdownlab.model.scenario import Outcome, Scenario
 from shutdownlab.runner.results import Result
 
 MOST_LINES = 20
@@ -29,12 +29,19 @@ def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
         yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
 
 
-def verdict_line(results: Sequence[Result]) -> str:
+def cited(scenario: Scenario, results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+    """The sources, by their code, of the expectations that were not met."""
+    texts = [result.expectation.source for result in results if result.expectation and not result.met]
+    codes = {code for text in texts for code in text.replace(",", " ").split()}
+    yield from ((code, text) for code, text in scenario.sources.items() if code in codes)
+
+
+def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     """How many expectations were met, in one sentence."""
     expected = [result for result in results if result.expectation is not None]
     unmet = sum(not result.met for result in results)
     errors = sum(result.outcome is Outcome.ERROR for result in results)
     if not unmet:
-        return f"All {len(expected):,} expectations met."
-    broken = f", {errors:,} of them measurements that went wrong" if errors else ""
-    return f"{unmet:,} of {len(results):,} cells were not as expected{broken}."
+        return f"All {len(expected):,} expectations met{', but not everything went well' if faults else ''}."
+    broken = f", {errors:,} of them because measuring itself failed" if errors else ""
+    return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."

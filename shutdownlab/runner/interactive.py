@@ -12,6 +12,7 @@ from typing import Any
 
 from mininet.cli import CLI
 from rich.console import Console
+from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.control.messages import Failure
@@ -21,10 +22,22 @@ from shutdownlab.emulation.sandbox import foreground_program, interactive
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
+from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
 
+EXIT_BROKEN = 3
 _GREETING = """\
-{count} nodes of {title} are up{policy}. Mininet's commands work: `nodes`, `net`, `{example} ping 8.8.8.8`,
-`{example} curl https://kaspi.kz/`, `sh ip netns`; `exit` (or Ctrl-D) ends it all."""
+{count} nodes of {title} are up{policy}.
+Mininet's commands work here, and any command at a node:
+    nodes, net, help              what there is
+    {example} ping -c 3 {site}
+    {example} curl https://{site}/
+    exit                          (or Ctrl-D) the end of it all"""
+
+
+class LabCLI(CLI):  # type: ignore[misc]
+    """Mininet's command line, for nodes that have a dash in their names too."""
+
+    identchars = f"{CLI.identchars}-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +59,19 @@ def inside(payload: Mapping[str, Any]) -> int:
     settings = Settings(**payload)
     files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
     console = Console(stderr=True, highlight=False)
-    country = build(Plan(settings.network, library.catalogue(), settings.profile, files), _teller(console))
-    if settings.active:
-        for message in country.authority.order(settings.phase, settings.active, settings.mode, {}):
-            if isinstance(message, Failure):
-                console.print(f"{message.where}: {message.text}", style="red", soft_wrap=True)
+    try:
+        country = build(Plan(settings.network, library.catalogue(), settings.profile, files), _teller(console))
+        told = country.authority.order(settings.phase, settings.active, settings.mode, {}) if settings.active else ()
+    except BREAKAGES as error:
+        console.print("[red]The country did not come up:[/red]")
+        for line in lines_of(error):
+            console.print(f"    {escape(line)}", soft_wrap=True)
+        return EXIT_BROKEN
+    for message in told:
+        if isinstance(message, Failure):
+            console.print(f"{message.where}: {brief(message.text)}", style="red", soft_wrap=True, markup=False)
     for fault in country.faults():
-        console.print(fault, style="red", soft_wrap=True)
+        console.print(fault, style="red", soft_wrap=True, markup=False)
     return _command_line(country, settings, console) if settings.command is None else _command(country, settings)
 
 
@@ -63,14 +82,17 @@ def _teller(console: Console) -> Any:
 
 def _command_line(country: Country, settings: Settings, console: Console) -> int:
     policy = f", with the policies of {settings.phase}" if settings.active else ""
-    example = node_name(settings.network.vantages[0].id)
-    title = settings.network.topology.title
-    console.print(
-        _GREETING.format(count=len(settings.network.nodes), title=title, policy=policy, example=example), soft_wrap=True
+    network = settings.network
+    webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
+    sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
+    example, site = node_name(network.vantages[0].id), next(iter(sites), "example.net")
+    text = _GREETING.format(
+        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site
     )
+    console.print(text, soft_wrap=True, markup=False)
     os.environ |= country.environment()
     with interactive():
-        CLI(country.net)
+        LabCLI(country.net)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from shutdownlab import __version__
 from shutdownlab.control.messages import Failure, Message, Notice
 from shutdownlab.emulation.country import Country, Plan, build
+from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.probes import ooni
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
 from shutdownlab.library import Shutdown
@@ -21,6 +23,7 @@ from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase, Test
 from shutdownlab.presentation.progress import Progress
+from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.runner.cells import Cell, cells_of, request
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
@@ -64,6 +67,15 @@ def inside(payload: Mapping[str, Any]) -> int:
     """The run, inside its sandbox; returns the exit code."""
     settings = Settings(**payload)
     progress = Progress(settings.shutdown.scenario)
+    try:
+        return _recorded(settings, progress)
+    except OSError as error:  # the record itself cannot be written
+        progress.broken(lines_of(error), 0, settings.shown)
+        return EXIT_BROKEN
+
+
+def _recorded(settings: Settings, progress: Progress) -> int:
+    """The run, however it ends written down in its directory; raises `OSError` where that cannot be written."""
     with RunDirectory(settings.directory) as directory:
         run = Run(settings, directory, progress)
         try:
@@ -72,10 +84,21 @@ def inside(payload: Mapping[str, Any]) -> int:
             run.status = "self-check failed"
             progress.self_check_failed(failed.broken, settings.shown)
             return EXIT_BROKEN
+        except BREAKAGES as error:
+            run.broke(error)
+            return EXIT_BROKEN
         except KeyboardInterrupt:
             run.status = "interrupted"
             directory.event("interrupted")
             progress.interrupted(settings.shown)
+            raise
+        except MachineCannot as cannot:
+            run.status = "machine cannot"
+            directory.event("machine cannot", what=cannot.what, why=cannot.why)
+            raise
+        except BaseException as error:
+            run.status = "crashed"
+            directory.event("crashed", text=repr(error))
             raise
         finally:
             run.describe()
@@ -207,12 +230,25 @@ class Run:
         self.directory.event("measured", phase=phase.phase, cells=len(results), seconds=seconds, late=round(late, 3))
         self.progress.measured(phase, results, seconds)
 
+    def broke(self, error: BaseException) -> None:
+        """The run cannot go on: record what broke and what else has died, and tell."""
+        self.status = "broken"
+        lines = lines_of(error)
+        self.directory.event("broken", error=type(error).__name__, text=str(error))
+        logs = self.settings.directory / "logs"
+        logs.mkdir(exist_ok=True)
+        (logs / "run.log").write_text("".join(traceback.format_exception(error)))
+        for fault in self.country.faults() if self.country else ():
+            if fault not in str(error):
+                self._fault(fault)
+        self.progress.broken(lines, len(self.results), self.settings.shown)
+
     def _note(self, message: Message) -> None:
         """What controllers say goes into the record; failures are also told at the end."""
         details = {name: getattr(message, name) for name in message.__slots__}
         self.directory.event(type(message).__name__.lower(), **details)
         if isinstance(message, Failure):
-            self._fault(f"{message.where}: {message.text}")
+            self._fault(f"{message.where}: {brief(message.text)}")
         elif isinstance(message, Notice):
             self.progress.notice(f"{message.where}: {message.text}")
 

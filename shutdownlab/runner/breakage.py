@@ -1,0 +1,35 @@
+"""What can break under a running country that is no mistake of the program's, and how it is told. Pure."""
+
+from __future__ import annotations
+
+from shutdownlab.control.processes import ControlError
+from shutdownlab.emulation.forked import ForkedError
+from shutdownlab.emulation.probes.desk import AgentError
+from shutdownlab.emulation.services.start import ServicesNotReady
+
+BREAKAGES = (ControlError, ServicesNotReady, ForkedError, AgentError, OSError)
+"""Processes that died or did not start, orders that nobody carried out, files that cannot be written."""
+
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """What broke, a line each; of a Python traceback only how it ended."""
+    parts = error.problems if isinstance(error, ServicesNotReady) else str(error).splitlines() or [repr(error)]
+    return brief("\n".join(parts)).splitlines()
+
+
+def brief(text: str) -> str:
+    """`text` with every traceback in it cut down to its last line: the whole of it is in the logs."""
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if inside and not line.startswith(" "):  # the traceback's last line
+            inside = False
+            kept[-1] += line
+        elif _TRACEBACK in line:
+            inside = True
+            kept.append(line.partition(_TRACEBACK)[0])
+        elif not inside:
+            kept.append(line)
+    return "\n".join(line for line in kept if line.strip())

@@ -1,0 +1,45 @@
+"""What breaks under a run is told in a few lines."""
+
+from __future__ import annotations
+
+from shutdownlab.control.processes import ControlError
+from shutdownlab.emulation.services.start import ServicesNotReady
+from shutdownlab.runner.breakage import brief, lines_of
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "x.py", line 1, in <module>
+    f()
+    ~^^
+KeyError: 'x'"""
+
+
+def test_of_a_traceback_only_its_end_is_told() -> None:
+    assert brief(f"box: it failed:\n{TRACEBACK}\nand so on") == "box: it failed:\nKeyError: 'x'\nand so on"
+
+
+def test_what_stands_before_a_traceback_on_its_line_is_kept() -> None:
+    assert brief(f"box: {TRACEBACK}") == "box: KeyError: 'x'"
+
+
+def test_two_tracebacks_one_after_the_other_are_two_lines() -> None:
+    assert (
+        brief(f"{TRACEBACK}\n\nDuring handling of it:\n\n{TRACEBACK}")
+        == "KeyError: 'x'\nDuring handling of it:\nKeyError: 'x'"
+    )
+
+
+def test_text_without_a_traceback_stays() -> None:
+    assert brief("one\n  two") == "one\n  two"
+
+
+def test_every_server_that_is_not_ready_has_its_line() -> None:
+    assert lines_of(ServicesNotReady(["bird: no route", "nginx: not listening"])) == [
+        "bird: no route",
+        "nginx: not listening",
+    ]
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert lines_of(BrokenPipeError()) == ["BrokenPipeError()"]
+    assert lines_of(ControlError("lost")) == ["lost"]
