@@ -15,7 +15,7 @@ def test_openssl_hello_gives_name_alpn_and_versions() -> None:
     found = recognise_tcp(openssl_hello("www.Example.ORG", ["h2", "http/1.1"]), b"", 443)
     assert (found.protocol, found.host, found.more) == ("tls", "www.example.org", False)
     assert found.alpn == ("h2", "http/1.1")
-    assert found.versions == (0x0304, 0x0303)
+    assert found.versions[:2] == (0x0304, 0x0303)  # older ones follow, if this OpenSSL still offers them
 
 
 def test_hello_without_a_name_has_no_host() -> None:
