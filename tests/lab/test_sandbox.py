@@ -165,7 +165,7 @@ def test_ctrl_c_at_a_prompt_ends_the_command_and_not_the_lab(tmp_path: Path) -> 
         say(b"exit\n", b"shell> ")
         say(b"ping 10.9.0.2\n", b"icmp_seq=2")
         say(b"\x03", b"packets transmitted")
-        say(b"sleep 1000\n", b"sleep 1000")
+        say(b"sh -c 'echo aw''ake; exec sleep 1000'\n", b"awake")  # its echo alone would come before it runs
         say(b"\x1a", b"Stopped")
         say(b"kill %1; wait; echo go''ne\n", b"gone")
         os.write(master, b"exit 7\n")
