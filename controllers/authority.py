@@ -10,11 +10,22 @@ switches, which makes the operators SLAVE, and does it all itself. Whoever sends
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, listen
-from shutdownlab.control.messages import Failure, Hello, Message, MessageError, Notice, Obeyed, Order, Ready
+from shutdownlab.control.messages import (
+    Counters,
+    CountersRequest,
+    Failure,
+    Hello,
+    Message,
+    MessageError,
+    Notice,
+    Obeyed,
+    Ready,
+)
 from shutdownlab.control.openflow import Refusal, Switch
 from shutdownlab.control.orders import Command, policies_from_json
 
@@ -61,6 +72,8 @@ class Authority(SwitchApp):
                 while self.untold:
                     link.send(self.untold.popleft())
                 self.carry_out(message)
+            case CountersRequest() if link is self.commander:
+                self.count()
             case Ready(where=operator) if operator in self.operators:
                 self.operator_joined(operator, link)
             case Hello(box=box) if box in {domain.box for domain in self.operators.values()}:
@@ -92,9 +105,18 @@ class Authority(SwitchApp):
                 self.tell(Failure(operator, f"has no controller to obey order {order.serial}"))
         for domain in self.operators.values():
             if order.mode == "direct":
-                domain.pursue(order.serial, active)
+                domain.pursue(order.serial, active, order.local_time)
             else:
                 domain.relinquish()
+
+    def count(self) -> None:
+        """Ask all boxes for their counters; one that is not there has none."""
+        links = {operator: link for link, operator in self.boxes.items()}
+        for operator, domain in self.operators.items():
+            if operator in links:
+                links[operator].send(CountersRequest())
+            elif domain.box is not None:
+                self.tell(Counters(domain.box, {}))
 
     def operator_joined(self, operator: str, link: Link) -> None:
         """A controller that comes late, or again, is told the order that is in force."""
@@ -103,7 +125,7 @@ class Authority(SwitchApp):
         self.links[operator] = link
         if self.command is not None:
             order = self.command.order
-            link.send(Order(order.serial, order.phase, order.policies, order.mode))
+            link.send(replace(order, delay_s=0.0))
 
     def ended(self, link: Link, why: str) -> None:
         """A controller or box that is gone; Open vSwitch keeps the rules."""

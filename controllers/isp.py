@@ -73,7 +73,7 @@ class Isp(SwitchApp):
         """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
         if order.serial == self.latest:
             self.commands = True
-            self.domain.pursue(order.serial, policies_from_json(order.policies))
+            self.domain.pursue(order.serial, policies_from_json(order.policies), order.local_time)
 
     def authority_left(self, _: Link, why: str) -> None:
         """Without orders everything stays as it is."""

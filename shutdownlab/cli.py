@@ -194,15 +194,15 @@ def _enter(name: str, at: str | None, choose: list[str] | None, payload: dict[st
     topology = found if isinstance(found, Topology) else found.topology
     if payload["vantage"] is not None:
         payload["vantage"] = _known_vantage(topology, payload["vantage"])
-    active, mode, profile = {}, "operators", "perfect"
+    active, mode, profiles = {}, "operators", dict.fromkeys(topology.operators, "perfect")
     if shutdown is not None:
         scenario, choices = shutdown.scenario, _choices(shutdown.scenario, choose)
-        mode, profile = scenario.mode(choices).value, scenario.profile
+        mode, profiles = scenario.mode(choices).value, scenario.profiles_in(topology)
         if at is not None:
             _known_phase("--at", scenario, at)
             active = scenario.active(at, choices)
     network = shutdown.network if shutdown else library.laid_out(topology)
-    payload |= {"network": network, "active": active, "phase": at or "", "profile": profile, "mode": mode}
+    payload |= {"network": network, "active": active, "phase": at or "", "profiles": profiles, "mode": mode}
     payload["cwd"] = Path.cwd()
     return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
 

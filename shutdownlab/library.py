@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
-from shutdownlab.inspection.profile import profile_names
+from shutdownlab.inspection.fitness import check_boxes
 from shutdownlab.model.apps import App, load_apps
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
@@ -108,8 +108,7 @@ def shutdown(name: str) -> Shutdown:
             hint = did_you_mean(probe.host_name, known) or "some network's `serves` must name the app that has it"
             found = f"{quoted(probe.host_name)}, which nothing in {country.name} answers for"
             document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
-    if scenario.profile not in profile_names():
-        document.report_unknown(("profile",), "profile of DPI boxes", scenario.profile, profile_names())
+    check_boxes(scenario, country, catalogue(), document)
     document.raise_if_bad()
     return Shutdown(scenario, country, built, catalogue())
 

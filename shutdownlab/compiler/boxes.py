@@ -1,7 +1,7 @@
-"""What an operator's DPI box is told, and what its DPI switch steers through it. Pure.
+"""What an operator's DPI box is told, and what its DPI switch sends to it. Pure.
 
-The box takes the first rule that matches, so policies in force together are composed as access lists are (see
-`traffic`): what one spares, another may still block.
+The box takes the first rule that matches. The rules of what is inspected come first, as they stand; what is blocked or
+throttled by name is composed as access lists are (see `traffic`): what one policy spares, another may still block.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import reduce
 
-from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier
-from shutdownlab.compiler.rules import Rule, Table
+from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
+from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
-from shutdownlab.model.policy import Direction, Exceptions, Means, Policy, Targets
+from shutdownlab.model.policy import Action, Direction, Exceptions, Policy, Targets
+from shutdownlab.model.topology import Vantage
 from shutdownlab.model.values import Network as Prefix
 from shutdownlab.model.values import Ports
 
@@ -23,25 +24,30 @@ _WHOLE = {
     "udp": Ports(protocol="udp", first=1, last=65535),
     "quic": Ports(protocol="udp", first=443, last=443),
 }
-
-
-def is_for_boxes(policy: Policy) -> bool:
-    """Whether some of it, its apps and sites, is told apart by DPI boxes."""
-    return policy.by is Means.DPI and policy.targets.named and not policy.targets.everything
+_ACTIONS = {Action.PROFILE: BoxAction.BLOCK, Action.DROP: BoxAction.DROP, Action.RESET: BoxAction.RESET}
+BYPASS = Rule(Table.INSPECT, 1000, goto=Table.FORWARD)
+"""Past a box that is down, where its profile fails open."""
 
 
 def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -> tuple[InspectionRule, ...]:
     """The rules of an operator's DPI box: first match wins, no match passes. Subscriber groups alike share theirs."""
+    vantages = [vantage for vantage in network.vantages if vantage.id.operator == operator]
+    own = [
+        rule
+        for name, policy in active.items()
+        for rule in policy.inspect or ()
+        for rule in _inspected(network, name, rule, [v for v in vantages if policy.concerns(v)])
+    ]
     lists: dict[tuple[Entry, ...], list[Prefix]] = {}
-    for vantage in network.vantages:
+    for vantage in vantages:
         concerned = [
             _classifier(name, policy)
             for name, policy in active.items()
-            if is_for_boxes(policy) and policy.concerns(vantage)
+            if policy.needs_boxes and policy.inspect is None and policy.concerns(vantage)
         ]
-        if vantage.id.operator == operator and concerned:
+        if concerned:
             lists.setdefault(reduce(both, concerned), []).extend(network.subnets[vantage.id])
-    return tuple(
+    named = [
         InspectionRule(
             name=judgement.policy or "spared",
             when=conditions.model_copy(update={"subscriber": tuple(subnets)}),
@@ -50,27 +56,47 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
         for entries, subnets in lists.items()
         for conditions, judgement in entries
         if (conditions, judgement) != (ANY, PASS)
-    )
+    ]
+    return (*own, *named)
+
+
+def _inspected(
+    network: Network, policy: str, rule: InspectionRule, vantages: list[Vantage]
+) -> Iterator[InspectionRule]:
+    """A rule as the box of these subscribers gets it; nothing where it is about none of them."""
+    classes = rule.when.subscriber_class
+    subnets = [
+        subnet
+        for vantage in vantages
+        if not classes or vantage.class_ in classes
+        for subnet in network.subnets[vantage.id]
+    ]
+    if rule.when.subscriber:
+        pairs = [narrower_prefix(subnet, given) for subnet in subnets for given in rule.when.subscriber]
+        subnets = [subnet for subnet in pairs if subnet is not None]
+    if subnets:
+        when = rule.when.model_copy(update={"subscriber": tuple(dict.fromkeys(subnets)), "subscriber_class": ()})
+        yield rule.model_copy(update={"name": f"{policy}/{rule.name}", "when": when})
 
 
 def _classifier(name: str, policy: Policy) -> tuple[Entry, ...]:
-    """One policy's apps and sites. One direction alone: whose packets suffer depends on who opened the connection."""
-    wanted = list(_named(policy.targets))
+    """One policy's apps, sites and protocols. One direction alone: whose packets suffer depends on who opened."""
+    wanted = list(_named(policy.targets.for_boxes))
     spared = [*_named(policy.except_), *_plain(policy.except_)]
-    action = BoxAction.THROTTLE if policy.throttle is not None else BoxAction(policy.action.value)
     if policy.direction is Direction.BOTH:
+        action = BoxAction.THROTTLE if policy.throttle is not None else _ACTIONS[policy.action]
         whole = Judgement(action, rate_up=policy.throttle, rate_down=policy.throttle, policy=name)
         return classifier(((conditions, whole) for conditions in wanted), spared)
     outbound = policy.direction is Direction.OUTBOUND
     if policy.throttle is not None:
         up, down = (policy.throttle, None) if outbound else (None, policy.throttle)
-        half = Judgement(action, rate_up=up, rate_down=down, policy=name)
+        half = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)
         return classifier(((conditions, half) for conditions in wanted), spared)
     openers: dict[str, Whose] = {"inside": "client", "outside": "server"}
     if not outbound:
         openers = {"inside": "server", "outside": "client"}
     targets = [
-        (conditions.model_copy(update={"opener": opener}), Judgement(action, directions, policy=name))
+        (conditions.model_copy(update={"opener": opener}), Judgement(BoxAction.DROP, directions, policy=name))
         for conditions in wanted
         for opener, directions in openers.items()
     ]
@@ -78,10 +104,13 @@ def _classifier(name: str, policy: Policy) -> tuple[Entry, ...]:
 
 
 def _named(targets: Targets | Exceptions) -> Iterator[Conditions]:
+    """What is told apart by what packets say."""
     if targets.apps:
         yield Conditions(app=targets.apps)
     if targets.sites:
         yield Conditions(name_suffix=targets.sites)
+    if isinstance(targets, Targets) and targets.recognised:
+        yield Conditions(protocol=targets.recognised)
 
 
 def _plain(spared: Exceptions) -> Iterator[Conditions]:
@@ -93,9 +122,9 @@ def _plain(spared: Exceptions) -> Iterator[Conditions]:
         yield Conditions(port=tuple(ports))
 
 
-def steering(network: Network, active: Mapping[str, Policy], node: Node) -> Iterator[Rule]:
-    """Steer what undecided connections of inspected subscribers send and get through the box."""
-    inspected = {name: policy for name, policy in active.items() if is_for_boxes(policy)}
+def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_path: bool) -> Iterator[Rule]:
+    """Send what undecided connections of inspected subscribers send and get to the box: through it, or a copy of it."""
+    inspected = {name: policy for name, policy in active.items() if policy.needs_boxes}
     ports = {port.purpose: port.number for port in node.ports.values()}
     ways = [
         ("border-intl", "src", "box-inside"),
@@ -103,6 +132,7 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node) -> Iter
         ("gateway", "dst", "box-outside"),
         ("exchange", "dst", "box-outside"),
     ]
+    onwards = Table.FORWARD if on_path else None
     for vantage in network.vantages:
         name = next((name for name, policy in inspected.items() if policy.concerns(vantage)), None)
         if name is None or vantage.id.operator != node.owner:
@@ -113,5 +143,5 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node) -> Iter
             for purpose, side, box in ways:
                 if purpose in ports:
                     field = f"ipv{subnet.version}_{side}"
-                    match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
-                    yield Rule(Table.INSPECT, 100, match, outputs=(ports[box],), policy=name)
+                    match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
+                    yield Rule(Table.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name)

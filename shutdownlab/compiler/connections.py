@@ -5,8 +5,9 @@ A classifier is a list of (conditions, judgement), first match wins; its last en
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from shutdownlab.inspection.policy import Conditions
@@ -16,7 +17,8 @@ from shutdownlab.model.values import Network, Ports
 
 Whose = Literal["client", "server", "both"]
 ANY = Conditions()
-_STRENGTH = (Action.PASS, Action.THROTTLE, Action.RESET, Action.DROP)
+_STRENGTH = (Action.PASS, Action.THROTTLE, Action.BLOCK, Action.RESET, Action.DROP)
+"""BLOCK is whatever the box's profile makes of it; what an order says itself counts more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def both(first: tuple[Entry, ...], second: tuple[Entry, ...]) -> tuple[Entry, ..
 def meet(a: Conditions, b: Conditions) -> Conditions | None:
     """The connections in both, or None where there are none. Only the conditions that policies are made of."""
     given: dict[str, Any] = {}
-    for field, narrower in (("app", _same), ("name_suffix", _name), ("address", _prefix), ("port", _ports)):
+    for field, narrower in _NARROWER.items():
         met = _each(getattr(a, field), getattr(b, field), narrower)
         if met is None:
             return None
@@ -102,7 +104,8 @@ def _name(a: str, b: str) -> str | None:
     return a if f".{a}".endswith(f".{b}") else b if f".{b}".endswith(f".{a}") else None
 
 
-def _prefix(a: Network, b: Network) -> Network | None:
+def narrower_prefix(a: Network, b: Network) -> Network | None:
+    """What two prefixes share: one of them, or nothing."""
     if a.version != b.version or not a.overlaps(b):
         return None
     return a if a.prefixlen >= b.prefixlen else b
@@ -113,6 +116,11 @@ def _ports(a: Ports, b: Ports) -> Ports | None:
     if first > last or (a.protocol and b.protocol and a.protocol != b.protocol):
         return None
     return Ports(protocol=a.protocol or b.protocol, first=first, last=last)
+
+
+_NARROWER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"app": _same, "protocol": _same, "name_suffix": _name, "address": narrower_prefix, "port": _ports}
+)
 
 
 def _lower(a: int | None, b: int | None) -> int | None:

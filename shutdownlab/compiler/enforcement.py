@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from shutdownlab.compiler import telephone
-from shutdownlab.compiler.boxes import is_for_boxes
 from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
@@ -133,7 +132,7 @@ def _access_lists(
     for name, policy in policies.items():
         if not _applies(policy, inbound=inbound) or (policy.block is not None and policy.block.everything):
             continue
-        about = policy.targets.model_copy(update={"apps": (), "sites": ()}) if is_for_boxes(policy) else policy.targets
+        about = policy.targets.for_switches if policy.needs_boxes else policy.targets
         targets = tuple(_traffic(network, apps, about))
         if not targets:
             continue

@@ -18,10 +18,12 @@ FRAMES_THAT_ALWAYS_PASS: tuple[Match, ...] = (
 )
 
 
-def compile_switch(network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str) -> SwitchProgram:
+def compile_switch(
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str, *, on_path: bool = False
+) -> SwitchProgram:
     """The whole program of one switch while the `active` policies are in force.
 
-    Raises `KeyError` where the network has no such OpenFlow switch.
+    on_path: the DPI box beside it is sent copies. Raises `KeyError` where the network has no such OpenFlow switch.
     """
     node = network.nodes[name]
     match node.role:
@@ -32,18 +34,18 @@ def compile_switch(network: Network, apps: Mapping[str, App], active: Mapping[st
             program = enforcement.program(network, apps, active, node, Point.GATEWAY)
             return _complete(program, forwarding.gateway(network, node))
         case Role.DPI_SWITCH:
-            steering = SwitchProgram((), tuple(boxes.steering(network, active, node)))
+            steering = SwitchProgram((), tuple(boxes.steering(network, active, node, on_path=on_path)))
             return _complete(steering, forwarding.dpi(network, node))
         case _:
             raise KeyError(f"{name} is not an OpenFlow switch")
 
 
 def compile_operator(
-    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str, *, on_path: bool = False
 ) -> dict[str, SwitchProgram]:
     """The programs of all switches of an operator (or of the `gateway`), by name."""
     return {
-        node.name: compile_switch(network, apps, active, node.name)
+        node.name: compile_switch(network, apps, active, node.name, on_path=on_path)
         for node in network.nodes.values()
         if node.owner == owner and node.role.is_openflow
     }

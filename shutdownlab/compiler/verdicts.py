@@ -1,7 +1,8 @@
 """What a DPI box has decided about a connection, as flow rules of its operator's DPI switch. Pure.
 
 A decided connection leaves the box: what passes goes straight to FORWARD, what is blocked is dropped by the switch,
-what is throttled meets a meter a direction. What only the box can do (answer, rewrite, count bytes) stays with it.
+what is throttled meets a meter a direction. What only the box can do (answer, rewrite, count bytes) stays with it; and
+an on-path box stops nothing, so only what passes leaves it.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ class Enforcement:
 class VerdictCompiler:
     """Turns the decisions of one box into rules; counts the meters it has given away on its switch."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_path: bool = False) -> None:
         """Start with a switch that has no meter of ours."""
         self._throttled = 0
+        self._on_path = on_path
 
     def compile(self, decision: Decision) -> Enforcement:
         """What enforces `decision`; nothing if the box must go on seeing the connection."""
-        if decision.in_box:
+        if decision.in_box or (self._on_path and decision.action is not Action.PASS):
             return Enforcement()
         match decision.action:
             case Action.PASS:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
-from shutdownlab.control.messages import Ack, Applied, Decisions, Failure, JsonObject, Message, Notice, Obeyed
+from shutdownlab.control.messages import Ack, Applied, Counters, Decisions, Failure, JsonObject, Message, Notice, Obeyed
 from shutdownlab.control.messages import Policy as BoxPolicy
 from shutdownlab.control.orders import as_decision, box_rules_as_json
+from shutdownlab.inspection.fitness import profile_named
 from shutdownlab.model.apps import App
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
@@ -68,19 +69,26 @@ class _Site:
 
 @dataclass(slots=True)
 class _Box:
-    """The DPI box: how to write to it, the policy it was sent, and the barrier after which old verdicts are gone."""
+    """The DPI box: how to write to it, the policy it was sent, and the barrier after which old verdicts are gone.
+
+    `lost`: it was there, and is no more.
+    """
 
     send: Callable[[Message], None] | None = None
     policy: BoxPolicy | None = None
     barrier: int | None = None
     settled: bool = False
+    lost: bool = False
 
 
 @dataclass(slots=True)
 class _Goal:
+    """`local_time`: only where the box's rules ask for it, so that nothing else about them changes by the clock."""
+
     serial: int
     programs: dict[str, SwitchProgram]
     box_rules: list[JsonObject]
+    local_time: float | None
     unconfirmed: set[str]
     obeyed: bool = False
 
@@ -100,26 +108,39 @@ class Domain:
     _sites: dict[str, _Site] = field(default_factory=dict)
     _goal: _Goal | None = None
     _box: _Box = field(default_factory=_Box)
-    _verdicts: VerdictCompiler = field(default_factory=VerdictCompiler)
+    _verdicts: VerdictCompiler = field(init=False)
+    _on_path: bool = field(init=False)
+    _fails_open: bool = field(init=False)
 
     def __post_init__(self) -> None:
         own = [node for node in self.network.nodes.values() if node.owner == self.owner]
         self.switches = tuple(node.name for node in own if node.role.is_openflow)
         self.box = next((node.name for node in own if node.role is Role.DPI_BOX), None)
         self._dpi_switch = next((node.name for node in own if node.role is Role.DPI_SWITCH), None)
+        profile = profile_named(self.profile)
+        self._on_path = profile.placement == "on-path"
+        self._fails_open = profile.table.overload == "open"
+        self._verdicts = VerdictCompiler(on_path=self._on_path)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Who has not confirmed the goal."""
         return tuple(sorted(self._goal.unconfirmed)) if self._goal else ()
 
-    def pursue(self, serial: int, active: Mapping[str, Policy]) -> None:
-        """Bring everything to what it must be while the `active` policies are in force (order `serial`)."""
-        programs = compile_operator(self.network, self.apps, active, self.owner)
-        rules = box_rules_as_json(compile_box(self.network, active, self.owner))
-        self._goal = _Goal(serial, programs, rules, set(programs))
+    def pursue(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
+        """Bring everything to what it must be while the `active` policies are in force (order `serial`).
+
+        `local_time`: what the country's clocks show, in seconds since 1970. A box that was lost is not waited for.
+        """
+        programs = compile_operator(self.network, self.apps, active, self.owner, on_path=self._on_path)
+        rules = compile_box(self.network, active, self.owner)
+        clock = local_time if any(rule.when.hours for rule in rules) else None
+        self._goal = _Goal(serial, programs, box_rules_as_json(rules), clock, set(programs))
         if self.box and (rules or self._box.send):  # with nothing to look for, no box is needed
-            self._goal.unconfirmed.add(self.box)
+            if self._box.lost:
+                self.tell(Notice(self.owner, f"carries out order {serial} without its DPI box; {self._without_box}"))
+            else:
+                self._goal.unconfirmed.add(self.box)
         for name in self._sites:
             self._install(name)
         self._instruct_box()
@@ -179,7 +200,7 @@ class Domain:
 
     def _install(self, name: str) -> None:
         assert self._goal is not None
-        site, program = self._sites[name], self._goal.programs[name]
+        site, program = self._sites[name], self._program(name)
         site.sent_at = time.monotonic()
         if site.held is not None:
             site.barrier = site.switch.update(change(site.held, program), site.held)
@@ -190,29 +211,54 @@ class Domain:
         site.held, site.ours = program, True
         if name == self._dpi_switch:
             # Its verdicts are gone, and the box may have been told otherwise by whoever commanded before.
-            self._verdicts = VerdictCompiler()
-            self._box = _Box(self._box.send)
+            self._verdicts = VerdictCompiler(on_path=self._on_path)
+            self._box = _Box(self._box.send, lost=self._box.lost)
             self._instruct_box()
+
+    def _program(self, name: str) -> SwitchProgram:
+        """What a switch should hold; past a lost box that fails open, nothing is steered through it."""
+        assert self._goal is not None
+        program = self._goal.programs[name]
+        if name == self._dpi_switch and self._box.lost and self._fails_open:
+            return SwitchProgram(program.meters, (*program.rules, BYPASS))
+        return program
 
     # --- the box ---------------------------------------------------------------------------------------------------
 
     def box_joined(self, send: Callable[[Message], None]) -> None:
         """The box is connected; `send` writes to it."""
+        was_lost = self._box.lost
         self._box = _Box(send)
         if self._goal is not None:
             if self._goal.obeyed:
                 self.tell(Notice(self.owner, f"the DPI box {self.box} is connected"))
             else:
                 self._goal.unconfirmed.add(self.box or "")
+            if was_lost:
+                self._resteer()
             self._instruct_box()
 
     def box_left(self) -> None:
-        """Its connection is lost; it goes on inspecting as it was."""
-        self._box = _Box()
+        """It is gone, or its connection is: its operator's traffic fails open or closed, as its profile says."""
+        self._box = _Box(lost=True)
         if self._goal is not None:
-            self.tell(Notice(self.owner, f"lost the DPI box {self.box}; it goes on by the rules it has"))
-            if self._goal.box_rules:
-                self._goal.unconfirmed.add(self.box or "")
+            self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
+            self._goal.unconfirmed.discard(self.box or "")
+            self._resteer()
+            self._check()
+
+    @property
+    def _without_box(self) -> str:
+        """What becomes of the packets it should see."""
+        if self._on_path:
+            return f"{self.profile} is on-path, so they go on without it"
+        return f"{self.profile} fails " + ("open: they go past it" if self._fails_open else "closed: they are lost")
+
+    def _resteer(self) -> None:
+        """Bring the DPI switch in line with whether there is a box."""
+        name = self._dpi_switch
+        if self._fails_open and not self._on_path and name in self._sites and self._sites[name].ours:
+            self._install(name)
 
     def box_said(self, message: Message) -> None:
         """Decisions become rules at once; the rest is about orders."""
@@ -221,7 +267,7 @@ class Domain:
                 self._enforce(message)
             case Applied():
                 self._box_applied(message.serial)
-            case Failure() | Notice():
+            case Failure() | Notice() | Counters():
                 self.tell(message)
             case _:
                 self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
@@ -231,8 +277,9 @@ class Domain:
         goal, box, site = self._goal, self._box, self._sites.get(self._dpi_switch or "")
         if goal is None or box.send is None or site is None or not site.ours:
             return
-        if box.policy is None or box.policy.rules != goal.box_rules:
-            policy = BoxPolicy(goal.serial, self.profile, goal.box_rules)
+        known = box.policy
+        if known is None or (known.rules, known.local_time) != (goal.box_rules, goal.local_time):
+            policy = BoxPolicy(goal.serial, self.profile, goal.box_rules, local_time=goal.local_time)
             self._box = _Box(box.send, policy)
             box.send(policy)
         elif box.settled:

@@ -55,7 +55,7 @@ def main() -> None:
     if given.name not in {AUTHORITY, *names}:
         sys.exit(_bad(f"--name: found {given.name}; expected {AUTHORITY} or one of {', '.join(names)}"))
     plan = posts(names, given.host, given.first_port)
-    settings = Settings(given.name, network, library.catalogue(), plan, given.profile)
+    settings = Settings(given.name, network, library.catalogue(), plan, dict.fromkeys(names, given.profile))
 
     def ready() -> None:
         host, port = plan.openflow[given.name]

@@ -88,7 +88,8 @@ class Decisions:
 class Policy:
     """The box's whole policy from now on: a profile's name, and `rules`, `classes`, `utc_offset` as in a policy file.
 
-    They are the JSON forms of those fields of `InspectionPolicy`, rules in order.
+    They are the JSON forms of those fields of `InspectionPolicy`, rules in order. `local_time`: what clocks show where
+    the subscribers are, in seconds since 1970, if any rule asks for the hour of the day.
     """
 
     serial: int
@@ -96,6 +97,7 @@ class Policy:
     rules: list[JsonObject]
     classes: dict[str, list[str]] = field(default_factory=dict)
     utc_offset: int | str = 0
+    local_time: float | None = None
 
 
 @with_config(_STRICT)
@@ -109,7 +111,7 @@ class Applied:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class CountersRequest:
-    """Asks a box for its `Counters`."""
+    """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one."""
 
 
 @with_config(_STRICT)
@@ -130,7 +132,7 @@ class Order:
     """The authority's order for a phase: `policies` (as the scenario's JSON) and nothing else are in force.
 
     `delay_s` is how long this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
-    itself and the order only informs.
+    itself and the order only informs. `local_time` (seconds since 1970, None: unknown) is what clocks show then.
     """
 
     serial: int
@@ -138,6 +140,7 @@ class Order:
     policies: list[JsonObject]
     mode: Literal["operators", "direct"]
     delay_s: float = 0.0
+    local_time: float | None = None
 
 
 @with_config(_STRICT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -39,7 +39,7 @@ class Command:
         """The order as the authority passes it on."""
         order = self.order
         delay = 0.0 if order.mode == "direct" else self.delays.get(operator, order.delay_s)
-        return Order(order.serial, order.phase, order.policies, order.mode, delay)
+        return replace(order, delay_s=delay)
 
 
 def encode_command(command: Command) -> bytes:

@@ -13,21 +13,33 @@ from pathlib import Path
 from typing import Literal
 
 from shutdownlab.control.manager import serve
-from shutdownlab.control.messages import Ack, Failure, Inbox, Message, Notice, Obeyed, Order
+from shutdownlab.control.messages import (
+    Ack,
+    Counters,
+    CountersRequest,
+    Failure,
+    Inbox,
+    Message,
+    Notice,
+    Obeyed,
+    Order,
+    encode,
+)
 from shutdownlab.control.orders import Command, encode_command, policies_as_json
 from shutdownlab.control.plan import AUTHORITY, Posts
-from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
+from shutdownlab.control.settings import Settings
 from shutdownlab.emulation.forked import Child, Forked, fork
 from shutdownlab.emulation.syscalls import CLONE_NEWNET, setns
 from shutdownlab.emulation.wire import inside_netns
 from shutdownlab.model.apps import App
-from shutdownlab.model.network import Network
+from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 
 Mode = Literal["operators", "direct"]
 
 _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
+_COUNTERS_S = 3.0
 _GRACE_S = 3.0
 """How long after a failure an order may still be confirmed: what failed may have had nothing to do with it."""
 
@@ -65,7 +77,7 @@ def start_controllers(
     network: Network,
     apps: Mapping[str, App],
     posts: Posts,
-    profile: str = DEFAULT_PROFILE,
+    profiles: Mapping[str, str] | None = None,
     logs: Path | None = None,
     *,
     netns: Path | None = None,
@@ -73,16 +85,16 @@ def start_controllers(
 ) -> Controllers:
     """Fork the authority and every operator's controller (or those in `names`), into the namespace at `netns`.
 
-    They share with this process what it has imported and worked out. `profile` is the DPI boxes'; `logs`: a directory
-    for what they write to standard error. From the main thread, before starting others (see `forked`). Returns once
-    all listen; raises `ForkedError`.
+    They share with this process what it has imported and worked out. `profiles` are the DPI boxes', by operator (none:
+    the perfect one); `logs`: a directory for what they write to standard error. From the main thread, before starting
+    others (see `forked`). Returns once all listen; raises `ForkedError`.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
     started: dict[str, Forked] = {}
     for name in tuple(names) or (AUTHORITY, *network.topology.operators):
         app = Path(str(files("shutdownlab.controllers").joinpath("authority.py" if name == AUTHORITY else "isp.py")))
-        settings = Settings(name, network, apps, posts, profile)
+        settings = Settings(name, network, apps, posts, profiles or {})
 
         def main(child: Child, app: Path = app, settings: Settings = settings) -> None:
             if logs is not None:
@@ -131,16 +143,18 @@ class Authority:
         mode: Mode = "operators",
         delays: Mapping[str, float] | None = None,
         deadline_s: float = _DEADLINE_S,
+        local_time: float | None = None,
     ) -> Confirmation:
         """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
 
         delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
-        longest. A `Failure` that does not keep the order from being confirmed is among what was told. Raises
-        `ControlError` when one does, when the authority is gone, and at the deadline.
+        longest. local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour.
+        A `Failure` that does not keep the order from being confirmed is among what was told. Raises `ControlError` when
+        one does, when the authority is gone, and at the deadline.
         """
         self._serial += 1
         delays = dict(delays or {})
-        order = Order(self._serial, phase, policies_as_json(policies), mode)
+        order = Order(self._serial, phase, policies_as_json(policies), mode, local_time=local_time)
         begin = time.monotonic()
         end = begin + deadline_s + (max(delays.values(), default=0.0) if mode == "operators" else 0.0)
         self._socket.sendall(encode_command(Command(order, delays)))
@@ -159,6 +173,22 @@ class Authority:
                     failures.append(message)
                     end = min(end, time.monotonic() + _GRACE_S)
         return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
+
+    def counters(self, deadline_s: float = _COUNTERS_S) -> list[Message]:
+        """Ask every DPI box for its counters: their `Counters` (empty ones of a box that is lost), and what else came.
+
+        A box that has not answered at the deadline is left out. Raises `ControlError` when the authority is gone.
+        """
+        boxes = {node.name for node in self._controllers.network.by_role(Role.DPI_BOX)}
+        self._socket.sendall(encode(CountersRequest()))
+        end = time.monotonic() + deadline_s
+        told: list[Message] = []
+        while boxes and (left := end - time.monotonic()) > 0:
+            for message in self.events(left):
+                told.append(message)
+                if isinstance(message, Counters):
+                    boxes.discard(message.where)
+        return told
 
     def events(self, wait_s: float = 0.0) -> list[Message]:
         """What has been told since the last call, waiting up to `wait_s` for the first.

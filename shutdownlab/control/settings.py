@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shutdownlab.control.domain import Domain
 from shutdownlab.control.messages import Message
@@ -16,14 +16,17 @@ DEFAULT_PROFILE = "perfect"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`name` is the operator whose controller it is, or `authority`. `profile`: what the DPI boxes work by."""
+    """`name` is the operator whose controller it is, or `authority`.
+
+    `profiles`: what operators' DPI boxes work by, where that is not the perfect one.
+    """
 
     name: str
     network: Network
     apps: Mapping[str, App]
     posts: Posts
-    profile: str = DEFAULT_PROFILE
+    profiles: Mapping[str, str] = field(default_factory=dict)
 
     def domain(self, owner: str, tell: Callable[[Message], None]) -> Domain:
         """What there is to command of `owner`."""
-        return Domain(self.network, self.apps, owner, self.profile, tell)
+        return Domain(self.network, self.apps, owner, self.profiles.get(owner, DEFAULT_PROFILE), tell)

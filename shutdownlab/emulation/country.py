@@ -37,11 +37,11 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NO
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build. `profile` is the DPI boxes'; `files`: where configurations and logs go (kept by the caller)."""
+    """What to build. `profiles`: the DPI boxes', by operator; `files`: where configurations and logs go (and stay)."""
 
     network: Network
     apps: Mapping[str, App]
-    profile: str
+    profiles: Mapping[str, str]
     files: Path
     seed: int = 0
     pcap: Path | None = None
@@ -126,7 +126,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         net = LabNet(topo, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
-        controllers = start_controllers(network, plan.apps, where, plan.profile, plan.files / "controllers")
+        controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
         relay = _relay(net, plan.seed)
         maker = engine_maker(plan.apps)
         boxes = {name: _box(plan, net, where, maker, name) for name in network.topology.operators}
@@ -178,7 +178,7 @@ def _box(plan: Plan, net: LabNet, where: Posts, maker: MakeInspector, operator: 
             netns=node.namespace.path,
             inside="inside",
             outside="outside",
-            profile=plan.profile,
+            profile=plan.profiles[operator],
             controllers=where.of_box(operator),
             seed=plan.seed,
         ),

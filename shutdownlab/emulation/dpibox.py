@@ -1,9 +1,9 @@
 """The DPI box: a node with two links to its operator's DPI switch, and an inspection engine between them.
 
 In-path, what comes in at one link goes out of the other unless the engine says otherwise; on-path, the box is sent
-copies, and what it can do is inject. It reports every decision to the operator's controller, which installs the flow
-rule that enforces it and takes the connection out of the box. A box that loses its controller, or whose engine fails,
-goes on forwarding, and tells.
+copies, and what it can do is inject. Which it is, the profile says that came with the last policy. It reports every
+decision to the operator's controller, which installs the flow rule that enforces it and takes the connection out of the
+box. A box that loses its controller, or whose engine fails, goes on forwarding, and tells.
 
     python -m shutdownlab.emulation.dpibox --inside eth0 --outside eth1 --profile perfect --controller 10.0.0.1:7000
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from shutdownlab.control.messages import (
     Applied,
@@ -64,7 +64,6 @@ class BoxSpec:
     inside: str
     outside: str
     profile: str
-    mode: Literal["in-path", "on-path"] = "in-path"
     controllers: tuple[tuple[str, int], ...] = ()
     seed: int = 0
 
@@ -89,7 +88,8 @@ class DpiBox:
         self._tell = tell
         self._engine = make_inspector(policy or InspectionPolicy(), spec.profile, spec.seed)
         self._serial = 0
-        self._in_path = spec.mode == "in-path"
+        self._clock = 0.0
+        """Added to the monotonic clock's seconds: the engine's time is that of the day where rules ask for it."""
         inside = open_wire(spec.netns, spec.inside)
         try:
             self._wires = (inside, open_wire(spec.netns, spec.outside))
@@ -158,9 +158,9 @@ class DpiBox:
         """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
         batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
-        in_path = self._in_path
+        in_path = not self._engine.on_path
         count = batch.read(source)
-        now = time.monotonic()
+        now = time.monotonic() + self._clock
         first = 0  # of the frames judged fit to pass and not passed yet
         for i in range(count):
             try:
@@ -202,6 +202,7 @@ class DpiBox:
                 self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
                 return
             self._engine = engine
+            self._clock = 0.0 if message.local_time is None else message.local_time - time.monotonic()
             self._serial = message.serial
             self._commander = sender
             self._failures_left = _FAILURES_TOLD
@@ -213,7 +214,7 @@ class DpiBox:
 
     def _expire(self, now: float) -> None:
         try:
-            self._engine.expire(now)
+            self._engine.expire(now + self._clock)
         except Exception:
             self._engine_failed()
 
@@ -265,7 +266,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--outside", required=True, help="the interface towards the Internet")
     parser.add_argument("--profile", default="perfect", help="how it parses and reacts (`shutdownlab profiles`)")
     parser.add_argument("--policy", type=Path, help="a policy file to start with")
-    parser.add_argument("--on-path", action="store_true", help="it is sent copies: inspect and inject only")
     parser.add_argument("--controller", metavar="IP:PORT", action="append", default=[], help="where policies come from")
     parser.add_argument("--netns", type=Path, help="the network namespace of the interfaces (/run/netns/NAME)")
     parser.add_argument("--seed", type=int, default=0)
@@ -283,7 +283,6 @@ def main(argv: list[str] | None = None) -> int:
         inside=given.inside,
         outside=given.outside,
         profile=given.profile,
-        mode="on-path" if given.on_path else "in-path",
         controllers=tuple(controllers),
         seed=given.seed,
     )

@@ -33,6 +33,11 @@ class Inspector(Protocol):
         ...
 
     @property
+    def on_path(self) -> bool:
+        """It is sent copies: it can inject, but not stop anything."""
+        ...
+
+    @property
     def counters(self) -> Mapping[str, Any]:
         """What it has seen and done."""
         ...

@@ -1,14 +1,16 @@
-"""What an authority orders: what is blocked or slowed, for whom, with which exceptions, and by which means."""
+"""What an authority orders: what is blocked, slowed or inspected, for whom, except whom, and by which means."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from shutdownlab.model.source import Expected, Record
+from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.inspection.recognisers.result import PROTOCOLS
+from shutdownlab.model.source import Expected, Record, did_you_mean, one_of
 from shutdownlab.model.topology import Access, Name, SubscriberClass, Vantage
 from shutdownlab.model.values import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
 
@@ -35,36 +37,50 @@ class Scope(Record):
         return tuple(vantage for vantage in vantages if self.covers(vantage))
 
 
-def _protocol(value: object) -> str:
-    if value not in PROTOCOL_NUMBERS and value != "quic":
-        raise Expected("one of " + ", ".join([*PROTOCOL_NUMBERS, "quic"]))
+def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
+    names = tuple(dict.fromkeys(known))
+    if value not in names:
+        raise Expected(one_of(names), did_you_mean(str(value), names))
     return str(value)
 
 
-Protocol = Annotated[str, BeforeValidator(_protocol)]
+_WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
+"""Protocols that a switch can tell apart; QUIC as udp/443."""
+
+Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, _WITHOUT_A_BOX))]
+AnyProtocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, (*_WITHOUT_A_BOX, *PROTOCOLS)))]
 
 
 class Targets(Record):
-    """What a policy is about. `voice` and `sms` are the operators' telephone service, not the Internet."""
+    """What a policy is about. `voice` and `sms` are the operators' telephone service, not the Internet.
+
+    `protocols` are IP's own (tcp, icmp, …), or those that DPI boxes recognise (openvpn, wireguard, tor, quic, …).
+    """
 
     everything: bool = False
     apps: tuple[str, ...] = ()
     sites: tuple[HostName, ...] = ()
     addresses: tuple[Prefix, ...] = ()
     ports: tuple[Port, ...] = ()
-    protocols: tuple[Protocol, ...] = ()
+    protocols: tuple[AnyProtocol, ...] = ()
     voice: bool = False
     sms: bool = False
 
     @property
-    def named(self) -> bool:
-        """Whether anything here has a name that a DPI box could look for."""
-        return bool(self.apps or self.sites)
+    def recognised(self) -> tuple[str, ...]:
+        """The protocols that a DPI box tells apart by what they look like."""
+        return tuple(name for name in self.protocols if name not in PROTOCOL_NUMBERS)
 
     @property
-    def only_named(self) -> bool:
-        """Whether everything here has such a name."""
-        return self.named and self == Targets(apps=self.apps, sites=self.sites)
+    def for_boxes(self) -> Targets:
+        """What DPI boxes tell apart: apps and sites by their names, protocols by their looks."""
+        return Targets(apps=self.apps, sites=self.sites, protocols=self.recognised)
+
+    @property
+    def for_switches(self) -> Targets:
+        """The rest, which headers tell apart."""
+        plain = tuple(name for name in self.protocols if name not in self.recognised)
+        return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
 
 
 class Exceptions(Record):
@@ -90,6 +106,9 @@ class Exceptions(Record):
         )
 
 
+_SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
+
+
 class Direction(StrEnum):
     """Seen from the subscriber: `outbound` leaves for the Internet, `inbound` comes from it."""
 
@@ -99,15 +118,19 @@ class Direction(StrEnum):
 
 
 class Means(StrEnum):
-    """How apps and sites are told apart: a DPI box reading names, or access lists with their addresses."""
+    """How apps, sites and protocols are told apart: DPI boxes, which read packets, or access lists with addresses."""
 
     DPI = "dpi"
     ADDRESS = "address"
 
 
 class Action(StrEnum):
-    """What happens to what is blocked: dropped silently, or answered with TCP resets (by DPI boxes only)."""
+    """What happens to what is blocked. By `profile`: whatever the DPI box's own does to what it blocks (switches drop).
 
+    Or it is dropped silently, or answered with TCP resets (by DPI boxes only).
+    """
+
+    PROFILE = "profile"
     DROP = "drop"
     RESET = "reset"
 
@@ -128,30 +151,31 @@ def _targets(value: Any) -> Any:
 
 
 class Policy(Record):
-    """One order that can be given and withdrawn: `block` something, or `throttle` it to a rate (kbit/s)."""
+    """One order that can be given and withdrawn: `block` something, `throttle` it to a rate (kbit/s), or `inspect`.
+
+    `inspect`: rules for the DPI boxes, as in a policy file of theirs. Over all such policies in force, in the order in
+    which they were started, the first rule that matches counts; then what is blocked or throttled by name. With no rule
+    at all ([]) connections meet just what the boxes' profiles do by nature.
+    """
 
     title: str
     block: Annotated[Targets | None, BeforeValidator(_targets)] = None
     throttle: Kbit | None = None
+    inspect: tuple[InspectionRule, ...] | None = None
     only: Annotated[Targets, BeforeValidator(_targets)] = Targets(everything=True)
     where: Scope = Scope()
-    except_: Exceptions = Exceptions()
+    except_: Exceptions = Field(Exceptions(), alias="except")
     by: Means = Means.DPI
-    action: Action = Action.DROP
+    action: Action = Action.PROFILE
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
     source: str
 
-    model_config = Record.model_config | {"alias_generator": lambda name: name.rstrip("_")}
-
     @model_validator(mode="after")
-    def _one_verb(self) -> Policy:
-        if self.block is not None and self.throttle is not None:
-            hint = "make two policies of it"
-            raise Expected("one of them", hint, found="both `block` and `throttle`", key="throttle")
-        if self.block is None and self.throttle is None:
-            hint = "`block: everything`, `block: {apps: [whatsapp]}`, or `throttle: 512kbit`"
-            raise Expected("one of them", hint, found="neither `block` nor `throttle`")
+    def _sound(self) -> Policy:
+        self._one_verb()
+        if self.inspect is not None:
+            self._inspects()
         if self.block is not None and self.block == Targets():
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
@@ -163,24 +187,73 @@ class Policy(Record):
         if self.throttle is not None and (self.only.voice or self.only.sms):
             hint = "voice and sms can be blocked only"
             raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
-        if self.action is Action.RESET and not (self.by is Means.DPI and self.block and self.block.only_named):
+        self._within_its_means()
+        return self
+
+    def _one_verb(self) -> None:
+        verbs = [verb for verb in ("block", "throttle", "inspect") if getattr(self, verb) is not None]
+        if len(verbs) > 1:
+            found = " and ".join(f"`{verb}`" for verb in verbs)
+            hint = "make two policies of it" if len(verbs) == 2 else "make several policies of it"
+            raise Expected("one of them", hint, found=f"both {found}" if len(verbs) == 2 else found, key=verbs[-1])
+        if not verbs:
+            hint = "`block: everything`, `block: {apps: [whatsapp]}`, `throttle: 512kbit`, or `inspect:` and rules"
+            raise Expected("one of them", hint, found="none of `block`, `throttle`, `inspect`")
+
+    def _inspects(self) -> None:
+        """What the rules say themselves has no place beside them."""
+        beside = {
+            "by": "" if self.by is Means.DPI else "only DPI boxes inspect",
+            "at": "" if self.at is Point.ACCESS else "DPI boxes are the operators'",
+            "only": "each rule's `when` says what it is about",
+            "action": "each rule's `verdict` says what happens",
+            "direction": "rules have `opener` and `direction` conditions, and verdicts `directions`",
+        }
+        for key, hint in beside.items():
+            if hint and key in self.model_fields_set:
+                raise Expected("`inspect` without it", hint, found=f"`{key}` beside `inspect`", key=key)
+        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
+        if self.except_ != subscribers:
+            hint = "spare traffic by a rule with `verdict: pass` ahead of the others"
+            found = "traffic excepted from `inspect`"
+            raise Expected("subscribers alone: " + ", ".join(_SUBSCRIBER_FIELDS), hint, found=found, key="except")
+
+    def _within_its_means(self) -> None:
+        """What only DPI boxes can do is asked of DPI boxes."""
+        targets = self.targets
+        resets = self.action is Action.RESET
+        if resets and not (self.by is Means.DPI and self.block and self.block == self.block.for_boxes):
             hint = "only a DPI box sends resets, and it tells apps and sites apart"
             raise Expected("it with `by: dpi` and apps or sites alone", hint, found="`action: reset`", key="action")
-        if self.action is Action.RESET and self.direction is not Direction.BOTH:
+        if resets and self.direction is not Direction.BOTH:
             hint = "a reset ends the whole connection"
             raise Expected("`direction: both` with `action: reset`", hint, found=f"`{self.direction}`", key="direction")
-        if self.at is Point.GATEWAY and (self.targets.voice or self.targets.sms):
+        if self.at is Point.GATEWAY and (targets.voice or targets.sms):
             hint = "the telephone service never crosses the gateway"
             raise Expected("voice and sms blocked `at: access`", hint, found="`at: gateway`", key="at")
-        if self.at is Point.GATEWAY and self.by is Means.DPI and self.targets.named:
+        if self.at is Point.GATEWAY and self.by is Means.DPI and (targets.apps or targets.sites):
             hint = "the gateway is a switch: DPI boxes are the operators'"
             raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
-        return self
+        beyond = next((name for name in targets.protocols if name not in _WITHOUT_A_BOX), None)
+        if beyond and (self.at is Point.GATEWAY or self.by is not Means.DPI):
+            key, found = ("at", "`at: gateway`") if self.at is Point.GATEWAY else ("by", f"`by: {self.by}`")
+            hint = f"only a DPI box tells {beyond} apart"
+            raise Expected(f"`by: dpi` and `at: access` for the protocol {beyond}", hint, found=found, key=key)
 
     @property
     def targets(self) -> Targets:
-        """What the policy acts on, whichever its verb."""
+        """What is blocked or throttled; what is inspected has no targets, but rules."""
+        if self.inspect is not None:
+            return Targets()
         return self.block if self.block is not None else self.only
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether DPI boxes carry it out, or some of it."""
+        if self.inspect is not None:
+            return True
+        within = self.by is Means.DPI and self.at is Point.ACCESS and not self.targets.everything
+        return within and self.targets.for_boxes != Targets()
 
     def concerns(self, vantage: Vantage) -> bool:
         return self.where.covers(vantage) and not self.except_.spares(vantage)
@@ -191,6 +264,3 @@ class ActivePolicy(Record):
 
     name: Name
     policy: Policy
-
-
-PolicyVerb = Literal["block", "throttle"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from shutdownlab.inspection.policy import UtcOffset
 from shutdownlab.model.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.source import Document, Expected, Path, Record, did_you_mean, parse, quoted
@@ -177,6 +178,10 @@ class Scenario(Record):
     command: Mode = Mode.OPERATORS
     delays: dict[str, Seconds] = {}
     profile: str = "perfect"
+    profiles: dict[str, str] = {}
+    """Of the DPI boxes of some operators; the others' is `profile`."""
+    utc_offset: UtcOffset = 0
+    """Seconds; the `hours` of inspection rules are local time."""
     throttled_below: Annotated[int, Field(ge=1)] = 512
     accounts: dict[Name, Account] = {}
     policies: dict[Name, Policy]
@@ -230,6 +235,18 @@ class Scenario(Record):
             if expectation.who.covers(vantage) and (expectation.probes == "all" or probe in expectation.probes):
                 found = expectation
         return found
+
+    def profile_of(self, operator: str) -> str:
+        """What the operator's DPI box works by."""
+        return self.profiles.get(operator, self.profile)
+
+    def profiles_in(self, topology: Topology) -> dict[str, str]:
+        """The profile of every operator's DPI box."""
+        return {operator: self.profile_of(operator) for operator in topology.operators}
+
+    def local_time(self, phase: Phase) -> float:
+        """When it begins, as seconds since 1970 of the clocks in the country."""
+        return phase.at.timestamp() + self.utc_offset
 
     def delay_of(self, operator: str, topology: Topology) -> float:
         """Seconds of scenario time until `operator` has carried out an order."""

@@ -47,7 +47,7 @@ class Settings:
     network: Network
     active: Mapping[str, Policy]
     phase: str
-    profile: str
+    profiles: Mapping[str, str]
     mode: Mode
     command: tuple[str, ...] | None
     vantage: VantageId | None
@@ -60,7 +60,7 @@ def inside(payload: Mapping[str, Any]) -> int:
     files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
     console = Console(stderr=True, highlight=False)
     try:
-        country = build(Plan(settings.network, library.catalogue(), settings.profile, files), _teller(console))
+        country = build(Plan(settings.network, library.catalogue(), settings.profiles, files), _teller(console))
         told = country.authority.order(settings.phase, settings.active, settings.mode, {}) if settings.active else ()
     except BREAKAGES as error:
         console.print("[red]The country did not come up:[/red]")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shutdownlab import __version__
-from shutdownlab.control.messages import Failure, Message, Notice
+from shutdownlab.control.messages import Counters, Failure, Message, Notice
 from shutdownlab.emulation.country import Country, Plan, build
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.probes import ooni
@@ -136,6 +136,7 @@ class Run:
                 start = time.monotonic()
                 self._apply(country, clock, phase, active)
                 measured = self._measure(country, phase)
+                self._count(country, phase)
             self._record(country, phase, measured, round(time.monotonic() - start, 3), late)
         for message in country.finish():
             self._note(message)
@@ -146,7 +147,8 @@ class Run:
     def _plan(self) -> Plan:
         shutdown = self.settings.shutdown
         return Plan(
-            shutdown.network, shutdown.apps, shutdown.scenario.profile, self.settings.directory / "logs",
+            shutdown.network, shutdown.apps, shutdown.scenario.profiles_in(shutdown.topology),
+            self.settings.directory / "logs",
             seed=self.settings.seed, pcap=self.settings.directory / "pcap" if self.settings.pcap else None,
         )  # fmt: skip
 
@@ -172,7 +174,8 @@ class Run:
         delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
         self.directory.event("order", phase=phase.phase, scenario_time=phase.at, mode=mode, policies=list(active))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
-        for message in country.authority.order(phase.phase, active, mode.value, wall):
+        local_time = shutdown.scenario.local_time(phase)
+        for message in country.authority.order(phase.phase, active, mode.value, wall, local_time=local_time):
             self._note(message)
         self.directory.event("confirmed", phase=phase.phase)
         country.services.flush_dns()
@@ -195,6 +198,14 @@ class Run:
             self.directory.measurement(self._ooni(cells[asked.id], phase, asked, measurement))
             self.progress.advance()
         return {cell: measured[cell.id] for cell in cells.values()}
+
+    def _count(self, country: Country, phase: Phase) -> None:
+        """What the DPI boxes have seen and done by the end of a phase: per rule, verdict and protocol."""
+        for message in country.authority.counters():
+            if isinstance(message, Counters):
+                self.directory.event("counters", phase=phase.phase, where=message.where, counters=message.counters)
+            else:
+                self._note(message)
 
     def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> dict[str, Any]:
         topology = self.settings.shutdown.topology
@@ -269,6 +280,7 @@ class Run:
             choices=dict(self.settings.choices),
             mode=shutdown.scenario.mode(self.settings.choices).value,
             profile=shutdown.scenario.profile,
+            profiles=shutdown.scenario.profiles_in(shutdown.topology),
             real_time=self.settings.real_time,
             seed=self.settings.seed,
             status=self.status,

@@ -50,12 +50,14 @@ class KeywordInspector:
     def __init__(self, policy: InspectionPolicy, profile: str, seed: int) -> None:
         if profile == "unknown":
             raise ValueError("no such profile")
+        self.on_path = profile == "beside"
         self.rules = policy.rules
         self.frames = 0
+        self.now = 0.0
 
     @property
     def counters(self) -> Mapping[str, Any]:
-        return {"frames": self.frames}
+        return {"frames": self.frames, "now": self.now}
 
     def expire(self, now: float) -> None: ...
 
@@ -63,6 +65,7 @@ class KeywordInspector:
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
     ) -> Outcome:
         self.frames += 1
+        self.now = now
         if b"CRASH" in frame:
             raise RuntimeError("engine bug")
         for rule in self.rules:
@@ -130,21 +133,13 @@ class Controller:
 class Street:
     """A wire at each side of a running box, and its controller."""
 
-    def __init__(self, cables: Cables, mode: str = "in-path") -> None:
+    def __init__(self, cables: Cables, profile: str = "perfect") -> None:
         self.middle = cables.netns()
         left, right = cables.netns(), cables.netns()
         cables.veth(left, "sub", self.middle, "in")
         cables.veth(self.middle, "out", right, "net")
         self.controller = Controller(self.middle)
-        self.spec = BoxSpec(
-            "test",
-            self.middle,
-            "in",
-            "out",
-            "perfect",
-            "on-path" if mode == "on-path" else "in-path",
-            self.controller.address,
-        )
+        self.spec = BoxSpec("test", self.middle, "in", "out", profile, controllers=(self.controller.address,))
         self.box = start_box(self.spec, KeywordInspector)
         self.box.wait_ready()
         self.controller.accept()
@@ -197,7 +192,7 @@ def street(cables: Cables) -> Iterator[Street]:
 
 @pytest.fixture
 def on_path(cables: Cables) -> Iterator[Street]:
-    street = Street(cables, "on-path")
+    street = Street(cables, "beside")
     yield street
     street.close()
 
@@ -248,7 +243,7 @@ def test_a_replacement_goes_in_the_frames_place(street: Street) -> None:
 
 
 def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) -> None:
-    on_path.controller.order(Policy(1, "perfect", [rule("reset")]))
+    on_path.controller.order(Policy(1, "beside", [rule("reset")]))
     send(on_path.inside, b"before", b"secret", b"after")
     assert read_until(on_path.outside, b"RESET!") == [b"RESET!"]
     assert read_until(on_path.inside, b"RESET!") == [b"RESET!"]
@@ -257,6 +252,29 @@ def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) 
     counters = on_path.controller.next(Counters).counters
     assert counters["injected"] == 2
     assert counters["outside"]["sent"] == 1
+
+
+def test_the_profile_that_comes_with_a_policy_says_whether_the_box_is_on_path(street: Street) -> None:
+    street.controller.order(Policy(1, "beside", [rule("reset")]))
+    send(street.inside, b"before", b"secret", b"after")
+    assert read_until(street.outside, b"RESET!") == [b"RESET!"]
+    street.controller.order(Policy(2, "perfect", [rule("reset")]))
+    send(street.inside, b"secret")
+    assert read_until(street.outside, b"secret") == [b"RESET!", b"secret"]
+
+
+def test_the_local_time_of_a_policy_is_the_engines_time(street: Street) -> None:
+    morning, noon = 7 * 3600.0, 12 * 3600.0
+    street.controller.order(Policy(1, "perfect", [rule("drop", "late")], local_time=morning))
+    send(street.inside, b"time", b"end")
+    read_until(street.outside, b"end")
+    street.controller.send(CountersRequest())
+    assert morning <= street.controller.next(Counters).counters["engine"]["now"] < morning + DEADLINE_S
+    street.controller.order(Policy(2, "perfect", [rule("drop", "late")], local_time=noon))
+    send(street.inside, b"time", b"end")
+    read_until(street.outside, b"end")
+    street.controller.send(CountersRequest())
+    assert noon <= street.controller.next(Counters).counters["engine"]["now"] < noon + DEADLINE_S
 
 
 def test_counters_say_what_the_box_saw_and_did(street: Street) -> None:

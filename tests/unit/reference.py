@@ -91,10 +91,13 @@ class Reference:
         return None
 
     def _hit(self, policy: Policy, packet: Packet) -> bool:
-        """Whether it is what the policy is about. Names are the DPI boxes' business unless `by: address`."""
+        """Whether it is what the policy is about. Names and QUIC are the DPI boxes' business unless `by: address`."""
         targets = policy.targets
         if targets.everything:
             return True
+        if policy.by == "dpi" and policy.at == "access":
+            by_header = tuple(name for name in targets.protocols if name in PROTOCOLS)
+            targets = targets.model_copy(update={"protocols": by_header})
         by_name = policy.by == "address" and packet.remote in self._addresses(targets)
         return by_name or self._plain(targets, packet)
 

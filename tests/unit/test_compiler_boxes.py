@@ -160,7 +160,9 @@ def test_a_box_is_told_nothing_of_blackouts_ports_and_blocks_by_address() -> Non
     assert compile_box(country(), active, "northnet") == ()
 
 
-def steered(active: Mapping[str, Policy], subscriber: str, *, inbound: bool = False) -> tuple[str, ...]:
+def steered(
+    active: Mapping[str, Policy], subscriber: str, *, inbound: bool = False, on_path: bool = False
+) -> tuple[str, ...]:
     """Where the DPI switch of northnet sends a packet between a subscriber and abroad: the purposes of its ports."""
     node = country().nodes["northnet-dpi"]
     border = country().nodes["northnet-border"].port_for("intl")
@@ -176,7 +178,7 @@ def steered(active: Mapping[str, Policy], subscriber: str, *, inbound: bool = Fa
         "tcp_src": 443 if inbound else 50000,
         "tcp_dst": 50000 if inbound else 443,
     }
-    fate = PaperSwitch(compile_switch(country(), APPS, active, node.name)).run(fields)
+    fate = PaperSwitch(compile_switch(country(), APPS, active, node.name, on_path=on_path)).run(fields)
     purposes = {port.number: port.purpose for port in node.ports.values()}
     return tuple(purposes[number] for number in fate.outputs)
 
@@ -228,3 +230,101 @@ def test_what_the_box_hands_back_is_not_steered_to_it_again() -> None:
 def test_what_no_box_or_switch_can_do_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises((Expected, ValueError), match=r"."):
         order(**fields)
+
+
+def inspecting(*rules: dict[str, Any], **fields: Any) -> Policy:
+    return order(inspect=list(rules), **fields)
+
+
+def subnets_of(*names: str) -> set[Any]:
+    return {subnet for vantage, own in country().subnets.items() if str(vantage) in names for subnet in own}
+
+
+def test_inspection_rules_reach_the_box_as_they_stand_for_the_subscribers_they_are_about() -> None:
+    rule = {"name": "t.co", "when": {"name_contains": "t.co"}, "verdict": {"action": "throttle", "rate": "140kbit"}}
+    active = {"twitter": inspecting(rule, where={"operators": ["northnet"]}, **{"except": {"regions": ["coast"]}})}
+    (told,) = compile_box(country(), active, "northnet")
+    assert told.name == "twitter/t.co"
+    assert told.verdict == InspectionRule.model_validate(rule).verdict
+    everywhere = [f"northnet/capital/{group}" for group in ("ordinary", "government", "datacentre")]
+    assert set(told.when.subscriber) == subnets_of(*everywhere)
+    assert told.when.name_contains == ("t.co",)
+    assert compile_box(country(), active, "southcell") == ()
+
+
+def test_a_rule_for_a_class_or_a_prefix_is_about_those_subscribers_alone() -> None:
+    (capital,) = (s for s in subnets_of("northnet/capital/ordinary") if s.version == 4)
+    part = str(next(capital.subnets(new_prefix=28)))
+    active = {
+        "some": inspecting(
+            {"name": "state", "when": {"subscriber_class": "government"}, "verdict": "pass"},
+            {"name": "few", "when": {"subscriber": part}, "verdict": "drop"},
+            {"name": "nobody", "when": {"subscriber": "192.0.2.0/24"}, "verdict": "drop"},
+        )
+    }
+    state, few = compile_box(country(), active, "northnet")
+    assert set(state.when.subscriber) == subnets_of("northnet/capital/government")
+    assert state.when.subscriber_class == ()
+    assert [str(subnet) for subnet in few.when.subscriber] == [part]
+    assert compile_box(country(), active, "southcell") == ()
+
+
+def test_inspection_rules_come_first_in_the_order_of_their_policies_then_what_is_blocked_by_name() -> None:
+    active = {
+        "blocked": order(block={"sites": ["a.example"]}),
+        "second": inspecting({"name": "one", "verdict": "pass"}, {"name": "two", "verdict": "drop"}),
+        "first": inspecting({"name": "one", "verdict": "reset"}),
+    }
+    names = [rule.name for rule in compile_box(country(), active, "southcell")]
+    assert names == ["second/one", "second/two", "first/one", "blocked"]
+
+
+def test_what_is_blocked_without_an_action_meets_what_the_boxs_profile_does() -> None:
+    active = {"blocked": order(block={"apps": ["signal"]}), "dropped": order(block={"sites": ["b.kz"]}, action="drop")}
+    actions = {rule.name: rule.verdict.action for rule in compile_box(country(), active, "southcell")}
+    assert actions == {"blocked": "block", "dropped": "drop"}
+
+
+def test_a_protocol_that_is_recognised_is_the_boxs_and_one_of_ip_is_the_switches() -> None:
+    active = {"tunnels": order(block={"protocols": ["openvpn", "quic", "gre"]})}
+    (rule,) = compile_box(country(), active, "southcell")
+    assert rule.when.protocol == ("openvpn", "quic")
+    access = compile_switch(country(), APPS, active, "southcell-coast-sw")
+    own = [dict(rule.match) for rule in access.rules if rule.policy == "tunnels"]
+    assert {match["ip_proto"] for match in own} == {47}
+    by_address = {"quic": order(block={"protocols": ["quic"]}, by="address")}
+    assert compile_box(country(), by_address, "southcell") == ()
+    matches = [
+        dict(r.match) for r in compile_switch(country(), APPS, by_address, "southcell-coast-sw").rules if r.policy
+    ]
+    assert all(match["ip_proto"] == 17 and 443 in match.values() for match in matches)
+    assert matches
+
+
+def test_without_rules_the_box_is_told_none_but_sees_the_subscribers_for_what_it_does_by_nature() -> None:
+    active = {"nature": inspecting(where={"subscribers": ["ordinary"]})}
+    assert compile_box(country(), active, "northnet") == ()
+    ordinary = next(iter(subnets_of("northnet/capital/ordinary"))).network_address + 10
+    if ordinary.version == 6:
+        ordinary = next(s for s in subnets_of("northnet/capital/ordinary") if s.version == 4).network_address + 10
+    assert steered(active, str(ordinary)) == ("box-inside",)
+    access = compile_switch(country(), APPS, active, "northnet-capital-sw")
+    assert [rule for rule in access.rules if rule.policy == "nature"] == []
+
+
+def test_an_on_path_box_is_sent_copies_by_direction_and_the_packet_goes_on() -> None:
+    active = {"messengers": order(block={"apps": ["signal"]}, where={"subscribers": ["ordinary"]})}
+    subscriber = str(next(s for s in subnets_of("northnet/capital/ordinary") if s.version == 4).network_address + 10)
+    assert steered(active, subscriber, on_path=True) == ("box-inside", "gateway")
+    assert steered(active, subscriber, inbound=True, on_path=True) == ("box-outside", "border-intl")
+
+
+def test_what_an_on_path_box_injects_leaves_towards_the_end_it_is_for() -> None:
+    active = {"messengers": order(block={"apps": ["signal"]})}
+    node = country().nodes["northnet-dpi"]
+    border = country().nodes["northnet-border"].port_for("intl")
+    switch = PaperSwitch(compile_switch(country(), APPS, active, node.name, on_path=True))
+    to_client: Fields = {"in_port": node.port_for("box-inside").number, "eth_src": "02:ff:00:00:00:01"}
+    to_server: Fields = {"in_port": node.port_for("box-outside").number, "eth_src": border.mac}
+    assert switch.run(to_client | {"eth_dst": border.mac}).outputs == (node.port_for("border-intl").number,)
+    assert switch.run(to_server | {"eth_dst": "02:ff:00:00:00:01"}).outputs == (node.port_for("gateway").number,)

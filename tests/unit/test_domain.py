@@ -10,11 +10,23 @@ from typing import Any
 import pytest
 
 from shutdownlab import library
+from shutdownlab.compiler.boxes import BYPASS
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram
 from shutdownlab.control.domain import Domain
-from shutdownlab.control.messages import Ack, Applied, Decisions, Failure, FlowDecision, Message, Notice, Obeyed
+from shutdownlab.control.messages import (
+    Ack,
+    Applied,
+    Counters,
+    Decisions,
+    Failure,
+    FlowDecision,
+    Message,
+    Notice,
+    Obeyed,
+)
 from shutdownlab.control.messages import Policy as BoxPolicy
+from shutdownlab.inspection.fitness import profile_named
 from shutdownlab.model.policy import Policy
 
 NETWORK = library.network("two-operators")
@@ -42,7 +54,8 @@ class FakeSwitch:
         return self._did("replace")
 
     def update(self, change: Change, held: SwitchProgram) -> int:
-        assert self.program == held
+        assert self.program is not None
+        assert set(self.program.rules) == set(held.rules)
         kept = [rule for rule in held.rules if rule.key not in {gone.key for gone in (*change.delete, *change.add)}]
         self.program = SwitchProgram(change.meters, (*kept, *change.add))
         return self._did("update")
@@ -71,9 +84,9 @@ class Refusal:
 class Scene:
     """A domain with fake switches, and what it tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str = "perfect") -> None:
         self.told: list[Message] = []
-        self.domain = Domain(NETWORK, library.catalogue(), "southcell", "perfect", self.told.append)
+        self.domain = Domain(NETWORK, library.catalogue(), "southcell", profile, self.told.append)
         numbers = itertools.count(1)
         self.switches = {name: FakeSwitch(numbers) for name in SWITCHES}
         self.box: list[Any] = []
@@ -256,3 +269,95 @@ def test_with_nothing_to_look_for_no_box_is_needed(scene: Scene) -> None:
 def test_the_word_of_a_box_that_is_no_box_is_a_failure(scene: Scene) -> None:
     scene.domain.box_said(Obeyed(1, "southcell"))
     assert isinstance(scene.told[0], Failure)
+
+
+def bypassed(scene: Scene) -> bool:
+    """Whether the DPI switch leaves the box out."""
+    program = scene.switches["southcell-dpi"].program
+    return program is not None and BYPASS in program.rules
+
+
+def with_box(scene: Scene, policies: dict[str, Policy]) -> None:
+    """A box at work under order 1, obeyed."""
+    scene.join()
+    scene.domain.box_joined(scene.box.append)
+    scene.domain.pursue(1, policies)
+    scene.confirm()
+    scene.domain.box_said(Applied(1))
+    scene.confirm("southcell-dpi")
+    assert scene.obeyed() == [1]
+
+
+def notices(scene: Scene) -> str:
+    return "\n".join(message.text for message in scene.told if isinstance(message, Notice))
+
+
+def test_past_a_lost_box_that_fails_open_nothing_is_steered_until_it_is_back(scene: Scene) -> None:
+    with_box(scene, NAMED)
+    scene.domain.box_left()
+    assert bypassed(scene)
+    assert "lost the DPI box southcell-box; perfect fails open: they go past it" in notices(scene)
+    scene.domain.box_joined(scene.box.append)
+    assert not bypassed(scene)
+    assert len(scene.box) == 2, "it is told its rules again"
+
+
+def test_an_order_is_carried_out_without_a_lost_box(scene: Scene) -> None:
+    with_box(scene, NAMED)
+    scene.domain.box_left()
+    scene.domain.pursue(2, {**NAMED, "more": BLACKOUT["blackout"]})
+    scene.confirm()
+    assert scene.obeyed() == [1, 2]
+    assert bypassed(scene)
+    assert "carries out order 2 without its DPI box" in notices(scene)
+
+
+def test_an_order_that_waits_for_a_box_goes_on_without_it_when_it_is_lost(scene: Scene) -> None:
+    scene.join()
+    scene.domain.box_joined(scene.box.append)
+    scene.domain.pursue(1, NAMED)
+    scene.confirm()
+    assert scene.obeyed() == []
+    scene.domain.box_left()
+    scene.confirm("southcell-dpi")
+    assert scene.obeyed() == [1]
+
+
+@pytest.mark.parametrize(("profile", "says"), [("closed", "fails closed: they are lost"), ("gfw-tls", "is on-path")])
+def test_a_lost_box_that_fails_closed_or_is_on_path_changes_nothing_at_the_switch(
+    profile: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perfect = profile_named("perfect")
+    closed = perfect.model_copy(update={"table": perfect.table.model_copy(update={"overload": "closed"})})
+    named = {"closed": closed, "gfw-tls": profile_named("gfw-tls")}
+    monkeypatch.setattr("shutdownlab.control.domain.profile_named", named.__getitem__)
+    scene = Scene(profile)
+    with_box(scene, NAMED)
+    before = scene.switches["southcell-dpi"].program
+    scene.domain.box_left()
+    assert scene.switches["southcell-dpi"].program == before
+    assert says in notices(scene)
+
+
+def test_what_an_on_path_box_blocks_stays_with_it() -> None:
+    scene = Scene("gfw-tls")
+    with_box(scene, NAMED)
+    scene.domain.box_said(DROP)
+    assert scene.switches["southcell-dpi"].enforced == []
+
+
+def test_a_box_is_told_the_time_again_only_if_its_rules_ask_for_it(scene: Scene) -> None:
+    with_box(scene, NAMED)
+    scene.domain.pursue(2, NAMED, 3600.0)
+    assert [policy.serial for policy in scene.box] == [1]
+    rule = {"name": "evening", "when": {"hours": "18:00-23:00"}, "verdict": "drop"}
+    evenings = {"evenings": Policy.model_validate({"title": "Evenings", "inspect": [rule], "source": "t"})}
+    scene.domain.pursue(3, evenings, 3600.0)
+    scene.domain.pursue(4, evenings, 7200.0)
+    assert [(policy.serial, policy.local_time) for policy in scene.box[1:]] == [(3, 3600.0), (4, 7200.0)]
+
+
+def test_a_boxs_counters_are_passed_on(scene: Scene) -> None:
+    counters = Counters("southcell-box", {"injected": 1})
+    scene.domain.box_said(counters)
+    assert scene.told == [counters]

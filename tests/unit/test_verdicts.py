@@ -182,3 +182,10 @@ def test_every_rule_ages_out_and_none_is_given_twice(
     found = rules(decision)
     assert all(0 < rule.idle_timeout + rule.hard_timeout <= 65535 for rule in found)
     assert len({rule.key for rule in found}) == len(found)
+
+
+@pytest.mark.parametrize("action", [Action.RESET, Action.DNS, Action.BLOCK_PAGE])
+def test_nothing_that_an_on_path_box_decides_against_is_stopped_by_the_switch(action: Action) -> None:
+    assert VerdictCompiler(on_path=True).compile(decided(action)).rules == ()
+    passed = VerdictCompiler(on_path=True).compile(decided(Action.PASS)).rules
+    assert [rule.goto for rule in passed] == [Table.FORWARD, Table.FORWARD]
