@@ -34,11 +34,19 @@ def command(user: str, target: str, payload: Mapping[str, Any], run_dir: Path) -
 
     Skips the test where an ordinary user can't be had.
     """
-    arguments = ["-c", _RUN, target, json.dumps(payload), str(run_dir)]
+    python, env = python_of(user, run_dir)
+    return [*python, "-c", _RUN, target, json.dumps(payload), str(run_dir)], env
+
+
+def python_of(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
+    """The argv of a Python with our modules, run as this user ("same") or an "ordinary" one, and its environment.
+
+    run_dir is given to that user. Skips the test where an ordinary user can't be had.
+    """
     places = [str(HERE), str(ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}
     if user == "same":
-        return [sys.executable, *arguments], env
+        return [sys.executable], env
     if os.geteuid() != 0:
         pytest.skip("not root: this run is an ordinary user's already")
     os.chown(run_dir, ORDINARY, ORDINARY)
@@ -55,7 +63,7 @@ def command(user: str, target: str, payload: Mapping[str, Any], run_dir: Path) -
     if stat.S_IMODE(Path("/dev/net/tun").stat().st_mode) & 0o006 != 0o006:
         become = ["unshare", "--mount", "sh", "-c", _OPEN_TUN, "sh", *become]
     env["HOME"] = "/"
-    return [*become, _python_for_all(become, env), *arguments], env
+    return [*become, _python_for_all(become, env)], env
 
 
 def _python_for_all(become: list[str], env: dict[str, str]) -> str:

@@ -95,7 +95,17 @@ def write_everywhere(payload: Payload) -> int:
 
 
 def count_traffic(payload: Payload) -> int:
-    """Play the machine: an interface with a neighbour and a default route. Run a lab in it and compare the counters."""
+    """Run a lab in a machine of our own and compare its counters."""
+    be_a_machine()
+    before = seen_of_network()
+    status = run_in_sandbox("sandboxed:make_traffic", {})
+    after = seen_of_network()
+    Path(payload["result"]).write_text(json.dumps({"before": before, "after": after}))
+    return status
+
+
+def be_a_machine() -> None:
+    """Play a machine with an interface, a neighbour and a default route, on which nothing else goes on."""
     macs = ["02:00:00:00:00:fd", "02:00:00:00:00:fe"]
     pair = f"link add eth0 address {macs[0]} type veth peer name eth0 address {macs[1]} netns neighbour"
     for line in ("link set lo up", "netns add neighbour", pair):
@@ -112,16 +122,11 @@ def count_traffic(payload: Payload) -> int:
             subprocess.run(["ip", *place, *line.split()], check=True)
     subprocess.run(["ip", "route", "add", "default", "via", "10.9.0.254"], check=True)
     subprocess.run(["ping", "-c", "1", "10.9.0.254"], check=True, stdout=subprocess.DEVNULL)
-    before = _seen_of_network()
-    status = run_in_sandbox("sandboxed:make_traffic", {})
-    after = _seen_of_network()
-    Path(payload["result"]).write_text(json.dumps({"before": before, "after": after}))
-    return status
 
 
-def _seen_of_network() -> dict[str, Any]:
+def seen_of_network() -> dict[str, Any]:
+    """Everything this machine ever sent or received, and the sockets that are open."""
     counters = Path("/proc/net/dev").read_text().splitlines()[2:]
-    # The neighbour table's own timers aside, everything this machine ever sent or has open.
     sockets = {
         kind: sorted(line.split()[-1] for line in Path("/proc/net", kind).read_text().splitlines()[1:])
         for kind in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet")

@@ -1,0 +1,263 @@
+"""A run, from the command line to the files it leaves: what is promised is there, and it is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import outside
+import pytest
+from invocation import Done, Json, Record, finished, invoke, small, under_way, wait_for_event, wall
+from scapy.layers.inet import ICMP, IP
+from scapy.utils import PcapNgReader
+
+from shutdownlab import library
+from shutdownlab.model.network import Role
+
+COLUMNS = "phase,time,operator,region,subscriber,target,family,outcome,failure,expected"
+PHASES = ["baseline", "messenger", "mobile-throttled", "one-way", "blackout", "allowlist", "restored"]
+OONI_KEYS = {
+    "annotations", "data_format_version", "input", "measurement_start_time", "probe_asn", "probe_cc", "probe_ip",
+    "probe_network_name", "report_id", "resolver_asn", "resolver_ip", "software_name", "software_version",
+    "test_keys", "test_name", "test_runtime", "test_start_time", "test_version",
+}  # fmt: skip
+SWITCHES = {node.name for node in library.network("two-operators").nodes.values() if node.role.is_openflow}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
+    """The first shutdown, played once for all tests of its record."""
+    place = tmp_path_factory.mktemp("whole")
+    done = invoke(place, "run", "first-shutdown", "--out", "results", "--seed", 7)
+    return done, Record(place / "results")
+
+
+@pytest.fixture
+def record(whole: tuple[Done, Record]) -> Record:
+    return whole[1]
+
+
+def test_a_run_in_which_every_expectation_holds_ends_with_0(whole: tuple[Done, Record]) -> None:
+    done, record = whole
+    rows = record.rows
+    assert [row for row in rows if row["outcome"] != row["expected"]] == []
+    assert done.code == 0, done.output
+    assert f"All {len(rows)} expectations met." in done.output
+
+
+def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done, Record]) -> None:
+    lines = whole[0].output.splitlines()
+    assert lines[0] == "A first shutdown: Northnet, Southcell"
+    assert max(map(len, lines[:-1])) <= 80, "all but the line that names the directory"
+    for phase in PHASES:
+        told = [line for line in lines if re.match(rf"\d\d May \d\d:00 +{phase} ", line)]
+        assert len(told) >= 2, f"{phase}: a line of progress, a row of the table"
+    heading = next(line for line in lines if "WhatsApp" in line)
+    _, row, *_ = (line.split() for line in lines if re.match(r"01 May 12:00 +messenger ", line))
+    assert dict(zip(heading.split()[2:], row[4:], strict=False))["WhatsApp"] == "0"
+
+
+def test_results_csv_has_a_row_a_phase_vantage_point_target_and_family(record: Record) -> None:
+    text = (record.path / "results.csv").read_text()
+    assert text.splitlines()[0] == COLUMNS
+    rows = record.rows
+    assert len(record.outcomes) == len(rows), "no cell twice"
+    assert list(dict.fromkeys(row["phase"] for row in rows)) == PHASES
+    assert {row["time"] for row in rows if row["phase"] == "messenger"} == {"2030-05-01T12:00Z"}
+    assert {row["outcome"] for row in rows} == {"ok", "blocked", "throttled"}
+    assert {row["family"] for row in rows} == {"ipv4", "ipv6"}
+    vantages = {(row["operator"], row["region"], row["subscriber"]) for row in rows}
+    assert vantages == {tuple(vantage.id) for vantage in library.network("two-operators").vantages}
+    assert all((row["failure"] == "") == (row["outcome"] in {"ok", "throttled"}) for row in rows)
+
+
+def test_each_means_of_a_shutdown_shows_as_what_it_is(record: Record) -> None:
+    seen = {
+        (row["phase"], row["operator"], row["region"], row["subscriber"], row["target"]): row["failure"] or "-"
+        for row in record.rows
+        if row["family"] == "ipv4"
+    }
+    assert seen["messenger", "northnet", "capital", "ordinary", "whatsapp"] == "connection_reset"
+    assert seen["messenger", "southcell", "capital", "ordinary", "whatsapp"] == "generic_timeout_error"
+    assert seen["one-way", "southcell", "coast", "ordinary", "ping"] == "generic_timeout_error"
+    assert seen["blackout", "northnet", "coast", "ordinary", "bridge-179"] == "-"
+    outcomes = record.outcomes
+    assert outcomes["mobile-throttled", "southcell", "capital", "ordinary", "speed", "ipv4"] == "throttled"
+    assert outcomes["blackout", "northnet", "capital", "government", "www.bbc.com", "ipv6"] == "ok"
+    assert outcomes["blackout", "northnet", "capital", "government", "kaspi.kz", "ipv4"] == "blocked"
+
+
+def test_every_row_has_its_measurement_in_ooni_s_form(record: Record) -> None:
+    measurements = record.measurements
+    assert len(measurements) == len(record.rows)
+    for measurement in measurements:
+        assert set(measurement) >= OONI_KEYS
+    outcomes = {
+        (m["annotations"]["phase"], m["test_keys"]["x_id"].split()[1], *m["test_keys"]["x_id"].split()[2:]): m[
+            "test_keys"
+        ]["x_outcome"]
+        for m in measurements
+    }
+    assert outcomes == {(c[0], "/".join(c[1:4]), *c[4:]): outcome for c, outcome in record.outcomes.items()}
+    times = {m["annotations"]["phase"]: m["measurement_start_time"] for m in measurements}
+    assert times["blackout"] == "2030-05-02 12:00:00"
+
+
+def test_the_manifest_says_what_was_run_on_what(record: Record) -> None:
+    manifest = record.manifest
+    assert manifest["status"] == "finished"
+    assert (manifest["scenario"], manifest["topology"]) == ("first-shutdown", "two-operators")
+    assert (manifest["mode"], manifest["choices"]) == ("operators", {"command": "operators"})
+    assert (manifest["seed"], manifest["real_time"], manifest["profile"]) == (7, None, "perfect")
+    assert (manifest["cells"], manifest["unmet"], manifest["faults"]) == (len(record.rows), 0, [])
+    assert set(manifest["seconds"]["phases"]) == set(PHASES)
+    assert manifest["seconds"]["total"] >= sum(manifest["seconds"]["phases"].values())
+    assert set(manifest["machine"]) >= {"kernel", "architecture", "python", "packages", "processors", "load"}
+    assert set(manifest["machine"]["packages"]) >= {"mininet", "os-ken"}
+    emulation = manifest["emulation"]
+    assert emulation["datapath"] in {"userspace", "kernel"}
+    assert emulation["delays"] in {"netem", "userspace delay line"}
+    assert re.match(r"\d+\.\d+", emulation["openvswitch"])
+    assert emulation["nodes"] == len(library.network("two-operators").nodes)
+
+
+def test_events_tell_each_order_its_acknowledgements_who_obeyed_and_when_it_was_measured(record: Record) -> None:
+    events = record.events
+    assert [event["event"] for event in events[:3]] == ["built", "self-check", "measured"]
+    assert sorted(map(wall, events)) == list(map(wall, events))
+    after: list[Json] = events
+    for phase in PHASES[1:]:
+        kinds = [(event["event"], event.get("phase")) for event in after]
+        first, last = kinds.index(("order", phase)), kinds.index(("measured", phase))
+        between = after[first + 1 : last]
+        assert between[-1]["event"] == "confirmed"
+        assert {event["switch"] for event in between if event["event"] == "ack"} == SWITCHES
+        assert all(event["rules"] > 0 for event in between if event["event"] == "ack")
+        obeyed = [event["operator"] for event in between if event["event"] == "obeyed"]
+        assert sorted(obeyed) == ["gateway", "northnet", "southcell"]
+        for operator in obeyed[1:]:
+            done = next(i for i, e in enumerate(between) if e["event"] == "obeyed" and e["operator"] == operator)
+            acks = {event["switch"] for event in between[:done] if event["event"] == "ack"}
+            assert {name for name in SWITCHES if name.startswith(f"{operator}-")} <= acks
+        after = after[last + 1 :]
+    assert {event["where"] for event in after} >= {"northnet-box", "southcell-box"}, "their counters, at the end"
+
+
+def test_the_run_directory_holds_nothing_else_but_logs(record: Record) -> None:
+    names = {path.name for path in record.path.iterdir()}
+    assert names == {"manifest.json", "events.jsonl", "measurements.jsonl", "results.csv", "logs"}
+    assert {"controllers", "openvswitch", "services"} <= {path.name for path in (record.path / "logs").iterdir()}
+
+
+def test_a_second_run_into_the_same_directory_is_refused_and_loses_nothing(record: Record) -> None:
+    files = ("manifest.json", "events.jsonl", "measurements.jsonl", "results.csv")
+    before = [(record.path / name).read_bytes() for name in files]
+    done = invoke(record.path.parent, "run", "first-shutdown", "--out", "results")
+    assert done.code == 2
+    assert "--out: found results, which holds the results of a run; expected a new directory" in done.output
+    assert [(record.path / name).read_bytes() for name in files] == before
+
+
+def test_an_expectation_that_fails_ends_the_run_with_1_and_is_told_with_its_source(tmp_path: Path) -> None:
+    def mistake(scenario: Json) -> None:
+        expect = {"who": {"regions": ["coast"]}, "probes": ["ping"], "outcome": "ok", "source": "FACT"}
+        scenario["timeline"][1]["expect"].append(expect)
+
+    done = invoke(tmp_path, "run", small(tmp_path, mistake), "--until", "blackout", "--out", "run")
+    assert done.code == 1
+    told = [line for line in done.output.splitlines() if line.startswith("not as expected: ")]
+    who = "northnet/coast/ordinary, southcell/coast/ordinary"
+    saw = "expected ok [FACT], saw blocked (generic_timeout_error)"
+    assert told == [f"not as expected: blackout: ping from {who}: {saw}"]
+    assert "[FACT] a newspaper of that day" in done.output
+    assert "2 of 36 measurements were not as expected." in done.output
+    record = Record(tmp_path / "run")
+    assert (record.manifest["unmet"], record.manifest["status"]) == (2, "finished")
+    unmet = [row for row in record.rows if row["outcome"] != row["expected"]]
+    assert [(row["operator"], row["region"], row["target"]) for row in unmet] == [
+        ("northnet", "coast", "ping"),
+        ("southcell", "coast", "ping"),
+    ]
+    assert [row["phase"] for row in record.rows][-1] == "blackout", "--until ends it there"
+
+
+def test_another_account_changes_who_commands_and_which_policies_hold(tmp_path: Path) -> None:
+    def accounts(scenario: Json) -> None:
+        scenario["policies"]["pings-off"] = {
+            "title": "No pings abroad", "block": {"protocols": ["icmp"]}, "source": "FACT",
+        }  # fmt: skip
+        options = {
+            "operators": {"says": "operators", "source": "FACT", "command": "operators"},
+            "direct": {"says": "the authority", "source": "FACT", "command": "direct", "without": ["blackout"]},
+        }
+        scenario["accounts"] = {"command": {"question": "Who?", "default": "operators", "options": options}}
+        scenario["timeline"][1]["start"].append("pings-off")
+        scenario["timeline"][1]["expect"] = [
+            {"outcome": "ok", "source": "FACT", "given": {"command": "direct"}},
+            {"probes": ["ping"], "outcome": "blocked", "source": "FACT"},
+        ]
+
+    path = small(tmp_path, accounts)
+    done = invoke(tmp_path, "run", path, "--choose", "command=direct", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    record = Record(tmp_path / "run")
+    assert (record.manifest["mode"], record.manifest["choices"]) == ("direct", {"command": "direct"})
+    order = record.events_of("order")[0]
+    assert (order["mode"], order["policies"]) == ("direct", ["pings-off"])
+    for operator in ("northnet", "southcell"):
+        assert f"note: {operator}: leaves its switches to the authority" in done.output
+    assert {event["operator"] for event in record.events_of("obeyed")} == {"gateway", "northnet", "southcell"}
+    assert {event["switch"] for event in record.events_of("ack")} == SWITCHES
+
+
+def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> None:
+    factor = 300  # 20 minutes between the phases: 4 s; Southcell obeys after 10: 2 s
+    path = small(tmp_path)
+    done = invoke(tmp_path, "run", path, "--real-time", factor, "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    record = Record(tmp_path / "run")
+    checked, order = record.events_of("self-check")[0], record.events_of("order")[0]
+    assert wall(order) - wall(checked) > 1200 / factor - 0.1
+    obeyed = {event["operator"]: event for event in record.events_of("obeyed")}
+    assert list(obeyed)[-1] == "southcell"
+    serial = obeyed["southcell"]["serial"]
+    confirmed = record.events_of("confirmed")[0]
+    assert {event["serial"] for event in obeyed.values()} == {serial}
+    assert wall(confirmed) - wall(order) > 600 / factor - 0.1
+    assert record.manifest["real_time"] == factor
+
+
+def test_captures_hold_what_subscribers_sent(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", small(tmp_path), "--pcap", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    captures = tmp_path / "run" / "pcap"
+    assert {path.name for path in captures.iterdir()} == {f"{name}.pcapng" for name in SWITCHES}
+    network = library.network("two-operators")
+    subscribers = [node for node in network.by_role(Role.SUBSCRIBER) if node.name.startswith("southcell-capital")]
+    sources = {str(port.addresses[0].ip) for node in subscribers for port in node.ports.values()}
+    pings = {}
+    for switch in ("southcell-capital-sw", "gateway"):
+        with PcapNgReader(str(captures / f"{switch}.pcapng")) as reader:
+            packets = [packet for packet in reader if ICMP in packet and packet[ICMP].type == 8]
+        pings[switch] = [packet for packet in packets if packet[IP].src in sources]
+    assert pings["southcell-capital-sw"], "the access switch hears the subscriber"
+    assert pings["gateway"], "on an ordinary day they reach the gateway"
+    assert len(pings["gateway"]) < len(pings["southcell-capital-sw"]), "in the blackout they do not"
+
+
+def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) -> None:
+    places = [tmp_path / "one", tmp_path / "other"]
+    for place in places:
+        place.mkdir()
+        small(place)
+    with under_way(places[0], "small.yaml") as one, under_way(places[1], "small.yaml") as other:
+        for process, record in (one, other):
+            wait_for_event(process, record, "order", "blackout")
+        spaces = [outside.namespaces(outside.descendants(process.pid)) for process, _ in (one, other)]
+        done = [finished(process) for process, _ in (one, other)]
+    assert [each.code for each in done] == [0, 0], "\n".join(each.output for each in done)
+    lines = [(place / "run" / "results.csv").read_text() for place in places]
+    assert lines[0] == lines[1]
+    assert min(map(len, spaces)) > 20
+    assert not spaces[0] & spaces[1]
+    assert not outside.in_namespaces(spaces[0] | spaces[1])

@@ -1,0 +1,38 @@
+"""A whole run, as root and as an ordinary user: no packet of it gets out, and nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import outside
+from invocation import Record, invoke, small
+from test_sandbox import USERS
+
+from shutdownlab import library
+
+
+@USERS
+def test_no_packet_of_a_run_reaches_an_interface_of_the_machine(user: str, tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    payload = {"scenario": str(small(tmp_path)), "out": str(tmp_path / "run"), "place": str(tmp_path)}
+    argv, env = outside.command(user, "played:whole_run", {**payload, "result": str(result)}, tmp_path)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = Record(tmp_path / "run")
+    assert len(record.rows) == 3 * 18
+    seen = json.loads(result.read_text())
+    counters = {line.split(":")[0].strip(): line.split(":")[1].split() for line in seen["before"]["counters"]}
+    assert int(counters["eth0"][1]) > 0, "the interface works: it has carried a ping"
+    assert seen["after"] == seen["before"]
+
+
+def test_an_ordinary_user_plays_the_first_shutdown_without_sudo(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", "first-shutdown", "--out", "run", user="ordinary")
+    assert done.code == 0, done.output
+    record = Record(tmp_path / "run")
+    assert {path.lstat().st_uid for path in (record.path, *record.path.rglob("*"))} == {outside.ORDINARY}
+    assert (record.manifest["status"], record.manifest["unmet"]) == ("finished", 0)
+    phases = len(library.shutdown("first-shutdown").scenario.timeline)
+    assert len(record.events_of("measured")) == phases
