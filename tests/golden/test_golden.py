@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,17 @@ def test_what_the_package_ships_is_valid() -> None:
     for kind in kinds:
         for name, _ in library.shipped(kind):
             library.check(name)
+
+
+def test_the_command_line_tells_the_problems_of_all_files_and_exits_with_2() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from shutdownlab.cli import main; main()", "check", "empty.yaml", "valid-topology.yaml",
+         "topology-duplicate-as.yaml", "binary.yaml"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 2
+    for name in ("empty", "topology-duplicate-as", "binary"):
+        for line in (HERE / f"{name}.txt").read_text().splitlines():
+            assert line.strip() in result.stderr
+    assert "valid-topology.yaml" in result.stdout
+    assert "Traceback" not in result.stderr
