@@ -102,7 +102,9 @@ def _command(country: Country, settings: Settings) -> int:
     node = country.net.get(node_name(settings.vantage))
     try:
         with foreground_program():
-            process = node.spawn(list(settings.command), env=country.environment(), cwd=settings.cwd, foreground=True)
+            process = node.spawn(
+                list(settings.command), stdin=None, env=country.environment(), cwd=settings.cwd, foreground=True
+            )
             status = int(process.wait())
     except FileNotFoundError:
         sys.stderr.write(f"{settings.command[0]}: command not found\n")

@@ -1,0 +1,300 @@
+"""The command line as a newcomer meets it: what it says, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import invocation
+import pytest
+from invocation import Done, invoke
+
+import shutdownlab
+from shutdownlab import library
+from shutdownlab.emulation.kernel import EXIT_MACHINE_CANNOT
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+COMMANDS = ["run", "check", "list", "lab", "exec", "doctor"]
+
+
+def refused(done: Done, *lines: str) -> None:
+    """The command ended with 2 and said exactly this, and how many problems that makes."""
+    count = sum(not line.startswith("    ") for line in lines)
+    assert done.output.splitlines() == [*lines, f"{count} problem{'s' if count > 1 else ''}; nothing was run."]
+    assert done.code == 2
+
+
+# --- what it says of itself ---
+
+
+def test_version_is_the_package_s(tmp_path: Path) -> None:
+    assert invoke(tmp_path, "--version") == Done(0, f"shutdownlab {shutdownlab.__version__}\n")
+
+
+def test_help_names_every_command_with_what_it_does(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "--help")
+    assert done.code == 0
+    assert "Usage: shutdownlab [OPTIONS] COMMAND" in done.output
+    for command in COMMANDS:
+        assert re.search(rf"│ {command} +[A-Z]", done.output), command
+
+
+def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
+    assert "Usage: shutdownlab" in invoke(tmp_path).output
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", ["--out", "--real-time", "--choose", "--until", "--pcap", "--seed"]),
+        ("check", ["--graph"]),
+        ("lab", ["--at", "--choose"]),
+        ("exec", ["--from", "--at", "--choose"]),
+        ("list", []),
+        ("doctor", []),
+    ],
+)
+def test_the_help_of_a_command_fits_80_columns_and_has_its_options(
+    tmp_path: Path, command: str, options: list[str]
+) -> None:
+    done = invoke(tmp_path, command, "--help")
+    assert done.code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert f"Usage: shutdownlab {command} [OPTIONS]" in done.output
+    assert set(re.findall(r"--[a-z-]+", done.output)) == {*options, "--help"}
+
+
+def test_list_has_a_line_for_everything_that_ships(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "list")
+    assert done.code == 0
+    rows = [line.split(maxsplit=2) for line in done.output.splitlines()]
+    shipped = [("scenario", name) for name, _ in library.shipped("scenarios")]
+    shipped += [("topology", name) for name, _ in library.shipped("topologies")]
+    assert [(kind, name) for kind, name, _ in rows] == shipped
+    titles = {name: title.strip() for _, name, title in rows}
+    assert titles["first-shutdown"] == "A first shutdown"
+    assert titles["two-operators"] == "A small country with two operators"
+
+
+# --- check ---
+
+
+def test_check_says_of_each_good_file_what_is_in_it(tmp_path: Path) -> None:
+    files = ["first-shutdown", "two-operators", GOLDEN / "valid-topology.yaml"]
+    done = invoke(tmp_path, "check", *files)
+    assert done.code == 0
+    first, second, third = done.output.splitlines()
+    country = "2 operators, 2 regions, 6 vantage points"
+    assert first == f"ok first-shutdown: 7 phases, 11 probes; topology two-operators: {country}"
+    assert second == f"ok two-operators: {country}"
+    assert third.startswith(f"ok {GOLDEN / 'valid-topology.yaml'}: ")
+
+
+def test_check_tells_the_problems_of_all_files_at_once(tmp_path: Path) -> None:
+    names = ["scenario-unknown-app", "topology-duplicate-as"]
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_bytes((GOLDEN / f"{name}.yaml").read_bytes())
+    done = invoke(tmp_path, "check", *(f"{name}.yaml" for name in names), "two-operators", "nonesuch.yaml")
+    assert done.code == 2
+    for name in names:
+        assert (GOLDEN / f"{name}.txt").read_text() in done.output
+    assert "ok two-operators" in done.output
+    assert "nonesuch.yaml: found no such file" in done.output
+    problems = [line for line in done.output.splitlines()[:-1] if not line.startswith(("ok ", "    "))]
+    assert done.output.splitlines()[-1] == f"{len(problems)} problems; nothing was run."
+
+
+def test_check_draws_a_topology(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "check", "two-operators", "--graph", "country.svg")
+    assert done.code == 0
+    assert "   drawn in country.svg" in done.output.splitlines()
+    drawing = ElementTree.parse(tmp_path / "country.svg").getroot()
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    words = " ".join(drawing.itertext())
+    for word in ("Northnet", "AS64501", "Southcell", "National gateway", "Transit One"):
+        assert word in words
+
+
+def test_a_drawing_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "check", "two-operators", "--graph", "nowhere/country.svg")
+    assert done.code == 2
+    assert "--graph: found nowhere/country.svg, which cannot be written (no such file or directory)" in done.output
+    refused(
+        invoke(tmp_path, "check", "two-operators", "kazakhstan", "--graph", "country.svg"),
+        "--graph: found 2 files to draw; expected one topology or scenario at a time",
+    )
+
+
+# --- what run, lab and exec refuse ---
+
+PHASES = "baseline, messenger, mobile-throttled, one-way, blackout, allowlist, restored"
+
+
+def test_unknown_scenarios_are_refused_with_what_was_meant(tmp_path: Path) -> None:
+    ships = ", ".join(name for name, _ in library.shipped("scenarios"))
+    expected = f"found no such file; expected a file, or one of the scenarios it ships: {ships}"
+    refused(
+        invoke(tmp_path, "run", "first-shutdwon"),
+        f"first-shutdwon: {expected}",
+        "    hint: did you mean 'first-shutdown'?",
+    )
+    refused(
+        invoke(tmp_path, "run", "two-operators"),
+        f"two-operators: {expected}",
+        "    hint: 'two-operators' is a topology: `shutdownlab lab two-operators` shows it",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_phases_are_refused(tmp_path: Path) -> None:
+    for command in (["run", "first-shutdown", "--until"], ["lab", "first-shutdown", "--at"]):
+        refused(
+            invoke(tmp_path, *command, "black-out"),
+            f"{command[-1]}: found unknown phase 'black-out'; expected one of {PHASES}",
+            "    hint: did you mean 'blackout'?",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_topology_has_no_phases(tmp_path: Path) -> None:
+    expected = "--at: found the topology 'two-operators'; expected a scenario: a topology has no phases"
+    refused(invoke(tmp_path, "lab", "two-operators", "--at", "blackout"), expected)
+
+
+def test_unknown_accounts_and_options_are_refused(tmp_path: Path) -> None:
+    refused(
+        invoke(tmp_path, "run", "first-shutdown", "--choose", "comand=direct"),
+        "--choose: found unknown account 'comand'; expected one of command",
+        "    hint: did you mean 'command'?",
+    )
+    done = invoke(tmp_path, "run", "first-shutdown", "--choose", "command")
+    assert done.code == 2
+    assert "--choose: found unknown option '' of command; expected one of operators, direct" in done.output
+    assert "direct: the authority takes the operators' switches over" in done.output, "what each stands for"
+
+
+def test_unknown_vantage_points_are_refused(tmp_path: Path) -> None:
+    known = [str(vantage.id) for vantage in library.network("two-operators").vantages]
+    refused(
+        invoke(tmp_path, "exec", "two-operators", "--from", "southcel/coast", "--", "true"),
+        f"--from: found unknown vantage point 'southcel/coast'; expected one of {', '.join(known)}",
+        "    hint: did you mean 'southcell/coast'?",
+    )
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = invoke(tmp_path, "run", "first-shutdown", "--out", "file")
+    assert done.code == 2
+    assert done.output.startswith("--out: found file, which cannot be made (file exists)")
+
+
+def test_a_time_factor_must_be_positive(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", "first-shutdown", "--real-time", "0")
+    assert done.code == 2
+    assert "Invalid value for '--real-time'" in done.output
+
+
+# --- doctor ---
+
+
+def test_doctor_finds_everything_needed_here(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "doctor")
+    assert done.code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[-1] == "Everything that is needed is here."
+    assert max(map(len, lines)) <= 80
+    verdicts = {line.split()[1]: line.split()[0] for line in lines[:-1] if not line.startswith(" ")}
+    assert set(verdicts.values()) <= {"ok", "instead"}
+    assert {"Python", "sandbox", "/dev/net/tun", "ovs-vswitchd", "nginx", "bird", "unbound"} <= set(verdicts)
+
+
+def test_doctor_tells_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "doctor", env={"PATH": str(tmp_path)})  # servers are found in /usr/sbin all the same
+    assert done.code == EXIT_MACHINE_CANNOT
+    text = " ".join(done.output.split())
+    assert "missing ovs-vsctl not installed to have it: sudo apt install openvswitch-switch, or `make setup`" in text
+    assert "instead curl not installed; only for your own experiments to have it: sudo apt install curl" in text
+    last = done.output.splitlines()[-1]
+    assert last.startswith("This machine lacks ")
+    assert "ovs-vsctl" in last
+
+
+# --- exec ---
+
+EXEC = ("exec", "first-shutdown", "--from", "southcell/coast")
+PROBE = "curl -sS -m 3 -o /dev/null -w '%{http_code}\\n' "
+
+
+def test_exec_runs_a_command_as_a_subscriber_of_that_phase_lives_it(tmp_path: Path) -> None:
+    script = f"{PROBE} https://kaspi.kz/; {PROBE} https://www.bbc.com/; ip -o -4 address show dev eth0; exit 7"
+    done = invoke(tmp_path, *EXEC, "--at", "allowlist", "--", "sh", "-c", script)
+    allowed, *blocked, address = done.output.splitlines()
+    assert allowed == "200", "an allowed site, with a certificate that curl believes"
+    assert blocked[0] == "000" or blocked[-1] == "000"
+    assert any("timed out" in line for line in blocked), blocked
+    assert " 100.65.2.10/24 " in address
+    assert done.code == 7, "the command's own"
+
+
+def test_exec_passes_input_and_output_through_a_pipe_and_nothing_else(tmp_path: Path) -> None:
+    argv, env = invocation.shutdownlab("same", tmp_path)
+    command = [*argv, "exec", "two-operators", "--from", "northnet/capital/government", "--", "sort", "-r"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, input="a\nb\n", capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("b\na\n", "", 0)
+
+
+def test_exec_works_in_the_directory_it_is_called_in(tmp_path: Path) -> None:
+    script = "cp question answer; nosuchcommand"
+    (tmp_path / "question").write_text("42")
+    done = invoke(tmp_path, "exec", "two-operators", "--from", "northnet/coast", "--", "sh", "-c", script)
+    assert (tmp_path / "answer").read_text() == "42"
+    assert done.code == 127, "the shell's own"
+
+
+def test_exec_of_what_is_no_program_ends_as_a_shell_would(tmp_path: Path) -> None:
+    start = ("exec", "two-operators", "--from", "northnet/coast", "--")
+    assert invoke(tmp_path, *start, "nosuchcommand") == Done(127, "nosuchcommand: command not found\n")
+    (tmp_path / "text").write_text("no program")
+    assert invoke(tmp_path, *start, tmp_path / "text") == Done(126, f"{tmp_path / 'text'}: not executable\n")
+
+
+# --- lab ---
+
+
+def test_lab_gives_mininet_s_command_line(tmp_path: Path) -> None:
+    typed = "nodes\nsouthcell-coast ping -c 1 -W 2 www.bbc.com\nsouthcell-coast ping -c 1 -W 2 northnet-coast\nexit\n"
+    done = invoke(tmp_path, "lab", "first-shutdown", "--at", "messenger", stdin=typed)
+    assert done.code == 0
+    greeting, *_ = done.output.splitlines()
+    assert greeting == "27 nodes of A small country with two operators are up, with the policies of messenger."
+    assert "northnet-capital curl https://kaspi.kz/" in done.output, "something to try"
+    nodes = next(line for line in done.output.splitlines() if line.startswith("exchange gateway "))
+    assert set(nodes.split()) == set(library.network("two-operators").nodes)
+    assert done.output.count("1 received") == 2
+    assert "Traceback" not in done.output
+
+
+def test_lab_ends_with_its_input(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "lab", "two-operators", stdin="northnet-coast hostname\n")
+    assert done.code == 0
+    assert "27 nodes of A small country with two operators are up.\n" in done.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take away what user namespaces need")
+def test_a_machine_that_cannot_is_told_what_and_how_to_mend_it(tmp_path: Path) -> None:
+    argv, env = invocation.shutdownlab("same", tmp_path)
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net && exec "$@"', "sh"]
+    for arguments in (["run", "first-shutdown", "--out", "run"], [*EXEC, "--", "true"]):
+        done = subprocess.run(
+            [*hide, *argv, *arguments], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == EXIT_MACHINE_CANNOT
+        assert done.stderr.splitlines() == [
+            "This machine cannot open /dev/net/tun: it is not there",
+            "    to mend it: sudo modprobe tun",
+            "    `shutdownlab doctor` shows everything that is needed.",
+        ]
