@@ -12,7 +12,7 @@ import pytest
 
 from shutdownlab.emulation.agent import Done, Job, pack, unpack
 from shutdownlab.emulation.probes.desk import Switchboard
-from shutdownlab.emulation.probes.load import Idleness
+from shutdownlab.emulation.probes.pace import Pace
 from shutdownlab.emulation.probes.pool import PASSES, AgentPool
 from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest
 from shutdownlab.model.scenario import Outcome
@@ -152,16 +152,25 @@ def test_messages_survive_being_cut_anywhere() -> None:
         assert read + unpack(buffer) == jobs
 
 
-def test_idleness_is_the_share_of_unused_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    stat = tmp_path / "stat"
-    stat.write_text("cpu  100 0 0 100 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
-    idleness = Idleness(stat)
-    stat.write_text("cpu  130 0 0 190 0 0 0 0 0 0\n")
-    assert idleness.share() == pytest.approx(0.75)
+def test_the_pace_widens_while_probes_take_what_they_always_took_and_narrows_when_they_queue() -> None:
+    pace = Pace()
+    before = pace.window
+    for _ in range(100):
+        pace.succeeded("web", 0.1)
+    widened = pace.window
+    for _ in range(100):
+        pace.succeeded("web", 0.5)
+    assert before < widened
+    assert pace.window < widened
 
 
-def test_idleness_is_cautious_where_it_cannot_be_read(tmp_path: Any) -> None:
-    assert Idleness(tmp_path / "missing").share() == pytest.approx(0.15)
+def test_a_probe_counts_as_waiting_once_it_takes_twice_what_its_like_takes() -> None:
+    pace = Pace()
+    pace.succeeded("far", 0.4)
+    pace.succeeded("near", 0.001)
+    assert pace.waits_after("far") == pytest.approx(0.8)
+    assert pace.waits_after("near") == pytest.approx(0.05)
+    assert pace.waits_after("never seen") == pytest.approx(0.3)
 
 
 def test_agents_of_this_very_process_start_answer_and_stop() -> None:

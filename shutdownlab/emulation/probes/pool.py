@@ -1,8 +1,8 @@
 """Spreads probes over the agents so that the machine is busy but never the cause of a verdict.
 
-- A probe holds a share of the machine only until it is done or has been at work for a while (longer when the machine is
-  busier): from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run
-  out side by side, while probes that succeed never queue deep.
+- A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
+  from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
+  side, while probes that succeed never queue deep. How many shares there are, `Pace` learns.
 - What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in further passes,
   until a pass changes nothing. Only a confirmed timeout is believed.
 """
@@ -17,7 +17,7 @@ from typing import Final
 
 from shutdownlab.emulation.agent import Job
 from shutdownlab.emulation.probes.desk import Switchboard
-from shutdownlab.emulation.probes.load import Idleness
+from shutdownlab.emulation.probes.pace import Pace
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
 from shutdownlab.model.scenario import Outcome, Test
 
@@ -26,23 +26,18 @@ Result = tuple[str, ProbeRequest, Measurement]
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """`patience` scales the requests' own; `shares` of the machine are given out at once; at most `under_way` probes
-    of one agent are."""
+    """`patience` scales the requests' own; `part` of the pace's window is used; at most `under_way` probes of one agent
+    are under way."""
 
     patience: float
-    shares: int
+    part: float
     under_way: int
 
 
-PASSES: Final = (Pass(0.5, 96, 24), Pass(1.0, 96, 64), Pass(2.0, 32, 8), Pass(3.0, 16, 4))
+PASSES: Final = (Pass(0.5, 1.0, 24), Pass(1.0, 1.0, 64), Pass(2.0, 0.4, 8), Pass(3.0, 0.15, 4))
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
 _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
-# (idle share of the machine from which on, seconds after which a probe counts as waiting)
-_SETTLES: Final = ((0.3, 0.02), (0.1, 0.1))
-# With less idle than that: twice what probes that succeed take, within these bounds (seconds).
-_SETTLES_BUSY: Final = (0.1, 1.0)
-_SMOOTHING: Final = 0.1
 # An agent that has not answered so long after all steps of a probe must have timed out hangs.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
@@ -54,7 +49,7 @@ class AgentPool:
 
     def __init__(self, board: Switchboard | None = None) -> None:
         self._board = board or Switchboard()
-        self._idleness = Idleness()
+        self._pace = Pace()
 
     @property
     def pids(self) -> Mapping[str, int]:
@@ -82,7 +77,7 @@ class AgentPool:
         for turn, limits in enumerate(passes, 1):
             doubtful: list[Result] = []
             changed = False
-            for agent, request, found in _Round(self._board, limits, self._idleness).run(todo):
+            for agent, request, found in _Round(self._board, limits, self._pace).run(todo):
                 measurement = replace(found, passes=turn)
                 changed |= before.get((agent, request.id), found.outcome) is not found.outcome
                 before[agent, request.id] = found.outcome
@@ -114,14 +109,13 @@ class _Flight:
 class _Round:
     """One pass over some probes."""
 
-    def __init__(self, board: Switchboard, limits: Pass, idleness: Idleness) -> None:
-        self.board, self.limits, self.idleness = board, limits, idleness
+    def __init__(self, board: Switchboard, limits: Pass, pace: Pace) -> None:
+        self.board, self.limits, self.pace = board, limits, pace
         self.queues: dict[str, deque[ProbeRequest]] = {}
         self.flights: dict[int, _Flight] = {}
         self.under_way: dict[str, int] = {}
-        self.settling: dict[int, tuple[float, int]] = {}  # job number to (since when, shares), in the order of time
+        self.settling: dict[int, tuple[float, int]] = {}  # job number to (until when it is at work, shares)
         self.shares = 0
-        self.success_s = 0.0  # smoothed run time of probes that succeed
 
     def run(self, todo: Sequence[tuple[str, ProbeRequest]]) -> Iterator[Result]:
         # Downloads last: what they measure is shared with every other probe of the region.
@@ -137,23 +131,15 @@ class _Round:
                 if flight is None or done.measurement is None:
                     continue  # the answer to an abandoned run
                 if done.measurement.outcome is Outcome.OK:
-                    self.success_s += _SMOOTHING * (done.measurement.runtime - self.success_s)
+                    self.pace.succeeded(_kind(flight.agent, flight.request), done.measurement.runtime)
                 yield from self._finish(flight, done.measurement)
 
     def _wait_s(self) -> float:
         waiting = bool(self.queues) and bool(self.settling)
         if not waiting:
             return _TICK_S
-        since, _ = next(iter(self.settling.values()))
-        return min(_TICK_S, max(0.001, since + self._settle_s() - time.monotonic()))
-
-    def _settle_s(self) -> float:
-        idle = self.idleness.share()
-        for least, seconds in _SETTLES:
-            if idle >= least:
-                return seconds
-        shortest, longest = _SETTLES_BUSY
-        return min(longest, max(shortest, 2 * self.success_s))
+        until = min(until for until, _ in self.settling.values())
+        return min(_TICK_S, max(0.001, until - time.monotonic()))
 
     def _landed(self, number: int) -> _Flight | None:
         flight = self.flights.pop(number, None)
@@ -189,8 +175,8 @@ class _Round:
 
     def _launch_all(self) -> None:
         """Launch what there are shares for, one probe an agent in turn."""
-        settled = time.monotonic() - self._settle_s()
-        for number in [number for number, (since, _) in self.settling.items() if since <= settled]:
+        now = time.monotonic()
+        for number in [number for number, (until, _) in self.settling.items() if until <= now]:
             self._settle(number)
         launched = True
         while launched:
@@ -209,7 +195,7 @@ class _Round:
         under_way = self.under_way.get(agent, 0)
         if under_way >= (1 if request.test is Test.THROUGHPUT else self.limits.under_way):
             return False
-        return not self.shares or self.shares + _COST.get(request.test, 1) <= self.limits.shares
+        return not self.shares or self.shares + _COST.get(request.test, 1) <= self.pace.window * self.limits.part
 
     def _launch(self, agent: str, request: ProbeRequest) -> None:
         """A call's callee registers first: a request without a peer does no more than that."""
@@ -227,9 +213,14 @@ class _Round:
         self.under_way[agent] = self.under_way.get(agent, 0) + 1
         shares = _COST.get(request.test, 1)
         self.shares += shares
-        self.settling[number] = (now, shares)
+        self.settling[number] = now + self.pace.waits_after(_kind(agent, request)), shares
         if self.board.desks[agent].ended is None:
             self.board.send(agent, Job(number, replace(request, timeout=patience)))
+
+
+def _kind(agent: str, request: ProbeRequest) -> tuple[str, str, str]:
+    """What takes the same time in every phase, as long as it succeeds."""
+    return agent, request.name, request.family
 
 
 def _lost(why: str) -> Measurement:

@@ -1,0 +1,43 @@
+"""How many probes may be at work at once, learned from how long those that succeed take.
+
+As a sender learns what a path carries (TCP Vegas: Brakmo, O'Malley, Peterson, SIGCOMM 1994): while probes take about
+as long as they ever did there is room, when they take longer they queue for the processor. Whoever keeps it busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+_FIRST, _LEAST, _MOST = 48.0, 12.0, 256.0
+_ROOM, _CROWDED = 1.5, 2.2
+"""How many times as long as the shortest, on the average, still shows room; and from when on it shows a queue."""
+_WIDER, _NARROWER = 0.5, 0.985
+"""What each success adds while there is room; what it leaves of the window while there is a queue."""
+_SMOOTHING = 0.05
+_UNKNOWN_S = 0.3
+_WAITING_S = (0.05, 1.0)
+
+
+class Pace:
+    """A window of shares of the machine, and for each kind of probe the shortest time a success has taken."""
+
+    def __init__(self) -> None:
+        self.window = _FIRST
+        self._shortest: dict[Hashable, float] = {}
+        self._stretch = 1.0
+
+    def succeeded(self, kind: Hashable, seconds: float) -> None:
+        """A probe of this kind took so long, and succeeded."""
+        shortest = self._shortest.setdefault(kind, seconds)
+        if seconds < shortest:
+            self._shortest[kind] = shortest = seconds
+        self._stretch += _SMOOTHING * (seconds / max(shortest, 1e-3) - self._stretch)
+        if self._stretch < _ROOM:
+            self.window = min(_MOST, self.window + _WIDER)
+        elif self._stretch > _CROWDED:
+            self.window = max(_LEAST, self.window * _NARROWER)
+
+    def waits_after(self, kind: Hashable) -> float:
+        """Seconds after which a probe of this kind that has no answer waits for the network, and costs nothing."""
+        least, most = _WAITING_S
+        return min(most, max(least, 2 * self._shortest.get(kind, _UNKNOWN_S / 2)))
