@@ -1,8 +1,9 @@
 """A country as a Mininet topology: any of the YAML files beside this one, or one of your own.
 
-shutdownlab builds these classes with its own fast nodes. Stock Mininet can load them too, as plain hosts and switches:
+shutdownlab builds these classes with its own fast nodes. Stock Mininet can load them too, as plain hosts and switches,
+for a controller of your own (the switches do nothing without one, and the country has loops):
 
-    sudo mn --custom topologies/country.py --topo two-operators --switch ovsbr --controller none
+    sudo mn --custom topologies/country.py --topo two-operators --controller remote
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mininet.topo import Topo
 
 from shutdownlab import library
 from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.topology import LinkClass
 
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
 _STOCK_NAME_LIMIT = 15
@@ -42,9 +44,7 @@ class Country(Topo):  # type: ignore[misc]
                 port2=b.number,
                 intfName1=a.name,
                 intfName2=b.name,
-                params1={"mac": a.mac},
-                params2={"mac": b.mac},
-                **({} if stock else _shape(link.kind.delay, link.kind.bandwidth, link.kind.loss)),
+                **({"addr1": a.mac, "addr2": b.mac} if stock else _options(link.kind, a.mac, b.mac)),
             )
 
     def _add(self, network: Network, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
@@ -70,9 +70,11 @@ def _resolv(network: Network, operator: str) -> str:
     return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
 
 
-def _shape(delay: float, bandwidth: int | None, loss: float) -> dict[str, Any]:
-    """Link parameters as `LabLink` takes them; `delay` in seconds, `bandwidth` in kbit/s."""
-    return {"delay_ms": delay * 1000, "loss": loss, "bandwidth": f"{bandwidth}kbit" if bandwidth else None}
+def _options(kind: LinkClass, mac_a: str, mac_b: str) -> dict[str, Any]:
+    """What `LabLink` takes besides names and ports; `kind`'s delay is in seconds, its bandwidth in kbit/s."""
+    bandwidth = f"{kind.bandwidth}kbit" if kind.bandwidth else None
+    shape = {"delay_ms": kind.delay * 1000, "loss": kind.loss, "bandwidth": bandwidth}
+    return {"params1": {"mac": mac_a}, "params2": {"mac": mac_b}, **shape}
 
 
 def _prefix(prefix: object) -> str:
