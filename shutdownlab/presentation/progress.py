@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from shutdownlab.model.scenario import Outcome, Phase, Scenario
+from shutdownlab.model.scenario import Expectation, Outcome, Phase, Scenario
 from shutdownlab.model.topology import Topology
 from shutdownlab.presentation.summary import cited, unmet_lines, verdict_line
 from shutdownlab.presentation.table import tables
@@ -95,24 +96,24 @@ class Progress:
 
     def self_check_failed(self, broken: Sequence[Result], shown: str) -> None:
         self._quiet()
-        self._console.print(
-            f"[red]The self-check failed:[/red] with nothing blocked, {len(broken)} measurements did not succeed. "
-            "The run stops here: a shutdown cannot be measured on a country that does not work.",
-            soft_wrap=True,
-        )
-        for line in unmet_lines([Result(r.cell, Outcome.ERROR, f"{r.outcome}: {r.failure}", None) for r in broken]):
+        count = f"{len(broken)} measurement{'s' if len(broken) > 1 else ''} did not succeed"
+        self._console.print(f"[red]The self-check failed:[/red] with nothing blocked, {count}.")
+        works = Expectation(outcome=Outcome.OK, source="")
+        for line in unmet_lines([replace(result, expectation=works) for result in broken]):
             self._console.print(f"    {escape(line)}", soft_wrap=True)
+        self._console.print("The run stops here: what does not work by itself cannot be shut down.")
         self._console.print(f"Logs of every server are in {escape(shown)}/logs.", soft_wrap=True)
 
-    def broken(self, lines: Sequence[str], cells: int, shown: str) -> None:
-        """Something died or did not answer, so that the run cannot go on; `lines`: what."""
+    def broken(self, lines: Sequence[str], cells: int, shown: str | None) -> None:
+        """The run cannot go on; `lines`: why. `shown`: the directory that has its logs, if any."""
         self._quiet()
         self._console.print("[red]The run broke off:[/red]")
         for line in lines:
             self._console.print(f"    {escape(line)}", soft_wrap=True)
-        if cells:
+        if shown and cells:
             self._console.print(f"The {cells:,} measurements made until then are in {escape(shown)}.", soft_wrap=True)
-        self._console.print(f"Logs of every process are in {escape(shown)}/logs.", soft_wrap=True)
+        if shown:
+            self._console.print(f"Logs of every process are in {escape(shown)}/logs.", soft_wrap=True)
 
     def interrupted(self, shown: str) -> None:
         self._quiet()

@@ -15,8 +15,12 @@ _TRACEBACK = "Traceback (most recent call last):"
 
 def lines_of(error: BaseException) -> list[str]:
     """What broke, a line each; of a Python traceback only how it ended."""
-    parts = error.problems if isinstance(error, ServicesNotReady) else str(error).splitlines() or [repr(error)]
-    return brief("\n".join(parts)).splitlines()
+    text = str(error) or repr(error)
+    if isinstance(error, ServicesNotReady):
+        text = "\n".join(error.problems)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return brief(text).splitlines()
 
 
 def brief(text: str) -> str:

@@ -70,7 +70,7 @@ def inside(payload: Mapping[str, Any]) -> int:
     try:
         return _recorded(settings, progress)
     except OSError as error:  # the record itself cannot be written
-        progress.broken(lines_of(error), 0, settings.shown)
+        progress.broken(lines_of(error), 0, None)
         return EXIT_BROKEN
 
 

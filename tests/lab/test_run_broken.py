@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import outside
-from invocation import Record, finished, invoke, kill_inside, small, under_way, wait_for_event
+from invocation import Json, Record, finished, invoke, kill_inside, small, under_way, wait_for_event
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
@@ -106,3 +106,22 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path
     assert record.rows == []
     assert record.manifest["status"] == "broken"
     assert record.events_of("broken")[0]["error"] == "ServicesNotReady"
+
+
+def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path) -> None:
+    def nobody_there(scenario: Json) -> None:
+        scenario["probes"]["port-4444"] = {"test": "tcp", "host": "bridge.example.net", "port": "tcp/4444"}
+
+    done = invoke(tmp_path, "run", small(tmp_path, nobody_there), "--out", "run")
+    assert done.code == 3
+    who = "northnet/capital/ordinary, northnet/capital/government, northnet/capital/datacentre and 3 more"
+    assert done.output.splitlines()[1:] == [
+        "The self-check failed: with nothing blocked, 6 measurements did not succeed.",
+        f"    baseline: port-4444 from {who}: expected ok, saw blocked (connection_refused)",
+        "The run stops here: what does not work by itself cannot be shut down.",
+        "Logs of every server are in run/logs.",
+    ]
+    record = Record(tmp_path / "run")
+    assert record.manifest["status"] == "self-check failed"
+    assert len(record.events_of("self-check")[0]["broken"]) == 6
+    assert record.rows == []

@@ -1,0 +1,126 @@
+"""However a run ends, its directory says so, and the user reads one message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shutdownlab import library
+from shutdownlab.control.processes import ControlError
+from shutdownlab.emulation.forked import ForkedError
+from shutdownlab.emulation.kernel import MachineCannot
+from shutdownlab.emulation.probes.desk import AgentError
+from shutdownlab.emulation.services.start import ServicesNotReady
+from shutdownlab.runner import run
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> dict[str, Any]:
+    shutdown = library.shutdown("first-shutdown")
+    choices = shutdown.scenario.default_choices()
+    return {"shutdown": shutdown, "choices": choices, "directory": tmp_path / "run", "shown": "run"}
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Let building the country raise this."""
+
+    def break_with(error: BaseException) -> None:
+        def build(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(run, "build", build)
+
+    return break_with
+
+
+def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
+    """The manifest's status, and the kinds of events."""
+    directory = payload["directory"]
+    events = [json.loads(line)["event"] for line in (directory / "events.jsonl").read_text().splitlines()]
+    return json.loads((directory / "manifest.json").read_text())["status"], events
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ControlError("phase blackout: not confirmed\nkcell: lost"), ["phase blackout: not confirmed", "kcell: lost"]),
+        (ServicesNotReady(["bird on x: no route", "nginx on y: died"]), ["bird on x: no route", "nginx on y: died"]),
+        (ForkedError("relay was not ready within 10 s"), ["relay was not ready within 10 s"]),
+        (AgentError("probe agents did not start: a, b"), ["probe agents did not start: a, b"]),
+        (ForkedError("box: Traceback (most recent call last):\n  x\nKeyError: 1"), ["box: KeyError: 1"]),
+        (OSError(28, "No space left on device", "run/x"), ["No space left on device: run/x"]),
+    ],
+)  # fmt: skip
+def test_what_breaks_is_told_without_a_traceback_and_ends_with_3(
+    error: Exception,
+    told: list[str],
+    payload: dict[str, Any],
+    breaking: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    breaking(error)
+    assert run.inside(payload) == 3
+    output = capsys.readouterr().out.splitlines()
+    assert output[1:] == [
+        "The run broke off:",
+        *(f"    {line}" for line in told),
+        "Logs of every process are in run/logs.",
+    ]
+    assert recorded(payload) == ("broken", ["broken"])
+    assert "Traceback" in (payload["directory"] / "logs" / "run.log").read_text(), "in full for who wants it"
+
+
+def test_an_interrupt_is_recorded_and_goes_on(
+    payload: dict[str, Any], breaking: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    breaking(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run.inside(payload)
+    assert recorded(payload) == ("interrupted", ["interrupted"])
+    assert "Interrupted. What was measured is in run." in capsys.readouterr().out
+
+
+def test_what_the_machine_cannot_is_recorded_and_told_outside(
+    payload: dict[str, Any], breaking: Callable[[BaseException], None]
+) -> None:
+    breaking(MachineCannot("start nginx", "it is not installed", "install it"))
+    with pytest.raises(MachineCannot):
+        run.inside(payload)
+    assert recorded(payload) == ("machine cannot", ["machine cannot"])
+
+
+def test_a_mistake_of_ours_keeps_its_traceback_and_is_recorded_as_a_crash(
+    payload: dict[str, Any], breaking: Callable[[BaseException], None]
+) -> None:
+    breaking(AttributeError("no such thing"))
+    with pytest.raises(AttributeError):
+        run.inside(payload)
+    assert recorded(payload) == ("crashed", ["crashed"])
+
+
+def test_a_directory_with_a_run_in_it_is_left_alone(
+    payload: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    payload["directory"].mkdir()
+    (payload["directory"] / "manifest.json").write_text("{}")
+    assert run.inside(payload) == 3
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["The run broke off:", f"    {payload['directory']} holds the results of a run already"]
+    assert [path.name for path in payload["directory"].iterdir()] == ["manifest.json"]
+
+
+def test_a_directory_that_cannot_be_written_is_told(
+    payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutdownlab.runner.results.RunDirectory.event", full)
+    monkeypatch.setattr(run, "build", full)
+    assert run.inside(payload) == 3
+    assert "    No space left on device" in capsys.readouterr().out.splitlines()
