@@ -85,7 +85,7 @@ def test_a_timeout_that_load_caused_is_not_believed() -> None:
     assert (found.outcome, found.passes) == (Outcome.OK, 2)
 
 
-def test_as_long_as_a_pass_changes_anything_there_is_another() -> None:
+def test_while_a_pass_changes_much_none_of_its_timeouts_is_believed() -> None:
     """One probe that succeeds late shows that the machine was slow: the others' timeouts are doubted again."""
     board = Board(["a"], lambda agent, request, before: OK if before >= int(request.name) else TIMED_OUT)
     found = {r.name: (m.outcome, m.passes) for _, r, m in pool_of(board).run({"a": [probe(n) for n in "0129"]})}
@@ -95,6 +95,14 @@ def test_as_long_as_a_pass_changes_anything_there_is_another() -> None:
         "2": (Outcome.OK, 3),
         "9": (Outcome.BLOCKED, 4),
     }
+
+
+def test_one_late_success_among_many_timeouts_does_not_delay_the_verdict_on_the_others() -> None:
+    board = Board(["a"], lambda agent, request, before: OK if request.name == "late" and before else TIMED_OUT)
+    names = ["late", *(f"blocked{n}" for n in range(20))]
+    found = {r.name: (m.outcome, m.passes) for _, r, m in pool_of(board).run({"a": [probe(n) for n in names]})}
+    assert found.pop("late") == (Outcome.OK, 2)
+    assert set(found.values()) == {(Outcome.BLOCKED, 2)}
 
 
 def test_every_probe_of_every_agent_is_answered_once() -> None:

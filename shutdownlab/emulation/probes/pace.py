@@ -25,9 +25,11 @@ class Pace:
         self.window = _FIRST
         self._shortest: dict[Hashable, float] = {}
         self._stretch = 1.0
+        self._silence = 0.0
 
     def succeeded(self, kind: Hashable, seconds: float) -> None:
         """A probe of this kind took so long, and succeeded."""
+        self._silence -= _SMOOTHING * self._silence
         shortest = self._shortest.setdefault(kind, seconds)
         if seconds < shortest:
             self._shortest[kind] = shortest = seconds
@@ -37,7 +39,11 @@ class Pace:
         elif self._stretch > _CROWDED:
             self.window = max(_LEAST, self.window * _NARROWER)
 
+    def silent(self) -> None:
+        """A probe had no answer: in a blackout most have none, and only wait."""
+        self._silence += _SMOOTHING * (1 - self._silence)
+
     def waits_after(self, kind: Hashable) -> float:
         """Seconds after which a probe of this kind that has no answer waits for the network, and costs nothing."""
         least, most = _WAITING_S
-        return min(most, max(least, 2 * self._shortest.get(kind, _UNKNOWN_S / 2)))
+        return min(most, max(least, 2 * self._shortest.get(kind, _UNKNOWN_S / 2) * (1 - self._silence)))

@@ -3,8 +3,9 @@
 - A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
   side, while probes that succeed never queue deep. How many shares there are, `Pace` learns.
-- What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in further passes,
-  until a pass changes nothing. Only a confirmed timeout is believed.
+- What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in a further pass,
+  when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed; and where
+  more than a tenth of a pass came out otherwise than before, the machine was slow and none of it is.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
+_SLOW: Final = 0.1
 
 
 class AgentPool:
@@ -75,20 +77,20 @@ class AgentPool:
         todo = [(self._known(agent), request) for agent, own in requests.items() for request in own]
         before: dict[tuple[str, str], Outcome] = {}
         for turn, limits in enumerate(passes, 1):
-            doubtful: list[Result] = []
-            changed = False
+            doubtful: list[tuple[Result, bool]] = []
+            changed = 0
             for agent, request, found in _Round(self._board, limits, self._pace).run(todo):
-                measurement = replace(found, passes=turn)
-                changed |= before.get((agent, request.id), found.outcome) is not found.outcome
+                result = agent, request, replace(found, passes=turn)
+                confirmed = before.get((agent, request.id)) is found.outcome
                 before[agent, request.id] = found.outcome
+                changed += not confirmed
                 if found.doubtful:
-                    doubtful.append((agent, request, measurement))
+                    doubtful.append((result, confirmed))
                 else:
-                    yield agent, request, measurement
-            if turn == len(passes) or (turn > 1 and not changed):
-                yield from doubtful
-                return
-            todo = [(agent, request) for agent, request, _ in doubtful]
+                    yield result
+            last, slow = turn == len(passes), changed > _SLOW * len(todo)
+            yield from (result for result, confirmed in doubtful if last or (confirmed and not slow))
+            todo = [(result[0], result[1]) for result, confirmed in doubtful if not confirmed or slow]
 
     def _known(self, agent: str) -> str:
         if agent not in self._board.desks:
@@ -132,6 +134,8 @@ class _Round:
                     continue  # the answer to an abandoned run
                 if done.measurement.outcome is Outcome.OK:
                     self.pace.succeeded(_kind(flight.agent, flight.request), done.measurement.runtime)
+                elif done.measurement.doubtful:
+                    self.pace.silent()
                 yield from self._finish(flight, done.measurement)
 
     def _wait_s(self) -> float:
