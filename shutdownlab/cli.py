@@ -177,7 +177,10 @@ def exec_(
     at: AtPhase = None,
     choose: Choices = None,
 ) -> None:
-    """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates."""
+    """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates.
+
+    For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    """
     with told():
         raise typer.Exit(_enter(name, at, choose, {"command": tuple(command), "vantage": vantage}))
 

@@ -73,7 +73,13 @@ class Progress:
         self._console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
 
     def story(
-        self, phases: Sequence[Phase], results: Sequence[Result], faults: Sequence[str], shown: str, seconds: float
+        self,
+        phases: Sequence[Phase],
+        results: Sequence[Result],
+        faults: Sequence[str],
+        shown: str,
+        seconds: float,
+        captures: bool = False,
     ) -> None:
         """The table, what was not as expected, and where everything is."""
         self._quiet()
@@ -92,7 +98,7 @@ class Progress:
         met = all(result.met for result in results) and not faults
         verdict = verdict_line(results, faults)
         print_(f"[{'green' if met else 'red'}]{verdict}[/] The run took {seconds:.0f} s.")
-        print_(f"Files in {escape(shown)}: {_FILES}", soft_wrap=True)
+        print_(f"Files in {escape(shown)}: {_FILES}{', pcap/' if captures else ''}", soft_wrap=True)
 
     def self_check_failed(self, broken: Sequence[Result], shown: str) -> None:
         self._quiet()

@@ -136,12 +136,13 @@ class Run:
                 start = time.monotonic()
                 self._apply(country, clock, phase, active)
                 measured = self._measure(country, phase)
-                self._count(country, phase)
             self._record(country, phase, measured, round(time.monotonic() - start, 3), late)
+            self._count(country, phase)
         for message in country.finish():
             self._note(message)
         self.status = "finished"
-        self.progress.story(settings.phases, self.results, self.faults, settings.shown, time.monotonic() - self.began)
+        took = time.monotonic() - self.began
+        self.progress.story(settings.phases, self.results, self.faults, settings.shown, took, settings.pcap)
         return EXIT_OK if all(result.met for result in self.results) and not self.faults else EXIT_UNMET
 
     def _plan(self) -> Plan:

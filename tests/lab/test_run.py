@@ -140,7 +140,8 @@ def test_events_tell_each_order_its_acknowledgements_who_obeyed_and_when_it_was_
             acks = {event["switch"] for event in between[:done] if event["event"] == "ack"}
             assert {name for name in SWITCHES if name.startswith(f"{operator}-")} <= acks
         after = after[last + 1 :]
-    assert {event["where"] for event in after} >= {"northnet-box", "southcell-box"}, "their counters, at the end"
+        counted = {event["where"] for event in after if event["event"] == "counters" and event.get("phase") == phase}
+        assert counted == {"northnet-box", "southcell-box"}
 
 
 def test_the_run_directory_holds_nothing_else_but_logs(record: Record) -> None:
@@ -211,7 +212,7 @@ def test_another_account_changes_who_commands_and_which_policies_hold(tmp_path: 
 
 
 def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> None:
-    factor = 300  # 20 minutes between the phases: 4 s; Southcell obeys after 10: 2 s
+    factor = 600  # 20 minutes between the phases: 2 s; Southcell obeys after 10: 1 s
     path = small(tmp_path)
     done = invoke(tmp_path, "run", path, "--real-time", factor, "--until", "blackout", "--out", "run")
     assert done.code == 0, done.output
@@ -230,6 +231,7 @@ def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> No
 def test_captures_hold_what_subscribers_sent(tmp_path: Path) -> None:
     done = invoke(tmp_path, "run", small(tmp_path), "--pcap", "--until", "blackout", "--out", "run")
     assert done.code == 0, done.output
+    assert done.output.rstrip().endswith(", pcap/")
     captures = tmp_path / "run" / "pcap"
     assert {path.name for path in captures.iterdir()} == {f"{name}.pcapng" for name in SWITCHES}
     network = library.network("two-operators")
