@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
 from shutdownlab.inspection.policy import Conditions
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.values import Network, Ports
 
+_BURST = METER_BURST_SECONDS * 125
+"""Bytes for each kbit/s: what the meters of access lists have."""
 Whose = Literal["client", "server", "both"]
 ANY = Conditions()
 _STRENGTH = (Action.PASS, Action.THROTTLE, Action.BLOCK, Action.RESET, Action.DROP)
@@ -36,7 +39,9 @@ class Judgement:
     @property
     def verdict(self) -> BoxVerdict:
         rates = {"rate_up": self.rate_up, "rate_down": self.rate_down}
-        told = {key: f"{rate}kbit" for key, rate in rates.items() if rate is not None}
+        told: dict[str, str | int] = {key: f"{rate}kbit" for key, rate in rates.items() if rate is not None}
+        if told:  # what a switch's meter has for the same rate
+            told["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
         return BoxVerdict.model_validate({"action": self.action, "directions": self.directions, **told})
 
     def and_then(self, other: Judgement) -> Judgement:

@@ -23,6 +23,9 @@ DROP_PRIORITY = 200
 RESIDUAL_PRIORITY = 300
 """Above the connection's own drop, so that its packets refresh the residual block too."""
 
+LEAST_BURST_SECONDS = 0.05
+"""Less than this, and TCP gets nowhere near the rate: its segments come in bunches."""
+
 METER_IDS = range(1000, 21000)
 """Ids of the throttled connections' meters, used in turn: past the last one the oldest connection's is taken over."""
 
@@ -71,7 +74,10 @@ class VerdictCompiler:
             number = None
             if kbit is not None:
                 number = up if is_up else down
-                meters.append(Meter(number, kbit, max(16, round(kbit * METER_BURST_SECONDS))))
+                burst = kbit * METER_BURST_SECONDS
+                if decision.burst_bytes is not None:
+                    burst = max(decision.burst_bytes / 125, kbit * LEAST_BURST_SECONDS)
+                meters.append(Meter(number, kbit, max(16, round(burst))))
             rules.append(_rule(decision, client, PASS_PRIORITY, goto=True, meter=number))
         return Enforcement(tuple(meters), tuple(rules), known_meters=lap > 0)
 

@@ -73,6 +73,7 @@ class FlowDecision:
     cap_bytes: int | None = None
     directions: Literal["both", "client", "server"] = "both"
     in_box: bool = False
+    burst_bytes: int | None = None
 
 
 @with_config(_STRICT)

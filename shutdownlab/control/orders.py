@@ -114,6 +114,7 @@ def as_decision(told: FlowDecision) -> Decision:
         cap_bytes=told.cap_bytes,
         directions=told.directions,
         in_box=told.in_box,
+        burst_bytes=told.burst_bytes,
     )
 
 

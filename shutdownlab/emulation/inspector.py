@@ -99,4 +99,5 @@ def flow_decision(decision: Decision) -> FlowDecision:
         cap_bytes=decision.cap_bytes,
         directions=decision.directions,  # type: ignore[arg-type]
         in_box=decision.in_box,
+        burst_bytes=decision.burst_bytes,
     )

@@ -33,6 +33,7 @@ def make_decision(flow: Flow, verdict: Verdict | None, rule: str | None) -> Deci
         cap_bytes=verdict.cap_bytes if verdict is not None else None,
         directions=verdict.directions if verdict is not None else "both",
         in_box=_stays_in_box(flow, action, verdict),
+        burst_bytes=verdict.burst if verdict is not None and action is Action.THROTTLE else None,
     )
 
 

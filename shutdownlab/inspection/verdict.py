@@ -60,7 +60,7 @@ class Decision:
 
     What still has to happen in the box for it (`in_box`: throttling by bytes, residual with injection) keeps it there;
     anything else a flow rule can do: `directions` says whose packets DROP takes ("both", "client", "server"),
-    `rate_kbit` (up, down; None is unlimited) what a meter must leave.
+    `rate_kbit` (up, down; None is unlimited) what a meter must leave, with `burst_bytes` in hand.
     """
 
     src: str
@@ -80,6 +80,7 @@ class Decision:
     cap_bytes: int | None = None
     directions: str = "both"
     in_box: bool = False
+    burst_bytes: int | None = None
 
     @property
     def rate_kbit(self) -> int | None:

@@ -189,3 +189,12 @@ def test_nothing_that_an_on_path_box_decides_against_is_stopped_by_the_switch(ac
     assert VerdictCompiler(on_path=True).compile(decided(action)).rules == ()
     passed = VerdictCompiler(on_path=True).compile(decided(Action.PASS)).rules
     assert [rule.goto for rule in passed] == [Table.FORWARD, Table.FORWARD]
+
+
+@pytest.mark.parametrize(("kbit", "burst_bytes", "burst"), [(145, 8000, 64), (145, None, 36), (10_000, 8000, 500)])
+def test_a_meter_has_the_burst_of_the_verdict_but_no_less_than_tcp_needs(
+    kbit: int, burst_bytes: int | None, burst: int
+) -> None:
+    throttled = decided(Action.THROTTLE, rate_up_kbit=kbit, burst_bytes=burst_bytes)
+    (meter,) = VerdictCompiler().compile(throttled).meters
+    assert (meter.kbit, meter.burst) == (kbit, burst)

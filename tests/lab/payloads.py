@@ -1,0 +1,41 @@
+"""What clients say first, in bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+
+import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+
+RANDOM = b"\x99" + b"".join(hashlib.sha256(bytes((number,))).digest() for number in range(8))
+
+
+def hello(name: str) -> bytes:
+    """OpenSSL's ClientHello."""
+    sent = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+def quic_initial(version: int, size: int) -> bytes:
+    """The beginning of the first datagram of aioquic's client."""
+    settings = QuicConfiguration(server_name="fine.example", alpn_protocols=["h3"], original_version=version)
+    settings.supported_versions = [version]
+    client = QuicConnection(configuration=settings)
+    client.connect(("192.0.2.10", 443), now=0.0)
+    return client.datagrams_to_send(now=0.0)[0][0][:size]
+
+
+def http_get(host: str = "blocked.example", path: str = "/") -> bytes:
+    """A plain request."""
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n".encode()
+
+
+def dns_query(name: str = "blocked.example") -> bytes:
+    """A question for an A record."""
+    labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
+    return bytes.fromhex("123401000001000000000000") + labels + b"\0\0\1\0\1"
