@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from shutdownlab.control.messages import Failure, Message
@@ -16,7 +16,7 @@ from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
 from shutdownlab.emulation.forked import Forked, ForkedError
-from shutdownlab.emulation.inspector import MakeInspector, engine_maker
+from shutdownlab.emulation.inspector import engine_maker
 from shutdownlab.emulation.net import LabNet
 from shutdownlab.emulation.node import LabHost
 from shutdownlab.emulation.probes.pool import AgentPool
@@ -51,7 +51,8 @@ class Plan:
 class Country:
     """A running country; `build` makes one.
 
-    `others`: DPI boxes, delay lines, the recorder. `took`: seconds each step of the building needed.
+    `others`: DPI boxes, delay lines, the recorder; `start_again` makes those that can be replaced anew, by the names of
+    their processes. `took`: seconds each step of the building needed.
     """
 
     plan: Plan
@@ -62,18 +63,27 @@ class Country:
     agents: AgentPool
     others: list[Forked]
     trusted: Path
+    start_again: Mapping[str, Callable[[], Forked]]
     took: dict[str, float] = field(default_factory=dict)
 
     def faults(self) -> Iterator[str]:
-        """What has died or complained since it was last asked."""
+        """What has died or complained since it was last asked. A dead DPI box is replaced, as by a watchdog."""
         yield from self.services.died()
         yield from self.controllers.died()
-        for process in self.others:
+        for index, process in enumerate(self.others):
             for message in process.messages():
                 if isinstance(message, Failure):
                     yield f"{message.where}: {message.text}"
-            if not process.alive():
+            if process.alive():
+                continue
+            again = self.start_again.get(process.name)
+            if again is None:
                 yield f"{process.name} ended with status {process.status}"
+                continue
+            yield f"{process.name} ended with status {process.status}, and is started again"
+            process.close()
+            self.others[index] = again()
+            self.others[index].wait_ready()
 
     def finish(self) -> list[Message]:
         """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
@@ -129,7 +139,12 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
         relay = _relay(net, plan.seed)
         maker = engine_maker(plan.apps)
-        boxes = {name: _box(plan, net, where, maker, name) for name in network.topology.operators}
+        start_again = {}
+        boxes = []
+        for name in network.topology.operators:
+            spec = _box(plan, net, where, name)
+            boxes.append(start_box(spec, maker))
+            start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = AgentPool()
         agents.start({node.name: net.get(node.name).enter() for node in network.by_role(Role.SUBSCRIBER)})
     with _timed(took, "switches"):
@@ -141,11 +156,11 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         services = start_services(net, network, ca, plan.files / "services")
         authority = Authority(controllers)
         authority.order("no policy", {}, "operators", {})
-        others = [*boxes.values(), *(process for process in (relay, recorder) if process)]
+        others = [*boxes, *(process for process in (relay, recorder) if process)]
         for process in others:
             process.wait_ready()
         services.wait_ready()
-    return Country(plan, net, controllers, authority, services, agents, others, trusted, took)
+    return Country(plan, net, controllers, authority, services, agents, others, trusted, start_again, took)
 
 
 def _recorder(plan: Plan, net: LabNet) -> Forked:
@@ -168,21 +183,18 @@ def _relay(net: LabNet, seed: int) -> Forked | None:
     return start_relay(lines, seed) if lines else None
 
 
-def _box(plan: Plan, net: LabNet, where: Posts, maker: MakeInspector, operator: str) -> Forked:
+def _box(plan: Plan, net: LabNet, where: Posts, operator: str) -> BoxSpec:
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)
-    return start_box(
-        BoxSpec(
-            name=node.name,
-            netns=node.namespace.path,
-            inside="inside",
-            outside="outside",
-            profile=plan.profiles[operator],
-            controllers=where.of_box(operator),
-            seed=plan.seed,
-        ),
-        maker,
+    return BoxSpec(
+        name=node.name,
+        netns=node.namespace.path,
+        inside="inside",
+        outside="outside",
+        profile=plan.profiles[operator],
+        controllers=where.of_box(operator),
+        seed=plan.seed,
     )
 
 
