@@ -1,0 +1,43 @@
+"""Compiles the inspection engine's hot modules with mypyc; the same files run uncompiled where that is not possible.
+
+Left out in an editable install (a compiled module would hide later edits; `python setup.py build_ext --inplace` does it
+on purpose) and with SHUTDOWNLAB_PURE=1. Without a C compiler the wheel is built pure, with a warning.
+"""
+
+import os
+import shutil
+import sys
+import sysconfig
+import warnings
+
+from setuptools import Extension, setup
+
+FOLDER = "shutdownlab/inspection/"
+# fmt: off
+MODULES = [
+    "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "throttle", "validation", "table",
+    "tcb", "matching", "rules", "acting", "forge", "decision", "engine", "capture", "offline", "lookup", "catalogue",
+    "recognition", "recognisers/result", "recognisers/names", "recognisers/tls", "recognisers/certificate",
+    "recognisers/tor", "recognisers/http",
+]
+# fmt: on
+
+
+def extensions() -> list[Extension]:
+    wanted = "editable_wheel" not in sys.argv and os.environ.get("SHUTDOWNLAB_PURE", "0") != "1"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if not wanted:
+        return []
+    if shutil.which(compiler) is None:
+        text = f"no C compiler ({compiler}): the inspection engine stays uncompiled, at a fifth of the speed"
+        warnings.warn(text, stacklevel=1)
+        return []
+    from mypyc.build import mypycify
+
+    compiled: list[Extension] = mypycify([f"{FOLDER}{module}.py" for module in MODULES], opt_level="3", debug_level="0")
+    for extension in compiled:
+        extension.optional = True  # no Python headers: all of them are left out, and the files run as they are
+    return compiled
+
+
+setup(ext_modules=extensions())
