@@ -14,6 +14,9 @@ PREFIX = "198.18.0.0/16"
 """The default (RFC 2544's, for laboratories)."""
 
 _NAME = "mgmt"
+_MAC = "02:00:00:00:ff:01"
+"""Given, or the bridge would take the lowest of its ports', and a new one with each port: who has just asked for its
+address would speak to nobody for half a minute."""
 
 
 class ManagementNetwork:
@@ -30,7 +33,14 @@ class ManagementNetwork:
         self._home.set_up("lo")
         with self._home.netlink() as netlink:
             netlink.link(
-                "add", ifname=_NAME, kind="bridge", index=self._bridge, br_stp_state=0, br_mcast_snooping=0, state="up"
+                "add",
+                ifname=_NAME,
+                kind="bridge",
+                index=self._bridge,
+                address=_MAC,
+                br_stp_state=0,
+                br_mcast_snooping=0,
+                state="up",
             )
             netlink.addr("add", index=self._bridge, address=self.address, prefixlen=self._prefix.prefixlen)
 
