@@ -5,7 +5,7 @@
   side, while probes that succeed never queue deep. How many shares there are, `Pace` learns.
 - What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in a further pass,
   when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed; and where
-  more than a tenth of a pass came out otherwise than before, the machine was slow and none of it is.
+  more than five, and a tenth, of a pass came out otherwise than before, the machine was slow and none of it is.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
 _SLOW: Final = 0.1
+_FEW: Final = 5
 
 
 class AgentPool:
@@ -88,7 +89,7 @@ class AgentPool:
                     doubtful.append((result, confirmed))
                 else:
                     yield result
-            last, slow = turn == len(passes), changed > _SLOW * len(todo)
+            last, slow = turn == len(passes), changed > max(_FEW, _SLOW * len(todo))
             yield from (result for result, confirmed in doubtful if last or (confirmed and not slow))
             todo = [(result[0], result[1]) for result, confirmed in doubtful if not confirmed or slow]
 
