@@ -1,0 +1,42 @@
+"""Figures as a Markdown table: what was measured, the median, the spread, the number of runs, the target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row. `values`: one a run (at least one), in `unit`; `target`: what is to be reached, in words."""
+
+    what: str
+    unit: str
+    values: Sequence[float]
+    target: str = ""
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    magnitude = abs(value)
+    if magnitude >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if magnitude >= 10 else f"{value:.2f}"
+
+
+def load() -> str:
+    """The machine's load average of the last minute, and its cores."""
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def markdown(title: str, figures: Iterable[Figure], notes: str = "") -> str:
+    """The table, with its title and notes (such as the load at the time)."""
+    lines = [f"### {title}", "", "| what | figure | median | min–max | runs | target |", "|---|---|---:|---:|---:|---|"]  # noqa: RUF001
+    for figure in figures:
+        values = figure.values
+        spread = f"{number(min(values))}–{number(max(values))}" if len(values) > 1 else ""  # noqa: RUF001
+        middle = number(median(values))
+        lines.append(f"| {figure.what} | {figure.unit} | {middle} | {spread} | {len(values)} | {figure.target} |")
+    return "\n".join([*lines, "", *([notes, ""] if notes else [])])
