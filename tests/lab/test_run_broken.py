@@ -82,7 +82,7 @@ def test_a_dpi_box_and_a_web_server_that_die_are_told_and_end_the_run_with_1(tmp
         done = finished(process)
     assert done.code == 1
     went_wrong = [line for line in done.output.splitlines() if line.startswith("went wrong: ")]
-    assert "went wrong: dpi-southcell-box ended with status -9" in went_wrong
+    assert "went wrong: dpi-southcell-box ended with status -9, and is started again" in went_wrong
     for node in ("transit-one-servers", "transit-two-servers", "northnet-capital-datacentre"):
         assert [line for line in went_wrong if line.startswith(f"went wrong: nginx on {node} ended with status -9")]
     assert len(record.manifest["faults"]) == 4
