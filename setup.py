@@ -24,7 +24,8 @@ MODULES = [
 
 
 def extensions() -> list[Extension]:
-    wanted = "editable_wheel" not in sys.argv and os.environ.get("SHUTDOWNLAB_PURE", "0") != "1"
+    building = not {"bdist_wheel", "build", "build_ext"}.isdisjoint(sys.argv)
+    wanted = building and os.environ.get("SHUTDOWNLAB_PURE", "0") != "1"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if not wanted:
         return []
@@ -34,7 +35,12 @@ def extensions() -> list[Extension]:
         return []
     from mypyc.build import mypycify
 
-    compiled: list[Extension] = mypycify([f"{FOLDER}{module}.py" for module in MODULES], opt_level="3", debug_level="0")
+    files = [f"{FOLDER}{module}.py" for module in MODULES]
+    try:
+        compiled: list[Extension] = mypycify(files, opt_level="3", debug_level="0")
+    except SystemExit:  # mypy has told why on standard error
+        warnings.warn("mypyc refused: the inspection engine stays uncompiled, at a fifth of the speed", stacklevel=1)
+        return []
     for extension in compiled:
         extension.optional = True  # no Python headers: all of them are left out, and the files run as they are
     return compiled
