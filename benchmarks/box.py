@@ -196,7 +196,7 @@ def _latencies(seen: dict[str, list[float]], first: int) -> None:
                     took[kind].append(street.single(sent))
                 number += 1
         for kind, seconds in took.items():
-            seen[f"{kind} {'box' if with_box else 'cable'}"].append(median(seconds) * 1e3)
+            seen[f"{kind} {'box' if with_box else 'cable'}"].append(median(seconds) * 1e6)
 
 
 def measure(payload: Mapping[str, Any]) -> int:
@@ -223,9 +223,9 @@ def _figures(seen: Mapping[str, Sequence[float]]) -> list[Figure]:
         Figure("the same", "packets/s of its processor time", seen["packets busy"]),
         Figure("new connections (4 packets, one a ClientHello)", "connections/s", seen["connections"], "≥ 5,000"),
         Figure("the same", "connections/s of its processor time", seen["connections busy"]),
-        Figure("latency added to a packet of the handshake", "ms, median", added["undecided"], "≤ 0.5 ms"),
-        Figure("latency added to the ClientHello, which decides", "ms, median", added["hello"], "≤ 0.5 ms"),
-        Figure("latency added to a decided packet still in the box", "ms, median", added["decided"]),
+        Figure("latency added to a packet of the handshake", "µs, median", added["undecided"], "≤ 500 µs"),
+        Figure("latency added to the ClientHello, which decides", "µs, median", added["hello"], "≤ 500 µs"),
+        Figure("latency added to a decided packet still in the box", "µs, median", added["decided"]),
     ]
 
 

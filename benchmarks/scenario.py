@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.table import Figure, load, markdown
+from shutdownlab.emulation.syscalls import die_with_parent
 
 _COMMAND: Final = (sys.executable, "-c", "from shutdownlab.cli import main; main()")
 _LOOK_S: Final = 0.1
-_SAMPLE_S: Final = 2.5
+_SAMPLE_S: Final = 4.0
 _LIMIT_S: Final = 900.0
 
 
@@ -89,7 +90,13 @@ class Playing:
         self._load = load()
         with (directory.parent / f"{directory.name}.txt").open("wb") as told:
             argv = [*_COMMAND, "run", name, "--out", str(directory)]
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,  # a benchmark that is stopped leaves no run behind
+            )
 
     def over(self) -> bool:
         if self._ended:
