@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from shutdownlab.control.messages import Failure, Message
+from shutdownlab.control.messages import Failure, Message, Notice
 from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
@@ -31,6 +31,7 @@ from shutdownlab.topologies.country import Country as CountryTopo
 MANAGEMENT = "198.19.0.0/16"
 """The second half of RFC 2544's block: the first carries the country's own LANs."""
 
+_BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
@@ -65,6 +66,8 @@ class Country:
     trusted: Path
     start_again: Mapping[str, Callable[[], Forked]]
     took: dict[str, float] = field(default_factory=dict)
+    heard: list[Message] = field(default_factory=list)
+    """What controllers told while a box was started again."""
 
     def faults(self) -> Iterator[str]:
         """What has died or complained since it was last asked. A dead DPI box is replaced, as by a watchdog."""
@@ -84,6 +87,18 @@ class Country:
             process.close()
             self.others[index] = again()
             self.others[index].wait_ready()
+            if not self._is_back(process.name.removeprefix("dpi-")):
+                yield f"{process.name} has not reached its controller within {_BACK_S:g} s"
+
+    def _is_back(self, box: str) -> bool:
+        """Wait until the controller in command says that it has this box again."""
+        end = time.monotonic() + _BACK_S
+        while (left := end - time.monotonic()) > 0:
+            told = self.authority.events(left)
+            self.heard += told
+            if any(isinstance(m, Notice) and m.text == f"the DPI box {box} is connected" for m in told):
+                return True
+        return False
 
     def finish(self) -> list[Message]:
         """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
@@ -142,7 +157,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         start_again = {}
         boxes = []
         for name in network.topology.operators:
-            spec = _box(plan, net, where, name)
+            spec = _box(plan, net, where, trusted, name)
             boxes.append(start_box(spec, maker))
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = AgentPool()
@@ -183,7 +198,7 @@ def _relay(net: LabNet, seed: int) -> Forked | None:
     return start_relay(lines, seed) if lines else None
 
 
-def _box(plan: Plan, net: LabNet, where: Posts, operator: str) -> BoxSpec:
+def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, operator: str) -> BoxSpec:
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)
@@ -195,6 +210,7 @@ def _box(plan: Plan, net: LabNet, where: Posts, operator: str) -> BoxSpec:
         profile=plan.profiles[operator],
         controllers=where.of_box(operator),
         seed=plan.seed,
+        trusted=trusted,
     )
 
 

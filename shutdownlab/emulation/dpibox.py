@@ -36,12 +36,13 @@ from shutdownlab.control.messages import (
     encode,
 )
 from shutdownlab.emulation.channel import Channel
-from shutdownlab.emulation.forked import Child, Forked, fork, stop_descriptor
+from shutdownlab.emulation.forked import Child, Forked, ForkedError, fork, stop_descriptor
 from shutdownlab.emulation.inspector import SIDES, MakeInspector, engine_maker, flow_decision, inspection_policy
+from shutdownlab.emulation.interception import Interception
 from shutdownlab.emulation.offload import replaced
 from shutdownlab.emulation.wire import Batch, open_wire
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
-from shutdownlab.inspection.verdict import Side
+from shutdownlab.inspection.verdict import Action, Side
 
 _BATCH: Final = 32
 _HELD: Final = 8
@@ -56,7 +57,8 @@ _FAILURES_TOLD: Final = 5
 class BoxSpec:
     """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
 
-    Of several controllers the one whose policy came last is told what is decided.
+    Of several controllers the one whose policy came last is told what is decided. `trusted`: the authorities browsers
+    trust (PEM; None: this machine's), whose servers alone are intercepted.
     """
 
     name: str
@@ -66,6 +68,7 @@ class BoxSpec:
     profile: str
     controllers: tuple[tuple[str, int], ...] = ()
     seed: int = 0
+    trusted: Path | None = None
 
 
 class DpiBox:
@@ -96,6 +99,8 @@ class DpiBox:
         except OSError:
             inside.close()
             raise
+        self._interception: Interception | None = None
+        self._poller: select.epoll | None = None
         self._batch = Batch(_BATCH)
         self._channels: list[Channel] = []
         self._commander: Channel | None = None
@@ -109,6 +114,8 @@ class DpiBox:
         with select.epoll() as poller:
             for descriptor in (stop_fd, *sides):
                 poller.register(descriptor, select.EPOLLIN)
+            self._poller = poller
+            self._prepare()
             hello, netns = Hello(self.spec.name), self.spec.netns
             self._channels = [
                 Channel(address, netns, hello, poller, self._where, self._tell) for address in self.spec.controllers
@@ -132,6 +139,8 @@ class DpiBox:
                         for channel in self._channels:
                             channel.close()
                         return
+                    elif self._interception is not None and descriptor in self._interception.descriptors:
+                        self._interception.on_readable(descriptor)
                     else:
                         for channel in [channel for channel in self._channels if channel.fd == descriptor]:
                             for message in channel.on_event(time.monotonic()):
@@ -144,13 +153,16 @@ class DpiBox:
         return {
             "serial": self._serial,
             **self._counts,
+            **(self._interception.counters if self._interception else {}),
             "decisions_unsent": sum(channel.unsent for channel in self._channels),
             **{name: wire.counters() for name, wire in zip(SIDES, self._wires, strict=True)},
             "engine": dict(self._engine.counters),
         }
 
     def close(self) -> None:
-        """Close the wires."""
+        """Close the wires, and end the proxy if there is one."""
+        if self._interception is not None:
+            self._interception.close()
         for wire in self._wires:
             wire.close()
 
@@ -158,11 +170,15 @@ class DpiBox:
         """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
         batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
-        in_path = not self._engine.on_path
+        in_path, interception = not self._engine.on_path, self._interception
         count = batch.read(source)
         now = time.monotonic() + self._clock
         first = 0  # of the frames judged fit to pass and not passed yet
         for i in range(count):
+            if interception is not None and interception.claims(batch.raw(i), side):
+                batch.forward(target, first, i)
+                first = i + 1
+                continue
             try:
                 frame, trusted, segment = load(i)
                 outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
@@ -171,6 +187,11 @@ class DpiBox:
                 continue
             if outcome.decision is not None:
                 self._decided.append(flow_decision(outcome.decision))
+                if interception is not None and outcome.decision.action is Action.INTERCEPT:
+                    if interception.begin(batch.raw(i), side, outcome.decision.host or ""):
+                        batch.forward(target, first, i)
+                        first = i + 1
+                    continue
             if outcome.inject:
                 if in_path:  # what came before keeps its place
                     batch.forward(target, first, i)
@@ -202,6 +223,7 @@ class DpiBox:
                 self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
                 return
             self._engine = engine
+            self._prepare()
             self._clock = 0.0 if message.local_time is None else message.local_time - time.monotonic()
             self._serial = message.serial
             self._commander = sender
@@ -211,6 +233,21 @@ class DpiBox:
             sender.send(Counters(self.spec.name, self.counters()))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")
+
+    def _prepare(self) -> None:
+        """Start the TLS proxy when it is first needed."""
+        if self._interception is not None or self._poller is None or not self._engine.intercepts:
+            return
+        try:
+            self._interception = Interception(self.spec.name, self.spec.netns, self.spec.trusted, self._send)
+        except (OSError, ForkedError) as error:
+            self._fail(f"cannot intercept: {error}")
+            return
+        for descriptor in self._interception.descriptors:
+            self._poller.register(descriptor, select.EPOLLIN)
+
+    def _send(self, side: Side, raw: bytes) -> None:
+        self._wires[side].send(raw)
 
     def _expire(self, now: float) -> None:
         try:

@@ -38,6 +38,11 @@ class Inspector(Protocol):
         ...
 
     @property
+    def intercepts(self) -> bool:
+        """It may decide to intercept a connection, which then is the box's TLS proxy's."""
+        ...
+
+    @property
     def counters(self) -> Mapping[str, Any]:
         """What it has seen and done."""
         ...

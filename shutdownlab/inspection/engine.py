@@ -113,6 +113,13 @@ class Engine:
         return self.table.expire(now) + self.punishments.expire(now) + self.fragments.expire(now)
 
     @property
+    def intercepts(self) -> bool:
+        """Whether any verdict of this box's is to intercept."""
+        blocks = [self.profile.verdict_for(name).action for name in type(self.profile.block).model_fields]
+        actions = {matcher.rule.verdict.action for matcher in self.rules.matchers}
+        return Action.INTERCEPT in actions or (Action.BLOCK in actions and Action.INTERCEPT in blocks)
+
+    @property
     def counters(self) -> dict[str, object]:
         """Everything counted so far, as plain data."""
         return {

@@ -239,6 +239,8 @@ class Run:
         self.durations[phase.phase] = seconds
         for fault in country.faults():
             self._fault(fault)
+        while country.heard:
+            self._note(country.heard.pop(0))
         self.directory.event("measured", phase=phase.phase, cells=len(results), seconds=seconds, late=round(late, 3))
         self.progress.measured(phase, results, seconds)
 

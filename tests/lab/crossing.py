@@ -92,11 +92,19 @@ class Crossing:
     """A context manager. Delays are one way: on the subscriber's link (near), the server's (far), and the box's two."""
 
     def __init__(
-        self, directory: Path, profile: str, *, near_ms: float = 0, far_ms: float = 0, box_ms: float = 0
+        self,
+        directory: Path,
+        profile: str,
+        *,
+        near_ms: float = 0,
+        far_ms: float = 0,
+        box_ms: float = 0,
+        trusted: Path | None = None,
     ) -> None:
         if shutil.which("ovs-vswitchd") is None:
             pytest.skip("openvswitch-switch is not installed")
         self.profile = profile
+        self._trusted = trusted
         self.network: Network = library.network("two-operators")
         vantage = next(v for v in self.network.vantages if str(v.id) == "northnet/capital/ordinary")
         subnets = {subnet.version: subnet for subnet in self.network.subnets[vantage.id]}
@@ -217,7 +225,15 @@ class Crossing:
     def start_box(self) -> Forked:
         """Start the DPI box, perhaps again."""
         controllers = (self._listener.getsockname()[:2],)
-        spec = BoxSpec("northnet-box", self._middle, "inside", "outside", self.profile, controllers=controllers)
+        spec = BoxSpec(
+            "northnet-box",
+            self._middle,
+            "inside",
+            "outside",
+            self.profile,
+            controllers=controllers,
+            trusted=self._trusted,
+        )
         self.box = start_box(spec, engine_maker())
         self.box.wait_ready()
         return self.box

@@ -51,6 +51,7 @@ class KeywordInspector:
         if profile == "unknown":
             raise ValueError("no such profile")
         self.on_path = profile == "beside"
+        self.intercepts = False
         self.rules = policy.rules
         self.frames = 0
         self.now = 0.0

@@ -75,6 +75,27 @@ def test_each_operators_box_behaves_as_its_profile_and_is_counted_phase_by_phase
     assert counted["restored", "southcell-box"]["engine"]["rules"] == {}
 
 
+def test_interception_shows_users_an_authority_they_do_not_know(tmp_path: Path) -> None:
+    def intercepted(scenario: Json) -> None:
+        killed(scenario)
+        scenario["profiles"] = {"northnet": "kazakhstan-mitm-2019"}
+        scenario["policies"]["bbc"]["where"] = {"operators": ["northnet"]}
+        northnet: Json = {"who": {"operators": ["northnet"]}, "probes": ["www.bbc.com"]}
+        blocked = {**northnet, "outcome": "blocked", "source": "FACT"}
+        for phase in scenario["timeline"][1:]:
+            phase["expect"] = [{"outcome": "ok", "source": "FACT"}, blocked]
+
+    done = invoke(tmp_path, "run", small(tmp_path, intercepted), "--out", "results")
+    record = Record(tmp_path / "results")
+    assert done.code == 0, done.output
+    hit = [row for row in record.rows if row["target"] == "www.bbc.com" and row["phase"] == "blocked"]
+    assert {row["failure"] for row in hit if row["operator"] == "northnet"} == {"ssl_unknown_authority"}
+    by_phase = [event for event in record.events_of("counters") if event.get("phase") == "still-blocked"]
+    (box,) = [event["counters"] for event in by_phase if event["where"] == "northnet-box"]
+    assert box["intercepted"] >= 4
+    assert box["not_intercepted"] == 0
+
+
 def killed(scenario: Json) -> None:
     """Blocked by name, twice; an hour is six seconds."""
     inspected(scenario)

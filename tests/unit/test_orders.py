@@ -41,6 +41,38 @@ POLICIES: dict[str, dict[str, Any]] = {
     "slow": {"title": "Slow", "throttle": "150kbit", "only": {"apps": ["youtube"]}, "source": "s"},
     "slower": {"title": "Slower", "throttle": "1.5mbit", "source": "s"},
     "reset": {"title": "Reset", "block": {"sites": ["bbc.com"]}, "action": "reset", "source": "s"},
+    "rules": {
+        "title": "Rules",
+        "inspect": [
+            {
+                "name": "everything a verdict can say",
+                "when": {
+                    "app": "whatsapp",
+                    "name_regex": ["^a+$"],
+                    "address": "203.0.113.0/24",
+                    "port": ["tcp/443", 53],
+                    "hours": "22:00-06:00",
+                    "probability": 0.25,
+                    "opener": "inside",
+                    "subscriber_class": "ordinary",
+                },
+                "verdict": {
+                    "action": "reset",
+                    "to": "client",
+                    "flags": "R",
+                    "ttl": 3,
+                    "ipid": "copy",
+                    "seq_steps": [0, 1460],
+                    "residual": {"key": "3-tuple", "for": "90s", "refreshed": True},
+                },
+            },
+            {"name": "slow", "when": {"protocol": "quic"}, "verdict": {"action": "throttle", "rate": "150kbit"}},
+            {"name": "lie", "verdict": {"action": "dns", "addresses": ["127.0.0.1", "::1"], "rcode": "NOERROR"}},
+        ],
+        "source": "s",
+    },
+    "by-nature": {"title": "No rules", "inspect": [], "source": "s"},
+    "protocols": {"title": "Tunnels", "block": {"protocols": ["openvpn", "gre"]}, "action": "drop", "source": "s"},
     "voice": {"title": "Voice", "block": {"voice": True, "sms": True}, "source": "s"},
 }
 

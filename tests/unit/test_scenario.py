@@ -143,3 +143,16 @@ def test_unknown_keys_and_unknown_names_are_told_together() -> None:
     with pytest.raises(BadInput) as raised:
         scenario(text)
     assert [problem.where for problem in raised.value.problems] == ["timeline[2].colour", "timeline[2].start[0]"]
+
+
+def test_each_operators_box_has_its_own_profile_or_the_scenarios() -> None:
+    scenario = library.shutdown("first-shutdown").scenario.model_copy(
+        update={"profile": "naive", "profiles": {"southcell": "gfw-tls"}}
+    )
+    topology = library.topology("two-operators")
+    assert scenario.profiles_in(topology) == {"northnet": "naive", "southcell": "gfw-tls"}
+
+
+def test_local_time_is_the_phases_time_on_the_countrys_clocks() -> None:
+    scenario = library.shutdown("first-shutdown").scenario.model_copy(update={"utc_offset": 6 * 3600})
+    assert scenario.local_time(scenario.timeline[0]) % 86400 == 14 * 3600  # 08:00 UTC

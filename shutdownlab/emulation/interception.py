@@ -1,0 +1,198 @@
+"""Interception as the DPI box sees it: which connections its TLS proxy has taken, and which frames are whose.
+
+What such a connection's ends send goes to the proxy, and what the proxy sends goes to the end it is for, under the
+Ethernet addresses that the connection's own frames bear. While the proxy makes up its mind the ClientHello is held.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.emulation.forked import Forked
+from shutdownlab.emulation.offload import HEADER
+from shutdownlab.emulation.proxy import ADDRESS, LINK, Handover, read_answer, start_proxy
+from shutdownlab.emulation.splice import Offer, Place, read_offer
+from shutdownlab.emulation.wire import Batch, Wire, open_wire
+from shutdownlab.inspection.packet import ACK, SYN, TCP, Packet, decode
+from shutdownlab.inspection.verdict import Side
+
+Key = tuple[bytes, int, bytes, int]
+"""A connection: its client's address and port, and its server's."""
+
+_KEPT: Final = 65536
+"""Connections remembered of each kind; the oldest give way."""
+
+_READY_S: Final = 10.0
+_TIMESTAMP: Final = 8
+
+
+@dataclass(slots=True)
+class _Opened:
+    """What the handshake said. `side`: where the client is."""
+
+    side: Side
+    first: int
+    client: Offer
+    server: Offer | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    key: Key
+    side: Side
+    raw: bytes
+
+
+class Interception:
+    """One box's. `send` writes a raw frame out of the box's side."""
+
+    def __init__(
+        self, name: str, netns: Path | None, trusted: Path | None, send: Callable[[Side, bytes], None]
+    ) -> None:
+        """Start the proxy and plug it in; raises ForkedError and OSError."""
+        self._send = send
+        self._scratch = Path(tempfile.mkdtemp(prefix="shutdownlab-"))
+        talk = self._scratch / "talk"
+        self._proxy: Forked = start_proxy(name, netns, talk, trusted)
+        self._proxy.wait_ready(_READY_S)
+        self.wire: Wire = open_wire(netns, LINK)
+        self._talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._talk.connect(str(talk))
+        self._opened: OrderedDict[Key, _Opened] = OrderedDict()
+        self._taken: OrderedDict[Key, Side] = OrderedDict()
+        self._held: dict[int, _Held] = {}
+        self._asked: dict[Key, int] = {}
+        self._macs: OrderedDict[tuple[bytes, bytes], tuple[Side, bytes, bytes]] = OrderedDict()
+        self._batch = Batch()
+        self._number = 0
+        self.counters = {"intercepted": 0, "not_intercepted": 0}
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What to call `on_readable` for when it is."""
+        return self.wire.fd, self._talk.fileno()
+
+    def on_readable(self, descriptor: int) -> None:
+        """Frames of the proxy's, or its answer about a connection; raises ConnectionError when it has ended."""
+        if descriptor == self.wire.fd:
+            self._frames()
+        else:
+            self._answered()
+
+    def claims(self, raw: bytes, side: Side) -> bool:
+        """Whether a frame that came in is the proxy's, or held for it; then it has been seen to."""
+        packet = decode(raw[HEADER:])
+        if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
+            return False
+        key, from_client = self._key(packet)
+        if key in self._taken:
+            self._taken.move_to_end(key)
+            self._give(raw)
+            return True
+        if from_client and key in self._asked:
+            if packet.data_length:
+                self._held[self._asked[key]].raw = raw
+            return True
+        if packet.flags & SYN:
+            self._note(packet, side)
+        return False
+
+    def begin(self, raw: bytes, side: Side, host: str) -> bool:
+        """Hand the connection of this ClientHello over; False where it cannot be: it goes on as it is."""
+        packet = decode(raw[HEADER:])
+        key = (packet.src, packet.sport, packet.dst, packet.dport)
+        opened = self._opened.get(key)
+        if opened is None or opened.server is None or packet.seq != (opened.first + 1) & 0xFFFFFFFF:
+            self.counters["not_intercepted"] += 1
+            return False
+        self._number += 1
+        self._held[self._number] = _Held(key, side, raw)
+        self._asked[key] = self._number
+        _remember(self._macs, (packet.src, packet.dst), (side, packet.frame[0:6], packet.frame[6:12]))
+        client, server = (str(ip_address(packet.src)), packet.sport), (str(ip_address(packet.dst)), packet.dport)
+        times = packet.option(_TIMESTAMP) or bytes(8)
+        sent, echoed = int.from_bytes(times[:4], "big"), int.from_bytes(times[4:8], "big")
+        as_server = Place(server, client, packet.ack, packet.seq, echoed, opened.server, opened.client)
+        as_client = Place(client, server, packet.seq, packet.ack, sent, opened.client, opened.server)
+        self._talk.send(Handover(self._number, host, as_server, as_client).encode())
+        return True
+
+    def _answered(self) -> None:
+        """The proxy has made up its mind about a connection: what was held goes to it, or on its way."""
+        line = self._talk.recv(65536)
+        if not line:
+            raise ConnectionError("the TLS proxy has ended")
+        answer = read_answer(line)
+        held = self._held.pop(answer.number)
+        del self._asked[held.key]
+        self._opened.pop(held.key, None)
+        if answer.taken:
+            self.counters["intercepted"] += 1
+            _remember(self._taken, held.key, held.side)
+            self._give(held.raw)
+        else:
+            self.counters["not_intercepted"] += 1
+            self._send(held.side.other, held.raw)
+
+    def _frames(self) -> None:
+        """What the proxy sends goes out of the side where the end is that it is for."""
+        batch = self._batch
+        for i in range(batch.read(self.wire)):
+            raw = batch.raw(i)
+            packet = decode(raw[HEADER:])
+            if packet.proto != TCP or packet.problem is not None:
+                continue
+            way = self._macs.get((packet.src, packet.dst))
+            if way is not None:  # in the client's name
+                side, onwards, own = way
+                key = (packet.src, packet.sport, packet.dst, packet.dport)
+                if key not in self._taken and key not in self._asked:
+                    _remember(self._taken, key, side)  # a connection of the proxy's own, to see the certificate
+                self._send(side.other, raw[:HEADER] + onwards + own + raw[HEADER + 12 :])
+                continue
+            way = self._macs.get((packet.dst, packet.src))
+            if way is not None:
+                side, onwards, own = way
+                self._send(side, raw[:HEADER] + own + onwards + raw[HEADER + 12 :])
+
+    def _give(self, raw: bytes) -> None:
+        self.wire.send(raw[:HEADER] + ADDRESS + raw[HEADER + 6 :])
+
+    def close(self) -> None:
+        """End the proxy."""
+        self._talk.close()
+        self.wire.close()
+        self._proxy.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _key(self, packet: Packet) -> tuple[Key, bool]:
+        """The connection, and whether its client sent this."""
+        back = (packet.dst, packet.dport, packet.src, packet.sport)
+        if back in self._taken or back in self._asked:
+            return back, False
+        return (packet.src, packet.sport, packet.dst, packet.dport), True
+
+    def _note(self, packet: Packet, side: Side) -> None:
+        options = packet.frame[packet.l4 + 20 : packet.payload]
+        if not packet.flags & ACK:
+            key = (packet.src, packet.sport, packet.dst, packet.dport)
+            _remember(self._opened, key, _Opened(side, packet.seq, read_offer(options)))
+            return
+        opened = self._opened.get((packet.dst, packet.dport, packet.src, packet.sport))
+        if opened is not None:
+            opened.server = read_offer(options)
+
+
+def _remember(table: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > _KEPT:
+        table.popitem(last=False)

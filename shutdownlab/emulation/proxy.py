@@ -1,0 +1,231 @@
+"""The TLS proxy that intercepts for a DPI box: a process in a network namespace of its own, beside the box.
+
+It is handed connections whose client has just named a server. If that server's own certificate is one that browsers
+trust, it takes both ends' places (see `splice`) and speaks TLS with each, showing the client a forged certificate (see
+`forgery`); else it leaves the connection alone. All it sends and gets passes through the box, over the link "proxy".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.emulation.forgery import Forger
+from shutdownlab.emulation.forked import Child, Forked, fork
+from shutdownlab.emulation.splice import Offer, Place, take_place, transparent
+from shutdownlab.emulation.syscalls import CLONE_NEWNET, unshare
+from shutdownlab.emulation.wire import inside_netns
+
+LINK: Final = "proxy"
+"""The interface's name, at both ends."""
+
+ADDRESS: Final = bytes.fromhex("020000005001")
+"""The proxy's Ethernet address on that link; it takes no frame for another."""
+
+_HANDSHAKE_S: Final = 5.0
+_IDLE_S: Final = 300.0
+_LONGEST: Final = 65536
+_TABLE: Final = "100"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A connection to intercept: the two ends' places, which the proxy is to take, and the server's name."""
+
+    number: int
+    host: str
+    as_server: Place
+    as_client: Place
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether the connection is taken; if it is not, `why`."""
+
+    number: int
+    taken: bool
+    why: str = ""
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+def read_answer(line: bytes) -> Answer:
+    """What the proxy has answered."""
+    return Answer(**json.loads(line))
+
+
+def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None) -> Forked:
+    """Fork the proxy of the DPI box `name`, whose namespace is `box`; it takes handovers on the socket `talk`.
+
+    `trusted`: the authorities that browsers trust, PEM (None: the machine's). Ready once the link is up.
+    """
+
+    def main(child: Child) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(talk))
+        listener.listen(1)
+        unshare(CLONE_NEWNET)
+        _plug_in(box)
+        with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
+            proxy = _Proxy(Path(scratch), trusted)
+            child.ready()
+            connection, _ = listener.accept()
+            while child.stop_fd not in select.select([connection.fileno(), child.stop_fd], [], [])[0]:
+                line = connection.recv(_LONGEST)
+                if not line:
+                    break
+                threading.Thread(target=proxy.serve, args=(_read(line), connection), daemon=True).start()
+
+    return fork(f"prx-{name}", main)
+
+
+def _read(line: bytes) -> Handover:
+    found: dict[str, Any] = json.loads(line)
+    return Handover(found["number"], found["host"], _place(found["as_server"]), _place(found["as_client"]))
+
+
+def _place(found: dict[str, Any]) -> Place:
+    offers = {key: Offer(**found[key]) for key in ("own_offer", "peer_offer")}
+    ends = {key: tuple(found[key]) for key in ("own", "peer")}
+    fields: dict[str, Any] = {**found, **offers, **ends}
+    return Place(**fields)
+
+
+def _plug_in(box: Path | None) -> None:
+    """Join this namespace to the box's; every address is this machine's for what comes in, and beyond the link else."""
+
+    def ip(*words: str) -> None:
+        done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+    with Path("/proc/thread-self/ns/net").open("rb") as own, inside_netns(box):
+        here = f"/proc/{os.getpid()}/fd/{own.fileno()}"
+        ip("link", "add", "name", LINK, "type", "veth", "peer", "name", LINK, "netns", here)
+        ip("link", "set", "dev", LINK, "up")
+    for setting in ("disable_ipv6", "accept_dad", "accept_ra"):
+        for scope in ("all", "default", LINK):
+            with suppress(OSError):
+                Path(f"/proc/sys/net/ipv6/conf/{scope}/{setting}").write_text("0")
+    for scope in ("all", LINK):
+        Path(f"/proc/sys/net/ipv4/conf/{scope}/rp_filter").write_text("0")
+    ip("link", "set", "dev", "lo", "up")
+    ip("link", "set", "dev", LINK, "address", ADDRESS.hex(":"), "arp", "off", "up")
+    for version in ("-4", "-6"):
+        ip(version, "route", "add", "default", "dev", LINK)
+        ip(version, "route", "add", "local", "default", "dev", "lo", "table", _TABLE)
+        ip(version, "rule", "add", "iif", LINK, "lookup", _TABLE)
+
+
+class _Proxy:
+    """Serves handovers, a thread each."""
+
+    def __init__(self, scratch: Path, trusted: Path | None) -> None:
+        self._scratch = scratch
+        self._outward = ssl.create_default_context(cafile=str(trusted) if trusted else None)
+        self._forger = Forger()
+        self._lock = threading.Lock()
+        self._true: dict[tuple[str, int, str], bytes] = {}
+        self._contexts: dict[bytes, ssl.SSLContext] = {}
+
+    def serve(self, handover: Handover, connection: socket.socket) -> None:
+        try:
+            context = self._context(self._certificate(handover))
+            inward, outward = take_place(handover.as_server), take_place(handover.as_client)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            connection.send(Answer(handover.number, False, f"{type(error).__name__}: {error}").encode())
+            return
+        connection.send(Answer(handover.number, True).encode())
+        with inward, outward, suppress(OSError):
+            for end in (inward, outward):
+                end.settimeout(_HANDSHAKE_S)
+            true = self._outward.wrap_socket(outward, server_hostname=handover.host)
+            false = context.wrap_socket(inward, server_side=True)
+            with true, false:
+                _relay(true, false)
+                for channel in (true, false):
+                    with suppress(OSError):  # says that nothing follows, and does not wait for the same
+                        channel.unwrap()
+
+    def _certificate(self, handover: Handover) -> bytes:
+        """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError."""
+        server, client = handover.as_client.peer, handover.as_client.own
+        key = (*server, handover.host)
+        with self._lock:
+            known = self._true.get(key)
+        if known is None:
+            with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
+                asking.settimeout(_HANDSHAKE_S)
+                asking.bind((client[0], 0))
+                asking.connect(server)
+                with self._outward.wrap_socket(asking, server_hostname=handover.host) as channel:
+                    known = channel.getpeercert(binary_form=True) or b""
+            with self._lock:
+                self._true[key] = known
+        return known
+
+    def _context(self, true: bytes) -> ssl.SSLContext:
+        """To show a client a forged certificate in place of the true one; always the same for it."""
+        with self._lock:
+            context = self._contexts.get(true)
+            if context is None:
+                forged = self._forger.forge(true)
+                path = self._scratch / f"{len(self._contexts)}.pem"
+                path.write_bytes(forged.certificate + forged.key)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(path)
+                self._contexts[true] = context
+        return context
+
+
+def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
+    """Pass plaintext on, both ways, until an end has no more to say and all of it has been passed on."""
+    ways = (_Way(one, other), _Way(other, one))
+    for end in (one, other):
+        end.setblocking(False)
+    while not any(way.ended and not way.waiting for way in ways):
+        moved = [way.turn() for way in ways]
+        if any(moved):
+            continue
+        reading = [way.source for way in ways if not way.ended]
+        writing = [way.target for way in ways if way.waiting]
+        if not any(select.select(reading, writing, [], _IDLE_S)[:2]):
+            return
+
+
+class _Way:
+    """One direction; `waiting` is read and not yet written."""
+
+    def __init__(self, source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
+        self.source, self.target = source, target
+        self.waiting = bytearray()
+        self.ended = False
+
+    def turn(self) -> bool:
+        """Read and write what can be at once; whether anything could."""
+        moved = False
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while not self.ended and len(self.waiting) < _LONGEST:
+                data = self.source.recv(_LONGEST)
+                self.ended = not data
+                self.waiting += data
+                moved = True
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while self.waiting:
+                del self.waiting[: self.target.send(self.waiting)]
+                moved = True
+        return moved

@@ -1,0 +1,115 @@
+"""Kernel TCP sockets in the middle of a connection that others opened (TCP_REPAIR, tcp(7) and CRIU's documentation).
+
+The socket takes an end's place: its addresses, sequence numbers and options; from then on the kernel speaks for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+# linux/tcp.h, linux/in.h, linux/in6.h: not in Python's socket module.
+_TCP_REPAIR: Final = 19
+_TCP_REPAIR_QUEUE: Final = 20
+_TCP_QUEUE_SEQ: Final = 21
+_TCP_REPAIR_OPTIONS: Final = 22
+_TCP_TIMESTAMP: Final = 24
+_IP_TRANSPARENT: Final = 19
+_IPV6_TRANSPARENT: Final = 75
+_RECEIVING, _SENDING = 1, 2
+_MSS, _WINDOW, _SACK, _TIMESTAMP = 2, 3, 4, 8
+_DEFAULT_MSS: Final = 536
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one end offered in its SYN or SYN/ACK: MSS, window scale (None: no scaling), SACK and timestamps."""
+
+    mss: int = _DEFAULT_MSS
+    scale: int | None = None
+    sack: bool = False
+    timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An end of a connection to be taken: next sequence numbers to send and to get, and the timestamp to go on from."""
+
+    own: tuple[str, int]
+    peer: tuple[str, int]
+    send_next: int
+    receive_next: int
+    timestamp: int
+    own_offer: Offer
+    peer_offer: Offer
+
+
+def read_offer(options: bytes) -> Offer:
+    """The options of a SYN or SYN/ACK; what cannot be read ends them (RFC 9293, 7323, 2018)."""
+    mss, scale, sack, timestamps = _DEFAULT_MSS, None, False, False
+    at = 0
+    while at < len(options) and options[at] != 0:
+        if options[at] == 1:
+            at += 1
+            continue
+        length = options[at + 1] if at + 1 < len(options) else 0
+        value = options[at + 2 : at + length]
+        if length < 2 or len(value) != length - 2:
+            break
+        match options[at], length:
+            case 2, 4:
+                mss = int.from_bytes(value, "big")
+            case 3, 3:
+                scale = min(value[0], 14)
+            case 4, 2:
+                sack = True
+            case 8, 10:
+                timestamps = True
+        at += length
+    return Offer(mss, scale, sack, timestamps)
+
+
+def transparent(family: socket.AddressFamily) -> socket.socket:
+    """A TCP socket that may have any address for its own. Needs CAP_NET_ADMIN in its network namespace."""
+    made = socket.socket(family, socket.SOCK_STREAM)
+    level, option = (socket.SOL_IP, _IP_TRANSPARENT)
+    if family == socket.AF_INET6:
+        level, option = (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT)
+    made.setsockopt(level, option, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def take_place(place: Place) -> socket.socket:
+    """A connected socket in that place; raises OSError where the kernel refuses."""
+    made = transparent(socket.AF_INET6 if ":" in place.own[0] else socket.AF_INET)
+    tcp = socket.IPPROTO_TCP
+    try:
+        made.setsockopt(tcp, _TCP_REPAIR, 1)
+        for queue, number in ((_SENDING, place.send_next), (_RECEIVING, place.receive_next)):
+            made.setsockopt(tcp, _TCP_REPAIR_QUEUE, queue)
+            made.setsockopt(tcp, _TCP_QUEUE_SEQ, struct.pack("=I", number))
+        made.bind(place.own)
+        made.connect(place.peer)
+        made.setsockopt(tcp, _TCP_REPAIR_OPTIONS, _agreed(place.own_offer, place.peer_offer))
+        if place.own_offer.timestamps and place.peer_offer.timestamps:
+            made.setsockopt(tcp, _TCP_TIMESTAMP, struct.pack("=I", place.timestamp))
+        made.setsockopt(tcp, _TCP_REPAIR, 0)  # asks the peer for its window, too
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _agreed(own: Offer, peer: Offer) -> bytes:
+    """What both offered, as TCP_REPAIR_OPTIONS takes it."""
+    options = [(_MSS, min(own.mss, peer.mss))]
+    if own.scale is not None and peer.scale is not None:
+        options.append((_WINDOW, peer.scale | own.scale << 16))
+    if own.sack and peer.sack:
+        options.append((_SACK, 0))
+    if own.timestamps and peer.timestamps:
+        options.append((_TIMESTAMP, 0))
+    return b"".join(struct.pack("=II", code, value) for code, value in options)
