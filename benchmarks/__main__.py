@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import border, box, scenario
-from benchmarks.table import Figure, load, markdown
+from benchmarks.table import Figure, engine, load, markdown
 
 _HERE: Final = Path(__file__).parent
 _LIMIT_S: Final = 900
@@ -77,7 +77,7 @@ def inspection() -> int:
         figures.append(Figure(f"{found['tool']}: {capture}", "packets/s, best of 3", [rate], target))
         if not first:
             figures.append(Figure(f"shutdownlab to {found['tool']}: {capture}", "ratio", [ours / rate]))
-    print(markdown("Captures, one core", figures, f"Load average: {load()}."))
+    print(markdown("Captures, one core", figures, f"Load average: {load()}. {engine()}"))
     return 0
 
 

@@ -22,7 +22,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from benchmarks.table import Figure, load, markdown
+from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab import library
 from shutdownlab.control.messages import Counters
 from shutdownlab.emulation.country import Country, Plan, build
@@ -193,7 +193,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if status:
                 return 1
             figures += _figures(profile, json.loads(result.read_text()))
-    print(markdown("Across a border", figures, f"Load average: {before} before, {load()} after (its own included)."))
+    print(
+        markdown(
+            "Across a border", figures, f"Load average: {before} before, {load()} after (its own included). {engine()}"
+        )
+    )
     return 0
 
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 from mininet.topo import Topo
 
 from benchmarks.inspection import connection
-from benchmarks.table import Figure, load, markdown
+from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab.control.messages import Counters
 from shutdownlab.emulation.dpibox import BoxSpec, DpiBox
 from shutdownlab.emulation.forked import Child, Forked, fork
@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if status:
             return 1
         seen = json.loads(result.read_text())
-    notes = f"Load average: {before} before, {load()} after (its own included)."
+    notes = f"Load average: {before} before, {load()} after (its own included). {engine()}"
     print(markdown("A DPI box on one core", _figures(seen), notes))
     return 0
 

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.table import Figure, load, markdown
+from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab.emulation.syscalls import die_with_parent
 
-_COMMAND: Final = (sys.executable, "-c", "from shutdownlab.cli import main; main()")
+_COMMAND: Final = (sys.executable, "-P", "-c", "from shutdownlab.cli import main; main()")
 _LOOK_S: Final = 0.1
 _SAMPLE_S: Final = 4.0
 _LIMIT_S: Final = 900.0
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures.append(Figure("expectations not met", "rows", [run.unmet for run in runs], "0"))
     figures.append(Figure("faults", "of processes", [run.faults for run in runs], "0"))
     loads = ", ".join(run.load for run in runs)
-    print(markdown(f"Scenario {options.name}", figures, f"Load average before each run: {loads}."))
+    print(markdown(f"Scenario {options.name}", figures, f"Load average before each run: {loads}. {engine()}"))
     return int(any(differing) or any(run.status for run in runs))
 
 

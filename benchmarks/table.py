@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 
 
@@ -19,9 +20,9 @@ class Figure:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands apart."""
+    """Three significant digits, thousands apart; whole numbers as they are."""
     magnitude = abs(value)
-    if magnitude >= 100:
+    if magnitude >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.1f}" if magnitude >= 10 else f"{value:.2f}"
 
@@ -29,6 +30,13 @@ def number(value: float) -> str:
 def load() -> str:
     """The machine's load average of the last minute, and its cores."""
     return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def engine() -> str:
+    """Whether the inspection engine that was measured is compiled: a sentence."""
+    spec = find_spec("shutdownlab.inspection.engine")
+    compiled = spec is not None and not (spec.origin or "").endswith(".py")
+    return "The inspection engine is compiled." if compiled else "The inspection engine is not compiled."
 
 
 def markdown(title: str, figures: Iterable[Figure], notes: str = "") -> str:
