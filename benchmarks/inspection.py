@@ -2,8 +2,9 @@
 
     python benchmarks/inspection.py [--flows N] [--seconds S]
 
-Two captures are generated: one ClientHello a flow, and whole TLS connections of 20 packets. Each tool reads the same file
-and finds every flow's server name. The tools that are not installed are left out. One process, one core, best of three.
+Two captures are generated: one ClientHello a flow, and whole TLS connections of 20 packets. Each tool reads the same
+files and finds every flow's server name. Tools that are not installed are left out. One process, one core, best of
+three.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def flow_table(records: Iterable[FlowRecord]) -> Iterator[str]:
 
 
 def _values(record: FlowRecord) -> Iterator[Any]:
-    fields: Mapping[str, Any] = record  # type: ignore[assignment]
+    fields: Mapping[str, Any] = record
     return (fields[name] for name in _COLUMNS)
 
 
@@ -60,8 +60,9 @@ def profile_list(profiles: Iterable[Profile]) -> RenderableType:
 def profile_text(profile: Profile) -> str:
     """A profile as YAML: every field that differs from the default, its sources first."""
     data = profile.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    ordered = {key: data[key] for key in ("name", "title", "sources", "notes") if key in data}
-    text: str = yaml.safe_dump({**ordered, **data}, sort_keys=False, allow_unicode=True, width=100)
+    ordered: dict[str, Any] = {key: data[key] for key in ("name", "title", "sources", "notes") if key in data}
+    ordered.update(data)
+    text: str = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 

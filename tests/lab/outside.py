@@ -43,7 +43,12 @@ def python_of(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
 
     run_dir is given to that user. Skips the test where an ordinary user can't be had.
     """
-    places = [str(HERE), str(ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]
+    packages = [entry for entry in sys.path if entry.endswith("site-packages")]
+    own = run_dir.parent / f"{run_dir.name}-site"
+    own.mkdir(exist_ok=True)
+    # PYTHONPATH alone leaves out what an editable install knows: shutdownlab.scenarios and its like.
+    (own / "sitecustomize.py").write_text(f"import site\nfor place in {packages!r}:\n    site.addsitedir(place)\n")
+    places = [str(own), str(HERE), str(ROOT), *packages]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}
     if user == "same":
         return [sys.executable], env
@@ -70,7 +75,8 @@ def _python_for_all(become: list[str], env: dict[str, str]) -> str:
     """A Python of this version that the ordinary user may run with our modules."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/python{version}"):
-        trial = [*become, python, "-c", "import mininet.net, pyroute2, shutdownlab.emulation.net"]
+        needed = "import mininet.net, pyroute2, shutdownlab.emulation.net, shutdownlab.scenarios"
+        trial = [*become, python, "-c", needed]
         try:
             if subprocess.run(trial, env=env, cwd="/", capture_output=True, check=False).returncode == 0:
                 return python
