@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-_FIRST, _LEAST, _MOST = 48.0, 12.0, 256.0
-_ROOM, _CROWDED = 1.5, 2.2
+_FIRST, _LEAST, _MOST = 64.0, 16.0, 112.0
+_ROOM, _CROWDED = 2.0, 3.0
 """How many times as long as the shortest, on the average, still shows room; and from when on it shows a queue."""
 _WIDER, _NARROWER = 0.5, 0.985
 """What each success adds while there is room; what it leaves of the window while there is a queue."""
