@@ -164,7 +164,8 @@ class Crossing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         counters = {}
         if self.box.alive():
-            counters = next(m for m in reversed(self.box.stop()) if isinstance(m, Counters)).counters
+            # a box that has just been killed may still count as alive, and has no last words
+            counters = next((m.counters for m in reversed(self.box.stop()) if isinstance(m, Counters)), {})
         self._listener.shutdown(socket.SHUT_RDWR)
         self._controller.join()
         self._listener.close()

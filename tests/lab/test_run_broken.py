@@ -23,7 +23,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) ->
     assert record.manifest["status"] == "interrupted"
     assert record.events[-1]["event"] == "interrupted"
     assert spaces
-    assert not outside.in_namespaces(spaces)
+    outside.wait_until(lambda: not outside.in_namespaces(spaces), "the end of every process of the run")
 
 
 def test_kill_9_of_a_whole_run_loses_nothing_that_was_measured(tmp_path: Path) -> None:
