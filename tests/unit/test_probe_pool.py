@@ -13,7 +13,7 @@ import pytest
 from shutdownlab.emulation.agent import Done, Job, pack, unpack
 from shutdownlab.emulation.probes.desk import Switchboard
 from shutdownlab.emulation.probes.pace import Pace
-from shutdownlab.emulation.probes.pool import PASSES, AgentPool
+from shutdownlab.emulation.probes.pool import PATIENCE, UNDER_WAY, AgentPool
 from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.scenario import Test as Kind
@@ -76,7 +76,7 @@ def test_a_timeout_is_believed_once_a_more_patient_pass_confirms_it() -> None:
     board = Board(["a"], lambda agent, request, before: TIMED_OUT)
     [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
-    assert [request.timeout for _, request in board.sent] == [PASSES[0].patience, PASSES[1].patience]
+    assert [request.timeout for _, request in board.sent] == [PATIENCE[0], PATIENCE[1]]
 
 
 def test_a_timeout_that_load_caused_is_not_believed() -> None:
@@ -114,7 +114,7 @@ def test_every_probe_of_every_agent_is_answered_once() -> None:
 def test_only_so_many_probes_are_under_way_in_one_agent() -> None:
     board = Board(["a"], lambda agent, request, before: OK)
     assert len(list(pool_of(board).run({"a": [probe(str(n)) for n in range(200)]}))) == 200
-    assert board.most_at_once["a"] <= PASSES[0].under_way
+    assert board.most_at_once["a"] <= UNDER_WAY
 
 
 def test_downloads_come_last_and_alone_in_their_agent() -> None:

@@ -11,9 +11,11 @@ from collections.abc import Hashable
 _FIRST, _LEAST, _MOST = 64.0, 16.0, 112.0
 _ROOM, _CROWDED = 2.0, 3.0
 """How many times as long as the shortest, on the average, still shows room; and from when on it shows a queue."""
-_WIDER, _NARROWER = 0.5, 0.985
-"""What each success adds while there is room; what it leaves of the window while there is a queue."""
+_WIDER, _NARROWER = 0.5, 0.7
+"""What each success adds while there is room; what is left of the window, once a window, while there is a queue."""
 _SMOOTHING = 0.05
+_GRAIN_S = 0.1
+"""What is this much shorter or longer says nothing: a name was in a cache, a timer had just run out."""
 _UNKNOWN_S = 0.3
 _WAITING_S = (0.05, 1.0)
 
@@ -26,6 +28,7 @@ class Pace:
         self._shortest: dict[Hashable, float] = {}
         self._stretch = 1.0
         self._silence = 0.0
+        self._since = 0
 
     def succeeded(self, kind: Hashable, seconds: float) -> None:
         """A probe of this kind took so long, and succeeded."""
@@ -33,17 +36,24 @@ class Pace:
         shortest = self._shortest.setdefault(kind, seconds)
         if seconds < shortest:
             self._shortest[kind] = shortest = seconds
-        self._stretch += _SMOOTHING * (seconds / max(shortest, 1e-3) - self._stretch)
+        self._stretch += _SMOOTHING * ((seconds + _GRAIN_S) / (shortest + _GRAIN_S) - self._stretch)
+        self._since += 1
         if self._stretch < _ROOM:
             self.window = min(_MOST, self.window + _WIDER)
-        elif self._stretch > _CROWDED:
+        elif self._stretch > _CROWDED and self._since >= self.window:
             self.window = max(_LEAST, self.window * _NARROWER)
+            self._since = 0
 
     def silent(self) -> None:
         """A probe had no answer: in a blackout most have none, and only wait."""
         self._silence += _SMOOTHING * (1 - self._silence)
 
-    def waits_after(self, kind: Hashable) -> float:
-        """Seconds after which a probe of this kind that has no answer waits for the network, and costs nothing."""
+    def waits_after(self, kind: Hashable | None) -> float:
+        """Seconds after which a probe of this kind that has no answer waits for the network, and costs nothing.
+
+        None: one that will likely have no answer at all.
+        """
         least, most = _WAITING_S
+        if kind is None:
+            return least
         return min(most, max(least, 2 * self._shortest.get(kind, _UNKNOWN_S / 2) * (1 - self._silence)))

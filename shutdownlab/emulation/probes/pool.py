@@ -2,18 +2,21 @@
 
 - A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
-  side, while probes that succeed never queue deep. How many shares there are, `Pace` learns.
-- What load could have caused (a timeout above all) is doubtful, and is repeated with more patience in a further pass,
-  when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed; and where
-  more than five, and a tenth, of a pass came out otherwise than before, the machine was slow and none of it is.
+  side, while probes that succeed never queue deep. How many shares there are, `Pace` learns. Those that will likely
+  have no answer go first: the others work while they wait.
+- What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then
+  in further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is
+  believed; and where more than five, and a twentieth, of those that succeeded did so late, the machine was slow and
+  none of the round's is.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from typing import Final
 
 from shutdownlab.emulation.agent import Job
@@ -26,25 +29,58 @@ Result = tuple[str, ProbeRequest, Measurement]
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """`patience` scales the requests' own; `part` of the pace's window is used; at most `under_way` probes of one agent
-    are under way."""
+class Round:
+    """Until a probe has been tried so often; `part` of the pace's window is used."""
 
-    patience: float
+    tries: int
     part: float
-    under_way: int
 
 
-PASSES: Final = (Pass(0.5, 1.0, 24), Pass(1.0, 1.0, 64), Pass(2.0, 0.4, 8), Pass(3.0, 0.15, 4))
+ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
+PATIENCE: Final = (0.5, 1.0, 2.0, 3.0)
+"""Of each try; scales the requests' own."""
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
 _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
+UNDER_WAY: Final = 64
+"""Probes of one agent that may be under way."""
 # An agent that has not answered so long after all steps of a probe must have timed out hangs.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
-_SLOW: Final = 0.1
+_SLOW: Final = 0.05
 _FEW: Final = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """A probe and how it came out so far. `mute`: likely to have no answer. `confirmed`: its last two tries agree."""
+
+    agent: str
+    request: ProbeRequest
+    mute: bool
+    tries: int = 0
+    found: Measurement | None = None
+    confirmed: bool = False
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What takes the same time in every phase, as long as it succeeds."""
+        return self.agent, self.request.name, self.request.family
+
+    @property
+    def doubtful(self) -> bool:
+        return self.found is None or self.found.doubtful
+
+    def learn(self, found: Measurement) -> None:
+        """Another try has come out."""
+        self.tries += 1
+        self.confirmed = self.found is not None and self.found.outcome is found.outcome
+        self.found = replace(found, passes=self.tries)
+
+    def result(self) -> Result:
+        assert self.found is not None, "it has been tried"
+        return self.agent, self.request, self.found
 
 
 class AgentPool:
@@ -70,61 +106,57 @@ class AgentPool:
         """End all agents; those that take longer than the deadline are killed."""
         self._board.stop(deadline_s)
 
-    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], passes: Sequence[Pass] = PASSES) -> Iterator[Result]:
+    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], mute: Collection[str] = ()) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
-        An agent that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
+        `mute`: ids of requests that will likely have no answer; only their order depends on it. An agent that ended or
+        hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
         """
-        todo = [(self._known(agent), request) for agent, own in requests.items() for request in own]
-        before: dict[tuple[str, str], Outcome] = {}
-        for turn, limits in enumerate(passes, 1):
-            doubtful: list[tuple[Result, bool]] = []
-            changed = 0
-            for agent, request, found in _Round(self._board, limits, self._pace).run(todo):
-                result = agent, request, replace(found, passes=turn)
-                confirmed = before.get((agent, request.id)) is found.outcome
-                before[agent, request.id] = found.outcome
-                changed += not confirmed
-                if found.doubtful:
-                    doubtful.append((result, confirmed))
-                else:
-                    yield result
-            last, slow = turn == len(passes), changed > max(_FEW, _SLOW * len(todo))
-            yield from (result for result, confirmed in doubtful if last or (confirmed and not slow))
-            todo = [(result[0], result[1]) for result, confirmed in doubtful if not confirmed or slow]
-
-    def _known(self, agent: str) -> str:
-        if agent not in self._board.desks:
-            raise KeyError(f"no probe agent {agent}")
-        return agent
+        for agent in requests:
+            if agent not in self._board.desks:
+                raise KeyError(f"no probe agent {agent}")
+        # One probe an agent in turn.
+        turns = zip_longest(*([_Task(agent, r, r.id in mute) for r in own] for agent, own in requests.items()))
+        todo = [task for task in chain.from_iterable(turns) if task is not None]
+        for limits in ROUNDS:
+            yield from (task.result() for task in _Work(self._board, limits, self._pace).run(todo))
+            doubtful = [task for task in todo if task.doubtful]
+            late = sum(task.tries > 1 for task in todo if not task.doubtful)
+            if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
+                yield from (task.result() for task in doubtful if task.confirmed)
+                doubtful = [task for task in doubtful if not task.confirmed]
+            todo = doubtful
+        yield from (task.result() for task in todo)
 
 
 @dataclass(slots=True)
 class _Flight:
-    """A probe under way. `then`: what waits for it, as a call does for its callee's registration."""
+    """A try under way. `then`: what waits for it, as a call does for its callee's registration."""
 
+    task: _Task
     agent: str
-    request: ProbeRequest
     hangs_at: float
     then: Callable[[], None] | None
 
 
-class _Round:
-    """One pass over some probes."""
+class _Work:
+    """One round over some probes."""
 
-    def __init__(self, board: Switchboard, limits: Pass, pace: Pace) -> None:
+    def __init__(self, board: Switchboard, limits: Round, pace: Pace) -> None:
         self.board, self.limits, self.pace = board, limits, pace
-        self.queues: dict[str, deque[ProbeRequest]] = {}
+        self.fresh: deque[_Task] = deque()
+        self.again: deque[_Task] = deque()
         self.flights: dict[int, _Flight] = {}
-        self.under_way: dict[str, int] = {}
-        self.settling: dict[int, tuple[float, int]] = {}  # job number to (until when it is at work, shares)
+        self.under_way: Counter[str] = Counter()
+        self.working: Counter[str] = Counter()
+        self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, agent, shares)
         self.shares = 0
 
-    def run(self, todo: Sequence[tuple[str, ProbeRequest]]) -> Iterator[Result]:
+    def run(self, todo: Sequence[_Task]) -> Iterator[_Task]:
+        """Yields those that came out certain; the others are left doubtful."""
         # Downloads last: what they measure is shared with every other probe of the region.
-        for agent, request in sorted(todo, key=lambda item: item[1].test is Test.THROUGHPUT):
-            self.queues.setdefault(agent, deque()).append(request)
-        while self.queues or self.flights:
+        self.fresh.extend(sorted(todo, key=lambda task: (task.request.test is Test.THROUGHPUT, not task.mute)))
+        while self.fresh or self.again or self.flights:
             yield from self._lost()
             self._launch_all()
             if not self.flights:
@@ -133,17 +165,17 @@ class _Round:
                 flight = self._landed(done.number)
                 if flight is None or done.measurement is None:
                     continue  # the answer to an abandoned run
-                if done.measurement.outcome is Outcome.OK:
-                    self.pace.succeeded(_kind(flight.agent, flight.request), done.measurement.runtime)
-                elif done.measurement.doubtful:
+                if done.measurement.outcome is Outcome.OK and flight.then is None:
+                    self.pace.succeeded(flight.task.kind, done.measurement.runtime)
+                elif done.measurement.doubtful and not flight.task.mute:
                     self.pace.silent()
                 yield from self._finish(flight, done.measurement)
 
     def _wait_s(self) -> float:
-        waiting = bool(self.queues) and bool(self.settling)
+        waiting = bool(self.fresh or self.again) and bool(self.settling)
         if not waiting:
             return _TICK_S
-        until = min(until for until, _ in self.settling.values())
+        until = min(until for until, _, _ in self.settling.values())
         return min(_TICK_S, max(0.001, until - time.monotonic()))
 
     def _landed(self, number: int) -> _Flight | None:
@@ -154,16 +186,23 @@ class _Round:
         return flight
 
     def _settle(self, number: int) -> None:
-        _, shares = self.settling.pop(number, (0.0, 0))
-        self.shares -= shares
+        if number in self.settling:
+            _, agent, shares = self.settling.pop(number)
+            self.working[agent] -= 1
+            self.shares -= shares
 
-    def _finish(self, flight: _Flight, measurement: Measurement) -> Iterator[Result]:
-        if flight.then is None:
-            yield flight.agent, flight.request, measurement
-        else:
+    def _finish(self, flight: _Flight, measurement: Measurement) -> Iterator[_Task]:
+        if flight.then is not None:
             flight.then()
+            return
+        task = flight.task
+        task.learn(measurement)
+        if not task.doubtful:
+            yield task
+        elif task.tries < self.limits.tries:
+            self.again.append(task)
 
-    def _lost(self) -> Iterator[Result]:
+    def _lost(self) -> Iterator[_Task]:
         """Probes of agents that have ended, or that hang and are ended for it."""
         now = time.monotonic()
         for flight in [f for f in self.flights.values() if f.hangs_at < now]:
@@ -173,59 +212,63 @@ class _Round:
             if why is not None:
                 self._landed(number)
                 yield from self._finish(flight, _lost(why))
-        for agent in list(self.queues):
-            why = self.board.desks[agent].ended
-            if why is not None:
-                yield from ((agent, request, _lost(why)) for request in self.queues.pop(agent))
+        for queue in (self.fresh, self.again):
+            for task in [task for task in queue if self.board.desks[task.agent].ended is not None]:
+                queue.remove(task)
+                task.learn(_lost(self.board.desks[task.agent].ended or ""))
+                yield task
 
     def _launch_all(self) -> None:
-        """Launch what there are shares for, one probe an agent in turn."""
+        """Launch what there are shares for: second tries first, then in turn."""
         now = time.monotonic()
-        for number in [number for number, (until, _) in self.settling.items() if until <= now]:
+        for number in [number for number, (until, _, _) in self.settling.items() if until <= now]:
             self._settle(number)
-        launched = True
-        while launched:
-            launched = False
-            for agent in list(self.queues):
-                request = self.queues[agent][0]
-                if self._may_launch(agent, request):
-                    launched = True
-                    self.queues[agent].popleft()
-                    if not self.queues[agent]:
-                        del self.queues[agent]
-                    self._launch(agent, request)
+        for queue in (self.again, self.fresh):
+            left: list[_Task] = []
+            while queue and self._room_for(queue[0]):
+                task = queue.popleft()
+                if self._agent_may(task):
+                    self._launch(task)
+                else:
+                    left.append(task)
+            queue.extendleft(reversed(left))
 
-    def _may_launch(self, agent: str, request: ProbeRequest) -> bool:
-        """Whether there are shares for it (for the first always); a download has its agent to itself."""
-        under_way = self.under_way.get(agent, 0)
-        if under_way >= (1 if request.test is Test.THROUGHPUT else self.limits.under_way):
+    def _room_for(self, task: _Task) -> bool:
+        """Whether there are shares for it; for the first always."""
+        return not self.shares or self.shares + _cost(task.request) <= self.pace.window * self.limits.part
+
+    def _agent_may(self, task: _Task) -> bool:
+        """Whether its agent takes one more; while a download works nothing else of its agent does."""
+        if task.request.test is Test.THROUGHPUT and self.working[task.agent]:
             return False
-        return not self.shares or self.shares + _COST.get(request.test, 1) <= self.pace.window * self.limits.part
+        return self.under_way[task.agent] < UNDER_WAY
 
-    def _launch(self, agent: str, request: ProbeRequest) -> None:
+    def _launch(self, task: _Task) -> None:
         """A call's callee registers first: a request without a peer does no more than that."""
+        request = task.request
         if request.peer is not None and request.peer_agent in self.board.desks:
             callee = replace(request, line=request.peer, peer=None, peer_agent="")
-            self._fly(request.peer_agent, callee, then=lambda: self._fly(agent, request))
+            self._fly(task, request.peer_agent, callee, then=lambda: self._fly(task, task.agent, request))
         else:
-            self._fly(agent, request)
+            self._fly(task, task.agent, request)
 
-    def _fly(self, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
+    def _fly(self, task: _Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.board.next_number()
-        patience = self.limits.patience * request.timeout
+        patience = PATIENCE[task.tries] * request.timeout
         now = time.monotonic()
-        self.flights[number] = _Flight(agent, request, now + _HANG_S + _MOST_STEPS * patience, then)
-        self.under_way[agent] = self.under_way.get(agent, 0) + 1
-        shares = _COST.get(request.test, 1)
+        self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience, then)
+        self.under_way[agent] += 1
+        self.working[agent] += 1
+        shares = _cost(request)
         self.shares += shares
-        self.settling[number] = now + self.pace.waits_after(_kind(agent, request)), shares
+        works_s = self.pace.waits_after(None if task.mute or task.tries else task.kind)
+        self.settling[number] = now + works_s, agent, shares
         if self.board.desks[agent].ended is None:
             self.board.send(agent, Job(number, replace(request, timeout=patience)))
 
 
-def _kind(agent: str, request: ProbeRequest) -> tuple[str, str, str]:
-    """What takes the same time in every phase, as long as it succeeds."""
-    return agent, request.name, request.family
+def _cost(request: ProbeRequest) -> int:
+    return _COST.get(request.test, 1)
 
 
 def _lost(why: str) -> Measurement:
