@@ -49,6 +49,7 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
         id=cell.id,
         name=cell.target,
         test=probe.test,
+        place=f"{cell.vantage.id.operator}/{cell.vantage.id.region}/{cell.vantage.access}",
         family=cell.family,
         resolver=probe.resolver or str(network.one(Role.RESOLVER, cell.vantage.id.operator).address(version)),
         ca=ca,

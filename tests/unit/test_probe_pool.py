@@ -72,7 +72,7 @@ def test_what_is_certain_is_measured_once() -> None:
     assert (found.outcome, found.passes, board.asked["a", "x"]) == (Outcome.BLOCKED, 1, 1)
 
 
-def test_a_timeout_is_believed_once_a_more_patient_pass_confirms_it() -> None:
+def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
     board = Board(["a"], lambda agent, request, before: TIMED_OUT)
     [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
@@ -85,7 +85,7 @@ def test_a_timeout_that_load_caused_is_not_believed() -> None:
     assert (found.outcome, found.passes) == (Outcome.OK, 2)
 
 
-def test_while_a_pass_changes_much_none_of_its_timeouts_is_believed() -> None:
+def test_while_much_succeeds_late_no_timeout_is_believed() -> None:
     """Probes that succeed late show that the machine was slow: the others' timeouts are doubted again."""
     board = Board(["a"], lambda agent, request, before: OK if before >= int(request.name[0]) else TIMED_OUT)
     names = ["0", *(f"1{n}" for n in range(6)), "2", "9"]
@@ -117,12 +117,31 @@ def test_only_so_many_probes_are_under_way_in_one_agent() -> None:
     assert board.most_at_once["a"] <= UNDER_WAY
 
 
-def test_downloads_come_last_and_alone_in_their_agent() -> None:
-    board = Board(["a"], lambda agent, request, before: OK)
-    speeds = [probe(f"speed{n}", Kind.THROUGHPUT) for n in range(3)]
-    list(pool_of(board).run({"a": [*speeds, *(probe(str(n)) for n in range(5))]}))
-    assert [request.test for _, request in board.sent] == [Kind.TCP] * 5 + [Kind.THROUGHPUT] * 3
-    assert board.most_at_once["a"] <= 5
+def test_what_will_likely_have_no_answer_goes_first_and_its_second_try_does_not_wait_for_the_others() -> None:
+    board = Board(["a", "b"], lambda agent, request, before: TIMED_OUT if request.name == "mute" else OK)
+    requests = {"a": [*(probe(str(n)) for n in range(200)), probe("mute")], "b": [probe("x")]}
+    list(pool_of(board).run(requests, mute={"mute"}))
+    sent = [request.name for _, request in board.sent]
+    assert sent[0] == "mute"
+    assert "mute" in sent[1:-1]
+
+
+def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for_other_places() -> None:
+    board = Board(["a", "b", "c"], lambda agent, request, before: OK)
+    speeds = [probe(f"speed{n}", Kind.THROUGHPUT, place="here") for n in range(3)]
+    list(
+        pool_of(board).run(
+            {
+                "a": [*speeds, *(probe(str(n), place="here") for n in range(5))],
+                "b": [probe(str(n), place="here") for n in range(5)],
+                "c": [probe(str(n), place="elsewhere") for n in range(300)],
+            }
+        )
+    )
+    here = [request.test for _, request in board.sent if request.place == "here"]
+    assert here == [Kind.TCP] * 10 + [Kind.THROUGHPUT] * 3
+    downloads = [n for n, (_, request) in enumerate(board.sent) if request.test is Kind.THROUGHPUT]
+    assert downloads[-1] < len(board.sent) - 1
 
 
 def test_a_callee_registers_before_it_is_called() -> None:
@@ -165,10 +184,30 @@ def test_the_pace_widens_while_probes_take_what_they_always_took_and_narrows_whe
     for _ in range(100):
         pace.succeeded("web", 0.1)
     widened = pace.window
-    for _ in range(100):
+    for _ in range(200):
         pace.succeeded("web", 0.5)
     assert before < widened
     assert pace.window < widened
+
+
+def test_one_burst_narrows_the_pace_once() -> None:
+    pace = Pace()
+    pace.succeeded("web", 0.1)
+    before = pace.window
+    for _ in range(100):
+        pace.succeeded("web", 2.0)
+    assert before * 0.6 < pace.window < before
+
+
+def test_on_a_slow_machine_a_step_may_take_longer() -> None:
+    pace = Pace()
+    pace.succeeded("web", 0.1)
+    assert pace.patience("web", 1.2) == pytest.approx(1.2)
+    pace.succeeded("emulated processor", 2.0)
+    assert pace.patience("emulated processor", 1.2) == pytest.approx(4.0)
+    for _ in range(100):
+        pace.succeeded("web", 1.0)
+    assert pace.patience("web", 1.2) > 2.0
 
 
 def test_a_probe_counts_as_waiting_once_it_takes_twice_what_its_like_takes() -> None:

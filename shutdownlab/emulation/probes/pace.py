@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-_FIRST, _LEAST, _MOST = 64.0, 16.0, 112.0
-_ROOM, _CROWDED = 2.0, 3.0
+_FIRST, _LEAST, _MOST = 64.0, 32.0, 192.0
+_ROOM, _CROWDED = 1.3, 1.6
 """How many times as long as the shortest, on the average, still shows room; and from when on it shows a queue."""
+_WINDOWS_A_SECOND = 6.0
 _WIDER, _NARROWER = 0.5, 0.7
 """What each success adds while there is room; what is left of the window, once a window, while there is a queue."""
 _SMOOTHING = 0.05
 _GRAIN_S = 0.1
 """What is this much shorter or longer says nothing: a name was in a cache, a timer had just run out."""
+_MOST_PATIENT = 4.0
 _UNKNOWN_S = 0.3
 _WAITING_S = (0.05, 1.0)
 
@@ -29,6 +31,11 @@ class Pace:
         self._stretch = 1.0
         self._silence = 0.0
         self._since = 0
+
+    @property
+    def rate(self) -> float:
+        """Shares a second that may be taken: a whole window at once would queue for the processor."""
+        return _WINDOWS_A_SECOND * self.window
 
     def succeeded(self, kind: Hashable, seconds: float) -> None:
         """A probe of this kind took so long, and succeeded."""
@@ -47,6 +54,10 @@ class Pace:
     def silent(self) -> None:
         """A probe had no answer: in a blackout most have none, and only wait."""
         self._silence += _SMOOTHING * (1 - self._silence)
+
+    def patience(self, kind: Hashable, seconds: float) -> float:
+        """What a step may take, in seconds: more where the whole probe takes as long, and where there is a queue."""
+        return max(seconds, 2 * self._shortest.get(kind, 0.0)) * min(_MOST_PATIENT, max(1.0, self._stretch / _CROWDED))
 
     def waits_after(self, kind: Hashable | None) -> float:
         """Seconds after which a probe of this kind that has no answer waits for the network, and costs nothing.

@@ -37,8 +37,8 @@ class Round:
 
 
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
-PATIENCE: Final = (0.5, 1.0, 2.0, 3.0)
-"""Of each try; scales the requests' own."""
+PATIENCE: Final = (0.5, 0.75, 2.0, 3.0)
+"""Of each try; scales the requests' own, which the pace scales where the machine is slow."""
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
 _COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
@@ -48,6 +48,7 @@ UNDER_WAY: Final = 64
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
+_MOST_AT_ONCE: Final = 12.0
 _SLOW: Final = 0.05
 _FEW: Final = 5
 
@@ -71,6 +72,10 @@ class _Task:
     @property
     def doubtful(self) -> bool:
         return self.found is None or self.found.doubtful
+
+    @property
+    def download(self) -> bool:
+        return self.request.test is Test.THROUGHPUT
 
     def learn(self, found: Measurement) -> None:
         """Another try has come out."""
@@ -148,14 +153,19 @@ class _Work:
         self.again: deque[_Task] = deque()
         self.flights: dict[int, _Flight] = {}
         self.under_way: Counter[str] = Counter()
-        self.working: Counter[str] = Counter()
-        self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, agent, shares)
+        self.working: Counter[str] = Counter()  # by place
+        self.first: Counter[str] = Counter()  # what goes before downloads, by place
+        self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
+        self.credit = 0.0
+        self.credited_at = time.monotonic()
 
     def run(self, todo: Sequence[_Task]) -> Iterator[_Task]:
         """Yields those that came out certain; the others are left doubtful."""
-        # Downloads last: what they measure is shared with every other probe of the region.
-        self.fresh.extend(sorted(todo, key=lambda task: (task.request.test is Test.THROUGHPUT, not task.mute)))
+        # A download comes after all else of its place, whose line they share; so places with downloads begin.
+        downloading = {task.request.place for task in todo if task.download}
+        self.first.update(task.request.place for task in todo if not task.download)
+        self.fresh.extend(sorted(todo, key=lambda t: (not t.mute, t.request.place not in downloading, t.download)))
         while self.fresh or self.again or self.flights:
             yield from self._lost()
             self._launch_all()
@@ -175,6 +185,8 @@ class _Work:
         waiting = bool(self.fresh or self.again) and bool(self.settling)
         if not waiting:
             return _TICK_S
+        if self.credit < 0:
+            return -self.credit / self.pace.rate
         until = min(until for until, _, _ in self.settling.values())
         return min(_TICK_S, max(0.001, until - time.monotonic()))
 
@@ -187,8 +199,8 @@ class _Work:
 
     def _settle(self, number: int) -> None:
         if number in self.settling:
-            _, agent, shares = self.settling.pop(number)
-            self.working[agent] -= 1
+            _, place, shares = self.settling.pop(number)
+            self.working[place] -= 1
             self.shares -= shares
 
     def _finish(self, flight: _Flight, measurement: Measurement) -> Iterator[_Task]:
@@ -215,6 +227,7 @@ class _Work:
         for queue in (self.fresh, self.again):
             for task in [task for task in queue if self.board.desks[task.agent].ended is not None]:
                 queue.remove(task)
+                self._leaves(queue, task)
                 task.learn(_lost(self.board.desks[task.agent].ended or ""))
                 yield task
 
@@ -223,11 +236,14 @@ class _Work:
         now = time.monotonic()
         for number in [number for number, (until, _, _) in self.settling.items() if until <= now]:
             self._settle(number)
+        self.credit = min(_MOST_AT_ONCE, self.credit + (now - self.credited_at) * self.pace.rate * self.limits.part)
+        self.credited_at = now
         for queue in (self.again, self.fresh):
             left: list[_Task] = []
             while queue and self._room_for(queue[0]):
                 task = queue.popleft()
-                if self._agent_may(task):
+                if self._may(task):
+                    self._leaves(queue, task)
                     self._launch(task)
                 else:
                     left.append(task)
@@ -235,13 +251,19 @@ class _Work:
 
     def _room_for(self, task: _Task) -> bool:
         """Whether there are shares for it; for the first always."""
-        return not self.shares or self.shares + _cost(task.request) <= self.pace.window * self.limits.part
+        window = self.pace.window * self.limits.part
+        return not self.shares or (self.credit > 0 and self.shares + _cost(task.request) <= window)
 
-    def _agent_may(self, task: _Task) -> bool:
-        """Whether its agent takes one more; while a download works nothing else of its agent does."""
-        if task.request.test is Test.THROUGHPUT and self.working[task.agent]:
+    def _may(self, task: _Task) -> bool:
+        """Whether its agent takes one more; a download has its place to itself."""
+        place = task.request.place
+        if task.download and (self.working[place] or self.first[place]):
             return False
         return self.under_way[task.agent] < UNDER_WAY
+
+    def _leaves(self, queue: deque[_Task], task: _Task) -> None:
+        if queue is self.fresh and not task.download:
+            self.first[task.request.place] -= 1
 
     def _launch(self, task: _Task) -> None:
         """A call's callee registers first: a request without a peer does no more than that."""
@@ -254,15 +276,17 @@ class _Work:
 
     def _fly(self, task: _Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.board.next_number()
-        patience = PATIENCE[task.tries] * request.timeout
+        patience = PATIENCE[task.tries] * self.pace.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience, then)
         self.under_way[agent] += 1
-        self.working[agent] += 1
-        shares = _cost(request)
+        self.working[request.place] += 1
+        mute = task.mute or task.tries > 0
+        shares = 1 if mute and not task.download else _cost(request)
         self.shares += shares
-        works_s = self.pace.waits_after(None if task.mute or task.tries else task.kind)
-        self.settling[number] = now + works_s, agent, shares
+        self.credit -= shares
+        works_s = _HANG_S if task.download else self.pace.waits_after(None if mute else task.kind)
+        self.settling[number] = now + works_s, request.place, shares
         if self.board.desks[agent].ended is None:
             self.board.send(agent, Job(number, replace(request, timeout=patience)))
 

@@ -39,10 +39,11 @@ class Line:
 class ProbeRequest:
     """One probe from one vantage point over one address family. The caller has looked everything up.
 
-    `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the pool scales it pass by
-    pass. `resolver`: the address that the name questions go to. `ca`: PEM file of the authority whose certificates
-    count; "" trusts none. `addresses`: what `host` or the URL's host truly resolves to, in this family; tcp, tls, vpn
-    and ping go to the first of them without asking, other tests compare answers with them. Empty: not known.
+    `place`: whose probes share a line with this one, so that a download there has to be alone. `timeout`: seconds
+    one step (a lookup, a connect, a handshake, a reply) may take at most; the pool scales it try by try.
+    `resolver`: the address that the name questions go to. `ca`: PEM file of the authority whose certificates count;
+    "" trusts none. `addresses`: what `host` or the URL's host truly resolves to, in this family; tcp, tls, vpn and
+    ping go to the first of them without asking, other tests compare answers with them. Empty: not known.
     `marker`: text that the genuine page contains; "" takes any page with a status below 400.
     `line` and `peer`: the caller's and the callee's telephone line, `peer_agent` the agent that answers there.
     `max_bytes` and `seconds` limit a throughput download, judged throttled below `throttled_below` kbit/s; the file
@@ -52,6 +53,7 @@ class ProbeRequest:
     id: str
     name: str
     test: Test
+    place: str = ""
     family: Family = Family.IPV4
     timeout: float = 1.2
     resolver: str = ""
