@@ -194,16 +194,16 @@ class Run:
             else:
                 todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))
         self.progress.measuring(phase, len(cells))
-        mute = {cell.id for cell in cells.values() if self._likely_mute(phase, cell)}
-        for _, asked, measurement in country.agents.run(todo, mute):
+        hopeless = {cell.id for cell in cells.values() if self._likely_to_fail(phase, cell)}
+        for _, asked, measurement in country.agents.run(todo, hopeless):
             measured[asked.id] = measurement.outcome, measurement.failure
             self.directory.measurement(self._ooni(cells[asked.id], phase, asked, measurement))
             self.progress.advance()
         return {cell: measured[cell.id] for cell in cells.values()}
 
-    def _likely_mute(self, phase: Phase, cell: Cell) -> bool:
+    def _likely_to_fail(self, phase: Phase, cell: Cell) -> bool:
         expected = self.settings.shutdown.scenario.expected(phase, self.settings.choices, cell.vantage, cell.target)
-        return expected is not None and expected.outcome is Outcome.BLOCKED
+        return expected is not None and expected.outcome is not Outcome.OK
 
     def _count(self, country: Country, phase: Phase) -> None:
         """What the DPI boxes have seen and done by the end of a phase: per rule, verdict and protocol."""

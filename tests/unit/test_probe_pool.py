@@ -74,9 +74,24 @@ def test_what_is_certain_is_measured_once() -> None:
 
 def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
     board = Board(["a"], lambda agent, request, before: TIMED_OUT)
-    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]}, hopeless={"x"})
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
     assert [request.timeout for _, request in board.sent] == [PATIENCE[0], PATIENCE[1]]
+
+
+def test_a_timeout_that_nobody_expected_is_believed_after_three_tries() -> None:
+    board = Board(["a"], lambda agent, request, before: TIMED_OUT)
+    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
+
+
+def test_what_failed_unexpectedly_is_tried_again_once_its_place_is_quiet() -> None:
+    """A throttled line may have been full of the place's other probes."""
+    board = Board(["a"], lambda agent, request, before: OK if before or request.name != "unlucky" else TIMED_OUT)
+    requests = [probe("unlucky", place="here"), *(probe(str(n), place="here") for n in range(300))]
+    found = {r.name: m.outcome for _, r, m in pool_of(board).run({"a": requests})}
+    assert found["unlucky"] is Outcome.OK
+    assert board.sent[-1][1].name == "unlucky"
 
 
 def test_a_timeout_that_load_caused_is_not_believed() -> None:
@@ -89,7 +104,8 @@ def test_while_much_succeeds_late_no_timeout_is_believed() -> None:
     """Probes that succeed late show that the machine was slow: the others' timeouts are doubted again."""
     board = Board(["a"], lambda agent, request, before: OK if before >= int(request.name[0]) else TIMED_OUT)
     names = ["0", *(f"1{n}" for n in range(6)), "2", "9"]
-    found = {r.name: (m.outcome, m.passes) for _, r, m in pool_of(board).run({"a": [probe(n) for n in names]})}
+    results = pool_of(board).run({"a": [probe(n) for n in names]}, hopeless={"9"})
+    found = {r.name: (m.outcome, m.passes) for _, r, m in results}
     assert found["0"] == (Outcome.OK, 1)
     assert found["10"] == (Outcome.OK, 2)
     assert found["2"] == (Outcome.OK, 3)
@@ -99,7 +115,8 @@ def test_while_much_succeeds_late_no_timeout_is_believed() -> None:
 def test_one_late_success_among_many_timeouts_does_not_delay_the_verdict_on_the_others() -> None:
     board = Board(["a"], lambda agent, request, before: OK if request.name == "late" and before else TIMED_OUT)
     names = ["late", *(f"blocked{n}" for n in range(20))]
-    found = {r.name: (m.outcome, m.passes) for _, r, m in pool_of(board).run({"a": [probe(n) for n in names]})}
+    results = pool_of(board).run({"a": [probe(n) for n in names]}, hopeless=set(names))
+    found = {r.name: (m.outcome, m.passes) for _, r, m in results}
     assert found.pop("late") == (Outcome.OK, 2)
     assert set(found.values()) == {(Outcome.BLOCKED, 2)}
 
@@ -120,7 +137,7 @@ def test_only_so_many_probes_are_under_way_in_one_agent() -> None:
 def test_what_will_likely_have_no_answer_goes_first_and_its_second_try_does_not_wait_for_the_others() -> None:
     board = Board(["a", "b"], lambda agent, request, before: TIMED_OUT if request.name == "mute" else OK)
     requests = {"a": [*(probe(str(n)) for n in range(200)), probe("mute")], "b": [probe("x")]}
-    list(pool_of(board).run(requests, mute={"mute"}))
+    list(pool_of(board).run(requests, hopeless={"mute"}))
     sent = [request.name for _, request in board.sent]
     assert sent[0] == "mute"
     assert "mute" in sent[1:-1]

@@ -6,8 +6,8 @@
   have no answer go first: the others work while they wait.
 - What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then
   in further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is
-  believed; and where more than five, and a twentieth, of those that succeeded did so late, the machine was slow and
-  none of the round's is.
+  believed, one that nobody expected only by a third try; and where more than five, and a twentieth, of those that
+  succeeded did so late, the machine was slow and none of the round's is.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _FEW: Final = 5
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """A probe and how it came out so far. `mute`: likely to have no answer. `confirmed`: its last two tries agree."""
+    """A probe and how it came out so far. `hopeless`: likely to fail. `agreeing`: how many of the last tries agree."""
 
     agent: str
     request: ProbeRequest
-    mute: bool
+    hopeless: bool
     tries: int = 0
     found: Measurement | None = None
-    confirmed: bool = False
+    agreeing: int = 0
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -74,13 +74,23 @@ class _Task:
         return self.found is None or self.found.doubtful
 
     @property
+    def confirmed(self) -> bool:
+        return self.agreeing >= (2 if self.hopeless else 3)
+
+    @property
     def download(self) -> bool:
         return self.request.test is Test.THROUGHPUT
+
+    @property
+    def alone(self) -> bool:
+        """Whether it waits until its place is quiet, as a download does and what has failed unexpectedly."""
+        return self.download or (self.tries > 0 and not self.hopeless)
 
     def learn(self, found: Measurement) -> None:
         """Another try has come out."""
         self.tries += 1
-        self.confirmed = self.found is not None and self.found.outcome is found.outcome
+        alike = self.found is not None and self.found.outcome is found.outcome
+        self.agreeing = self.agreeing + 1 if alike else 1
         self.found = replace(found, passes=self.tries)
 
     def result(self) -> Result:
@@ -111,17 +121,17 @@ class AgentPool:
         """End all agents; those that take longer than the deadline are killed."""
         self._board.stop(deadline_s)
 
-    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], mute: Collection[str] = ()) -> Iterator[Result]:
+    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], hopeless: Collection[str] = ()) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
-        `mute`: ids of requests that will likely have no answer; only their order depends on it. An agent that ended or
-        hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
+        `hopeless`: ids of requests that will likely fail; they go first, and their failures need one try less. An agent
+        that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._board.desks:
                 raise KeyError(f"no probe agent {agent}")
         # One probe an agent in turn.
-        turns = zip_longest(*([_Task(agent, r, r.id in mute) for r in own] for agent, own in requests.items()))
+        turns = zip_longest(*([_Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
         for limits in ROUNDS:
             yield from (task.result() for task in _Work(self._board, limits, self._pace).run(todo))
@@ -154,7 +164,7 @@ class _Work:
         self.flights: dict[int, _Flight] = {}
         self.under_way: Counter[str] = Counter()
         self.working: Counter[str] = Counter()  # by place
-        self.first: Counter[str] = Counter()  # what goes before downloads, by place
+        self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
         self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
         self.credit = 0.0
@@ -164,8 +174,8 @@ class _Work:
         """Yields those that came out certain; the others are left doubtful."""
         # A download comes after all else of its place, whose line they share; so places with downloads begin.
         downloading = {task.request.place for task in todo if task.download}
-        self.first.update(task.request.place for task in todo if not task.download)
-        self.fresh.extend(sorted(todo, key=lambda t: (not t.mute, t.request.place not in downloading, t.download)))
+        self.first.update(task.request.place for task in todo if not task.alone)
+        self.fresh.extend(sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.download)))
         while self.fresh or self.again or self.flights:
             yield from self._lost()
             self._launch_all()
@@ -177,7 +187,7 @@ class _Work:
                     continue  # the answer to an abandoned run
                 if done.measurement.outcome is Outcome.OK and flight.then is None:
                     self.pace.succeeded(flight.task.kind, done.measurement.runtime)
-                elif done.measurement.doubtful and not flight.task.mute:
+                elif done.measurement.doubtful and not flight.task.hopeless:
                     self.pace.silent()
                 yield from self._finish(flight, done.measurement)
 
@@ -255,14 +265,14 @@ class _Work:
         return not self.shares or (self.credit > 0 and self.shares + _cost(task.request) <= window)
 
     def _may(self, task: _Task) -> bool:
-        """Whether its agent takes one more; a download has its place to itself."""
+        """Whether its agent takes one more, and its place is as quiet as it needs."""
         place = task.request.place
-        if task.download and (self.working[place] or self.first[place]):
+        if task.alone and (self.working[place] or self.first[place]):
             return False
         return self.under_way[task.agent] < UNDER_WAY
 
     def _leaves(self, queue: deque[_Task], task: _Task) -> None:
-        if queue is self.fresh and not task.download:
+        if queue is self.fresh and not task.alone:
             self.first[task.request.place] -= 1
 
     def _launch(self, task: _Task) -> None:
@@ -281,8 +291,8 @@ class _Work:
         self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience, then)
         self.under_way[agent] += 1
         self.working[request.place] += 1
-        mute = task.mute or task.tries > 0
-        shares = 1 if mute and not task.download else _cost(request)
+        mute = (task.hopeless or task.tries > 0) and not task.download
+        shares = 1 if mute else _cost(request)
         self.shares += shares
         self.credit -= shares
         works_s = _HANG_S if task.download else self.pace.waits_after(None if mute else task.kind)
