@@ -90,6 +90,7 @@ class Engine:
         self._gives_up = budget.give_up_unrecognised
         self._gives_up_over = budget.give_up_unrecognised_over
         self._gives_up_clean = budget.give_up_clean
+        self._tolerance = profile.parse
         self._fragments = profile.ip.fragments
         self._holds = profile.ip.hold and not self.on_path
 
@@ -297,7 +298,7 @@ class Engine:
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
     ) -> Outcome:
         """Recognise what has been assembled so far, and try the rules on it."""
-        recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport)
+        recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         flow.inspected += 1
         last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
         if not flow.reported:
@@ -371,7 +372,7 @@ class Engine:
         if (self.tcb.client_only and not from_opener) or (self.tcb.server_only and from_opener):
             return FORWARD
         if flow.udp is None:
-            flow.udp = UdpRecogniser()
+            flow.udp = UdpRecogniser(self._tolerance)
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
-from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.source import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
 from shutdownlab.model.values import Seconds
@@ -187,6 +187,8 @@ class Profile(Record):
     ip: IpModel = IpModel()
     validate_: Validation = Field(default=Validation(), alias="validate")
     tcp: TcpModel = TcpModel()
+    parse: Tolerance = TOLERANT
+    """What its parsers forgive in the payload."""
     budget: Budget = Budget()
     table: Table = Table()
     block: Blocks = Blocks()

@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 import traceback
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fuzz_mutator import Mutator
 from fuzz_seeds import TCP_SEEDS, UDP_SEEDS, certificate, hello, quic_frames, seal
@@ -84,7 +84,7 @@ class Failure(Exception):
         return f"{self.target}: {self.what}\n  input: {self.data.hex()}"
 
 
-STRICT = Tolerance(**{field.name: False for field in fields(Tolerance) if field.name != "quic_datagrams"})
+STRICT = Tolerance(**{name: False for name in Tolerance.model_fields if name != "quic_datagrams"})
 
 
 def check(found: Recognition, tolerance: Tolerance = TOLERANT) -> None:
