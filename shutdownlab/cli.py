@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shutdownlab import __version__, library
-from shutdownlab.inspection.profile import profile_names
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.scenario import Scenario, vantage_named
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
 from shutdownlab.model.topology import Topology, VantageId
@@ -251,7 +251,7 @@ def inspect(
 
     with told():
         _known("--profile", "profile", profile, profile_names())
-        rules = load_policy(_bytes(policy), str(policy)) if policy else None
+        rules = load_policy(_bytes(policy), str(policy), library.catalogue()) if policy else None
         try:
             packets = open_capture(capture)
         except NotACaptureError as error:

@@ -6,12 +6,10 @@ One engine is one box: a policy (what is blocked), a profile (how the box parses
 from __future__ import annotations
 
 import random
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from shutdownlab.inspection.acting import Actor
-from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.decision import make_decision
 from shutdownlab.inspection.flow import CLOSED, Flow
 from shutdownlab.inspection.fragments import Fragments
@@ -520,12 +518,6 @@ class Engine:
             return Outcome(True, decision=decision)
         forward, replacement, inject = self.actor.punish(flow, found.verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)
-
-
-@cache
-def shipped_apps() -> AppCatalogue:
-    """The catalogue that ships with the package: what an engine uses that is given none."""
-    return AppCatalogue.from_texts(((files("shutdownlab") / "apps.yaml").read_bytes(), "apps.yaml"))
 
 
 def _unsettled(recognition: Recognition) -> bool:

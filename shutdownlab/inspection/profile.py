@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model.source import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
 from shutdownlab.model.values import Seconds
 
@@ -204,13 +205,11 @@ class Profile(Record):
 
 def load_profile(text: str | bytes, source: str) -> Profile:
     """Read a profile's YAML; raises `BadInput` with every mistake."""
-    return parse(text.encode() if isinstance(text, str) else text, source).validate_as(Profile)
-
-
-def profile_names() -> tuple[str, ...]:
-    """The profiles that ship, sorted."""
-    folder = files("shutdownlab.inspection") / "profiles"
-    return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+    document = parse(text.encode() if isinstance(text, str) else text, source)
+    check_rules(document, ("rules",))
+    profile = document.validate_as(Profile)
+    document.raise_if_bad()
+    return profile
 
 
 def shipped_profile(name: str) -> Profile:

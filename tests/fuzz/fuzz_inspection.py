@@ -25,7 +25,7 @@ from fuzz_seeds import TCP_SEEDS, UDP_SEEDS, certificate, hello, quic_frames, se
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
 from shutdownlab.inspection.policy import load_policy
-from shutdownlab.inspection.profile import profile_names, shipped_profile
+from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.inspection.recognisers.certificate import certificate_names, names_of
 from shutdownlab.inspection.recognisers.ja4 import ja4
 from shutdownlab.inspection.recognisers.names import host_name
@@ -38,6 +38,7 @@ from shutdownlab.inspection.recognition import (
     UdpRecogniser,
     recognise_tcp,
 )
+from shutdownlab.inspection.vocabulary import profile_names
 
 STALL = 0.5
 """Seconds of processor time one input may take (the largest stream is 64 KiB)."""

@@ -207,8 +207,15 @@ def test_each_mistake_is_told_with_place_and_remedy(name: str) -> None:
 
 
 def test_all_mistakes_come_at_once() -> None:
-    text = "rules:\n  - {name: a, when: {nam: x}, verdict: drop}\n"
-    text += "  - {name: b, verdict: {action: reset, ttl: 300}}\nx: 1\n"
+    text = "rules:\n  - {name: a, when: {nam: x, app: whatsap}, verdict: drop}\n"
+    text += "  - {name: b, when: {protocol: tsl}, verdict: {action: reset, ttl: 300}}\nx: 1\n"
     with pytest.raises(BadInput) as caught:
         load_policy(text, "policy.yaml")
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 5
+
+
+def test_apps_are_those_of_the_catalogue_in_use() -> None:
+    text = "rules:\n  - {name: a, when: {app: ours}, verdict: drop}\n"
+    assert load_policy(text, "policy.yaml", ["ours"]).rules[0].when.app == ("ours",)
+    with pytest.raises(BadInput, match="unknown app 'ours'"):
+        load_policy(text, "policy.yaml")

@@ -6,7 +6,8 @@ import pytest
 from wire import Connection, client_hello, dns_query, engine, http_get, injected, rule
 
 from shutdownlab.inspection.engine import Action, Side
-from shutdownlab.inspection.profile import load_profile, profile_names, shipped_profile
+from shutdownlab.inspection.profile import load_profile, shipped_profile
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.source import BadInput
 
 NAMED = [
@@ -60,6 +61,16 @@ def test_every_mistake_of_a_profile_is_told_with_its_line() -> None:
     assert "did you mean 'tls'" in told
     assert "box.yaml:7: tcp.reasembly" in told
     assert "did you mean 'reassembly'" in told
+
+
+def test_a_profiles_own_rules_name_what_there_is() -> None:
+    head = "format: 1\nname: x\ntitle: y\nsources: [z]\n"
+    with pytest.raises(BadInput) as caught:
+        load_profile(head + "rules:\n  - {name: a, when: {protocol: tlss, app: sygnal}, verdict: block}\n", "box.yaml")
+    assert [(problem.line, problem.hint) for problem in caught.value.problems] == [
+        (6, "did you mean 'signal'?"),
+        (6, "did you mean 'tls'?"),
+    ]
 
 
 # -- Kazakhstan --------------------------------------------------------------------------------------------------------
