@@ -89,6 +89,7 @@ class Engine:
         self._gives_up_over = budget.give_up_unrecognised_over
         self._gives_up_clean = budget.give_up_clean
         self._tolerance = profile.parse
+        self._reads_answers = self.tcb.assembles and not self.tcb.client_only
         self._fragments = profile.ip.fragments
         self._holds = profile.ip.hold and not self.on_path
 
@@ -297,6 +298,8 @@ class Engine:
     ) -> Outcome:
         """Recognise what has been assembled so far, and try the rules on it."""
         recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
+        if recognition.more_server and not self._reads_answers:
+            recognition.more_server = False  # no certificate will ever come to its eyes
         flow.inspected += 1
         last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
         if not flow.reported:

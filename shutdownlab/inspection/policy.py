@@ -193,6 +193,9 @@ class Conditions(Record):
     """None of these, known so only once it is recognised, or can no longer be."""
     ja4: Names = ()
     ech: bool | None = None
+    """Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
+    esni: bool | None = None
+    """The encrypted server name of 2018 to 2020, which came before ECH."""
     fully_encrypted: bool | None = None
     """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
     version: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()

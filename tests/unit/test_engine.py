@@ -144,6 +144,15 @@ def test_rules_are_tried_in_order_and_an_exception_first_saves() -> None:
     assert box.by_rule == {"government": 1, "everyone": 1}
 
 
+@pytest.mark.parametrize(("profile", "decided"), [("perfect", False), ("gfw-tls", True), ("naive", True)])
+def test_only_a_box_that_reads_answers_waits_for_the_certificate_of_a_hello_without_a_name(
+    profile: str, decided: bool
+) -> None:
+    connection = Connection(engine(profile))
+    connection.open()
+    assert (connection.data(client_hello(None)).decision is not None) is decided
+
+
 def test_an_address_rule_needs_no_payload() -> None:
     outcome = Connection(engine("perfect", rule("drop", address="192.0.2.0/24", port="tcp/443"))).say("S")
     assert not outcome.forward

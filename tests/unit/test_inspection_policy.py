@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from wire import Connection, client_hello, dns_query, engine, http_get, rule
+from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, rule
 
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import load_policy
@@ -48,6 +48,13 @@ GET = http_get("news.example", "/politics/Protest?x=1")
         (HELLO, {"protocol_except": ["tls"]}, False),
         (HELLO, {"ech": True}, False),
         (HELLO, {"ech": False}, True),
+        (HELLO, {"esni": True}, False),
+        (HELLO, {"esni": False}, True),
+        (client_hello("a.example", encrypted=ECH), {"ech": True}, True),
+        (client_hello("a.example", encrypted=ECH), {"esni": True}, False),
+        (client_hello(None, encrypted=ESNI), {"esni": True}, True),
+        (client_hello(None, encrypted=ESNI), {"ech": True}, False),
+        (client_hello(None, encrypted=ESNI), {"ech": False, "esni": True, "app": "whatsapp"}, False),
         (HELLO, {"opener": "inside"}, True),
         (HELLO, {"opener": "outside"}, False),
         (HELLO, {"direction": "outbound", "protocol": "tls"}, True),

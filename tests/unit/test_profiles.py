@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from wire import Connection, client_hello, dns_query, engine, http_get, injected, rule
+from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, injected, rule
 
 from shutdownlab.inspection.engine import Action, Side
 from shutdownlab.inspection.profile import load_profile, shipped_profile
@@ -18,6 +20,7 @@ NAMED = [
     "twitter-throttle-2021",
     "gfw-http",
     "gfw-tls",
+    "gfw-esni",
     "gfw-fet",
     "india-http",
     "iran-protocol-filter",
@@ -231,6 +234,81 @@ def test_the_gfws_penalty_is_for_the_3_tuple_and_not_refreshed(profile: str, sec
     assert other.say("S").inject
     late = Connection(connection.engine, sport=1235, now=seconds + 1.0)
     assert not late.say("S").inject
+
+
+def esni() -> bytes:
+    return client_hello(None, encrypted=ESNI)
+
+
+def test_an_encrypted_server_name_loses_the_clients_packets_for_180_s_on_the_3_tuple() -> None:
+    connection = opened("gfw-esni", hello=False, dport=8443)
+    outcome = connection.data(esni())
+    assert not outcome.forward
+    assert not outcome.inject, "nothing is injected"
+    for flags in ("A", "FA", "R"):
+        assert not connection.say(flags).forward
+    assert connection.reply("A").forward
+    assert not Connection(connection.engine, sport=4321, dport=8443, now=179.0).say("S").forward
+    assert Connection(connection.engine, sport=4322, dport=8443, now=181.0).say("S").forward
+
+
+@pytest.mark.parametrize("payload", [client_hello("fine.example"), client_hello("fine.example", encrypted=ECH)])
+def test_china_lets_other_hellos_pass_those_of_ech_too(payload: bytes) -> None:
+    assert opened("gfw-esni", hello=False).data(payload).forward
+    assert not opened("gfw-tls", hello=False).data(payload).inject
+
+
+def test_an_encrypted_server_name_counts_only_after_a_complete_handshake() -> None:
+    connection = Connection(engine("gfw-esni"))
+    assert connection.say("PA", esni()).forward
+    connection = Connection(engine("gfw-esni"))
+    connection.say("S")
+    connection.seq += 1
+    assert connection.say("PA", esni()).forward
+
+
+def third_syn(connection: Connection) -> None:
+    connection.say("S")
+    connection.say("S")
+    connection.say("S", seq=0x5EED5EED)
+    connection.seq += 1
+    connection.reply("SA")
+    connection.ack += 1
+    connection.say("A")
+
+
+def turnaround(connection: Connection) -> None:
+    connection.say("SA", ack=0)
+    connection.open()
+
+
+def fin_syn(connection: Connection) -> None:
+    connection.open()
+    connection.say("FS")
+
+
+def false_reset(connection: Connection) -> None:
+    connection.open()
+    connection.say("R", seq=0x0BAD0BAD, bad_checksum=True)
+
+
+def decoy(connection: Connection) -> None:
+    connection.open()
+    connection.say("PA", RANDOM, bad_checksum=True)
+
+
+@pytest.mark.parametrize("evade", [third_syn, turnaround, fin_syn, false_reset, decoy])
+def test_the_published_strategies_for_encrypted_server_names_evade(evade: Callable[[Connection], None]) -> None:
+    connection = Connection(engine("gfw-esni"))
+    evade(connection)
+    assert connection.data(esni()).forward
+
+
+@pytest.mark.parametrize(("size", "passes"), [(4, True), (5, False)])
+def test_a_first_segment_of_four_bytes_hides_an_encrypted_server_name(size: int, passes: bool) -> None:
+    connection = opened("gfw-esni", hello=False)
+    outcomes = [connection.data(esni()[:size]), connection.data(esni()[size:])]
+    assert all(outcome.forward for outcome in outcomes) is passes
 
 
 def certain_fet() -> Connection:
