@@ -302,12 +302,13 @@ class Engine:
             recognition.more_server = False  # no certificate will ever come to its eyes
         flow.inspected += 1
         last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
-        if not flow.reported:
+        if self._every_request and flow.protocol == "http" and recognition.protocol in _NAMELESS:
+            if not recognition.more:
+                recognition = _HTTP_BODY
+        elif not flow.reported:
             _remember(flow, recognition)
         if flow.inspected < self._least and not last and recognition.protocol == "unknown":
             recognition = STILL_UNKNOWN
-        if self._every_request and flow.protocol == "http" and recognition.protocol != "http" and not recognition.more:
-            recognition = _HTTP_BODY
         rules = self.rules
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, client, server, side, now, last)

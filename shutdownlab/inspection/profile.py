@@ -154,7 +154,8 @@ class Table(Record):
     udp_timeout: Seconds = 180.0
     closed_timeout: Seconds = 10.0
     overload: Literal["open", "closed"] = "open"
-    """What happens to new connections when the table is full."""
+    """What happens to new connections when the table is full, and in the lab to undecided ones when the box is lost:
+    they pass uninspected, or none does (in-path). None that ships fails closed: no measured box is documented to."""
 
 
 class Blocks(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -411,6 +412,15 @@ def test_the_naive_box_sees_a_whole_request_and_nothing_else() -> None:
     # Ptacek and Newsham's other half: it also believes what the server never accepts.
 
 
+@pytest.mark.parametrize("size", [1448, 60_000])
+def test_the_naive_box_never_loses_interest_in_a_random_stream(size: int) -> None:
+    connection = opened("naive", hello=False, dport=5201)
+    rng = random.Random(1)
+    for _ in range(3_000_000 // size):
+        assert connection.data(rng.randbytes(size)).decision is None
+    assert connection.data(client_hello()).inject
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
@@ -431,6 +441,34 @@ def test_a_full_table_fails_as_the_profile_says_and_is_counted(overload: str, pa
     later = Connection(box, sport=3001, now=61.0)
     assert later.say("S").forward, "half-open connections have timed out"
     assert box.counters[counter] == 1
+
+
+BOX = """
+format: 1
+name: ours
+title: A box of our own
+sources: [our measurements]
+placement: PLACEMENT
+table: {flows: 2, overload: closed, established_timeout: 5min}
+"""
+
+
+@pytest.mark.parametrize(("placement", "passes"), [("in-path", False), ("on-path", True)])
+def test_a_box_of_ones_own_that_fails_closed_cuts_new_connections_only_in_path(placement: str, passes: bool) -> None:
+    box = engine(load_profile(BOX.replace("PLACEMENT", placement), "ours.yaml"))
+    kept = [Connection(box, sport=1000 + number) for number in range(2)]
+    for connection in kept:
+        connection.open()
+    late = Connection(box, sport=3000)
+    assert late.say("S").forward is passes
+    assert kept[0].data(http_get("fine.example")).forward, "what it follows goes on"
+    assert (box.counters["overload_closed"], box.counters["overload_open"]) == (1, 0)
+    late.now = 301.0
+    assert late.say("S").forward, "there is room again"
+
+
+def test_every_shipped_box_fails_open() -> None:
+    assert {shipped_profile(name).table.overload for name in profile_names()} == {"open"}
 
 
 def test_idle_connections_are_forgotten_and_swept() -> None:
