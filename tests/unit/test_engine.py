@@ -152,7 +152,7 @@ def test_rules_are_tried_in_order_and_an_exception_first_saves() -> None:
     other = Connection(box, client=bytes((100, 64, 2, 2)))
     other.open()
     assert not other.data(client_hello()).forward
-    assert box.by_rule == {"government": 1, "everyone": 1}
+    assert box.counters["rules"] == {"government": 1, "everyone": 1}
 
 
 @pytest.mark.parametrize(("profile", "decided"), [("perfect", False), ("gfw-tls", True), ("naive", True)])
