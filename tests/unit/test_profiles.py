@@ -382,10 +382,14 @@ def test_turkmenistan_injects_whichever_way_the_question_travels(side: Side) -> 
     assert outcome.forward
     (answer,) = injected(outcome, side)
     assert answer.data.endswith(b"\x7f\0\0\1")
+    assert (answer.ttl, answer.fragment_id) == (128, 30000)
 
 
 def test_turkmenistan_resets_every_packet_of_the_4_tuple_for_30_s() -> None:
-    connection = opened("turkmenistan-dns")
+    connection = opened("turkmenistan-dns", hello=False)
+    for side in (Side.INSIDE, Side.OUTSIDE):
+        (reset,) = injected(connection.say("PA", client_hello()), side)
+        assert (reset.flags, reset.ttl, reset.fragment_id) == (0x04, 128, 30000)
     connection.now = 29.0
     assert connection.say("A").inject
     connection.now = 31.0
