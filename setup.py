@@ -16,9 +16,9 @@ FOLDER = "shutdownlab/inspection/"
 # fmt: off
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "throttle", "validation", "table",
-    "tcb", "matching", "rules", "acting", "forge", "decision", "engine", "capture", "offline", "lookup", "catalogue",
-    "recognition", "recognisers/result", "recognisers/names", "recognisers/tls", "recognisers/certificate",
-    "recognisers/tor", "recognisers/http",
+    "tcb", "matching", "rules", "acting", "forge", "decision", "settling", "judging", "engine", "capture",
+    "offline", "lookup", "catalogue", "recognition", "recognisers/result", "recognisers/names", "recognisers/tls",
+    "recognisers/certificate", "recognisers/tor", "recognisers/http",
 ]
 # fmt: on
 

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shutdownlab import __version__, library
-from shutdownlab.inspection.profile import profile_names
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.scenario import Scenario, vantage_named
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
 from shutdownlab.model.topology import Topology, VantageId
@@ -234,8 +234,14 @@ def inspect(
     capture: Annotated[Path, typer.Argument(help="A pcap or pcapng file, also gzipped.")],
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules to judge by.")] = None,
     profile: Annotated[
-        str, typer.Option("--profile", metavar="NAME", help="The box that looks (see `profiles`).")
-    ] = "perfect",
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="The box that looks (see `profiles`).",
+            show_default="the policy's, or perfect",
+        ),
+    ] = None,
     format_: Annotated[Literal["table", "jsonl"], typer.Option("--format", help="How to print flows.")] = "table",
     summary: Annotated[
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
@@ -250,20 +256,22 @@ def inspect(
     from shutdownlab.presentation.inspection import flow_lines, flow_table, summary_line
 
     with told():
-        _known("--profile", "profile", profile, profile_names())
-        rules = load_policy(_bytes(policy), str(policy)) if policy else None
+        if profile is not None:
+            _known("--profile", "profile", profile, profile_names())
+        rules = load_policy(_bytes(policy), str(policy), library.catalogue()) if policy else None
         try:
             packets = open_capture(capture)
         except NotACaptureError as error:
             _bad_option(str(capture), str(error), "a pcap or pcapng file, also gzipped")
         except OSError as error:
             _bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
-        inspection = OfflineInspection(rules, shipped_profile(profile), apps=AppCatalogue(library.catalogue()))
+        box = shipped_profile(profile or (rules and rules.profile) or "perfect")
+        inspection = OfflineInspection(rules, box, apps=AppCatalogue(library.catalogue()))
         inspection.run(packets)
         lines = [summary_line(inspection.summary())] if summary else None
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
             typer.echo(line)
-        for warning in packets.warnings:
+        for warning in (*packets.warnings, *(f"{packets.name}: {text}" for text in inspection.warnings)):
             errors().print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 

@@ -301,7 +301,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--name", default="box")
     parser.add_argument("--inside", required=True, help="the interface towards subscribers")
     parser.add_argument("--outside", required=True, help="the interface towards the Internet")
-    parser.add_argument("--profile", default="perfect", help="how it parses and reacts (`shutdownlab profiles`)")
+    parser.add_argument(
+        "--profile", help="how it parses and reacts (`shutdownlab profiles`); else the policy's, or perfect"
+    )
     parser.add_argument("--policy", type=Path, help="a policy file to start with")
     parser.add_argument("--controller", metavar="IP:PORT", action="append", default=[], help="where policies come from")
     parser.add_argument("--netns", type=Path, help="the network namespace of the interfaces (/run/netns/NAME)")
@@ -319,7 +321,7 @@ def main(argv: list[str] | None = None) -> int:
         netns=given.netns,
         inside=given.inside,
         outside=given.outside,
-        profile=given.profile,
+        profile=given.profile or (policy and policy.profile) or "perfect",
         controllers=tuple(controllers),
         seed=given.seed,
     )

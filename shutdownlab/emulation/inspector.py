@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from typing import Any, Final, Literal, Protocol
 
 from shutdownlab.control.messages import FlowDecision, ResidualBlock
 from shutdownlab.control.messages import Policy as PolicyMessage
-from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.inspection.verdict import Decision, Outcome, Side
-from shutdownlab.model.apps import App, load_apps
+from shutdownlab.model.apps import App
 
 SIDES: Final[tuple[Literal["inside"], Literal["outside"]]] = ("inside", "outside")
 """What messages call the engine's sides."""
@@ -57,10 +56,7 @@ def engine_maker(apps: Mapping[str, App] | None = None) -> MakeInspector:
 
     The catalogue is built here, once, so that a box forked later shares it and changes its policy quickly.
     """
-    if apps is None:
-        shipped = files("shutdownlab") / "apps.yaml"
-        apps = load_apps(shipped.read_bytes(), "apps.yaml")
-    catalogue = AppCatalogue(apps)
+    catalogue = shipped_apps() if apps is None else AppCatalogue(apps)
 
     def make(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
         return Engine(policy, shipped_profile(profile), seed=seed, apps=catalogue)

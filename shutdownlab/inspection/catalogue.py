@@ -6,6 +6,8 @@ Built from the app catalogues of `shutdownlab.model.apps`: the one the package s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 from shutdownlab.inspection.recognition import Recognition
@@ -87,3 +89,9 @@ class AppCatalogue:
     def categories(self) -> tuple[str, ...]:
         """Every category that has an app, in order."""
         return tuple(sorted({app.category for app in self.apps.values()}))
+
+
+@cache
+def shipped_apps() -> AppCatalogue:
+    """The catalogue that ships with the package: what an engine uses that is given none."""
+    return AppCatalogue.from_texts(((files("shutdownlab") / "apps.yaml").read_bytes(), "apps.yaml"))

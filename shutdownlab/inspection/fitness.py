@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from shutdownlab.inspection.policy import InspectionRule, Verdict
-from shutdownlab.inspection.profile import Profile, profile_names, shipped_profile
+from shutdownlab.inspection.policy import Verdict
+from shutdownlab.inspection.profile import Profile, shipped_profile
 from shutdownlab.inspection.recognition import PROTOCOLS
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model import policy as orders
 from shutdownlab.model.apps import App
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.scenario import Scenario
-from shutdownlab.model.source import Document, Path, did_you_mean, quoted
+from shutdownlab.model.source import Document, Path, did_you_mean
 from shutdownlab.model.topology import SubscriberClass, Topology
 
 _IN_PATH_ONLY = frozenset({Action.DROP, Action.THROTTLE, Action.FREEZE, Action.INTERCEPT})
@@ -46,7 +47,7 @@ class _Checker:
                 self.document.report_unknown(("profiles", operator), "profile of DPI boxes", name, self.known)
         for name, policy in scenario.policies.items():
             path: Path = ("policies", name)
-            self._rules(path, policy.inspect or ())
+            check_rules(self.document, (*path, "inspect"), self.apps, tuple(SubscriberClass))
             if policy.needs_boxes:
                 for operator, profile in self._concerned(policy):
                     self._can(path, policy, operator, profile)
@@ -60,25 +61,6 @@ class _Checker:
             if name in self.known and name not in seen and policy.concerns(vantage):
                 seen.add(name)
                 yield operator, profile_named(name)
-
-    def _rules(self, path: Path, rules: Iterable[InspectionRule]) -> None:
-        first: dict[str, int] = {}
-        for index, rule in enumerate(rules):
-            place = (*path, "inspect", index)
-            if first.setdefault(rule.name, index) != index:
-                hint = f"first: line {self.document.line((*path, 'inspect', first[rule.name], 'name'))}"
-                self.document.report(
-                    (*place, "name"), f"the rule name {quoted(rule.name)} twice", "each name once", hint
-                )
-            for field, kind, known in (
-                ("app", "app", self.apps),
-                ("subscriber_class", "subscriber class", tuple(SubscriberClass)),
-                ("protocol", "protocol", PROTOCOLS),
-                ("protocol_except", "protocol", PROTOCOLS),
-            ):
-                for name in getattr(rule.when, field):
-                    if name not in known:
-                        self.document.report_unknown((*place, "when", field), kind, name, known)
 
     def _can(self, path: Path, policy: Policy, operator: str, profile: Profile) -> None:
         box = f"{operator}'s box, {profile.name},"

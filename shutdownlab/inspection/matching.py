@@ -102,6 +102,7 @@ class Matcher:
         "direction",
         "ech",
         "encrypted",
+        "esni",
         "hours",
         "index",
         "ja4",
@@ -140,6 +141,7 @@ class Matcher:
         self.protocols_except = frozenset(when.protocol_except)
         self.ja4 = frozenset(when.ja4)
         self.ech = when.ech
+        self.esni = when.esni
         self.encrypted = when.fully_encrypted
         self.versions = frozenset(when.version)
         self.length = when.length_at_least
@@ -152,23 +154,7 @@ class Matcher:
         self.probability = when.probability
         self.hours = when.hours
         self.utc_offset = policy.utc_offset
-        self.needs_payload = bool(
-            self.apps
-            or self.names
-            or self.url_contains
-            or self.url_regexes
-            or self.keywords
-            or self.protocols
-            or self.protocols_except
-            or self.ja4
-            or self.qtypes
-            or self.ech is not None
-            or self.encrypted is not None
-            or self.versions
-            or self.length
-        )
-
-        self.apps_only = bool(self.apps) and not (
+        besides = bool(
             self.names
             or self.url_contains
             or self.url_regexes
@@ -178,10 +164,13 @@ class Matcher:
             or self.ja4
             or self.qtypes
             or self.ech is not None
+            or self.esni is not None
             or self.encrypted is not None
             or self.versions
             or self.length
         )
+        self.needs_payload = bool(self.apps) or besides
+        self.apps_only = bool(self.apps) and not besides
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
     def test_headers(self, flow: Flow, now: float, rng: random.Random) -> bool:
@@ -248,6 +237,10 @@ class Matcher:
                 return NO
             answer = WAIT
         if self.ech is not None and recognition.ech is not self.ech:
+            if not more:
+                return NO
+            answer = WAIT
+        if self.esni is not None and recognition.esni is not self.esni:
             if not more:
                 return NO
             answer = WAIT

@@ -67,7 +67,7 @@ class OfflineInspection:
     ) -> None:
         policy = policy or InspectionPolicy()
         self.engine = Engine(policy, profile, seed=seed, apps=apps, classify=True)
-        self.engine.born = []
+        self.engine.table.born = []
         self._inside = PrefixSet(policy.inside) if policy.inside else None
         self.warnings: list[str] = []
         """About the capture as a whole; those about its file are the `Capture`'s."""
@@ -99,6 +99,7 @@ class OfflineInspection:
 
     def _feed(self, packets: Iterable[tuple[float, int, bytes]]) -> None:
         engine = self.engine
+        settler = engine.settler
         inside = self._inside
         number = self._packets
         trusts_all = self._trusts_all
@@ -106,7 +107,7 @@ class OfflineInspection:
         for now, link, frame in packets:
             number += 1
             packet = decode_frame(link, frame)
-            engine.packets = number - 1
+            settler.packets = number - 1
             side = UNKNOWN_SIDE
             if inside is not None and packet.src:
                 side = 0 if packet.src in inside else 1
@@ -142,12 +143,12 @@ class OfflineInspection:
 
     def records(self) -> Iterator[FlowRecord]:
         """One record a connection, in the order of their first packets."""
-        for flow in self.engine.born or ():
+        for flow in self.engine.table.born or ():
             if flow.packets:
                 yield self._record(flow)
 
     def summary(self) -> Summary:
-        return Summary(self._packets, sum(1 for flow in self.engine.born or () if flow.packets), self._seconds)
+        return Summary(self._packets, sum(1 for flow in self.engine.table.born or () if flow.packets), self._seconds)
 
     def _record(self, flow: Flow) -> FlowRecord:
         verdict = flow.verdict

@@ -6,6 +6,7 @@ Made in Python by the compiler, or read from a YAML file that stands alone (`loa
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import time
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +14,7 @@ import re2
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model.source import Expected, Record, did_you_mean, parse
 from shutdownlab.model.values import Address, Kbit, Port, Prefix, Seconds
 
@@ -191,6 +193,9 @@ class Conditions(Record):
     """None of these, known so only once it is recognised, or can no longer be."""
     ja4: Names = ()
     ech: bool | None = None
+    """Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
+    esni: bool | None = None
+    """The encrypted server name of 2018 to 2020, which came before ECH."""
     fully_encrypted: bool | None = None
     """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
     version: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
@@ -222,6 +227,7 @@ class InspectionPolicy(Record):
     format: Format = 1
     name: str = "policy"
     profile: str | None = None
+    """How the box parses and reacts, where nobody says otherwise."""
     inside: Prefixes = ()
     """Addresses behind the box, for captures; in the lab the box knows by its ports."""
     classes: dict[str, Prefixes] = Field(default_factory=dict)
@@ -230,22 +236,17 @@ class InspectionPolicy(Record):
     rules: tuple[InspectionRule, ...] = ()
 
 
-def load_policy(text: str | bytes, source: str) -> InspectionPolicy:
-    """Read a policy file's text; raises `BadInput` with every mistake (`source` is the file's name in messages)."""
+def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = None) -> InspectionPolicy:
+    """Read a policy file's text; raises `BadInput` with every mistake (`source` is the file's name in messages).
+
+    `apps`: the names that rules may use; None: those of the catalogue that ships.
+    """
     document = parse(text.encode() if isinstance(text, str) else text, source)
+    classes = document.data.get("classes")
+    check_rules(document, ("rules",), apps, classes if isinstance(classes, dict) else ())
+    profile = document.data.get("profile")
+    if isinstance(profile, str) and profile not in profile_names():
+        document.report_unknown(("profile",), "profile of DPI boxes", profile, profile_names())
     policy = document.validate_as(InspectionPolicy)
-    seen: dict[str, int] = {}
-    for index, rule in enumerate(policy.rules):
-        place = ("rules", index, "name")
-        if rule.name in seen:
-            document.report(
-                place, f"the rule name '{rule.name}' twice", "each name once", f"first: line {seen[rule.name]}"
-            )
-        seen.setdefault(rule.name, document.line(place))
-        for name in rule.when.subscriber_class:
-            if name not in policy.classes:
-                document.report_unknown(
-                    ("rules", index, "when", "subscriber_class"), "subscriber class", name, policy.classes
-                )
     document.raise_if_bad()
     return policy

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
-from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model.source import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
 from shutdownlab.model.values import Seconds
 
@@ -153,7 +154,8 @@ class Table(Record):
     udp_timeout: Seconds = 180.0
     closed_timeout: Seconds = 10.0
     overload: Literal["open", "closed"] = "open"
-    """What happens to new connections when the table is full."""
+    """What happens to new connections when the table is full, and in the lab to undecided ones when the box is lost:
+    they pass uninspected, or none does (in-path). None that ships fails closed: no measured box is documented to."""
 
 
 class Blocks(Record):
@@ -187,6 +189,8 @@ class Profile(Record):
     ip: IpModel = IpModel()
     validate_: Validation = Field(default=Validation(), alias="validate")
     tcp: TcpModel = TcpModel()
+    parse: Tolerance = TOLERANT
+    """What its parsers forgive in the payload."""
     budget: Budget = Budget()
     table: Table = Table()
     block: Blocks = Blocks()
@@ -202,13 +206,11 @@ class Profile(Record):
 
 def load_profile(text: str | bytes, source: str) -> Profile:
     """Read a profile's YAML; raises `BadInput` with every mistake."""
-    return parse(text.encode() if isinstance(text, str) else text, source).validate_as(Profile)
-
-
-def profile_names() -> tuple[str, ...]:
-    """The profiles that ship, sorted."""
-    folder = files("shutdownlab.inspection") / "profiles"
-    return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+    document = parse(text.encode() if isinstance(text, str) else text, source)
+    check_rules(document, ("rules",))
+    profile = document.validate_as(Profile)
+    document.raise_if_bad()
+    return profile
 
 
 def shipped_profile(name: str) -> Profile:

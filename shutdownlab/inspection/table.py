@@ -55,6 +55,8 @@ class FlowTable:
     def __init__(self, profile: Profile, on_path: bool) -> None:
         table = profile.table
         self.flows: dict[bytes, Flow] = {}
+        self.born: list[Flow] | None = None
+        """Every new connection is appended, if this is set to a list."""
         self.size = table.flows
         self.syn_timeout = table.syn_timeout
         self.established_timeout = table.established_timeout
@@ -65,6 +67,12 @@ class FlowTable:
         self.can_be_turned = profile.tcp.client_syn_ack == "swap" or profile.tcp.server_syn == "swap"
         self.overload_open = 0
         self.overload_closed = 0
+
+    def add(self, flow: Flow) -> None:
+        """Take a new connection in; whether there is room the caller has asked."""
+        self.flows[flow.key] = flow
+        if self.born is not None:
+            self.born.append(flow)
 
     def is_over(self, flow: Flow, now: float) -> bool:
         idle = now - flow.last

@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 import traceback
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fuzz_mutator import Mutator
 from fuzz_seeds import TCP_SEEDS, UDP_SEEDS, certificate, hello, quic_frames, seal
@@ -25,7 +25,7 @@ from fuzz_seeds import TCP_SEEDS, UDP_SEEDS, certificate, hello, quic_frames, se
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
 from shutdownlab.inspection.policy import load_policy
-from shutdownlab.inspection.profile import profile_names, shipped_profile
+from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.inspection.recognisers.certificate import certificate_names, names_of
 from shutdownlab.inspection.recognisers.ja4 import ja4
 from shutdownlab.inspection.recognisers.names import host_name
@@ -38,6 +38,7 @@ from shutdownlab.inspection.recognition import (
     UdpRecogniser,
     recognise_tcp,
 )
+from shutdownlab.inspection.vocabulary import profile_names
 
 STALL = 0.5
 """Seconds of processor time one input may take (the largest stream is 64 KiB)."""
@@ -84,7 +85,7 @@ class Failure(Exception):
         return f"{self.target}: {self.what}\n  input: {self.data.hex()}"
 
 
-STRICT = Tolerance(**{field.name: False for field in fields(Tolerance) if field.name != "quic_datagrams"})
+STRICT = Tolerance(**{name: False for name in Tolerance.model_fields if name != "quic_datagrams"})
 
 
 def check(found: Recognition, tolerance: Tolerance = TOLERANT) -> None:

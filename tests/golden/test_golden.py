@@ -1,7 +1,8 @@
 """Every bad input here gives exactly the message beside it: NAME.yaml goes with NAME.txt.
 
-`missing-file.txt` has no YAML: that is its mistake. The two `valid-…` have no text, and pass. After changing a message
-on purpose: `GOLDEN=write pytest tests/golden`, then read the difference.
+`missing-file.txt` has no YAML: that is its mistake. The `valid-…` have no text, and pass. What is called `policy-…` is
+a DPI box's policy, the rest topologies and scenarios. After changing a message on purpose:
+`GOLDEN=write pytest tests/golden`, then read the difference.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
+from shutdownlab.inspection.policy import load_policy
 from shutdownlab.model.source import BadInput
 
 HERE = Path(__file__).parent
@@ -28,10 +30,17 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE)
 
 
+def check(name: str) -> None:
+    if name.startswith(("policy-", "valid-policy")):
+        load_policy(Path(name).read_bytes(), name)
+    else:
+        library.check(name)
+
+
 def told(name: str) -> str:
     """The message, but for the names of what is shipped: that list grows."""
     with pytest.raises(BadInput) as raised:
-        library.check(name)
+        check(name)
     return re.sub(r"(it ships): [\w, -]+$", r"\1: …", f"{raised.value}\n", flags=re.MULTILINE)
 
 
@@ -52,10 +61,14 @@ def test_every_message_names_the_file_what_was_found_and_what_was_expected(name:
 
 
 def test_every_bad_file_has_its_message_and_the_valid_ones_pass() -> None:
-    assert {path.stem for path in FILES} - {path.stem for path in MESSAGES} == {"valid-scenario", "valid-topology"}
+    assert {path.stem for path in FILES} - {path.stem for path in MESSAGES} == {
+        "valid-policy",
+        "valid-scenario",
+        "valid-topology",
+    }
     assert {path.stem for path in MESSAGES} - {path.stem for path in FILES} == {"missing-file"}
-    library.check("valid-scenario.yaml")
-    library.check("valid-topology.yaml")
+    for kind in ("policy", "scenario", "topology"):
+        check(f"valid-{kind}.yaml")
 
 
 def test_what_the_package_ships_is_valid() -> None:
@@ -63,6 +76,17 @@ def test_what_the_package_ships_is_valid() -> None:
     for kind in kinds:
         for name, _ in library.shipped(kind):
             library.check(name)
+
+
+def test_inspecting_with_a_bad_policy_tells_all_its_problems_and_exits_with_2() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from shutdownlab.cli import main; main()", "inspect", "no-matter.pcap", "--policy",
+         "policy-unknown-names.yaml"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith((HERE / "policy-unknown-names.txt").read_text())
 
 
 def test_the_command_line_tells_the_problems_of_all_files_and_exits_with_2() -> None:

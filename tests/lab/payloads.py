@@ -21,6 +21,24 @@ def hello(name: str) -> bytes:
     return sent.read()
 
 
+def in_records(greeting: bytes, size: int) -> bytes:
+    """A ClientHello cut into records of `size` bytes."""
+    body = greeting[5:]
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(greeting[:3] + len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def with_extension(greeting: bytes, kind: int) -> bytes:
+    """A ClientHello with one more extension, of 64 bytes."""
+    at = 9 + 34
+    at += 1 + greeting[at]
+    at += 2 + int.from_bytes(greeting[at : at + 2], "big")
+    at += 1 + greeting[at]
+    listed = greeting[at + 2 :] + kind.to_bytes(2, "big") + b"\0\x40" + bytes(64)
+    body = greeting[9:at] + len(listed).to_bytes(2, "big") + listed
+    return greeting[:3] + (len(body) + 4).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
+
+
 def quic_initial(version: int, size: int) -> bytes:
     """The beginning of the first datagram of aioquic's client."""
     settings = QuicConfiguration(server_name="fine.example", alpn_protocols=["h3"], original_version=version)

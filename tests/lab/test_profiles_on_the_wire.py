@@ -16,7 +16,7 @@ from typing import Literal
 
 import pytest
 from crossing import SERVER, Connection, Crossing
-from payloads import RANDOM, dns_query, hello, http_get, quic_initial
+from payloads import RANDOM, dns_query, hello, http_get, in_records, quic_initial, with_extension
 from switches import until
 
 from shutdownlab.emulation.wire import Batch, open_wire
@@ -235,6 +235,26 @@ def test_what_the_gfw_does_not_mind_stops_being_copied(cross: Cross) -> None:
     for _ in range(10):
         exchange(spared)
     assert crossing.counters()["inside"]["received"] == seen
+
+
+def test_a_hello_cut_into_records_gets_past_the_gfw(cross: Cross) -> None:
+    crossing = cross("gfw-tls")
+    crossing.block(sites=["blocked.example"])
+    exchange(crossing.connect(), in_records(hello("www.blocked.example"), 64))
+    assert crossing.counters()["injected"] == 0
+
+
+def test_an_encrypted_server_name_loses_the_clients_packets_alone_and_ech_passes(cross: Cross) -> None:
+    crossing = cross("gfw-esni")
+    crossing.inspect()  # by its nature
+    exchange(crossing.connect(8443), with_extension(hello("www.other.example"), 0xFE0D))
+    blocked = crossing.connect(443)
+    blocked.client.sendall(with_extension(hello("www.other.example"), 0xFFCE))
+    assert silent(blocked.server)
+    blocked.server.sendall(b"still heard")
+    assert received(blocked.client, 11) == b"still heard"
+    until("a rule for the 3-tuple", lambda: any("hard_timeout=180" in rule for rule in crossing.verdicts()))
+    assert refused_at(crossing, 443)
 
 
 def test_fully_encrypted_traffic_loses_the_clients_packets_alone(cross: Cross) -> None:

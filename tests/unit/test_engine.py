@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from wire import Connection, checksums_hold, client_hello, dns_query, engine, http_get, injected, rule
 
@@ -97,13 +99,22 @@ def test_a_later_request_on_a_kept_connection_is_judged_too() -> None:
     assert not connection.data(http_get("blocked.example")).forward
 
 
-def test_the_body_of_a_request_does_not_hide_the_next_request() -> None:
+@pytest.mark.parametrize("body", [bytes(range(200)), random.Random(1).randbytes(200), b"Z", b"", b"\xef" + bytes(199)])
+def test_the_body_of_a_request_does_not_hide_the_next_request(body: bytes) -> None:
     connection = Connection(engine("perfect", rule("drop", name_suffix="blocked.example")), dport=80)
     connection.open()
     assert connection.data(b"POST / HTTP/1.1\r\nHost: fine.example\r\nContent-Length: 200\r\n\r\n").forward
-    assert connection.data(bytes(range(200))).forward
+    assert connection.data(body).forward
     connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
     assert not connection.data(http_get()).forward
+
+
+def test_inside_a_tunnel_that_a_proxy_opened_the_name_is_found() -> None:
+    connection = Connection(engine("perfect", rule("drop", name_suffix="blocked.example")), dport=8080)
+    connection.open()
+    assert connection.data(b"CONNECT 192.0.2.99:443 HTTP/1.1\r\nHost: 192.0.2.99:443\r\n\r\n").forward
+    connection.answer(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    assert not connection.data(client_hello()).forward
 
 
 def test_a_refused_connection_that_is_tried_again_with_the_same_number_is_followed() -> None:
@@ -141,7 +152,16 @@ def test_rules_are_tried_in_order_and_an_exception_first_saves() -> None:
     other = Connection(box, client=bytes((100, 64, 2, 2)))
     other.open()
     assert not other.data(client_hello()).forward
-    assert box.by_rule == {"government": 1, "everyone": 1}
+    assert box.counters["rules"] == {"government": 1, "everyone": 1}
+
+
+@pytest.mark.parametrize(("profile", "decided"), [("perfect", False), ("gfw-tls", True), ("naive", True)])
+def test_only_a_box_that_reads_answers_waits_for_the_certificate_of_a_hello_without_a_name(
+    profile: str, decided: bool
+) -> None:
+    connection = Connection(engine(profile))
+    connection.open()
+    assert (connection.data(client_hello(None)).decision is not None) is decided
 
 
 def test_an_address_rule_needs_no_payload() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from wire import Connection, client_hello, dns_query, engine, http_get, rule
+from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, rule
 
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import load_policy
@@ -48,6 +48,13 @@ GET = http_get("news.example", "/politics/Protest?x=1")
         (HELLO, {"protocol_except": ["tls"]}, False),
         (HELLO, {"ech": True}, False),
         (HELLO, {"ech": False}, True),
+        (HELLO, {"esni": True}, False),
+        (HELLO, {"esni": False}, True),
+        (client_hello("a.example", encrypted=ECH), {"ech": True}, True),
+        (client_hello("a.example", encrypted=ECH), {"esni": True}, False),
+        (client_hello(None, encrypted=ESNI), {"esni": True}, True),
+        (client_hello(None, encrypted=ESNI), {"ech": True}, False),
+        (client_hello(None, encrypted=ESNI), {"ech": False, "esni": True, "app": "whatsapp"}, False),
         (HELLO, {"opener": "inside"}, True),
         (HELLO, {"opener": "outside"}, False),
         (HELLO, {"direction": "outbound", "protocol": "tls"}, True),
@@ -207,8 +214,15 @@ def test_each_mistake_is_told_with_place_and_remedy(name: str) -> None:
 
 
 def test_all_mistakes_come_at_once() -> None:
-    text = "rules:\n  - {name: a, when: {nam: x}, verdict: drop}\n"
-    text += "  - {name: b, verdict: {action: reset, ttl: 300}}\nx: 1\n"
+    text = "rules:\n  - {name: a, when: {nam: x, app: whatsap}, verdict: drop}\n"
+    text += "  - {name: b, when: {protocol: tsl}, verdict: {action: reset, ttl: 300}}\nx: 1\n"
     with pytest.raises(BadInput) as caught:
         load_policy(text, "policy.yaml")
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 5
+
+
+def test_apps_are_those_of_the_catalogue_in_use() -> None:
+    text = "rules:\n  - {name: a, when: {app: ours}, verdict: drop}\n"
+    assert load_policy(text, "policy.yaml", ["ours"]).rules[0].when.app == ("ours",)
+    with pytest.raises(BadInput, match="unknown app 'ours'"):
+        load_policy(text, "policy.yaml")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+
 import pytest
-from wire import Connection, client_hello, dns_query, engine, http_get, injected, rule
+from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, injected, rule
 
 from shutdownlab.inspection.engine import Action, Side
-from shutdownlab.inspection.profile import load_profile, profile_names, shipped_profile
+from shutdownlab.inspection.profile import load_profile, shipped_profile
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.source import BadInput
 
 NAMED = [
@@ -17,6 +21,7 @@ NAMED = [
     "twitter-throttle-2021",
     "gfw-http",
     "gfw-tls",
+    "gfw-esni",
     "gfw-fet",
     "india-http",
     "iran-protocol-filter",
@@ -60,6 +65,16 @@ def test_every_mistake_of_a_profile_is_told_with_its_line() -> None:
     assert "did you mean 'tls'" in told
     assert "box.yaml:7: tcp.reasembly" in told
     assert "did you mean 'reassembly'" in told
+
+
+def test_a_profiles_own_rules_name_what_there_is() -> None:
+    head = "format: 1\nname: x\ntitle: y\nsources: [z]\n"
+    with pytest.raises(BadInput) as caught:
+        load_profile(head + "rules:\n  - {name: a, when: {protocol: tlss, app: sygnal}, verdict: block}\n", "box.yaml")
+    assert [(problem.line, problem.hint) for problem in caught.value.problems] == [
+        (6, "did you mean 'signal'?"),
+        (6, "did you mean 'tls'?"),
+    ]
 
 
 # -- Kazakhstan --------------------------------------------------------------------------------------------------------
@@ -222,6 +237,81 @@ def test_the_gfws_penalty_is_for_the_3_tuple_and_not_refreshed(profile: str, sec
     assert not late.say("S").inject
 
 
+def esni() -> bytes:
+    return client_hello(None, encrypted=ESNI)
+
+
+def test_an_encrypted_server_name_loses_the_clients_packets_for_180_s_on_the_3_tuple() -> None:
+    connection = opened("gfw-esni", hello=False, dport=8443)
+    outcome = connection.data(esni())
+    assert not outcome.forward
+    assert not outcome.inject, "nothing is injected"
+    for flags in ("A", "FA", "R"):
+        assert not connection.say(flags).forward
+    assert connection.reply("A").forward
+    assert not Connection(connection.engine, sport=4321, dport=8443, now=179.0).say("S").forward
+    assert Connection(connection.engine, sport=4322, dport=8443, now=181.0).say("S").forward
+
+
+@pytest.mark.parametrize("payload", [client_hello("fine.example"), client_hello("fine.example", encrypted=ECH)])
+def test_china_lets_other_hellos_pass_those_of_ech_too(payload: bytes) -> None:
+    assert opened("gfw-esni", hello=False).data(payload).forward
+    assert not opened("gfw-tls", hello=False).data(payload).inject
+
+
+def test_an_encrypted_server_name_counts_only_after_a_complete_handshake() -> None:
+    connection = Connection(engine("gfw-esni"))
+    assert connection.say("PA", esni()).forward
+    connection = Connection(engine("gfw-esni"))
+    connection.say("S")
+    connection.seq += 1
+    assert connection.say("PA", esni()).forward
+
+
+def third_syn(connection: Connection) -> None:
+    connection.say("S")
+    connection.say("S")
+    connection.say("S", seq=0x5EED5EED)
+    connection.seq += 1
+    connection.reply("SA")
+    connection.ack += 1
+    connection.say("A")
+
+
+def turnaround(connection: Connection) -> None:
+    connection.say("SA", ack=0)
+    connection.open()
+
+
+def fin_syn(connection: Connection) -> None:
+    connection.open()
+    connection.say("FS")
+
+
+def false_reset(connection: Connection) -> None:
+    connection.open()
+    connection.say("R", seq=0x0BAD0BAD, bad_checksum=True)
+
+
+def decoy(connection: Connection) -> None:
+    connection.open()
+    connection.say("PA", RANDOM, bad_checksum=True)
+
+
+@pytest.mark.parametrize("evade", [third_syn, turnaround, fin_syn, false_reset, decoy])
+def test_the_published_strategies_for_encrypted_server_names_evade(evade: Callable[[Connection], None]) -> None:
+    connection = Connection(engine("gfw-esni"))
+    evade(connection)
+    assert connection.data(esni()).forward
+
+
+@pytest.mark.parametrize(("size", "passes"), [(4, True), (5, False)])
+def test_a_first_segment_of_four_bytes_hides_an_encrypted_server_name(size: int, passes: bool) -> None:
+    connection = opened("gfw-esni", hello=False)
+    outcomes = [connection.data(esni()[:size]), connection.data(esni()[size:])]
+    assert all(outcome.forward for outcome in outcomes) is passes
+
+
 def certain_fet() -> Connection:
     connection = Connection(engine("gfw-fet", rule("block", fully_encrypted=True)))
     connection.open()
@@ -292,10 +382,14 @@ def test_turkmenistan_injects_whichever_way_the_question_travels(side: Side) -> 
     assert outcome.forward
     (answer,) = injected(outcome, side)
     assert answer.data.endswith(b"\x7f\0\0\1")
+    assert (answer.ttl, answer.fragment_id) == (128, 30000)
 
 
 def test_turkmenistan_resets_every_packet_of_the_4_tuple_for_30_s() -> None:
-    connection = opened("turkmenistan-dns")
+    connection = opened("turkmenistan-dns", hello=False)
+    for side in (Side.INSIDE, Side.OUTSIDE):
+        (reset,) = injected(connection.say("PA", client_hello()), side)
+        assert (reset.flags, reset.ttl, reset.fragment_id) == (0x04, 128, 30000)
     connection.now = 29.0
     assert connection.say("A").inject
     connection.now = 31.0
@@ -322,6 +416,15 @@ def test_the_naive_box_sees_a_whole_request_and_nothing_else() -> None:
     # Ptacek and Newsham's other half: it also believes what the server never accepts.
 
 
+@pytest.mark.parametrize("size", [1448, 60_000])
+def test_the_naive_box_never_loses_interest_in_a_random_stream(size: int) -> None:
+    connection = opened("naive", hello=False, dport=5201)
+    rng = random.Random(1)
+    for _ in range(3_000_000 // size):
+        assert connection.data(rng.randbytes(size)).decision is None
+    assert connection.data(client_hello()).inject
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +445,34 @@ def test_a_full_table_fails_as_the_profile_says_and_is_counted(overload: str, pa
     later = Connection(box, sport=3001, now=61.0)
     assert later.say("S").forward, "half-open connections have timed out"
     assert box.counters[counter] == 1
+
+
+BOX = """
+format: 1
+name: ours
+title: A box of our own
+sources: [our measurements]
+placement: PLACEMENT
+table: {flows: 2, overload: closed, established_timeout: 5min}
+"""
+
+
+@pytest.mark.parametrize(("placement", "passes"), [("in-path", False), ("on-path", True)])
+def test_a_box_of_ones_own_that_fails_closed_cuts_new_connections_only_in_path(placement: str, passes: bool) -> None:
+    box = engine(load_profile(BOX.replace("PLACEMENT", placement), "ours.yaml"))
+    kept = [Connection(box, sport=1000 + number) for number in range(2)]
+    for connection in kept:
+        connection.open()
+    late = Connection(box, sport=3000)
+    assert late.say("S").forward is passes
+    assert kept[0].data(http_get("fine.example")).forward, "what it follows goes on"
+    assert (box.counters["overload_closed"], box.counters["overload_open"]) == (1, 0)
+    late.now = 301.0
+    assert late.say("S").forward, "there is room again"
+
+
+def test_every_shipped_box_fails_open() -> None:
+    assert {shipped_profile(name).table.overload for name in profile_names()} == {"open"}
 
 
 def test_idle_connections_are_forgotten_and_swept() -> None:

@@ -95,8 +95,8 @@ def test_other_text_is_not_http(text: bytes) -> None:
 
 def test_http2_preface() -> None:
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    assert recognise_tcp(preface + bytes(9), b"", 80).protocol == "http2"
     assert recognise_tcp(preface[:16], b"", 80).protocol == "http2"
+    assert recognise_tcp(preface[:16] + b"no", b"", 80).protocol != "http2"
     assert recognise_tcp(preface[:5], b"", 80).more
 
 

@@ -51,6 +51,18 @@ def test_mtproto_transports(stream: bytes, variant: str) -> None:
     assert (found.protocol, found.variant, found.more) == ("mtproto", variant, False)
 
 
+def test_abridged_frames_are_of_one_key() -> None:
+    frames = b"".join(bytes((len(part) // 4,)) + part for part in [ENCRYPTED, ENCRYPTED[:8] + bytes(64), ENCRYPTED])
+    assert recognise_tcp(b"\xef" + frames, b"", 443).variant == "abridged"
+    assert recognise_tcp(b"\xef" + frames.replace(ENCRYPTED[:8] + bytes(64), bytes(72)), b"", 443).protocol != "mtproto"
+
+
+def test_random_streams_are_not_mtproto() -> None:
+    rng = random.Random(4)
+    for _ in range(5000):
+        assert recognise_tcp(b"\xef" + rng.randbytes(1447), b"", 443).protocol != "mtproto"
+
+
 def test_mtproto_over_http() -> None:
     head = b"POST /api HTTP/1.1\r\nHost: 149.154.167.51:80\r\nContent-Length: 40\r\n\r\n"
     found = recognise_tcp(head + REQ_PQ, b"", 80)

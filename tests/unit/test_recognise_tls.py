@@ -70,7 +70,14 @@ def test_encrypted_client_hello_is_noticed() -> None:
     body = hello_body(sni(b"cloudflare-ech.com") + extension(0xFE0D, b"\x00" * 20))
     found = recognise_tcp(records(message(body)), b"", 443)
     assert found.ech
+    assert not found.esni
     assert not recognise_tcp(openssl_hello("a.example"), b"", 443).ech
+
+
+def test_the_encrypted_server_name_before_it_is_something_else() -> None:
+    found = recognise_tcp(records(message(hello_body(extension(0xFFCE, b"\x00" * 20)))), b"", 443)
+    assert (found.protocol, found.host, found.esni, found.ech) == ("tls", None, True, False)
+    assert not recognise_tcp(openssl_hello("a.example"), b"", 443).esni
 
 
 def test_dot_by_port_and_by_alpn_and_doh_by_name() -> None:

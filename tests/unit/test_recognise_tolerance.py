@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import fields, replace
 
-import dns.message
 import pytest
 from client_hellos import hello_body, message, openssl_hello, records, sni
+from tolerated import ANNOUNCED_ANSWERS, COMPRESSED_QUESTION, HTTP, PLAIN
 
-from shutdownlab.inspection.recognition import TOLERANT, Tolerance, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import Tolerance, UdpRecogniser, recognise_tcp
 
-HTTP = {
-    "http_leading": b"\nGET / HTTP/1.1\r\nHost: twitter.com\r\n\r\n",  # Turkmenistan, HTTP strategy 3
-    "http_any_method": b"GeT / HTTP/1.1\r\nHost: twitter.com\r\n\r\n",
-    "http_line_blanks": b"GET / HTTP/1.1 \n\t\r\nHost: twitter.com\r\n\r\n",  # Turkmenistan, HTTP strategy 2
-    "http_bare_lf": b"GET / HTTP/1.1\nHost: twitter.com\n\n",
-    "http_field_case": b"GET / HTTP/1.1\r\nhoSt: twitter.com\r\n\r\n",
-    "http_field_blanks": b"GET / HTTP/1.1\r\nHost : twitter.com\r\n\r\n",
-    "http_value_tabs": b"GET / HTTP/1.1\r\nHost: twitter.com\t\r\n\r\n",  # OONI, Turkmenistan 2013
-    "http_folding": b"GET / HTTP/1.1\r\nHost: \t\ntwitter.com\r\n\r\n",  # Turkmenistan, HTTP strategy 1
-    "http_absolute": b"GET http://twitter.com/ HTTP/1.1\r\nHost: other.example\r\n\r\n",
-    "http_port": b"GET / HTTP/1.1\r\nHost: twitter.com:80\r\n\r\n",
-    "trailing_dot": b"GET / HTTP/1.1\r\nHost: twitter.com.\r\n\r\n",
-}
-PLAIN = b"GET / HTTP/1.1\r\nHost: twitter.com\r\n\r\n"
 FOLDED = b"GET / HTTP/1.1\r\nHost:\r\n twitter.com\r\n\r\n"
 
 
 @pytest.mark.parametrize("field", HTTP)
 def test_a_box_without_the_tolerance_misses_the_name_and_sees_the_plain_one(field: str) -> None:
-    lesser = replace(TOLERANT, **{field: False})
+    lesser = Tolerance(**{field: False})
     assert recognise_tcp(HTTP[field], b"", 80).host == "twitter.com"
     assert recognise_tcp(HTTP[field], b"", 80, lesser).host != "twitter.com"
     assert recognise_tcp(PLAIN, b"", 80, lesser).host == "twitter.com"
@@ -43,7 +28,7 @@ def test_folding_is_one_tolerance_in_both_its_forms() -> None:
 
 def test_every_field_has_its_test() -> None:
     elsewhere = {"tls_records", "tls_partial", "dns_counts", "dns_pointers", "quic_datagrams"}
-    assert {field.name for field in fields(Tolerance)} == set(HTTP) | elsewhere
+    assert set(Tolerance.model_fields) == set(HTTP) | elsewhere
 
 
 def test_a_box_that_reads_single_records() -> None:
@@ -73,18 +58,15 @@ def test_a_trailing_dot_in_the_server_name() -> None:
 
 
 def test_queries_that_announce_answers() -> None:
-    query = bytearray(dns.message.make_query("twitter.com", "A").to_wire())
-    query[6:8] = struct.pack("!H", 32)  # Turkmenistan, the DNS strategy
-    assert UdpRecogniser().feed(bytes(query), True, 53).host == "twitter.com"
-    assert UdpRecogniser(Tolerance(dns_counts=False)).feed(bytes(query), True, 53).host is None
+    query = ANNOUNCED_ANSWERS
+    assert UdpRecogniser().feed(query, True, 53).host == "twitter.com"
+    assert UdpRecogniser(Tolerance(dns_counts=False)).feed(query, True, 53).host is None
     stream = struct.pack("!H", len(query)) + query
     assert recognise_tcp(stream, b"", 53).host == "twitter.com"
     assert recognise_tcp(stream, b"", 53, Tolerance(dns_counts=False)).host is None
 
 
 def test_compressed_questions() -> None:
-    # "twitter" and a pointer to "com" behind the question.
-    head = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-    query = head + b"\x07twitter\xc0\x1a" + b"\x00\x01\x00\x01" + b"\x03com\x00"
+    query = COMPRESSED_QUESTION
     assert UdpRecogniser().feed(query, True, 53).host == "twitter.com"
     assert UdpRecogniser(Tolerance(dns_pointers=False)).feed(query, True, 53).host is None

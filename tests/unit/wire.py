@@ -18,14 +18,19 @@ def packed(number: int, size: int) -> bytes:
     return number.to_bytes(size, "big")
 
 
-def client_hello(host: str | None = "blocked.example", extra: int = 0) -> bytes:
-    """A TLS 1.3 ClientHello record; `extra` bytes of padding extension."""
+ECH, ESNI = 0xFE0D, 0xFFCE
+
+
+def client_hello(host: str | None = "blocked.example", extra: int = 0, encrypted: int = 0) -> bytes:
+    """A TLS 1.3 ClientHello record; `extra` bytes of padding; `encrypted`: a further extension, ECH or ESNI."""
     extensions = b""
     if host is not None:
         name = host.encode()
         inner = b"\0" + packed(len(name), 2) + name
         extensions += b"\0\0" + packed(len(inner) + 2, 2) + packed(len(inner), 2) + inner
     extensions += bytes.fromhex("000a00040002001d" + "002b0003020304" + "000d000400020403")
+    if encrypted:
+        extensions += packed(encrypted, 2) + packed(64, 2) + bytes(range(64))
     if extra:
         extensions += b"\0\x15" + packed(extra, 2) + bytes(extra)
     body = b"\x03\x03" + bytes(range(32)) + b"\0" + b"\0\x02\x13\x01" + b"\x01\0"

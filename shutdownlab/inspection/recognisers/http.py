@@ -1,4 +1,4 @@
-"""HTTP/1.x requests as tolerant as servers read them, and the HTTP/2 preface.
+"""HTTP/1.x requests as tolerant as servers read them, and the first one of HTTP/2 in clear.
 
 What is tolerated is what nginx, Apache or IIS accept (RFC 9112 §2.2 and §5 say much of it too): empty lines first,
 any case of the field name, space or tab around the colon and the request line's parts, bare LF, folded lines, absolute
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.inspection.recognisers.http2 import PREFACE, first_request
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
@@ -17,7 +18,6 @@ METHODS: Final = frozenset(
     b"GET POST HEAD PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
     b"SEARCH REPORT CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE M-SEARCH PURGE LINK UNLINK SOURCE".split()
 )
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_HEAD: Final = 65536
 """Bytes of request line and headers looked at; nginx and Apache stop at 32 KiB or less."""
 
@@ -46,7 +46,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
     method = client[start:end]
     known = method.upper() in METHODS
     if method == b"PRI" and PREFACE.startswith(client[start : start + 24][: len(PREFACE)]):
-        return Recognition("http2" if length - start >= 14 else "unknown", None, length - start < 14)
+        return _http2(client[start:], tolerance)
     if not (known and method.isupper()) and not tolerance.http_any_method:
         return None
     line_end = _line_end(client, end, MAX_HEAD, tolerance)
@@ -73,6 +73,22 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         result.more = False  # HTTP/0.9: no headers follow
         return _with_target(result, target, None, tolerance)
     return _headers(result, client, line_end + 1, target, tolerance)
+
+
+def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:
+    """A stream that begins as the preface does; `more` until its first request is complete."""
+    if len(stream) < 14:
+        return Recognition(more=True)
+    result = Recognition("http2", None, True)
+    request = first_request(stream)
+    if request.more:
+        return result
+    result.more = False
+    result.method = request.method.decode("latin-1") or None
+    result.user_agent = request.user_agent.decode("latin-1") or None
+    if not request.path and not request.authority:
+        return result
+    return _with_target(result, request.path or request.authority, request.authority or None, tolerance)
 
 
 def _line_end(data: bytes, start: int, end: int, tolerance: Tolerance) -> int:

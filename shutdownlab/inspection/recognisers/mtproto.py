@@ -48,8 +48,13 @@ def recognise_mtproto(client: bytes) -> Recognition | None:
 
 
 def _abridged(client: bytes) -> Recognition | None:
-    """One byte of tag, then frames of one (or four) bytes of length in words."""
+    """One byte of tag, then frames of one (or four) bytes of length in words, all of one authorisation key.
+
+    One random stream in 256 begins with the tag, and any byte is a length: only the key's identifier, with which every
+    encrypted message begins, tells them apart.
+    """
     index = 1
+    key = b""
     length = len(client)
     frames = 0
     while index < length and frames < MAX_FRAMES:
@@ -64,6 +69,9 @@ def _abridged(client: bytes) -> Recognition | None:
             return None
         if frames == 0 and index + 8 <= length and client[index : index + 8] == bytes(8):
             return _found("abridged")  # an unencrypted message: key exchange, auth_key_id is zero
+        if frames and not client.startswith(key[: length - index], index):
+            return None
+        key = client[index : index + 8]
         index += 4 * words
         frames += 1
     if frames == 0:

@@ -51,6 +51,8 @@ class Recognition:
     """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""
     ech: bool = False
     """The ClientHello carries Encrypted Client Hello (or GREASE of it): `host` is then the outer name."""
+    esni: bool = False
+    """It carries an encrypted server name, ECH's forerunner (draft-ietf-tls-esni-01 to -06); `host` is then None."""
     method: str | None = None
     """HTTP or SIP method as sent, BitTorrent or STUN message name, DNS "query"/"response"."""
     url: str | None = None

@@ -157,8 +157,10 @@ def client_hello(
         elif kind == 43:
             if after <= stop:
                 result.versions = _versions(data, index, after)
-        elif kind == 0xFE0D or kind == 0xFFCE:
-            result.ech = True  # ECH, or the encrypted SNI (draft-02) that came before it
+        elif 0xFE08 <= kind <= 0xFE0D or kind == 0xFF02:
+            result.ech = True  # RFC 9849, and its drafts from 07 on
+        elif kind == 0xFFCE:
+            result.esni = True
         index = after
     return result
 

@@ -7,12 +7,15 @@ strategies (Harrity et al., "GET /out", USENIX Security 2022), those for Turkmen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from shutdownlab.model.source import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """What is accepted; everything, as the most forgiving server would, unless a profile says otherwise."""
+class Tolerance(Record):
+    """What is accepted; everything, as the most forgiving server would, unless a profile's `parse` says otherwise."""
 
     http_leading: bool = True
     """Empty lines and blanks before the method."""
@@ -44,7 +47,7 @@ class Tolerance:
     """Queries that announce answers, or more than one question."""
     dns_pointers: bool = True
     """A compression pointer in the question."""
-    quic_datagrams: int = 32
+    quic_datagrams: Annotated[int, Field(ge=0, le=32)] = 32
     """Datagrams whose Initials are opened (the Great Firewall: 1); 0 leaves QUIC closed and without a name."""
 
 

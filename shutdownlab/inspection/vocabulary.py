@@ -1,0 +1,74 @@
+"""The names that rules and policies may use, and every one in a file that nobody bears."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from importlib.resources import files
+from typing import Any
+
+from shutdownlab.inspection.catalogue import shipped_apps
+from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.model.source import Document, Path, quoted
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that ship, sorted."""
+    folder = files("shutdownlab.inspection") / "profiles"
+    return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def check_rules(
+    document: Document, path: Path, apps: Collection[str] | None = None, classes: Collection[str] | None = None
+) -> None:
+    """Report each unknown app, protocol and subscriber class in the list of rules at `path`, and rule names used twice.
+
+    `apps` None: those of the catalogue that ships; `classes` None: they are not known here. It goes by the plain data,
+    so that it finds them beside mistakes of any other kind, which it leaves to the models.
+    """
+    first: dict[str, int] = {}
+    for index, rule in _items(_at(document.data, path)):
+        if not isinstance(rule, dict):
+            continue
+        place = (*path, index)
+        name = rule.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            hint = f"first: line {document.line((*path, first[name], 'name'))}"
+            document.report((*place, "name"), f"the rule name {quoted(name)} twice", "each name once", hint)
+        when = rule.get("when")
+        if isinstance(when, dict):
+            _check_conditions(document, (*place, "when"), when, apps, classes)
+
+
+def _check_conditions(
+    document: Document, path: Path, when: dict[str, Any], apps: Collection[str] | None, classes: Collection[str] | None
+) -> None:
+    if apps is None and "app" in when:
+        apps = shipped_apps().apps
+    for key, kind, known in (
+        ("app", "app", apps),
+        ("protocol", "protocol", PROTOCOLS),
+        ("protocol_except", "protocol", PROTOCOLS),
+        ("subscriber_class", "subscriber class", classes),
+    ):
+        for place, name in _values(when.get(key), (*path, key)):
+            if known is not None and name not in known:
+                document.report_unknown(place, kind, name, known)
+
+
+def _at(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _items(value: Any) -> Iterator[tuple[int, Any]]:
+    return enumerate(value) if isinstance(value, list) else iter(())
+
+
+def _values(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """The texts of a value that may be one or a list, and where each stands."""
+    if isinstance(value, str):
+        yield path, value
+    for index, item in _items(value):
+        if isinstance(item, str):
+            yield (*path, index), item

@@ -1,0 +1,62 @@
+"""`shutdownlab inspect`: what it takes from the policy, and what it warns of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_capture import FORMATS, pcap, wrong_checksums
+from typer.testing import CliRunner, Result
+
+from shutdownlab.cli import app
+
+RULES = "rules:\n  - {name: example, when: {name_suffix: blocked.example}, verdict: block}\n"
+
+
+def inspect(folder: Path, data: bytes, *arguments: str, policy: str | None = None) -> Result:
+    (folder / "file.pcap").write_bytes(data)
+    if policy is not None:
+        (folder / "policy.yaml").write_text(policy)
+        arguments = (*arguments, "--policy", str(folder / "policy.yaml"))
+    return CliRunner().invoke(app, ["inspect", str(folder / "file.pcap"), "--format", "jsonl", *arguments])
+
+
+def verdicts(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["verdict"] for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("named", "option", "expected"),
+    [
+        ("", (), ["dns", "drop", "pass"]),
+        ("profile: turkmenistan-dns\n", (), ["dns", "reset", "pass"]),
+        ("profile: turkmenistan-dns\n", ("--profile", "kazakhstan-sni"), ["pass", "drop", "pass"]),
+        ("", ("--profile", "kazakhstan-sni"), ["pass", "drop", "pass"]),
+    ],
+)
+def test_the_option_names_the_box_else_the_policy_does(
+    tmp_path: Path, named: str, option: tuple[str, ...], expected: list[str]
+) -> None:
+    assert verdicts(inspect(tmp_path, FORMATS["pcap"], *option, policy=named + RULES)) == expected
+
+
+def test_what_is_wrong_with_a_capture_as_a_whole_is_told_beside_its_flows(tmp_path: Path) -> None:
+    result = inspect(tmp_path, pcap(wrong_checksums(back=False)))
+    assert verdicts(result) == ["pass"] * 5
+    warning = "file.pcap: the checksums of 100.64.1.2 are wrong: not taken into account\n"
+    assert result.stderr.endswith(warning)
+    assert result.stderr.startswith("warning: ")
+
+
+def test_the_end_of_a_cut_file_and_its_checksums_are_both_told(tmp_path: Path) -> None:
+    result = inspect(tmp_path, pcap(wrong_checksums(back=None))[:-10])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 5
+    assert result.stderr.count("warning: ") == 2
+    assert "none is taken into account" in result.stderr
+
+
+def test_a_sound_capture_warns_of_nothing(tmp_path: Path) -> None:
+    assert inspect(tmp_path, FORMATS["pcap"]).stderr == ""
