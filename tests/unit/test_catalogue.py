@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
 
@@ -80,6 +81,38 @@ def test_own_protocol_then_address(shipped: AppCatalogue) -> None:
     assert shipped.app_of(None, ELSEWHERE, 443) is None
 
 
+@pytest.mark.parametrize(
+    ("address", "app"),
+    [
+        ("34.194.71.217", None),
+        ("157.240.241.61", "facebook"),
+        ("2a03:2880:f208:c5:face:b00c:0:167", "facebook"),
+        ("95.161.76.100", "telegram"),
+        ("2603:1030:7::1", "signal"),
+        ("172.217.16.179", "google"),
+        ("142.250.82.1", "google-meet"),
+        ("104.18.37.148", "cloudflare"),
+        ("162.159.193.1", "cloudflare-warp"),
+        ("151.101.0.81", "fastly"),
+        ("91.198.174.192", "wikipedia"),
+        ("2620:0:862:ed1a::1", "wikipedia"),
+        ("2a02:16a8:662:2203::1", "tor"),
+        ("128.31.0.34", None),
+    ],
+)
+def test_an_address_alone_is_whoever_has_the_longest_prefix(
+    shipped: AppCatalogue, address: str, app: str | None
+) -> None:
+    assert shipped.of_address(packed(address), 443) == app
+
+
+def test_a_name_on_a_shared_address_is_its_own_app(shipped: AppCatalogue) -> None:
+    meta = packed("31.13.86.51")
+    names = {"web.whatsapp.com": "whatsapp", "www.instagram.com": "instagram", "star.c10r.facebook.com": "facebook"}
+    assert {name: shipped.app_of(Recognition("tls", name), meta, 443) for name in names} == names
+    assert shipped.app_of(Recognition("whatsapp"), meta, 443) == "whatsapp"
+
+
 def test_a_name_outranks_the_address_it_was_asked_at(shipped: AppCatalogue) -> None:
     assert shipped.app_of(Recognition("dns", "web.whatsapp.com"), packed("8.8.8.8"), 53) == "whatsapp"
     assert shipped.app_of(Recognition("dns", "unlisted.example"), packed("8.8.8.8"), 53) == "google-dns"
@@ -132,6 +165,34 @@ def test_shipped_catalogue_has_no_contradictions(shipped: AppCatalogue) -> None:
             assert endpoint.ports, key
             for name in endpoint.names:
                 assert shipped.of_name(name) is not None, name
+
+
+def test_facts_about_addresses_say_when_they_were_true(shipped: AppCatalogue) -> None:
+    dated = re.compile(r"20\d\d|, [0-9a-f]{8}\b|nDPI|RouteViews")
+    for key, app in shipped.apps.items():
+        if app.prefixes or any(endpoint.addresses for endpoint in app.endpoints):
+            assert dated.search(app.source), key
+
+
+def test_no_prefix_is_two_apps(shipped: AppCatalogue) -> None:
+    owners: dict[str, str] = {}
+    for key, app in shipped.apps.items():
+        assert len(set(app.prefixes)) == len(app.prefixes), key
+        for prefix in app.prefixes:
+            assert owners.setdefault(str(prefix), key) == key, prefix
+            outer = [p for p in app.prefixes if p != prefix and p.version == prefix.version]
+            assert not any(prefix.subnet_of(p) for p in outer), f"{prefix} is within another of {key}"  # type: ignore[arg-type]
+
+
+def test_the_messengers_and_the_sites_of_the_scenarios_have_their_real_addresses(shipped: AppCatalogue) -> None:
+    at = {name: set(map(str, e.addresses)) for app in shipped.apps.values() for e in app.endpoints for name in e.names}
+    assert at["e16.whatsapp.net"] == at["e1.whatsapp.net"] >= {"34.194.71.217/32"}
+    assert at["web.whatsapp.com"] == {"31.13.86.51/32", "2a03:2880:f208:c5:face:b00c:0:167/128"}
+    assert at["web.telegram.org"] == {"149.154.167.99/32", "2001:67c:4e8:f004::9/128"}
+    assert at["chat.signal.org"] >= {"76.223.92.165/32", "13.248.212.111/32"}
+    assert at["www.wikipedia.org"] == {"91.198.174.192/32", "2620:0:862:ed1a::1/128"}
+    for name in ("cdsi.signal.org", "storage.signal.org", "www.facebook.com", "www.instagram.com", "www.youtube.com"):
+        assert {":" in address for address in at[name]} == {False, True}, name
 
 
 def test_what_ooni_measures_is_hosted(shipped: AppCatalogue) -> None:
