@@ -104,7 +104,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """An endpoint of an app as it lives in this network: on `node`, under these names and addresses."""
+    """An endpoint of an app as it lives in this network: on `node`, under these names and addresses.
+
+    `blocks`: the app's own prefixes that hold the addresses, where the catalogue has both.
+    """
 
     app: str
     node: str
@@ -112,6 +115,7 @@ class Hosted:
     addresses: tuple[Address, ...]
     services: tuple[Service, ...]
     domestic: bool
+    blocks: tuple[Prefix, ...] = ()
 
 
 PLAIN = LinkClass()
@@ -286,14 +290,16 @@ class _Builder:
     def _host(self, node: Node, apps: tuple[str, ...], fresh: Iterator[list[Address]], *, domestic: bool) -> None:
         """Give every endpoint of the apps that `node` serves its addresses."""
         for app in apps:
+            prefixes = self.apps[app].prefixes
             for endpoint in self.apps[app].endpoints:
                 given = tuple(p.network_address for p in endpoint.addresses)
-                if given:
-                    hosts = [(endpoint.names, given)]
-                else:
+                blocks = tuple(p for p in prefixes if any(a in p for a in given))
+                hosts = [(endpoint.names, given)]
+                if not given:
                     hosts = [((name,), tuple(next(fresh))) for name in endpoint.names]
                 self.network.hosted += [
-                    Hosted(app, node.name, names, addresses, endpoint.ports, domestic) for names, addresses in hosts
+                    Hosted(app, node.name, names, addresses, endpoint.ports, domestic, blocks)
+                    for names, addresses in hosts
                 ]
 
 

@@ -58,7 +58,7 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
         port=probe.port.first if probe.port else 0,
         transport="udp" if probe.port and probe.port.protocol == "udp" else "tcp",
         app=probe.app or "",
-        targets=tuple(_targets(network, probe.app, cell.vantage)) if probe.app else (),
+        targets=tuple(_targets(network, probe.app, cell.vantage, version)) if probe.app else (),
         addresses=addresses,
         marker=_marker(probe, hosted),
         line=_line(network, cell.vantage.id, version),
@@ -78,16 +78,17 @@ def _addresses(hosted: Hosted | None, host: str | None, version: int) -> tuple[s
     return (str(literal),) if literal.version == version else ()
 
 
-def _targets(network: Network, app: str, vantage: Vantage) -> Iterator[Target]:
-    """The endpoints of an app; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe picks one."""
-    alike = [name for h in network.hosted if h.app == app for name in h.names if _NUMBERED.match(name)]
+def _targets(network: Network, app: str, vantage: Vantage, version: int) -> Iterator[Target]:
+    """The endpoints that an app has in an IP version; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe
+    picks one."""
+    there = [h for h in network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
+    alike = [name for hosted in there for name in hosted.names if _NUMBERED.match(name)]
     picked = alike[network.vantages.index(vantage) % len(alike)] if alike else None
-    for hosted in network.hosted:
-        if hosted.app == app:
-            services = tuple((service.kind, service.port) for service in hosted.services)
-            for name in hosted.names or ("",):
-                if name not in alike or name == picked:
-                    yield Target(name, tuple(map(str, hosted.addresses)), services)
+    for hosted in there:
+        services = tuple((service.kind, service.port) for service in hosted.services)
+        for name in hosted.names or ("",):
+            if name not in alike or name == picked:
+                yield Target(name, tuple(map(str, hosted.addresses)), services)
 
 
 _NUMBERED = re.compile(r"e\d+\.whatsapp\.net$")

@@ -131,6 +131,17 @@ def reaches(active: Mapping[str, Policy], who: str, packet: Packet) -> bool:
     return not Policed(active).through_access(vantage(who), packet).dropped
 
 
+def test_by_address_a_messenger_goes_alone_but_facebook_takes_its_neighbours_along() -> None:
+    """WhatsApp's web and Instagram are on Meta's addresses, all of which are Facebook's prefixes."""
+    who, at = "northnet/coast/ordinary", country().hosted_as
+    found = [at(name) for name in ("e1.whatsapp.net", "web.whatsapp.com", "www.facebook.com")]
+    chat, page, facebook = (web(who, hosted.addresses[0]) for hosted in found if hosted)
+    whatsapp_off = {"off": order(block={"apps": ["whatsapp"]}, by="address")}
+    facebook_off = {"off": order(block={"apps": ["facebook"]}, by="address")}
+    assert [reaches(whatsapp_off, who, packet) for packet in (chat, page, facebook)] == [False, False, True]
+    assert [reaches(facebook_off, who, packet) for packet in (chat, page, facebook)] == [True, False, False]
+
+
 @pytest.mark.parametrize("who", EVERYBODY)
 @pytest.mark.parametrize("remote", [MESSENGER, BANK, NEWS_ABROAD], ids=["messenger", "bank", "news"])
 def test_with_no_policy_every_subscriber_reaches_everything_and_leaves_by_the_uplink(who: str, remote: Address) -> None:

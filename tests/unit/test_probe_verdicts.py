@@ -213,6 +213,13 @@ def test_a_forged_answer_blocks_messenger_though_something_answers_there(network
     assert found.test_keys["facebook_dns_blocking"] and not found.test_keys["facebook_tcp_blocking"]
 
 
+@pytest.mark.parametrize("app", ["whatsapp", "telegram", "signal", "facebook", "site"])
+def test_an_app_with_nothing_to_test_is_an_error_not_a_success(network: Callable[[Broken], None], app: str) -> None:
+    network({})
+    found = run_app(app, ())
+    assert (found.outcome, found.failure) == (Outcome.ERROR, f"unknown_failure: {app} has nothing to test over ipv4")
+
+
 def test_an_app_without_a_web_page_is_an_error_not_a_block(network: Callable[[Broken], None]) -> None:
     network({})
     assert run_app("odd", (Target("", (V4,), (("tcp", 1),)),)).outcome is Outcome.ERROR

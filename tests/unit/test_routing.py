@@ -150,6 +150,22 @@ def test_transits_announce_the_blocks_around_what_they_serve() -> None:
     assert {"8.8.8.8/32", "2001:4860:4860::8888/128"} <= hosts
 
 
+def test_an_app_is_announced_in_its_own_prefixes_whatever_else_lives_in_them() -> None:
+    network = country([(["t0"], True)], served={"t0": ["facebook", "whatsapp", "telegram"], "t1": ["wikipedia"]})
+    announced = set(map(str, originated(network, network.nodes["t0"])))
+    assert {"157.240.0.0/16", "2a03:2880::/32", "149.154.160.0/20", "34.194.71.0/24"} <= announced
+    assert {"91.198.174.0/24", "2620:0:860::/46"} <= set(map(str, originated(network, network.nodes["t1"])))
+    assert not any(prefix.startswith("91.198") for prefix in announced)
+
+
+def test_two_transits_that_share_an_apps_prefix_announce_what_is_longer() -> None:
+    network = country([(["t0"], True)], served={"t0": ["facebook"], "t1": ["whatsapp"]})
+    facebook, whatsapp = (set(map(str, originated(network, network.nodes[name]))) for name in ("t0", "t1"))
+    assert {"157.240.13.0/24", "2a03:2880:f126::/48", "31.13.86.37/32"} <= facebook
+    assert {"157.240.241.0/24", "2a03:2880:f208::/48", "31.13.86.51/32", "31.13.66.0/24"} <= whatsapp
+    assert not facebook & whatsapp
+
+
 def test_two_transits_that_share_a_block_each_announce_their_own_addresses() -> None:
     network = country([(["t0"], True)], served={"t0": ["google-dns"]})
     first = next(hosted for hosted in network.hosted if hosted.app == "google-dns")

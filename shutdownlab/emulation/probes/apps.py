@@ -62,6 +62,12 @@ def _verdict(failures: Iterable[str | None]) -> Verdict:
     return Verdict(Outcome.BLOCKED, found[0], any(is_doubtful(failure) for failure in found))
 
 
+def _untested(session: Session) -> Verdict:
+    """Nothing of the app is there to test, in this address family: no outcome, least of all a good one."""
+    request = session.request
+    return Verdict(Outcome.ERROR, f"unknown_failure: {request.app} has nothing to test over {request.family}")
+
+
 def _status(failure: object) -> str:
     return "blocked" if failure else "ok"
 
@@ -72,6 +78,8 @@ async def _whatsapp(session: Session) -> Verdict:
     steps: dict[str, Awaitable[object]] = {name: _whatsapp_endpoint(session, name) for name in names}
     pages = [u for u in (_WHATSAPP_REGISTRATION, _WHATSAPP_WEB) if _is_target(session, urlsplit(u).hostname or "")]
     steps |= {url: fetch(session, url) for url in pages}
+    if not steps:
+        return _untested(session)
     failures = await _failures(steps)
     registration, web = failures.get(_WHATSAPP_REGISTRATION), failures.get(_WHATSAPP_WEB)
     blocked = [name for name in names if failures[name]]
@@ -116,6 +124,8 @@ async def _telegram(session: Session) -> Verdict:
     ]
     posts = {endpoint(a, port): _telegram_post(session, a, port) for a in centres for port in _TELEGRAM_PORTS}
     web = {_TELEGRAM_WEB: fetch(session, _TELEGRAM_WEB)} if _is_target(session, "web.telegram.org") else {}
+    if not posts and not web:
+        return _untested(session)
     failures = await _failures({**posts, **web})
     web_failure = failures.pop(_TELEGRAM_WEB, None)
     connects = [each["status"]["success"] for each in session.trace.tcp_connect if each["ip"] in centres]
@@ -143,6 +153,8 @@ async def _telegram_post(session: Session, address: str, port: int) -> None:
 async def _signal(session: Session) -> Verdict:
     """Any failure means blocked."""
     names = [name for name in _SIGNAL_NAMES if _is_target(session, name)]
+    if not names:
+        return _untested(session)
     failures = await _failures({name: fetch(session, f"https://{name}/") for name in names})
     verdict = _verdict(failures.values())
     session.trace.extra |= {
@@ -155,6 +167,8 @@ async def _signal(session: Session) -> Verdict:
 async def _facebook_messenger(session: Session) -> Verdict:
     """DNS is inconsistent where no true address is among the answers; TCP blocking is a true one that refuses."""
     names = {key: name for key, name in _MESSENGER_NAMES.items() if _is_target(session, name)}
+    if not names:
+        return _untested(session)
     failures = await _failures({key: _messenger_endpoint(session, name) for key, name in names.items()})
     inconsistent = set(_inconsistent(session))
     extra: dict[str, Any] = {}
@@ -179,7 +193,7 @@ async def _web_pages(session: Session) -> Verdict:
     names = [t.host for t in session.request.targets if t.host and any(kind == "https" for kind, _ in t.services)]
     names = names[:_MOST_PAGES]
     if not names:
-        return Verdict(Outcome.ERROR, f"unknown_failure: {session.request.app} has no web page to test")
+        return _untested(session)
     failures = await _failures({name: fetch(session, f"https://{name}/") for name in names})
     session.trace.extra["x_pages"] = failures
     return _verdict(failures.values())

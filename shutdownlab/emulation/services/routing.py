@@ -24,7 +24,8 @@ from shutdownlab.model.values import Network as Prefix
 
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 _COVER = {4: 24, 6: 48}
-"""The longest prefixes that the world's routers accept (MANRS); what a served address is announced in."""
+"""The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
+two networks share it."""
 
 
 class Relation(Enum):
@@ -99,23 +100,37 @@ def sessions(network: Network, node: Node) -> list[Session]:
 
 
 def originated(network: Network, node: Node) -> list[Prefix]:
-    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there."""
+    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
+
+    A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
+    in the same one, each goes on to the next longer, in the end the address alone.
+    """
     if node.role is Role.ROUTE_SERVER:
         return []
     own = list(_holder(network, node).prefixes)
+    blocks = {block for hosted in network.hosted for block in hosted.blocks}
     elsewhere = {
-        _cover(route.prefix)
+        prefix
         for other in routers(network)
         if other is not node
         for route in served_routes(network, other)
+        for prefix in _ways_to_announce(route.prefix, blocks)
     }
     for route in served_routes(network, node):
-        cover = _cover(route.prefix)
-        if any(p.version == cover.version and cover.subnet_of(p) for p in own):  # type: ignore[arg-type]
-            continue
-        # Two networks serve addresses of one block: each announces exactly the addresses that are its own.
-        own.append(route.prefix if cover in elsewhere else cover)
+        if not _within(_cover(route.prefix), own):
+            own.append(next(p for p in _ways_to_announce(route.prefix, blocks) if p not in elsewhere))
     return list(dict.fromkeys(own))
+
+
+def _ways_to_announce(address: Prefix, blocks: Iterable[Prefix]) -> list[Prefix]:
+    """From the shortest on."""
+    cover = _cover(address)
+    around = [b for b in blocks if b.prefixlen < cover.prefixlen and _within(cover, [b])]
+    return [*sorted(around, key=lambda block: block.prefixlen), cover, address]
+
+
+def _within(inner: Prefix, prefixes: Iterable[Prefix]) -> bool:
+    return any(p.version == inner.version and inner.subnet_of(p) for p in prefixes)  # type: ignore[arg-type]
 
 
 def served_routes(network: Network, node: Node) -> list[Route]:
