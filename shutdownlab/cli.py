@@ -38,6 +38,10 @@ Choices = Annotated[
     list[str] | None,
     typer.Option("--choose", metavar="ACCOUNT=OPTION", help="Where accounts conflict: which to follow. Repeatable."),
 ]
+DatapathWish = Annotated[
+    Literal["auto", "kernel", "userspace"],
+    typer.Option("--datapath", help="Open vSwitch's: the kernel's where it can be had, or one of them."),
+]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With the policies of this phase applied.")]
 
 
@@ -87,6 +91,7 @@ def run(
         bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file a switch.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="For all that is drawn by chance.")] = 0,
+    datapath: DatapathWish = "auto",
 ) -> None:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
     from shutdownlab.emulation.sandbox import run_in_sandbox
@@ -107,6 +112,7 @@ def run(
             "until": until,
             "pcap": pcap,
             "seed": seed,
+            "datapath": datapath,
         }
         code = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory)
     raise typer.Exit(code)
@@ -161,10 +167,10 @@ def list_() -> None:
 
 
 @app.command()
-def lab(name: AnyName, at: AtPhase = None, choose: Choices = None) -> None:
+def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
     with told():
-        raise typer.Exit(_enter(name, at, choose, {"command": None, "vantage": None}))
+        raise typer.Exit(_enter(name, at, choose, {"command": None, "vantage": None, "datapath": datapath}))
 
 
 @app.command(name="exec")
@@ -176,13 +182,15 @@ def exec_(
     ],
     at: AtPhase = None,
     choose: Choices = None,
+    datapath: DatapathWish = "auto",
 ) -> None:
     """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates.
 
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     """
     with told():
-        raise typer.Exit(_enter(name, at, choose, {"command": tuple(command), "vantage": vantage}))
+        payload = {"command": tuple(command), "vantage": vantage, "datapath": datapath}
+        raise typer.Exit(_enter(name, at, choose, payload))
 
 
 def _enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str, Any]) -> int:

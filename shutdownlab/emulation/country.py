@@ -14,6 +14,7 @@ from pathlib import Path
 from shutdownlab.control.messages import Failure, Message, Notice
 from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
+from shutdownlab.emulation.datapath import Choice, Wish, choose
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
 from shutdownlab.emulation.forked import Forked, ForkedError
 from shutdownlab.emulation.inspector import engine_maker
@@ -38,7 +39,8 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NO
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build. `profiles`: the DPI boxes', by operator; `files`: where configurations and logs go (and stay)."""
+    """What to build. `profiles`: the DPI boxes', by operator; `files`: where configurations and logs go (and stay);
+    `datapath`: which of Open vSwitch's is wished for."""
 
     network: Network
     apps: Mapping[str, App]
@@ -46,6 +48,7 @@ class Plan:
     files: Path
     seed: int = 0
     pcap: Path | None = None
+    datapath: Wish = "auto"
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Country:
     """
 
     plan: Plan
+    datapath: Choice
     net: LabNet
     controllers: Controllers
     authority: Authority
@@ -114,7 +118,9 @@ class Country:
         """What was used to emulate, for a run's manifest."""
         netem = self.net.cabling.features.netem
         return {
-            "datapath": "kernel" if self.net.datapath == "system" else "userspace",
+            "datapath": self.datapath.name,
+            "datapath_asked_for": self.datapath.wish,
+            "datapath_because": self.datapath.why,
             "openvswitch": ovs_version(),
             "delays": "netem" if netem else "userspace delay line",
             "delay_lines": len(self.net.delay_lines),
@@ -141,6 +147,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     Must be called in a sandbox, from the main thread, before any other thread is started.
     """
     network, took = plan.network, dict[str, float]()
+    datapath = choose(plan.datapath)
     plan.files.mkdir(parents=True, exist_ok=True)
     where = posts(network.topology.operators, _first_host(MANAGEMENT))
     with _timed(took, "network"):
@@ -148,7 +155,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
         ca = CertificateAuthority()
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
-        net = LabNet(topo, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
+        net = LabNet(topo, datapath=datapath.datapath, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
@@ -163,7 +170,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         agents = AgentPool()
         agents.start({node.name: net.get(node.name).enter() for node in network.by_role(Role.SUBSCRIBER)})
     with _timed(took, "switches"):
-        tell("starting Open vSwitch")
+        tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
         net.start()
     recorder = _recorder(plan, net) if plan.pcap else None
     with _timed(took, "services"):
@@ -175,7 +182,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         for process in others:
             process.wait_ready()
         services.wait_ready()
-    return Country(plan, net, controllers, authority, services, agents, others, trusted, start_again, took)
+    return Country(plan, datapath, net, controllers, authority, services, agents, others, trusted, start_again, took)
 
 
 def _recorder(plan: Plan, net: LabNet) -> Forked:

@@ -9,8 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.services.start import PACKAGES as SERVERS
@@ -63,7 +62,7 @@ def findings() -> Iterator[Finding]:
             yield Finding(program, "missing", "not installed", f"sudo apt install {package}, or `make setup`")
 
 
-def _kernel(inside: Mapping[str, bool]) -> Iterator[Finding]:
+def _kernel(inside: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("/dev/net/tun", "ok", "usable")  # a sandbox without it does not start
     if inside["netem"]:
         yield Finding("sch_netem", "ok", "delays and loss by tc netem")
@@ -77,18 +76,16 @@ def _kernel(inside: Mapping[str, bool]) -> Iterator[Finding]:
         yield Finding("bandwidth", "ok", f"by tc {shaper}")
     else:
         yield Finding("bandwidth", "missing", "no shaper in this kernel", "a kernel with CONFIG_NET_SCH_TBF")
-    if Path("/sys/module/openvswitch").exists():
+    if inside["obstacle"] is None:
         yield Finding(
-            "openvswitch", "ok", "kernel module loaded; the userspace datapath is used unless asked otherwise"
+            "openvswitch", "ok", "the kernel's datapath, unless `--datapath userspace` asks for Open vSwitch's own"
         )
     else:
-        yield Finding(
-            "openvswitch", "instead", "kernel module not loaded; Open vSwitch's userspace datapath",
-            "sudo modprobe openvswitch, where the kernel has it",
-        )  # fmt: skip
+        why, mend = inside["obstacle"]
+        yield Finding("openvswitch", "instead", f"{why}; Open vSwitch's userspace datapath", mend)
 
 
-def _tried_inside() -> dict[str, bool]:
+def _tried_inside() -> dict[str, Any]:
     from shutdownlab.emulation.sandbox import run_in_sandbox
 
     with tempfile.TemporaryFile() as output:
@@ -97,13 +94,14 @@ def _tried_inside() -> dict[str, bool]:
         text = output.read()
     if code != 0:
         raise MachineCannot("run a sandbox", f"it ended with status {code}", "see what it printed above")
-    found: dict[str, bool] = json.loads(text)
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
 def inside(_payload: Mapping[str, object]) -> int:
     """In the sandbox: what its kernel lets it do, as JSON on standard output."""
+    from shutdownlab.emulation.datapath import kernel_obstacle
     from shutdownlab.emulation.features import KernelFeatures
 
-    print(json.dumps(asdict(KernelFeatures.detect())))
+    print(json.dumps(asdict(KernelFeatures.detect()) | {"obstacle": kernel_obstacle()}))
     return 0

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from shutdownlab.emulation.datapath import Choice
 from shutdownlab.model.scenario import Expectation, Outcome, Phase, Scenario
 from shutdownlab.model.topology import Topology
 from shutdownlab.presentation.summary import cited, unmet_lines, verdict_line
@@ -36,6 +37,11 @@ class Progress:
         scenario = self._scenario
         operators = ", ".join(operator.title.split(" (")[0] for operator in topology.operators.values())
         self._console.print(f"[bold]{escape(scenario.title)}[/bold]: {escape(operators)}", soft_wrap=True)
+
+    def built(self, datapath: Choice) -> None:
+        """What the country was built with, where this machine leaves a choice."""
+        text = f"Open vSwitch's {datapath.name} datapath: {datapath.why}"
+        self._console.print(text, style="dim", soft_wrap=True, markup=False)
 
     def step(self, text: str) -> None:
         """What is under way now."""

@@ -18,6 +18,7 @@ from shutdownlab import library
 from shutdownlab.control.messages import Failure
 from shutdownlab.control.processes import Mode
 from shutdownlab.emulation.country import Country, Plan, build
+from shutdownlab.emulation.datapath import Wish
 from shutdownlab.emulation.sandbox import foreground_program, interactive
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
@@ -27,6 +28,7 @@ from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
 EXIT_BROKEN = 3
 _GREETING = """\
 {count} nodes of {title} are up{policy}.
+Open vSwitch's {datapath} datapath: {why}.
 Mininet's commands work here, and any command at a node:
     nodes, net, help              what there is
     {example} ping -c 3 {site}
@@ -52,6 +54,7 @@ class Settings:
     command: tuple[str, ...] | None
     vantage: VantageId | None
     cwd: Path
+    datapath: Wish
 
 
 def inside(payload: Mapping[str, Any]) -> int:
@@ -60,7 +63,8 @@ def inside(payload: Mapping[str, Any]) -> int:
     files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
     console = Console(stderr=True, highlight=False)
     try:
-        country = build(Plan(settings.network, library.catalogue(), settings.profiles, files), _teller(console))
+        plan = Plan(settings.network, library.catalogue(), settings.profiles, files, datapath=settings.datapath)
+        country = build(plan, _teller(console))
         told = country.authority.order(settings.phase, settings.active, settings.mode, {}) if settings.active else ()
     except BREAKAGES as error:
         console.print("[red]The country did not come up:[/red]")
@@ -87,8 +91,9 @@ def _command_line(country: Country, settings: Settings, console: Console) -> int
     sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
     example, site = node_name(network.vantages[0].id), next(iter(sites), "example.net")
     text = _GREETING.format(
-        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site
-    )
+        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
+        datapath=country.datapath.name, why=country.datapath.why,
+    )  # fmt: skip
     console.print(text, soft_wrap=True, markup=False)
     os.environ |= country.environment()
     with interactive():

@@ -15,6 +15,7 @@ from typing import Any
 from shutdownlab import __version__
 from shutdownlab.control.messages import Counters, Failure, Message, Notice
 from shutdownlab.emulation.country import Country, Plan, build
+from shutdownlab.emulation.datapath import Wish
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.probes import ooni
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
@@ -46,6 +47,7 @@ class Settings:
     until: str | None = None
     pcap: bool = False
     seed: int = 0
+    datapath: Wish = "auto"
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -123,6 +125,7 @@ class Run:
         self.progress.begin(shutdown.topology)
         country = self.country = build(self._plan(), self.progress.step)
         self.directory.event("built", seconds=country.took)
+        self.progress.built(country.datapath)
         self.describe()
         start = time.monotonic()
         checked = self._self_check(country)
@@ -151,6 +154,7 @@ class Run:
             shutdown.network, shutdown.apps, shutdown.scenario.profiles_in(shutdown.topology),
             self.settings.directory / "logs",
             seed=self.settings.seed, pcap=self.settings.directory / "pcap" if self.settings.pcap else None,
+            datapath=self.settings.datapath,
         )  # fmt: skip
 
     def _self_check(self, country: Country) -> Measured:

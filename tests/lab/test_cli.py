@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import invocation
 import pytest
-from invocation import Done, invoke
+from invocation import Done, Record, invoke
 
 import shutdownlab
 from shutdownlab import library
@@ -49,10 +50,10 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", ["--out", "--real-time", "--choose", "--until", "--pcap", "--seed"]),
+        ("run", ["--out", "--real-time", "--choose", "--until", "--pcap", "--seed", "--datapath"]),
         ("check", ["--graph"]),
-        ("lab", ["--at", "--choose"]),
-        ("exec", ["--from", "--at", "--choose"]),
+        ("lab", ["--at", "--choose", "--datapath"]),
+        ("exec", ["--from", "--at", "--choose", "--datapath"]),
         ("list", []),
         ("doctor", []),
     ],
@@ -221,6 +222,48 @@ def test_doctor_tells_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     last = done.output.splitlines()[-1]
     assert last.startswith("This machine lacks ")
     assert "ovs-vsctl" in last
+
+
+# --- datapath ---
+
+
+@cache
+def kernel_datapath(place: Path) -> bool:
+    """Whether this machine's kernel switches packets for a sandbox."""
+    return re.search(r"^ok +openvswitch ", invoke(place, "doctor").output, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "first-shutdown", "--until", "baseline", "--out", "run"),
+        ("lab", "two-operators"),
+        ("exec", "two-operators", "--from", "northnet/coast"),
+    ],
+)
+def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_told(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    arguments = ("--", "ping", "-c", "1", "-W", "3", "8.8.8.8") if command[0] == "exec" else ()
+    done = invoke(tmp_path, *command, "--datapath", "kernel", *arguments, stdin="exit\n")
+    if kernel_datapath(tmp_path):
+        assert done.code == 0, done.output
+        assert command[0] == "exec" or "Open vSwitch's kernel datapath: as asked for" in done.output
+        return
+    assert done.code == EXIT_MACHINE_CANNOT
+    assert [line for line in done.output.splitlines() if line != "A first shutdown: Northnet, Southcell"] == [
+        "This machine cannot use Open vSwitch's kernel datapath: the kernel has no openvswitch",
+        "    to mend it: sudo modprobe openvswitch, or leave `--datapath kernel` out",
+        "    `shutdownlab doctor` shows everything that is needed.",
+    ]
+    if command[0] == "run":
+        assert Record(tmp_path / "run").manifest["status"] == "machine cannot"
+
+
+def test_the_userspace_datapath_can_be_asked_for_everywhere(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "lab", "two-operators", "--datapath", "userspace", stdin="exit\n")
+    assert done.code == 0
+    assert "Open vSwitch's userspace datapath: as asked for." in done.output
 
 
 # --- exec ---

@@ -115,7 +115,8 @@ def test_the_manifest_says_what_was_run_on_what(record: Record) -> None:
     assert set(manifest["machine"]) >= {"kernel", "architecture", "python", "packages", "processors", "load"}
     assert set(manifest["machine"]["packages"]) >= {"mininet", "os-ken"}
     emulation = manifest["emulation"]
-    assert emulation["datapath"] in {"userspace", "kernel"}
+    assert (emulation["datapath"], emulation["datapath_asked_for"]) in {("userspace", "auto"), ("kernel", "auto")}
+    assert emulation["datapath_because"]
     assert emulation["delays"] in {"netem", "userspace delay line"}
     assert re.match(r"\d+\.\d+", emulation["openvswitch"])
     assert emulation["nodes"] == len(library.network("two-operators").nodes)
