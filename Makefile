@@ -31,4 +31,5 @@ bench: setup ## the figures of the README's performance table
 
 clean: ## remove what set-up, tests and builds made here; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find shutdownlab -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

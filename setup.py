@@ -1,7 +1,7 @@
 """Compiles the inspection engine's hot modules with mypyc; the same files run uncompiled where that is not possible.
 
-Left out in an editable install (a compiled module would hide later edits; `python setup.py build_ext --inplace` does it
-on purpose) and with SHUTDOWNLAB_PURE=1. Without a C compiler the wheel is built pure, with a warning.
+Left out in an editable install (scripts/compile adds them there, until a source changes) and with SHUTDOWNLAB_PURE=1.
+Without a C compiler the wheel is built pure, with a warning.
 """
 
 import os
@@ -24,13 +24,13 @@ MODULES = [
 
 
 def extensions() -> list[Extension]:
-    building = not {"bdist_wheel", "build", "build_ext"}.isdisjoint(sys.argv)
+    building = not {"bdist_wheel", "build"}.isdisjoint(sys.argv)
     wanted = building and os.environ.get("SHUTDOWNLAB_PURE", "0") != "1"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if not wanted:
         return []
     if shutil.which(compiler) is None:
-        text = f"no C compiler ({compiler}): the inspection engine stays uncompiled, at a fifth of the speed"
+        text = f"no C compiler ({compiler}): the inspection engine stays uncompiled, at a sixth of the speed"
         warnings.warn(text, stacklevel=1)
         return []
     from mypyc.build import mypycify
@@ -39,7 +39,7 @@ def extensions() -> list[Extension]:
     try:
         compiled: list[Extension] = mypycify(files, opt_level="3", debug_level="0")
     except SystemExit:  # mypy has told why on standard error
-        warnings.warn("mypyc refused: the inspection engine stays uncompiled, at a fifth of the speed", stacklevel=1)
+        warnings.warn("mypyc refused: the inspection engine stays uncompiled, at a sixth of the speed", stacklevel=1)
         return []
     for extension in compiled:
         extension.optional = True  # no Python headers: all of them are left out, and the files run as they are
