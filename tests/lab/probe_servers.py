@@ -73,12 +73,13 @@ class Resolver(asyncio.DatagramProtocol):
         if name == "long.test." and udp:
             response.flags |= dns.flags.TC
         elif name not in RCODES and name != "empty.test.":
-            address = self.addresses[question.rdtype]
+            addresses = [self.addresses[question.rdtype]]
             if name == "bogon.test.":
-                address = {dns.rdatatype.A: "10.10.34.35", dns.rdatatype.AAAA: "fd00::1"}[question.rdtype]
-            elif name == "poisoned.test.":
-                address = {dns.rdatatype.A: "192.0.2.99", dns.rdatatype.AAAA: "2001:db8:a::99"}[question.rdtype]
-            response.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype.name, address))
+                addresses = [{dns.rdatatype.A: "10.10.34.35", dns.rdatatype.AAAA: "fd00::1"}[question.rdtype]]
+            elif name in {"poisoned.test.", "half-gone.test."}:  # nobody is there
+                gone = {dns.rdatatype.A: "192.0.2.99", dns.rdatatype.AAAA: "2001:db8:a::99"}[question.rdtype]
+                addresses = [gone] if name == "poisoned.test." else [gone, *addresses]
+            response.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype.name, *addresses))
         return response.to_wire()
 
 

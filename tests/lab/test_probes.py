@@ -150,6 +150,7 @@ CASES = (
     Case("tls-filter-reset", Kind.TLS, BLOCKED, "connection_reset", filtered=True, fields=lambda _: {"port": 4001}),
     Case("https", Kind.WEB, OK, fields=web("https://site.test/", marker="<title>site.test</title>")),
     Case("http", Kind.WEB, OK, fields=web("http://site.test/moved", marker="<title>site.test</title>")),
+    Case("http-half", Kind.WEB, OK, fields=web("http://half-gone.test/moved", marker="<title>site.test</title>")),
     Case("https-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("https", 443)),
     Case("http-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("http", 80)),
     Case("http-reset", Kind.WEB, BLOCKED, "connection_reset", fields=web(f"http://site.test:{servers.RESETS}/")),
@@ -307,6 +308,12 @@ def test_a_probe_tells_what_was_done_to_it(case: Case, family: Family, measured:
     found = measured[f"{case.name} {family}"]
     failure = "unknown_failure" if (found.failure or "").startswith("unknown_failure") else found.failure
     assert (found.outcome, failure) == (case.outcome, case.failure), found
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_while_one_address_does_not_answer_the_next_is_tried(family: Family, measured: dict[str, Measurement]) -> None:
+    dialled = measured[f"http-half {family}"].test_keys["tcp_connect"]
+    assert {attempt["ip"] for attempt in dialled if attempt["status"]["success"]} == {SERVER[family]}
 
 
 def messages(measurement: Measurement) -> list[tuple[str, int]]:

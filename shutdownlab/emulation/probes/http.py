@@ -20,6 +20,7 @@ _USER_AGENT: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/96.0.4664.110 Safari/537.36"
 )
+_NEXT_S: Final = 0.25
 # A round trip as a whole may take this many times the patience that each wait for data has.
 _WHOLE: Final = 4
 
@@ -68,13 +69,30 @@ async def _fetch_once(session: Session, url: str) -> Response:
 
 
 async def _open(session: Session, addresses: tuple[str, ...], port: int) -> TcpStream:
-    """Connect to the first address that lets us; raises the last one's `StepFailed`."""
-    for address in addresses[:-1]:
-        try:
-            return await connect(session, address, port)
-        except StepFailed:
-            continue
-    return await connect(session, addresses[-1], port)
+    """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
+
+    Raises the last one's `StepFailed`.
+    """
+    if len(addresses) == 1:
+        return await connect(session, addresses[0], port)
+    waiting, attempts = list(addresses), list[asyncio.Task[TcpStream]]()
+    opened: TcpStream | None = None
+    try:
+        while waiting or not all(attempt.done() for attempt in attempts):
+            if waiting:
+                attempts.append(asyncio.create_task(connect(session, waiting.pop(0), port)))
+            pending = [attempt for attempt in attempts if not attempt.done()]
+            await asyncio.wait(pending, timeout=_NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            opened = next((each.result() for each in attempts if each.done() and each.exception() is None), None)
+            if opened is not None:
+                return opened
+        return attempts[-1].result()
+    finally:
+        for attempt in attempts:
+            if not attempt.done():
+                attempt.cancel()
+            elif attempt.exception() is None and attempt.result() is not opened:
+                attempt.result().close()
 
 
 def record_unsent(session: Session, method: str, url: str, failure: str) -> None:
