@@ -71,8 +71,8 @@ class OfctlSwitch:
         self._ofctl("add-flows", "-", text="".join(f"{as_ofctl(rule)}\n" for rule in rules))
 
     def forget_verdicts(self) -> int:
-        for kind in ("ip", "ipv6"):
-            self._ofctl("del-flows", f"table={int(Table.VERDICTS)},{kind}")
+        for table, kind in itertools.product((Table.RESIDUAL, Table.VERDICTS), ("ip", "ipv6")):
+            self._ofctl("del-flows", f"table={int(table)},{kind}")
         return next(self._barriers)
 
 
@@ -211,8 +211,10 @@ class Crossing:
 
     def verdicts(self) -> list[str]:
         """The flow rules that enforce decisions."""
-        printed = self.ofctl("dump-flows", f"table={int(Table.VERDICTS)}")
-        return [line.strip() for line in printed.splitlines() if "table=" in line and "priority=0" not in line]
+        tables = (self.ofctl("dump-flows", f"table={int(table)}") for table in (Table.RESIDUAL, Table.VERDICTS))
+        return [
+            line.strip() for printed in tables for line in printed.splitlines() if ",reg" in line or ",xxreg" in line
+        ]
 
     def _run(self, *argv: str, text: str | None = None) -> str:
         done = subprocess.run(
