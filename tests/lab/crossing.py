@@ -100,11 +100,12 @@ class Crossing:
         far_ms: float = 0,
         box_ms: float = 0,
         trusted: Path | None = None,
+        root: Path | None = None,
     ) -> None:
         if shutil.which("ovs-vswitchd") is None:
             pytest.skip("openvswitch-switch is not installed")
         self.profile = profile
-        self._trusted = trusted
+        self._trusted, self._root = trusted, root
         self.network: Network = library.network("two-operators")
         vantage = next(v for v in self.network.vantages if str(v.id) == "northnet/capital/ordinary")
         subnets = {subnet.version: subnet for subnet in self.network.subnets[vantage.id]}
@@ -236,6 +237,7 @@ class Crossing:
             self.profile,
             controllers=controllers,
             trusted=self._trusted,
+            root=self._root,
         )
         self.box = start_box(spec, engine_maker())
         self.box.wait_ready()

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import invocation
 import pytest
-from invocation import Done, Record, invoke
+from invocation import Done, Json, Record, invoke, small
 
 import shutdownlab
 from shutdownlab import library
@@ -281,6 +281,22 @@ def test_exec_runs_a_command_as_a_subscriber_of_that_phase_lives_it(tmp_path: Pa
     assert any("timed out" in line for line in blocked), blocked
     assert " 100.65.2.10/24 " in address
     assert done.code == 7, "the command's own"
+
+
+def intercepted(scenario: Json) -> None:
+    scenario["profiles"] = {"southcell": "kazakhstan-mitm-2019"}
+    scenario["policies"] = {"forged": {"title": "The BBC", "block": {"sites": ["bbc.com"]}, "source": "FACT"}}
+    scenario["timeline"][0]["start"] = ["forged"]
+    scenario["timeline"] = scenario["timeline"][:1]
+
+
+def test_exec_shows_what_installing_the_states_root_does(tmp_path: Path) -> None:
+    script = f"{PROBE} https://www.bbc.com/; {PROBE} --cacert $SHUTDOWNLAB_STATE_ROOT https://www.bbc.com/"
+    phase = ("--from", "southcell/coast", "--at", "baseline", "--", "sh", "-c", script)
+    done = invoke(tmp_path, "exec", small(tmp_path, intercepted), *phase)
+    warned, code, accepted = done.output.splitlines()[0], *done.output.splitlines()[-2:]
+    assert "certificate" in warned
+    assert (code, accepted) == ("000", "200")
 
 
 def test_exec_passes_input_and_output_through_a_pipe_and_nothing_else(tmp_path: Path) -> None:
