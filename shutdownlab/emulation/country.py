@@ -16,7 +16,7 @@ from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.emulation.datapath import Choice, Wish, choose
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.forked import Forked, ForkedError
+from shutdownlab.emulation.forked import Forked, ForkedError, ending
 from shutdownlab.emulation.inspector import engine_maker
 from shutdownlab.emulation.net import LabNet
 from shutdownlab.emulation.node import LabHost
@@ -88,9 +88,9 @@ class Country:
                 continue
             again = self.start_again.get(process.name)
             if again is None:
-                yield f"{process.name} ended with status {process.status}"
+                yield f"{process.name} {ending(process.status)}"
                 continue
-            yield f"{process.name} ended with status {process.status}, and is started again"
+            yield f"{process.name} {ending(process.status)}, and is started again"
             process.close()
             self.others[index] = again()
             self.others[index].wait_ready()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -337,8 +338,14 @@ def test_killing_the_authority_leaves_everything_standing(lab: Lab) -> None:
 
 def test_an_exception_in_a_controller_fails_the_order_loudly_and_ends_nothing(lab: Lab) -> None:
     broken = policies(broken={**UNCOMPILABLE, "where": {"operators": ["southcell"]}})
-    with pytest.raises(ControlError, match=r"(?s)southcell: .*Traceback.*KeyError.*no-such-app"):
+    began = time.monotonic()
+    with pytest.raises(ControlError, match=r"(?s)southcell: .*Traceback.*KeyError.*no-such-app") as complaint:
         lab.authority.order("broken", broken)
+    said = re.search(r"within ([\d.]+) s", str(complaint.value))
+    assert said, complaint.value
+    assert float(said[1]) == pytest.approx(time.monotonic() - began, abs=0.5), (
+        "what was waited, not the 30 s that could be"
+    )
     active = policies(blackout=BLACKOUT)
     lab.authority.order("blackout", active)
     assert lab.wrong(active) == {}
