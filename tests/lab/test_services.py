@@ -163,4 +163,6 @@ def test_when_the_links_return_so_do_routes_and_names(observed: dict[str, Any]) 
 
 def test_a_server_that_dies_is_named(observed: dict[str, Any]) -> None:
     assert observed["deaths"]["before"] == []
-    assert [text.split(" ended")[0] for text in observed["deaths"]["after"]] == ["bird on transit-two"]
+    assert [text.partition(":")[0] for text in observed["deaths"]["after"]] == [
+        "bird on transit-two was killed by SIGKILL"
+    ]
