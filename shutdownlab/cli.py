@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Collection, Iterator
@@ -20,10 +21,12 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.scenario import Scenario, vantage_named
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, one_of, quoted
 from shutdownlab.model.topology import Topology, VantageId
+from shutdownlab.presentation.help import PlainCommand, PlainGroup
 
 EXIT_UNMET, EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 1, 2, 3
 
 app = typer.Typer(
+    cls=PlainGroup,
     help="Emulates a country's Internet on this machine, in a sandbox of its own, and shuts it down the way real "
     "countries did.",
     no_args_is_help=True,
@@ -32,15 +35,23 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-ScenarioName = Annotated[str, typer.Argument(help="A scenario it ships (see `list`), or the path of a YAML file.")]
-AnyName = Annotated[str, typer.Argument(help="A topology or scenario it ships, or the path of a YAML file.")]
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A scenario it ships (see `list`), or the path of a YAML file.")
+]
+AnyName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A topology or scenario it ships, or the path of a YAML file.")
+]
 Choices = Annotated[
     list[str] | None,
     typer.Option("--choose", metavar="ACCOUNT=OPTION", help="Where accounts conflict: which to follow. Repeatable."),
 ]
 DatapathWish = Annotated[
     Literal["auto", "kernel", "userspace"],
-    typer.Option("--datapath", help="Open vSwitch's: the kernel's where it can be had, or one of them."),
+    typer.Option(
+        "--datapath",
+        metavar="auto|kernel|userspace",
+        help="Open vSwitch's: the kernel's where it can be had, or one of them.",
+    ),
 ]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With the policies of this phase applied.")]
 
@@ -73,7 +84,7 @@ def _bad_option(option: str, found: str, expected: str, hint: str = "") -> NoRet
     raise BadInput([Problem(option, 0, "", found, expected, hint)])
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def run(
     scenario: ScenarioName,
     out: Annotated[
@@ -81,16 +92,14 @@ def run(
     ] = None,
     real_time: Annotated[
         float | None,
-        typer.Option(
-            "--real-time", metavar="FACTOR", min=1e-6, help="Play by the clock, FACTOR times as fast as it was."
-        ),
+        typer.Option("--real-time", metavar="FACTOR", help="Play by the clock, FACTOR times as fast as it was."),
     ] = None,
     choose: Choices = None,
     until: Annotated[str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase.")] = None,
     pcap: Annotated[
         bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file a switch.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="For all that is drawn by chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For all that is drawn by chance.")] = 0,
     datapath: DatapathWish = "auto",
 ) -> None:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
@@ -99,6 +108,8 @@ def run(
     with told():
         shutdown = library.shutdown(scenario)
         choices = _choices(shutdown.scenario, choose)
+        if real_time is not None and not 0 < real_time < math.inf:
+            _bad_option("--real-time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
         if until is not None:
             _known_phase("--until", shutdown.scenario, until)
         directory = out or Path("runs") / f"{shutdown.scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -118,9 +129,9 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def check(
-    files: Annotated[list[str], typer.Argument(help="Topologies and scenarios, by name or path.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Topologies and scenarios, by name or path.")],
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
 ) -> None:
     """Check files without running anything; all problems at once."""
@@ -155,7 +166,7 @@ def check(
             raise BadInput(problems)
 
 
-@app.command(name="list")
+@app.command(name="list", cls=PlainCommand)
 def list_() -> None:
     """The scenarios and topologies it ships."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
@@ -166,17 +177,19 @@ def list_() -> None:
     Console().print(table)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
     with told():
         raise typer.Exit(_enter(name, at, choose, {"command": None, "vantage": None, "datapath": datapath}))
 
 
-@app.command(name="exec")
+@app.command(name="exec", cls=PlainCommand)
 def exec_(
     name: AnyName,
-    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments, after `--`.")
+    ],
     vantage: Annotated[
         str, typer.Option("--from", metavar="OPERATOR/REGION[/GROUP]", help="As a subscriber of whom, and where.")
     ],
@@ -227,7 +240,7 @@ def _known_vantage(topology: Topology, text: str) -> VantageId:
     return point.id
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def doctor() -> None:
     """What this machine offers, what will be used instead of what it lacks, and how to mend it."""
     from shutdownlab.emulation.machine import findings
@@ -237,9 +250,9 @@ def doctor() -> None:
     raise typer.Exit(0 if ok else EXIT_MACHINE_CANNOT)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def inspect(
-    capture: Annotated[Path, typer.Argument(help="A pcap or pcapng file, also gzipped.")],
+    capture: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file, also gzipped.")],
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules to judge by.")] = None,
     profile: Annotated[
         str | None,
@@ -250,7 +263,9 @@ def inspect(
             show_default="the policy's, or perfect",
         ),
     ] = None,
-    format_: Annotated[Literal["table", "jsonl"], typer.Option("--format", help="How to print flows.")] = "table",
+    format_: Annotated[
+        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print flows.")
+    ] = "table",
     summary: Annotated[
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
     ] = False,
@@ -283,8 +298,10 @@ def inspect(
             errors().print(f"[yellow]warning:[/yellow] {escape(warning)}")
 
 
-@app.command()
-def profiles(name: Annotated[str | None, typer.Argument(help="One of them, whole, with its sources.")] = None) -> None:
+@app.command(cls=PlainCommand)
+def profiles(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole, with its sources.")] = None,
+) -> None:
     """How the DPI boxes that were measured parse and react."""
     from shutdownlab.inspection.profile import shipped_profile
     from shutdownlab.presentation.inspection import profile_list, profile_text
@@ -297,8 +314,8 @@ def profiles(name: Annotated[str | None, typer.Argument(help="One of them, whole
             typer.echo(profile_text(shipped_profile(name)), nl=False)
 
 
-@app.command()
-def apps(name: Annotated[str | None, typer.Argument(help="One of them, whole.")] = None) -> None:
+@app.command(cls=PlainCommand)
+def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole.")] = None) -> None:
     """The app catalogue: what apps are called on the wire, where they live, what answers there."""
     from shutdownlab.presentation.inspection import app_list, app_text
 

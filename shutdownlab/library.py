@@ -102,12 +102,12 @@ def shutdown(name: str) -> Shutdown:
         raise
     scenario, built = load_scenario(document, country, catalogue()), laid_out(country)
     for probe_name, probe in scenario.probes.items():
-        if probe.host_name and built.hosted_as(probe.host_name) is None:
-            key = "url" if probe.url else "host"
-            known = {host for hosted in built.hosted for host in hosted.names}
-            hint = did_you_mean(probe.host_name, known) or "some network's `serves` must name the app that has it"
-            found = f"{quoted(probe.host_name)}, which nothing in {country.name} answers for"
-            document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
+        for key, host in probe.hosts.items():
+            if built.hosted_as(host) is None:
+                known = {name for hosted in built.hosted for name in hosted.names}
+                hint = did_you_mean(host, known) or "some network's `serves` must name the app that has it"
+                found = f"{quoted(host)}, which nothing in {country.name} answers for"
+                document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
     check_boxes(scenario, country, catalogue(), document)
     document.raise_if_bad()
     return Shutdown(scenario, country, built, catalogue())

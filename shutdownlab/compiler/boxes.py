@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
+from shutdownlab.compiler.ends import Ways, told_apart
 from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
@@ -123,7 +124,10 @@ def _plain(spared: Exceptions) -> Iterator[Conditions]:
 
 
 def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_path: bool) -> Iterator[Rule]:
-    """Send what undecided connections of inspected subscribers send and get to the box: through it, or a copy of it."""
+    """Send what undecided connections of inspected subscribers send and get to the box: through it, or a copy of it.
+
+    Nothing of it where none are inspected: telling connections apart makes a datapath flow of each.
+    """
     inspected = {name: policy for name, policy in active.items() if policy.needs_boxes}
     ports = {port.purpose: port.number for port in node.ports.values()}
     ways = [
@@ -133,6 +137,7 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         ("exchange", "dst", "box-outside"),
     ]
     onwards = Table.FORWARD if on_path else None
+    rules = []
     for vantage in network.vantages:
         name = next((name for name, policy in inspected.items() if policy.concerns(vantage)), None)
         if name is None or vantage.id.operator != node.owner:
@@ -144,4 +149,11 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
                 if purpose in ports:
                     field = f"ipv{subnet.version}_{side}"
                     match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
-                    yield Rule(Table.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name)
+                    rules.append(Rule(Table.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
+    if rules:
+        yield from rules
+        inside, outside = (
+            tuple(ports[purpose] for purpose, _, at in ways if at == box and purpose in ports)
+            for box in ("box-inside", "box-outside")
+        )
+        yield from told_apart(Ways(inside, outside))

@@ -155,7 +155,7 @@ def _as_rules(
             key = (group.metadata(inbound=inbound), verdict.policy)
             burst = max(16, round(verdict.kbit * METER_BURST_SECONDS))
             meter = meters.setdefault(key, Meter(len(meters) + 1, verdict.kbit, burst)).id
-        goto = None if verdict.drop else Table.VERDICTS
+        goto = None if verdict.drop else Table.RESIDUAL
         for match in _matches(traffics, inbound=inbound):
             yield Rule(Table.ACCESS_LISTS, priority, metadata + match, goto=goto, meter=meter, policy=verdict.policy)
 

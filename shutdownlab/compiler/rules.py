@@ -1,7 +1,8 @@
 """OpenFlow 1.3 rules as data, and the table pipeline that every switch of the country has.
 
-`CLASSIFY → EXEMPT → BLACKOUT → ACCESS_LISTS → VERDICTS → INSPECT → FORWARD`; a table's miss goes on to the next.
-Matches use the OXM field names of the OpenFlow 1.3.5 specification (section 7.2.3.7), as os-ken and Ryu spell them.
+`CLASSIFY → EXEMPT → BLACKOUT → ACCESS_LISTS → RESIDUAL → VERDICTS → INSPECT → FORWARD`; a table's miss goes on to the
+next. Matches use the OXM field names of the OpenFlow 1.3.5 specification (section 7.2.3.7), as os-ken and Ryu spell
+them, and Nicira's registers.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ class Table(IntEnum):
     """The fixed pipeline. A packet enters at CLASSIFY and leaves at FORWARD, or is dropped on the way."""
 
     CLASSIFY = 0
-    """Names the subscriber group and the direction in the metadata; lets ARP, neighbour discovery and BGP through."""
+    """Names the subscriber group and the direction in the metadata; lets ARP and neighbour discovery through. On a DPI
+    switch, copies the ends of a connection to registers (see `ends`)."""
     EXEMPT = 1
     """Sends what a blackout spares past it; switches voice and SMS."""
     BLACKOUT = 2
     """Drops everything of the groups that are cut off."""
     ACCESS_LISTS = 3
     """Drops or meters by address, port and protocol."""
-    VERDICTS = 4
-    """One rule a direction for each connection a DPI box has decided; ages out."""
-    INSPECT = 5
+    RESIDUAL = 4
+    """Who is punished on after a DPI box's decision; lapses as the box's profile says."""
+    VERDICTS = 5
+    """A rule for each connection a DPI box has decided, or one a direction; ages out."""
+    INSPECT = 6
     """Steers what is undecided through the DPI box."""
-    FORWARD = 6
+    FORWARD = 7
     """Where frames go when nothing forbids it."""
 
 
@@ -37,8 +41,9 @@ class Table(IntEnum):
 class Rule:
     """One flow entry. Without `goto` and `outputs` it drops.
 
-    `metadata`: (value, mask) to write. `meter`: id of a `Meter` of the same switch. `idle_timeout`: seconds without a
-    packet until it goes (0: never). `policy`: the policy it enforces, whose digest is its cookie.
+    `metadata`: (value, mask) to write. `moves`: fields to copy, and the registers to copy them to. `meter`: id of a
+    `Meter` of the same switch. `idle_timeout`: seconds without a packet until it goes, `hard_timeout`: seconds until it
+    goes whatever comes (0: never). `policy`: the policy it enforces, whose digest is its cookie.
     """
 
     table: Table
@@ -48,6 +53,7 @@ class Rule:
     outputs: tuple[int, ...] = ()
     meter: int | None = None
     metadata: tuple[int, int] | None = None
+    moves: tuple[tuple[str, str], ...] = ()
     idle_timeout: int = 0
     hard_timeout: int = 0
     policy: str = ""

@@ -2,26 +2,28 @@
 
 A decided connection leaves the box: what passes goes straight to FORWARD, what is blocked is dropped by the switch,
 what is throttled meets a meter a direction. What only the box can do (answer, rewrite, count bytes) stays with it; and
-an on-path box stops nothing, so only what passes leaves it.
+an on-path box stops nothing, so only what passes leaves it. Rules are about both directions of a connection (see
+`ends`): what either end sends keeps them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from shutdownlab.compiler.ends import connection, from_end, stop
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
-from shutdownlab.compiler.rules import Match, MatchValue, Meter, Rule, Table
-from shutdownlab.compiler.traffic import TCP, UDP
-from shutdownlab.inspection.verdict import Action, Decision, Side
+from shutdownlab.compiler.rules import Match, Meter, Rule, Table
+from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 
 IDLE_SECONDS = 60
 """How long a decided connection may be silent before its rules go, and a further packet is inspected anew."""
 
 PASS_PRIORITY = 100
 DROP_PRIORITY = 200
-RESIDUAL_PRIORITY = 300
-"""Above the connection's own drop, so that its packets refresh the residual block too."""
+RESIDUAL_PRIORITY = 100
+"""In a table ahead of the connections' own, so that their packets refresh the residual block too."""
 
 LEAST_BURST_SECONDS = 0.05
 """Less than this, and TCP gets nowhere near the rate: its segments come in bunches."""
@@ -53,8 +55,7 @@ class VerdictCompiler:
             return Enforcement()
         match decision.action:
             case Action.PASS:
-                rules = [_rule(decision, client, PASS_PRIORITY, goto=True) for client in (True, False)]
-                return Enforcement(rules=tuple(rules))
+                return Enforcement(rules=(_rule(decision, connection(decision), PASS_PRIORITY, goto=Table.FORWARD),))
             case Action.DROP | Action.RESET:
                 return Enforcement(rules=tuple(_drops(decision)))
             case Action.THROTTLE:
@@ -78,69 +79,62 @@ class VerdictCompiler:
                 if decision.burst_bytes is not None:
                     burst = max(decision.burst_bytes / 125, kbit * LEAST_BURST_SECONDS)
                 meters.append(Meter(number, kbit, max(16, round(burst))))
-            rules.append(_rule(decision, client, PASS_PRIORITY, goto=True, meter=number))
+            match = connection(decision) + from_end(decision, client=client)
+            rules.append(_rule(decision, match, PASS_PRIORITY, goto=Table.FORWARD, meter=number))
         return Enforcement(tuple(meters), tuple(rules), known_meters=lap > 0)
 
 
 def _drops(decision: Decision) -> list[Rule]:
-    """The connection's own packets, and those of the residual block, whose rule replaces the connection's."""
+    """The connection's own packets, and those of the residual block, whose rule takes the place of the connection's.
+
+    Once that has lapsed the connection is inspected anew.
+    """
+    taken, whole = _ends(decision.directions), connection(decision)
     residual = decision.residual
-    rules: dict[bool, Rule] = {}
-    for client in _directions(decision.directions):
-        rules[client] = _rule(decision, client, DROP_PRIORITY)
     if residual is None:
-        return list(rules.values())
+        return _per_end(decision, taken, whole)
+    return [*_per_end(decision, taken - _ends(residual.directions), whole), *_residual(decision, residual)]
+
+
+def _per_end(decision: Decision, taken: frozenset[bool], whole: Match) -> list[Rule]:
+    """Drop what these ends of the connection send (True: the client)."""
+    if len(taken) == 2:
+        return [_rule(decision, whole, DROP_PRIORITY)]
+    return [_rule(decision, whole + from_end(decision, client=client), DROP_PRIORITY) for client in taken]
+
+
+def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
+    """One rule, so one timer.
+
+    A block that packets refresh and that takes one end's alone must see the other's too: it only marks them all, and
+    VERDICTS drops the marked ones of that direction.
+    """
+    match = connection(decision, any_client_port=residual.key == "3-tuple")
     seconds = min(max(1, math.ceil(residual.seconds)), 0xFFFF)
     idle, hard = (seconds, 0) if residual.refreshed else (0, seconds)
-    any_client_port = residual.key == "3-tuple"
-    more = []
-    for client in _directions(residual.directions):
-        if not any_client_port:
-            rules.pop(client, None)
-        more.append(_rule(decision, client, RESIDUAL_PRIORITY, any_client_port=any_client_port, idle=idle, hard=hard))
-    return [*rules.values(), *more]
+    policy = decision.rule or ""
+    whole = Rule(Table.RESIDUAL, RESIDUAL_PRIORITY, match, idle_timeout=idle, hard_timeout=hard, policy=policy)
+    if residual.directions == "both":
+        yield whole
+        return
+    client = residual.directions == "client"
+    if residual.refreshed:
+        yield replace(whole, goto=Table.VERDICTS, metadata=stop(decision, client=client))
+    else:
+        yield replace(whole, match=match + from_end(decision, client=client))
 
 
-def _directions(name: str) -> tuple[bool, ...]:
+def _ends(name: str) -> frozenset[bool]:
     """Whose packets: True is the client, who opened the connection."""
-    return {"both": (True, False), "client": (True,), "server": (False,)}[name]
+    return {"both": frozenset((True, False)), "client": frozenset((True,)), "server": frozenset((False,))}[name]
 
 
 def _rule(
-    decision: Decision,
-    client: bool,
-    priority: int,
-    *,
-    any_client_port: bool = False,
-    goto: bool = False,
-    meter: int | None = None,
-    idle: int = IDLE_SECONDS,
-    hard: int = 0,
+    decision: Decision, match: Match, priority: int, *, goto: Table | None = None, meter: int | None = None
 ) -> Rule:
-    """One direction of the decided connection: the client's packets, or the server's."""
-    match = _match(decision, client, any_client_port)
-    onwards = Table.FORWARD if goto else None
-    policy = decision.rule or ""
     return Rule(
-        Table.VERDICTS, priority, match, onwards, meter=meter, idle_timeout=idle, hard_timeout=hard, policy=policy
+        Table.VERDICTS, priority, match, goto, meter=meter, idle_timeout=IDLE_SECONDS, policy=decision.rule or ""
     )
-
-
-def _match(decision: Decision, client: bool, any_client_port: bool) -> Match:
-    near, far = ("src", "dst") if client else ("dst", "src")
-    version, kind = (6, 0x86DD) if ":" in decision.src else (4, 0x0800)
-    fields: list[tuple[str, MatchValue]] = [
-        ("eth_type", kind),
-        ("ip_proto", decision.proto),
-        (f"ipv{version}_{near}", decision.src),
-        (f"ipv{version}_{far}", decision.dst),
-    ]
-    transport = {TCP: "tcp", UDP: "udp"}.get(decision.proto)
-    if transport is not None:
-        fields.append((f"{transport}_{far}", decision.dport))
-        if not any_client_port:
-            fields.append((f"{transport}_{near}", decision.sport))
-    return tuple(fields)
 
 
 __all__ = ["IDLE_SECONDS", "METER_IDS", "Enforcement", "VerdictCompiler"]

@@ -71,13 +71,12 @@ class Switch:
         self._send([*mods, *map(self._add, rules)])
 
     def forget_verdicts(self) -> int:
-        """Remove every connection's rule; the table's miss, which matches no protocol, stays."""
+        """Remove every connection's rule; what else is in those tables matches no protocol, and stays."""
         matches = [parser.OFPMatch(eth_type=kind) for kind in _ETHER_TYPES_OF_CONNECTIONS]
         return self._confirmed(
             [
-                parser.OFPFlowMod(
-                    self._datapath, table_id=Table.VERDICTS, command=ofp.OFPFC_DELETE, match=match, **_ANY_PORT
-                )
+                parser.OFPFlowMod(self._datapath, table_id=table, command=ofp.OFPFC_DELETE, match=match, **_ANY_PORT)
+                for table in (Table.RESIDUAL, Table.VERDICTS)
                 for match in matches
             ]
         )
@@ -140,10 +139,16 @@ _ANY_PORT = {"out_port": ofp.OFPP_ANY, "out_group": ofp.OFPG_ANY, "buffer_id": o
 def _instructions(rule: Rule) -> Iterator[Any]:
     if rule.meter is not None:
         yield parser.OFPInstructionMeter(rule.meter)
-    if rule.outputs:
-        outputs = [parser.OFPActionOutput(port) for port in rule.outputs]
-        yield parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, outputs)
+    if rule.moves or rule.outputs:
+        actions = [parser.NXActionRegMove(src, to, _bits(src)) for src, to in rule.moves]
+        actions += [parser.OFPActionOutput(port) for port in rule.outputs]
+        yield parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, actions)
     if rule.metadata is not None:
         yield parser.OFPInstructionWriteMetadata(*rule.metadata)
     if rule.goto is not None:
         yield parser.OFPInstructionGotoTable(rule.goto)
+
+
+def _bits(field: str) -> int:
+    """A field's width: an address's, or a port's."""
+    return {"ipv4": 32, "ipv6": 128}.get(field[:4], 16)

@@ -28,7 +28,7 @@ from shutdownlab.control.messages import (
 from shutdownlab.control.orders import Command, encode_command, policies_as_json
 from shutdownlab.control.plan import AUTHORITY, Posts
 from shutdownlab.control.settings import Settings
-from shutdownlab.emulation.forked import Child, Forked, fork
+from shutdownlab.emulation.forked import Child, Forked, ending, fork
 from shutdownlab.emulation.syscalls import CLONE_NEWNET, setns
 from shutdownlab.emulation.wire import inside_netns
 from shutdownlab.model.apps import App
@@ -64,8 +64,8 @@ class Controllers:
         for name, process in self.processes.items():
             if not process.alive():
                 told = "; ".join(message.text for message in process.messages() if isinstance(message, Failure))
-                why = told or f"status {process.status}"
-                yield f"the controller of {name} has ended ({why}); its switches keep the rules they have"
+                why = f"has ended ({told})" if told else ending(process.status)
+                yield f"the controller of {name} {why}; its switches keep the rules they have"
 
     def stop(self) -> None:
         """End them all; raises `ForkedError` for one that had to be killed."""
@@ -164,7 +164,7 @@ class Authority:
         while waiting:
             left = end - time.monotonic()
             if left <= 0:
-                raise ControlError(self._complaint(order, waiting, told, deadline_s))
+                raise ControlError(self._complaint(order, waiting, told, time.monotonic() - begin))
             for message in self.events(left):
                 told.append(message)
                 if isinstance(message, Obeyed) and message.serial == order.serial:
@@ -213,7 +213,7 @@ class Authority:
         """Hang up; everything stays as it is."""
         self._socket.close()
 
-    def _complaint(self, order: Order, owners: set[str], told: list[Message], deadline_s: float) -> str:
+    def _complaint(self, order: Order, owners: set[str], told: list[Message], waited_s: float) -> str:
         """Who has not answered (the switches, if it is them), what was told, and which controllers have died."""
         acked = {message.switch for message in told if isinstance(message, Ack) and message.serial == order.serial}
         silent = []
@@ -221,7 +221,7 @@ class Authority:
             nodes = [n for n in self._controllers.network.nodes.values() if n.owner == owner and n.role.is_openflow]
             missing = [node.name for node in nodes if node.name not in acked]
             silent.append(f"{owner} ({', '.join(missing) or 'its DPI box'})")
-        lines = [f"phase {order.phase}: not confirmed by {', '.join(silent)} within {deadline_s:g} s"]
+        lines = [f"phase {order.phase}: not confirmed by {', '.join(silent)} within {waited_s:.1f} s"]
         lines += [f"{m.where}: {m.text}" for m in told if isinstance(m, Failure | Notice)]
         return "\n".join([*lines, *self._controllers.died()])
 

@@ -16,7 +16,7 @@ from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.emulation.datapath import Choice, Wish, choose
 from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.forked import Forked, ForkedError
+from shutdownlab.emulation.forked import Forked, ForkedError, ending
 from shutdownlab.emulation.inspector import engine_maker
 from shutdownlab.emulation.net import LabNet
 from shutdownlab.emulation.node import LabHost
@@ -34,6 +34,7 @@ MANAGEMENT = "198.19.0.0/16"
 
 _BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+_STATE_ROOT = "state-root.pem"
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
 
@@ -56,7 +57,8 @@ class Country:
     """A running country; `build` makes one.
 
     `others`: DPI boxes, delay lines, the recorder; `start_again` makes those that can be replaced anew, by the names of
-    their processes. `took`: seconds each step of the building needed.
+    their processes. `trusted`: the laboratory's authority, which stands for those that browsers trust; `state_root`:
+    the one that interception of TLS signs by, there once a box intercepts. `took`: seconds that each step needed.
     """
 
     plan: Plan
@@ -68,6 +70,7 @@ class Country:
     agents: AgentPool
     others: list[Forked]
     trusted: Path
+    state_root: Path
     start_again: Mapping[str, Callable[[], Forked]]
     took: dict[str, float] = field(default_factory=dict)
     heard: list[Message] = field(default_factory=list)
@@ -85,9 +88,9 @@ class Country:
                 continue
             again = self.start_again.get(process.name)
             if again is None:
-                yield f"{process.name} ended with status {process.status}"
+                yield f"{process.name} {ending(process.status)}"
                 continue
-            yield f"{process.name} ended with status {process.status}, and is started again"
+            yield f"{process.name} {ending(process.status)}, and is started again"
             process.close()
             self.others[index] = again()
             self.others[index].wait_ready()
@@ -130,7 +133,8 @@ class Country:
 
     def environment(self) -> dict[str, str]:
         """For programs run in a node: the laboratory's certificates are the ones to trust."""
-        return os.environ | dict.fromkeys(_TRUST_VARIABLES, str(self.trusted))
+        own = {"SHUTDOWNLAB_STATE_ROOT": str(self.state_root)}
+        return os.environ | dict.fromkeys(_TRUST_VARIABLES, str(self.trusted)) | own
 
 
 @contextmanager
@@ -155,6 +159,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
         ca = CertificateAuthority()
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
+        state_root = plan.files / _STATE_ROOT
         net = LabNet(topo, datapath=datapath.datapath, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
@@ -164,7 +169,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         start_again = {}
         boxes = []
         for name in network.topology.operators:
-            spec = _box(plan, net, where, trusted, name)
+            spec = _box(plan, net, where, trusted, state_root, name)
             boxes.append(start_box(spec, maker))
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = AgentPool()
@@ -182,7 +187,9 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         for process in others:
             process.wait_ready()
         services.wait_ready()
-    return Country(plan, datapath, net, controllers, authority, services, agents, others, trusted, start_again, took)
+    return Country(
+        plan, datapath, net, controllers, authority, services, agents, others, trusted, state_root, start_again, took
+    )
 
 
 def _recorder(plan: Plan, net: LabNet) -> Forked:
@@ -205,7 +212,7 @@ def _relay(net: LabNet, seed: int) -> Forked | None:
     return start_relay(lines, seed) if lines else None
 
 
-def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, operator: str) -> BoxSpec:
+def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, root: Path, operator: str) -> BoxSpec:
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)
@@ -218,6 +225,7 @@ def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, operator: str) ->
         controllers=where.of_box(operator),
         seed=plan.seed,
         trusted=trusted,
+        root=root,
     )
 
 

@@ -42,7 +42,7 @@ from shutdownlab.emulation.interception import Interception
 from shutdownlab.emulation.offload import replaced
 from shutdownlab.emulation.wire import Batch, open_wire
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
-from shutdownlab.inspection.verdict import Action, Side
+from shutdownlab.inspection.verdict import Action, Outcome, Side
 
 _BATCH: Final = 32
 _HELD: Final = 8
@@ -58,7 +58,7 @@ class BoxSpec:
     """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
 
     Of several controllers the one whose policy came last is told what is decided. `trusted`: the authorities browsers
-    trust (PEM; None: this machine's), whose servers alone are intercepted.
+    trust (PEM; None: this machine's), whose servers alone are intercepted. `root`: see `forgery.Forger`.
     """
 
     name: str
@@ -69,6 +69,7 @@ class BoxSpec:
     controllers: tuple[tuple[str, int], ...] = ()
     seed: int = 0
     trusted: Path | None = None
+    root: Path | None = None
 
 
 class DpiBox:
@@ -175,10 +176,12 @@ class DpiBox:
         now = time.monotonic() + self._clock
         first = 0  # of the frames judged fit to pass and not passed yet
         for i in range(count):
-            if interception is not None and interception.claims(batch.raw(i), side):
-                batch.forward(target, first, i)
-                first = i + 1
-                continue
+            if interception is not None:
+                raw = batch.raw(i)
+                if interception.claims(raw, side):
+                    batch.forward(target, first, i)
+                    first = i + 1
+                    continue
             try:
                 frame, trusted, segment = load(i)
                 outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
@@ -188,10 +191,16 @@ class DpiBox:
             if outcome.decision is not None:
                 self._decided.append(flow_decision(outcome.decision))
                 if interception is not None and outcome.decision.action is Action.INTERCEPT:
-                    if interception.begin(batch.raw(i), side, outcome.decision.host or ""):
+                    if interception.begin(raw, side, outcome.decision.host or ""):
                         batch.forward(target, first, i)
                         first = i + 1
                     continue
+                if interception is not None:
+                    interception.lets_go(raw)
+            elif interception is not None and _goes_on(outcome) and interception.holds(raw, side):
+                batch.forward(target, first, i)
+                first = i + 1
+                continue
             if outcome.inject:
                 if in_path:  # what came before keeps its place
                     batch.forward(target, first, i)
@@ -239,7 +248,9 @@ class DpiBox:
         if self._interception is not None or self._poller is None or not self._engine.intercepts:
             return
         try:
-            self._interception = Interception(self.spec.name, self.spec.netns, self.spec.trusted, self._send)
+            self._interception = Interception(
+                self.spec.name, self.spec.netns, self.spec.trusted, self.spec.root, self._send
+            )
         except (OSError, ForkedError) as error:
             self._fail(f"cannot intercept: {error}")
             return
@@ -276,6 +287,11 @@ class DpiBox:
         failure = Failure(self._where, text)
         self._tell(failure)
         self._answer(failure)
+
+
+def _goes_on(outcome: Outcome) -> bool:
+    """Whether the frame is to be passed on as it is, and nothing else done."""
+    return outcome.forward and outcome.replacement is None and not outcome.inject
 
 
 def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:

@@ -8,8 +8,11 @@ Interception, Censored Planet 2019).
 from __future__ import annotations
 
 import datetime
+import fcntl
+import os
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -32,12 +35,32 @@ class Forged:
 
 
 class Forger:
-    """Signs in the name of a root of its own, which no browser trusts unless its user installs it."""
+    """Signs in the name of the state's root, which no browser trusts unless its user installs it."""
 
-    def __init__(self) -> None:
-        self._key = _new_key()
+    def __init__(self, kept: Path | None = None) -> None:
+        """`kept`: where the root's certificate is, PEM, and its key in a file of the same name with `.key`.
+
+        The first forger makes both, at once for any number of processes; the others use them. None: a root of its own.
+        Raises OSError, and ValueError for files that are something else.
+        """
+        if kept is None:
+            self._key = _new_key()
+            self.root = self._self_signed()
+            return
+        with os.fdopen(os.open(kept.with_suffix(".key"), os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if known := file.read():
+                self._key = _rsa(known)
+                self.root = x509.load_pem_x509_certificate(kept.read_bytes())
+                return
+            self._key = _new_key()
+            self.root = self._self_signed()
+            kept.write_bytes(self.root.public_bytes(serialization.Encoding.PEM))
+            file.write(_pem(self._key))
+
+    def _self_signed(self) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
-        self.root = (
+        return (
             x509.CertificateBuilder()
             .subject_name(_ROOT_NAME)
             .issuer_name(_ROOT_NAME)
@@ -69,16 +92,24 @@ class Forger:
         else:
             builder = builder.add_extension(names.value, critical=names.critical)
         certificate = builder.sign(self._key, hashes.SHA256())
-        return Forged(
-            certificate.public_bytes(serialization.Encoding.PEM),
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        return Forged(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
 def _new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+
+
+def _pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("not an RSA key")
+    return key
 
 
 def _other_tail(serial: int) -> int:

@@ -95,7 +95,7 @@ class Forked:
                 return
             if ended:
                 failed = [message.text for message in self._read if isinstance(message, Failure)]
-                raise ForkedError(f"{self.name} did not start: {'; '.join(failed) or f'exit status {self.status}'}")
+                raise ForkedError(f"{self.name} did not start: {'; '.join(failed) or f'it {ending(self.status)}'}")
             left = end - time.monotonic()
             if left <= 0:
                 raise ForkedError(f"{self.name} was not ready within {deadline_s:g} s")
@@ -130,6 +130,16 @@ class Forked:
             if not line:
                 return
             self._read.append(decode(line))
+
+
+def ending(status: int | None) -> str:
+    """How a process ended, from its status as `os.waitstatus_to_exitcode` and `Popen.returncode` give it."""
+    if status is None or status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal
+        return f"was killed by signal {-status}"
 
 
 def fork(name: str, main: Callable[[Child], None]) -> Forked:

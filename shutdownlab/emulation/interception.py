@@ -1,7 +1,8 @@
 """Interception as the DPI box sees it: which connections its TLS proxy has taken, and which frames are whose.
 
 What such a connection's ends send goes to the proxy, and what the proxy sends goes to the end it is for, under the
-Ethernet addresses that the connection's own frames bear. While the proxy makes up its mind the ClientHello is held.
+Ethernet addresses that the connection's own frames bear. Until it is known whose the connection is, its ClientHello is
+held, all segments of it: the server must not have seen a part of it if the proxy is to send one of its own.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import socket
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from shutdownlab.emulation.forked import Forked
-from shutdownlab.emulation.offload import HEADER
-from shutdownlab.emulation.proxy import ADDRESS, LINK, Handover, read_answer, start_proxy
+from shutdownlab.emulation.offload import HEADER, NO_OFFLOAD
+from shutdownlab.emulation.proxy import ADDRESS, LINK, LONGEST_HELLO, Handover, is_unfinished, read_answer, start_proxy
 from shutdownlab.emulation.splice import Offer, Place, read_offer
 from shutdownlab.emulation.wire import Batch, Wire, open_wire
-from shutdownlab.inspection.packet import ACK, SYN, TCP, Packet, decode
+from shutdownlab.inspection.forge import tcp_as_receiver
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, TCP, Packet, decode
+from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.verdict import Side
 
 Key = tuple[bytes, int, bytes, int]
@@ -32,36 +35,48 @@ _KEPT: Final = 65536
 
 _READY_S: Final = 10.0
 _TIMESTAMP: Final = 8
+_TTL: Final = 64
+_FRAMES: Final = 256
+"""Of a ClientHello in more pieces than this, nothing more is held."""
 
 
 @dataclass(slots=True)
 class _Opened:
-    """What the handshake said. `side`: where the client is."""
+    """What the handshake said, and what of the client's hello is held. `side`: where the client is."""
 
     side: Side
     first: int
     client: Offer
     server: Offer | None = None
+    hello: Stream = field(default_factory=lambda: Stream(LONGEST_HELLO, keep_last=False))
+    frames: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Held:
+    """A connection that the proxy has been asked about."""
+
     key: Key
     side: Side
-    raw: bytes
+    frames: list[bytes]
 
 
 class Interception:
     """One box's. `send` writes a raw frame out of the box's side."""
 
     def __init__(
-        self, name: str, netns: Path | None, trusted: Path | None, send: Callable[[Side, bytes], None]
+        self,
+        name: str,
+        netns: Path | None,
+        trusted: Path | None,
+        root: Path | None,
+        send: Callable[[Side, bytes], None],
     ) -> None:
-        """Start the proxy and plug it in; raises ForkedError and OSError."""
+        """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError."""
         self._send = send
         self._scratch = Path(tempfile.mkdtemp(prefix="shutdownlab-"))
         talk = self._scratch / "talk"
-        self._proxy: Forked = start_proxy(name, netns, talk, trusted)
+        self._proxy: Forked = start_proxy(name, netns, talk, trusted, root)
         self._proxy.wait_ready(_READY_S)
         self.wire: Wire = open_wire(netns, LINK)
         self._talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -72,6 +87,7 @@ class Interception:
         self._asked: dict[Key, int] = {}
         self._macs: OrderedDict[tuple[bytes, bytes], tuple[Side, bytes, bytes]] = OrderedDict()
         self._batch = Batch()
+        self._latest: tuple[bytes, Packet] = (b"", decode(b""))
         self._number = 0
         self.counters = {"intercepted": 0, "not_intercepted": 0}
 
@@ -89,7 +105,7 @@ class Interception:
 
     def claims(self, raw: bytes, side: Side) -> bool:
         """Whether a frame that came in is the proxy's, or held for it; then it has been seen to."""
-        packet = decode(raw[HEADER:])
+        packet = self._packet(raw)
         if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
             return False
         key, from_client = self._key(packet)
@@ -98,32 +114,94 @@ class Interception:
             self._give(raw)
             return True
         if from_client and key in self._asked:
-            if packet.data_length:
-                self._held[self._asked[key]].raw = raw
+            frames = self._held[self._asked[key]].frames
+            if packet.data_length and raw not in frames:
+                frames.append(raw)
             return True
         if packet.flags & SYN:
             self._note(packet, side)
         return False
 
+    def holds(self, raw: bytes, side: Side) -> bool:
+        """Keep a frame, on whose connection nothing is decided, as a part of a ClientHello of which more must come.
+
+        The last part is not kept: with it what was held goes on its way, unless `begin` takes all of it first.
+        """
+        packet = self._packet(raw)
+        if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
+            return False
+        opened = self._opened.get((packet.src, packet.sport, packet.dst, packet.dport))
+        if opened is None or opened.server is None:
+            return False
+        if packet.flags & (RST | FIN) or not packet.data_length:
+            if packet.flags & (RST | FIN):
+                self._let_go(opened)
+            return False
+        hello = opened.hello
+        if not hello.known:
+            hello.start(opened.first + 1)
+        if not opened.frames and hello.at:
+            return False  # its hello, if it was one, has passed
+        grew = hello.full(packet.seq, packet.data, packet.data_length, LONGEST_HELLO)
+        if len(opened.frames) >= _FRAMES or (hello.data and not is_unfinished(hello.data)):
+            self._let_go(opened)
+            return False
+        if not grew and hello.distance(packet.seq) < 0:
+            self._acknowledge(packet, opened)
+        else:
+            opened.frames.append(raw)
+        return True
+
+    def _acknowledge(self, packet: Packet, opened: _Opened) -> None:
+        """In the server's name: a client that repeats what is held sends no more before it has been heard."""
+        assert opened.server is not None
+        window = 0xFFFF >> (opened.server.scale or 0)
+        frame = tcp_as_receiver(packet, packet.ack, opened.hello.next_seq, ACK, ttl=_TTL, window=window, ipid=0)
+        self._send(opened.side, NO_OFFLOAD + frame)
+
+    def lets_go(self, raw: bytes) -> None:
+        """The connection is decided otherwise: what is held of it goes on its way."""
+        packet = self._packet(raw)
+        opened = self._opened.get((packet.src, packet.sport, packet.dst, packet.dport))
+        if opened is not None:
+            self._let_go(opened)
+
+    def _let_go(self, opened: _Opened) -> None:
+        for raw in opened.frames:
+            self._send(opened.side.other, raw)
+        opened.frames = []
+
     def begin(self, raw: bytes, side: Side, host: str) -> bool:
-        """Hand the connection of this ClientHello over; False where it cannot be: it goes on as it is."""
-        packet = decode(raw[HEADER:])
+        """Hand the connection over whose ClientHello this is (what has come of it, with what is held).
+
+        False where it cannot be: it goes on as it is.
+        """
+        packet = self._packet(raw)
         key = (packet.src, packet.sport, packet.dst, packet.dport)
         opened = self._opened.get(key)
-        if opened is None or opened.server is None or packet.seq != (opened.first + 1) & 0xFFFFFFFF:
+        if opened is None or opened.server is None or not self._is_whole(opened, packet):
             self.counters["not_intercepted"] += 1
+            if opened is not None:
+                self._let_go(opened)
             return False
         self._number += 1
-        self._held[self._number] = _Held(key, side, raw)
+        self._held[self._number] = _Held(key, side, [*opened.frames, raw])
+        opened.frames = []
         self._asked[key] = self._number
         _remember(self._macs, (packet.src, packet.dst), (side, packet.frame[0:6], packet.frame[6:12]))
         client, server = (str(ip_address(packet.src)), packet.sport), (str(ip_address(packet.dst)), packet.dport)
         times = packet.option(_TIMESTAMP) or bytes(8)
         sent, echoed = int.from_bytes(times[:4], "big"), int.from_bytes(times[4:8], "big")
-        as_server = Place(server, client, packet.ack, packet.seq, echoed, opened.server, opened.client)
-        as_client = Place(client, server, packet.seq, packet.ack, sent, opened.client, opened.server)
+        first = (opened.first + 1) & 0xFFFFFFFF
+        as_server = Place(server, client, packet.ack, first, echoed, opened.server, opened.client)
+        as_client = Place(client, server, first, packet.ack, sent, opened.client, opened.server)
         self._talk.send(Handover(self._number, host, as_server, as_client).encode())
         return True
+
+    @staticmethod
+    def _is_whole(opened: _Opened, packet: Packet) -> bool:
+        """Whether nothing of the client's has gone to the server yet."""
+        return bool(opened.frames) or packet.seq == (opened.first + 1) & 0xFFFFFFFF
 
     def _answered(self) -> None:
         """The proxy has made up its mind about a connection: what was held goes to it, or on its way."""
@@ -137,10 +215,12 @@ class Interception:
         if answer.taken:
             self.counters["intercepted"] += 1
             _remember(self._taken, held.key, held.side)
-            self._give(held.raw)
+            for raw in held.frames:
+                self._give(raw)
         else:
             self.counters["not_intercepted"] += 1
-            self._send(held.side.other, held.raw)
+            for raw in held.frames:
+                self._send(held.side.other, raw)
 
     def _frames(self) -> None:
         """What the proxy sends goes out of the side where the end is that it is for."""
@@ -172,6 +252,12 @@ class Interception:
         self.wire.close()
         self._proxy.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _packet(self, raw: bytes) -> Packet:
+        """The frame decoded, once for all that is asked about it in turn."""
+        if raw is not self._latest[0]:
+            self._latest = (raw, decode(raw[HEADER:]))
+        return self._latest[1]
 
     def _key(self, packet: Packet) -> tuple[Key, bool]:
         """The connection, and whether its client sent this."""

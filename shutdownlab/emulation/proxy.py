@@ -2,7 +2,8 @@
 
 It is handed connections whose client has just named a server. If that server's own certificate is one that browsers
 trust, it takes both ends' places (see `splice`) and speaks TLS with each, showing the client a forged certificate (see
-`forgery`); else it leaves the connection alone. All it sends and gets passes through the box, over the link "proxy".
+`forgery`) and the application protocol that the server has chosen of those the client offers; else it leaves the
+connection alone. All it sends and gets passes through the box, over the link "proxy".
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +28,7 @@ from shutdownlab.emulation.forked import Child, Forked, fork
 from shutdownlab.emulation.splice import Offer, Place, take_place, transparent
 from shutdownlab.emulation.syscalls import CLONE_NEWNET, unshare
 from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.inspection.recognisers.tls import HANDSHAKE, recognise_tls
 
 LINK: Final = "proxy"
 """The interface's name, at both ends."""
@@ -35,6 +39,8 @@ ADDRESS: Final = bytes.fromhex("020000005001")
 _HANDSHAKE_S: Final = 5.0
 _IDLE_S: Final = 300.0
 _LONGEST: Final = 65536
+LONGEST_HELLO: Final = 65536
+"""Bytes of a client's first flight that are looked at."""
 _TABLE: Final = "100"
 
 
@@ -68,10 +74,19 @@ def read_answer(line: bytes) -> Answer:
     return Answer(**json.loads(line))
 
 
-def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None) -> Forked:
+def is_unfinished(stream: bytes) -> bool:
+    """Whether these first bytes of a client's are the beginning of a ClientHello, and not all of it."""
+    if len(stream) >= LONGEST_HELLO or stream[:1] != bytes((HANDSHAKE,)):
+        return False
+    found = recognise_tls(stream)
+    return found is not None and found.more
+
+
+def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None, root: Path | None) -> Forked:
     """Fork the proxy of the DPI box `name`, whose namespace is `box`; it takes handovers on the socket `talk`.
 
-    `trusted`: the authorities that browsers trust, PEM (None: the machine's). Ready once the link is up.
+    `trusted`: the authorities that browsers trust, PEM (None: the machine's). `root`: where the forger keeps its root.
+    Ready once the link is up.
     """
 
     def main(child: Child) -> None:
@@ -81,7 +96,7 @@ def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None) -
         unshare(CLONE_NEWNET)
         _plug_in(box)
         with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
-            proxy = _Proxy(Path(scratch), trusted)
+            proxy = _Proxy(Path(scratch), trusted, Forger(root))
             child.ready()
             connection, _ = listener.accept()
             while child.stop_fd not in select.select([connection.fileno(), child.stop_fd], [], [])[0]:
@@ -134,17 +149,17 @@ def _plug_in(box: Path | None) -> None:
 class _Proxy:
     """Serves handovers, a thread each."""
 
-    def __init__(self, scratch: Path, trusted: Path | None) -> None:
+    def __init__(self, scratch: Path, trusted: Path | None, forger: Forger) -> None:
         self._scratch = scratch
-        self._outward = ssl.create_default_context(cafile=str(trusted) if trusted else None)
-        self._forger = Forger()
+        self._trusted = trusted
+        self._forger = forger
         self._lock = threading.Lock()
         self._true: dict[tuple[str, int, str], bytes] = {}
-        self._contexts: dict[bytes, ssl.SSLContext] = {}
+        self._forged: dict[bytes, Path] = {}
 
     def serve(self, handover: Handover, connection: socket.socket) -> None:
         try:
-            context = self._context(self._certificate(handover))
+            forged = self._forge(self._certificate(handover))
             inward, outward = take_place(handover.as_server), take_place(handover.as_client)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             connection.send(Answer(handover.number, False, f"{type(error).__name__}: {error}").encode())
@@ -153,8 +168,8 @@ class _Proxy:
         with inward, outward, suppress(OSError):
             for end in (inward, outward):
                 end.settimeout(_HANDSHAKE_S)
-            true = self._outward.wrap_socket(outward, server_hostname=handover.host)
-            false = context.wrap_socket(inward, server_side=True)
+            true = self._outward(_offered(inward)).wrap_socket(outward, server_hostname=handover.host)
+            false = _inward(forged, true.selected_alpn_protocol()).wrap_socket(inward, server_side=True)
             with true, false:
                 _relay(true, false)
                 for channel in (true, false):
@@ -172,24 +187,56 @@ class _Proxy:
                 asking.settimeout(_HANDSHAKE_S)
                 asking.bind((client[0], 0))
                 asking.connect(server)
-                with self._outward.wrap_socket(asking, server_hostname=handover.host) as channel:
+                with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
                     known = channel.getpeercert(binary_form=True) or b""
             with self._lock:
                 self._true[key] = known
         return known
 
-    def _context(self, true: bytes) -> ssl.SSLContext:
-        """To show a client a forged certificate in place of the true one; always the same for it."""
-        with self._lock:
-            context = self._contexts.get(true)
-            if context is None:
-                forged = self._forger.forge(true)
-                path = self._scratch / f"{len(self._contexts)}.pem"
-                path.write_bytes(forged.certificate + forged.key)
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(path)
-                self._contexts[true] = context
+    def _outward(self, protocols: Sequence[str]) -> ssl.SSLContext:
+        """To speak with a server as a client that offers these application protocols."""
+        context = ssl.create_default_context(cafile=str(self._trusted) if self._trusted else None)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
         return context
+
+    def _forge(self, true: bytes) -> Path:
+        """A forged certificate in place of the true one, with its key; always the same for it."""
+        with self._lock:
+            path = self._forged.get(true)
+            if path is None:
+                forged = self._forger.forge(true)
+                path = self._forged[true] = self._scratch / f"{len(self._forged)}.pem"
+                path.write_bytes(forged.certificate + forged.key)
+        return path
+
+
+def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:
+    """To show a client this certificate, and to have chosen this protocol, or none, of what it offers (RFC 7301)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(forged)
+    if protocol is not None:
+        context.set_alpn_protocols([protocol])
+    return context
+
+
+def _offered(client: socket.socket) -> tuple[str, ...]:
+    """The application protocols of the client's hello, which stays unread; raises TimeoutError."""
+    end = time.monotonic() + _HANDSHAKE_S
+    hello = b""
+    try:
+        while not hello or is_unfinished(hello):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(hello) + 1)
+            client.settimeout(max(0.001, end - time.monotonic()))
+            more = client.recv(LONGEST_HELLO, socket.MSG_PEEK)
+            if len(more) <= len(hello):
+                break  # it has closed
+            hello = more
+    finally:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        client.settimeout(_HANDSHAKE_S)
+    found = recognise_tls(hello)
+    return tuple(name for name in found.alpn if name and name.isascii()) if found is not None else ()
 
 
 def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:

@@ -45,4 +45,5 @@ def _stays_in_box(flow: Flow, action: Action, verdict: Verdict | None) -> bool:
         return True
     if action in (Action.DNS, Action.FREEZE):
         return True
-    return action is Action.RESET and verdict.residual is not None
+    residual = verdict.residual
+    return residual is not None and (action is Action.RESET or residual.action == "reset")

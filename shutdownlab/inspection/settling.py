@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from shutdownlab.inspection.acting import Actor
@@ -130,6 +131,8 @@ class Settler:
             flow.rule = found.rule
             flow.matched = found.rule
             decision = self._settle(flow, self.rules.matchers[found.rule].name)
+            if decision is not None and decision.residual is not None and not found.refreshed:
+                decision = replace(decision, residual=replace(decision.residual, seconds=found.until - now))
         from_opener = flow.src == packet.src and flow.sport == packet.sport
         if side < 0:
             side = flow.opener if from_opener else 1 - flow.opener

@@ -60,8 +60,9 @@ class Probe(Record):
     """A measurement repeated in every phase from every vantage point that `from` selects.
 
     Needs `app` (app), `url` (web, http3, throughput), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing
-    (call, sms, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks
-    too unless `resolver` gives another's address; tcp, tls, vpn and ping go to the host's address without asking.
+    (call, sms, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks too
+    unless `resolver` gives another's: an address, `tls://HOST[:PORT]` or `https://HOST[:PORT]/PATH` (DNS over TLS, over
+    HTTPS; a name is looked up through the operator's). tcp, tls, vpn and ping go to the host's address without asking.
     `to`: the region called (call, sms). `during` limits the probe to some phases.
     `column`: the heading that tables show it under, together with others of the same (default: its own name).
     """
@@ -95,9 +96,10 @@ class Probe(Record):
             raise Expected(f"{wanted or nothing} with `test: {self.test}`", hint, found=found or nothing)
         if self.url is not None and (urlsplit(self.url).scheme not in {"http", "https"} or not self.host_name):
             raise Expected("one that starts with https:// or http://", found=quoted(self.url), key="url")
-        if self.resolver is not None and (self.test is not Test.DNS or not is_address(self.resolver)):
+        if self.resolver is not None and (self.test is not Test.DNS or not _is_resolver(self.resolver)):
             found = f"{quoted(self.resolver)} with `test: {self.test}`"
-            raise Expected("an address, and only with `test: dns`", found=found, key="resolver")
+            wanted = "an address, tls://HOST or https://HOST/PATH, and only with `test: dns`"
+            raise Expected(wanted, "such as 8.8.8.8 or https://dns.google/dns-query", found=found, key="resolver")
         if self.to is not None and self.test not in {Test.CALL, Test.SMS}:
             raise Expected("it with `test: call` or `test: sms` only", found=f"it with `test: {self.test}`", key="to")
         if self.port is not None and self.port.first != self.port.last:
@@ -107,9 +109,37 @@ class Probe(Record):
         return self
 
     @property
+    def plain_resolver(self) -> str | None:
+        """The address that `dns` asks, if not the operator's resolver."""
+        return self.resolver if self.resolver is not None and is_address(self.resolver) else None
+
+    @property
+    def secure_resolver(self) -> str | None:
+        """The URL of the resolver that `dns` asks over TLS or HTTPS."""
+        return self.resolver if self.resolver is not None and not is_address(self.resolver) else None
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Whatever must be there to be measured, by the key that names it."""
+        found = {"url" if self.url else "host": self.host_name}
+        found["resolver"] = urlsplit(self.secure_resolver).hostname if self.secure_resolver else None
+        return {key: host for key, host in found.items() if host}
+
+    @property
     def host_name(self) -> str | None:
         """The host the probe talks to, where it has one."""
         return (urlsplit(self.url).hostname or None) if self.url else self.host
+
+
+def _is_resolver(text: str) -> bool:
+    if is_address(text):
+        return True
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and (parts.scheme == "https" or (parts.scheme == "tls" and parts.path in {"", "/"}))
 
 
 def _expectation_or_name(value: object) -> object:

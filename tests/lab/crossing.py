@@ -71,8 +71,8 @@ class OfctlSwitch:
         self._ofctl("add-flows", "-", text="".join(f"{as_ofctl(rule)}\n" for rule in rules))
 
     def forget_verdicts(self) -> int:
-        for kind in ("ip", "ipv6"):
-            self._ofctl("del-flows", f"table={int(Table.VERDICTS)},{kind}")
+        for table, kind in itertools.product((Table.RESIDUAL, Table.VERDICTS), ("ip", "ipv6")):
+            self._ofctl("del-flows", f"table={int(table)},{kind}")
         return next(self._barriers)
 
 
@@ -100,11 +100,12 @@ class Crossing:
         far_ms: float = 0,
         box_ms: float = 0,
         trusted: Path | None = None,
+        root: Path | None = None,
     ) -> None:
         if shutil.which("ovs-vswitchd") is None:
             pytest.skip("openvswitch-switch is not installed")
         self.profile = profile
-        self._trusted = trusted
+        self._trusted, self._root = trusted, root
         self.network: Network = library.network("two-operators")
         vantage = next(v for v in self.network.vantages if str(v.id) == "northnet/capital/ordinary")
         subnets = {subnet.version: subnet for subnet in self.network.subnets[vantage.id]}
@@ -211,8 +212,10 @@ class Crossing:
 
     def verdicts(self) -> list[str]:
         """The flow rules that enforce decisions."""
-        printed = self.ofctl("dump-flows", f"table={int(Table.VERDICTS)}")
-        return [line.strip() for line in printed.splitlines() if "table=" in line and "priority=0" not in line]
+        tables = (self.ofctl("dump-flows", f"table={int(table)}") for table in (Table.RESIDUAL, Table.VERDICTS))
+        return [
+            line.strip() for printed in tables for line in printed.splitlines() if ",reg" in line or ",xxreg" in line
+        ]
 
     def _run(self, *argv: str, text: str | None = None) -> str:
         done = subprocess.run(
@@ -234,6 +237,7 @@ class Crossing:
             self.profile,
             controllers=controllers,
             trusted=self._trusted,
+            root=self._root,
         )
         self.box = start_box(spec, engine_maker())
         self.box.wait_ready()

@@ -129,10 +129,20 @@ def as_ofctl(rule: Rule) -> str:
     fields += [f"hard_timeout={rule.hard_timeout}"] if rule.hard_timeout else []
     fields += [f"{_NAMES.get(name, name)}={_value(name, value)}" for name, value in rule.match]
     actions = [f"meter:{rule.meter}"] if rule.meter is not None else []
+    actions += [f"move:{_copied(field)}->{_copied(field, register)}" for field, register in rule.moves]
     actions += [f"output:{port}" for port in rule.outputs]
     actions += [f"write_metadata:{rule.metadata[0]:#x}/{rule.metadata[1]:#x}"] if rule.metadata else []
     actions += [f"goto_table:{int(rule.goto)}"] if rule.goto is not None else []
     return f"{','.join(fields)},actions={','.join(actions) or 'drop'}"
+
+
+def _copied(field: str, register: str = "") -> str:
+    """The field, or as much of the register as it fills."""
+    version, _, end = field.partition("_")
+    if version in {"ipv4", "ipv6"}:
+        kind = {"ipv4": f"OF_IP_{end}", "ipv6": f"NX_IPV6_{end}"}[version]
+        return f"NXM_{kind.upper()}[]" if not register else f"NXM_NX_{register.upper()}[]"
+    return f"NXM_OF_{field.upper()}[]" if not register else f"NXM_NX_{register.upper()}[0..15]"
 
 
 def _value(name: str, value: MatchValue) -> str:

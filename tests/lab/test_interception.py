@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from crossing import DEADLINE_S, Crossing
+from crossing import DEADLINE_S, SERVER, Crossing
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from switches import until
 
 from shutdownlab.emulation.services.tls import CertificateAuthority
 
@@ -82,10 +87,23 @@ def authority() -> CertificateAuthority:
 
 @pytest.fixture
 def crossing(tmp_path: Path, authority: CertificateAuthority) -> Iterator[Crossing]:
-    trusted = tmp_path / "trusted.pem"
-    trusted.write_bytes(authority.pem)
-    with Crossing(tmp_path, "kazakhstan-mitm-2019", far_ms=5, trusted=trusted) as crossing:
+    with intercepting(tmp_path, authority, "kazakhstan-mitm-2019") as crossing:
         crossing.block(sites=["blocked.example"])
+        yield crossing
+
+
+def intercepting(directory: Path, authority: CertificateAuthority, profile: str) -> Crossing:
+    trusted = directory / "trusted.pem"
+    trusted.write_bytes(authority.pem)
+    return Crossing(directory, profile, far_ms=5, trusted=trusted, root=directory / "state-root.pem")
+
+
+@pytest.fixture
+def assembling(tmp_path: Path, authority: CertificateAuthority) -> Iterator[Crossing]:
+    """A box that intercepts, and puts segments together as well."""
+    with intercepting(tmp_path, authority, "perfect") as crossing:
+        names = {"name_suffix": "blocked.example"}
+        crossing.inspect({"name": "forged", "when": names, "verdict": {"action": "intercept"}})
         yield crossing
 
 
@@ -150,3 +168,187 @@ def test_a_server_that_browsers_do_not_trust_is_left_alone(crossing: Crossing, t
     assert shown.issuer.rfc4514_string() != QAZNET
     counters = crossing.counters()
     assert (counters["intercepted"], counters["not_intercepted"]) == (0, 1)
+
+
+# -- real clients ------------------------------------------------------------------------------------------------------
+
+NGINX = """
+daemon off; worker_processes 1; error_log stderr; pid nginx.pid;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t;
+  server {{
+    listen {address}:443 ssl http2;
+    ssl_certificate site.pem; ssl_certificate_key site.pem;
+    return 200 "from $server_protocol\\n";
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(crossing: Crossing, authority: CertificateAuthority, directory: Path) -> Iterator[None]:
+    """A real web server in the server's place, which speaks HTTP/2 and HTTP/1.1."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if program is None:
+        pytest.skip("nginx-light is not installed")
+    issued = authority.issue([NAME, "www.other.example"])
+    (directory / "site.pem").write_bytes(issued.chain + issued.key)
+    (directory / "nginx.conf").write_text(NGINX.format(address=SERVER[4]))
+    argv = ["nsenter", f"--net={crossing.far}", program, "-p", str(directory), "-c", "nginx.conf"]
+    server = subprocess.Popen(argv)
+    try:
+        until("nginx listens", lambda: "203.0.113.10:443" in run(crossing.far, "ss", "-ltnH").stdout)
+        yield
+    finally:
+        server.terminate()
+        server.wait(DEADLINE_S)
+
+
+def run(netns: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    inside = ["nsenter", f"--net={netns}", *argv]
+    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=30)
+
+
+def curl(crossing: Crossing, *options: str, name: str = NAME) -> subprocess.CompletedProcess[str]:
+    form = "%{http_version} %{http_code}"
+    words = ["curl", "-q", "-sS", "-m", "10", "--resolve", f"{name}:443:{SERVER[4]}", "-w", form, *options]
+    return run(crossing.near, *words, f"https://{name}/")
+
+
+def cut_segments(crossing: Crossing, mss: int) -> None:
+    """Have what the subscriber sends cut into segments this long, each a frame of its own."""
+    route = ["ip", "route", "replace", crossing.subscriber[4], "dev", "server", "advmss", str(mss)]
+    assert run(crossing.far, *route).returncode == 0
+    assert run(crossing.near, "ethtool", "-K", "client", "tso", "off", "gso", "off").returncode == 0
+
+
+def test_who_installs_the_states_root_is_intercepted_without_a_warning(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    trusted, root = (str(tmp_path / name) for name in ("trusted.pem", "state-root.pem"))
+    with nginx(crossing, authority, tmp_path):
+        warned = curl(crossing, "--cacert", trusted)
+        assert warned.returncode == 60, warned
+        assert "unable to get local issuer certificate" in warned.stderr
+        installed = curl(crossing, "--cacert", root)
+        assert installed.returncode == 0, installed
+        assert installed.stdout == "from HTTP/2.0\n2 200"
+        assert curl(crossing, "--cacert", trusted, name="www.other.example").returncode == 0
+    assert crossing.counters()["intercepted"] == 2
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), ([], None)],
+    ids=["both", "the older", "none"],
+)
+def test_of_the_protocols_a_client_offers_it_gets_the_servers_choice(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path, offered: list[str], chosen: str | None
+) -> None:
+    with nginx(crossing, authority, tmp_path):
+        until("the root is there", lambda: (tmp_path / "state-root.pem").exists())
+        for name, root in (("www.other.example", "trusted.pem"), (NAME, "state-root.pem")):
+            context = ssl.create_default_context(cafile=str(tmp_path / root))
+            if offered:
+                context.set_alpn_protocols(offered)
+            client = crossing.end(socket.SOCK_STREAM)
+            client.connect((SERVER[4], 443))
+            with context.wrap_socket(client, server_hostname=name) as channel:
+                assert channel.selected_alpn_protocol() == chosen, name
+
+
+def test_a_server_that_chooses_none_of_them_is_not_made_to(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    context = ssl.create_default_context(cafile=str(tmp_path / "state-root.pem"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    client = crossing.end(socket.SOCK_STREAM)
+    client.connect(place.listener.getsockname())
+    with context.wrap_socket(client, server_hostname=NAME) as channel:
+        assert channel.selected_alpn_protocol() is None
+
+
+@pytest.mark.parametrize("mss", [400, 100])
+def test_a_hello_in_several_segments_is_intercepted_by_a_box_that_assembles(
+    assembling: Crossing, authority: CertificateAuthority, tmp_path: Path, mss: int
+) -> None:
+    """With 100 bytes a segment, the name comes in a later one than the first."""
+    cut_segments(assembling, mss)
+    with nginx(assembling, authority, tmp_path):
+        seen = curl(assembling, "--cacert", str(tmp_path / "state-root.pem"))
+        assert seen.stdout == "from HTTP/2.0\n2 200", seen
+        spared = curl(assembling, "--cacert", str(tmp_path / "trusted.pem"), name="www.other.example")
+        assert spared.stdout == "from HTTP/2.0\n2 200", spared
+    counters = assembling.counters()
+    assert (counters["intercepted"], counters["not_intercepted"]) == (1, 0)
+
+
+def test_kazakhstans_box_takes_a_hello_over_whose_first_segment_has_the_name(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    cut_segments(crossing, 400)
+    with nginx(crossing, authority, tmp_path):
+        seen = curl(crossing, "--cacert", str(tmp_path / "state-root.pem"))
+        assert seen.stdout == "from HTTP/2.0\n2 200", seen
+
+
+def records(hello: bytes, size: int) -> bytes:
+    """The same ClientHello in TLS records of so many bytes."""
+    body = hello[5:]
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(hello[:3] + len(part).to_bytes(2, "big") + part for part in parts)
+
+
+@pytest.mark.parametrize("quick", [True, False], ids=["at once", "waiting for acknowledgments"])
+@pytest.mark.parametrize("name", [NAME, "www.other.example"])
+def test_a_hello_in_many_records_that_dribbles_in_is_intercepted_and_others_are_not_kept(
+    assembling: Crossing, authority: CertificateAuthority, tmp_path: Path, name: str, quick: bool
+) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    channel = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        channel.do_handshake()
+    hello = records(outgoing.read(), 60)
+    with nginx(assembling, authority, tmp_path):
+        client = assembling.end(socket.SOCK_STREAM)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, quick)
+        client.connect((SERVER[4], 443))
+        for at in range(0, len(hello), 50):
+            client.sendall(hello[at : at + 50])
+        while True:
+            try:
+                channel.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(65536))
+        shown = channel.getpeercert(binary_form=True)
+    assert shown is not None
+    issuer = x509.load_der_x509_certificate(shown).issuer.rfc4514_string()
+    assert (issuer == QAZNET) is (name == NAME)
+
+
+def test_what_only_begins_like_a_hello_is_let_go_when_its_client_leaves(
+    assembling: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    connection = assembling.connect()
+    connection.client.sendall(b"\x16\x03\x01")
+    connection.client.shutdown(socket.SHUT_WR)
+    assert connection.server.recv(100) == b"\x16\x03\x01"
+
+
+def test_a_box_that_is_started_again_signs_by_the_same_root(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    before = (tmp_path / "state-root.pem").read_bytes()
+    os.kill(crossing.box.pid, signal.SIGKILL)
+    until("the box is gone", lambda: not crossing.box.alive())
+    crossing.start_box()
+    crossing.block(sites=["www.blocked.example"])
+    with nginx(crossing, authority, tmp_path):
+        assert curl(crossing, "--cacert", str(tmp_path / "state-root.pem")).returncode == 0
+    assert (tmp_path / "state-root.pem").read_bytes() == before

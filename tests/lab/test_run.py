@@ -151,6 +151,12 @@ def test_the_run_directory_holds_nothing_else_but_logs(record: Record) -> None:
     assert {"controllers", "openvswitch", "services"} <= {path.name for path in (record.path / "logs").iterdir()}
 
 
+def test_the_logs_are_plain_files_that_anybody_can_copy_when_the_run_is_over(record: Record) -> None:
+    """No socket that nobody answers, no link to what was in the sandbox."""
+    odd = [path for path in record.path.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    assert odd == []
+
+
 def test_a_second_run_into_the_same_directory_is_refused_and_loses_nothing(record: Record) -> None:
     files = ("manifest.json", "events.jsonl", "measurements.jsonl", "results.csv")
     before = [(record.path / name).read_bytes() for name in files]

@@ -43,7 +43,7 @@ def test_a_controller_that_dies_is_told_and_its_rules_stay(tmp_path: Path) -> No
         wait_for_event(process, record, "confirmed", "blackout")
         kill_inside(process, "ctl-southcell")
         done = finished(process)
-    died = "the controller of southcell has ended (status -9); its switches keep the rules they have"
+    died = "the controller of southcell was killed by SIGKILL; its switches keep the rules they have"
     assert f"note: {died}" in done.output
     assert f"went wrong: {died}" in done.output
     assert "All 36 expectations met, but not everything went well." in done.output
@@ -82,9 +82,9 @@ def test_a_dpi_box_and_a_web_server_that_die_are_told_and_end_the_run_with_1(tmp
         done = finished(process)
     assert done.code == 1
     went_wrong = [line for line in done.output.splitlines() if line.startswith("went wrong: ")]
-    assert "went wrong: dpi-southcell-box ended with status -9, and is started again" in went_wrong
+    assert "went wrong: dpi-southcell-box was killed by SIGKILL, and is started again" in went_wrong
     for node in ("transit-one-servers", "transit-two-servers", "northnet-capital-datacentre"):
-        assert [line for line in went_wrong if line.startswith(f"went wrong: nginx on {node} ended with status -9")]
+        assert [line for line in went_wrong if line.startswith(f"went wrong: nginx on {node} was killed by SIGKILL")]
     assert len(record.manifest["faults"]) == 4
 
 

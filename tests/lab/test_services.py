@@ -65,6 +65,13 @@ def test_foreign_public_resolvers_resolve_domestic_names(observed: dict[str, Any
     assert observed["names"][way] == observed["names"]["kaspi.kz"]
 
 
+@pytest.mark.parametrize(
+    ("way", "version"), [("8.8.8.8 over HTTPS", "2"), ("8.8.8.8 over HTTP/1.1", "1.1"), ("1.1.1.1 over HTTPS", "2")]
+)
+def test_public_resolvers_resolve_over_https(observed: dict[str, Any], way: str, version: str) -> None:
+    assert observed["names"][way] == [version, *observed["names"]["kaspi.kz"]]
+
+
 def test_the_second_public_resolver_resolves_too(observed: dict[str, Any]) -> None:
     assert observed["names"]["1.1.1.1"] == observed["names"]["www.youtube.com"]
 
@@ -156,4 +163,6 @@ def test_when_the_links_return_so_do_routes_and_names(observed: dict[str, Any]) 
 
 def test_a_server_that_dies_is_named(observed: dict[str, Any]) -> None:
     assert observed["deaths"]["before"] == []
-    assert [text.split(" ended")[0] for text in observed["deaths"]["after"]] == ["bird on transit-two"]
+    assert [text.partition(":")[0] for text in observed["deaths"]["after"]] == [
+        "bird on transit-two was killed by SIGKILL"
+    ]

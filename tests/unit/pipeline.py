@@ -62,7 +62,7 @@ class PaperSwitch:
         assert rule.meter is None or rule.meter in self.meters, "a meter that the switch has not"
         given = dict(rule.match)
         assert len(given) == len(rule.match), "a field twice in one match"
-        for name in given:
+        for name in [*given, *(copied for copied, _ in rule.moves)]:
             for needed, value in _PREREQUISITES.get(name, {}).items():
                 assert given.get(needed) == value, f"{name} without {needed}={value}"
 
@@ -84,13 +84,14 @@ class PaperSwitch:
             if rule.metadata is not None:
                 value, mask = rule.metadata
                 state["metadata"] = cast(int, state["metadata"]) & ~mask | value & mask
+            state |= {register: _number(name, state[name]) for name, register in rule.moves}
             fate.outputs += rule.outputs
             table = rule.goto
         return fate
 
 
 def _effect(rule: Rule) -> tuple[object, ...]:
-    return rule.goto, rule.outputs, rule.meter, rule.metadata
+    return rule.goto, rule.outputs, rule.meter, rule.metadata, rule.moves
 
 
 def _matches(match: Match, frame: Fields) -> bool:

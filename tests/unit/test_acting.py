@@ -315,8 +315,27 @@ def test_a_residual_block_may_be_one_way(directions: str, up: bool, down: bool) 
 
 
 def test_a_residual_may_act_otherwise_than_the_verdict() -> None:
-    connection = triggered({"action": "drop", "residual": {**KEYED, "action": "reset"}})
+    connection = Connection(box({"action": "drop", "residual": {**KEYED, "action": "reset"}}))
+    connection.open()
+    decision = connection.data(client_hello()).decision
+    assert decision is not None
+    assert decision.in_box, "a switch can drop, but it cannot reset"
     assert injected(connection.say("A"), Side.INSIDE)[0].flags & 4
+
+
+@pytest.mark.parametrize(("refreshed", "seconds"), [(False, 40.0), (True, 100.0)])
+def test_of_a_connection_met_later_the_controller_is_told_what_is_left_of_the_time(
+    refreshed: bool, seconds: float
+) -> None:
+    """Or each one would prolong at the switch what no packet prolongs."""
+    residual = {**KEYED, "key": "3-tuple", "refreshed": refreshed}
+    connection = triggered({"action": "drop", "residual": residual})
+    other = Connection(connection.engine, sport=40001)
+    other.now = connection.now + 60.0
+    decision = other.say("S").decision
+    assert decision is not None
+    assert decision.residual is not None
+    assert decision.residual.seconds == pytest.approx(seconds)
 
 
 def test_residual_resets_hit_new_connections_of_the_3_tuple() -> None:

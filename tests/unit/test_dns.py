@@ -137,7 +137,7 @@ def test_public_resolvers_serve_everyone_and_speak_tls(network: Network) -> None
     started = service.daemons(network, CertificateAuthority(), Path("/lab"), Path("/run/lab"))
     google = next(daemon for daemon in started if (daemon.name, daemon.node) == ("unbound", "transit-one-servers"))
     assert "access-control: 0.0.0.0/0 allow" in str(google.files["unbound.conf"])
-    assert {"udp 8.8.8.8:53", "tcp 8.8.4.4:853"} <= set(map(str, google.sockets))
+    assert {"udp 8.8.8.8:53", "tcp 8.8.4.4:853", "tcp 127.0.0.1:8053"} <= set(map(str, google.sockets))
 
 
 def test_a_flush_forgets_answers_servers_and_questions_under_way(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_box_whose_rules_stay_is_left_alone_with_its_verdicts(scene: Scene) ->
     scene.domain.box_said(DROP)
     scene.domain.pursue(2, {**NAMED, "more": BLACKOUT["blackout"]})
     assert len(scene.box) == 1
-    assert len(scene.switches["southcell-dpi"].enforced) == 2
+    assert len(scene.switches["southcell-dpi"].enforced) == 1
 
 
 def test_rules_on_their_way_to_the_box_are_not_sent_twice(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -80,3 +81,16 @@ def test_without_alternative_names_there_are_no_extensions_at_all() -> None:
 def test_what_is_no_certificate_is_refused() -> None:
     with pytest.raises(ValueError, match=r"."):
         Forger().forge(b"nothing of the kind")
+
+
+def test_forgers_that_keep_their_root_in_the_same_place_have_the_same(tmp_path: Path) -> None:
+    kept = tmp_path / "state-root.pem"
+    first, second = Forger(kept), Forger(kept)
+    assert kept.read_bytes() == first.root.public_bytes(serialization.Encoding.PEM)
+    assert second.root == first.root
+    root = first.root.public_key()
+    assert isinstance(root, rsa.RSAPublicKey)
+    signed = forged(second, true(7))
+    assert signed.signature_hash_algorithm is not None
+    root.verify(signed.signature, signed.tbs_certificate_bytes, padding.PKCS1v15(), signed.signature_hash_algorithm)
+    assert (tmp_path / "state-root.key").stat().st_mode & 0o777 == 0o600

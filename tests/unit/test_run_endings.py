@@ -11,7 +11,7 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.control.processes import ControlError
-from shutdownlab.emulation.forked import ForkedError
+from shutdownlab.emulation.forked import ForkedError, ending
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.probes.desk import AgentError
 from shutdownlab.emulation.services.start import ServicesNotReady
@@ -43,6 +43,19 @@ def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
     directory = payload["directory"]
     events = [json.loads(line)["event"] for line in (directory / "events.jsonl").read_text().splitlines()]
     return json.loads((directory / "manifest.json").read_text())["status"], events
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (0, "ended with status 0"),
+        (3, "ended with status 3"),
+        (-9, "was killed by SIGKILL"),
+        (-40, "was killed by signal 40"),
+    ],
+)
+def test_a_process_that_a_signal_killed_is_said_to_be(status: int, said: str) -> None:
+    assert ending(status) == said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ import dns.rdatatype
 from shutdownlab.emulation.probes.failure import StepFailed, failure_of
 from shutdownlab.emulation.probes.session import Session, endpoint
 from shutdownlab.model.scenario import Family
+from shutdownlab.model.values import is_address
 
 _PORT: Final = 53
 _UDP_PAYLOAD: Final = 1232
@@ -52,29 +53,49 @@ class Answer:
         return not control or not set(self.addresses).isdisjoint(control)
 
 
+@dataclass(slots=True)
+class Question:
+    """A question on its way. `resolver`: whom it is for; `engine`: how it travels, in OONI's words."""
+
+    query: dns.message.Message
+    resolver: str
+    engine: str
+
+
 async def lookup(session: Session, host: str) -> Answer:
     """Ask the session's resolver for the A or AAAA addresses of `host`; an address answers for itself.
 
     Raises `StepFailed`.
     """
-    if _is_address(host):
+    resolver = session.request.resolver
+    return await resolve(session, host, endpoint(resolver, _PORT) if resolver else "", "udp", _ask)
+
+
+async def resolve(
+    session: Session,
+    host: str,
+    resolver: str,
+    engine: str,
+    ask: Callable[[Session, Question], Awaitable[dns.message.Message]],
+) -> Answer:
+    """As `lookup`, of whom `ask` asks; a step of that which fails is told as such."""
+    if is_address(host):
         return Answer((host,))
     kind = dns.rdatatype.A if session.family is Family.IPV4 else dns.rdatatype.AAAA
-    trace, resolver = session.trace, session.request.resolver
+    trace = session.trace
     transaction, started = trace.transaction(), trace.now()
-    engine, response = "udp", None
+    question = Question(dns.message.make_query(host, kind, use_edns=0, payload=_UDP_PAYLOAD), resolver, engine)
+    response: dns.message.Message | None = None
     failure: str | None = None
+    operation = "resolve"
     try:
-        if not resolver:
-            raise StepFailed("network_unreachable", "resolve")
-        query = dns.message.make_query(host, kind, use_edns=0, payload=_UDP_PAYLOAD)
-        async with asyncio.timeout(session.patience):
-            response = await _ask_udp(session, query)
-            if response.flags & dns.flags.TC:
-                engine = "tcp"
-                response = await _ask_tcp(session, query)
-    except (OSError, EOFError, dns.exception.DNSException, StepFailed) as error:
-        failure = "dns_server_misbehaving" if isinstance(error, dns.exception.DNSException) else failure_of(error)
+        response = await ask(session, question)
+    except StepFailed as failed:
+        failure, operation = failed.failure, failed.operation
+    except dns.exception.DNSException:
+        failure = "dns_server_misbehaving"
+    except (OSError, EOFError) as error:
+        failure = failure_of(error)
     addresses = tuple(_addresses(response, kind)) if response else ()
     if response is not None and failure is None:
         rcode = response.rcode()
@@ -86,15 +107,15 @@ async def lookup(session: Session, host: str) -> Answer:
         started,
         hostname=host,
         query_type=kind.name,
-        resolver=endpoint(resolver, _PORT) if resolver else "",
-        engine=engine,
+        resolver=resolver,
+        engine=question.engine,
         answers=[_record(kind, address, response) for address in addresses],
         rcode=int(response.rcode()) if response else None,
         failure=failure,
         transaction=transaction,
     )
     if failure is not None:
-        raise StepFailed(failure, "resolve")
+        raise StepFailed(failure, operation)
     return Answer(addresses)
 
 
@@ -104,16 +125,19 @@ async def locate(session: Session) -> str:
     return request.addresses[0] if request.addresses else (await lookup(session, request.host)).addresses[0]
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def _ask(session: Session, question: Question) -> dns.message.Message:
+    if not question.resolver:
+        raise StepFailed("network_unreachable", "resolve")
+    async with asyncio.timeout(session.patience):
+        response = await _ask_udp(session, question.query)
+        if response.flags & dns.flags.TC:
+            question.engine = "tcp"
+            response = await _ask_tcp(session, question.query)
+        return response
 
 
 async def _ask_udp(session: Session, query: dns.message.Message) -> dns.message.Message:

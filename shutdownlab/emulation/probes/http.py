@@ -12,7 +12,7 @@ import h11
 from shutdownlab.emulation.probes.dns import lookup
 from shutdownlab.emulation.probes.failure import StepFailed, failure_of
 from shutdownlab.emulation.probes.session import Session
-from shutdownlab.emulation.probes.stream import TcpStream, connect, handshake
+from shutdownlab.emulation.probes.stream import TcpStream, handshake, open_first
 
 _MAX_BODY: Final = 65536
 _MAX_REDIRECTS: Final = 3
@@ -20,7 +20,7 @@ _USER_AGENT: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/96.0.4664.110 Safari/537.36"
 )
-_NEXT_S: Final = 0.25
+_PAGES: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 # A round trip as a whole may take this many times the patience that each wait for data has.
 _WHOLE: Final = 4
 
@@ -59,7 +59,7 @@ async def _fetch_once(session: Session, url: str) -> Response:
     secure = parts.scheme == "https"
     try:
         addresses = (await lookup(session, host)).addresses
-        with await _open(session, addresses, parts.port or (443 if secure else 80)) as tcp:
+        with await open_first(session, addresses, parts.port or (443 if secure else 80)) as tcp:
             stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
             return await round_trip(stream, "GET", parts)
     except StepFailed as failed:
@@ -68,44 +68,17 @@ async def _fetch_once(session: Session, url: str) -> Response:
         raise
 
 
-async def _open(session: Session, addresses: tuple[str, ...], port: int) -> TcpStream:
-    """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
-
-    Raises the last one's `StepFailed`.
-    """
-    if len(addresses) == 1:
-        return await connect(session, addresses[0], port)
-    waiting, attempts = list(addresses), list[asyncio.Task[TcpStream]]()
-    opened: TcpStream | None = None
-    try:
-        while waiting or not all(attempt.done() for attempt in attempts):
-            if waiting:
-                attempts.append(asyncio.create_task(connect(session, waiting.pop(0), port)))
-            pending = [attempt for attempt in attempts if not attempt.done()]
-            await asyncio.wait(pending, timeout=_NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED)
-            opened = next((each.result() for each in attempts if each.done() and each.exception() is None), None)
-            if opened is not None:
-                return opened
-        return attempts[-1].result()
-    finally:
-        for attempt in attempts:
-            if not attempt.done():
-                attempt.cancel()
-            elif attempt.exception() is None and attempt.result() is not opened:
-                attempt.result().close()
-
-
 def record_unsent(session: Session, method: str, url: str, failure: str) -> None:
     """OONI records a request that never got as far as being sent with the failure of the step that stopped it."""
     trace = session.trace
     trace.requested(trace.now(), method=method, url=url, headers=(), failure=failure, transaction=trace.transaction())
 
 
-def request_headers(parts: SplitResult) -> list[tuple[str, str]]:
+def request_headers(parts: SplitResult, accept: str = _PAGES) -> list[tuple[str, str]]:
     return [
         ("Host", parts.netloc),
         ("User-Agent", _USER_AGENT),
-        ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("Accept", accept),
         ("Accept-Language", "en-US;q=0.8,en;q=0.5"),
         ("Connection", "close"),
     ]
@@ -115,10 +88,10 @@ def target_of(parts: SplitResult) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-async def round_trip(stream: TcpStream, method: str, parts: SplitResult) -> Response:
+async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept: str = _PAGES) -> Response:
     """Send one request and read its response; each wait may take the session's patience. Raises `StepFailed`."""
     session, trace = stream.session, stream.session.trace
-    started, headers = trace.now(), request_headers(parts)
+    started, headers = trace.now(), request_headers(parts, accept)
     if method == "POST":
         headers.append(("Content-Length", "0"))
     response, failure = Response(0, (), b""), None

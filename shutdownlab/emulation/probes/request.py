@@ -41,7 +41,8 @@ class ProbeRequest:
 
     `place`: whose probes share a line with this one, so that a download there has to be alone. `timeout`: seconds
     one step (a lookup, a connect, a handshake, a reply) may take at most; the pool scales it try by try.
-    `resolver`: the address that the name questions go to. `ca`: PEM file of the authority whose certificates count;
+    `resolver`: the address that the name questions go to; `secure_resolver`: whom a dns test asks instead,
+    `tls://HOST[:PORT]` or `https://HOST[:PORT]/PATH`. `ca`: PEM file of the authority whose certificates count;
     "" trusts none. `addresses`: what `host` or the URL's host truly resolves to, in this family; tcp, tls, vpn and
     ping go to the first of them without asking, other tests compare answers with them. Empty: not known.
     `marker`: text that the genuine page contains; "" takes any page with a status below 400.
@@ -57,6 +58,7 @@ class ProbeRequest:
     family: Family = Family.IPV4
     timeout: float = 1.2
     resolver: str = ""
+    secure_resolver: str = ""
     ca: str = ""
     url: str = ""
     host: str = ""

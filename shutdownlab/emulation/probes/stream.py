@@ -17,6 +17,7 @@ from shutdownlab.emulation.probes.failure import StepFailed, failure_of
 from shutdownlab.emulation.probes.session import Session, endpoint
 
 _CHUNK: Final = 65536
+_NEXT_S: Final = 0.25
 # Close with RST instead of FIN: nothing is sent again and again into a path that is cut.
 _ABORT: Final = struct.pack("ii", 1, 0)
 
@@ -91,6 +92,33 @@ async def connect(session: Session, ip: str, port: int) -> TcpStream:
     if failure is not None:
         raise StepFailed(failure, "connect")
     return TcpStream(session, sock, ip, port, transaction)
+
+
+async def open_first(session: Session, addresses: tuple[str, ...], port: int) -> TcpStream:
+    """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
+
+    Raises the last one's `StepFailed`.
+    """
+    if len(addresses) == 1:
+        return await connect(session, addresses[0], port)
+    waiting, attempts = list(addresses), list[asyncio.Task[TcpStream]]()
+    opened: TcpStream | None = None
+    try:
+        while waiting or not all(attempt.done() for attempt in attempts):
+            if waiting:
+                attempts.append(asyncio.create_task(connect(session, waiting.pop(0), port)))
+            pending = [attempt for attempt in attempts if not attempt.done()]
+            await asyncio.wait(pending, timeout=_NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            opened = next((each.result() for each in attempts if each.done() and each.exception() is None), None)
+            if opened is not None:
+                return opened
+        return attempts[-1].result()
+    finally:
+        for attempt in attempts:
+            if not attempt.done():
+                attempt.cancel()
+            elif attempt.exception() is None and attempt.result() is not opened:
+                attempt.result().close()
 
 
 class TlsStream(TcpStream):

@@ -9,6 +9,7 @@ from shutdownlab.emulation.probes.dns import locate, lookup
 from shutdownlab.emulation.probes.failure import StepFailed
 from shutdownlab.emulation.probes.http import Response, fetch
 from shutdownlab.emulation.probes.ping import ping
+from shutdownlab.emulation.probes.secure_dns import lookup_securely
 from shutdownlab.emulation.probes.session import Session
 from shutdownlab.emulation.probes.stream import connect, handshake
 from shutdownlab.emulation.probes.verdict import Verdict
@@ -16,8 +17,9 @@ from shutdownlab.model.scenario import Outcome
 
 
 async def dns_test(session: Session) -> Verdict:
-    """Blocked when the resolver gives no address, a bogon, or none of the true ones."""
-    answer = await lookup(session, session.request.host)
+    """Blocked when the resolver gives no address, a bogon, or none of the true ones, or cannot be asked."""
+    ask = lookup_securely if session.request.secure_resolver else lookup
+    answer = await ask(session, session.request.host)
     if answer.is_bogon:
         raise StepFailed("dns_bogon_error", "resolve")
     consistent = answer.agrees_with(session.request.addresses)

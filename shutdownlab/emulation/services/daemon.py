@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -34,7 +33,7 @@ class Daemon:
     """A process on `node`, which stays in the foreground and logs to standard output and error.
 
     `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
-    once it is up. `control` is the socket it is spoken to by; `control` in `directory` is a link to it, for people.
+    once it is up. `control` is the socket it is spoken to by, which must not be in `directory`: that outlives it.
     `environment` is added to its parent's.
     """
 
@@ -59,9 +58,6 @@ class Daemon:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-        if self.control is not None:
-            with suppress(OSError):  # a shared folder may have no links
-                (self.directory / "control").symlink_to(self.control)
 
 
 def listening(pid: int) -> frozenset[Listening]:

@@ -1,6 +1,8 @@
 """Name service as it is in the world: nsd answers for zones, unbound recurses for each operator and for 8.8.8.8.
 
-Every resolver keeps the root zone itself (RFC 8806), so domestic names survive without abroad.
+Public resolvers also answer over TLS (RFC 7858), and over HTTPS (RFC 8484): the web server in front of them, which has
+the port, hands questions on to them inside the node. Every resolver keeps the root zone itself (RFC 8806), so domestic
+names survive without abroad.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from shutdownlab.model.values import Address
 from shutdownlab.model.values import Network as Prefix
 
 _DNS_PORT = 53
+OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
+"""Where a public resolver answers at `/dns-query`, by HTTP/2 in the clear, whoever is on its node."""
 _CONTROL_SECONDS = 5.0
 _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -38,7 +42,8 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
         names = [name for h in hosted for name in h.names]
-        yield _unbound(node_name, addresses, _EVERYONE, root, homes, secure, ca.issue(names, secure or addresses))
+        certificate = ca.issue(names, secure or addresses)
+        yield _unbound(node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True)
 
 
 def flush(control: Path) -> None:
@@ -55,6 +60,16 @@ def flush(control: Path) -> None:
 def takes_over_tls(hosted: Hosted) -> frozenset[int]:
     """The TLS ports of an endpoint that its resolver answers itself: DNS over TLS (RFC 7858)."""
     return frozenset({853}) if _speaks_tls(hosted) else frozenset()
+
+
+def answers_https(hosted: Hosted, beside: Iterable[Hosted]) -> bool:
+    """Whether an endpoint is one of a public resolver's web sites; `beside`: what else its node has."""
+    return any(other.app == hosted.app and other.node == hosted.node and is_resolver(other) for other in beside)
+
+
+def is_resolver(hosted: Hosted) -> bool:
+    """Whether an endpoint is a public resolver."""
+    return "dns" in _kinds(hosted)
 
 
 def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) -> str:
@@ -87,15 +102,22 @@ def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) ->
 
 
 def unbound_config(
-    addresses: Iterable[Address], clients: Iterable[Prefix], control: Path, secure: Iterable[Address] = ()
+    addresses: Iterable[Address],
+    clients: Iterable[Prefix],
+    control: Path,
+    secure: Iterable[Address] = (),
+    *,
+    over_http: bool = False,
 ) -> str:
     """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
 
-    `secure` are the addresses that answer DNS over TLS too.
+    `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`.
     """
     own = list(addresses)
     private = list(secure)
     tls = ['  tls-service-pem: "certificate.pem"', '  tls-service-key: "key.pem"']
+    _, inside, port = OVER_HTTP
+    http = [f"  interface: {inside}@{port}", f"  https-port: {port}", "  http-notls-downstream: yes"]
     lines = [
         "server:",
         '  username: ""',
@@ -124,6 +146,7 @@ def unbound_config(
         *(f"  interface: {address}" for address in own),
         *(f"  interface: {address}@853" for address in private),
         *(tls if private else []),
+        *(http if over_http else []),
         *(f"  outgoing-interface: {address}" for address in own),
         *(f"  access-control: {client} allow" for client in clients),
         "auth-zone:",
@@ -161,17 +184,20 @@ def _unbound(
     homes: tuple[Path, Path],
     secure: tuple[Address, ...] = (),
     certificate: Certificate | None = None,
+    *,
+    over_http: bool = False,
 ) -> Daemon:
     directory, runtime = homes
     home = directory / f"unbound-{node}"
     control = runtime / f"unbound-{node}"
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
-        "unbound.conf": unbound_config(addresses, clients, control, secure),
+        "unbound.conf": unbound_config(addresses, clients, control, secure, over_http=over_http),
     }
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
     sockets = _sockets(addresses) | {Listening("tcp", address, 853) for address in secure}
+    sockets |= {OVER_HTTP} if over_http else set()
     argv = ("unbound", "-d", "-p", "-c", str(home / "unbound.conf"))
     return Daemon("unbound", node, argv, home, files, sockets, control)
 
@@ -183,13 +209,13 @@ def _sockets(addresses: Iterable[Address]) -> frozenset[Listening]:
 def _public_resolvers(network: Network) -> dict[str, list[Hosted]]:
     found: dict[str, list[Hosted]] = {}
     for hosted in network.hosted:
-        if _kinds(hosted) & {"dns"}:
+        if is_resolver(hosted):
             found.setdefault(hosted.node, []).append(hosted)
     return found
 
 
 def _speaks_tls(hosted: Hosted) -> bool:
-    return "dns" in _kinds(hosted) and any(s.kind == "tls" and s.port == 853 for s in hosted.services)
+    return is_resolver(hosted) and any(s.kind == "tls" and s.port == 853 for s in hosted.services)
 
 
 def _kinds(hosted: Hosted) -> set[str]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from shutdownlab.emulation.forked import ending
 from shutdownlab.emulation.kernel import MachineCannot
 from shutdownlab.emulation.services import birdc, dns, http3, routing, telephone, vpn, web
 from shutdownlab.emulation.services.daemon import Daemon, listening
@@ -90,9 +91,9 @@ class Services:
                 dns.flush(daemon.control)
 
     def died(self) -> tuple[str, ...]:
-        """The servers that ended, each with its status and the end of its log."""
+        """The servers that ended, each with how it did and the end of its log."""
         return tuple(
-            f"{daemon.title} ended with status {process.returncode}: {_tail(log_of(daemon))}"
+            f"{daemon.title} {ending(process.returncode)}: {_tail(log_of(daemon))}"
             for daemon, process in self._running.items()
             if process.poll() is not None
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shutdownlab.emulation.services.daemon import Daemon, Listening
-from shutdownlab.emulation.services.dns import takes_over_tls
+from shutdownlab.emulation.services.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
 from shutdownlab.emulation.services.pages import DOWNLOADS, page, site_name
 from shutdownlab.emulation.services.tls import CertificateAuthority
 from shutdownlab.emulation.services.vpn import takes_over_tcp
@@ -37,7 +37,8 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
             name = site_name(hosted)
             files[f"sites/{name}/index.html"] = page(name, hosted.app)
             if any(_is_tls(service) for service in served(hosted)):
-                certificate = ca.issue(hosted.names, () if hosted.names else hosted.addresses)
+                by_address = is_resolver(hosted) or not hosted.names
+                certificate = ca.issue(hosted.names, hosted.addresses if by_address else ())
                 files |= {f"certificates/{name}.pem": certificate.chain, f"certificates/{name}.key": certificate.key}
         sockets = frozenset(
             Listening("tcp", address, service.port)
@@ -94,11 +95,12 @@ def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str
         "  ssl_session_tickets off;",
     ]
     for hosted in chosen:
-        lines += [f"  {line}" for line in _server(hosted, directory, runtime)]
+        resolves = answers_https(hosted, chosen)
+        lines += [f"  {line}" for line in _server(hosted, directory, runtime, resolves=resolves)]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _server(hosted: Hosted, directory: Path, runtime: Path) -> Iterator[str]:
+def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -> Iterator[str]:
     name = site_name(hosted)
     services = served(hosted)
     yield "server {"
@@ -120,6 +122,9 @@ def _server(hosted: Hosted, directory: Path, runtime: Path) -> Iterator[str]:
                 yield f"  add_header Alt-Svc 'h3=\":{service.port}\"; ma=60';"
         yield f"  root {directory}/sites/{name};"
         yield f"  location /bytes/ {{ root {runtime}; }}"
+        if resolves:
+            # DNS over HTTPS. The resolver's own server speaks HTTP/2 only, which of nginx's clients is gRPC's.
+            yield f"  location = /dns-query {{ grpc_pass grpc://{OVER_HTTP.address}:{OVER_HTTP.port}; }}"
         # Any path is answered by the site itself, as an application's single page does.
         yield "  location / { try_files $uri /index.html; }"
     yield "}"

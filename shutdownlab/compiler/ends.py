@@ -1,0 +1,89 @@
+"""The two ends of a connection as a DPI switch holds them, so that one rule is about both directions. Pure.
+
+OpenFlow has no match for "from A to B or from B to A". But a DPI switch knows by the port which way a packet goes: its
+CLASSIFY table copies the end inside and the end outside to registers (Nicira's extension, which Open vSwitch has), and
+the direction to the metadata's first bit. A rule that matches registers has one idle timeout for both directions, as
+the boxes that were measured have one timer; see `inspection.residual`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shutdownlab.compiler.rules import Match, MatchValue, Rule, Table
+from shutdownlab.compiler.traffic import TCP, UDP
+from shutdownlab.inspection.verdict import Decision, Side
+
+INBOUND = 0x1
+"""Metadata of what comes from outside."""
+STOP_OUTBOUND, STOP_INBOUND = 0x2, 0x4
+"""Metadata of packets whose residual block takes this direction alone."""
+STOPS = STOP_OUTBOUND | STOP_INBOUND
+
+_ADDRESSES = {4: ("reg0", "reg4"), 6: ("xxreg0", "xxreg1")}
+_PORTS = ("reg8", "reg9")
+"""Of the end inside and the end outside. `xxreg0` is the registers 0 to 3, `xxreg1` 4 to 7."""
+_KINDS = {4: 0x0800, 6: 0x86DD}
+_TRANSPORTS = {TCP: "tcp", UDP: "udp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """A DPI switch's port numbers, by where they lead."""
+
+    inside: tuple[int, ...]
+    outside: tuple[int, ...]
+
+
+def told_apart(ways: Ways) -> Iterator[Rule]:
+    """What a DPI switch needs for any rule of a connection to match."""
+    for ports, inbound in ((ways.inside, False), (ways.outside, True)):
+        ends = ("dst", "src") if inbound else ("src", "dst")
+        for port in ports:
+            for version, kind in _KINDS.items():
+                moves = tuple((f"ipv{version}_{end}", to) for end, to in zip(ends, _ADDRESSES[version], strict=True))
+                match: Match = (("in_port", port), ("eth_type", kind))
+                yield _classified(100, match, moves, inbound)
+                for number, name in _TRANSPORTS.items():
+                    more = tuple((f"{name}_{end}", to) for end, to in zip(ends, _PORTS, strict=True))
+                    yield _classified(200, (*match, ("ip_proto", number)), moves + more, inbound)
+    for bits, mask in ((STOP_OUTBOUND, STOP_OUTBOUND | INBOUND), (STOP_INBOUND | INBOUND, STOP_INBOUND | INBOUND)):
+        yield Rule(Table.VERDICTS, 1000, (("metadata", (bits, mask)),))
+
+
+def _classified(priority: int, match: Match, moves: tuple[tuple[str, str], ...], inbound: bool) -> Rule:
+    metadata = (INBOUND if inbound else 0, INBOUND | STOPS)
+    return Rule(Table.CLASSIFY, priority, match, Table.EXEMPT, metadata=metadata, moves=moves)
+
+
+def connection(decision: Decision, *, any_client_port: bool = False) -> Match:
+    """All packets of the decided connection; or of all that its client opens to the same port of the server."""
+    version = 6 if ":" in decision.src else 4
+    opened_inside = decision.opener is Side.INSIDE
+    client, server = (0, 1) if opened_inside else (1, 0)
+    addresses = _ADDRESSES[version]
+    fields: list[tuple[str, MatchValue]] = [
+        ("eth_type", _KINDS[version]),
+        ("ip_proto", decision.proto),
+        (addresses[client], int(ipaddress.ip_address(decision.src))),
+        (addresses[server], int(ipaddress.ip_address(decision.dst))),
+    ]
+    if decision.proto in _TRANSPORTS:
+        fields.append((_PORTS[server], decision.dport))
+        if not any_client_port:
+            fields.append((_PORTS[client], decision.sport))
+    return tuple(fields)
+
+
+def from_end(decision: Decision, *, client: bool) -> Match:
+    """Only what this end sends: to be added to `connection`."""
+    inbound = client != (decision.opener is Side.INSIDE)
+    return (("metadata", (INBOUND if inbound else 0, INBOUND)),)
+
+
+def stop(decision: Decision, *, client: bool) -> tuple[int, int]:
+    """The metadata to write where what this end sends is to be dropped in VERDICTS."""
+    inbound = client != (decision.opener is Side.INSIDE)
+    return STOP_INBOUND if inbound else STOP_OUTBOUND, STOPS
