@@ -117,7 +117,8 @@ class Crossing:
         self._stack = ExitStack()
         self._lock = threading.RLock()
         self._serial = 0
-        self.applied = 0
+        self.applied: list[int] = []
+        """The serials of the orders that the box, or its successor, has come to work by."""
         self._counted: list[Counters] = []
 
     # --- building --------------------------------------------------------------------------------------------------
@@ -269,19 +270,18 @@ class Crossing:
             case _:
                 self.domain.box_said(message)
                 if isinstance(message, Applied):
-                    self.applied += 1
+                    self.applied.append(message.serial)
 
     def order(self, policies: Mapping[str, Policy], local_time: float | None = None) -> None:
         """Put these policies in force, and return when switch and box have them."""
         self._serial += 1
         until("the box is connected", lambda: self.domain._box.send is not None)
         with self._lock:
-            applied = self.applied
             before = self.domain._box.policy
             self.domain.pursue(self._serial, policies, local_time)
             sent = self.domain._box.policy is not before
         if sent:
-            until("the box has applied its rules", lambda: self.applied > applied)
+            until("the box has applied its rules", lambda: self.applied[-1:] == [self._serial])
 
     def inspect(self, *rules: dict[str, Any], local_time: float | None = None, **fields: Any) -> None:
         """Have the subscribers inspected by these rules."""

@@ -419,9 +419,9 @@ def test_past_a_killed_box_that_fails_open_traffic_goes_on_and_a_new_box_inspect
     os.kill(crossing.box.pid, signal.SIGKILL)
     until("it is noticed", lambda: "fails open" in crossing.notices())
     exchange(crossing.connect(), hello("www.blocked.example"))
-    applied = crossing.applied
+    applied = len(crossing.applied)
     crossing.start_box()
-    until("the new box has its rules", lambda: crossing.applied > applied)
+    until("the new box has its rules", lambda: len(crossing.applied) > applied)
     blocked = crossing.connect()
     blocked.client.sendall(hello("www.blocked.example"))
     assert silent(blocked.server)
