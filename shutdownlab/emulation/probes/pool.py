@@ -37,7 +37,7 @@ class Round:
 
 
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
-PATIENCE: Final = (0.5, 0.75, 2.0, 3.0)
+PATIENCE: Final = (0.4, 0.75, 2.0, 3.0)
 """Of each try; scales the requests' own, which the pace scales where the machine is slow."""
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
@@ -49,6 +49,8 @@ _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
 _MOST_AT_ONCE: Final = 12.0
+# What one that will only wait takes of the credit.
+_WAITER: Final = 0.4
 _SLOW: Final = 0.05
 _FEW: Final = 5
 
@@ -260,9 +262,11 @@ class _Work:
             queue.extendleft(reversed(left))
 
     def _room_for(self, task: _Task) -> bool:
-        """Whether there are shares for it; for the first always."""
-        window = self.pace.window * self.limits.part
-        return not self.shares or (self.credit > 0 and self.shares + _cost(task.request) <= window)
+        """Whether there are shares for it: for the first always, and for what will only wait."""
+        if not self.shares:
+            return True
+        within = self.shares + _cost(task.request) <= self.pace.window * self.limits.part
+        return self.credit > 0 and (within or (task.hopeless and not task.download))
 
     def _may(self, task: _Task) -> bool:
         """Whether its agent takes one more, and its place is as quiet as it needs."""
@@ -294,7 +298,7 @@ class _Work:
         mute = (task.hopeless or task.tries > 0) and not task.download
         shares = 1 if mute else _cost(request)
         self.shares += shares
-        self.credit -= shares
+        self.credit -= _WAITER if mute else shares
         works_s = _HANG_S if task.download else self.pace.waits_after(None if mute else task.kind)
         self.settling[number] = now + works_s, request.place, shares
         if self.board.desks[agent].ended is None:

@@ -73,7 +73,7 @@ class ProbeRequest:
     peer_agent: str = ""
     min_bytes: int = 64 * 1024
     max_bytes: int = 512 * 1024
-    seconds: float = 1.2
+    seconds: float = 1.0
     throttled_below: int = 512
 
 
