@@ -115,7 +115,7 @@ def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path)
     done = invoke(tmp_path, "run", small(tmp_path, nobody_there), "--out", "run")
     assert done.code == 3
     who = "northnet/capital/ordinary, northnet/capital/government, northnet/capital/datacentre and 3 more"
-    assert done.output.splitlines()[1:] == [
+    assert done.output.splitlines()[2:] == [  # after the country and its datapath
         "The self-check failed: with nothing blocked, 6 measurements did not succeed.",
         f"    baseline: port-4444 from {who}: expected ok, saw blocked (connection_refused)",
         "The run stops here: what does not work by itself cannot be shut down.",
