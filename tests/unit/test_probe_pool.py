@@ -13,8 +13,9 @@ import pytest
 from shutdownlab.emulation.agent import Done, Job, pack, unpack
 from shutdownlab.emulation.probes.desk import Switchboard
 from shutdownlab.emulation.probes.pace import Pace
-from shutdownlab.emulation.probes.pool import PATIENCE, UNDER_WAY, AgentPool
+from shutdownlab.emulation.probes.pool import AgentPool
 from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest
+from shutdownlab.emulation.probes.work import PATIENCE, UNDER_WAY
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.scenario import Test as Kind
 

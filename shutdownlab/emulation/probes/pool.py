@@ -1,103 +1,27 @@
-"""Spreads probes over the agents so that the machine is busy but never the cause of a verdict.
+"""Measures with all agents of a run at once, and decides what is believed.
 
-- A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
-  from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
-  side, while probes that succeed never queue deep. How many shares there are, `Pace` learns. Those that will likely
-  have no answer go first: the others work while they wait.
-- What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then
-  in further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is
-  believed, one that nobody expected only by a third try; and where more than five, and a twentieth, of those that
-  succeeded did so late, the machine was slow and none of the round's is.
+What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then in
+further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed,
+one that nobody expected only by a third try; and where more than five, and a twentieth, of those that succeeded did so
+late, the machine was slow and none of the round's is.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Final
 
-from shutdownlab.emulation.agent import Job
 from shutdownlab.emulation.probes.desk import Switchboard
 from shutdownlab.emulation.probes.pace import Pace
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
-from shutdownlab.model.scenario import Outcome, Test
+from shutdownlab.emulation.probes.work import Round, Task, Work
 
 Result = tuple[str, ProbeRequest, Measurement]
 
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Until a probe has been tried so often; `part` of the pace's window is used."""
-
-    tries: int
-    part: float
-
-
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
-PATIENCE: Final = (0.4, 0.75, 2.0, 3.0)
-"""Of each try; scales the requests' own, which the pace scales where the machine is slow."""
-
-# Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
-_COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
-UNDER_WAY: Final = 64
-"""Probes of one agent that may be under way."""
-# An agent that has not answered so long after all steps of a probe must have timed out hangs.
-_HANG_S: Final = 30.0
-_MOST_STEPS: Final = 24
-_TICK_S: Final = 0.5
-_MOST_AT_ONCE: Final = 12.0
-# What one that will only wait takes of the credit.
-_WAITER: Final = 0.4
 _SLOW: Final = 0.05
 _FEW: Final = 5
-
-
-@dataclass(slots=True, eq=False)
-class _Task:
-    """A probe and how it came out so far. `hopeless`: likely to fail. `agreeing`: how many of the last tries agree."""
-
-    agent: str
-    request: ProbeRequest
-    hopeless: bool
-    tries: int = 0
-    found: Measurement | None = None
-    agreeing: int = 0
-
-    @property
-    def kind(self) -> tuple[str, str, str]:
-        """What takes the same time in every phase, as long as it succeeds."""
-        return self.agent, self.request.name, self.request.family
-
-    @property
-    def doubtful(self) -> bool:
-        return self.found is None or self.found.doubtful
-
-    @property
-    def confirmed(self) -> bool:
-        return self.agreeing >= (2 if self.hopeless else 3)
-
-    @property
-    def download(self) -> bool:
-        return self.request.test is Test.THROUGHPUT
-
-    @property
-    def alone(self) -> bool:
-        """Whether it waits until its place is quiet, as a download does and what has failed unexpectedly."""
-        return self.download or (self.tries > 0 and not self.hopeless)
-
-    def learn(self, found: Measurement) -> None:
-        """Another try has come out."""
-        self.tries += 1
-        alike = self.found is not None and self.found.outcome is found.outcome
-        self.agreeing = self.agreeing + 1 if alike else 1
-        self.found = replace(found, passes=self.tries)
-
-    def result(self) -> Result:
-        assert self.found is not None, "it has been tried"
-        return self.agent, self.request, self.found
 
 
 class AgentPool:
@@ -133,10 +57,10 @@ class AgentPool:
             if agent not in self._board.desks:
                 raise KeyError(f"no probe agent {agent}")
         # One probe an agent in turn.
-        turns = zip_longest(*([_Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
+        turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
         for limits in ROUNDS:
-            yield from (task.result() for task in _Work(self._board, limits, self._pace).run(todo))
+            yield from (task.result() for task in Work(self._board, limits, self._pace).run(todo))
             doubtful = [task for task in todo if task.doubtful]
             late = sum(task.tries > 1 for task in todo if not task.doubtful)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
@@ -144,170 +68,3 @@ class AgentPool:
                 doubtful = [task for task in doubtful if not task.confirmed]
             todo = doubtful
         yield from (task.result() for task in todo)
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A try under way. `then`: what waits for it, as a call does for its callee's registration."""
-
-    task: _Task
-    agent: str
-    hangs_at: float
-    then: Callable[[], None] | None
-
-
-class _Work:
-    """One round over some probes."""
-
-    def __init__(self, board: Switchboard, limits: Round, pace: Pace) -> None:
-        self.board, self.limits, self.pace = board, limits, pace
-        self.fresh: deque[_Task] = deque()
-        self.again: deque[_Task] = deque()
-        self.flights: dict[int, _Flight] = {}
-        self.under_way: Counter[str] = Counter()
-        self.working: Counter[str] = Counter()  # by place
-        self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
-        self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
-        self.shares = 0
-        self.credit = 0.0
-        self.credited_at = time.monotonic()
-
-    def run(self, todo: Sequence[_Task]) -> Iterator[_Task]:
-        """Yields those that came out certain; the others are left doubtful."""
-        # A download comes after all else of its place, whose line they share; so places with downloads begin.
-        downloading = {task.request.place for task in todo if task.download}
-        self.first.update(task.request.place for task in todo if not task.alone)
-        self.fresh.extend(sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.download)))
-        while self.fresh or self.again or self.flights:
-            yield from self._lost()
-            self._launch_all()
-            if not self.flights:
-                continue
-            for _, done in self.board.receive(self._wait_s()):
-                flight = self._landed(done.number)
-                if flight is None or done.measurement is None:
-                    continue  # the answer to an abandoned run
-                if done.measurement.outcome is Outcome.OK and flight.then is None:
-                    self.pace.succeeded(flight.task.kind, done.measurement.runtime)
-                elif done.measurement.doubtful and not flight.task.hopeless:
-                    self.pace.silent()
-                yield from self._finish(flight, done.measurement)
-
-    def _wait_s(self) -> float:
-        waiting = bool(self.fresh or self.again) and bool(self.settling)
-        if not waiting:
-            return _TICK_S
-        if self.credit < 0:
-            return -self.credit / self.pace.rate
-        until = min(until for until, _, _ in self.settling.values())
-        return min(_TICK_S, max(0.001, until - time.monotonic()))
-
-    def _landed(self, number: int) -> _Flight | None:
-        flight = self.flights.pop(number, None)
-        if flight is not None:
-            self.under_way[flight.agent] -= 1
-            self._settle(number)
-        return flight
-
-    def _settle(self, number: int) -> None:
-        if number in self.settling:
-            _, place, shares = self.settling.pop(number)
-            self.working[place] -= 1
-            self.shares -= shares
-
-    def _finish(self, flight: _Flight, measurement: Measurement) -> Iterator[_Task]:
-        if flight.then is not None:
-            flight.then()
-            return
-        task = flight.task
-        task.learn(measurement)
-        if not task.doubtful:
-            yield task
-        elif task.tries < self.limits.tries:
-            self.again.append(task)
-
-    def _lost(self) -> Iterator[_Task]:
-        """Probes of agents that have ended, or that hang and are ended for it."""
-        now = time.monotonic()
-        for flight in [f for f in self.flights.values() if f.hangs_at < now]:
-            self.board.end(flight.agent, "agent hung", 0.0)
-        for number, flight in list(self.flights.items()):
-            why = self.board.desks[flight.agent].ended
-            if why is not None:
-                self._landed(number)
-                yield from self._finish(flight, _lost(why))
-        for queue in (self.fresh, self.again):
-            for task in [task for task in queue if self.board.desks[task.agent].ended is not None]:
-                queue.remove(task)
-                self._leaves(queue, task)
-                task.learn(_lost(self.board.desks[task.agent].ended or ""))
-                yield task
-
-    def _launch_all(self) -> None:
-        """Launch what there are shares for: second tries first, then in turn."""
-        now = time.monotonic()
-        for number in [number for number, (until, _, _) in self.settling.items() if until <= now]:
-            self._settle(number)
-        self.credit = min(_MOST_AT_ONCE, self.credit + (now - self.credited_at) * self.pace.rate * self.limits.part)
-        self.credited_at = now
-        for queue in (self.again, self.fresh):
-            left: list[_Task] = []
-            while queue and self._room_for(queue[0]):
-                task = queue.popleft()
-                if self._may(task):
-                    self._leaves(queue, task)
-                    self._launch(task)
-                else:
-                    left.append(task)
-            queue.extendleft(reversed(left))
-
-    def _room_for(self, task: _Task) -> bool:
-        """Whether there are shares for it: for the first always, and for what will only wait."""
-        if not self.shares:
-            return True
-        within = self.shares + _cost(task.request) <= self.pace.window * self.limits.part
-        return self.credit > 0 and (within or (task.hopeless and not task.download))
-
-    def _may(self, task: _Task) -> bool:
-        """Whether its agent takes one more, and its place is as quiet as it needs."""
-        place = task.request.place
-        if task.alone and (self.working[place] or self.first[place]):
-            return False
-        return self.under_way[task.agent] < UNDER_WAY
-
-    def _leaves(self, queue: deque[_Task], task: _Task) -> None:
-        if queue is self.fresh and not task.alone:
-            self.first[task.request.place] -= 1
-
-    def _launch(self, task: _Task) -> None:
-        """A call's callee registers first: a request without a peer does no more than that."""
-        request = task.request
-        if request.peer is not None and request.peer_agent in self.board.desks:
-            callee = replace(request, line=request.peer, peer=None, peer_agent="")
-            self._fly(task, request.peer_agent, callee, then=lambda: self._fly(task, task.agent, request))
-        else:
-            self._fly(task, task.agent, request)
-
-    def _fly(self, task: _Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
-        number = self.board.next_number()
-        patience = PATIENCE[task.tries] * self.pace.patience(task.kind, request.timeout)
-        now = time.monotonic()
-        self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience, then)
-        self.under_way[agent] += 1
-        self.working[request.place] += 1
-        mute = (task.hopeless or task.tries > 0) and not task.download
-        shares = 1 if mute else _cost(request)
-        self.shares += shares
-        self.credit -= _WAITER if mute else shares
-        works_s = _HANG_S if task.download else self.pace.waits_after(None if mute else task.kind)
-        self.settling[number] = now + works_s, request.place, shares
-        if self.board.desks[agent].ended is None:
-            self.board.send(agent, Job(number, replace(request, timeout=patience)))
-
-
-def _cost(request: ProbeRequest) -> int:
-    return _COST.get(request.test, 1)
-
-
-def _lost(why: str) -> Measurement:
-    return Measurement(Outcome.ERROR, f"unknown_failure: {why}", time.time())
