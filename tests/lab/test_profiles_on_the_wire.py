@@ -148,6 +148,59 @@ def test_a_residual_block_of_kazakhstans_kind_lasts_as_long_as_packets_come_and_
     assert not refused(crossing, 40001)
 
 
+def in_two(connection: Connection, asked: bytes) -> None:
+    """Send it in two segments, the second once the first has arrived; then the server answers."""
+    for part in (asked[:20], asked[20:]):
+        connection.client.sendall(part)
+        assert received(connection.server, len(part)) == part
+    connection.server.sendall(b"answer")
+    assert received(connection.client, 6) == b"answer"
+
+
+def test_kazakhstans_http_box_kills_the_connection_by_host_but_reads_single_packets_and_only_the_first(
+    cross: Cross,
+) -> None:
+    crossing = cross("kazakhstan-http")
+    crossing.block(sites=["blocked.example"])
+    blocked = crossing.connect(80)
+    blocked.client.sendall(http_get())
+    until("a rule at the switch", lambda: len(crossing.verdicts()) == 1)
+    assert all("idle_timeout=120" in rule and "actions=drop" in rule for rule in crossing.verdicts())
+    blocked.server.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert silent(blocked.client, blocked.server)
+    in_two(crossing.connect(80), http_get())
+    decoyed = crossing.connect(80)
+    exchange(decoyed, b"no request at all")
+    exchange(decoyed, http_get())
+
+
+# -- for teaching ------------------------------------------------------------------------------------------------------
+
+
+def test_the_naive_box_resets_both_ends_by_any_packet_with_the_name_and_by_no_other(cross: Cross) -> None:
+    crossing = cross("naive")
+    crossing.block(sites=["blocked.example"])
+    in_two(crossing.connect(), hello("www.blocked.example"))
+    patient = crossing.connect()
+    for _ in range(20):
+        exchange(patient, RANDOM)
+    patient.client.sendall(hello("www.blocked.example"))
+    assert reset(patient.client)
+    assert reset(patient.server)
+
+
+def test_the_perfect_box_reads_the_name_out_of_two_segments_and_lets_the_second_not_through(cross: Cross) -> None:
+    crossing = cross("perfect")
+    crossing.block(sites=["blocked.example"])
+    blocked = crossing.connect()
+    first, second = hello("www.blocked.example")[:20], hello("www.blocked.example")[20:]
+    blocked.client.sendall(first)
+    assert received(blocked.server, len(first)) == first
+    blocked.client.sendall(second)
+    until("a rule at the switch", lambda: len(crossing.verdicts()) == 1)
+    assert silent(blocked.client, blocked.server)
+
+
 # -- Russia ------------------------------------------------------------------------------------------------------------
 
 
