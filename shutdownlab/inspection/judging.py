@@ -46,11 +46,7 @@ class Judge:
         """A segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
         tcb = self.tcb
         from_client = from_opener != flow.swapped
-        if from_client:
-            if flow.client_ttl == 0:
-                flow.client_ttl = packet.ttl
-        elif flow.server_ttl == 0:
-            flow.server_ttl = packet.ttl
+        _remember_ttl(flow, packet, from_client)
         swapped = flow.swapped
         what = tcb.track(flow, packet, from_client)
         if flow.swapped != swapped:
@@ -160,11 +156,7 @@ class Judge:
 
     def udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
         """A datagram."""
-        if from_opener:
-            if flow.client_ttl == 0:
-                flow.client_ttl = packet.ttl
-        elif flow.server_ttl == 0:
-            flow.server_ttl = packet.ttl
+        _remember_ttl(flow, packet, from_opener)
         rules = self.rules
         if flow.rule < rules.count:
             index = rules.match_headers(flow, side, now)
@@ -223,6 +215,15 @@ class Judge:
 
 def _unsettled(recognition: Recognition) -> bool:
     return recognition.more or (recognition.more_server and recognition.host is None)
+
+
+def _remember_ttl(flow: Flow, packet: Packet, from_client: bool) -> None:
+    """Of each side's first packet."""
+    if from_client:
+        if flow.client_ttl == 0:
+            flow.client_ttl = packet.ttl
+    elif flow.server_ttl == 0:
+        flow.server_ttl = packet.ttl
 
 
 def _remember(flow: Flow, recognition: Recognition) -> None:

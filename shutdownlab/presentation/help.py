@@ -7,8 +7,10 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 
-class PlainCommand(TyperCommand):
-    """A command whose help says `--seed N` and `--pcap` where typer's own says `<int>` and `<bool>`."""
+class _Plain:
+    """Help that says `--seed N` and `--pcap` where typer's own says `<int>` and `<bool>`."""
+
+    params: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -16,19 +18,15 @@ class PlainCommand(TyperCommand):
             _plain(param)
 
     def get_help_option(self, ctx: Any) -> Any:
-        return _plain(super().get_help_option(ctx))
+        return _plain(super().get_help_option(ctx))  # type: ignore[misc]
 
 
-class PlainGroup(TyperGroup):
-    """The same for the program as a whole."""
+class PlainCommand(_Plain, TyperCommand):
+    """A command."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for param in self.params:
-            _plain(param)
 
-    def get_help_option(self, ctx: Any) -> Any:
-        return _plain(super().get_help_option(ctx))
+class PlainGroup(_Plain, TyperGroup):
+    """The program as a whole."""
 
 
 def _plain(param: Any) -> Any:
