@@ -42,6 +42,18 @@ _ETC = {
 }
 
 
+def _own_mounts() -> None:
+    """From here on no mount of the sandbox shows outside."""
+    try:
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    except OSError as error:
+        raise MachineCannot(
+            "make a sandbox in a chroot",
+            f"its root directory is no mount of its own ({error.strerror})",
+            "enter it with systemd-nspawn, a container or pivot_root instead of chroot",
+        ) from error
+
+
 def prepare_inside(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> None:
     """Make this process's fresh namespaces into a sandbox.
 
@@ -54,7 +66,7 @@ def prepare_inside(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
     real_root = _is_real_root()
     open_writable = _open_paths(writable)
     open_kept = _open_paths(path for path in (*_own_paths(), *keep) if path not in open_writable)
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    _own_mounts()
     with suppress(OSError):  # before Linux 5.12 the machine's files stay as writable as the user made them
         syscalls.set_read_only("/", True)
     for target, options in _FRESH:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import outside
-from invocation import Record, invoke, small
+import pytest
+from invocation import Record, invoke, shutdownlab, small
 from test_sandbox import USERS
 
 from shutdownlab import library
@@ -36,3 +38,23 @@ def test_an_ordinary_user_plays_the_first_shutdown_without_sudo(tmp_path: Path) 
     assert (record.manifest["status"], record.manifest["unmet"]) == ("finished", 0)
     phases = len(library.shutdown("first-shutdown").scenario.timeline)
     assert len(record.events_of("measured")) == phases
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may chroot")
+def test_in_a_chroot_it_says_what_a_sandbox_needs(tmp_path: Path) -> None:
+    root, result = tmp_path / "root", tmp_path / "run"
+    show = f"""
+        mkdir {root}
+        for each in /*; do
+            if [ -d "$each" ] && [ ! -L "$each" ]; then mkdir -p {root}$each && mount --rbind "$each" {root}$each
+            elif [ -L "$each" ]; then cp -P "$each" {root}; fi
+        done
+        exec chroot {root} "$@"
+    """
+    argv, env = shutdownlab("same", tmp_path)
+    command = ["unshare", "-m", "sh", "-c", show, "sh", *argv, "run", "first-shutdown", "--out", str(result)]
+    done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+    told = " ".join((done.stdout + done.stderr).split())
+    assert "cannot make a sandbox in a chroot" in told
+    assert "pivot_root instead of chroot" in told
