@@ -16,9 +16,10 @@ from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
+from shutdownlab.control.decisions import as_decision
 from shutdownlab.control.messages import Ack, Applied, Counters, Decisions, Failure, JsonObject, Message, Notice, Obeyed
 from shutdownlab.control.messages import Policy as BoxPolicy
-from shutdownlab.control.orders import as_decision, box_rules_as_json
+from shutdownlab.control.orders import box_rules_as_json
 from shutdownlab.inspection.fitness import profile_named
 from shutdownlab.model.apps import App
 from shutdownlab.model.network import Network, Role

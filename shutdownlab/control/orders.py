@@ -1,4 +1,4 @@
-"""Orders as JSON: the policies in force, what a box is told of them, and what it decides. Pure."""
+"""Orders as JSON: the policies in force, and what a box is told of them. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shutdownlab.control.messages import FlowDecision, JsonObject, Message, MessageError, Order, decode, encode
+from shutdownlab.control.messages import JsonObject, Message, MessageError, Order, decode, encode
 from shutdownlab.inspection.policy import InspectionRule
-from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.policy import ActivePolicy, Policy
 from shutdownlab.model.values import Ports
 
-_SIDES = {"inside": Side.INSIDE, "outside": Side.OUTSIDE}
-_ACTIONS = {str(action): action for action in Action}
 _RATES = frozenset({"throttle", "rate_up", "rate_down"})
 _DURATIONS = frozenset({"for"})
 _DELAYS = TypeAdapter(dict[str, float])
@@ -86,36 +83,6 @@ def policies_from_json(items: list[JsonObject]) -> dict[str, Policy]:
 def box_rules_as_json(rules: Iterable[InspectionRule]) -> list[JsonObject]:
     """A box's rules as its `Policy` message carries them: `InspectionRule.model_validate` makes rules of them again."""
     return [_written(rule) for rule in rules]
-
-
-def as_decision(told: FlowDecision) -> Decision:
-    """A box's decision as its engine made it; raises `MessageError` for an action there is not."""
-    action = _ACTIONS.get(told.action)
-    if action is None:
-        raise MessageError(f"a decision with the unknown action {told.action!r}; expected one of {', '.join(_ACTIONS)}")
-    residual = told.residual
-    return Decision(
-        src=told.src,
-        sport=told.sport,
-        dst=told.dst,
-        dport=told.dport,
-        proto=told.proto,
-        opener=_SIDES[told.opener],
-        action=action,
-        rule=told.rule,
-        protocol=told.protocol or "",
-        app=told.app,
-        host=told.host,
-        residual=None
-        if residual is None
-        else Residual(residual.key, residual.seconds, residual.refreshed, residual.directions),
-        rate_up_kbit=told.rate_up_kbit,
-        rate_down_kbit=told.rate_down_kbit,
-        cap_bytes=told.cap_bytes,
-        directions=told.directions,
-        in_box=told.in_box,
-        burst_bytes=told.burst_bytes,
-    )
 
 
 def _written(value: Any, name: str = "") -> Any:

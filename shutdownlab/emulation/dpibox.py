@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from shutdownlab.control.decisions import SIDES, flow_decision
 from shutdownlab.control.messages import (
     Applied,
     Counters,
@@ -37,7 +38,7 @@ from shutdownlab.control.messages import (
 )
 from shutdownlab.emulation.channel import Channel
 from shutdownlab.emulation.forked import Child, Forked, ForkedError, fork, stop_descriptor
-from shutdownlab.emulation.inspector import SIDES, MakeInspector, engine_maker, flow_decision, inspection_policy
+from shutdownlab.emulation.inspector import MakeInspector, engine_maker, inspection_policy
 from shutdownlab.emulation.interception import Interception
 from shutdownlab.emulation.offload import replaced
 from shutdownlab.emulation.wire import Batch, open_wire

@@ -1,21 +1,17 @@
-"""What a DPI box inspects with: an engine made for each policy that is sent, and its decisions as messages."""
+"""What a DPI box inspects with: an engine made for each policy that is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Protocol
 
-from shutdownlab.control.messages import FlowDecision, ResidualBlock
 from shutdownlab.control.messages import Policy as PolicyMessage
 from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import shipped_profile
-from shutdownlab.inspection.verdict import Decision, Outcome, Side
+from shutdownlab.inspection.verdict import Outcome, Side
 from shutdownlab.model.apps import App
-
-SIDES: Final[tuple[Literal["inside"], Literal["outside"]]] = ("inside", "outside")
-"""What messages call the engine's sides."""
 
 
 class Inspector(Protocol):
@@ -74,31 +70,4 @@ def inspection_policy(message: PolicyMessage) -> InspectionPolicy:
             "classes": message.classes,
             "utc_offset": message.utc_offset,
         }
-    )
-
-
-def flow_decision(decision: Decision) -> FlowDecision:
-    """Return the engine's `decision` as the message that tells the controller."""
-    residual = decision.residual
-    return FlowDecision(
-        src=decision.src,
-        sport=decision.sport,
-        dst=decision.dst,
-        dport=decision.dport,
-        proto=decision.proto,
-        opener=SIDES[decision.opener],
-        action=str(decision.action),
-        rule=decision.rule,
-        protocol=decision.protocol,
-        app=decision.app,
-        host=decision.host,
-        residual=None
-        if residual is None
-        else ResidualBlock(residual.key, residual.seconds, residual.refreshed, residual.directions),  # type: ignore[arg-type]
-        rate_up_kbit=decision.rate_up_kbit,
-        rate_down_kbit=decision.rate_down_kbit,
-        cap_bytes=decision.cap_bytes,
-        directions=decision.directions,  # type: ignore[arg-type]
-        in_box=decision.in_box,
-        burst_bytes=decision.burst_bytes,
     )

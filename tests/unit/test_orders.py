@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from shutdownlab.control.messages import FlowDecision, MessageError, Order, ResidualBlock, encode
+from shutdownlab.control.messages import MessageError, Order, encode
 from shutdownlab.control.orders import (
     Command,
-    as_decision,
     box_rules_as_json,
     decode_line,
     encode_command,
@@ -18,7 +17,6 @@ from shutdownlab.control.orders import (
     policies_from_json,
 )
 from shutdownlab.inspection.policy import InspectionRule
-from shutdownlab.inspection.verdict import Action, Side
 from shutdownlab.model.policy import Policy
 
 POLICIES: dict[str, dict[str, Any]] = {
@@ -138,19 +136,3 @@ def test_a_command_that_is_none_is_refused() -> None:
     ):
         with pytest.raises(MessageError, match="command"):
             decode_line(line)
-
-
-def test_a_decision_is_the_engine_s_again() -> None:
-    told = FlowDecision(
-        "10.0.0.1", 40000, "1.2.3.4", 443, 6, "inside", "drop", residual=ResidualBlock("3-tuple", 60, True)
-    )
-    decision = as_decision(told)
-    assert decision.action is Action.DROP
-    assert decision.opener is Side.INSIDE
-    assert decision.residual is not None
-    assert decision.residual.key == "3-tuple"
-
-
-def test_a_decision_with_an_unknown_action_is_refused() -> None:
-    with pytest.raises(MessageError, match="'explode'"):
-        as_decision(FlowDecision("10.0.0.1", 1, "1.2.3.4", 2, 6, "inside", "explode"))
