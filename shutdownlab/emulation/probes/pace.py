@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-_FIRST, _LEAST, _MOST = 64.0, 32.0, 192.0
+_FIRST, _LEAST, _MOST = 96.0, 32.0, 192.0
 _ROOM, _CROWDED = 1.3, 1.6
 """How many times as long as the shortest, on the average, still shows room; and from when on it shows a queue."""
 _WINDOWS_A_SECOND = 6.0

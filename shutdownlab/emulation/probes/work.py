@@ -22,7 +22,7 @@ from shutdownlab.emulation.probes.pace import Pace
 from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
 from shutdownlab.model.scenario import Outcome, Test
 
-PATIENCE: Final = (0.4, 0.75, 2.0, 3.0)
+PATIENCE: Final = (0.4, 0.65, 2.0, 3.0)
 """Of each try; scales the requests' own, which the pace scales where the machine is slow."""
 
 # Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
