@@ -85,6 +85,9 @@ class OfflineInspection:
             self._run(capture)
         finally:
             if collects:
+                if gc.get_freeze_count() == 0:  # all to the oldest generation, unseen; else the next collection sees it
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
 
     def _run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:

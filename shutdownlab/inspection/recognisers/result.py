@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 UNKNOWN: Final = "unknown"
@@ -34,45 +33,65 @@ PROTOCOLS: Final = (
 rule: obfs4, Shadowsocks, VMess, MTProxy; its `variant` is "obfs4" where the sizes fit that too."""
 
 
-@dataclass(slots=True)
 class Recognition:
     """The state of knowledge about one flow; cheap to make, fingerprints are computed when asked for."""
 
-    protocol: str = UNKNOWN
-    """One of `PROTOCOLS`. "tls" turns into "dot", "doh" or "tor" where name, ALPN, port or shape say so."""
-    host: str | None = None
-    """Lower-case, IDN as A-labels, no trailing dot, no port: SNI, HTTP Host, DNS question. May be set while `more`."""
-    more: bool = False
-    """Further bytes *of the client* (for DNS: of either end) might still change what is said here."""
-    more_server: bool = False
-    """Further bytes of the server might still add `certificate_names`; wait for it only if a rule asks for them."""
-    alpn: tuple[str, ...] = ()
-    versions: tuple[int, ...] = ()
-    """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""
-    ech: bool = False
-    """The ClientHello carries Encrypted Client Hello (or GREASE of it): `host` is then the outer name."""
-    esni: bool = False
-    """It carries an encrypted server name, ECH's forerunner (draft-ietf-tls-esni-01 to -06); `host` is then None."""
-    method: str | None = None
-    """HTTP or SIP method as sent, BitTorrent or STUN message name, DNS "query"/"response"."""
-    url: str | None = None
-    """HTTP: absolute URL (scheme and Host added to a path); SIP: the request URI."""
-    user_agent: str | None = None
-    qtype: str | None = None
-    """DNS question type: "A", "HTTPS", "TYPE65400" …"""
-    answers: tuple[str, ...] = ()
-    """Addresses and CNAME targets of a DNS response."""
-    certificate_names: tuple[str, ...] = ()
-    """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
-    variant: str | None = None
-    """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn, "doq" of quic …"""
-    hello: bytes | None = None
-    """The ClientHello's body as far as it has come (without the four bytes of handshake header)."""
-    hello_transport: str = "t"
-    """What carried `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
+    __slots__ = (
+        "alpn",
+        "answers",
+        "certificate_names",
+        "ech",
+        "esni",
+        "hello",
+        "hello_transport",
+        "host",
+        "method",
+        "more",
+        "more_server",
+        "protocol",
+        "qtype",
+        "sample",
+        "url",
+        "user_agent",
+        "variant",
+        "versions",
+    )
 
-    sample: bytes | None = None
-    """The client's first bytes, kept where no cleartext protocol was recognised ("fet" and "unknown")."""
+    def __init__(self, protocol: str = UNKNOWN, host: str | None = None, more: bool = False) -> None:
+        self.protocol = protocol
+        """One of `PROTOCOLS`. "tls" turns into "dot", "doh" or "tor" where name, ALPN, port or shape say so."""
+        self.host = host
+        """SNI, HTTP Host, DNS question: lower-case, IDN as A-labels, no last dot, no port. May come while `more`."""
+        self.more = more
+        """Further bytes *of the client* (for DNS: of either end) might still change what is said here."""
+        self.more_server: bool = False
+        """Further bytes of the server might still add `certificate_names`; wait for it only if a rule asks for them."""
+        self.alpn: tuple[str, ...] = ()
+        self.versions: tuple[int, ...] = ()
+        """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""
+        self.ech: bool = False
+        """The ClientHello carries Encrypted Client Hello (or GREASE of it): `host` is then the outer name."""
+        self.esni: bool = False
+        """It carries an encrypted name, ECH's forerunner (draft-ietf-tls-esni-01 to -06); `host` is None then."""
+        self.method: str | None = None
+        """HTTP or SIP method as sent, BitTorrent or STUN message name, DNS "query"/"response"."""
+        self.url: str | None = None
+        """HTTP: absolute URL (scheme and Host added to a path); SIP: the request URI."""
+        self.user_agent: str | None = None
+        self.qtype: str | None = None
+        """DNS question type: "A", "HTTPS", "TYPE65400" …"""
+        self.answers: tuple[str, ...] = ()
+        """Addresses and CNAME targets of a DNS response."""
+        self.certificate_names: tuple[str, ...] = ()
+        """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
+        self.variant: str | None = None
+        """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn, "doq" of quic …"""
+        self.hello: bytes | None = None
+        """The ClientHello's body as far as it has come (without the four bytes of handshake header)."""
+        self.hello_transport: str = "t"
+        """What carried `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
+        self.sample: bytes | None = None
+        """The client's first bytes, kept where no cleartext protocol was recognised ("fet" and "unknown")."""
 
     @property
     def entropy(self) -> float | None:
