@@ -84,6 +84,8 @@ def test_dot_by_port_and_by_alpn_and_doh_by_name() -> None:
     assert recognise_tcp(openssl_hello("dns.example"), b"", 853).protocol == "dot"
     assert recognise_tcp(openssl_hello("dns.example", ["dot"]), b"", 8443).protocol == "dot"
     assert recognise_tcp(openssl_hello("dns.google", ["h2"]), b"", 443).protocol == "doh"
+    for name, protocol in (("doh-2.seby.io", "doh"), ("fi.doh.dns.snopyta.org", "doh"), ("www.dohnut.example", "tls")):
+        assert recognise_tcp(openssl_hello(name, ["h2"]), b"", 443).protocol == protocol
     assert recognise_tcp(openssl_hello("mail.google.com", ["h2"]), b"", 443).protocol == "tls"
 
 

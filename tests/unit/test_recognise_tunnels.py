@@ -108,6 +108,16 @@ def test_tor_by_the_shape_of_its_hello() -> None:
     assert recognise_tcp(tor_hello(b"www.5o27r.com"), b"", 9001).protocol == "tor"
 
 
+def test_tor_of_2013_by_the_list_that_it_copied_from_firefox_3() -> None:
+    """As in the capture tor.pcap of nDPI's tests."""
+    ciphers = bytes.fromhex(
+        "c00ac01400880087003900 38c00fc00500840035c007c009c011c013004500440033 0032c00cc00ec002c004009600410004"
+        "0005002fc008c01200160013c00dc003feff000a00ff"
+    )
+    assert recognise_tcp(tor_hello(b"www.e6r5p57kbafwrxj3plz.com", ciphers=ciphers), b"", 443).protocol == "tor"
+    assert recognise_tcp(tor_hello(b"www.wikipedia.org", ciphers=ciphers), b"", 443).protocol == "tls"
+
+
 def test_what_only_resembles_tor_is_tls() -> None:
     assert recognise_tcp(tor_hello(b"www.with-hyphen.com"), b"", 443).protocol == "tls"
     assert recognise_tcp(tor_hello(b"uifhqakhxlu.com"), b"", 443).protocol == "tls"

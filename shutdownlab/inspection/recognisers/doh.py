@@ -10,9 +10,13 @@ DOH_HOSTS = frozenset(
         "cloudflare-dns.com",
         "common.dot.dns.yandex.net",
         "dns-family.adguard.com",
+        "dns.aa.net.uk",
         "dns.adguard-dns.com",
         "dns.adguard.com",
         "dns.alidns.com",
+        "dns.cloudflare.com",
+        "dns.digitale-gesellschaft.ch",
+        "dns.dnshome.de",
         "dns.google",
         "dns.google.com",
         "dns.mullvad.net",
@@ -21,9 +25,14 @@ DOH_HOSTS = frozenset(
         "dns.switch.ch",
         "dns.twnic.tw",
         "dns0.eu",
+        "dns1.dnscrypt.ca",
         "dns10.quad9.net",
         "dns11.quad9.net",
+        "dns2.dnscrypt.ca",
         "dns9.quad9.net",
+        "dnses.alekberg.net",
+        "dnsnl.alekberg.net",
+        "dnsse.alekberg.net",
         "doh.360.cn",
         "doh.applied-privacy.net",
         "doh.centraleu.pi-dns.com",
@@ -39,14 +48,27 @@ DOH_HOSTS = frozenset(
         "family.cloudflare-dns.com",
         "firefox.dns.nextdns.io",
         "freedns.controld.com",
+        "ibksturm.synology.me",
+        "jp.tiar.app",
+        "jp.tiarap.org",
         "mozilla.cloudflare-dns.com",
         "odvr.nic.cz",
         "one.one.one.one",
         "ordns.he.net",
         "private.canadianshield.cira.ca",
         "public.dns.iij.jp",
+        "rdns.faelix.net",
+        "resolver-eu.lelux.fi",
         "security.cloudflare-dns.com",
         "unfiltered.adguard-dns.com",
     )
 )
-"""Resolvers that Firefox, Chrome, Android and AdGuard's list of DNS providers ship; users add theirs as apps."""
+"""Resolvers that Firefox, Chrome, Android, and AdGuard's and DNSCrypt's lists of DNS providers ship; users add theirs
+as apps."""
+
+
+def is_doh(host: str) -> bool:
+    """Whether a name is a known resolver's, or says what it is: `doh.example`, `doh-2.example`, `fi.doh.example`."""
+    if host in DOH_HOSTS:
+        return True
+    return "doh" in host and any(label == "doh" or label.startswith("doh-") for label in host.split(".")[:-1])

@@ -6,7 +6,7 @@ coalesced packets and several datagrams. Google's older QUIC is recognised too; 
 
 from __future__ import annotations
 
-from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
+from shutdownlab.inspection.recognisers.doh import is_doh
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.quic_protection import V2, client_keys, initial_salt, open_initial
 from shutdownlab.inspection.recognisers.result import Recognition
@@ -235,7 +235,7 @@ class QuicInitials:
         result.more_server = False
         if "doq" in result.alpn:
             result.variant = "doq"
-        elif result.host is not None and result.host in DOH_HOSTS:
+        elif result.host is not None and is_doh(result.host):
             result.variant = "doh"
         self.result = result
 

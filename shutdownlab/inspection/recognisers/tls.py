@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.inspection.recognisers.doh import DOH_HOSTS
+from shutdownlab.inspection.recognisers.doh import is_doh
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
@@ -222,6 +222,6 @@ def refine(result: Recognition, dport: int) -> Recognition:
     if result.protocol == "tls":
         if dport == 853 or "dot" in result.alpn:
             result.protocol = "dot"
-        elif result.host is not None and result.host in DOH_HOSTS:
+        elif result.host is not None and is_doh(result.host):
             result.protocol = "doh"
     return result

@@ -13,6 +13,8 @@ from shutdownlab.inspection.recognisers.result import Recognition
 _BASE32: Final = frozenset("abcdefghijklmnopqrstuvwxyz234567")
 _FIREFOX_ORDER: Final = b"\xc0\x0a\xc0\x09\xc0\x13\xc0\x14"
 """256 bits before 128 for ECDHE-ECDSA but after for ECDHE-RSA: OpenSSL itself never orders them so."""
+_FIPS_3DES: Final = b"\xfe\xff"
+"""In the list of Firefox 3, which older Tors copy; OpenSSL has no such suite."""
 _RENEGOTIATION_SCSV: Final = b"\x00\xff"
 """Firefox sends the extension instead of this cipher value; OpenSSL sends the value."""
 
@@ -42,5 +44,6 @@ def _has_tor_ciphers(hello: bytes) -> bool:
     index = 35 + hello[34]
     end = index + 2 + int.from_bytes(hello[index : index + 2], "big")
     ciphers = hello[index + 2 : end]
-    at = ciphers.find(_FIREFOX_ORDER)
-    return at >= 0 and at % 2 == 0 and ciphers[-2:] == _RENEGOTIATION_SCSV
+    if ciphers[-2:] != _RENEGOTIATION_SCSV:
+        return False
+    return ciphers.find(_FIREFOX_ORDER) % 2 == 0 or ciphers.find(_FIPS_3DES) % 2 == 0  # -1, not found, is odd
