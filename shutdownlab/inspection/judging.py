@@ -171,7 +171,7 @@ class Judge:
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1
-        if not flow.reported:
+        if not flow.reported and (flow.host is None or recognition.protocol != "dns"):
             _remember(flow, recognition)
         if recognition.protocol == "dns":
             return self._dns(flow, recognition, packet, from_opener, side, now)
@@ -189,7 +189,10 @@ class Judge:
     def _dns(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
     ) -> Outcome:
-        """Every query is judged by itself: resolvers ask for many names from one port."""
+        """Every query is judged by itself: resolvers ask for many names from one port.
+
+        What is kept is the one that a rule matched, else the first.
+        """
         if not from_opener and flow.verdict is None:
             return FORWARD
         self.rules.begin(flow, now)
@@ -199,6 +202,8 @@ class Judge:
                 flow.decided_at = self.settler.packets
             return FORWARD
         first = not flow.reported
+        if first:
+            _remember(flow, recognition)
         outcome = self.settler.decide(flow, index, packet, from_opener, side, now)
         flow.decided = False
         return outcome if first else Outcome(outcome.forward, outcome.replacement, outcome.inject)

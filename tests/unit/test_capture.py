@@ -242,6 +242,20 @@ def test_ports_used_twice_are_two_connections() -> None:
     assert [record["host"] for record in inspection.records()] == ["a.example", "b.example"]
 
 
+def test_of_many_questions_from_one_port_the_first_is_told_or_the_one_that_a_rule_matched() -> None:
+    recorder = Recorder()
+    asking = Connection(recorder, sport=5353, dport=53)  # type: ignore[arg-type]
+    for name in ("first.example", "blocked.example", "last.example"):
+        asking.udp(dns_query(name))
+    policy = load_policy("rules:\n  - {name: r, when: {name_suffix: blocked.example}, verdict: block}\n", "p.yaml")
+    told = []
+    for each in (None, policy):
+        inspection = OfflineInspection(each, shipped_profile("perfect"))
+        inspection.run(read_capture(io.BytesIO(pcap(recorder.frames)), "x"))
+        told += [(record["host"], record["verdict"], record["packet"]) for record in inspection.records()]
+    assert told == [("first.example", "pass", 1), ("blocked.example", "dns", 2)]
+
+
 def test_an_evading_capture_is_judged_by_the_profiles_own_parsing() -> None:
     """A decoy with a bad checksum before the request: China and Kazakhstan are evaded, a perfect box is not."""
     recorder = Recorder()
