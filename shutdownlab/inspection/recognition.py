@@ -94,7 +94,7 @@ def _candidates(client: bytes, server: bytes, dport: int, tolerance: Tolerance) 
         recognise_stun(client, dport) if first < 4 else None,
         mtproto.recognise_mtproto(client),
         mtproto.obfuscated(client),
-        Recognition("http") if is_response(server) else None,
+        Recognition("http") if is_response(server) or is_response(client) else None,  # or joined late
     )
 
 

@@ -102,3 +102,8 @@ def test_http2_preface() -> None:
 
 def test_a_response_names_the_protocol_of_an_odd_request() -> None:
     assert recognise_tcp(b"\x01\x02GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n", 80).protocol == "http"
+
+
+def test_a_connection_joined_late_is_known_by_its_response() -> None:
+    assert recognise_tcp(b"HTTP/1.1 206 Partial Content\r\n", b"", 50506).protocol == "http"
+    assert recognise_tcp(b"HTTP/1.1206 Partial Content\r\n", b"", 50506).protocol == "unknown"
