@@ -16,6 +16,7 @@ from invocation import Done, Json, Record, invoke, small
 import shutdownlab
 from shutdownlab import library
 from shutdownlab.emulation.kernel import EXIT_MACHINE_CANNOT
+from shutdownlab.inspection import words
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 COMMANDS = ["run", "check", "list", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
@@ -215,6 +216,11 @@ def test_doctor_finds_everything_needed_here(tmp_path: Path) -> None:
     verdicts = {line.split()[1]: line.split()[0] for line in lines[:-1] if not line.startswith(" ")}
     assert set(verdicts.values()) <= {"ok", "instead"}
     assert {"Python", "sandbox", "/dev/net/tun", "ovs-vswitchd", "nginx", "bird", "unbound"} <= set(verdicts)
+
+
+def test_doctor_says_whether_the_inspection_engine_is_compiled(tmp_path: Path) -> None:
+    verdict = "ok" if words.COMPILED else "instead"
+    assert re.search(rf"^{verdict} +inspection ", invoke(tmp_path, "doctor").output, re.MULTILINE)
 
 
 def test_doctor_tells_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
