@@ -32,7 +32,7 @@ def seen_from_abroad(country: Country) -> RouteView:
     network = country.plan.network
     sockets = {node.name: country.services.find("bird", node.name).control for node in network.by_role(Role.TRANSIT)}
     tables = {
-        (name, version): birdc.kernel_prefixes(control, version)
+        (name, version): frozenset(birdc.kernel_routes(control, version))
         for name, control in sockets.items()
         if control is not None
         for version in (4, 6)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from shutdownlab.emulation.services.routing import (
     Relation,
     asn,
+    at_the_exchange,
     bird_config,
     expected_prefixes,
     originated,
@@ -182,6 +183,15 @@ def test_a_converged_router_knows_every_network_and_the_route_server_only_member
     members = set(map(str, expected_prefixes(network, network.nodes["route-server"])))
     assert "100.64.0.0/16" in members
     assert "203.0.100.0/22" not in members
+
+
+def test_only_members_reach_each_other_over_the_exchange() -> None:
+    network = country([(["t0"], True), (["t0"], True), (["op0"], False)])
+    first, second, third = network.by_role(Role.BORDER)
+    over = {str(prefix): session for prefix, session in at_the_exchange(network, first).items()}
+    assert over["100.65.0.0/16"].startswith("exchange_") and over["100.65.0.0/16"].endswith("_4")
+    assert set(over) == set(map(str, originated(network, second)))
+    assert at_the_exchange(network, third) == {}
 
 
 def test_router_ids_are_unique() -> None:

@@ -76,7 +76,7 @@ def test_only_established_sessions_are_up(bird: Path) -> None:
 
 
 def test_a_route_that_the_kernel_refused_is_not_known(bird: Path) -> None:
-    assert birdc.kernel_prefixes(bird, 4) == {"100.64.0.0/16", "8.8.8.0/24"}
+    assert birdc.kernel_routes(bird, 4) == {"100.64.0.0/16": "originate4", "8.8.8.0/24": "provider_t0_4"}
 
 
 def test_the_as_path_of_a_route_is_read(bird: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 _SECONDS = 5.0
 _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
 """A reply's last line has a space after its code, the ones before it a hyphen (bird's doc/reply_codes)."""
-_ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\]\s+([*!])")
+_ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\[(\S+) [^]]*\]\s+([*!])")
 
 
 _NO_ROUTE = 8001
@@ -42,10 +42,12 @@ def sessions_up(control: Path) -> frozenset[str]:
     return frozenset(each[0] for each in words if len(each) > 5 and each[1] == "BGP" and "Established" in each[5:])
 
 
-def kernel_prefixes(control: Path, version: int) -> frozenset[str]:
-    """The prefixes with a best route that the kernel has taken (bird marks those it refused with `!`)."""
+def kernel_routes(control: Path, version: int) -> dict[str, str]:
+    """The prefixes with a best route that the kernel has taken (bird marks those it refused with `!`), and whose it is:
+    the name of the protocol, as of a BGP session.
+    """
     found = (_ROUTE.match(line) for line in ask(control, f"show route table master{version} primary"))
-    return frozenset(match[1] for match in found if match and match[2] == "*")
+    return {match[1]: match[2] for match in found if match and match[3] == "*"}
 
 
 def as_path(control: Path, prefix: str) -> tuple[int, ...]:

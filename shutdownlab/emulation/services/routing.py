@@ -158,6 +158,14 @@ def expected_prefixes(network: Network, node: Node) -> frozenset[Prefix]:
     )
 
 
+def at_the_exchange(network: Network, node: Node) -> dict[Prefix, str]:
+    """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
+    over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
+    others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
+    found = {prefix for other in others for prefix in originated(network, other)} - set(originated(network, node))
+    return {prefix: over[prefix.version] for prefix in found if prefix.version in over}
+
+
 def bird_config(network: Network, node: Node) -> str:
     """The configuration of one router (BIRD 2)."""
     me = asn(network, node)

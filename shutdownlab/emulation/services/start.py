@@ -117,11 +117,16 @@ class Services:
             down = {s.name for s in routing.sessions(self._network, node)} - birdc.sessions_up(control)
             if down:
                 return "no BGP session with " + _listed(sorted(down))
-            known = birdc.kernel_prefixes(control, 4) | birdc.kernel_prefixes(control, 6)
+            routes = birdc.kernel_routes(control, 4) | birdc.kernel_routes(control, 6)
         except OSError as error:
             return str(error)
-        missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - known
-        return f"no route to {_listed(sorted(missing))}" if missing else None
+        missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - routes.keys()
+        if missing:
+            return f"no route to {_listed(sorted(missing))}"
+        # A carrier's route may have come first; until the better one does, traffic at home would go by way of abroad.
+        at_home = {str(prefix): name for prefix, name in routing.at_the_exchange(self._network, node).items()}
+        astray = [prefix for prefix, name in at_home.items() if routes[prefix] != name]
+        return f"no route over the exchange to {_listed(sorted(astray))}" if astray else None
 
 
 def start_services(net: LabNet, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
