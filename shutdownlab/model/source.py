@@ -1,13 +1,14 @@
 """YAML text in, plain data and the line of every value out; and the one way input errors are told.
 
 Parsing uses PyYAML's composer, so that every value keeps its line. What is refused: more than one document, duplicate
-keys, tags, documents above 1 MiB, and aliases that expand to more than 100,000 values ("YAML bomb").
+keys, tags, documents above 1 MiB, values nested more than 100 deep, and aliases that expand to more than 100,000 values
+("YAML bomb").
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -137,11 +138,17 @@ def parse(text: bytes, file: str) -> Document:
         line = text[: error.start].count(b"\n") + 1
         raise bad(line, f"the byte 0x{text[error.start]:02x}", "YAML text in UTF-8", "save it as UTF-8") from None
     try:
-        nodes = list(yaml.compose_all(decoded, Loader=_Loader))
+        deep = _too_deep_in(yaml.parse(decoded, Loader=_Loader))  # before the composer, which recurses
+        nodes = [] if deep else list(yaml.compose_all(decoded, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        raise bad(*_syntax_error(error, decoded)) from None
-    except (yaml.YAMLError, RecursionError) as error:
+        # The parser has a limit of its own, and reads ahead: it can meet that one before we can meet ours.
+        deep = _too_deep_in(_before(error, decoded))
+        if not deep:
+            raise bad(*_syntax_error(error, decoded)) from None
+    except yaml.YAMLError as error:
         raise bad(1, str(error).splitlines()[0], "valid YAML") from None
+    if deep:
+        raise bad(deep, *_TOO_DEEP)
     if not nodes:
         raise bad(1, "an empty file", "a YAML mapping", "`shutdownlab list` names files to start from")
     if len(nodes) > 1:
@@ -153,6 +160,40 @@ def parse(text: bytes, file: str) -> Document:
     if not isinstance(data, dict):
         raise bad(1, quoted(data), "a YAML mapping", "start with `format: 1`")
     return Document(file, data, reader.lines)
+
+
+_TOO_DEEP = f"values nested more than {MAX_DEPTH} deep", "a file of ordinary size", "remove them"
+_OPENING = (
+    yaml.CollectionStartEvent,
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = yaml.CollectionEndEvent, yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken
+
+
+def _too_deep_in(parts: Iterable[yaml.Event | yaml.Token]) -> int:
+    """The line of the first list or mapping inside more than MAX_DEPTH others; 0 where there is none."""
+    depth = -1  # the document's own mapping is inside none
+    for part in parts:
+        depth += isinstance(part, _OPENING) - isinstance(part, _CLOSING)
+        if depth > MAX_DEPTH:
+            return part.start_mark.line + 1 if part.start_mark else 1
+    return 0
+
+
+def _before(error: yaml.MarkedYAMLError, text: str) -> Iterator[yaml.Token]:
+    """The tokens up to the line of a syntax error, from PyYAML's scanner in Python: it has no limit."""
+    mark = error.problem_mark or error.context_mark
+    last = mark.line if mark else 0
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if token.start_mark is None or token.start_mark.line > last:
+                return
+            yield token
+    except yaml.YAMLError:
+        return
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str, str]:
@@ -203,10 +244,10 @@ class _Reader:
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.values += 1
         if self.values > MAX_VALUES or len(path) > MAX_DEPTH:
-            what = f"aliases that expand to more than {MAX_VALUES:,} values"
-            found = what if self.values > MAX_VALUES else f"values nested more than {MAX_DEPTH} deep"
-            problem = Problem(self.file, node.start_mark.line + 1, "", found, "a file of ordinary size", "remove them")
-            raise BadInput([problem])
+            found, *rest = _TOO_DEEP
+            if self.values > MAX_VALUES:
+                found = f"aliases that expand to more than {MAX_VALUES:,} values"
+            raise BadInput([Problem(self.file, node.start_mark.line + 1, "", found, *rest)])
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.tag not in _PLAIN_TAGS:
             self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")

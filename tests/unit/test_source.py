@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shutdownlab import library
+from shutdownlab.model import source
 from shutdownlab.model.scenario import load_scenario
 from shutdownlab.model.source import BadInput, Problem, did_you_mean, dotted, one_of, parse, quoted
 from shutdownlab.model.topology import load_topology
@@ -74,6 +75,34 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_mistakes() -> None:
 def test_a_file_too_large_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(BadInput, match="1,048,577 bytes; expected at most 1,048,576"):
         parse(b"#" * ((1 << 20) + 1), "file.yaml")
+
+
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+@pytest.mark.parametrize("depth", [102, 999, 1001, 5_000, 200_000])
+@pytest.mark.parametrize(
+    ("start", "step"), [("name: ", "["), ("name: ", "{a: "), ("name:\n", "- "), ("", "? ")], ids=["[", "{", "-", "?"]
+)
+def test_too_deep_is_told_in_one_way_whichever_limit_is_met_first(
+    monkeypatch: pytest.MonkeyPatch, loader: str, depth: int, start: str, step: str
+) -> None:
+    """Ours, that of PyYAML's parser (1,000 in 6.0.4, none before), or the recursion of its composer."""
+    monkeypatch.setattr(source, "_Loader", getattr(yaml, loader))
+    line = 1 + start.count("\n")
+    with pytest.raises(BadInput) as raised:
+        parse((start + step * depth).encode(), "file.yaml")
+    assert str(raised.value) == (
+        f"file.yaml:{line}: found values nested more than 100 deep; expected a file of ordinary size\n"
+        "    hint: remove them"
+    )
+
+
+def test_a_hundred_deep_is_not_too_deep() -> None:
+    assert data("name: " + "[" * 100 + "]" * 100)
+
+
+def test_a_mistake_in_a_file_that_is_not_deep_stays_that_mistake() -> None:
+    with pytest.raises(BadInput, match="line 200"):
+        parse(b"a: [x]\n" * 199 + b"a: [x\n", "file.yaml")
 
 
 def test_a_problem_reads_place_found_expected_hint() -> None:
