@@ -21,10 +21,11 @@ demo: setup ## the shutdown of January 2022, end to end
 test: setup ## all tests: pure ones first, then real packets, each file in sandboxes of its own
 	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/lab $(PYTEST_ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 bench: setup ## the figures of the README's performance table
 	$(VENV)/bin/python -m benchmarks

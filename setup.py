@@ -16,7 +16,7 @@ FOLDER = "shutdownlab/inspection/"
 # fmt: off
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "throttle", "validation", "table",
-    "tcb", "matching", "rules", "acting", "forge", "decision", "settling", "judging", "engine", "capture",
+    "tcb", "matching", "rules", "actions", "forge", "decision", "enforcement", "classification", "engine", "capture",
     "offline", "lookup", "catalogue", "recognition", "recognisers/result", "recognisers/names", "recognisers/tls",
     "recognisers/certificate", "recognisers/tor", "recognisers/http",
 ]

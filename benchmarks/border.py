@@ -24,14 +24,14 @@ from typing import Any, Final
 
 from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab import library
-from shutdownlab.control.messages import Counters
-from shutdownlab.emulation.country import Country, Plan, build
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.sandbox import run_in_sandbox
-from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import LinkClass
+from shutdownlab.protocol.messages import Counters
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.sandbox import run_in_sandbox
 
 _OPERATOR: Final = "northnet"
 _APP: Final = "wikipedia"

@@ -28,16 +28,16 @@ from mininet.topo import Topo
 
 from benchmarks.inspection import connection
 from benchmarks.table import Figure, engine, load, markdown
-from shutdownlab.control.messages import Counters
-from shutdownlab.emulation.dpibox import BoxSpec, DpiBox
-from shutdownlab.emulation.forked import Child, Forked, fork
-from shutdownlab.emulation.inspector import engine_maker
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.offload import NEEDS_CSUM
-from shutdownlab.emulation.sandbox import run_in_sandbox
-from shutdownlab.emulation.wire import Batch, Wire, open_wire
+from shutdownlab.box.dpi_box import BoxSpec, DpiBox
+from shutdownlab.box.inspector import engine_maker
 from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.network.net import LabNet
+from shutdownlab.protocol.messages import Counters
+from shutdownlab.system.child_process import Child, Forked, fork
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.sandbox import run_in_sandbox
+from shutdownlab.system.vnet_header import NEEDS_CSUM
 
 _IP: Final = 14
 _TCP: Final = _IP + 20

@@ -25,9 +25,9 @@ from mininet.net import Mininet
 from mininet.node import OVSSwitch
 from mininet.topo import Topo
 
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.network.net import LabNet
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.sandbox import run_in_sandbox
 
 _START_SECONDS = 20.0
 

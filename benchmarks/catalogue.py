@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
+from shutdownlab.config.scalars import Network
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
-from shutdownlab.model.values import Network
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 

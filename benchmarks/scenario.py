@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.table import Figure, engine, load, markdown
-from shutdownlab.emulation.syscalls import die_with_parent
+from shutdownlab.system.syscalls import die_with_parent
 
 _COMMAND: Final = (sys.executable, "-P", "-c", "from shutdownlab.cli import main; main()")
 _LOOK_S: Final = 0.1

@@ -15,7 +15,8 @@ from typing import Any
 
 from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, listen
-from shutdownlab.control.messages import (
+from shutdownlab.control.openflow import Refusal, Switch
+from shutdownlab.protocol.messages import (
     Counters,
     CountersRequest,
     Failure,
@@ -26,8 +27,7 @@ from shutdownlab.control.messages import (
     Obeyed,
     Ready,
 )
-from shutdownlab.control.openflow import Refusal, Switch
-from shutdownlab.control.orders import Command, policies_from_json
+from shutdownlab.protocol.orders import Command, policies_from_json
 
 
 class Authority(SwitchApp):

@@ -14,9 +14,9 @@ from typing import Any
 
 from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, Uplink, listen
-from shutdownlab.control.messages import Failure, Hello, Message, Notice, Order, Ready
 from shutdownlab.control.openflow import Refusal, Switch
-from shutdownlab.control.orders import Command, policies_from_json
+from shutdownlab.protocol.messages import Failure, Hello, Message, Notice, Order, Ready
+from shutdownlab.protocol.orders import Command, policies_from_json
 
 
 class Isp(SwitchApp):

@@ -10,11 +10,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
-from shutdownlab.inspection.fitness import check_boxes
-from shutdownlab.model.apps import App, load_apps
+from shutdownlab.config.document import BadInput, Problem, did_you_mean, parse, quoted
+from shutdownlab.inspection.apps import App, load_apps
+from shutdownlab.model.box_checks import check_boxes
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
-from shutdownlab.model.source import BadInput, Problem, did_you_mean, parse, quoted
 from shutdownlab.model.topology import Topology, load_topology
 
 Kind = Literal["topologies", "scenarios"]
@@ -33,7 +33,9 @@ class Shutdown:
 @cache
 def catalogue() -> Mapping[str, App]:
     """The app catalogue that the package ships."""
-    return load_apps(files("shutdownlab").joinpath("apps.yaml").read_bytes(), "shutdownlab/apps.yaml")
+    return load_apps(
+        files("shutdownlab.inspection").joinpath("apps.yaml").read_bytes(), "shutdownlab/inspection/apps.yaml"
+    )
 
 
 def shipped(kind: Kind) -> Iterator[tuple[str, Traversable]]:

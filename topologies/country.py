@@ -9,80 +9,13 @@ for a controller of your own (the switches do nothing without one, and the count
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from mininet.topo import Topo
 
 from shutdownlab import library
-from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.topology import LinkClass
-
-_ROUTERS = {Role.BORDER, Role.TRANSIT}
-_STOCK_NAME_LIMIT = 15
+from shutdownlab.network.topo import CountryTopo
 
 
-class Country(Topo):  # type: ignore[misc]
-    """Hosts, routers, DPI boxes, switches and links of a `Network`, with every address, route and port number.
-
-    A switch's `instance` says whose Open vSwitch it belongs to. `stock`: built by stock Mininet, which names the
-    kernel's interface after a switch, so that long names of switches give way to `s1`, `s2` …
-    """
-
-    def build(
-        self, network: Network, *, stock: bool = False, targets: Callable[[Node], tuple[str, ...]] | None = None
-    ) -> None:
-        names = {
-            node.name: self._add(network, node, stock, targets(node) if targets else ())
-            for node in network.nodes.values()
-        }
-        for link in network.links:
-            a, b = (network.nodes[end.node].ports[end.port] for end in (link.a, link.b))
-            self.addLink(
-                names[link.a.node],
-                names[link.b.node],
-                port1=a.number,
-                port2=b.number,
-                intfName1=a.name,
-                intfName2=b.name,
-                **({"addr1": a.mac, "addr2": b.mac} if stock else _options(link.kind, a.mac, b.mac)),
-            )
-
-    def _add(self, network: Network, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
-        if node.role is Role.EXCHANGE_SWITCH:
-            return str(self.addSwitch(node.name, bridge=True, dpid="ffff"))
-        if node.role.is_openflow:
-            name = node.name if len(node.name) <= _STOCK_NAME_LIMIT or not stock else f"s{node.dpid}"
-            options: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
-            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **options))
-        addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
-        addresses += [("eth0", str(address)) for address in network.hosted_on(node.name)]
-        routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
-        if stock:
-            return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
-        forwarding = node.role in _ROUTERS
-        options = {"resolv": _resolv(network, node.owner)} if node.role is Role.SUBSCRIBER else {}
-        return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
-
-
-def _resolv(network: Network, operator: str) -> str:
-    """/etc/resolv.conf of an operator's subscribers."""
-    resolver = network.one(Role.RESOLVER, operator)
-    return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
-
-
-def _options(kind: LinkClass, mac_a: str, mac_b: str) -> dict[str, Any]:
-    """What `LabLink` takes besides names and ports; `kind`'s delay is in seconds, its bandwidth in kbit/s."""
-    bandwidth = f"{kind.bandwidth}kbit" if kind.bandwidth else None
-    shape = {"delay_ms": kind.delay * 1000, "loss": kind.loss, "bandwidth": bandwidth}
-    return {"params1": {"mac": mac_a}, "params2": {"mac": mac_b}, **shape}
-
-
-def _prefix(prefix: object) -> str:
-    return "default" if str(prefix) in {"0.0.0.0/0", "::/0"} else str(prefix)
-
-
-def _stock(name: str) -> Callable[[], Country]:
-    return lambda: Country(library.network(name), stock=True)
+def _stock(name: str) -> Callable[[], CountryTopo]:
+    return lambda: CountryTopo(library.network(name), stock=True)
 
 
 topos = {name: _stock(name) for name, _ in library.shipped("topologies")}

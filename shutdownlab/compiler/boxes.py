@@ -12,13 +12,13 @@ from functools import reduce
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
 from shutdownlab.compiler.ends import Ways, told_apart
 from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.policy import Action, Direction, Exceptions, Policy, Targets
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Network as Prefix
-from shutdownlab.model.values import Ports
 
 _WHOLE = {
     "tcp": Ports(protocol="tcp", first=1, last=65535),

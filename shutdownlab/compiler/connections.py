@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
+from shutdownlab.config.scalars import Network, Ports
 from shutdownlab.inspection.policy import Conditions
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
-from shutdownlab.model.values import Network, Ports
 
 _BURST = METER_BURST_SECONDS * 125
 """Bytes for each kbit/s: what the meters of access lists have."""

@@ -23,12 +23,12 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
-from shutdownlab.model.apps import App
+from shutdownlab.config.scalars import Address
+from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Direction, Exceptions, Point, Policy, Targets
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Address
-from shutdownlab.model.values import Network as Prefix
 
 METER_BURST_SECONDS = 0.25
 METADATA_MASK = 0xFFFFFFFF

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from shutdownlab.compiler import boxes, enforcement, forwarding
 from shutdownlab.compiler.rules import Match, Rule, SwitchProgram, Table
-from shutdownlab.model.apps import App
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Point, Policy
 

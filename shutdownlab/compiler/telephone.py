@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.compiler.traffic import Traffic, of_ports
+from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Ports
+from shutdownlab.config.scalars import network as prefix
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.telephony import MEDIA, SMS, VOICE
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Network as Prefix
-from shutdownlab.model.values import Ports
-from shutdownlab.model.values import network as prefix
 
 PRIORITY = 600
 

@@ -14,7 +14,7 @@ from heapq import merge
 from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
-from shutdownlab.model.values import Network, Ports
+from shutdownlab.config.scalars import Network, Ports
 
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
 _ETHER_TYPE = {4: 0x0800, 6: 0x86DD}

@@ -23,9 +23,9 @@ from shutdownlab.control.framework import (
     ofp_event,
     set_ev_cls,
 )
-from shutdownlab.control.messages import Failure, Message
 from shutdownlab.control.openflow import Refusal, Switch
 from shutdownlab.control.settings import Settings
+from shutdownlab.protocol.messages import Failure, Message
 
 
 class Call(event.EventBase):  # type: ignore[misc]

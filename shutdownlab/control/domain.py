@@ -16,14 +16,24 @@ from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
-from shutdownlab.control.decisions import as_decision
-from shutdownlab.control.messages import Ack, Applied, Counters, Decisions, Failure, JsonObject, Message, Notice, Obeyed
-from shutdownlab.control.messages import Policy as BoxPolicy
-from shutdownlab.control.orders import box_rules_as_json
-from shutdownlab.inspection.fitness import profile_named
-from shutdownlab.model.apps import App
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.decisions import as_decision
+from shutdownlab.protocol.messages import (
+    Ack,
+    Applied,
+    Counters,
+    Decisions,
+    Failure,
+    JsonObject,
+    Message,
+    Notice,
+    Obeyed,
+)
+from shutdownlab.protocol.messages import Policy as BoxPolicy
+from shutdownlab.protocol.orders import box_rules_as_json
 
 
 class Commandable(Protocol):

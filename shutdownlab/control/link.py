@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shutdownlab.control.messages import LINE_LIMIT, Message, MessageError, encode
-from shutdownlab.control.orders import Command, decode_line
+from shutdownlab.protocol.messages import LINE_LIMIT, Message, MessageError, encode
+from shutdownlab.protocol.orders import Command, decode_line
 
 _SEND_S: Final = 5
 _FIRST_PAUSE_S: Final = 0.05

@@ -20,11 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shutdownlab import library
+from shutdownlab.config.document import BadInput
 from shutdownlab.control.app import run_app
 from shutdownlab.control.plan import AUTHORITY, posts
 from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
-from shutdownlab.emulation.forked import stop_descriptor
-from shutdownlab.model.source import BadInput
+from shutdownlab.system.child_process import stop_descriptor
 
 
 def serve(path: Path, settings: Settings, stop_fd: int, ready: Callable[[], None]) -> None:

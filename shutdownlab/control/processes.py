@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from shutdownlab.control.manager import serve
-from shutdownlab.control.messages import (
+from shutdownlab.control.plan import AUTHORITY, Posts
+from shutdownlab.control.settings import Settings
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.messages import (
     Ack,
     Counters,
     CountersRequest,
@@ -25,15 +30,10 @@ from shutdownlab.control.messages import (
     Order,
     encode,
 )
-from shutdownlab.control.orders import Command, encode_command, policies_as_json
-from shutdownlab.control.plan import AUTHORITY, Posts
-from shutdownlab.control.settings import Settings
-from shutdownlab.emulation.forked import Child, Forked, ending, fork
-from shutdownlab.emulation.syscalls import CLONE_NEWNET, setns
-from shutdownlab.emulation.wire import inside_netns
-from shutdownlab.model.apps import App
-from shutdownlab.model.network import Network, Role
-from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.orders import Command, encode_command, policies_as_json
+from shutdownlab.system.child_process import Child, Forked, ending, fork
+from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.syscalls import CLONE_NEWNET, setns
 
 Mode = Literal["operators", "direct"]
 

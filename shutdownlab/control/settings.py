@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from shutdownlab.control.domain import Domain
-from shutdownlab.control.messages import Message
 from shutdownlab.control.plan import Posts
-from shutdownlab.model.apps import App
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network
+from shutdownlab.protocol.messages import Message
 
 DEFAULT_PROFILE = "perfect"
 

@@ -1,6 +1,6 @@
 """Which app a flow is: by its name, else its protocol, else its fingerprint, else its address.
 
-Built from the app catalogues of `shutdownlab.model.apps`: the one the package ships, and users' own on top of it.
+Built from the app catalogues of `shutdownlab.inspection.apps`: the one the package ships, and users' own on top of it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
+from shutdownlab.inspection.apps import App, load_apps
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 from shutdownlab.inspection.recognition import Recognition
-from shutdownlab.model.apps import App, load_apps
 
 
 class AppCatalogue:
@@ -94,4 +94,4 @@ class AppCatalogue:
 @cache
 def shipped_apps() -> AppCatalogue:
     """The catalogue that ships with the package: what an engine uses that is given none."""
-    return AppCatalogue.from_texts(((files("shutdownlab") / "apps.yaml").read_bytes(), "apps.yaml"))
+    return AppCatalogue.from_texts(((files("shutdownlab.inspection") / "apps.yaml").read_bytes(), "apps.yaml"))

@@ -8,18 +8,18 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from shutdownlab.inspection.acting import Actor
+from shutdownlab.inspection.actions import Actor
 from shutdownlab.inspection.catalogue import shipped_apps
+from shutdownlab.inspection.classification import Judge
+from shutdownlab.inspection.enforcement import DROP, FORWARD, Settler
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.fragments import Fragments
-from shutdownlab.inspection.judging import Judge
 from shutdownlab.inspection.matching import AppLookup
 from shutdownlab.inspection.packet import FIN, RST, TCP, UDP, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.residual import Punishments
 from shutdownlab.inspection.rules import RuleSet
-from shutdownlab.inspection.settling import DROP, FORWARD, Settler
 from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_key
 from shutdownlab.inspection.tcb import Tcb
 from shutdownlab.inspection.validation import Validator

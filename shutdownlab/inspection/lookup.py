@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from shutdownlab.config.scalars import Network
 from shutdownlab.inspection.recognisers.names import host_name
-from shutdownlab.model.values import Network
 
 Value = TypeVar("Value")
 

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 import re2
 
+from shutdownlab.config.scalars import Network, Ports
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognition import Recognition, fully_encrypted
-from shutdownlab.model.values import Network, Ports
 
 NO: Final = 0
 YES: Final = 1

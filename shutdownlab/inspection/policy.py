@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, Literal
 import re2
 from pydantic import BeforeValidator, Field, model_validator
 
+from shutdownlab.config.document import Expected, Record, did_you_mean, parse
+from shutdownlab.config.scalars import Address, Kbit, Port, Prefix, Seconds
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
-from shutdownlab.model.source import Expected, Record, did_you_mean, parse
-from shutdownlab.model.values import Address, Kbit, Port, Prefix, Seconds
 
 DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 FLAG_LETTERS: Final = "FSRPAUEC"

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from shutdownlab.config.document import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
+from shutdownlab.config.scalars import Seconds
 from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
-from shutdownlab.model.source import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
-from shutdownlab.model.values import Seconds
 
 Count = Annotated[int, Field(ge=0)]
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from importlib.resources import files
 from typing import Any
 
+from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.recognition import PROTOCOLS
-from shutdownlab.model.source import Document, Path, quoted
 
 
 def profile_names() -> tuple[str, ...]:

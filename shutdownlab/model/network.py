@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from shutdownlab.model.apps import App, Service
+from shutdownlab.config.scalars import Address
+from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model.topology import LinkClass, Topology, Vantage, VantageId
-from shutdownlab.model.values import Address
-from shutdownlab.model.values import Network as Prefix
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 

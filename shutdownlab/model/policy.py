@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.scalars import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognisers.result import PROTOCOLS
-from shutdownlab.model.source import Expected, Record, did_you_mean, one_of
 from shutdownlab.model.topology import Access, Name, SubscriberClass, Vantage
-from shutdownlab.model.values import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
 
 
 class Scope(Record):

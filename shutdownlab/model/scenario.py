@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, parse, quoted
+from shutdownlab.config.scalars import Instant, Port, Seconds, is_address
+from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import UtcOffset
-from shutdownlab.model.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
-from shutdownlab.model.source import Document, Expected, Path, Record, did_you_mean, parse, quoted
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
-from shutdownlab.model.values import Instant, Port, Seconds, is_address
 
 
 class Outcome(StrEnum):

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.model.apps import App
-from shutdownlab.model.source import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
-from shutdownlab.model.values import Kbit, Network, Prefix, Seconds, network
+from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, network
+from shutdownlab.inspection.apps import App
 
 
 class Access(StrEnum):

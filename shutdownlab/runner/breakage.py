@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shutdownlab.control.processes import ControlError
-from shutdownlab.emulation.forked import ForkedError
-from shutdownlab.emulation.probes.desk import AgentError
-from shutdownlab.emulation.services.start import ServicesNotReady
+from shutdownlab.measure.supervisor import AgentError
+from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.system.child_process import ForkedError
 
 BREAKAGES = (ControlError, ServicesNotReady, ForkedError, AgentError, OSError)
 """Processes that died or did not start, orders that nobody carried out, files that cannot be written."""

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from shutdownlab import library
-from shutdownlab.control.messages import Failure
 from shutdownlab.control.processes import Mode
-from shutdownlab.emulation.country import Country, Plan, build
-from shutdownlab.emulation.datapath import Wish
-from shutdownlab.emulation.sandbox import foreground_program, interactive
+from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
+from shutdownlab.network.datapath import Wish
+from shutdownlab.protocol.messages import Failure
 from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.system.sandbox import foreground_program, interactive
 
 EXIT_BROKEN = 3
 _GREETING = """\

@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from shutdownlab import __version__
-from shutdownlab.control.messages import Counters, Failure, Message, Notice
-from shutdownlab.emulation.country import Country, Plan, build
-from shutdownlab.emulation.datapath import Wish
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.probes import ooni
-from shutdownlab.emulation.probes.request import Measurement, ProbeRequest
+from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.library import Shutdown
+from shutdownlab.measure.requests import request
 from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase, Test
-from shutdownlab.presentation.progress import Progress
+from shutdownlab.network.datapath import Wish
+from shutdownlab.observers.bgp import seen_from_abroad
+from shutdownlab.protocol.messages import Counters, Failure, Message, Notice
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.results import measurement as ooni
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.directory import Result, RunDirectory
 from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
-from shutdownlab.runner.cells import Cell, cells_of, request
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
-from shutdownlab.runner.results import Result, RunDirectory
-from shutdownlab.runner.routes import seen_from_abroad
+from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET, EXIT_BROKEN = 0, 1, 3
 Measured = dict[Cell, tuple[Outcome, str | None]]
@@ -65,10 +65,9 @@ class SelfCheckFailed(Exception):
         self.broken = tuple(broken)
 
 
-def inside(payload: Mapping[str, Any]) -> int:
-    """The run, inside its sandbox; returns the exit code."""
+def inside(payload: Mapping[str, Any], progress: Any) -> int:
+    """The run, inside its sandbox, told to `progress`; returns the exit code."""
     settings = Settings(**payload)
-    progress = Progress(settings.shutdown.scenario)
     try:
         return _recorded(settings, progress)
     except OSError as error:  # the record itself cannot be written
@@ -76,7 +75,7 @@ def inside(payload: Mapping[str, Any]) -> int:
         return EXIT_BROKEN
 
 
-def _recorded(settings: Settings, progress: Progress) -> int:
+def _recorded(settings: Settings, progress: Any) -> int:
     """The run, however it ends written down in its directory; raises `OSError` where that cannot be written."""
     with RunDirectory(settings.directory) as directory:
         run = Run(settings, directory, progress)
@@ -110,7 +109,7 @@ def _recorded(settings: Settings, progress: Progress) -> int:
 class Run:
     settings: Settings
     directory: RunDirectory
-    progress: Progress
+    progress: Any
     results: list[Result] = field(default_factory=list)
     durations: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -191,7 +190,7 @@ class Run:
         cells = {cell.id: cell for cell in cells_of(shutdown, phase)}
         measured: dict[str, tuple[Outcome, str | None]] = {}
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
-        abroad = seen_from_abroad(country)
+        abroad = seen_from_abroad(country.plan.network, country.services)
         for cell in cells.values():
             if shutdown.scenario.probes[cell.target].test is Test.ROUTES:
                 measured[cell.id] = abroad.outcome(cell.vantage.id.operator, cell.family)

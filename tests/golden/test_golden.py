@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
+from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.policy import load_policy
-from shutdownlab.model.source import BadInput
 
 HERE = Path(__file__).parent
 MESSAGES = sorted(HERE.glob("*.txt"))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import shutdownlab
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.model.apps import load_apps
+from shutdownlab.inspection.apps import load_apps
 from shutdownlab.model.network import Network, Node, Role, lay_out
 from shutdownlab.model.topology import load_topology
+from shutdownlab.network.net import LabNet
 
 REPOSITORY = Path(__file__).parents[2]
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
@@ -18,7 +18,7 @@ _SWITCHES = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Role.EXCH
 
 def read_network(topology: str) -> Network:
     """Return the network of a shipped topology with the shipped app catalogue."""
-    catalogue = Path(shutdownlab.__file__).with_name("apps.yaml")
+    catalogue = Path(shutdownlab.__file__).with_name("inspection") / "apps.yaml"
     apps = load_apps(catalogue.read_bytes(), catalogue.name)
     path = REPOSITORY / "topologies" / f"{topology}.yaml"
     return lay_out(load_topology(path.read_bytes(), path.name, apps), apps)

@@ -13,8 +13,8 @@ from types import TracebackType
 
 import pytest
 
-from shutdownlab.emulation.syscalls import CLONE_NEWNET, unshare
-from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
 
 
 class Cables:

@@ -24,16 +24,16 @@ from cables import Cables
 from switches import as_ofctl, until
 
 from shutdownlab import library
+from shutdownlab.box.dpi_box import BoxSpec, start_box
+from shutdownlab.box.inspector import engine_maker
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, Table
 from shutdownlab.control.domain import Domain
-from shutdownlab.control.messages import Applied, Counters, CountersRequest, Hello, Inbox, Message, Notice, encode
-from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.forked import Forked
-from shutdownlab.emulation.inspector import engine_maker
-from shutdownlab.emulation.relay import DelayedLink, start_relay
-from shutdownlab.emulation.wire import inside_netns
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
+from shutdownlab.network.delay_line import DelayedLink, start_relay
+from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Hello, Inbox, Message, Notice, encode
+from shutdownlab.system.child_process import Forked
+from shutdownlab.system.packet_socket import inside_netns
 
 DEADLINE_S = 10.0
 SERVER: dict[Literal[4, 6], str] = {4: "203.0.113.10", 6: "2001:db8:72::10"}

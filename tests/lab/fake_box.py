@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from shutdownlab.control.messages import Applied, Decisions, FlowDecision, Hello, Inbox, Message, Policy, encode
-from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.protocol.messages import Applied, Decisions, FlowDecision, Hello, Inbox, Message, Policy, encode
+from shutdownlab.system.packet_socket import inside_netns
 
 
 class FakeBox:

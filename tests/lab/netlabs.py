@@ -17,9 +17,9 @@ from mininet.cli import CLI
 from mininet.topo import Topo
 from mininet.topolib import TreeTopo
 
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.node import LabHost
+from shutdownlab.network.net import LabNet
+from shutdownlab.network.node import LabHost
+from shutdownlab.system.kernel import MachineCannot
 
 Payload = Mapping[str, Any]
 
@@ -306,7 +306,7 @@ def shaped(payload: Payload) -> int:
 def delayed(payload: Payload) -> int:
     net = lab(Operators(delay_ms=40, bandwidth="50mbit"))
     if not net.cabling.features.netem:
-        from shutdownlab.emulation.relay import DelayedLink, start_relay
+        from shutdownlab.network.delay_line import DelayedLink, start_relay
 
         (line,) = net.delay_lines
         assert (line.delay_ms, line.loss) == (40, 0)

@@ -20,7 +20,7 @@ ORDINARY = 65534
 """User id `nobody` has everywhere."""
 
 _RUN = (
-    "import json, sys; from pathlib import Path; from shutdownlab.emulation.sandbox import run_in_sandbox; "
+    "import json, sys; from pathlib import Path; from shutdownlab.system.sandbox import run_in_sandbox; "
     "sys.exit(run_in_sandbox(sys.argv[1], json.loads(sys.argv[2]), run_dir=Path(sys.argv[3])))"
 )
 _OPEN_TUN = (
@@ -75,7 +75,7 @@ def _python_for_all(become: list[str], env: dict[str, str]) -> str:
     """A Python of this version that the ordinary user may run with our modules."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/python{version}"):
-        needed = "import mininet.net, pyroute2, shutdownlab.emulation.net, shutdownlab.scenarios"
+        needed = "import mininet.net, pyroute2, shutdownlab.network.net, shutdownlab.scenarios"
         trial = [*become, python, "-c", needed]
         try:
             if subprocess.run(trial, env=env, cwd="/", capture_output=True, check=False).returncode == 0:

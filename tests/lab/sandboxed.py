@@ -15,9 +15,9 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.topo import Topo
 
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.sandbox import foreground_program, interactive, run_in_sandbox
+from shutdownlab.network.net import LabNet
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.sandbox import foreground_program, interactive, run_in_sandbox
 
 Payload = Mapping[str, Any]
 

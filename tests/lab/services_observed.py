@@ -28,12 +28,12 @@ from aioquic.quic.events import QuicEvent
 from bridged_country import build, read_network
 from softphone import Softphone
 
-from shutdownlab.emulation.net import LabNet
-from shutdownlab.emulation.services import birdc
-from shutdownlab.emulation.services.start import Services, start_services
-from shutdownlab.emulation.services.tls import CertificateAuthority
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.telephony import MEDIA, SMS, VOICE
+from shutdownlab.network.net import LabNet
+from shutdownlab.servers import birdc
+from shutdownlab.servers.start import Services, start_services
+from shutdownlab.servers.tls import CertificateAuthority
 
 SUBSCRIBER, NEIGHBOUR, OTHER = "northnet-capital", "northnet-coast", "southcell-coast"
 _LONG_NAME = "a-run-directory-whose-name-is-longer-than-the-path-of-a-socket-file-may-be-" * 2

@@ -15,8 +15,8 @@ from invocation import Done, Json, Record, invoke, small
 
 import shutdownlab
 from shutdownlab import library
-from shutdownlab.emulation.kernel import EXIT_MACHINE_CANNOT
 from shutdownlab.inspection import words
+from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 COMMANDS = ["run", "check", "list", "lab", "exec", "doctor", "inspect", "profiles", "apps"]

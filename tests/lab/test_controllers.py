@@ -23,11 +23,11 @@ from switches import Switches, until
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator, compile_switch
 from shutdownlab.compiler.rules import Table
-from shutdownlab.control.messages import Ack, Failure, FlowDecision, Message, Notice, Obeyed, ResidualBlock
 from shutdownlab.control.plan import posts
 from shutdownlab.control.processes import Authority, Confirmation, ControlError, Controllers, start_controllers
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.messages import Ack, Failure, FlowDecision, Message, Notice, Obeyed, ResidualBlock
 
 REPOSITORY = Path(__file__).parents[2]
 BLACKOUT: dict[str, Any] = {

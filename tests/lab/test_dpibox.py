@@ -16,7 +16,10 @@ from typing import Any, TypeVar
 import pytest
 from cables import Cables
 
-from shutdownlab.control.messages import (
+from shutdownlab.box.dpi_box import BoxSpec, start_box
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Side
+from shutdownlab.protocol.messages import (
     Applied,
     Counters,
     CountersRequest,
@@ -29,11 +32,8 @@ from shutdownlab.control.messages import (
     Policy,
     encode,
 )
-from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.forked import Forked
-from shutdownlab.emulation.wire import Batch, Wire, inside_netns, open_wire
-from shutdownlab.inspection.policy import InspectionPolicy
-from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Side
+from shutdownlab.system.child_process import Forked
+from shutdownlab.system.packet_socket import Batch, Wire, inside_netns, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
 DEADLINE_S = 10.0

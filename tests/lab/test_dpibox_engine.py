@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from cables import Cables
 
-from shutdownlab.control.messages import (
+from shutdownlab.box.dpi_box import BoxSpec, start_box
+from shutdownlab.box.inspector import engine_maker
+from shutdownlab.protocol.messages import (
     Applied,
     Counters,
     Decisions,
@@ -26,9 +28,7 @@ from shutdownlab.control.messages import (
     Policy,
     encode,
 )
-from shutdownlab.emulation.dpibox import BoxSpec, start_box
-from shutdownlab.emulation.inspector import engine_maker
-from shutdownlab.emulation.wire import inside_netns
+from shutdownlab.system.packet_socket import inside_netns
 
 DEADLINE_S = 10.0
 SHORT_S = 0.5
@@ -195,7 +195,7 @@ def test_a_box_can_be_run_by_hand_and_prints_its_counters(tmp_path: Path) -> Non
         cables.address(far, "server", "10.9.0.2/24")
         box = cables.start(
             middle,
-            *(sys.executable, "-m", "shutdownlab.emulation.dpibox"),
+            *(sys.executable, "-m", "shutdownlab.box.dpi_box"),
             *("--inside", "in", "--outside", "out", "--policy", str(policy)),
         )
         cables.run(near, "ping", "-c", "1", "-w", "20", "10.9.0.2")

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from switches import until
 
-from shutdownlab.emulation.services.tls import CertificateAuthority
+from shutdownlab.servers.tls import CertificateAuthority
 
 NAME = "www.blocked.example"
 QAZNET = "CN=Qaznet Trust Network"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.emulation.management import ManagementNetwork
-from shutdownlab.emulation.namespace import Namespace
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.network.management import ManagementNetwork
+from shutdownlab.system.namespace import Namespace
+from shutdownlab.system.sandbox import run_in_sandbox
 
 
 def test_the_bridge_keeps_its_mac_address_whoever_joins(tmp_path: Path) -> None:

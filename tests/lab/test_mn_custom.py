@@ -10,7 +10,7 @@ import outside
 import pytest
 
 from shutdownlab import library
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.system.sandbox import run_in_sandbox
 
 MN = Path(sys.executable).with_name("mn")
 pytestmark = pytest.mark.skipif(not MN.exists(), reason=f"{MN} is not there")

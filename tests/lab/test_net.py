@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.system.sandbox import run_in_sandbox
 
 
 @pytest.mark.parametrize(

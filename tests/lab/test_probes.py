@@ -20,13 +20,13 @@ import probe_servers as servers
 import pytest
 from cables import Cables
 
-from shutdownlab.emulation.probes.desk import AgentError
-from shutdownlab.emulation.probes.pool import AgentPool
-from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest, Target
-from shutdownlab.emulation.services.telephone import kamailio_config
-from shutdownlab.emulation.syscalls import CLONE_NEWNET, die_with_parent, setns
+from shutdownlab.measure.confirmation import AgentPool
+from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.model.scenario import Test as Kind
+from shutdownlab.protocol.probing import Line, Measurement, ProbeRequest, Target
+from shutdownlab.servers.telephone import kamailio_config
+from shutdownlab.system.syscalls import CLONE_NEWNET, die_with_parent, setns
 
 SERVER = {Family.IPV4: "192.0.2.1", Family.IPV6: "2001:db8:a::1"}
 PROGRAMS = f"{os.environ['PATH']}:/usr/sbin:/sbin"

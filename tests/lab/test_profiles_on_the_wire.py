@@ -19,9 +19,9 @@ from crossing import SERVER, Connection, Crossing
 from payloads import RANDOM, dns_query, hello, http_get, in_records, quic_initial, with_extension
 from switches import until
 
-from shutdownlab.emulation.wire import Batch, open_wire
-from shutdownlab.inspection.fitness import profile_named
 from shutdownlab.inspection.packet import decode
+from shutdownlab.model.box_checks import profile_named
+from shutdownlab.system.packet_socket import Batch, open_wire
 
 SHORT_S = 0.6
 """How long something is waited for that must not come."""

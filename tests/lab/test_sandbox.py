@@ -17,8 +17,8 @@ from pathlib import Path
 import outside
 import pytest
 
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.sandbox import EXIT_CRASHED, run_in_sandbox
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.sandbox import EXIT_CRASHED, run_in_sandbox
 
 USERS = pytest.mark.parametrize("user", ["same", "ordinary"])
 
@@ -298,7 +298,7 @@ def test_a_machine_without_tun_is_told_how_to_get_it(tmp_path: Path) -> None:
 
 def test_a_sandbox_can_be_run_from_a_thread() -> None:
     code = (
-        "import threading; from shutdownlab.emulation.sandbox import run_in_sandbox; got = []\n"
+        "import threading; from shutdownlab.system.sandbox import run_in_sandbox; got = []\n"
         "t = threading.Thread(target=lambda: got.append(run_in_sandbox('sandboxed:fail', {'kind': 'none'})))\n"
         "t.start(); t.join(); print(got)"
     )

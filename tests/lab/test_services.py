@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.sandbox import run_in_sandbox
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.sandbox import run_in_sandbox
 
 
 @pytest.fixture(scope="module")

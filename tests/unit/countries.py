@@ -9,7 +9,7 @@ import yaml
 from hypothesis import strategies as st
 
 import shutdownlab
-from shutdownlab.model.apps import App, load_apps
+from shutdownlab.inspection.apps import App, load_apps
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.topology import load_topology
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def catalogue() -> dict[str, App]:
-    path = Path(shutdownlab.__file__).with_name("apps.yaml")
+    path = Path(shutdownlab.__file__).with_name("inspection") / "apps.yaml"
     return dict(load_apps(path.read_bytes(), path.name))
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from reference import Packet
 
+from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.telephony import MEDIA
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Address
 
 APPS = ("kaspi", "tengrinews", "egov-kz", "whatsapp", "telegram", "wikipedia", "google-dns", "bbc", "cloudflare-dns")
 SITES = ("kaspi.kz", "kz", "egov.kz", "www.bbc.com", "whatsapp.net", "dns.google", "wikipedia.org")

@@ -6,12 +6,12 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shutdownlab.model.apps import App
+from shutdownlab.config.scalars import Address
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Exceptions, Policy, Targets
 from shutdownlab.model.telephony import MEDIA
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Address
 
 PROTOCOLS = {"tcp": {6}, "udp": {17}, "icmp": {1, 58}, "icmp6": {58}, "gre": {47}, "esp": {50}}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shutdownlab.control.processes import ControlError
-from shutdownlab.emulation.services.start import ServicesNotReady
 from shutdownlab.runner.breakage import brief, lines_of
+from shutdownlab.servers.start import ServicesNotReady
 
 TRACEBACK = """\
 Traceback (most recent call last):

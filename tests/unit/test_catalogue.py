@@ -8,10 +8,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 from shutdownlab.inspection.recognition import PROTOCOLS, Recognition
-from shutdownlab.model.source import BadInput
 
 USERS = b"""
 format: 1
@@ -30,7 +30,7 @@ apps:
 
 
 def shipped_text() -> tuple[bytes, str]:
-    return files("shutdownlab").joinpath("apps.yaml").read_bytes(), "apps.yaml"
+    return files("shutdownlab.inspection").joinpath("apps.yaml").read_bytes(), "apps.yaml"
 
 
 @pytest.fixture(scope="module")

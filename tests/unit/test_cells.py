@@ -6,8 +6,9 @@ from functools import cache
 
 from shutdownlab import library
 from shutdownlab.library import Shutdown
+from shutdownlab.measure.requests import request
 from shutdownlab.model.scenario import Family
-from shutdownlab.runner.cells import Cell, request
+from shutdownlab.results.cells import Cell
 
 
 @cache

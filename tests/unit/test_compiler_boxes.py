@@ -17,12 +17,12 @@ from pipeline import Fields, PaperSwitch
 from shutdownlab import library
 from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
+from shutdownlab.config.document import Expected
+from shutdownlab.config.scalars import Address
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.source import Expected
 from shutdownlab.model.topology import Vantage
-from shutdownlab.model.values import Address
 
 APPS = library.catalogue()
 

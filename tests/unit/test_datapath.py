@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from pyroute2 import NetlinkError
 
-from shutdownlab.emulation import datapath
-from shutdownlab.emulation.datapath import Choice, choose, kernel_obstacle
-from shutdownlab.emulation.kernel import MachineCannot
+from shutdownlab.network import datapath
+from shutdownlab.network.datapath import Choice, choose, kernel_obstacle
+from shutdownlab.system.kernel import MachineCannot
 
 
 class Kernel:

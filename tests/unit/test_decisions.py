@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shutdownlab.control.decisions import as_decision, flow_decision
-from shutdownlab.control.messages import Decisions, FlowDecision, MessageError, ResidualBlock, decode, encode
 from shutdownlab.inspection.verdict import Action, Side
+from shutdownlab.protocol.decisions import as_decision, flow_decision
+from shutdownlab.protocol.messages import Decisions, FlowDecision, MessageError, ResidualBlock, decode, encode
 
 
 def test_a_decision_goes_to_the_controller_and_back_with_every_field() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shutdownlab.emulation.offload import HEADER, NO_OFFLOAD
-from shutdownlab.emulation.relay import DelayedLink, Line, start_relay
+from shutdownlab.network.delay_line import DelayedLink, Line, start_relay
+from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
 
 
 def link(delay_ms: float = 10, **given: float) -> DelayedLink:

@@ -13,9 +13,10 @@ import dns.zone
 import pytest
 from countries import country, small_country
 
-from shutdownlab.emulation.services import dns as service
-from shutdownlab.emulation.services.tls import CertificateAuthority
-from shutdownlab.emulation.services.zones import (
+from shutdownlab.model.network import Network, Role
+from shutdownlab.servers import dns as service
+from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.servers.zones import (
     Zone,
     authority_routes,
     domestic_authority,
@@ -23,7 +24,6 @@ from shutdownlab.emulation.services.zones import (
     registered_domain,
     zones,
 )
-from shutdownlab.model.network import Network, Role
 
 
 class Delegations:

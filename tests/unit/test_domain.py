@@ -14,7 +14,9 @@ from shutdownlab.compiler.boxes import BYPASS
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram
 from shutdownlab.control.domain import Domain
-from shutdownlab.control.messages import (
+from shutdownlab.model.box_checks import profile_named
+from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.messages import (
     Ack,
     Applied,
     Counters,
@@ -25,9 +27,7 @@ from shutdownlab.control.messages import (
     Notice,
     Obeyed,
 )
-from shutdownlab.control.messages import Policy as BoxPolicy
-from shutdownlab.inspection.fitness import profile_named
-from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.messages import Policy as BoxPolicy
 
 NETWORK = library.network("two-operators")
 SWITCHES = ("southcell-dpi", "southcell-capital-sw", "southcell-coast-sw")

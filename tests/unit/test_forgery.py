@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from shutdownlab.emulation.forgery import Forger
+from shutdownlab.box.forgery import Forger
 
 START = datetime.datetime(2019, 7, 1, 12, tzinfo=datetime.UTC)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, rule
 
+from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import shipped_profile
-from shutdownlab.model.source import BadInput
 
 
 def passes(payload: bytes, **when: object) -> bool:

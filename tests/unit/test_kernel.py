@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shutdownlab.emulation.kernel import no_user_namespace
+from shutdownlab.system.kernel import no_user_namespace
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shutdownlab.control.messages import (
+from shutdownlab.protocol.messages import (
     Ack,
     Applied,
     Counters,

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from shutdownlab.control.messages import MessageError, Order, encode
-from shutdownlab.control.orders import (
+from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.model.policy import Policy
+from shutdownlab.protocol.messages import MessageError, Order, encode
+from shutdownlab.protocol.orders import (
     Command,
     box_rules_as_json,
     decode_line,
@@ -16,8 +18,6 @@ from shutdownlab.control.orders import (
     policies_as_json,
     policies_from_json,
 )
-from shutdownlab.inspection.policy import InspectionRule
-from shutdownlab.model.policy import Policy
 
 POLICIES: dict[str, dict[str, Any]] = {
     "blackout": {"title": "Everything", "block": "everything", "source": "s"},

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shutdownlab.emulation.probes.media import PACKETS, MediaStream
-from shutdownlab.emulation.probes.phone import Phone
-from shutdownlab.emulation.probes.sip import (
+from shutdownlab.probes.media import PACKETS, MediaStream
+from shutdownlab.probes.phone import Phone
+from shutdownlab.probes.sip import (
     Identity,
     MalformedSip,
     bracketed,

@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shutdownlab.emulation.probes import apps, http
-from shutdownlab.emulation.probes.bench import Bench
-from shutdownlab.emulation.probes.dns import Answer
-from shutdownlab.emulation.probes.failure import StepFailed, failure_of
-from shutdownlab.emulation.probes.measure import measure
-from shutdownlab.emulation.probes.ooni import Context, input_of, name_of, record
-from shutdownlab.emulation.probes.request import Line, Measurement, ProbeRequest, Target
-from shutdownlab.emulation.probes.session import Session
-from shutdownlab.emulation.probes.stream import TcpStream
-from shutdownlab.emulation.probes.trace import Trace
-from shutdownlab.emulation.probes.vpn import answers, client_reset
-from shutdownlab.emulation.probes.web import blocking_of
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.model.scenario import Test as Kind
+from shutdownlab.probes import apps, http
+from shutdownlab.probes.bench import Bench
+from shutdownlab.probes.dns import Answer
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.measure import measure
+from shutdownlab.probes.session import Session
+from shutdownlab.probes.stream import TcpStream
+from shutdownlab.probes.trace import Trace
+from shutdownlab.probes.vpn import answers, client_reset
+from shutdownlab.probes.web import blocking_of
+from shutdownlab.protocol.probing import Line, Measurement, ProbeRequest, Target
+from shutdownlab.results.measurement import Context, input_of, name_of, record
 
 TIMEOUT = "generic_timeout_error"
 

@@ -9,10 +9,10 @@ from quic_initials import crypto, hello, seal
 from tolerated import ANNOUNCED_ANSWERS, COMPRESSED_QUESTION, HTTP, PLAIN
 from wire import Connection, engine, rule
 
+from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.profile import Profile, load_profile, shipped_profile
 from shutdownlab.inspection.recognition import Tolerance
-from shutdownlab.model.source import BadInput
-from shutdownlab.presentation.inspection import profile_text
+from shutdownlab.reporting.inspection import profile_text
 
 HEAD = "format: 1\nname: box\ntitle: A box\nsources: [a test]\n"
 HELLO = openssl_hello("twitter.com")

@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from countries import countries, country, small_country
 from hypothesis import given, settings
 
-from shutdownlab.emulation.services.routing import (
+from shutdownlab.model.network import Network, Role
+from shutdownlab.servers.routing import (
     Relation,
     asn,
     at_the_exchange,
@@ -21,7 +22,6 @@ from shutdownlab.emulation.services.routing import (
     served_routes,
     sessions,
 )
-from shutdownlab.model.network import Network, Role
 
 MIRRORED = {
     Relation.CUSTOMER: Relation.PROVIDER,

@@ -11,11 +11,12 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.control.processes import ControlError
-from shutdownlab.emulation.forked import ForkedError, ending
-from shutdownlab.emulation.kernel import MachineCannot
-from shutdownlab.emulation.probes.desk import AgentError
-from shutdownlab.emulation.services.start import ServicesNotReady
+from shutdownlab.measure.supervisor import AgentError
+from shutdownlab.reporting import progress
 from shutdownlab.runner import run
+from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.system.child_process import ForkedError, ending
+from shutdownlab.system.kernel import MachineCannot
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_what_breaks_is_told_without_a_traceback_and_ends_with_3(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     breaking(error)
-    assert run.inside(payload) == 3
+    assert progress.inside(payload) == 3
     output = capsys.readouterr().out.splitlines()
     assert output[1:] == [
         "The run broke off:",
@@ -93,7 +94,7 @@ def test_an_interrupt_is_recorded_and_goes_on(
 ) -> None:
     breaking(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        run.inside(payload)
+        progress.inside(payload)
     assert recorded(payload) == ("interrupted", ["interrupted"])
     assert "Interrupted. What was measured is in run." in capsys.readouterr().out
 
@@ -103,7 +104,7 @@ def test_what_the_machine_cannot_is_recorded_and_told_outside(
 ) -> None:
     breaking(MachineCannot("start nginx", "it is not installed", "install it"))
     with pytest.raises(MachineCannot):
-        run.inside(payload)
+        progress.inside(payload)
     assert recorded(payload) == ("machine cannot", ["machine cannot"])
 
 
@@ -112,7 +113,7 @@ def test_a_mistake_of_ours_keeps_its_traceback_and_is_recorded_as_a_crash(
 ) -> None:
     breaking(AttributeError("no such thing"))
     with pytest.raises(AttributeError):
-        run.inside(payload)
+        progress.inside(payload)
     assert recorded(payload) == ("crashed", ["crashed"])
 
 
@@ -121,7 +122,7 @@ def test_a_directory_with_a_run_in_it_is_left_alone(
 ) -> None:
     payload["directory"].mkdir()
     (payload["directory"] / "manifest.json").write_text("{}")
-    assert run.inside(payload) == 3
+    assert progress.inside(payload) == 3
     told = capsys.readouterr().out.splitlines()
     assert told == ["The run broke off:", f"    {payload['directory']} holds the results of a run already"]
     assert [path.name for path in payload["directory"].iterdir()] == ["manifest.json"]
@@ -133,7 +134,7 @@ def test_a_directory_that_cannot_be_written_is_told(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutdownlab.runner.results.RunDirectory.event", full)
+    monkeypatch.setattr("shutdownlab.results.directory.RunDirectory.event", full)
     monkeypatch.setattr(run, "build", full)
-    assert run.inside(payload) == 3
+    assert progress.inside(payload) == 3
     assert "    No space left on device" in capsys.readouterr().out.splitlines()

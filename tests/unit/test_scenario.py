@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
+from shutdownlab.config.document import BadInput
 from shutdownlab.model.policy import Policy, Scope
 from shutdownlab.model.scenario import Mode, Outcome, Scenario, load_scenario, parse_scenario, vantage_named
-from shutdownlab.model.source import BadInput
 from shutdownlab.model.topology import Vantage
 
 COUNTRY = library.topology("two-operators")

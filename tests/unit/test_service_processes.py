@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from shutdownlab.emulation.services import birdc
-from shutdownlab.emulation.services.daemon import Daemon, listening
-from shutdownlab.emulation.services.web import make_downloads
+from shutdownlab.servers import birdc
+from shutdownlab.servers.daemon import Daemon, listening
+from shutdownlab.servers.web import make_downloads
 
 END = "0000 \n"
 PROTOCOLS = """\

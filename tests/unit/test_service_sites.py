@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shutdownlab.emulation.services import http3, pages, telephone, vpn, web
-from shutdownlab.emulation.services.daemon import Daemon
-from shutdownlab.emulation.services.start import plan
-from shutdownlab.emulation.services.tls import CertificateAuthority
 from shutdownlab.model.network import Network
+from shutdownlab.servers import http3, pages, telephone, vpn, web
+from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.start import plan
+from shutdownlab.servers.tls import CertificateAuthority
 
 LAB, RUNTIME = Path("/lab"), Path("/run/lab")
 

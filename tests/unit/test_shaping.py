@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shutdownlab.emulation.shaping import Shape, parse_rate
+from shutdownlab.network.shaping import Shape, parse_rate
 
 
 @pytest.mark.parametrize(

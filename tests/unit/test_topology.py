@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shutdownlab import library
-from shutdownlab.model.source import BadInput
+from shutdownlab.config.document import BadInput
 from shutdownlab.model.topology import SubscriberClass, Topology, load_topology
 
 APPS = library.catalogue()

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shutdownlab.model.source import Record
+from shutdownlab.config.document import Record
 
 
 class Tolerance(Record):

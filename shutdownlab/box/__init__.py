@@ -1,0 +1,1 @@
+"""The DPI box: its loop between two ports, the inspection engine inside, TLS interception."""

@@ -1,0 +1,171 @@
+"""A DPI box's connection to its operator's controller: never waits, never gives up, never ends the box.
+
+It connects anew for as long as the box lives, at growing intervals. What is decided while there is no connection is
+counted and forgotten (the box enforces it itself); failures wait for the next connection, for the run must hear them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.protocol.messages import Failure, Inbox, Message, MessageError, Notice, encode
+from shutdownlab.system.packet_socket import inside_netns
+
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 2.0
+_CONNECT_S: Final = 3.0
+_BACKLOG: Final = 4 * 1024 * 1024
+
+
+class Channel:
+    """The box's end; `tell` gets a `Notice` whenever the connection is lost or made again, and what failed."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        netns: Path | None,
+        hello: Message,
+        poller: select.epoll,
+        where: str,
+        tell: Callable[[Message], None],
+    ) -> None:
+        """Connect to `address` (IP, port) from the namespace `netns` at the first `turn`; `hello` opens each stream.
+
+        `where` is the box's name in what is told.
+        """
+        self._address = address
+        self._netns = netns
+        self._hello = encode(hello)
+        self._poller = poller
+        self._where = where
+        self._tell = tell
+        self._socket: socket.socket | None = None
+        self._connected = False
+        self._told_missing = False
+        self._inbox = Inbox()
+        self._outgoing = bytearray()
+        self._failures: list[bytes] = []
+        self._pause = _FIRST_PAUSE_S
+        self.next_turn = 0.0
+        """When `turn` has to be called next, by the monotonic clock; infinite while there is a connection."""
+        self.unsent = 0
+        """Messages forgotten because there was no connection, or because the controller reads too slowly."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor now registered with the poller; -1 while there is none."""
+        return self._socket.fileno() if self._socket else -1
+
+    def send(self, message: Message) -> None:
+        """Send `message` when the controller can be reached; without a connection only failures are kept."""
+        line = encode(message)
+        if not self._connected or len(self._outgoing) > _BACKLOG:
+            if isinstance(message, Failure):
+                self._failures.append(line)
+            else:
+                self.unsent += 1
+            return
+        self._outgoing += line
+        self._flush()
+
+    def turn(self, now: float) -> None:
+        """Connect, or give up a connection that takes too long, when that is due."""
+        if now < self.next_turn:
+            return
+        if self._socket is not None:
+            self._lose("no answer", now)
+            return
+        with inside_netns(self._netns):
+            family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.next_turn = now + _CONNECT_S
+        code = self._socket.connect_ex(self._address)
+        if code not in (0, errno.EINPROGRESS):
+            self._lose(os.strerror(code), now)
+            return
+        self._poller.register(self._socket, select.EPOLLIN | select.EPOLLOUT)
+
+    def on_event(self, now: float) -> list[Message]:
+        """Serve the descriptor, which the poller reported; returns what the controller said."""
+        if self._socket is None:
+            return []
+        if not self._connected:
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._lose(os.strerror(code), now)
+                return []
+            self._greet()
+        said: list[Message] = []
+        try:
+            while data := self._socket.recv(1 << 16):
+                said += self._inbox.feed(data)
+        except BlockingIOError:
+            self._flush()
+        except OSError as error:
+            self._lose(error.strerror or str(error), now)
+        except MessageError as error:
+            self._lose("it said what is no message", now)
+            failure = Failure(self._where, f"its controller said what is no message: {error}")
+            self._tell(failure)
+            self.send(failure)
+        else:
+            self._lose("it closed the connection", now)
+        return said
+
+    def close(self) -> None:
+        """Send what still fits and close."""
+        if self._socket is not None:
+            self._flush()
+        if self._socket is not None:
+            self._poller.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _greet(self) -> None:
+        self._connected = True
+        self._pause = _FIRST_PAUSE_S
+        self.next_turn = float("inf")
+        self._outgoing += self._hello
+        for line in self._failures:
+            self._outgoing += line
+        self._failures.clear()
+        if self._told_missing:
+            self._tell(Notice(self._where, "the controller at {}:{} is reached again".format(*self._address)))
+            self._told_missing = False
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._socket is None or not self._connected:
+            return
+        try:
+            while self._outgoing:
+                del self._outgoing[: self._socket.send(self._outgoing)]
+        except BlockingIOError:
+            self._poller.modify(self._socket, select.EPOLLIN | select.EPOLLOUT)
+        except OSError:
+            # Reading reports the same fault, in the loop, where the connection can be given up.
+            self._poller.modify(self._socket, select.EPOLLIN)
+        else:
+            self._poller.modify(self._socket, select.EPOLLIN)
+
+    def _lose(self, why: str, now: float) -> None:
+        if self._socket is not None:
+            self._socket.close()  # which takes it out of the poller, too
+        self._socket = None
+        if self._connected or not self._told_missing:
+            verb = "lost" if self._connected else "cannot reach"
+            text = "{} the controller at {}:{} ({}); goes on as it was".format(verb, *self._address, why)
+            self._tell(Notice(self._where, text))
+            self._told_missing = True
+        self._connected = False
+        self._inbox = Inbox()
+        self._outgoing.clear()
+        self.next_turn = now + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)

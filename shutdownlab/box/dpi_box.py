@@ -1,0 +1,357 @@
+"""The DPI box: a node with two links to its operator's DPI switch, and an inspection engine between them.
+
+In-path, what comes in at one link goes out of the other unless the engine says otherwise; on-path, the box is sent
+copies, and what it can do is inject. Which it is, the profile says that came with the last policy. It reports every
+decision to the operator's controller, which installs the flow rule that enforces it and takes the connection out of the
+box. A box that loses its controller, or whose engine fails, goes on forwarding, and tells.
+
+    python -m shutdownlab.box.dpi_box --inside eth0 --outside eth1 --profile perfect --controller 10.0.0.1:7000
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import select
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.box.channel import Channel
+from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_policy
+from shutdownlab.box.interception import Interception
+from shutdownlab.inspection.policy import InspectionPolicy, load_policy
+from shutdownlab.inspection.verdict import Action, Outcome, Side
+from shutdownlab.protocol.decisions import SIDES, flow_decision
+from shutdownlab.protocol.messages import (
+    Applied,
+    Counters,
+    CountersRequest,
+    Decisions,
+    Failure,
+    FlowDecision,
+    Hello,
+    Message,
+    Policy,
+    encode,
+)
+from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, stop_descriptor
+from shutdownlab.system.packet_socket import Batch, open_wire
+from shutdownlab.system.vnet_header import replaced
+
+_BATCH: Final = 32
+_HELD: Final = 8
+"""Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
+
+_EXPIRE_S: Final = 1.0
+_FAILURES_TOLD: Final = 5
+"""Engine faults told in full per policy; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
+
+    Of several controllers the one whose policy came last is told what is decided. `trusted`: the authorities browsers
+    trust (PEM; None: this machine's), whose servers alone are intercepted. `root`: see `forgery.Forger`.
+    """
+
+    name: str
+    netns: Path | None
+    inside: str
+    outside: str
+    profile: str
+    controllers: tuple[tuple[str, int], ...] = ()
+    seed: int = 0
+    trusted: Path | None = None
+    root: Path | None = None
+
+
+class DpiBox:
+    """The box at work: two wires, an engine, a channels to its controllers, one loop."""
+
+    def __init__(
+        self,
+        spec: BoxSpec,
+        make_inspector: MakeInspector,
+        tell: Callable[[Message], None],
+        policy: InspectionPolicy | None = None,
+    ) -> None:
+        """Open the wires (OSError names the one that cannot be) and inspect by `policy`, or no rules, until one comes.
+
+        `tell` is given notices and failures, besides the controller.
+        """
+        self.spec = spec
+        self._where = f"DPI box {spec.name}"
+        self._make = make_inspector
+        self._tell = tell
+        self._engine = make_inspector(policy or InspectionPolicy(), spec.profile, spec.seed)
+        self._serial = 0
+        self._clock = 0.0
+        """Added to the monotonic clock's seconds: the engine's time is that of the day where rules ask for it."""
+        inside = open_wire(spec.netns, spec.inside)
+        try:
+            self._wires = (inside, open_wire(spec.netns, spec.outside))
+        except OSError:
+            inside.close()
+            raise
+        self._interception: Interception | None = None
+        self._poller: select.epoll | None = None
+        self._batch = Batch(_BATCH)
+        self._channels: list[Channel] = []
+        self._commander: Channel | None = None
+        self._decided: list[FlowDecision] = []
+        self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
+        self._failures_left = _FAILURES_TOLD
+
+    def serve(self, stop_fd: int) -> None:
+        """Inspect until `stop_fd` is readable."""
+        sides = {wire.fd: side for side, wire in zip(Side, self._wires, strict=True)}
+        with select.epoll() as poller:
+            for descriptor in (stop_fd, *sides):
+                poller.register(descriptor, select.EPOLLIN)
+            self._poller = poller
+            self._prepare()
+            hello, netns = Hello(self.spec.name), self.spec.netns
+            self._channels = [
+                Channel(address, netns, hello, poller, self._where, self._tell) for address in self.spec.controllers
+            ]
+            self._commander = self._channels[0] if self._channels else None
+            expire_at = time.monotonic() + _EXPIRE_S
+            while True:
+                now = time.monotonic()
+                if now >= expire_at:
+                    self._expire(now)
+                    expire_at = now + _EXPIRE_S
+                wake = expire_at
+                for channel in self._channels:
+                    channel.turn(now)
+                    wake = min(wake, channel.next_turn)
+                for descriptor, _ in poller.poll(max(0.0, wake - now)):
+                    side = sides.get(descriptor)
+                    if side is not None:
+                        self._inspect(side)
+                    elif descriptor == stop_fd:
+                        for channel in self._channels:
+                            channel.close()
+                        return
+                    elif self._interception is not None and descriptor in self._interception.descriptors:
+                        self._interception.on_readable(descriptor)
+                    else:
+                        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
+                            for message in channel.on_event(time.monotonic()):
+                                self._obey(message, channel)
+                if self._decided:
+                    self._report()
+
+    def counters(self) -> dict[str, Any]:
+        """Return the box's own counters, each wire's and the engine's."""
+        return {
+            "serial": self._serial,
+            **self._counts,
+            **(self._interception.counters if self._interception else {}),
+            "decisions_unsent": sum(channel.unsent for channel in self._channels),
+            **{name: wire.counters() for name, wire in zip(SIDES, self._wires, strict=True)},
+            "engine": dict(self._engine.counters),
+        }
+
+    def close(self) -> None:
+        """Close the wires, and end the proxy if there is one."""
+        if self._interception is not None:
+            self._interception.close()
+        for wire in self._wires:
+            wire.close()
+
+    def _inspect(self, side: Side) -> None:
+        """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
+        batch, process, load = self._batch, self._engine.process, self._batch.load
+        source, target = self._wires[side], self._wires[1 - side]
+        in_path, interception = not self._engine.on_path, self._interception
+        count = batch.read(source)
+        now = time.monotonic() + self._clock
+        first = 0  # of the frames judged fit to pass and not passed yet
+        for i in range(count):
+            if interception is not None:
+                raw = batch.raw(i)
+                if interception.claims(raw, side):
+                    batch.forward(target, first, i)
+                    first = i + 1
+                    continue
+            try:
+                frame, trusted, segment = load(i)
+                outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
+            except Exception:  # it must not; a box that stops would look like a block
+                self._engine_failed()
+                continue
+            if outcome.decision is not None:
+                self._decided.append(flow_decision(outcome.decision))
+                if interception is not None and outcome.decision.action is Action.INTERCEPT:
+                    if interception.begin(raw, side, outcome.decision.host or ""):
+                        batch.forward(target, first, i)
+                        first = i + 1
+                    continue
+                if interception is not None:
+                    interception.lets_go(raw)
+            elif interception is not None and _goes_on(outcome) and interception.holds(raw, side):
+                batch.forward(target, first, i)
+                first = i + 1
+                continue
+            if outcome.inject:
+                if in_path:  # what came before keeps its place
+                    batch.forward(target, first, i)
+                    first = i
+                for injection in outcome.inject:
+                    self._wires[injection.towards].send_frame(injection.frame)
+                self._counts["injected"] += len(outcome.inject)
+            if not in_path:
+                continue
+            if not outcome.forward or outcome.replacement is not None:
+                batch.forward(target, first, i)
+                first = i + 1
+                if outcome.forward and outcome.replacement is not None:
+                    target.send(replaced(batch.raw(i), outcome.replacement))
+                    self._counts["replaced"] += 1
+                else:
+                    self._counts["held_back"] += 1
+            elif i - first >= _HELD:
+                batch.forward(target, first, i + 1)
+                first = i + 1
+        if in_path and first < count:
+            batch.forward(target, first, count)
+
+    def _obey(self, message: Message, sender: Channel) -> None:
+        if isinstance(message, Policy):
+            try:
+                engine = self._make(inspection_policy(message), message.profile, self.spec.seed)
+            except Exception as error:
+                self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
+                return
+            self._engine = engine
+            self._prepare()
+            self._clock = 0.0 if message.local_time is None else message.local_time - time.monotonic()
+            self._serial = message.serial
+            self._commander = sender
+            self._failures_left = _FAILURES_TOLD
+            sender.send(Applied(message.serial))
+        elif isinstance(message, CountersRequest):
+            sender.send(Counters(self.spec.name, self.counters()))
+        else:
+            self._fail(f"its controller sent a message that is not for a box: {message}")
+
+    def _prepare(self) -> None:
+        """Start the TLS proxy when it is first needed."""
+        if self._interception is not None or self._poller is None or not self._engine.intercepts:
+            return
+        try:
+            self._interception = Interception(
+                self.spec.name, self.spec.netns, self.spec.trusted, self.spec.root, self._send
+            )
+        except (OSError, ForkedError) as error:
+            self._fail(f"cannot intercept: {error}")
+            return
+        for descriptor in self._interception.descriptors:
+            self._poller.register(descriptor, select.EPOLLIN)
+
+    def _send(self, side: Side, raw: bytes) -> None:
+        self._wires[side].send(raw)
+
+    def _expire(self, now: float) -> None:
+        try:
+            self._engine.expire(now + self._clock)
+        except Exception:
+            self._engine_failed()
+
+    def _report(self) -> None:
+        self._counts["decisions"] += len(self._decided)
+        self._answer(Decisions(tuple(self._decided)))
+        self._decided.clear()
+
+    def _answer(self, message: Message) -> None:
+        if self._commander is not None:
+            self._commander.send(message)
+
+    def _engine_failed(self) -> None:
+        """Count, and tell with the traceback, an exception of the engine; the frame in hand goes on uninspected."""
+        self._counts["engine_failures"] += 1
+        if self._failures_left:
+            self._failures_left -= 1
+            last = "" if self._failures_left else " (further ones under this policy are only counted)"
+            self._fail(f"its engine failed and the frame went on uninspected{last}:\n{traceback.format_exc()}")
+
+    def _fail(self, text: str) -> None:
+        failure = Failure(self._where, text)
+        self._tell(failure)
+        self._answer(failure)
+
+
+def _goes_on(outcome: Outcome) -> bool:
+    """Whether the frame is to be passed on as it is, and nothing else done."""
+    return outcome.forward and outcome.replacement is None and not outcome.inject
+
+
+def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
+    """Fork the box's process; `wait_ready` on the result, watch its `messages`, `stop` it for its `Counters`.
+
+    `make_inspector` is normally what `engine_maker` returns.
+    """
+
+    def main(child: Child) -> None:
+        gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: fewer, rarer pauses
+        box = DpiBox(spec, make_inspector, child.post)
+        child.ready()
+        box.serve(child.stop_fd)
+        child.post(Counters(spec.name, box.counters()))
+        box.close()
+
+    return fork(f"dpi-{spec.name}", main)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one box by hand, in the namespace of the caller, until SIGTERM or Ctrl-C; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m shutdownlab.box.dpi_box", description="A DPI box, by hand.")
+    parser.add_argument("--name", default="box")
+    parser.add_argument("--inside", required=True, help="the interface towards subscribers")
+    parser.add_argument("--outside", required=True, help="the interface towards the Internet")
+    parser.add_argument(
+        "--profile", help="how it parses and reacts (`shutdownlab profiles`); else the policy's, or perfect"
+    )
+    parser.add_argument("--policy", type=Path, help="a policy file to start with")
+    parser.add_argument("--controller", metavar="IP:PORT", action="append", default=[], help="where policies come from")
+    parser.add_argument("--netns", type=Path, help="the network namespace of the interfaces (/run/netns/NAME)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    controllers = []
+    for text in given.controller:
+        host, _, port = text.rpartition(":")
+        if not (host and port.isdecimal()):
+            parser.error(f"--controller: expected IP:PORT, found {text}")
+        controllers.append((host.strip("[]"), int(port)))
+    policy = load_policy(given.policy.read_bytes(), str(given.policy)) if given.policy else None
+    spec = BoxSpec(
+        name=given.name,
+        netns=given.netns,
+        inside=given.inside,
+        outside=given.outside,
+        profile=given.profile or (policy and policy.profile) or "perfect",
+        controllers=tuple(controllers),
+        seed=given.seed,
+    )
+    box = DpiBox(
+        spec, engine_maker(), lambda message: print(encode(message).decode().rstrip(), file=sys.stderr), policy
+    )
+    stop_fd = stop_descriptor()
+    with suppress(KeyboardInterrupt):
+        box.serve(stop_fd)
+    print(json.dumps(box.counters(), indent=2))
+    box.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

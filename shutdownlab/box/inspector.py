@@ -1,0 +1,73 @@
+"""What a DPI box inspects with: an engine made for each policy that is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
+from shutdownlab.inspection.engine import Engine
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.verdict import Outcome, Side
+from shutdownlab.protocol.messages import Policy as PolicyMessage
+
+
+class Inspector(Protocol):
+    """What a box needs of an engine (`Engine` is one); see there."""
+
+    def process(
+        self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
+    ) -> Outcome:
+        """Judge one frame; never raises."""
+        ...
+
+    def expire(self, now: float) -> object:
+        """Forget what is over."""
+        ...
+
+    @property
+    def on_path(self) -> bool:
+        """It is sent copies: it can inject, but not stop anything."""
+        ...
+
+    @property
+    def intercepts(self) -> bool:
+        """It may decide to intercept a connection, which then is the box's TLS proxy's."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, Any]:
+        """What it has seen and done."""
+        ...
+
+
+MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
+"""From a policy, a profile's name and a seed; raises on a profile it does not know."""
+
+
+def engine_maker(apps: Mapping[str, App] | None = None) -> MakeInspector:
+    """Return what makes real engines, which know `apps` (None: the shipped catalogue) and the shipped profiles.
+
+    The catalogue is built here, once, so that a box forked later shares it and changes its policy quickly.
+    """
+    catalogue = shipped_apps() if apps is None else AppCatalogue(apps)
+
+    def make(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
+        return Engine(policy, shipped_profile(profile), seed=seed, apps=catalogue)
+
+    return make
+
+
+def inspection_policy(message: PolicyMessage) -> InspectionPolicy:
+    """Return the policy that `message` carries; raises ValueError (pydantic's) on a rule that is not one."""
+    return InspectionPolicy.model_validate(
+        {
+            "name": f"order {message.serial}",
+            "profile": message.profile,
+            "rules": message.rules,
+            "classes": message.classes,
+            "utc_offset": message.utc_offset,
+        }
+    )

@@ -1,0 +1,278 @@
+"""The TLS proxy that intercepts for a DPI box: a process in a network namespace of its own, beside the box.
+
+It is handed connections whose client has just named a server. If that server's own certificate is one that browsers
+trust, it takes both ends' places (see `splice`) and speaks TLS with each, showing the client a forged certificate (see
+`forgery`) and the application protocol that the server has chosen of those the client offers; else it leaves the
+connection alone. All it sends and gets passes through the box, over the link "proxy".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.box.forgery import Forger
+from shutdownlab.inspection.recognisers.tls import HANDSHAKE, recognise_tls
+from shutdownlab.system.child_process import Child, Forked, fork
+from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
+from shutdownlab.system.tcp_repair import Offer, Place, take_place, transparent
+
+LINK: Final = "proxy"
+"""The interface's name, at both ends."""
+
+ADDRESS: Final = bytes.fromhex("020000005001")
+"""The proxy's Ethernet address on that link; it takes no frame for another."""
+
+_HANDSHAKE_S: Final = 5.0
+_IDLE_S: Final = 300.0
+_LONGEST: Final = 65536
+LONGEST_HELLO: Final = 65536
+"""Bytes of a client's first flight that are looked at."""
+_TABLE: Final = "100"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A connection to intercept: the two ends' places, which the proxy is to take, and the server's name."""
+
+    number: int
+    host: str
+    as_server: Place
+    as_client: Place
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether the connection is taken; if it is not, `why`."""
+
+    number: int
+    taken: bool
+    why: str = ""
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+def read_answer(line: bytes) -> Answer:
+    """What the proxy has answered."""
+    return Answer(**json.loads(line))
+
+
+def is_unfinished(stream: bytes) -> bool:
+    """Whether these first bytes of a client's are the beginning of a ClientHello, and not all of it."""
+    if len(stream) >= LONGEST_HELLO or stream[:1] != bytes((HANDSHAKE,)):
+        return False
+    found = recognise_tls(stream)
+    return found is not None and found.more
+
+
+def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None, root: Path | None) -> Forked:
+    """Fork the proxy of the DPI box `name`, whose namespace is `box`; it takes handovers on the socket `talk`.
+
+    `trusted`: the authorities that browsers trust, PEM (None: the machine's). `root`: where the forger keeps its root.
+    Ready once the link is up.
+    """
+
+    def main(child: Child) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(talk))
+        listener.listen(1)
+        unshare(CLONE_NEWNET)
+        _plug_in(box)
+        with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
+            proxy = _Proxy(Path(scratch), trusted, Forger(root))
+            child.ready()
+            connection, _ = listener.accept()
+            while child.stop_fd not in select.select([connection.fileno(), child.stop_fd], [], [])[0]:
+                line = connection.recv(_LONGEST)
+                if not line:
+                    break
+                threading.Thread(target=proxy.serve, args=(_read(line), connection), daemon=True).start()
+
+    return fork(f"prx-{name}", main)
+
+
+def _read(line: bytes) -> Handover:
+    found: dict[str, Any] = json.loads(line)
+    return Handover(found["number"], found["host"], _place(found["as_server"]), _place(found["as_client"]))
+
+
+def _place(found: dict[str, Any]) -> Place:
+    offers = {key: Offer(**found[key]) for key in ("own_offer", "peer_offer")}
+    ends = {key: tuple(found[key]) for key in ("own", "peer")}
+    fields: dict[str, Any] = {**found, **offers, **ends}
+    return Place(**fields)
+
+
+def _plug_in(box: Path | None) -> None:
+    """Join this namespace to the box's; every address is this machine's for what comes in, and beyond the link else."""
+
+    def ip(*words: str) -> None:
+        done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+    with Path("/proc/thread-self/ns/net").open("rb") as own, inside_netns(box):
+        here = f"/proc/{os.getpid()}/fd/{own.fileno()}"
+        ip("link", "add", "name", LINK, "type", "veth", "peer", "name", LINK, "netns", here)
+        ip("link", "set", "dev", LINK, "up")
+    for setting in ("disable_ipv6", "accept_dad", "accept_ra"):
+        for scope in ("all", "default", LINK):
+            with suppress(OSError):
+                Path(f"/proc/sys/net/ipv6/conf/{scope}/{setting}").write_text("0")
+    for scope in ("all", LINK):
+        Path(f"/proc/sys/net/ipv4/conf/{scope}/rp_filter").write_text("0")
+    ip("link", "set", "dev", "lo", "up")
+    ip("link", "set", "dev", LINK, "address", ADDRESS.hex(":"), "arp", "off", "up")
+    for version in ("-4", "-6"):
+        ip(version, "route", "add", "default", "dev", LINK)
+        ip(version, "route", "add", "local", "default", "dev", "lo", "table", _TABLE)
+        ip(version, "rule", "add", "iif", LINK, "lookup", _TABLE)
+
+
+class _Proxy:
+    """Serves handovers, a thread each."""
+
+    def __init__(self, scratch: Path, trusted: Path | None, forger: Forger) -> None:
+        self._scratch = scratch
+        self._trusted = trusted
+        self._forger = forger
+        self._lock = threading.Lock()
+        self._true: dict[tuple[str, int, str], bytes] = {}
+        self._forged: dict[bytes, Path] = {}
+
+    def serve(self, handover: Handover, connection: socket.socket) -> None:
+        try:
+            forged = self._forge(self._certificate(handover))
+            inward, outward = take_place(handover.as_server), take_place(handover.as_client)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            connection.send(Answer(handover.number, False, f"{type(error).__name__}: {error}").encode())
+            return
+        connection.send(Answer(handover.number, True).encode())
+        with inward, outward, suppress(OSError):
+            for end in (inward, outward):
+                end.settimeout(_HANDSHAKE_S)
+            true = self._outward(_offered(inward)).wrap_socket(outward, server_hostname=handover.host)
+            false = _inward(forged, true.selected_alpn_protocol()).wrap_socket(inward, server_side=True)
+            with true, false:
+                _relay(true, false)
+                for channel in (true, false):
+                    with suppress(OSError):  # says that nothing follows, and does not wait for the same
+                        channel.unwrap()
+
+    def _certificate(self, handover: Handover) -> bytes:
+        """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError."""
+        server, client = handover.as_client.peer, handover.as_client.own
+        key = (*server, handover.host)
+        with self._lock:
+            known = self._true.get(key)
+        if known is None:
+            with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
+                asking.settimeout(_HANDSHAKE_S)
+                asking.bind((client[0], 0))
+                asking.connect(server)
+                with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
+                    known = channel.getpeercert(binary_form=True) or b""
+            with self._lock:
+                self._true[key] = known
+        return known
+
+    def _outward(self, protocols: Sequence[str]) -> ssl.SSLContext:
+        """To speak with a server as a client that offers these application protocols."""
+        context = ssl.create_default_context(cafile=str(self._trusted) if self._trusted else None)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context
+
+    def _forge(self, true: bytes) -> Path:
+        """A forged certificate in place of the true one, with its key; always the same for it."""
+        with self._lock:
+            path = self._forged.get(true)
+            if path is None:
+                forged = self._forger.forge(true)
+                path = self._forged[true] = self._scratch / f"{len(self._forged)}.pem"
+                path.write_bytes(forged.certificate + forged.key)
+        return path
+
+
+def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:
+    """To show a client this certificate, and to have chosen this protocol, or none, of what it offers (RFC 7301)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(forged)
+    if protocol is not None:
+        context.set_alpn_protocols([protocol])
+    return context
+
+
+def _offered(client: socket.socket) -> tuple[str, ...]:
+    """The application protocols of the client's hello, which stays unread; raises TimeoutError."""
+    end = time.monotonic() + _HANDSHAKE_S
+    hello = b""
+    try:
+        while not hello or is_unfinished(hello):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(hello) + 1)
+            client.settimeout(max(0.001, end - time.monotonic()))
+            more = client.recv(LONGEST_HELLO, socket.MSG_PEEK)
+            if len(more) <= len(hello):
+                break  # it has closed
+            hello = more
+    finally:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        client.settimeout(_HANDSHAKE_S)
+    found = recognise_tls(hello)
+    return tuple(name for name in found.alpn if name and name.isascii()) if found is not None else ()
+
+
+def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
+    """Pass plaintext on, both ways, until an end has no more to say and all of it has been passed on."""
+    ways = (_Way(one, other), _Way(other, one))
+    for end in (one, other):
+        end.setblocking(False)
+    while not any(way.ended and not way.waiting for way in ways):
+        moved = [way.turn() for way in ways]
+        if any(moved):
+            continue
+        reading = [way.source for way in ways if not way.ended]
+        writing = [way.target for way in ways if way.waiting]
+        if not any(select.select(reading, writing, [], _IDLE_S)[:2]):
+            return
+
+
+class _Way:
+    """One direction; `waiting` is read and not yet written."""
+
+    def __init__(self, source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
+        self.source, self.target = source, target
+        self.waiting = bytearray()
+        self.ended = False
+
+    def turn(self) -> bool:
+        """Read and write what can be at once; whether anything could."""
+        moved = False
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while not self.ended and len(self.waiting) < _LONGEST:
+                data = self.source.recv(_LONGEST)
+                self.ended = not data
+                self.waiting += data
+                moved = True
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while self.waiting:
+                del self.waiting[: self.target.send(self.waiting)]
+                moved = True
+        return moved

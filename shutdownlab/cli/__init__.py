@@ -1,0 +1,30 @@
+"""The command line: one module a command."""
+
+from __future__ import annotations
+
+import sys
+
+from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run
+from shutdownlab.cli.program import app
+from shutdownlab.reporting.help import PlainCommand
+
+for _name, _command in (
+    ("run", run.run),
+    ("check", check.check),
+    ("list", listing.list_),
+    ("lab", lab.lab),
+    ("exec", lab.exec_),
+    ("doctor", doctor.doctor),
+    ("inspect", inspect.inspect),
+    ("profiles", profiles.profiles),
+    ("apps", apps.apps),
+):
+    app.command(name=_name, cls=PlainCommand)(_command)
+
+
+def main() -> None:
+    """Entry point of the `shutdownlab` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

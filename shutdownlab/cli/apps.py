@@ -1,0 +1,25 @@
+"""`shutdownlab apps`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shutdownlab import library
+from shutdownlab.cli.options import known
+from shutdownlab.cli.program import told
+
+
+def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole.")] = None) -> None:
+    """The app catalogue: what apps are called on the wire, where they live, what answers there."""
+    from shutdownlab.reporting.inspection import app_list, app_text
+
+    with told():
+        catalogue = library.catalogue()
+        if name is None:
+            Console().print(app_list(catalogue))
+        else:
+            known("apps", "app", name, catalogue)
+            typer.echo(app_text(name, catalogue[name]), nl=False)

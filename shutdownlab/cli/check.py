@@ -1,0 +1,51 @@
+"""`shutdownlab check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from shutdownlab import library
+from shutdownlab.cli.program import bad_option, told
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.model.topology import Topology
+
+
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Topologies and scenarios, by name or path.")],
+    graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
+) -> None:
+    """Check files without running anything; all problems at once."""
+    from shutdownlab.reporting.graph import draw
+
+    with told():
+        problems: list[Problem] = []
+        if graph is not None and len(files) > 1:
+            bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
+        for file in files:
+            try:
+                found = library.check(file)
+            except BadInput as error:
+                problems += error.problems
+                continue
+            topology = found if isinstance(found, Topology) else found.topology
+            vantages = len(list(topology.vantages()))
+            what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
+            if not isinstance(found, Topology):
+                timeline = found.scenario.timeline
+                what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
+            Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
+            if graph is not None:
+                network = library.laid_out(found) if isinstance(found, Topology) else found.network
+                try:
+                    graph.write_text(draw(network))
+                except OSError as error:
+                    reason = (error.strerror or str(error)).lower()
+                    bad_option("--graph", f"{graph}, which cannot be written ({reason})", "where a file can be made")
+                Console(highlight=False).print(f"   drawn in {escape(str(graph))}", soft_wrap=True)
+        if problems:
+            raise BadInput(problems)

@@ -1,0 +1,61 @@
+"""`shutdownlab inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from shutdownlab import library
+from shutdownlab.cli.options import known, read_bytes
+from shutdownlab.cli.program import bad_option, errors, told
+from shutdownlab.inspection.vocabulary import profile_names
+
+
+def inspect(
+    capture: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file, also gzipped.")],
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules to judge by.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="The box that looks (see `profiles`).",
+            show_default="the policy's, or perfect",
+        ),
+    ] = None,
+    format_: Annotated[
+        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print flows.")
+    ] = "table",
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
+    ] = False,
+) -> None:
+    """What a DPI box would make of a capture: one line a flow."""
+    from shutdownlab.inspection.capture import NotACaptureError, open_capture
+    from shutdownlab.inspection.catalogue import AppCatalogue
+    from shutdownlab.inspection.offline import OfflineInspection
+    from shutdownlab.inspection.policy import load_policy
+    from shutdownlab.inspection.profile import shipped_profile
+    from shutdownlab.reporting.inspection import flow_lines, flow_table, summary_line
+
+    with told():
+        if profile is not None:
+            known("--profile", "profile", profile, profile_names())
+        rules = load_policy(read_bytes(policy), str(policy), library.catalogue()) if policy else None
+        try:
+            packets = open_capture(capture)
+        except NotACaptureError as error:
+            bad_option(str(capture), str(error), "a pcap or pcapng file, also gzipped")
+        except OSError as error:
+            bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
+        box = shipped_profile(profile or (rules and rules.profile) or "perfect")
+        inspection = OfflineInspection(rules, box, apps=AppCatalogue(library.catalogue()))
+        inspection.run(packets)
+        lines = [summary_line(inspection.summary())] if summary else None
+        for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
+            typer.echo(line)
+        for warning in (*packets.warnings, *(f"{packets.name}: {text}" for text in inspection.warnings)):
+            errors().print(f"[yellow]warning:[/yellow] {escape(warning)}")

@@ -1,0 +1,74 @@
+"""`shutdownlab lab` and `shutdownlab exec`: a country to look around in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shutdownlab import library
+from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, chosen, known_phase
+from shutdownlab.cli.program import bad_option, told
+from shutdownlab.config.document import did_you_mean, one_of, quoted
+from shutdownlab.model.scenario import vantage_named
+from shutdownlab.model.topology import Topology, VantageId
+
+
+def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
+    """The emulated country with Mininet's own command line (`help` there lists its commands)."""
+    with told():
+        raise typer.Exit(enter(name, at, choose, {"command": None, "vantage": None, "datapath": datapath}))
+
+
+def exec_(
+    name: AnyName,
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments, after `--`.")
+    ],
+    vantage: Annotated[
+        str, typer.Option("--from", metavar="OPERATOR/REGION[/GROUP]", help="As a subscriber of whom, and where.")
+    ],
+    at: AtPhase = None,
+    choose: Choices = None,
+    datapath: DatapathWish = "auto",
+) -> None:
+    """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates.
+
+    For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    """
+    with told():
+        payload = {"command": tuple(command), "vantage": vantage, "datapath": datapath}
+        raise typer.Exit(enter(name, at, choose, payload))
+
+
+def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str, Any]) -> int:
+    from shutdownlab.system.sandbox import run_in_sandbox
+
+    found = library.check(name)
+    shutdown = None if isinstance(found, Topology) else found
+    if shutdown is None and (at is not None or choose):
+        bad_option("--at" if at else "--choose", f"the topology {quoted(name)}", "a scenario: a topology has no phases")
+    topology = found if isinstance(found, Topology) else found.topology
+    if payload["vantage"] is not None:
+        payload["vantage"] = known_vantage(topology, payload["vantage"])
+    active, mode, profiles = {}, "operators", dict.fromkeys(topology.operators, "perfect")
+    if shutdown is not None:
+        scenario, choices = shutdown.scenario, chosen(shutdown.scenario, choose)
+        mode, profiles = scenario.mode(choices).value, scenario.profiles_in(topology)
+        if at is not None:
+            known_phase("--at", scenario, at)
+            active = scenario.active(at, choices)
+    network = shutdown.network if shutdown else library.laid_out(topology)
+    payload |= {"network": network, "active": active, "phase": at or "", "profiles": profiles, "mode": mode}
+    payload["cwd"] = Path.cwd()
+    return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
+
+
+def known_vantage(topology: Topology, text: str) -> VantageId:
+    point = vantage_named(topology, text)
+    if point is None:
+        known = [str(vantage.id) for vantage in topology.vantages()]
+        hint = did_you_mean(text, [*known, *(name.rpartition("/")[0] for name in known)])
+        bad_option("--from", f"unknown vantage point {quoted(text)}", one_of(known), hint)
+    return point.id

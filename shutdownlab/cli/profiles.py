@@ -1,0 +1,27 @@
+"""`shutdownlab profiles`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shutdownlab.cli.options import known
+from shutdownlab.cli.program import told
+from shutdownlab.inspection.vocabulary import profile_names
+
+
+def profiles(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole, with its sources.")] = None,
+) -> None:
+    """How the DPI boxes that were measured parse and react."""
+    from shutdownlab.inspection.profile import shipped_profile
+    from shutdownlab.reporting.inspection import profile_list, profile_text
+
+    with told():
+        if name is None:
+            Console().print(profile_list(map(shipped_profile, profile_names())))
+        else:
+            known("profiles", "profile", name, profile_names())
+            typer.echo(profile_text(shipped_profile(name)), nl=False)

@@ -1,0 +1,73 @@
+"""The program's frame: its options, its exit codes, and how what a user can cause is told.
+
+Exit codes: 0; 1 an expectation failed; 2 bad input; 3 this machine cannot; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from shutdownlab import __version__
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.reporting.help import PlainGroup
+
+EXIT_UNMET, EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 1, 2, 3
+
+app = typer.Typer(
+    cls=PlainGroup,
+    help="Emulates a country's Internet on this machine, in a sandbox of its own, and shuts it down the way real "
+    "countries did.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def errors() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what a user can cause into a message and an exit code."""
+    from shutdownlab.system.kernel import MachineCannot
+
+    try:
+        yield
+    except BadInput as error:
+        for problem in error.problems:
+            errors().print(escape(str(problem)))
+        count = len(error.problems)
+        errors().print(f"[red]{count} problem{'s' if count > 1 else ''}[/red]; nothing was run.")
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except MachineCannot as error:
+        errors().print(f"[red]This machine cannot {escape(error.what)}:[/red] {escape(error.why)}")
+        errors().print(f"    to mend it: {escape(error.mend)}")
+        errors().print("    `shutdownlab doctor` shows everything that is needed.")
+        raise typer.Exit(EXIT_MACHINE_CANNOT) from None
+
+
+def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoReturn:
+    raise BadInput([Problem(option, 0, "", found, expected, hint)])
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"shutdownlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""A running country, put together from all that it consists of; and what this machine lacks for it."""

@@ -1,0 +1,253 @@
+"""A whole country, running: network, controllers, DPI boxes, delay lines, servers and probe agents. In a sandbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+from shutdownlab.box.dpi_box import BoxSpec, start_box
+from shutdownlab.box.inspector import engine_maker
+from shutdownlab.control.plan import Posts, posts
+from shutdownlab.control.processes import Authority, Controllers, start_controllers
+from shutdownlab.inspection.apps import App
+from shutdownlab.measure.confirmation import AgentPool
+from shutdownlab.model.network import Network, Role
+from shutdownlab.network.datapath import Choice, Wish, choose
+from shutdownlab.network.delay_line import DelayedLink, start_relay
+from shutdownlab.network.net import LabNet
+from shutdownlab.network.node import LabHost
+from shutdownlab.network.recorder import Tap, start_recorder
+from shutdownlab.network.topo import CountryTopo
+from shutdownlab.protocol.messages import Failure, Message, Notice
+from shutdownlab.servers.start import Services, start_services
+from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.system.child_process import Forked, ForkedError, ending
+
+MANAGEMENT = "198.19.0.0/16"
+"""The second half of RFC 2544's block: the first carries the country's own LANs."""
+
+_BACK_S = 10.0
+_TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+_STATE_ROOT = "state-root.pem"
+_TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build. `profiles`: the DPI boxes', by operator; `files`: where configurations and logs go (and stay);
+    `datapath`: which of Open vSwitch's is wished for."""
+
+    network: Network
+    apps: Mapping[str, App]
+    profiles: Mapping[str, str]
+    files: Path
+    seed: int = 0
+    pcap: Path | None = None
+    datapath: Wish = "auto"
+
+
+@dataclass(slots=True)
+class Country:
+    """A running country; `build` makes one.
+
+    `others`: DPI boxes, delay lines, the recorder; `start_again` makes those that can be replaced anew, by the names of
+    their processes. `trusted`: the laboratory's authority, which stands for those that browsers trust; `state_root`:
+    the one that interception of TLS signs by, there once a box intercepts. `took`: seconds that each step needed.
+    """
+
+    plan: Plan
+    datapath: Choice
+    net: LabNet
+    controllers: Controllers
+    authority: Authority
+    services: Services
+    agents: AgentPool
+    others: list[Forked]
+    trusted: Path
+    state_root: Path
+    start_again: Mapping[str, Callable[[], Forked]]
+    took: dict[str, float] = field(default_factory=dict)
+    heard: list[Message] = field(default_factory=list)
+    """What controllers told while a box was started again."""
+
+    def faults(self) -> Iterator[str]:
+        """What has died or complained since it was last asked. A dead DPI box is replaced, as by a watchdog."""
+        yield from self.services.died()
+        yield from self.controllers.died()
+        for index, process in enumerate(self.others):
+            for message in process.messages():
+                if isinstance(message, Failure):
+                    yield f"{message.where}: {message.text}"
+            if process.alive():
+                continue
+            again = self.start_again.get(process.name)
+            if again is None:
+                yield f"{process.name} {ending(process.status)}"
+                continue
+            yield f"{process.name} {ending(process.status)}, and is started again"
+            process.close()
+            self.others[index] = again()
+            self.others[index].wait_ready()
+            if not self._is_back(process.name.removeprefix("dpi-")):
+                yield f"{process.name} has not reached its controller within {_BACK_S:g} s"
+
+    def _is_back(self, box: str) -> bool:
+        """Wait until the controller in command says that it has this box again."""
+        end = time.monotonic() + _BACK_S
+        while (left := end - time.monotonic()) > 0:
+            told = self.authority.events(left)
+            self.heard += told
+            if any(isinstance(m, Notice) and m.text == f"the DPI box {box} is connected" for m in told):
+                return True
+        return False
+
+    def finish(self) -> list[Message]:
+        """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
+        said: list[Message] = []
+        for process in self.others:
+            try:
+                said += process.stop()
+            except ForkedError as error:
+                said.append(Failure(process.name, str(error)))
+        return said
+
+    def described(self) -> dict[str, object]:
+        """What was used to emulate, for a run's manifest."""
+        netem = self.net.cabling.features.netem
+        return {
+            "datapath": self.datapath.name,
+            "datapath_asked_for": self.datapath.wish,
+            "datapath_because": self.datapath.why,
+            "openvswitch": ovs_version(),
+            "delays": "netem" if netem else "userspace delay line",
+            "delay_lines": len(self.net.delay_lines),
+            "nodes": len(self.plan.network.nodes),
+            "build_seconds": self.took,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """For programs run in a node: the laboratory's certificates are the ones to trust."""
+        own = {"SHUTDOWNLAB_STATE_ROOT": str(self.state_root)}
+        return os.environ | dict.fromkeys(_TRUST_VARIABLES, str(self.trusted)) | own
+
+
+@contextmanager
+def _timed(took: dict[str, float], step: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    took[step] = round(time.monotonic() - start, 3)
+
+
+def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
+    """Build and start the country; returns when every route, server and agent is there.
+
+    `tell` hears which step is under way. Raises `MachineCannot`, `ServicesNotReady`, `ForkedError`.
+    Must be called in a sandbox, from the main thread, before any other thread is started.
+    """
+    network, took = plan.network, dict[str, float]()
+    datapath = choose(plan.datapath)
+    plan.files.mkdir(parents=True, exist_ok=True)
+    where = posts(network.topology.operators, _first_host(MANAGEMENT))
+    with _timed(took, "network"):
+        tell("building the network")
+        topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
+        ca = CertificateAuthority()
+        trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
+        state_root = plan.files / _STATE_ROOT
+        net = LabNet(topo, datapath=datapath.datapath, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
+    with _timed(took, "processes"):
+        tell("starting controllers, DPI boxes, delay lines and probe agents")
+        controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
+        relay = _relay(net, plan.seed)
+        maker = engine_maker(plan.apps)
+        start_again = {}
+        boxes = []
+        for name in network.topology.operators:
+            spec = _box(plan, net, where, trusted, state_root, name)
+            boxes.append(start_box(spec, maker))
+            start_again[boxes[-1].name] = partial(start_box, spec, maker)
+        agents = AgentPool()
+        agents.start({node.name: net.get(node.name).enter() for node in network.by_role(Role.SUBSCRIBER)})
+    with _timed(took, "switches"):
+        tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
+        net.start()
+    recorder = _recorder(plan, net) if plan.pcap else None
+    with _timed(took, "services"):
+        tell("starting routers and servers")
+        services = start_services(net, network, ca, plan.files / "services")
+        authority = Authority(controllers)
+        authority.order("no policy", {}, "operators", {})
+        others = [*boxes, *(process for process in (relay, recorder) if process)]
+        for process in others:
+            process.wait_ready()
+        services.wait_ready()
+    return Country(
+        plan, datapath, net, controllers, authority, services, agents, others, trusted, state_root, start_again, took
+    )
+
+
+def _recorder(plan: Plan, net: LabNet) -> Forked:
+    assert plan.pcap is not None
+    taps = [
+        Tap(
+            node.name, net.instances[node.owner].namespace.path, tuple((p.name, p.purpose) for p in node.ports.values())
+        )
+        for node in plan.network.nodes.values()
+        if node.role.is_openflow
+    ]
+    return start_recorder(taps, plan.pcap)
+
+
+def _relay(net: LabNet, seed: int) -> Forked | None:
+    lines = [
+        DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss)
+        for line in net.delay_lines
+    ]
+    return start_relay(lines, seed) if lines else None
+
+
+def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, root: Path, operator: str) -> BoxSpec:
+    node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
+    assert net.management is not None
+    net.management.join(node.namespace)
+    return BoxSpec(
+        name=node.name,
+        netns=node.namespace.path,
+        inside="inside",
+        outside="outside",
+        profile=plan.profiles[operator],
+        controllers=where.of_box(operator),
+        seed=plan.seed,
+        trusted=trusted,
+        root=root,
+    )
+
+
+def _trust(ca: CertificateAuthority, files: Path) -> Path:
+    """Make the laboratory's authority the only one that programs in the sandbox trust."""
+    from shutdownlab.system import syscalls
+
+    path = files / "ca.pem"
+    path.write_bytes(ca.pem)
+    if _TRUSTED.exists():
+        syscalls.bind(str(path), str(_TRUSTED.resolve()))
+    return path
+
+
+@cache
+def ovs_version() -> str:
+    """Of the Open vSwitch that is installed."""
+    printed = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=False).stdout
+    return printed.partition("\n")[0].rpartition(" ")[2]
+
+
+def _first_host(prefix: str) -> str:
+    import ipaddress
+
+    return str(next(ipaddress.ip_network(prefix).hosts()))

@@ -1,0 +1,74 @@
+"""The app catalogue: what an app is called on the wire, where it lives, and what answers there.
+
+One catalogue serves three ends: the emulated world hosts its endpoints, policies name its apps, and the inspection
+engine recognises them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from shutdownlab.config.document import Expected, Record, parse
+from shutdownlab.config.scalars import HostName, Prefix
+
+ServiceKind = Literal["https", "http", "h3", "tls", "tcp", "dns", "openvpn"]
+_KINDS = ("https", "http", "h3", "tls", "tcp", "dns", "openvpn")
+
+
+class Service(Record):
+    """What answers on a port: `https/443`, `h3/443` (UDP), `openvpn/1194` (UDP)."""
+
+    kind: ServiceKind
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.port}"
+
+
+def _service(value: Any) -> Any:
+    if isinstance(value, Service):
+        return value
+    found = re.fullmatch(rf"({'|'.join(_KINDS)})/(\d+)", str(value))
+    if found is None:
+        raise Expected("a service and its port such as https/443", "services: " + ", ".join(_KINDS))
+    return {"kind": found[1], "port": int(found[2])}
+
+
+class Endpoint(Record):
+    """Names that answer together. Without `addresses` the network that hosts them gives each name its own."""
+
+    names: tuple[HostName, ...] = ()
+    addresses: tuple[Prefix, ...] = ()
+    ports: tuple[Annotated[Service, BeforeValidator(_service)], ...] = ()
+
+
+class App(Record):
+    """An app or site.
+
+    `suffixes`: domains that are the app's with everything below them. `prefixes`: address ranges. `fingerprints`: JA4
+    of its own TLS client, where it has one. `protocols`: what the inspection engine calls its own protocols.
+    """
+
+    title: str
+    category: str = "site"
+    suffixes: tuple[HostName, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
+    ports: tuple[int, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    source: str = ""
+
+
+class Catalogue(Record):
+    format: Literal[1]
+    apps: dict[str, App]
+
+
+def load_apps(text: bytes, file: str) -> Mapping[str, App]:
+    """Parse an app catalogue; raises `BadInput` with all its problems."""
+    return parse(text, file).validate_as(Catalogue).apps

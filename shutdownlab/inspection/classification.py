@@ -1,0 +1,240 @@
+"""What a connection is, and which rule matches it: packet by packet, until one does or none can any more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shutdownlab.inspection.enforcement import FORWARD, Settler
+from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.packet import Packet
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.recognition import Recognition, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
+from shutdownlab.inspection.tcb import CLIENT, NOTHING, Tcb
+from shutdownlab.inspection.verdict import Outcome
+
+_HTTP_BODY: Final = Recognition("http")
+_NAMELESS: Final = ("unknown", "fet")
+
+
+class Judge:
+    """Judges undecided connections as one profile does.
+
+    `classify`: follow connections until they are recognised even where no rule could match any more.
+    """
+
+    def __init__(self, profile: Profile, rules: RuleSet, tcb: Tcb, settler: Settler, classify: bool) -> None:
+        budget = profile.budget
+        self.rules = rules
+        self.tcb = tcb
+        self.settler = settler
+        self.classify = classify
+        self._tolerance = profile.parse
+        self._only_side = {None: -1, "outbound": 0, "inbound": 1}[profile.only_direction]
+        self._bytes = budget.bytes
+        self._datagrams = budget.datagrams
+        self._least = budget.least
+        self._every_request = budget.every_request
+        self._gives_up = budget.give_up_unrecognised
+        self._gives_up_over = budget.give_up_unrecognised_over
+        self._gives_up_clean = budget.give_up_clean
+        self._reads_answers = tcb.assembles and not tcb.client_only
+
+    # -- TCP --------------------------------------------------------------------------------------------------------
+
+    def tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> Outcome:
+        """A segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
+        tcb = self.tcb
+        from_client = from_opener != flow.swapped
+        _remember_ttl(flow, packet, from_client)
+        swapped = flow.swapped
+        what = tcb.track(flow, packet, from_client)
+        if flow.swapped != swapped:
+            self.rules.begin(flow, now)
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match_headers(flow, side, now)
+            if index >= 0:
+                return self.settler.decide(flow, index, packet, from_opener, side, now)
+        if flow.given_up:
+            return self._give_up(flow)
+        if what == NOTHING:
+            return FORWARD
+        if 0 <= self._only_side != side:
+            return FORWARD
+        if not tcb.assembles:
+            return self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
+        client = b"" if flow.client is None else flow.client.data
+        server = b"" if flow.server is None else flow.server.data
+        return self._judge(flow, packet, from_opener, side, now, client, server)
+
+    def _single(
+        self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
+    ) -> Outcome:
+        """A box that does not assemble: every packet by itself, those in an offload frame too."""
+        data = packet.data
+        if segment <= 0 or len(data) <= segment:
+            parts = [data]
+        else:
+            parts = [data[at : at + segment] for at in range(0, len(data), segment)]
+        outcome = FORWARD
+        for part in parts:
+            if client:
+                outcome = self._judge(flow, packet, from_opener, side, now, part, b"")
+            else:
+                outcome = self._judge(flow, packet, from_opener, side, now, b"", part)
+            if flow.decided:
+                break
+        return outcome
+
+    def _judge(
+        self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
+    ) -> Outcome:
+        """Recognise what has been assembled so far, and try the rules on it."""
+        recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
+        if recognition.more_server and not self._reads_answers:
+            recognition.more_server = False  # no certificate will ever come to its eyes
+        flow.inspected += 1
+        last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
+        if self._every_request and flow.protocol == "http" and recognition.protocol in _NAMELESS:
+            if not recognition.more:
+                recognition = _HTTP_BODY
+        elif not flow.reported:
+            _remember(flow, recognition)
+        if flow.inspected < self._least and not last and recognition.protocol == "unknown":
+            recognition = STILL_UNKNOWN
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match(flow, recognition, client, server, side, now, last)
+            if index >= 0:
+                return self.settler.decide(flow, index, packet, from_opener, side, now)
+            if index == OPEN:
+                return self._consider_giving_up(flow, recognition, packet)
+        elif self.classify and not last and _unsettled(recognition):
+            return FORWARD
+        if not last:
+            if self._gives_up or self._gives_up_over or self._gives_up_clean:
+                outcome = self._consider_giving_up(flow, recognition, packet)
+                if flow.decided or flow.given_up:
+                    return outcome
+            if not self.tcb.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
+                rules.begin(flow, now)
+                return FORWARD
+            if self._every_request and recognition.protocol == "http":
+                self._next_request(flow, now)
+                return FORWARD
+        return self.settler.let_pass(flow)
+
+    def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> Outcome:
+        """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
+        unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
+        if unknown and not recognition.more:
+            if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
+                return self._give_up(flow)
+        elif self._gives_up_clean and recognition.protocol in ("http", "tls"):
+            return self._give_up(flow)
+        return FORWARD
+
+    def _give_up(self, flow: Flow) -> Outcome:
+        flow.given_up = True
+        if self.classify:
+            # The box looks away; who reads a file still wants to know what it was.
+            flow.rule = self.rules.count
+            return FORWARD
+        return self.settler.let_pass(flow)
+
+    def _next_request(self, flow: Flow, now: float) -> None:
+        """Forget the request that passed, so that the next one on the connection is judged."""
+        if flow.decided_at == 0:
+            flow.decided_at = self.settler.packets
+        for stream in (flow.client, flow.server):
+            if stream is not None and stream.known:
+                stream.start(stream.next_seq)
+        self.rules.begin(flow, now)
+
+    # -- datagrams, and what has no ports -----------------------------------------------------------------------------
+
+    def udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+        """A datagram."""
+        _remember_ttl(flow, packet, from_opener)
+        rules = self.rules
+        if flow.rule < rules.count:
+            index = rules.match_headers(flow, side, now)
+            if index >= 0:
+                return self.settler.decide(flow, index, packet, from_opener, side, now)
+        if packet.end <= packet.payload or 0 <= self._only_side != side:
+            return FORWARD
+        if (self.tcb.client_only and not from_opener) or (self.tcb.server_only and from_opener):
+            return FORWARD
+        if flow.udp is None:
+            flow.udp = UdpRecogniser(self._tolerance)
+        data = packet.data
+        recognition = flow.udp.feed(data, from_opener, flow.dport)
+        flow.inspected += 1
+        if not flow.reported and (flow.host is None or recognition.protocol != "dns"):
+            _remember(flow, recognition)
+        if recognition.protocol == "dns":
+            return self._dns(flow, recognition, packet, from_opener, side, now)
+        last = 0 < self._datagrams <= flow.inspected
+        if flow.rule < rules.count:
+            index = rules.match(flow, recognition, data, b"", side, now, last)
+            if index >= 0:
+                return self.settler.decide(flow, index, packet, from_opener, side, now)
+            if index == OPEN:
+                return FORWARD
+        elif self.classify and not last and recognition.more:
+            return FORWARD
+        return self.settler.let_pass(flow)
+
+    def _dns(
+        self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
+    ) -> Outcome:
+        """Every query is judged by itself: resolvers ask for many names from one port.
+
+        What is kept is the one that a rule matched, else the first.
+        """
+        if not from_opener and flow.verdict is None:
+            return FORWARD
+        self.rules.begin(flow, now)
+        index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
+        if index < 0:
+            if flow.decided_at == 0:
+                flow.decided_at = self.settler.packets
+            return FORWARD
+        first = not flow.reported
+        if first:
+            _remember(flow, recognition)
+        outcome = self.settler.decide(flow, index, packet, from_opener, side, now)
+        flow.decided = False
+        return outcome if first else Outcome(outcome.forward, outcome.replacement, outcome.inject)
+
+    def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+        """A packet of a protocol without ports, judged once by its headers and bytes."""
+        recognition = Recognition(flow.protocol)
+        if flow.rule < self.rules.count:
+            index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
+            if index >= 0:
+                return self.settler.decide(flow, index, packet, from_opener, side, now)
+        return self.settler.let_pass(flow)
+
+
+def _unsettled(recognition: Recognition) -> bool:
+    return recognition.more or (recognition.more_server and recognition.host is None)
+
+
+def _remember_ttl(flow: Flow, packet: Packet, from_client: bool) -> None:
+    """Of each side's first packet."""
+    if from_client:
+        if flow.client_ttl == 0:
+            flow.client_ttl = packet.ttl
+    elif flow.server_ttl == 0:
+        flow.server_ttl = packet.ttl
+
+
+def _remember(flow: Flow, recognition: Recognition) -> None:
+    """Keep the best that was recognised so far."""
+    if recognition.protocol != "unknown" or flow.recognition is None:
+        flow.recognition = recognition
+        flow.protocol = recognition.protocol
+        if recognition.host is not None:
+            flow.host = recognition.host

@@ -1,0 +1,148 @@
+"""What becomes of a connection: its verdict, once, carried out on this packet and on those that follow, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from shutdownlab.inspection.actions import Actor
+from shutdownlab.inspection.decision import make_decision
+from shutdownlab.inspection.flow import CLOSED, Flow
+from shutdownlab.inspection.packet import RST, TCP, UDP, Packet
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.residual import Punishments
+from shutdownlab.inspection.rules import RuleSet
+from shutdownlab.inspection.table import FlowTable, new_flow, reverse_key
+from shutdownlab.inspection.verdict import Action, Decision, Outcome
+
+FORWARD: Final = Outcome(True)
+"""Shared, never changed: the frame goes on and nothing else happens."""
+DROP: Final = Outcome(False)
+
+
+class Settler:
+    """Settles the connections of one box, and acts on those that are settled."""
+
+    def __init__(
+        self, profile: Profile, rules: RuleSet, table: FlowTable, punishments: Punishments, actor: Actor
+    ) -> None:
+        self.profile = profile
+        self.rules = rules
+        self.table = table
+        self.punishments = punishments
+        self.actor = actor
+        self.apps = rules.apps
+        self.on_path = profile.placement == "on-path"
+        self.packets = 0
+        """Seen so far: the number of the one in hand."""
+        self.by_rule: dict[str, int] = {matcher.name: 0 for matcher in rules.matchers}
+        self.by_verdict: dict[str, int] = {}
+        self.by_protocol: dict[str, int] = {}
+
+    # -- deciding ---------------------------------------------------------------------------------------------------
+
+    def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+        """A rule matched: settle the connection, and act on this packet."""
+        matcher = self.rules.matchers[index]
+        verdict = matcher.rule.verdict
+        if verdict.action is Action.BLOCK:
+            verdict = self.profile.verdict_for(flow.protocol)
+        flow.rule = index
+        flow.matched = index
+        self.by_rule[matcher.name] += 1
+        if verdict.action is Action.PASS:
+            return Outcome(True, decision=self.decide_pass(flow, matcher.name))
+        flow.verdict = verdict
+        decision = self._settle(flow, matcher.name)
+        residual = verdict.residual
+        if residual is not None:
+            flow.punishment = self.punishments.add(
+                verdict, index, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
+            )
+        forward, replacement, inject = self.actor.strike(flow, verdict, packet, from_opener, side, now)
+        return Outcome(forward or self.on_path, replacement, inject, decision)
+
+    def let_pass(self, flow: Flow) -> Outcome:
+        """No rule matches: the connection goes its way, and this packet with it."""
+        decision = self.decide_pass(flow, None)
+        return FORWARD if decision is None else Outcome(True, decision=decision)
+
+    def decide_pass(self, flow: Flow, rule: str | None = None) -> Decision | None:
+        """What is to be told of a connection that passes, by `rule` or for want of any; None if nothing is."""
+        flow.verdict = None
+        return self._settle(flow, rule)
+
+    def _settle(self, flow: Flow, rule: str | None) -> Decision | None:
+        flow.decided = True
+        flow.decided_at = self.packets
+        verdict = flow.verdict
+        name = "pass" if verdict is None else verdict.action.value
+        self.by_verdict[name] = self.by_verdict.get(name, 0) + 1
+        self.by_protocol[flow.protocol] = self.by_protocol.get(flow.protocol, 0) + 1
+        flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
+        flow.recognition = None
+        flow.client = None
+        flow.server = None
+        flow.udp = None
+        if self.table.born is not None or flow.reported or flow.proto not in (TCP, UDP):
+            # On files nobody waits for it; what has no ports no flow rule can single out, so it stays in the box.
+            flow.reported = True
+            return None
+        flow.reported = True
+        return make_decision(flow, verdict, rule)
+
+    # -- after the decision -----------------------------------------------------------------------------------------
+
+    def enforce(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+        """A further packet of a connection that is decided."""
+        verdict = flow.verdict
+        if verdict is None:
+            return FORWARD
+        forward, replacement, inject = self.actor.again(flow, verdict, packet, from_opener, side, now)
+        if not inject and replacement is None:
+            return FORWARD if forward or self.on_path else DROP
+        return Outcome(forward or self.on_path, replacement, inject)
+
+    def end(self, flow: Flow, packet: Packet, from_opener: bool) -> None:
+        """Only the table's size depends on it: a connection that passes is over at its reset or second FIN."""
+        if packet.flags & RST:
+            flow.state = CLOSED
+        else:
+            flow.fins |= 1 if from_opener else 2
+            if flow.fins == 3:
+                flow.state = CLOSED
+
+    def punish(self, packet: Packet, key: bytes, side: int, now: float) -> Outcome | None:
+        """What residual censorship does to this packet; None if it has nothing to do with it."""
+        proto = packet.proto
+        if proto != TCP and proto != UDP:
+            return None
+        found = self.punishments.find(packet, now)
+        if found is None:
+            return None
+        flow = self.table.flows.get(key) or self.table.flows.get(reverse_key(packet))
+        decision: Decision | None = None
+        if flow is None or flow.punishment is not found:
+            if flow is None:
+                flow = new_flow(packet, key, side, now)
+                self.table.add(flow)
+            flow.punishment = found
+            flow.verdict = found.verdict
+            flow.rule = found.rule
+            flow.matched = found.rule
+            decision = self._settle(flow, self.rules.matchers[found.rule].name)
+            if decision is not None and decision.residual is not None and not found.refreshed:
+                decision = replace(decision, residual=replace(decision.residual, seconds=found.until - now))
+        from_opener = flow.src == packet.src and flow.sport == packet.sport
+        if side < 0:
+            side = flow.opener if from_opener else 1 - flow.opener
+        flow.last = now
+        flow.packets += 1
+        if found.after > 0:
+            found.after -= 1
+            return Outcome(True, decision=decision)
+        by_client = packet.src == found.client
+        if (found.directions == "client" and not by_client) or (found.directions == "server" and by_client):
+            return Outcome(True, decision=decision)
+        forward, replacement, inject = self.actor.punish(flow, found.verdict, packet, from_opener, side, now)
+        return Outcome(forward or self.on_path, replacement, inject, decision)

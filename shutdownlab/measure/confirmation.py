@@ -1,0 +1,70 @@
+"""Measures with all agents of a run at once, and decides what is believed.
+
+What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then in
+further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed,
+one that nobody expected only by a third try; and where more than five, and a twentieth, of those that succeeded did so
+late, the machine was slow and none of the round's is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Final
+
+from shutdownlab.measure.pace import Pace
+from shutdownlab.measure.scheduler import Round, Task, Work
+from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+
+Result = tuple[str, ProbeRequest, Measurement]
+
+ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
+_SLOW: Final = 0.05
+_FEW: Final = 5
+
+
+class AgentPool:
+    """The agents of a run. Single-threaded; start it before the process has threads, from its main thread."""
+
+    def __init__(self, board: Switchboard | None = None) -> None:
+        self._board = board or Switchboard()
+        self._pace = Pace()
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The agents' process ids, by name."""
+        return {name: desk.agent.pid for name, desk in self._board.desks.items()}
+
+    def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float = 20.0) -> None:
+        """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
+
+        Raises `AgentError` when one ends or is not ready in time.
+        """
+        self._board.start(entrances, deadline_s)
+
+    def stop(self, deadline_s: float = 5.0) -> None:
+        """End all agents; those that take longer than the deadline are killed."""
+        self._board.stop(deadline_s)
+
+    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], hopeless: Collection[str] = ()) -> Iterator[Result]:
+        """Measure; yields (agent, request, measurement) as the verdicts become final.
+
+        `hopeless`: ids of requests that will likely fail; they go first, and their failures need one try less. An agent
+        that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
+        """
+        for agent in requests:
+            if agent not in self._board.desks:
+                raise KeyError(f"no probe agent {agent}")
+        # One probe an agent in turn.
+        turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
+        todo = [task for task in chain.from_iterable(turns) if task is not None]
+        for limits in ROUNDS:
+            yield from (task.result() for task in Work(self._board, limits, self._pace).run(todo))
+            doubtful = [task for task in todo if task.doubtful]
+            late = sum(task.tries > 1 for task in todo if not task.doubtful)
+            if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
+                yield from (task.result() for task in doubtful if task.confirmed)
+                doubtful = [task for task in doubtful if not task.confirmed]
+            todo = doubtful
+        yield from (task.result() for task in todo)

@@ -1,0 +1,66 @@
+"""The out-of-band network by which switches reach their controllers: one Linux bridge, outside the emulated country."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import IPv4Network
+
+from pyroute2 import NetlinkError
+
+from shutdownlab.network.link import End, make_veth
+from shutdownlab.system.namespace import Namespace
+
+PREFIX = "198.18.0.0/16"
+"""The default (RFC 2544's, for laboratories)."""
+
+_NAME = "mgmt"
+_MAC = "02:00:00:00:ff:01"
+"""Given, or the bridge would take the lowest of its ports', and a new one with each port: who has just asked for its
+address would speak to nobody for half a minute."""
+
+
+class ManagementNetwork:
+    """A bridge `mgmt` in the namespace this is made in, the sandbox's own, which has the prefix's first address."""
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        """Raises ValueError for what is not an IPv4 prefix."""
+        self._prefix = IPv4Network(prefix)
+        self._free = self._prefix.hosts()
+        self.address = str(next(self._free))
+        self._home = Namespace.current("sandbox")
+        self._bridge = self._home.take_index()
+        self._ports: list[int] = []
+        self._home.set_up("lo")
+        with self._home.netlink() as netlink:
+            netlink.link(
+                "add",
+                ifname=_NAME,
+                kind="bridge",
+                index=self._bridge,
+                address=_MAC,
+                br_stp_state=0,
+                br_mcast_snooping=0,
+                state="up",
+            )
+            netlink.addr("add", index=self._bridge, address=self.address, prefixlen=self._prefix.prefixlen)
+
+    def join(self, namespace: Namespace) -> str:
+        """Give a namespace an interface `mgmt` in this network; its address, without length.
+
+        For Open vSwitch instances (LabNet does it) and for controllers in a namespace of their own.
+        """
+        address = str(next(self._free))
+        outer, inner = make_veth(End(self._home, f"{_NAME}{len(self._ports)}"), End(namespace, _NAME))
+        with self._home.netlink() as netlink:
+            netlink.link("set", index=outer, master=self._bridge)
+        with namespace.netlink() as netlink:
+            netlink.addr("add", index=inner, address=address, prefixlen=self._prefix.prefixlen)
+        self._ports.append(outer)
+        return address
+
+    def close(self) -> None:
+        """Remove the bridge and all that joins it."""
+        with self._home.netlink() as netlink:
+            for index in (*self._ports, self._bridge):
+                with suppress(NetlinkError):  # gone with the namespace at its other end
+                    netlink.link("del", index=index)

@@ -1,0 +1,137 @@
+"""Mininet's network, built through netlink: any Topo, Mininet's API and CLI, a tenth of the time."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mininet.net import Mininet
+
+from shutdownlab.network.link import Cabling, DelayLine, LabLink
+from shutdownlab.network.management import PREFIX, ManagementNetwork
+from shutdownlab.network.node import LabBridge, LabHost
+from shutdownlab.network.ovs import Datapath, LabSwitch, OvsInstance
+from shutdownlab.system.features import KernelFeatures
+from shutdownlab.system.namespace import Namespace, end_processes
+
+# How many Open vSwitch instances share the switches that don't say which is theirs: each polls its own ports only.
+_SPREAD = 8
+
+
+class LabNet(Mininet):  # type: ignore[misc]
+    """A lab's network. To be built in a sandbox, whose end ends it; `stop` does too.
+
+    Nodes get their classes from what the Topo says, so that stock Mininet can load the same Topo: a host is a LabHost;
+    a switch is a LabSwitch in the Open vSwitch instance its param `instance` names (without one: its own, up to eight;
+    then shared), or a LabBridge if its param `bridge` is true. Switches without a digit in their name need no `dpid`.
+    """
+
+    def __init__(
+        self,
+        topo: Any = None,
+        *,
+        datapath: Datapath = "netdev",
+        management: str | None = PREFIX,
+        log_dir: Path | None = None,
+        controller: Any = None,
+        **params: Any,
+    ) -> None:
+        """management: prefix of the network by which switches reach their controllers; the sandbox itself, where this
+        is called, has its first address. None: there is no such network. log_dir: for Open vSwitch's logs.
+        """
+        Mininet.inited = True  # raises limits of the whole machine, which a sandbox may not, and needn't
+        self.datapath = datapath
+        self.log_dir = log_dir
+        self.instances: dict[str, OvsInstance] = {}
+        self.cabling = Cabling(KernelFeatures.detect())
+        self.management = ManagementNetwork(management) if management else None
+        self._macs = 0
+        self._sessions: ExitStack | None = None
+        self._namespaces: list[Namespace] = []
+        super().__init__(topo, host=LabHost, switch=LabSwitch, controller=controller, link=LabLink, intf=None, **params)
+
+    @property
+    def delay_lines(self) -> list[DelayLine]:
+        """Links cut in two, for the delay-line process to join."""
+        return self.cabling.delay_lines
+
+    # Mininet's API
+
+    def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
+        if params.get("addresses"):
+            params.setdefault("ip", None)  # not one of Mininet's choosing
+        host = super().addHost(name, cls=cls, **params)
+        self._namespaces.append(host.namespace)
+        return host
+
+    def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
+        if not params.get("dpid") and not any(letter.isdigit() for letter in name):
+            params["dpid"] = f"{0x10000 + len(self.switches):x}"
+        if cls is None and params.pop("bridge", False):
+            cls = LabBridge
+        if (cls or self.switch) is LabSwitch:
+            params["instance"] = self.instance(params.get("instance") or f"lab{len(self.switches) % _SPREAD + 1}")
+        else:
+            params.pop("instance", None)
+        switch = super().addSwitch(name, cls=cls, **params)
+        if isinstance(switch, LabBridge):
+            self._namespaces.append(switch.namespace)
+        return switch
+
+    def build(self) -> None:
+        """Build from the Topo."""
+        with ExitStack() as sessions:
+            self._sessions = sessions
+            super().build()
+        self._sessions = None
+
+    def instance(self, name: str) -> OvsInstance:
+        """The Open vSwitch instance of this name, started if it is the first to ask."""
+        if name not in self.instances:
+            made = OvsInstance(name, self.datapath, self.log_dir)
+            self.instances[name] = made
+            if self._sessions is not None:
+                self._sessions.enter_context(made.namespace.netlink_held())
+            if self.management is not None:
+                self.management.join(made.namespace)
+        return self.instances[name]
+
+    def addLink(  # noqa: N802
+        self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None, **params: Any
+    ) -> Any:
+        if (cls or self.link) is LabLink:
+            params["cabling"] = self.cabling
+        return super().addLink(node1, node2, port1, port2, cls, **params)
+
+    def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
+        """Remove a node with its links and what runs in it."""
+        for link in [each for each in self.links if node in (each.intf1.node, each.intf2.node)]:
+            self.delLink(link)
+        super().delNode(node, nodes)
+        if node.namespace in self._namespaces:
+            self._namespaces.remove(node.namespace)
+            end_processes([node.namespace])
+            node.namespace.close()
+
+    def randMac(self) -> str:  # noqa: N802
+        """The next of this lab's MAC addresses: the same in every run."""
+        self._macs += 1
+        number = f"{0x02_00_00_00_00_00 + self._macs:012x}"
+        return ":".join(number[at : at + 2] for at in range(0, 12, 2))
+
+    def stop(self) -> None:
+        """End what runs in the network and remove it."""
+        if self.terms:
+            self.stopXterms()
+        for controller in self.controllers:
+            controller.stop()
+        for node in (*self.hosts, *self.switches):
+            node.terminate()
+        end_processes(self._namespaces)
+        for namespace in (*self._namespaces, *([self.cabling.relay] if self.cabling.relay else [])):
+            namespace.close()
+        for instance in self.instances.values():
+            instance.close()
+        if self.management is not None:
+            self.management.close()

@@ -1,0 +1,285 @@
+"""Mininet nodes without a shell each: a network namespace, configured through netlink when the network is built."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+from mininet.node import Host, Node, Switch
+
+from shutdownlab.system.namespace import Namespace
+
+Address = tuple[str, str]
+"""Interface name, address/length (IPv4 or IPv6)."""
+Route = tuple[str, str | None, str | None]
+"""Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
+
+_PROMPT = chr(127)
+_LOCAL_TABLE = 255
+_TYPE_LOCAL, _SCOPE_HOST, _SCOPE_LINK = 2, 254, 253
+
+
+class LabNode(Node):  # type: ignore[misc]
+    """What hosts and switches of a lab share: the namespace, and a shell that starts when it is first used."""
+
+    namespace: Namespace
+
+    def __init__(self, name: str, **params: Any) -> None:
+        self._shell: Any = None
+        self._pid: int | None = None
+        self._ended = False
+        self.namespace = self._take_namespace(name, params)
+        params["inNamespace"] = True
+        super().__init__(name, **params)
+
+    def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
+        return Namespace(name, resolv_conf=params.get("resolv"), private_dirs=params.pop("privateDirs", ()))
+
+    @classmethod
+    def setup(cls) -> None:
+        """Nothing needs mnexec or ifconfig here."""
+
+    # The shell, its pid and its output exist from when one of them is asked for.
+
+    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 - Mininet's name and signature
+        self.waiting = False
+
+    def mountPrivateDirs(self) -> None:  # noqa: N802
+        """Done with the namespace."""
+
+    def unmountPrivateDirs(self) -> None:  # noqa: N802
+        """Gone with the namespace."""
+
+    @property
+    def shell(self) -> Any:
+        if self._shell is None and not self._ended:
+            self._open_shell()
+        return self._shell
+
+    @shell.setter
+    def shell(self, value: Any) -> None:
+        self._shell = value
+
+    @property
+    def pid(self) -> int | None:
+        return self.shell.pid if self.shell else self._pid
+
+    @pid.setter
+    def pid(self, value: int | None) -> None:
+        self._pid = value
+
+    @property
+    def stdout(self) -> Any:
+        return self.stdin if self.shell else None
+
+    @stdout.setter
+    def stdout(self, value: Any) -> None:
+        """Always the terminal that `stdin` is."""
+
+    def _open_shell(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self._shell = self.namespace.spawn(
+            # setsid --ctty: the pseudo-terminal's Ctrl-C (sendInt) must reach what runs in it
+            ["setsid", "--ctty", "bash", "--norc", "--noediting", "-is", f"mininet:{self.name}"],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            env={**os.environ, **self.environment(), "PS1": _PROMPT},
+            foreground=True,
+        )
+        self.stdin = os.fdopen(self.master, "r")
+        self.pollOut = select.poll()
+        self.pollOut.register(self.stdin)
+        self.outToNode[self.master] = self
+        self.inToNode[self.master] = self
+        self.execed = False
+        self.lastCmd = self.lastPid = None
+        self.readbuf = ""
+        while not self.read(1024).endswith(_PROMPT):
+            self.pollOut.poll()
+        self.waiting = False
+        self.cmd("unset HISTFILE; stty -echo; set +m")
+
+    def environment(self) -> dict[str, str]:
+        """Variables that programs run in this node get besides their own."""
+        return {}
+
+    def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[Any]:
+        """As Mininet's (a list, words, or a string to be split), without a shell having been started."""
+        params = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
+        params.pop("mncmd", None)
+        words = args[0] if len(args) == 1 else args
+        if params.pop("shell", False):
+            words = ["sh", "-c", words if isinstance(words, str) else " ".join(words)]
+        return self._popen(words.split() if isinstance(words, str) else list(words), **params)
+
+    def _popen(self, cmd: Sequence[str], **params: Any) -> subprocess.Popen[Any]:
+        params.setdefault("stdin", None)
+        params.setdefault("env", {**os.environ, **self.environment()})
+        return self.namespace.spawn(cmd, **params)
+
+    def spawn(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program in this node: see Namespace.spawn."""
+        options["env"] = {**(options.get("env") or os.environ), **self.environment()}
+        return self.namespace.spawn(argv, **options)
+
+    def enter(self) -> Callable[[], None]:
+        """What a forked child calls to be in this node from then on."""
+        return self.namespace.enter
+
+    def terminate(self) -> None:
+        self._ended = True
+        if self._shell is not None:
+            if self._shell.poll() is None:
+                os.killpg(self._shell.pid, signal.SIGHUP)
+            self.outToNode.pop(self.master, None)
+            self.inToNode.pop(self.master, None)
+            self.cleanup()
+
+    def __repr__(self) -> str:
+        addresses = ",".join(f"{each}:{each.IP()}" for each in self.intfList())
+        return f"<{type(self).__name__} {self.name}: {addresses} pid={self._shell and self._shell.pid}> "
+
+
+class LabHost(LabNode, Host):  # type: ignore[misc]
+    """A host or a router.
+
+    Params, all optional, besides Mininet's ip, mac and defaultRoute:
+        addresses: list of (interface, "address/length"), IPv4 and IPv6; `lo` is an interface too
+        routes: list of (prefix or "default", gateway or None, interface or None)
+        local_prefixes: whole prefixes this host answers for
+        sysctls: {"net.ipv4.…": value}
+        forwarding: True for a router
+        resolv: text of /etc/resolv.conf, for what runs in this host
+    """
+
+    def config(
+        self,
+        mac: str | None = None,
+        ip: str | None = None,
+        defaultRoute: str | None = None,  # noqa: N803
+        addresses: Sequence[Address] = (),
+        routes: Sequence[Route] = (),
+        local_prefixes: Sequence[str] = (),
+        sysctls: Mapping[str, object] | None = None,
+        forwarding: bool = False,
+        **_params: Any,
+    ) -> dict[str, Any]:
+        """Configure it all in one netlink session. Raises pyroute2.NetlinkError, KeyError for an unknown interface."""
+        if forwarding:
+            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **(sysctls or {})}
+        if sysctls:
+            self.namespace.set_sysctls(sysctls)
+        if ip and "/" not in ip:
+            ip += "/8"
+        every = [*([(self.defaultIntf().name, ip)] if ip else []), *addresses]
+        with self.namespace.netlink() as netlink:
+            if mac:
+                self.setMAC(mac)
+            for name, address in every:
+                self._add_address(netlink, name, address)
+            for prefix in local_prefixes:
+                netlink.route(
+                    "add", dst=prefix, oif=1, table=_LOCAL_TABLE, type=_TYPE_LOCAL, scope=_SCOPE_HOST, **_family(prefix)
+                )
+            for route in routes:
+                self._add_route(netlink, route)
+            if defaultRoute:
+                self._add_route(netlink, _mininet_route(defaultRoute))
+        return {}
+
+    def _index(self, netlink: Any, name: str) -> int:
+        if name in self.nameToIntf:
+            return int(self.nameToIntf[name].index)
+        found = netlink.link_lookup(ifname=name)
+        if not found:
+            raise KeyError(f"{self.name} has no interface {name!r}; it has lo, {', '.join(self.nameToIntf)}")
+        return int(found[0])
+
+    def _add_address(self, netlink: Any, name: str, address: str) -> None:
+        value = ip_interface(address)
+        netlink.addr(
+            "add",
+            index=self._index(netlink, name),
+            address=str(value.ip),
+            prefixlen=value.network.prefixlen,
+            **({"broadcast": str(value.network.broadcast_address)} if value.version == 4 else {}),
+        )
+        intf = self.nameToIntf.get(name)
+        if intf is not None and (intf.ip is None or ":" in intf.ip):
+            intf.ip, intf.prefixLen = str(value.ip), value.network.prefixlen
+
+    def _add_route(self, netlink: Any, route: Route) -> None:
+        prefix, gateway, name = route
+        options: dict[str, Any] = _family(gateway or prefix)
+        if gateway:
+            options["gateway"] = gateway
+        if name:
+            options["oif"] = self._index(netlink, name)
+        if not gateway:
+            options["scope"] = _SCOPE_LINK
+        netlink.route("replace", dst=prefix, **options)
+
+    def setDefaultRoute(self, intf: Any = None) -> None:  # noqa: N802
+        with self.namespace.netlink() as netlink:
+            self._add_route(netlink, _mininet_route(f"dev {intf}" if " " not in str(intf) else str(intf)))
+
+    def setARP(self, ip: str, mac: str) -> None:  # noqa: N802
+        """Add a permanent neighbour on the default interface."""
+        with self.namespace.netlink() as netlink:
+            netlink.neigh("replace", dst=ip, lladdr=mac, ifindex=self.defaultIntf().index, state=0x80)
+
+
+class LabBridge(LabNode, Switch):  # type: ignore[misc]
+    """A plain Linux bridge in a namespace of its own: an exchange's switching fabric. Learns, floods, no controller."""
+
+    controlIntf = None  # noqa: N815 - read by mininet.node.Switch
+
+    def __init__(self, name: str, dpid: str | None = None, **params: Any) -> None:
+        super().__init__(name, dpid=dpid, **params)
+
+    def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
+        return Namespace(name, ipv6=False)
+
+    def start(self, controllers: Sequence[object]) -> None:
+        """Join all interfaces in one bridge, which forwards at once (no spanning tree)."""
+        with self.namespace.netlink() as netlink:
+            self._bridge = self.namespace.take_index()
+            netlink.link(
+                "add",
+                ifname="br0",
+                kind="bridge",
+                index=self._bridge,
+                br_stp_state=0,
+                br_forward_delay=0,
+                br_mcast_snooping=0,
+                state="up",
+            )
+            for intf in self.intfList():
+                netlink.link("set", index=intf.index, master=self._bridge)
+
+    def attach(self, intf: Any) -> None:
+        """Add a link made after the start."""
+        with self.namespace.netlink() as netlink:
+            netlink.link("set", index=intf.index, master=self._bridge)
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
+        """The bridge goes with its namespace."""
+
+
+def _family(address: str) -> dict[str, int]:
+    return {"family": 10 if ":" in address else 2}
+
+
+def _mininet_route(text: str) -> Route:
+    """Mininet's "via 10.0.0.1", "dev h1-eth0", "dev h1-eth0 via 10.0.0.1"."""
+    words = text.split()
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    return "default", found.get("via"), found.get("dev")

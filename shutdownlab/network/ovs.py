@@ -1,0 +1,272 @@
+"""Open vSwitch: one instance an operator, each in a network namespace of its own, and the switches in it.
+
+Two instances of the userspace datapath cannot share a namespace (both want the device `ovs-netdev`), and one for the
+whole country gets slower with every port, for it polls all of them in one loop.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mininet.link import Intf, OVSIntf
+from mininet.node import OVSSwitch
+
+from shutdownlab.network.node import LabNode
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.namespace import Namespace
+
+Datapath = Literal["netdev", "system"]
+"""netdev: Open vSwitch's own, in userspace. system: the kernel module openvswitch."""
+
+_RUN = Path("/run/ovs")
+_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+_START_SECONDS = 20.0
+_NAME_LIMIT = 15
+# The daemons' own interfaces take the indexes below.
+_FIRST_INDEX = 1000
+# TSO must be on before the first bridge is; one revalidator will do for what one operator has.
+_OTHER_CONFIG = [["userspace-tso-enable", "true"], ["n-handler-threads", "1"], ["n-revalidator-threads", "1"]]
+
+
+def _allocator() -> dict[str, str]:
+    """The userspace datapath takes and frees 32 packet buffers a port each time it looks for packets, which was 22 % of
+    its time with glibc's allocator and 13 % with jemalloc: used where it is installed.
+    """
+    found = next(Path("/usr/lib").glob("*/libjemalloc.so.2"), None)
+    return {"LD_PRELOAD": str(found)} if found else {}
+
+
+class OvsInstance:
+    """One `ovsdb-server` and one `ovs-vswitchd`, in namespace `ovs-NAME`. Starts at once, in the background."""
+
+    def __init__(self, name: str, datapath: Datapath = "netdev", log_dir: Path | None = None) -> None:
+        """log_dir: where the daemons log to; in the sandbox, to be lost with it, if None."""
+        self.name = name
+        self.datapath = datapath
+        self.namespace = Namespace(f"ovs-{name}", ipv6=False, first_index=_FIRST_INDEX)
+        self.run_dir = _RUN / name
+        self.run_dir.mkdir(parents=True)
+        self._logs = log_dir or self.run_dir
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._bridges: list[str] = []
+        database = self.run_dir / "conf.db"
+        shutil.copy(_database_template(), database)
+        self._spawn("ovsdb-server", f"--remote=punix:{self.socket}", str(database))
+        self._spawn("ovs-vswitchd", f"unix:{self.socket}")
+
+    @property
+    def socket(self) -> Path:
+        """Of its database: `ovs-vsctl --db=unix:SOCKET`."""
+        return self.run_dir / "db.sock"
+
+    def environment(self) -> dict[str, str]:
+        """Makes ovs-vsctl, ovs-ofctl and ovs-appctl talk to this instance."""
+        return {"OVS_RUNDIR": str(self.run_dir), "OVS_DBDIR": str(self.run_dir), "OVS_LOGDIR": str(self._logs)}
+
+    def _spawn(self, program: str, *arguments: str) -> None:
+        log = self._logs / f"{self.name}-{program}.log"
+        options = [f"--pidfile={self.run_dir / program}.pid", f"--log-file={log}", "-vconsole:off", "-vsyslog:off"]
+        try:
+            self.namespace.spawn(
+                [program, *arguments, *options],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **self.environment(), **_allocator()},
+            )
+        except FileNotFoundError as error:
+            raise _no_open_vswitch(program) from error
+
+    def adopt(self, bridge: str) -> str:
+        """Count a bridge in; a short name for it that is unique in this instance."""
+        self._bridges.append(bridge)
+        return f"br{len(self._bridges)}"
+
+    def begin(self, commands: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
+        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`."""
+        argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={round(_START_SECONDS)}", "--retry"]
+        for number, command in enumerate(commands):
+            argv += ["--", *command] if number else command
+        try:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        except FileNotFoundError as error:
+            raise _no_open_vswitch("ovs-vsctl") from error
+
+    def finish(self, begun: subprocess.Popen[str]) -> str:
+        """Wait for the transaction; what it printed. Raises MachineCannot if it failed."""
+        output, complaint = begun.communicate()
+        if begun.returncode:
+            last = self._last_warning()
+            raise MachineCannot(
+                f"start Open vSwitch for {self.name}",
+                complaint.strip()
+                or f"ovs-vsctl ended with {begun.returncode}" + (f"; its log says: {last}" if last else ""),
+                f"read {self._logs}/{self.name}-ovs-vswitchd.log; `shutdownlab doctor` shows what is missing",
+            )
+        return output
+
+    def vsctl(self, *command: str) -> str:
+        """Run one ovs-vsctl command and return its output. Raises MachineCannot."""
+        return self.finish(self.begin([command]))
+
+    def close(self) -> None:
+        """Kill the daemons and let go of what is theirs. The kernel then needs 12 ms for each port: not waited for."""
+        for daemon in self.namespace.running():
+            daemon.kill()
+        self.namespace.close()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def _last_warning(self) -> str:
+        log = self._logs / f"{self.name}-ovs-vswitchd.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return next((line for line in reversed(lines) if "|WARN|" in line or "|ERR|" in line or "|EMER|" in line), "")
+
+
+def _database_template() -> Path:
+    """An empty database with our settings in it, made once a sandbox: instances copy it."""
+    template = _RUN / "template.db"
+    if template.exists():
+        return template
+    _RUN.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_RUN) as scratch:
+        made = Path(scratch) / "template.db"
+        insert = '["Open_vSwitch",{"op":"insert","table":"Open_vSwitch","row":{"other_config":["map",%s]}}]'
+        config = str([list(pair) for pair in _OTHER_CONFIG]).replace("'", '"')
+        try:
+            for argv in (["create", str(made), str(_SCHEMA)], ["transact", str(made), insert % config]):
+                subprocess.run(["ovsdb-tool", *argv], check=True, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise _no_open_vswitch("ovsdb-tool") from error
+        except subprocess.CalledProcessError as error:
+            raise MachineCannot(
+                "make an Open vSwitch database", error.stderr.strip(), "reinstall openvswitch-switch"
+            ) from error
+        made.rename(template)
+    return template
+
+
+def _no_open_vswitch(program: str) -> MachineCannot:
+    return MachineCannot("start Open vSwitch", f"{program} is not installed", "sudo apt install openvswitch-switch")
+
+
+class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]
+    """An Open vSwitch bridge, in its operator's instance.
+
+    Params besides Mininet's:
+        instance: the OvsInstance (LabNet turns its name into it)
+        targets: controllers, such as "tcp:198.18.0.1:6653", besides the network's own
+    """
+
+    controlIntf = None  # noqa: N815 - read by mininet.node.Switch
+
+    def __init__(self, name: str, instance: OvsInstance, targets: Sequence[str] = (), **params: Any) -> None:
+        self.instance = instance
+        self.targets = tuple(targets)
+        self.short_name = instance.adopt(name)
+        self.bridge = name if len(name) <= _NAME_LIMIT else self.short_name
+        params.setdefault("protocols", "OpenFlow13")
+        super().__init__(name, **{**params, "datapath": "user" if instance.datapath == "netdev" else "kernel"})
+
+    def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
+        return self.instance.namespace
+
+    def environment(self) -> dict[str, str]:
+        return self.instance.environment()
+
+    def bridge_commands(self, controllers: Iterable[Any]) -> list[list[str]]:
+        """The ovs-vsctl commands that make this bridge with all its ports."""
+        bridge = [
+            f"datapath_type={self.instance.datapath}",
+            f"fail_mode={self.failMode}",
+            f"other_config:datapath-id={self.dpid}",
+            f"other_config:dp-desc={self.name}",
+            "other_config:disable-in-band=true",
+            *([f"protocols={self.protocols}"] if self.protocols else []),
+        ]
+        made = [["--may-exist", "add-br", self.bridge], ["set", "Bridge", self.bridge, *bridge]]
+        for intf in self.intfList():
+            made += self._port_commands(intf)
+        targets = [*self.targets, *(f"tcp:{each.IP()}:{each.port}" for each in controllers)]
+        if targets:
+            made.append(["set-controller", self.bridge, *targets])
+        return made
+
+    def _port_commands(self, intf: Intf) -> list[list[str]]:
+        settings = [f"ofport_request={self.ports[intf]}"]
+        if isinstance(intf, OVSIntf):
+            peer = intf.link.intf2 if intf.link.intf1 is intf else intf.link.intf1
+            settings += ["type=patch", f"options:peer={peer}"]
+        made = [["--may-exist", "add-port", self.bridge, intf.name, "--", "set", "Interface", intf.name, *settings]]
+        if getattr(intf, "shaped", False):
+            # Without this Open vSwitch removes the shaping it finds on the interface.
+            made.append(
+                [
+                    f"--id=@{intf.name}",
+                    "create",
+                    "QoS",
+                    "type=linux-noop",
+                    "--",
+                    "set",
+                    "Port",
+                    intf.name,
+                    f"qos=@{intf.name}",
+                ]
+            )
+        return made
+
+    def start(self, controllers: Sequence[Any]) -> None:
+        """Remember the controllers: `batchStartup`, which Mininet calls next, makes the bridges of all switches."""
+        self._controllers = tuple(controllers)
+
+    @classmethod
+    def batchStartup(cls, switches: Sequence[LabSwitch], run: object = None) -> Sequence[LabSwitch]:  # noqa: N802
+        """One transaction an instance, all instances at once."""
+        by_instance: dict[OvsInstance, list[list[str]]] = {}
+        for switch in switches:
+            by_instance.setdefault(switch.instance, []).extend(switch.bridge_commands(switch._controllers))
+        begun = [(instance, instance.begin(commands)) for instance, commands in by_instance.items()]
+        for instance, transaction in begun:
+            instance.finish(transaction)
+        return switches
+
+    def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
+        """Remove this bridge alone."""
+        self.instance.vsctl("--if-exists", "del-br", self.bridge)
+
+    def attach(self, intf: Intf) -> None:
+        """Add a port made after the start."""
+        self.instance.finish(self.instance.begin(self._port_commands(intf)))
+
+    def detach(self, intf: Intf) -> None:
+        self.instance.vsctl("--if-exists", "del-port", self.bridge, str(intf))
+
+    def vsctl(self, *args: Any, **_kwargs: Any) -> str:
+        """As in Mininet, words may hold spaces."""
+        return self.instance.vsctl(*" ".join(str(arg) for arg in args).split())
+
+    def dpctl(self, *args: Any) -> str:
+        """Run ovs-ofctl COMMAND BRIDGE ARGUMENTS... and return what it prints."""
+        command, *rest = (str(arg) for arg in args)
+        protocols = ["-O", self.protocols] if self.protocols else []
+        done = subprocess.run(
+            ["ovs-ofctl", *protocols, command, self.bridge, *rest],
+            env={**os.environ, **self.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    def connected(self) -> bool:
+        """Whether a controller is connected; without one to connect to, whether it forwards by itself."""
+        states = self.instance.vsctl("--columns=is_connected", "--format=csv", "--no-headings", "list", "Controller")
+        return "true" in states or self.failMode == "standalone"

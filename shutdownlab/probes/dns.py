@@ -1,0 +1,196 @@
+"""Name lookups as a stub resolver does them: UDP, one retransmission, TCP where the answer is truncated."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+
+from shutdownlab.config.scalars import endpoint, is_address
+from shutdownlab.model.scenario import Family
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.session import Session
+
+_PORT: Final = 53
+_UDP_PAYLOAD: Final = 1232
+_RCODES: Final = {
+    dns.rcode.NXDOMAIN: "dns_nxdomain_error",
+    dns.rcode.REFUSED: "dns_refused_error",
+    dns.rcode.SERVFAIL: "dns_servfail_error",
+}
+# Addresses that no public name resolves to. Of the registries' special ranges, shared address space (100.64/10), the
+# benchmarking (198.18/15) and the documentation ranges are not here: the emulated Internet itself lives in them.
+_BOGONS: Final = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4",
+        "240.0.0.0/4", "::/127", "fc00::/7", "fe80::/10", "ff00::/8",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The addresses of a name, in the order of the answer."""
+
+    addresses: tuple[str, ...]
+
+    @property
+    def is_bogon(self) -> bool:
+        return any(ipaddress.ip_address(a) in block for a in self.addresses for block in _BOGONS)
+
+    def agrees_with(self, control: Sequence[str]) -> bool:
+        """Whether at least one address is one of the true ones; also where those aren't known (empty)."""
+        return not control or not set(self.addresses).isdisjoint(control)
+
+
+@dataclass(slots=True)
+class Question:
+    """A question on its way. `resolver`: whom it is for; `engine`: how it travels, in OONI's words."""
+
+    query: dns.message.Message
+    resolver: str
+    engine: str
+
+
+async def lookup(session: Session, host: str) -> Answer:
+    """Ask the session's resolver for the A or AAAA addresses of `host`; an address answers for itself.
+
+    Raises `StepFailed`.
+    """
+    resolver = session.request.resolver
+    return await resolve(session, host, endpoint(resolver, _PORT) if resolver else "", "udp", _ask)
+
+
+async def resolve(
+    session: Session,
+    host: str,
+    resolver: str,
+    engine: str,
+    ask: Callable[[Session, Question], Awaitable[dns.message.Message]],
+) -> Answer:
+    """As `lookup`, of whom `ask` asks; a step of that which fails is told as such."""
+    if is_address(host):
+        return Answer((host,))
+    kind = dns.rdatatype.A if session.family is Family.IPV4 else dns.rdatatype.AAAA
+    trace = session.trace
+    transaction, started = trace.transaction(), trace.now()
+    question = Question(dns.message.make_query(host, kind, use_edns=0, payload=_UDP_PAYLOAD), resolver, engine)
+    response: dns.message.Message | None = None
+    failure: str | None = None
+    operation = "resolve"
+    try:
+        response = await ask(session, question)
+    except StepFailed as failed:
+        failure, operation = failed.failure, failed.operation
+    except dns.exception.DNSException:
+        failure = "dns_server_misbehaving"
+    except (OSError, EOFError) as error:
+        failure = failure_of(error)
+    addresses = tuple(_addresses(response, kind)) if response else ()
+    if response is not None and failure is None:
+        rcode = response.rcode()
+        if rcode != dns.rcode.NOERROR:
+            failure = _RCODES.get(rcode, "dns_server_misbehaving")
+        elif not addresses:
+            failure = "dns_no_answer"
+    trace.query(
+        started,
+        hostname=host,
+        query_type=kind.name,
+        resolver=resolver,
+        engine=question.engine,
+        answers=[_record(kind, address, response) for address in addresses],
+        rcode=int(response.rcode()) if response else None,
+        failure=failure,
+        transaction=transaction,
+    )
+    if failure is not None:
+        raise StepFailed(failure, operation)
+    return Answer(addresses)
+
+
+async def locate(session: Session) -> str:
+    """The address of the request's host: the known one, or what the resolver says; raises `StepFailed`."""
+    request = session.request
+    return request.addresses[0] if request.addresses else (await lookup(session, request.host)).addresses[0]
+
+
+def _family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def _ask(session: Session, question: Question) -> dns.message.Message:
+    if not question.resolver:
+        raise StepFailed("network_unreachable", "resolve")
+    async with asyncio.timeout(session.patience):
+        response = await _ask_udp(session, question.query)
+        if response.flags & dns.flags.TC:
+            question.engine = "tcp"
+            response = await _ask_tcp(session, question.query)
+        return response
+
+
+async def _ask_udp(session: Session, query: dns.message.Message) -> dns.message.Message:
+    """Send, and once more at half of the patience; take the first answer to this question, forged or not."""
+    loop, resolver = session.loop, session.request.resolver
+    with socket.socket(_family_of(resolver), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.connect((resolver, _PORT))
+        wire = query.to_wire()
+        sock.send(wire)
+        resend = loop.call_later(session.patience / 2, _send_again, sock, wire)
+        try:
+            while True:
+                data = await loop.sock_recv(sock, 65535)
+                response = dns.message.from_wire(data, ignore_trailing=True)
+                if query.is_response(response):
+                    return response
+        finally:
+            resend.cancel()
+
+
+def _send_again(sock: socket.socket, wire: bytes) -> None:
+    try:
+        sock.send(wire)
+    except OSError:
+        return  # an ICMP error: the receiver is told as well
+
+
+async def _ask_tcp(session: Session, query: dns.message.Message) -> dns.message.Message:
+    loop, resolver = session.loop, session.request.resolver
+    with socket.socket(_family_of(resolver), socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+        await loop.sock_connect(sock, (resolver, _PORT))
+        await loop.sock_sendall(sock, query.to_wire(prepend_length=True))
+        length = int.from_bytes(await _exactly(loop, sock, 2))
+        return dns.message.from_wire(await _exactly(loop, sock, length))
+
+
+async def _exactly(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = await loop.sock_recv(sock, size - len(data))
+        if not chunk:
+            raise EOFError("the resolver closed the connection")
+        data += chunk
+    return data
+
+
+def _addresses(response: dns.message.Message, kind: dns.rdatatype.RdataType) -> list[str]:
+    return [rdata.address for rrset in response.answer if rrset.rdtype == kind for rdata in rrset]
+
+
+def _record(
+    kind: dns.rdatatype.RdataType, address: str, response: dns.message.Message | None
+) -> dict[str, str | int | None]:
+    ttl = response.answer[-1].ttl if response and response.answer else None
+    family = "ipv4" if kind == dns.rdatatype.A else "ipv6"
+    return {"answer_type": kind.name, family: address, "ttl": ttl}

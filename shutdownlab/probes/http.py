@@ -1,0 +1,148 @@
+"""HTTP/1.1 over an open stream; h11 does the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import h11
+
+from shutdownlab.probes.dns import lookup
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.session import Session
+from shutdownlab.probes.stream import TcpStream, handshake, open_first
+
+_MAX_BODY: Final = 65536
+_MAX_REDIRECTS: Final = 3
+_USER_AGENT: Final = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/96.0.4664.110 Safari/537.36"
+)
+_PAGES: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+# A round trip as a whole may take this many times the patience that each wait for data has.
+_WHOLE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`body`: at most 64 KiB of it."""
+
+    code: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    truncated: bool = False
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+    @property
+    def is_fine(self) -> bool:
+        return 200 <= self.code < 400
+
+
+async def fetch(session: Session, url: str) -> Response:
+    """GET a page, following redirects; raises `StepFailed` with the failure of the step that stopped it."""
+    for _ in range(_MAX_REDIRECTS):
+        response = await _fetch_once(session, url)
+        location = response.header("location")
+        if not 300 <= response.code < 400 or not location:
+            return response
+        url = urljoin(url, location)
+    return response
+
+
+async def _fetch_once(session: Session, url: str) -> Response:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    secure = parts.scheme == "https"
+    try:
+        addresses = (await lookup(session, host)).addresses
+        with await open_first(session, addresses, parts.port or (443 if secure else 80)) as tcp:
+            stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
+            return await round_trip(stream, "GET", parts)
+    except StepFailed as failed:
+        if failed.operation != "http_round_trip":  # which has recorded itself
+            record_unsent(session, "GET", url, failed.failure)
+        raise
+
+
+def record_unsent(session: Session, method: str, url: str, failure: str) -> None:
+    """OONI records a request that never got as far as being sent with the failure of the step that stopped it."""
+    trace = session.trace
+    trace.requested(trace.now(), method=method, url=url, headers=(), failure=failure, transaction=trace.transaction())
+
+
+def request_headers(parts: SplitResult, accept: str = _PAGES) -> list[tuple[str, str]]:
+    return [
+        ("Host", parts.netloc),
+        ("User-Agent", _USER_AGENT),
+        ("Accept", accept),
+        ("Accept-Language", "en-US;q=0.8,en;q=0.5"),
+        ("Connection", "close"),
+    ]
+
+
+def target_of(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept: str = _PAGES) -> Response:
+    """Send one request and read its response; each wait may take the session's patience. Raises `StepFailed`."""
+    session, trace = stream.session, stream.session.trace
+    started, headers = trace.now(), request_headers(parts, accept)
+    if method == "POST":
+        headers.append(("Content-Length", "0"))
+    response, failure = Response(0, (), b""), None
+    try:
+        async with asyncio.timeout(_WHOLE * session.patience):
+            response = await _exchange(stream, h11.Request(method=method, target=target_of(parts), headers=headers))
+    except h11.RemoteProtocolError as error:
+        failure = f"unknown_failure: malformed HTTP response: {error}"
+    except (OSError, EOFError) as error:
+        failure = failure_of(error)
+    trace.requested(
+        started,
+        method=method,
+        url=parts.geturl(),
+        headers=headers,
+        failure=failure,
+        transaction=stream.transaction,
+        address=stream.address,
+        alpn=stream.alpn,
+        code=response.code,
+        response_headers=response.headers,
+        body=response.body,
+        truncated=response.truncated,
+    )
+    if failure is not None:
+        raise StepFailed(failure, "http_round_trip")
+    return response
+
+
+async def _exchange(stream: TcpStream, request: h11.Request) -> Response:
+    connection = h11.Connection(h11.CLIENT)
+    await stream.send((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+    head: h11.Response | None = None
+    body = bytearray()
+    closed = False
+    while True:
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as error:
+            if closed:
+                raise EOFError("closed in the middle of a response") from error
+            raise
+        if event is h11.NEED_DATA:
+            async with asyncio.timeout(stream.session.patience):
+                data = await stream.receive()
+            closed = not data
+            connection.receive_data(data)
+        elif isinstance(event, h11.Response):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        if head is not None and (isinstance(event, h11.EndOfMessage) or len(body) >= _MAX_BODY):
+            listed = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+            return Response(head.status_code, listed, bytes(body), not isinstance(event, h11.EndOfMessage))

@@ -1,0 +1,81 @@
+"""ICMP echo (RFC 792) and ICMPv6 echo (RFC 4443) over raw sockets, which root of a network namespace may open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Final
+
+from shutdownlab.model.scenario import Family
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.session import Session
+
+_PAYLOAD: Final = bytes(range(48))
+# (request, reply, unreachable) message types.
+_TYPES: Final = {Family.IPV4: (8, 0, 3), Family.IPV6: (128, 129, 1)}
+_PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
+# Codes of "unreachable" that mean there is no route to the network; all others concern the host.
+_NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
+
+
+async def ping(session: Session, address: str) -> float:
+    """Echo a packet off `address`, sending again at half of the patience; returns the round trip in seconds.
+
+    Raises `StepFailed`.
+    """
+    failure: str | None = None
+    rtt = 0.0
+    try:
+        async with asyncio.timeout(session.patience):
+            rtt = await _echo(session, address)
+    except (OSError, StepFailed) as error:
+        failure = failure_of(error)
+    session.trace.extra["x_ping"] = {"address": address, "failure": failure, "rtt": rtt or None}
+    if failure is not None:
+        raise StepFailed(failure, "ping")
+    return rtt
+
+
+async def _echo(session: Session, address: str) -> float:
+    loop, family = session.loop, session.family
+    request, reply, unreachable = _TYPES[family]
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    ident = os.urandom(4)  # identifier and sequence number: what tells our echo from those of other probes
+    with socket.socket(session.address_family, kind, _PROTOCOL[family]) as sock:
+        sock.connect((address, 0))
+        message = _message(request, ident)
+        sent = loop.time()
+        sock.send(message)
+        resend = loop.call_later(session.patience / 2, _send_again, sock, message)
+        try:
+            while True:
+                data = await loop.sock_recv(sock, 2048)
+                packet = data[(data[0] & 0x0F) * 4 :] if family is Family.IPV4 else data
+                if packet[0] == reply and packet[4:8] == ident:
+                    return loop.time() - sent
+                if packet[0] == unreachable and ident in packet[8:]:
+                    raise StepFailed(_unreachable(family, packet[1]), "ping")
+        finally:
+            resend.cancel()
+
+
+def _unreachable(family: Family, code: int) -> str:
+    return "network_unreachable" if code in _NO_ROUTE[family] else "host_unreachable"
+
+
+def _message(kind: int, ident: bytes) -> bytes:
+    """The kernel fills in the checksum for ICMPv6 (RFC 3542); for ICMP it is ours to compute."""
+    body = ident + _PAYLOAD
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!BBH", kind, 0, 0xFFFF - total) + body
+
+
+def _send_again(sock: socket.socket, message: bytes) -> None:
+    try:
+        sock.send(message)
+    except OSError:
+        return  # an ICMP error: the receiver is told as well

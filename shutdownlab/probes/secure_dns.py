@@ -1,0 +1,60 @@
+"""Name lookups that nobody on the way can read: DNS over TLS (RFC 7858) and over HTTPS (RFC 8484)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Final
+from urllib.parse import urlsplit
+
+import dns.message
+
+from shutdownlab.probes.dns import Answer, Question, lookup, resolve
+from shutdownlab.probes.failure import StepFailed
+from shutdownlab.probes.http import round_trip
+from shutdownlab.probes.session import Session
+from shutdownlab.probes.stream import TcpStream, handshake, open_first
+
+_PORTS: Final = {"tls": 853, "https": 443}
+_ENGINES: Final = {"tls": "dot", "https": "doh"}
+_MESSAGE: Final = "application/dns-message"
+
+
+async def lookup_securely(session: Session, host: str) -> Answer:
+    """Ask the request's secure resolver, whose own name the ordinary one is asked for; raises `StepFailed`.
+
+    The step that failed is told: the lookup of the resolver's name, the connection, the handshake, the question.
+    """
+    url = session.request.secure_resolver
+    return await resolve(session, host, url, _ENGINES[urlsplit(url).scheme], _ask)
+
+
+async def _ask(session: Session, question: Question) -> dns.message.Message:
+    parts = urlsplit(question.resolver)
+    name = parts.hostname or ""
+    addresses = (await lookup(session, name)).addresses
+    with await open_first(session, addresses, parts.port or _PORTS[parts.scheme]) as tcp:
+        if parts.scheme == "tls":
+            return await _over_tls(await handshake(tcp, name), question.query)
+        return await _over_https(await handshake(tcp, name, ("http/1.1",)), question)
+
+
+async def _over_tls(stream: TcpStream, query: dns.message.Message) -> dns.message.Message:
+    async with asyncio.timeout(stream.session.patience):
+        await stream.send(query.to_wire(prepend_length=True))
+        data = b""
+        while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+            more = await stream.receive()
+            if not more:
+                raise EOFError("the resolver closed the connection")
+            data += more
+        return dns.message.from_wire(data[2:])
+
+
+async def _over_https(stream: TcpStream, question: Question) -> dns.message.Message:
+    question.query.id = 0  # so that caches on the way see the same question (RFC 8484, section 4.1)
+    asked = base64.urlsafe_b64encode(question.query.to_wire()).rstrip(b"=").decode()
+    response = await round_trip(stream, "GET", urlsplit(f"{question.resolver}?dns={asked}"), accept=_MESSAGE)
+    if response.code != 200 or response.header("content-type") != _MESSAGE:
+        raise StepFailed("dns_server_misbehaving", "resolve")
+    return dns.message.from_wire(response.body)

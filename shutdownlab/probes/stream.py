@@ -1,0 +1,214 @@
+"""TCP connections and TLS over them, step by step, on non-blocking sockets.
+
+Plain sockets and `ssl.SSLObject` rather than asyncio's streams: the steps come apart as OONI records them, and a probe
+costs half the processor time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Final, Self
+
+from shutdownlab.config.scalars import endpoint
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.session import Session
+
+_CHUNK: Final = 65536
+_NEXT_S: Final = 0.25
+# Close with RST instead of FIN: nothing is sent again and again into a path that is cut.
+_ABORT: Final = struct.pack("ii", 1, 0)
+
+
+def _ignore(_octets: int) -> None:
+    """The default of `TcpStream.on_octets`."""
+
+
+class TcpStream:
+    """An open TCP connection; a context manager that closes it.
+
+    `on_octets` is told how many came in each time some did; under TLS too, long before a record is whole.
+    """
+
+    alpn = ""
+
+    def __init__(self, session: Session, sock: socket.socket, ip: str, port: int, transaction: int) -> None:
+        self.session, self.sock, self.ip, self.port, self.transaction = session, sock, ip, port, transaction
+        self.on_octets: Callable[[int], None] = _ignore
+
+    @property
+    def address(self) -> str:
+        return endpoint(self.ip, self.port)
+
+    async def send(self, data: bytes) -> None:
+        """Raises OSError."""
+        await self.session.loop.sock_sendall(self.sock, data)
+        self.session.trace.event("write", self.transaction, num_bytes=len(data))
+
+    async def receive(self) -> bytes:
+        """The next bytes, b"" at the end of the stream; raises OSError."""
+        try:
+            data = await self.session.loop.sock_recv(self.sock, _CHUNK)
+        except OSError as error:
+            self.session.trace.event("read", self.transaction, failure=failure_of(error))
+            raise
+        self.session.trace.event("read", self.transaction, num_bytes=len(data), failure=None if data else "eof_error")
+        self.on_octets(len(data))
+        return data
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self.sock.fileno() >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        self.close()
+
+
+async def connect(session: Session, ip: str, port: int) -> TcpStream:
+    """Open a TCP connection within the session's patience; raises `StepFailed`."""
+    trace = session.trace
+    transaction, started = trace.transaction(), trace.now()
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    failure: str | None = None
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(session.patience):
+            await session.loop.sock_connect(sock, (ip, port))
+    except OSError as error:
+        failure = failure_of(error)
+        sock.close()
+    except BaseException:
+        sock.close()
+        raise
+    trace.connected(started, ip, port, failure, transaction)
+    trace.event("connect", transaction, address=endpoint(ip, port), proto="tcp", failure=failure)
+    if failure is not None:
+        raise StepFailed(failure, "connect")
+    return TcpStream(session, sock, ip, port, transaction)
+
+
+async def open_first(session: Session, addresses: tuple[str, ...], port: int) -> TcpStream:
+    """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
+
+    Raises the last one's `StepFailed`.
+    """
+    if len(addresses) == 1:
+        return await connect(session, addresses[0], port)
+    waiting, attempts = list(addresses), list[asyncio.Task[TcpStream]]()
+    opened: TcpStream | None = None
+    try:
+        while waiting or not all(attempt.done() for attempt in attempts):
+            if waiting:
+                attempts.append(asyncio.create_task(connect(session, waiting.pop(0), port)))
+            pending = [attempt for attempt in attempts if not attempt.done()]
+            await asyncio.wait(pending, timeout=_NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            opened = next((each.result() for each in attempts if each.done() and each.exception() is None), None)
+            if opened is not None:
+                return opened
+        return attempts[-1].result()
+    finally:
+        for attempt in attempts:
+            if not attempt.done():
+                attempt.cancel()
+            elif attempt.exception() is None and attempt.result() is not opened:
+                attempt.result().close()
+
+
+class TlsStream(TcpStream):
+    """TLS over an open connection, which it takes over."""
+
+    def __init__(self, tcp: TcpStream, server_name: str, alpn: tuple[str, ...]) -> None:
+        super().__init__(tcp.session, tcp.sock, tcp.ip, tcp.port, tcp.transaction)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = tcp.session.trust.context(tcp.session.request.ca, alpn)
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=server_name)
+
+    async def shake_hands(self) -> None:
+        """Raises OSError (`ssl.SSLError` among them)."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+            except ssl.SSLError:
+                await self._flush()  # the alert
+                raise
+            else:
+                await self._flush()
+                self.alpn = self._tls.selected_alpn_protocol() or ""
+                return
+
+    async def send(self, data: bytes) -> None:
+        self._tls.write(data)
+        await self._flush()
+
+    async def receive(self) -> bytes:
+        while True:
+            try:
+                return self._tls.read(_CHUNK)
+            except ssl.SSLWantReadError:
+                await self._fill()
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    def described(self) -> tuple[str, str, list[bytes]]:
+        """Cipher suite, TLS version and the server's certificate (DER), as far as the handshake came."""
+        cipher, leaf = self._tls.cipher(), None
+        try:
+            leaf = self._tls.getpeercert(binary_form=True)
+        except ValueError:
+            leaf = None  # the handshake did not come so far
+        return cipher[0] if cipher else "", self._tls.version() or "", [leaf] if leaf else []
+
+    async def _flush(self) -> None:
+        if self._out.pending:
+            await super().send(self._out.read())
+
+    async def _fill(self) -> None:
+        data = await super().receive()
+        if data:
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+
+
+async def handshake(tcp: TcpStream, server_name: str, alpn: tuple[str, ...] = ()) -> TlsStream:
+    """Negotiate TLS with SNI `server_name` and verify the certificate, within the session's patience.
+
+    Raises `StepFailed`; the connection is still the caller's to close then.
+    """
+    session, trace = tcp.session, tcp.session.trace
+    started = trace.now()
+    trace.event("tls_handshake_start", tcp.transaction)
+    stream = TlsStream(tcp, server_name, alpn)
+    failure: str | None = None
+    try:
+        async with asyncio.timeout(session.patience):
+            await stream.shake_hands()
+    except OSError as error:
+        failure = failure_of(error)
+    cipher, version, certificates = stream.described() if failure is None else ("", "", [])
+    trace.event("tls_handshake_done", tcp.transaction, failure=failure)
+    trace.shook_hands(
+        started,
+        address=tcp.address,
+        server_name=server_name,
+        failure=failure,
+        transaction=tcp.transaction,
+        cipher=f"TLS_{cipher}" if cipher and not cipher.startswith("TLS_") else cipher,
+        version=version,
+        alpn=stream.alpn,
+        certificates=certificates,
+    )
+    if failure is not None:
+        raise StepFailed(failure, "tls_handshake")
+    return stream

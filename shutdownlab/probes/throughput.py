@@ -1,0 +1,91 @@
+"""How fast a download runs, for up to a second or so: throttling shows as a goodput far below the line's."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import h11
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.dns import lookup
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.http import request_headers, target_of
+from shutdownlab.probes.session import Session
+from shutdownlab.probes.stream import TcpStream, connect, handshake
+from shutdownlab.probes.verdict import Verdict
+
+
+async def throughput_test(session: Session) -> Verdict:
+    """Throttled when some of the file came, more slowly than `throttled_below` kbit/s; raises `StepFailed` when none.
+
+    Goodput counts TCP's octets since the response began, so that the round trips before it do not count.
+    """
+    request = session.request
+    parts = urlsplit(request.url)
+    secure, host = parts.scheme == "https", parts.hostname or ""
+    address = (await lookup(session, host)).addresses[0]
+    with await connect(session, address, parts.port or (443 if secure else 80)) as tcp:
+        stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
+        meter = _Meter(session.request.seconds)
+        stream.on_octets = meter.count
+        head = h11.Request(method="GET", target=target_of(parts), headers=request_headers(parts))
+        ended = await _download(stream, head, meter)
+    kbits = meter.octets * 8 / 1000 / max(meter.elapsed, 1e-3)
+    session.trace.extra["x_throughput"] = {
+        "received_bytes": meter.octets,
+        "seconds": round(meter.elapsed, 6),
+        "kbits_per_second": round(kbits, 1),
+    }
+    if ended and meter.octets < request.min_bytes:
+        return Verdict(Outcome.ERROR, f"unknown_failure: {request.url} has less than {request.min_bytes} octets")
+    throttled = kbits < request.throttled_below
+    return Verdict(Outcome.THROTTLED if throttled else Outcome.OK, doubtful=throttled)
+
+
+class _Meter:
+    """Octets received and the time since the first of them; that one also moves the deadline to the end of the test."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.octets = 0
+        self.elapsed = 0.0
+        self.deadline: asyncio.Timeout | None = None
+        self._began = 0.0
+
+    def count(self, octets: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.octets:
+            self._began = now
+            if self.deadline is not None:
+                self.deadline.reschedule(now + self.seconds)
+        self.octets += octets
+        self.elapsed = now - self._began
+
+    def close(self) -> None:
+        """At the deadline: the silence before it counts."""
+        self.elapsed = asyncio.get_running_loop().time() - self._began
+
+
+async def _download(stream: TcpStream, head: h11.Request, meter: _Meter) -> bool:
+    """Receive until the time is up or enough has come; whether the file ended by itself. Raises `StepFailed`."""
+    connection = h11.Connection(h11.CLIENT)
+    try:
+        async with asyncio.timeout(stream.session.patience) as meter.deadline:
+            await stream.send((connection.send(head) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+            while meter.octets < stream.session.request.max_bytes:
+                event = connection.next_event()
+                if isinstance(event, h11.EndOfMessage):
+                    return True
+                if event is h11.NEED_DATA:
+                    data = await stream.receive()
+                    if not data:
+                        raise EOFError("closed in the middle of the response")
+                    connection.receive_data(data)
+    except TimeoutError as error:
+        if not meter.octets:
+            raise StepFailed(failure_of(error), "http_round_trip") from error
+        meter.close()
+    except (OSError, EOFError, h11.RemoteProtocolError) as error:
+        raise StepFailed(failure_of(error), "http_round_trip") from error
+    return False

@@ -1,0 +1,112 @@
+"""The first exchange of an OpenVPN session: the client's hard reset, and the server's.
+
+Packet: opcode (5 bits) and key id (3), session id (8 octets), acknowledged packet ids (count, ids, the remote session
+id if any), packet id (4); over TCP a length (2) before it. Source: OpenVPN wire protocol,
+https://openvpn.github.io/openvpn-rfc/openvpn-wire-protocol.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Final
+
+from shutdownlab.config.scalars import endpoint
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.dns import locate
+from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.session import Session
+from shutdownlab.probes.stream import TcpStream, connect
+from shutdownlab.probes.verdict import Verdict
+
+_CLIENT_RESET: Final = 7
+_SERVER_RESET: Final = 8
+_OPERATION: Final = "openvpn_handshake"
+_SESSION_ID_SIZE: Final = 8
+
+
+def client_reset(session_id: bytes) -> bytes:
+    """P_CONTROL_HARD_RESET_CLIENT_V2, key 0, packet 0, nothing to acknowledge."""
+    return bytes([_CLIENT_RESET << 3]) + session_id + struct.pack("!BI", 0, 0)
+
+
+def answers(packet: bytes, session_id: bytes) -> bool:
+    """Whether a packet is the server's hard reset for our session: it acknowledges our packet 0."""
+    if len(packet) < 10 or packet[0] >> 3 != _SERVER_RESET:
+        return False
+    acknowledged = 4 * packet[9]
+    remote = packet[10 + acknowledged : 10 + acknowledged + _SESSION_ID_SIZE]
+    return acknowledged > 0 and remote == session_id
+
+
+async def vpn_test(session: Session) -> Verdict:
+    """Blocked when the server's hard reset does not come; raises `StepFailed`."""
+    request = session.request
+    address = await locate(session)
+    ask = _over_tcp if request.transport == "tcp" else _over_udp
+    started = session.trace.now()
+    failure: str | None = None
+    try:
+        await ask(session, address, request.port)
+    except StepFailed as failed:
+        failure = failed.failure
+        raise
+    finally:
+        session.trace.extra["openvpn_handshake"] = [
+            {
+                "endpoint": f"openvpn://{endpoint(address, request.port)}/{request.transport}",
+                "failure": failure,
+                "t0": started,
+                "t": session.trace.now(),
+            }
+        ]
+    return Verdict(Outcome.OK)
+
+
+async def _over_udp(session: Session, address: str, port: int) -> None:
+    loop, session_id = session.loop, os.urandom(_SESSION_ID_SIZE)
+    with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            async with asyncio.timeout(session.patience):
+                sock.connect((address, port))
+                sock.send(client_reset(session_id))
+                resend = loop.call_later(session.patience / 2, _send_again, sock, session_id)
+                try:
+                    while not answers(await loop.sock_recv(sock, 2048), session_id):
+                        pass
+                finally:
+                    resend.cancel()
+        except OSError as error:
+            raise StepFailed(failure_of(error), _OPERATION) from error
+
+
+def _send_again(sock: socket.socket, session_id: bytes) -> None:
+    try:
+        sock.send(client_reset(session_id))
+    except OSError:
+        return  # an ICMP error: the receiver is told as well
+
+
+async def _over_tcp(session: Session, address: str, port: int) -> None:
+    session_id = os.urandom(_SESSION_ID_SIZE)
+    packet = client_reset(session_id)
+    with await connect(session, address, port) as tcp:
+        try:
+            async with asyncio.timeout(session.patience):
+                await tcp.send(struct.pack("!H", len(packet)) + packet)
+                if not answers(await _packet(tcp), session_id):
+                    raise StepFailed("unknown_failure: not an OpenVPN server", _OPERATION)
+        except (OSError, EOFError) as error:
+            raise StepFailed(failure_of(error), _OPERATION) from error
+
+
+async def _packet(tcp: TcpStream) -> bytes:
+    data = b""
+    while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2]):
+        chunk = await tcp.receive()
+        if not chunk:
+            raise EOFError("closed before a reset")
+        data += chunk
+    return data[2 : 2 + int.from_bytes(data[:2])]

@@ -1,0 +1,29 @@
+"""What `shutdownlab doctor` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shutdownlab.country.doctor import Finding
+
+_MARKS = {"ok": "[green]ok[/green]", "instead": "[yellow]instead[/yellow]", "missing": "[red]missing[/red]"}
+
+
+def report(findings: Iterable[Finding], console: Console) -> bool:
+    """Print a line a finding and a conclusion; False where something needed is missing."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    seen = list(findings)
+    for finding in seen:
+        mend = f"\n[dim]to have it: {escape(finding.mend)}[/dim]" if finding.mend else ""
+        table.add_row(_MARKS[finding.verdict], finding.what, f"{escape(finding.found)}{mend}")
+    console.print(table)
+    missing = [finding.what for finding in seen if finding.verdict == "missing"]
+    if missing:
+        console.print(f"[red]This machine lacks {', '.join(missing)}.[/red]", soft_wrap=True)
+        return False
+    console.print("[green]Everything that is needed is here.[/green]", soft_wrap=True)
+    return True

@@ -1,0 +1,91 @@
+"""What `inspect`, `profiles` and `apps` print. The first reads a capture; the rest is data to text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import yaml
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.offline import FlowRecord, Summary
+from shutdownlab.inspection.profile import Profile
+
+Format = Literal["table", "jsonl"]
+_COLUMNS = ("src", "sport", "dst", "dport", "proto", "app", "protocol", "host", "verdict", "rule", "packet")
+_NUMBERS = frozenset({"sport", "dport", "packet"})
+
+
+def flow_lines(records: Iterable[FlowRecord]) -> Iterator[str]:
+    """One JSON object a flow."""
+    return (json.dumps(record, separators=(",", ":")) for record in records)
+
+
+def flow_table(records: Iterable[FlowRecord]) -> Iterator[str]:
+    """Aligned columns for people, cut to nothing: a name is never shortened."""
+    rows = [_COLUMNS, *(tuple(map(_text, _values(record))) for record in records)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    for row in rows:
+        cells = (
+            text.rjust(width) if name in _NUMBERS else text.ljust(width)
+            for name, text, width in zip(_COLUMNS, row, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _values(record: FlowRecord) -> Iterator[Any]:
+    fields: Mapping[str, Any] = record
+    return (fields[name] for name in _COLUMNS)
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def summary_line(summary: Summary) -> str:
+    return f"{summary.packets:,} packets, {summary.flows:,} flows, {summary.packets_per_second:,.0f} packets/s"
+
+
+def profile_list(profiles: Iterable[Profile]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for profile in profiles:
+        table.add_row(f"[bold]{escape(profile.name)}[/bold]", profile.placement, escape(profile.title))
+    return table
+
+
+def profile_text(profile: Profile) -> str:
+    """A profile as YAML: every field that differs from the default, its sources first."""
+    data = profile.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    ordered: dict[str, Any] = {key: data[key] for key in ("name", "title", "sources", "notes") if key in data}
+    ordered.update(data)
+    text: str = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def app_list(apps: Mapping[str, App]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, app in apps.items():
+        table.add_row(f"[bold]{escape(name)}[/bold]", app.category, escape(app.title), _extent(app))
+    return table
+
+
+def _extent(app: App) -> str:
+    kinds = ((app.suffixes, "domain"), (app.prefixes, "prefix"), (app.protocols, "protocol"), (app.fingerprints, "JA4"))
+    plural = {"prefix": "prefixes"}
+    return ", ".join(
+        f"{len(items)} {what if len(items) == 1 else plural.get(what, what + 's')}" for items, what in kinds if items
+    )
+
+
+def app_text(name: str, app: App) -> str:
+    """An app as YAML, as a file of the user's own would have it."""
+    data = app.model_dump(mode="json", exclude_defaults=True)
+    for endpoint, own in zip(data.get("endpoints", ()), app.endpoints, strict=False):
+        if own.ports:
+            endpoint["ports"] = [str(port) for port in own.ports]
+    text: str = yaml.safe_dump({name: data}, sort_keys=False, allow_unicode=True, width=100)
+    return text

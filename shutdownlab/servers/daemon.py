@@ -1,0 +1,85 @@
+"""A server program as data: where it runs, how it is started, and what shows that it is up."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from shutdownlab.config.scalars import Address
+
+Protocol = Literal["tcp", "udp"]
+
+_LISTEN = {"tcp": "0A", "udp": "07"}
+"""Socket states in /proc/net: TCP_LISTEN and, for an unconnected datagram socket, TCP_CLOSE (net/tcp_states.h)."""
+
+
+class Listening(NamedTuple):
+    """A socket that waits for clients. The unspecified address stands for every address of its version."""
+
+    protocol: Protocol
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        return f"{self.protocol} {host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Daemon:
+    """A process on `node`, which stays in the foreground and logs to standard output and error.
+
+    `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
+    once it is up. `control` is the socket it is spoken to by, which must not be in `directory`: that outlives it.
+    `environment` is added to its parent's.
+    """
+
+    name: str
+    node: str
+    argv: tuple[str, ...]
+    directory: Path
+    files: dict[str, str | bytes] = field(default_factory=dict)
+    sockets: frozenset[Listening] = frozenset()
+    control: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} on {self.node}"
+
+    def write(self) -> None:
+        """Write the files; keys and everything else readable by their owner alone. Raises `OSError`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def listening(pid: int) -> frozenset[Listening]:
+    """Every listening socket in the network namespace of a process; nothing if the process has gone."""
+    return frozenset(_sockets(Path("/proc") / str(pid) / "net"))
+
+
+def _sockets(net: Path) -> Iterator[Listening]:
+    tables: tuple[tuple[Protocol, str], ...] = (("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6"))
+    for protocol, name in tables:
+        try:
+            lines = (net / name).read_text().splitlines()[1:]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for line in lines:
+            _, local, _, state, *_ = line.split()
+            if state == _LISTEN[protocol]:
+                address, port = local.split(":")
+                yield Listening(protocol, _address(address), int(port, 16))
+
+
+def _address(text: str) -> Address:
+    """The kernel prints each 32-bit word of an address in the machine's byte order."""
+    words = (bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8))
+    return ipaddress.ip_address(b"".join(words))

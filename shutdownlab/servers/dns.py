@@ -1,0 +1,231 @@
+"""Name service as it is in the world: nsd answers for zones, unbound recurses for each operator and for 8.8.8.8.
+
+Public resolvers also answer over TLS (RFC 7858), and over HTTPS (RFC 8484): the web server in front of them, which has
+the port, hands questions on to them inside the node. Every resolver keeps the root zone itself (RFC 8806), so domestic
+names survive without abroad.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.model.network import Hosted, Network, Role
+from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.tls import Certificate, CertificateAuthority
+from shutdownlab.servers.zones import Authority, Zone, domestic_authority, foreign_authorities, zones
+
+_DNS_PORT = 53
+OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
+"""Where a public resolver answers at `/dns-query`, by HTTP/2 in the clear, whoever is on its node."""
+_CONTROL_SECONDS = 5.0
+_EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """Every name server of the country and of the world outside; resolvers' control sockets are in `runtime`."""
+    all_zones = zones(network)
+    root, homes = all_zones[0], (directory, runtime)
+    for authority in (domestic_authority(network), *foreign_authorities(network)):
+        served = [zone for zone in all_zones if any(server.node == authority.node for server in zone.servers)]
+        yield _nsd(authority, served, directory)
+    for node in network.by_role(Role.RESOLVER):
+        addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
+        clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
+        yield _unbound(node.name, addresses, clients, root, homes)
+    for node_name, hosted in _public_resolvers(network).items():
+        addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
+        secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
+        names = [name for h in hosted for name in h.names]
+        certificate = ca.issue(names, secure or addresses)
+        yield _unbound(node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True)
+
+
+def flush(control: Path) -> None:
+    """Make a resolver forget every answer, every server it found dead, and the questions it still works on.
+
+    `control` is its control socket. Raises `OSError`, also if unbound refuses.
+    """
+    for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
+        answer = _ask_unbound(control, command)
+        if not answer.startswith("ok"):
+            raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
+
+
+def takes_over_tls(hosted: Hosted) -> frozenset[int]:
+    """The TLS ports of an endpoint that its resolver answers itself: DNS over TLS (RFC 7858)."""
+    return frozenset({853}) if _speaks_tls(hosted) else frozenset()
+
+
+def answers_https(hosted: Hosted, beside: Iterable[Hosted]) -> bool:
+    """Whether an endpoint is one of a public resolver's web sites; `beside`: what else its node has."""
+    return any(other.app == hosted.app and other.node == hosted.node and is_resolver(other) for other in beside)
+
+
+def is_resolver(hosted: Hosted) -> bool:
+    """Whether an endpoint is a public resolver."""
+    return "dns" in _kinds(hosted)
+
+
+def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) -> str:
+    """The configuration of an authoritative server."""
+    lines = [
+        "server:",
+        '  username: ""',
+        '  chroot: ""',
+        f'  zonesdir: "{directory}"',
+        f'  pidfile: "{directory}/pid"',
+        f'  zonelistfile: "{directory}/zone.list"',
+        f'  xfrdfile: "{directory}/xfrd.state"',
+        f'  xfrdir: "{directory}"',
+        '  database: ""',
+        "  server-count: 1",
+        "  tcp-count: 20",
+        # No rate limits, nor the 25 MB that counting for them takes.
+        "  rrl-ratelimit: 0",
+        "  rrl-size: 100",
+        "  hide-version: yes",
+        # Its address is given to the node while it starts.
+        "  ip-freebind: yes",
+        *(f"  ip-address: {address}" for address in authority.addresses),
+        "remote-control:",
+        "  control-enable: no",
+    ]
+    for zone in served:
+        lines += ["zone:", f'  name: "{zone.name}"', f'  zonefile: "{zone_file(zone)}"']
+    return "\n".join(lines) + "\n"
+
+
+def unbound_config(
+    addresses: Iterable[Address],
+    clients: Iterable[Prefix],
+    control: Path,
+    secure: Iterable[Address] = (),
+    *,
+    over_http: bool = False,
+) -> str:
+    """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
+
+    `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`.
+    """
+    own = list(addresses)
+    private = list(secure)
+    tls = ['  tls-service-pem: "certificate.pem"', '  tls-service-key: "key.pem"']
+    _, inside, port = OVER_HTTP
+    http = [f"  interface: {inside}@{port}", f"  https-port: {port}", "  http-notls-downstream: yes"]
+    lines = [
+        "server:",
+        '  username: ""',
+        '  chroot: ""',
+        '  directory: ""',
+        '  pidfile: ""',
+        "  do-daemonize: no",
+        "  use-syslog: no",
+        '  logfile: ""',
+        "  verbosity: 1",
+        "  num-threads: 1",
+        '  module-config: "iterator"',
+        "  qname-minimisation: yes",
+        "  hide-version: yes",
+        "  hide-identity: yes",
+        "  so-reuseport: no",
+        "  outgoing-range: 512",
+        "  num-queries-per-thread: 256",
+        "  incoming-num-tcp: 32",
+        "  outgoing-num-tcp: 8",
+        "  msg-cache-size: 1m",
+        "  rrset-cache-size: 2m",
+        "  key-cache-size: 64k",
+        "  neg-cache-size: 64k",
+        "  infra-cache-numhosts: 500",
+        *(f"  interface: {address}" for address in own),
+        *(f"  interface: {address}@853" for address in private),
+        *(tls if private else []),
+        *(http if over_http else []),
+        *(f"  outgoing-interface: {address}" for address in own),
+        *(f"  access-control: {client} allow" for client in clients),
+        "auth-zone:",
+        '  name: "."',
+        '  zonefile: "root.zone"',
+        "  for-upstream: yes",
+        "  for-downstream: no",
+        "  fallback-enabled: no",
+        "remote-control:",
+        "  control-enable: yes",
+        "  control-use-cert: no",
+        f'  control-interface: "{control}"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def zone_file(zone: Zone) -> str:
+    """The name of a zone's file."""
+    return f"{'root' if zone.name == '.' else zone.name}.zone"
+
+
+def _nsd(authority: Authority, served: list[Zone], directory: Path) -> Daemon:
+    home = directory / f"nsd-{authority.node}"
+    files: dict[str, str | bytes] = {zone_file(zone): zone.text() for zone in served}
+    files["nsd.conf"] = nsd_config(authority, served, home)
+    argv = ("nsd", "-d", "-c", str(home / "nsd.conf"))
+    return Daemon("nsd", authority.node, argv, home, files, _sockets(authority.addresses))
+
+
+def _unbound(
+    node: str,
+    addresses: tuple[Address, ...],
+    clients: Iterable[Prefix],
+    root: Zone,
+    homes: tuple[Path, Path],
+    secure: tuple[Address, ...] = (),
+    certificate: Certificate | None = None,
+    *,
+    over_http: bool = False,
+) -> Daemon:
+    directory, runtime = homes
+    home = directory / f"unbound-{node}"
+    control = runtime / f"unbound-{node}"
+    files: dict[str, str | bytes] = {
+        "root.zone": root.text(),
+        "unbound.conf": unbound_config(addresses, clients, control, secure, over_http=over_http),
+    }
+    if certificate is not None:
+        files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
+    sockets = _sockets(addresses) | {Listening("tcp", address, 853) for address in secure}
+    sockets |= {OVER_HTTP} if over_http else set()
+    argv = ("unbound", "-d", "-p", "-c", str(home / "unbound.conf"))
+    return Daemon("unbound", node, argv, home, files, sockets, control)
+
+
+def _sockets(addresses: Iterable[Address]) -> frozenset[Listening]:
+    return frozenset(s for a in addresses for s in (Listening("udp", a, _DNS_PORT), Listening("tcp", a, _DNS_PORT)))
+
+
+def _public_resolvers(network: Network) -> dict[str, list[Hosted]]:
+    found: dict[str, list[Hosted]] = {}
+    for hosted in network.hosted:
+        if is_resolver(hosted):
+            found.setdefault(hosted.node, []).append(hosted)
+    return found
+
+
+def _speaks_tls(hosted: Hosted) -> bool:
+    return is_resolver(hosted) and any(s.kind == "tls" and s.port == 853 for s in hosted.services)
+
+
+def _kinds(hosted: Hosted) -> set[str]:
+    return {service.kind for service in hosted.services}
+
+
+def _ask_unbound(control: Path, command: str) -> str:
+    """Speak unbound-control's protocol, version 1: a line each way, over a socket file that needs no certificate."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_CONTROL_SECONDS)
+        connection.connect(str(control))
+        connection.sendall(f"UBCT1 {command}\n".encode())
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()

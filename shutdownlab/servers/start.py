@@ -1,0 +1,218 @@
+"""Starts every server of the country at once, says what is not up yet, and what has died since."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from shutdownlab.model.network import Network
+from shutdownlab.servers import birdc, dns, http3, routing, telephone, vpn, web
+from shutdownlab.servers.daemon import Daemon, listening
+from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.servers.zones import domestic_authority
+from shutdownlab.system.child_process import ending
+from shutdownlab.system.kernel import MachineCannot
+
+_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where Debian keeps servers; an ordinary user's PATH lacks it."""
+PACKAGES: Mapping[str, str] = {
+    "bird": "bird2",
+    "nsd": "nsd",
+    "unbound": "unbound",
+    "nginx": "nginx-light",
+    "kamailio": "kamailio",
+    "openvpn": "openvpn",
+    "ip": "iproute2",
+}
+"""The programs that services are, and the Debian packages they come in."""
+_APPARMOR = Path("/etc/apparmor.d")
+_PATIENCE = 0.02
+"""Seconds between two looks at what has come up: each look reads a few files of /proc."""
+_TAIL = 2000
+
+
+class LabNet(Protocol):
+    """What services need of the emulated network: nodes by name, each with `spawn(argv, stdout=…, env=…)`."""
+
+    def get(self, name: str) -> Any: ...
+
+
+class ServicesNotReady(Exception):
+    """Servers that died or did not come up in time; `problems` says which, and why as far as their logs tell."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("not ready: " + "; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class Services:
+    """The running servers; `start_services` makes one."""
+
+    def __init__(self, network: Network, running: Mapping[Daemon, subprocess.Popen[Any]]) -> None:
+        self._network = network
+        self._running = dict(running)
+
+    @property
+    def daemons(self) -> tuple[Daemon, ...]:
+        return tuple(self._running)
+
+    def find(self, name: str, node: str) -> Daemon:
+        """The daemon of a name (`bird`, `unbound`) on a node; raises `LookupError`."""
+        for daemon in self._running:
+            if (daemon.name, daemon.node) == (name, node):
+                return daemon
+        raise LookupError(f"no {name} on {node}")
+
+    def wait_ready(self, seconds: float = 15.0) -> None:
+        """Wait until every server listens and every router has every route. Raises `ServicesNotReady`."""
+        deadline = time.monotonic() + seconds
+        waiting = list(self._running)
+        while True:
+            self._raise_if_died()
+            unready = {daemon: problem for daemon in waiting if (problem := self._problem(daemon)) is not None}
+            if not unready:
+                return
+            if time.monotonic() > deadline:
+                raise ServicesNotReady([f"{d.title}: {problem}" for d, problem in unready.items()])
+            waiting = list(unready)
+            time.sleep(_PATIENCE)
+
+    def flush_dns(self) -> None:
+        """Make every resolver forget what it knows: scenario time has jumped. Raises `OSError`."""
+        for daemon in self._running:
+            if daemon.name == "unbound" and daemon.control is not None:
+                dns.flush(daemon.control)
+
+    def died(self) -> tuple[str, ...]:
+        """The servers that ended, each with how it did and the end of its log."""
+        return tuple(
+            f"{daemon.title} {ending(process.returncode)}: {_tail(log_of(daemon))}"
+            for daemon, process in self._running.items()
+            if process.poll() is not None
+        )
+
+    def _raise_if_died(self) -> None:
+        dead = self.died()
+        if dead:
+            raise ServicesNotReady(dead)
+
+    def _problem(self, daemon: Daemon) -> str | None:
+        missing = daemon.sockets - listening(self._running[daemon].pid)
+        if missing:
+            return "not listening on " + _listed(sorted(map(str, missing)))
+        if daemon.name == "bird" and daemon.control is not None:
+            return self._routing_problem(daemon, daemon.control)
+        return None
+
+    def _routing_problem(self, daemon: Daemon, control: Path) -> str | None:
+        node = self._network.nodes[daemon.node]
+        try:
+            down = {s.name for s in routing.sessions(self._network, node)} - birdc.sessions_up(control)
+            if down:
+                return "no BGP session with " + _listed(sorted(down))
+            routes = birdc.kernel_routes(control, 4) | birdc.kernel_routes(control, 6)
+        except OSError as error:
+            return str(error)
+        missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - routes.keys()
+        if missing:
+            return f"no route to {_listed(sorted(missing))}"
+        # A carrier's route may have come first; until the better one does, traffic at home would go by way of abroad.
+        at_home = {str(prefix): name for prefix, name in routing.at_the_exchange(self._network, node).items()}
+        astray = [prefix for prefix, name in at_home.items() if routes[prefix] != name]
+        return f"no route over the exchange to {_listed(sorted(astray))}" if astray else None
+
+
+def start_services(net: LabNet, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
+    """Write every configuration below `directory` and start every server; `wait_ready` waits for them.
+
+    Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
+    """
+    # Socket files need short paths (107 characters) and a file system that has them, which a shared folder may not be.
+    runtime = Path(tempfile.mkdtemp(prefix="services-"))
+    web.make_downloads(runtime)
+    daemons = list(plan(network, ca, directory, runtime))
+    programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
+    running: dict[Daemon, subprocess.Popen[Any]] = {}
+    with ExitStack() as on_failure:
+        on_failure.callback(_kill, running.values())
+        _add_domestic_authority(net, network)
+        for daemon in daemons:
+            daemon.write()
+            with log_of(daemon).open("ab") as log:
+                argv = (programs[daemon.argv[0]], *daemon.argv[1:])
+                environment = {**os.environ, **daemon.environment}
+                options = {"stdout": log, "stderr": log, "env": environment, "cwd": daemon.directory}
+                process = net.get(daemon.node).spawn(argv, **options)
+            running[daemon] = process
+        on_failure.pop_all()
+    return Services(network, running)
+
+
+def plan(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """Every server of the country, slowest to come up first; `runtime` is for what should not outlive them."""
+    yield from routing.daemons(network, directory, runtime)
+    yield from http3.daemons(network, ca, directory)
+    yield from telephone.daemons(network, directory)
+    yield from web.daemons(network, ca, directory, runtime)
+    yield from dns.daemons(network, ca, directory, runtime)
+    yield from vpn.daemons(network, ca, directory)
+
+
+def log_of(daemon: Daemon) -> Path:
+    """Where a server's standard output and error go."""
+    return daemon.directory / "log"
+
+
+def _kill(processes: Iterable[subprocess.Popen[Any]]) -> None:
+    for process in processes:
+        process.kill()
+
+
+def _add_domestic_authority(net: LabNet, network: Network) -> None:
+    authority = domestic_authority(network)
+    for address in authority.addresses:
+        argv = (_program("ip"), "address", "replace", str(address), "dev", "lo")
+        adding = net.get(authority.node).spawn(argv, stderr=subprocess.PIPE)
+        _, complaint = adding.communicate(timeout=5)
+        if adding.returncode:
+            raise OSError(f"{authority.node}: cannot add {address}: {complaint.decode().strip()}")
+
+
+def _unconfined(program: str, directory: Path) -> str:
+    """The program, or a copy of it where an AppArmor profile ties its path to the machine's own configuration.
+
+    Debian's unbound may read /etc/unbound and little else; profiles go by the path of what is executed.
+    """
+    name = Path(program).name
+    profiles = (_APPARMOR / name, _APPARMOR / program.strip("/").replace("/", "."))
+    if not any(profile.exists() for profile in profiles):
+        return program
+    copy = directory / "programs" / name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(program, copy)
+    return str(copy)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}")
+    if found is None:
+        package = PACKAGES[name]
+        raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {package}")
+    return found
+
+
+def _listed(items: Sequence[str], most: int = 5) -> str:
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def _tail(log: Path) -> str:
+    with suppress(OSError):
+        return log.read_text(errors="replace")[-_TAIL:].strip() or "its log is empty"
+    return "it has no log"

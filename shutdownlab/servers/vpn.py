@@ -1,0 +1,103 @@
+"""A commercial VPN's servers: OpenVPN, on the ports the catalogue gives, with certificates for its users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.model.network import Hosted, Network
+from shutdownlab.servers.daemon import Daemon, Listening, Protocol
+from shutdownlab.servers.tls import Certificate, CertificateAuthority
+
+
+def takes_over_tcp(hosted: Hosted) -> frozenset[int]:
+    """The `tcp` ports of an endpoint that OpenVPN answers: all of them, if it has an `openvpn` port."""
+    if not _ports(hosted, "openvpn"):
+        return frozenset()
+    return frozenset(_ports(hosted, "tcp"))
+
+
+def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
+    """An OpenVPN server for each port and address: UDP for `openvpn` ports, TCP for the `tcp` ones beside them.
+
+    `client.ovpn` in each one's directory connects a subscriber to it.
+    """
+    number = 0
+    for hosted in network.hosted:
+        ports: list[tuple[Protocol, int]] = [("udp", port) for port in _ports(hosted, "openvpn")]
+        ports += [("tcp", port) for port in sorted(takes_over_tcp(hosted))]
+        for protocol, port in ports:
+            for address in hosted.addresses:
+                number += 1
+                yield _server(hosted, protocol, address, port, number, ca, directory)
+
+
+def openvpn_config(protocol: Protocol, address: Address, port: int, number: int) -> str:
+    """The configuration of one server, the node's `number`-th; its files are in its working directory."""
+    lines = [
+        *_transport(protocol, address, server=True),
+        f"local {address}",
+        f"port {port}",
+        "dev-type tun",
+        f"dev vpn{number}",
+        "topology subnet",
+        f"server 10.{number % 256}.0.0 255.255.255.0",
+        "ca ca.pem",
+        "cert certificate.pem",
+        "key key.pem",
+        "dh none",
+        "keepalive 10 60",
+        "persist-key",
+        "verb 1",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def client_config(protocol: Protocol, address: Address, port: int, ca: bytes, user: Certificate) -> str:
+    """What a subscriber's `openvpn --config` needs, in one file."""
+    inline = (("ca", ca), ("cert", user.chain), ("key", user.key))
+    lines = [
+        "client",
+        *_transport(protocol, address, server=False),
+        f"remote {address} {port}",
+        "dev tun",
+        "nobind",
+        "remote-cert-tls server",
+        "verb 3",
+        *(f"<{name}>\n{text.decode().strip()}\n</{name}>" for name, text in inline),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _server(
+    hosted: Hosted,
+    protocol: Protocol,
+    address: Address,
+    port: int,
+    number: int,
+    ca: CertificateAuthority,
+    directory: Path,
+) -> Daemon:
+    home = directory / f"openvpn-{hosted.node}-{number}"
+    certificate = ca.issue(hosted.names, hosted.addresses)
+    user = ca.issue(["subscriber"], client=True)
+    files: dict[str, str | bytes] = {
+        "server.conf": openvpn_config(protocol, address, port, number),
+        "ca.pem": ca.pem,
+        "certificate.pem": certificate.chain,
+        "key.pem": certificate.key,
+        "client.ovpn": client_config(protocol, address, port, ca.pem, user),
+    }
+    argv = ("openvpn", "--cd", str(home), "--config", "server.conf")
+    return Daemon("openvpn", hosted.node, argv, home, files, frozenset({Listening(protocol, address, port)}))
+
+
+def _transport(protocol: Protocol, address: Address, *, server: bool) -> list[str]:
+    if protocol == "udp":
+        return [f"proto udp{address.version}"]
+    return [f"proto tcp{address.version}-{'server' if server else 'client'}"]
+
+
+def _ports(hosted: Hosted, kind: str) -> list[int]:
+    return [service.port for service in hosted.services if service.kind == kind]

@@ -1,0 +1,134 @@
+"""The web: one nginx on each node that hosts sites, with the names, addresses, ports and protocols of the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shutdownlab.inspection.apps import Service
+from shutdownlab.model.network import Hosted, Network
+from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
+from shutdownlab.servers.pages import DOWNLOADS, page, site_name
+from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.servers.vpn import takes_over_tcp
+
+_KINDS = frozenset({"https", "http", "tls", "tcp"})
+_ROOM = 4096
+"""Connections that nginx can hold at once besides its listening sockets (about 2 MB).
+
+Every subscriber tests every address at once, and what a shutdown cuts stays half-open: beyond its room nginx closes
+connections that wait, which would look like a block.
+"""
+
+
+def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
+    """An nginx for every node with something for it to serve; `make_downloads` must have been here before it starts."""
+    sites: dict[str, list[Hosted]] = defaultdict(list)
+    for hosted in network.hosted:
+        if served(hosted):
+            sites[hosted.node].append(hosted)
+    for node, hosted_there in sites.items():
+        home = directory / f"nginx-{node}"
+        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home, runtime)}
+        for hosted in hosted_there:
+            name = site_name(hosted)
+            files[f"sites/{name}/index.html"] = page(name, hosted.app)
+            if any(_is_tls(service) for service in served(hosted)):
+                by_address = is_resolver(hosted) or not hosted.names
+                certificate = ca.issue(hosted.names, hosted.addresses if by_address else ())
+                files |= {f"certificates/{name}.pem": certificate.chain, f"certificates/{name}.key": certificate.key}
+        sockets = frozenset(
+            Listening("tcp", address, service.port)
+            for hosted in hosted_there
+            for service in served(hosted)
+            for address in hosted.addresses
+        )
+        argv = ("nginx", "-p", str(home), "-e", "stderr", "-c", str(home / "nginx.conf"))
+        yield Daemon("nginx", node, argv, home, files, sockets)
+
+
+def served(hosted: Hosted) -> tuple[Service, ...]:
+    """What nginx answers of an endpoint: not DNS over TLS, nor the TCP port of a VPN."""
+    others = takes_over_tls(hosted) | takes_over_tcp(hosted)
+    return tuple(s for s in hosted.services if s.kind in _KINDS and not (s.kind in {"tls", "tcp"} and s.port in others))
+
+
+def make_downloads(runtime: Path) -> None:
+    """Write what every site offers under `/bytes/`, as files that take no room. Raises `OSError`."""
+    directory = runtime / "bytes"
+    directory.mkdir()
+    for size in DOWNLOADS:
+        path = directory / str(size)
+        path.touch()
+        os.truncate(path, size)
+
+
+def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str:
+    """The configuration of one nginx; its files are under `directory`, the downloads under `runtime`."""
+    chosen = list(sites)
+    sockets = sum(len(hosted.addresses) * len(served(hosted)) for hosted in chosen)
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = [
+        "daemon off;",
+        # One process: its end is the server's end, and it has no second user to change to, for in an ordinary user's
+        # sandbox there is none.
+        "master_process off;",
+        "user root root;",
+        f"pid {directory}/pid;",
+        "error_log stderr warn;",
+        f"events {{ worker_connections {sockets + _ROOM}; }}",
+        "http {",
+        *(f"  {name}_temp_path {directory}/{name};" for name in temporary),
+        "  types { text/html html; }",
+        "  default_type application/octet-stream;",
+        "  access_log off;",
+        "  server_tokens off;",
+        "  sendfile on;",
+        "  tcp_nopush on;",
+        "  server_names_hash_bucket_size 128;",
+        "  server_names_hash_max_size 4096;",
+        "  ssl_protocols TLSv1.2 TLSv1.3;",
+        "  ssl_session_cache off;",
+        "  ssl_session_tickets off;",
+    ]
+    for hosted in chosen:
+        resolves = answers_https(hosted, chosen)
+        lines += [f"  {line}" for line in _server(hosted, directory, runtime, resolves=resolves)]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -> Iterator[str]:
+    name = site_name(hosted)
+    services = served(hosted)
+    yield "server {"
+    yield f"  server_name {' '.join(hosted.names) or '_'};"
+    for service in services:
+        protocol = {"https": " ssl http2", "tls": " ssl"}.get(service.kind, "")
+        for address in hosted.addresses:
+            host = f"[{address}]" if address.version == 6 else str(address)
+            yield f"  listen {host}:{service.port}{protocol};"
+    if any(_is_tls(service) for service in services):
+        yield f"  ssl_certificate {directory}/certificates/{name}.pem;"
+        yield f"  ssl_certificate_key {directory}/certificates/{name}.key;"
+    if Service(kind="http", port=443) in services:
+        # Telegram's data centres speak their own protocol over HTTP and tell anything else that it isn't implemented.
+        yield "  location / { return 501; }"
+    else:
+        for service in hosted.services:
+            if service.kind == "h3":
+                yield f"  add_header Alt-Svc 'h3=\":{service.port}\"; ma=60';"
+        yield f"  root {directory}/sites/{name};"
+        yield f"  location /bytes/ {{ root {runtime}; }}"
+        if resolves:
+            # DNS over HTTPS. The resolver's own server speaks HTTP/2 only, which of nginx's clients is gRPC's.
+            yield f"  location = /dns-query {{ grpc_pass grpc://{OVER_HTTP.address}:{OVER_HTTP.port}; }}"
+        # Any path is answered by the site itself, as an application's single page does.
+        yield "  location / { try_files $uri /index.html; }"
+    yield "}"
+
+
+def _is_tls(service: Service) -> bool:
+    return service.kind in {"https", "tls"}

@@ -1,0 +1,134 @@
+"""Who is authoritative for which name: the root, the top-level domains and every hosted domain, as zone files.
+
+Domestic names are served in the country (from beside the first operator's resolver) and their top-level domain with
+them; each foreign domain is served by the network that hosts it, and the foreign top-level domains by every transit.
+So a country cut off from abroad still resolves its own names, and nothing else, as the real ones did.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.model.network import Hosted, Network, Node, Role, Route
+
+ROOT = "."
+TTL = 60
+"""Seconds that answers may be cached: what the large sites use."""
+_DELEGATION_TTL = 86400
+_OWN_NUMBER = {4: 61, 6: 0x61}
+"""The domestic server's place in its operator's infrastructure subnet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Where a name server runs, and its addresses."""
+
+    node: str
+    addresses: tuple[Address, ...]
+
+
+@dataclass(slots=True)
+class Zone:
+    """A zone's name without the final dot (the root is `.`), its servers, and the records below its apex."""
+
+    name: str
+    servers: tuple[Authority, ...]
+    records: list[str] = field(default_factory=list)
+
+    @property
+    def delegation(self) -> list[str]:
+        """The records that lead to this zone, which it and its parent have: servers named inside it, with addresses."""
+        inside = "root-servers.net." if self.name == ROOT else f"{self.name}."
+        names = [f"{'abcdefghijklm'[index]}.{inside}" for index in range(len(self.servers))]
+        lines = [f"{self._dotted} {_DELEGATION_TTL} NS {name}" for name in names]
+        for name, server in zip(names, self.servers, strict=True):
+            lines += [_record(name, address, _DELEGATION_TTL) for address in server.addresses]
+        return lines
+
+    def text(self) -> str:
+        """The zone as a master file (RFC 1035, 5)."""
+        delegation = self.delegation
+        first = delegation[0].split()[-1]
+        timing = f"2022010100 1800 900 604800 {TTL}"
+        soa = f"{self._dotted} {TTL} SOA {first} hostmaster.{first} {timing}"
+        return "\n".join([soa, *delegation, *self.records]) + "\n"
+
+    @property
+    def _dotted(self) -> str:
+        return self.name if self.name == ROOT else f"{self.name}."
+
+
+def domestic_authority(network: Network) -> Authority:
+    """The country's own name server."""
+    node = next(network.by_role(Role.RESOLVER))
+    length = {4: 24, 6: 64}
+    subnets = (ipaddress.ip_network((a, length[a.version]), strict=False) for a in _addresses(node))
+    return Authority(node.name, tuple(subnet.network_address + _OWN_NUMBER[subnet.version] for subnet in subnets))
+
+
+def foreign_authorities(network: Network) -> tuple[Authority, ...]:
+    """A name server in every transit network."""
+    return tuple(Authority(node.name, _addresses(node)) for node in network.by_role(Role.SERVERS))
+
+
+def authority_routes(network: Network, router: Node) -> list[Route]:
+    """How a border router reaches the domestic name server, whose addresses are not on a link of their own."""
+    authority = domestic_authority(network)
+    node = network.nodes[authority.node]
+    port = next((p for p in router.ports.values() if p.peer.node == node.name), None)
+    if port is None:
+        return []
+    return [Route(ipaddress.ip_network(a), node.address(a.version), port.name) for a in authority.addresses]
+
+
+def zones(network: Network) -> list[Zone]:
+    """Every zone, the root first; each name is in the zone of its last two labels."""
+    home = domestic_authority(network)
+    abroad = foreign_authorities(network)
+    names: dict[str, list[Hosted]] = defaultdict(list)
+    domains: dict[str, Authority] = {}
+    for hosted in network.hosted:
+        for name in hosted.names:
+            names[name].append(hosted)
+            host = next((a for a in abroad if a.node == hosted.node), home)
+            domains.setdefault(registered_domain(name), host)
+    tops = _tops(network, domains, home, abroad)
+    second = {domain: Zone(domain, (authority,)) for domain, authority in domains.items() if domain not in tops}
+    for zone in second.values():
+        tops[_top(zone.name)].records += zone.delegation
+    for name, places in names.items():
+        zone = second.get(registered_domain(name)) or tops[_top(name)]
+        zone.records += [_record(f"{name}.", address) for hosted in places for address in hosted.addresses]
+    root = Zone(ROOT, abroad, [line for top in tops.values() for line in top.delegation])
+    return [root, *tops.values(), *second.values()]
+
+
+def registered_domain(name: str) -> str:
+    """The last two labels of a name: `web.whatsapp.com` is in `whatsapp.com`."""
+    return ".".join(name.split(".")[-2:])
+
+
+def _tops(
+    network: Network, domains: dict[str, Authority], home: Authority, abroad: tuple[Authority, ...]
+) -> dict[str, Zone]:
+    """Each top-level domain: at home if it is the country's own or all that is in it is, else at every transit."""
+    served: dict[str, set[str]] = defaultdict(set)
+    for domain, authority in domains.items():
+        served[_top(domain)].add(authority.node)
+    own = network.topology.country.lower()
+    return {top: Zone(top, (home,) if top == own or nodes == {home.node} else abroad) for top, nodes in served.items()}
+
+
+def _record(name: str, address: Address, ttl: int = TTL) -> str:
+    return f"{name} {ttl} {'A' if address.version == 4 else 'AAAA'} {address}"
+
+
+def _addresses(node: Node) -> tuple[Address, ...]:
+    return tuple(address.ip for port in node.ports.values() for address in port.addresses)
+
+
+def _top(name: str) -> str:
+    return name.rsplit(".", 1)[-1]

@@ -1,0 +1,1 @@
+"""Linux: system calls, namespaces, the sandbox, child processes, packet sockets."""

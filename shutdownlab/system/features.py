@@ -1,0 +1,43 @@
+"""Which queueing disciplines this kernel has: found by trying them, for modules load themselves when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyroute2 import NetlinkError
+
+from shutdownlab.system.namespace import Namespace
+
+_LOOPBACK = 1
+
+
+@dataclass(frozen=True)
+class KernelFeatures:
+    """What links can be shaped with. Without netem, delay and loss are a userspace delay line's work."""
+
+    netem: bool
+    tbf: bool
+    htb: bool
+
+    @classmethod
+    def detect(cls) -> KernelFeatures:
+        """Try each on the loopback interface of a namespace made for it. To be called in a sandbox."""
+        namespace = Namespace("feature-trial")
+        try:
+            return cls(
+                netem=_takes(namespace, "netem", delay=1000),
+                tbf=_takes(namespace, "tbf", rate=125_000, burst=3_000, limit=15_000),
+                htb=_takes(namespace, "htb", default=1),
+            )
+        finally:
+            namespace.close()
+
+
+def _takes(namespace: Namespace, kind: str, **options: int) -> bool:
+    with namespace.netlink() as netlink:
+        try:
+            netlink.tc("add", kind, _LOOPBACK, 0x10000, **options)
+        except NetlinkError:
+            return False
+        netlink.tc("del", index=_LOOPBACK, handle=0x10000, parent=0xFFFFFFFF)
+        return True

@@ -1,0 +1,289 @@
+"""A named network namespace: made without a process in it, configured through netlink, entered by what runs there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute
+
+from shutdownlab.system import syscalls
+from shutdownlab.system.kernel import MachineCannot
+
+T = TypeVar("T")
+
+NAMESPACES = Path("/run/netns")
+"""Where `ip netns` looks for them too."""
+
+_OWN_NET = "/proc/thread-self/ns/net"
+_OWN_MOUNTS = "/proc/thread-self/ns/mnt"
+# From here on where others make interfaces as well.
+_SHARED_INDEX = 1000
+_RESOLV_CONF = Path("/etc/resolv.conf")
+# No waiting for duplicate address detection, no addresses but the configured ones, any path back is as good as another.
+_SETTINGS = {
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv4/ip_unprivileged_port_start": "0",
+    "net/ipv6/conf/all/accept_dad": "0",
+    "net/ipv6/conf/default/accept_dad": "0",
+    "net/ipv6/conf/default/dad_transmits": "0",
+    "net/ipv6/conf/default/accept_ra": "0",
+    "net/ipv6/conf/default/autoconf": "0",
+    "net/ipv6/conf/default/router_solicitations": "0",
+    # A router whose way leads back out of the interface says so; but access switches let nobody take the short cut.
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv4/conf/default/accept_redirects": "0",
+    "net/ipv6/conf/all/accept_redirects": "0",
+    "net/ipv6/conf/default/accept_redirects": "0",
+}
+_NO_IPV6 = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
+
+
+class Namespace:
+    """One network namespace, visible as /run/netns/NAME while it is open.
+
+    What is started here with a `resolv_conf` (or private directories) shares one mount namespace that has them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ipv6: bool = True,
+        resolv_conf: str | None = None,
+        private_dirs: Sequence[str | tuple[str, str]] = (),
+        first_index: int = 2,
+    ) -> None:
+        """ipv6: off for what only passes frames on, or it would add packets of its own.
+
+        private_dirs: directories to be seen empty here, or (directory, the one to see in its place).
+        first_index: of the interfaces made here; higher where others make theirs too.
+        """
+        self.name = name
+        self.path = NAMESPACES / name
+        self._next_index = first_index
+        self._mounts: int | None = None
+        self._held: tuple[int, Any] | None = None
+        self._processes: list[subprocess.Popen[Any]] = []
+        own = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            try:
+                self._net = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
+                self.path.touch(exist_ok=False)
+                syscalls.bind(_OWN_NET, str(self.path))
+                _write_settings(_SETTINGS if ipv6 else {**_SETTINGS, **_NO_IPV6})
+                syscalls.set_up("lo")
+            finally:
+                syscalls.setns(own, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(own)
+        if resolv_conf is not None or private_dirs:
+            self._mounts = self._in_thread(lambda: self._make_mounts(resolv_conf, private_dirs))
+
+    @classmethod
+    def current(cls, name: str) -> Namespace:
+        """The namespace this thread is in, under a name of no consequence. `close` must not be called."""
+        current = cls.__new__(cls)
+        current.name, current.path = name, Path(_OWN_NET)
+        current._next_index, current._mounts, current._held, current._processes = _SHARED_INDEX, None, None, []
+        current._net = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
+        return current
+
+    def _make_mounts(self, resolv_conf: str | None, private_dirs: Sequence[str | tuple[str, str]]) -> int:
+        syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
+        syscalls.detach(str(NAMESPACES))  # `ip` complains about those made later, which don't show up here
+        if resolv_conf is not None:
+            if not _RESOLV_CONF.exists():
+                raise MachineCannot(
+                    "give a node a resolver of its own", f"{_RESOLV_CONF} is missing", f"sudo touch {_RESOLV_CONF}"
+                )
+            own = self._files() / "resolv.conf"
+            own.write_text(resolv_conf)
+            syscalls.bind(str(own), str(_RESOLV_CONF.resolve()))
+        for place in private_dirs:
+            if isinstance(place, tuple):
+                seen, instead = place
+                instead %= {"name": self.name}
+                Path(instead).mkdir(parents=True, exist_ok=True)
+                syscalls.bind(instead, seen)
+            else:
+                syscalls.mount("tmpfs", place, "tmpfs", syscalls.MS_NOSUID)
+        return os.open(_OWN_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _files(self) -> Path:
+        directory = Path("/run/nodes") / self.name
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread's sockets and /proc/sys/net belong to the namespace meanwhile; its files don't change."""
+        own = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+            yield
+        finally:
+            syscalls.setns(own, syscalls.CLONE_NEWNET)
+            os.close(own)
+
+    @contextmanager
+    def netlink(self) -> Iterator[Any]:
+        """A pyroute2 IPRoute of this namespace."""
+        if self._held is not None and self._held[0] == threading.get_ident():
+            yield self._held[1]
+            return
+        with self.entered(), IPRoute() as netlink:
+            yield netlink
+
+    @contextmanager
+    def netlink_held(self) -> Iterator[None]:
+        """Meanwhile `netlink` gives this thread the same session each time: opening one costs as much as using it."""
+        with self.netlink() as netlink:
+            self._held = threading.get_ident(), netlink
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def is_held(self) -> bool:
+        """Whether `netlink_held` is going on."""
+        return self._held is not None
+
+    def set_up(self, name: str) -> None:
+        """Bring an interface up."""
+        with self.entered():
+            syscalls.set_up(name)
+
+    def take_index(self) -> int:
+        """An interface index nobody has yet."""
+        self._next_index += 1
+        return self._next_index - 1
+
+    def descriptor(self) -> int:
+        """The namespace as a file descriptor, open as long as this object is."""
+        return self._net
+
+    def set_sysctls(self, settings: Mapping[str, object]) -> None:
+        """Set `net.…` settings, written with dots or, where a name has a dot in it, with slashes. Raises OSError."""
+        with self.entered():
+            _write_settings({key if "/" in key else key.replace(".", "/"): str(settings[key]) for key in settings})
+
+    def enter(self) -> None:
+        """Move this process, which must have one thread only (a forked child), into the namespace for good."""
+        here = Path.cwd()
+        if self._mounts is not None:
+            syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
+            with suppress(OSError):
+                os.chdir(here)
+        syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call a function in a thread of its own that is inside; what it opens or starts stays inside."""
+
+        def inside() -> T:
+            if self._mounts is not None:
+                here = Path.cwd()
+                syscalls.unshare(syscalls.CLONE_FS)
+                syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
+                with suppress(OSError):
+                    os.chdir(here)
+            syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+            return function()
+
+        return self._in_thread(inside)
+
+    @staticmethod
+    def _in_thread(function: Callable[[], T]) -> T:
+        results: list[T] = []
+        problems: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                results.append(function())
+            except BaseException as problem:
+                problems.append(problem)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        if problems:
+            raise problems[0]
+        return results[0]
+
+    def spawn(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        stdin: Any = subprocess.DEVNULL,
+        stdout: Any = None,
+        stderr: Any = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+        foreground: bool = False,
+        **options: Any,
+    ) -> subprocess.Popen[Any]:
+        """Start a program inside and return at once. `close` ends it.
+
+        foreground: it has the terminal and gets its Ctrl-C; otherwise it is in a session of its own.
+        Raises FileNotFoundError, PermissionError as subprocess.Popen does.
+        """
+        process = self.run(
+            lambda: subprocess.Popen(
+                [str(word) for word in argv],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=env,
+                cwd=cwd,
+                **{"start_new_session": not foreground, **options},
+            )
+        )
+        self._processes = [each for each in self._processes if each.returncode is None]
+        self._processes.append(process)
+        return process
+
+    def running(self) -> list[subprocess.Popen[Any]]:
+        """The programs `spawn` started that haven't ended."""
+        return [process for process in self._processes if process.poll() is None]
+
+    def close(self) -> None:
+        """Let go of it: the kernel removes it, and its interfaces, when the last process in it ends."""
+        with suppress(FileNotFoundError, OSError):
+            syscalls.detach(str(self.path))
+        self.path.unlink(missing_ok=True)
+        for fd in (self._net, self._mounts):
+            if fd is not None:
+                os.close(fd)
+        self._mounts = None
+
+
+def end_processes(namespaces: Sequence[Namespace], patience: float = 2.0) -> None:
+    """End what was spawned in the namespaces: SIGTERM to all at once, SIGKILL to the rest after `patience` seconds."""
+    processes = [process for namespace in namespaces for process in namespace.running()]
+    deadline = time.monotonic() + patience
+    if patience:
+        for process in processes:
+            process.terminate()
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+    for process in processes:
+        process.wait()
+
+
+def _write_settings(settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            Path("/proc/sys", name).write_text(value)

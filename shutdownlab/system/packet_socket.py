@@ -1,0 +1,291 @@
+"""An interface read and written as whole frames: AF_PACKET with offload kept.
+
+`PACKET_VNET_HDR` puts a 10-byte `virtio_net_hdr` before each frame, in and out, so that an unfinished checksum stays
+"to be finished" and a 64 KB segmentation-offload frame stays one frame. `PACKET_IGNORE_OUTGOING` keeps a wire from
+reading what it wrote; `PACKET_QDISC_BYPASS` hands frames straight to the device. A VLAN tag, which the kernel takes
+out of a received frame, is put back from the auxiliary data.
+
+A `Batch` reads many frames with one `recvmmsg` into buffers that are used again and again, and passes unchanged ones
+on with one `sendmmsg` from the same buffers. See packet(7), and `linux/virtio_net.h` for the header.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import socket
+import struct
+import sys
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.system.syscalls import CLONE_NEWNET, setns
+from shutdownlab.system.vnet_header import DATA_VALID, HEADER, NEEDS_CSUM, NO_OFFLOAD, with_tag
+
+# linux/if_packet.h, asm-generic/socket.h: not in Python's socket module.
+_SOL_PACKET: Final = 263
+_PACKET_ADD_MEMBERSHIP: Final = 1
+_PACKET_STATISTICS: Final = 6
+_PACKET_AUXDATA: Final = 8
+_PACKET_VNET_HDR: Final = 15
+_PACKET_QDISC_BYPASS: Final = 20
+_PACKET_IGNORE_OUTGOING: Final = 23
+_PACKET_MR_PROMISC: Final = 1
+_SO_RCVBUFFORCE: Final = 33
+_ETH_P_ALL: Final = 3
+
+SLOT: Final = 17 * 4096
+"""Bytes reserved per frame: header, Ethernet, tag, and the 65,535 bytes of the largest IP packet."""
+
+_RECEIVE_BUFFER: Final = 8 * 1024 * 1024
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class _Message(ctypes.Structure):
+    """`struct mmsghdr` of a 64-bit machine."""
+
+    _fields_ = [
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint),
+        ("iov", ctypes.c_void_p),
+        ("iov_length", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+        ("padding", ctypes.c_int),
+        ("received", ctypes.c_uint),
+    ]
+
+
+_libc.recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
+_libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+
+_MESSAGE: Final = ctypes.sizeof(_Message)
+_AUXDATA: Final = 40  # CMSG_SPACE(sizeof(struct tpacket_auxdata)) on a 64-bit machine
+_TAG_AT: Final = 16 + 16  # within it: tp_vlan_tci and tp_vlan_tpid, both 0 where there was no tag
+
+
+@contextmanager
+def inside_netns(netns: Path | None) -> Iterator[None]:
+    """Put the calling thread into the network namespace at `netns` (a bind mount such as /run/netns/NAME), and back.
+
+    None stays where it is. Other threads are not moved. Raises OSError when the namespace is missing or not ours.
+    """
+    if netns is None:
+        yield
+        return
+    with Path("/proc/thread-self/ns/net").open("rb") as home, netns.open("rb") as there:
+        setns(there.fileno(), CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            setns(home.fileno(), CLONE_NEWNET)
+
+
+class Wire:
+    """One interface, opened by `open_wire`; frames in and out are `virtio_net_hdr` + Ethernet frame."""
+
+    __slots__ = ("_dropped", "_socket", "fd", "ifname", "read_errors", "received", "refused", "sent")
+
+    def __init__(self, raw: socket.socket, ifname: str) -> None:
+        """Own `raw`, a bound AF_PACKET socket with the options of this module set."""
+        self._socket = raw
+        self._dropped = 0
+        self.fd = raw.fileno()
+        self.ifname = ifname
+        self.received = 0
+        """Frames read."""
+        self.sent = 0
+        """Frames the device took."""
+        self.refused = 0
+        """Frames the device did not take: down, queue full, or longer than its MTU with no offload."""
+        self.read_errors = 0
+        """Reads that failed: the interface went down, or a frame's offload has no `virtio_net_hdr` form."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for selectors."""
+        return self.fd
+
+    def close(self) -> None:
+        """Close the socket; a second call does nothing."""
+        self._socket.close()
+
+    def send(self, raw: bytes) -> None:
+        """Write one frame, its header before it; a frame the device does not take is counted in `refused`."""
+        try:
+            self._socket.send(raw, socket.MSG_DONTWAIT)
+        except OSError:
+            self.refused += 1
+        else:
+            self.sent += 1
+
+    def send_frame(self, frame: bytes) -> None:
+        """Write one frame that is complete as it is (checksums valid, no longer than the MTU)."""
+        self.send(NO_OFFLOAD + frame)
+
+    def dropped(self) -> int:
+        """Return how many frames the kernel has dropped so far because this wire was not read fast enough."""
+        counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)  # the kernel resets it on reading
+        self._dropped += struct.unpack("=II", counters)[1]
+        return self._dropped
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter by name."""
+        return {
+            "received": self.received,
+            "sent": self.sent,
+            "refused": self.refused,
+            "dropped": self.dropped(),
+            "read_errors": self.read_errors,
+        }
+
+
+def open_wire(netns: Path | None, ifname: str) -> Wire:
+    """Open interface `ifname` of the network namespace at `netns` (None: the caller's own); the interface must exist.
+
+    The caller stays in its namespace; the socket lives on in the other. The interface is put in promiscuous mode and
+    is made to hold its tongue (no IPv6 of its own), for a wire is a piece of cable. Raises OSError naming interface
+    and namespace when it is missing, or when the caller lacks CAP_NET_RAW there.
+    """
+    where = f"{ifname} in {netns or 'this network namespace'}"
+    raw: socket.socket | None = None
+    try:
+        with inside_netns(netns):
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+            index = socket.if_nametoindex(ifname)
+            with suppress(OSError):  # a kernel without IPv6 has nothing to silence
+                Path(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6").write_text("1")
+        for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS, _PACKET_AUXDATA):
+            raw.setsockopt(_SOL_PACKET, option, 1)
+        raw.setsockopt(
+            _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, bytes(8))
+        )
+        try:  # beyond net.core.rmem_max: root of the machine only
+            raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        except PermissionError:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        # Protocol 0 until here: nothing is received before every option is set.
+        raw.bind((ifname, _ETH_P_ALL))
+    except OSError as error:
+        if raw is not None:
+            raw.close()
+        raise OSError(error.errno or errno.ENODEV, f"cannot open {where}: {error.strerror or error}") from error
+    return Wire(raw, ifname)
+
+
+class Batch:
+    """Buffers for up to `size` frames, read and passed on together; one serves any number of wires, one at a time.
+
+    Memory is touched only as far as frames are long: `size` x 68 KB of address space, a page a frame for small ones.
+    """
+
+    __slots__ = (
+        "_control",
+        "_keep",
+        "_lengths",
+        "_memory",
+        "_messages_in",
+        "_messages_out",
+        "_out_lengths",
+        "_received",
+        "_size",
+        "_tags",
+        "count",
+        "tagged",
+    )
+
+    def __init__(self, size: int = 32) -> None:
+        """Reserve `size` slots (1 to 1024)."""
+        self._size = size
+        self._memory = mmap.mmap(-1, size * SLOT)
+        anchor = (ctypes.c_char * (size * SLOT)).from_buffer(self._memory)
+        control = (ctypes.c_char * (size * _AUXDATA))()
+        iov_in, iov_out = (_Iovec * size)(), (_Iovec * size)()
+        messages_in, messages_out = (_Message * size)(), (_Message * size)()
+        for i in range(size):
+            for iov, messages in ((iov_in, messages_in), (iov_out, messages_out)):
+                iov[i].base = ctypes.addressof(anchor) + i * SLOT
+                iov[i].length = SLOT
+                messages[i].iov = ctypes.addressof(iov[i])
+                messages[i].iov_length = 1
+            messages_in[i].control = ctypes.addressof(control) + i * _AUXDATA
+            messages_in[i].control_length = _AUXDATA
+        self._keep = (anchor, control, iov_in, iov_out, messages_in, messages_out)
+        self._messages_in = ctypes.addressof(messages_in)
+        self._messages_out = ctypes.addressof(messages_out)
+        words = memoryview(messages_in).cast("B").cast("I")
+        self._received = words[_Message.received.offset // 4 :: _MESSAGE // 4]
+        self._out_lengths = memoryview(iov_out).cast("B").cast("Q")[1::2]  # size_t of a 64-bit machine
+        self._control = memoryview(control).cast("B").cast("I")[_TAG_AT // 4 :: _AUXDATA // 4]
+        self._lengths: list[int] = []
+        self._tags: list[int] = []
+        self.tagged = False
+        """Whether a frame of the last read had a VLAN tag."""
+        self.count = 0
+        """Frames of the last read."""
+
+    def read(self, wire: Wire) -> int:
+        """Read what waits on `wire`, never waiting, and return how many frames (0: nothing waits)."""
+        self.count = 0
+        count: int = _libc.recvmmsg(wire.fd, self._messages_in, self._size, socket.MSG_DONTWAIT, None)
+        if count <= 0:
+            if ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
+                wire.read_errors += 1
+            return 0
+        wire.received += count
+        self.count = count
+        self._lengths = self._received[:count].tolist()
+        self._tags = self._control[:count].tolist()
+        self.tagged = any(self._tags)
+        return count
+
+    def frame(self, i: int) -> bytes:
+        """Return frame `i` of the last read as Ethernet bytes (any VLAN tag back in place)."""
+        if self.tagged and self._tags[i]:
+            return self.raw(i)[HEADER:]
+        start = i * SLOT
+        return self._memory[start + HEADER : start + self._lengths[i]]
+
+    def raw(self, i: int) -> bytes:
+        """Return frame `i` with its header, as `Wire.send` takes it."""
+        start = i * SLOT
+        raw = self._memory[start : start + self._lengths[i]]
+        return with_tag(raw, self._tags[i]) if self.tagged and self._tags[i] else raw
+
+    def load(self, i: int) -> tuple[bytes, bool, int]:
+        """Return frame `i`, whether its checksum need not be verified, and its segments' payload bytes (0: it is one).
+
+        A checksum is trusted that the kernel knows to be good, or that has still to be finished.
+        """
+        start = i * SLOT
+        memory = self._memory
+        trusted = memory[start] & (NEEDS_CSUM | DATA_VALID) != 0
+        segment = int.from_bytes(memory[start + 4 : start + 6], sys.byteorder) if memory[start + 1] else 0
+        return self.frame(i), trusted, segment
+
+    def forward(self, wire: Wire, first: int, last: int) -> None:
+        """Write frames `first` to `last` - 1 of the last read to `wire`, unchanged and uncopied."""
+        if self.tagged:
+            for i in range(first, last):
+                wire.send(self.raw(i))
+            return
+        self._out_lengths[first:last] = memoryview(array("Q", self._lengths[first:last]))
+        while first < last:
+            sent: int = _libc.sendmmsg(
+                wire.fd, self._messages_out + first * _MESSAGE, last - first, socket.MSG_DONTWAIT
+            )
+            if sent > 0:
+                wire.sent += sent
+                first += sent
+            else:  # the first of them is refused: go on with the next
+                wire.refused += 1
+                first += 1

@@ -1,0 +1,272 @@
+"""Runs a Python function in namespaces of its own: user, net, mount, pid, ipc and uts.
+
+Four processes make a chain, each living no longer than the one before it, however that one ends:
+
+    outside   the caller's process; waits
+    gate      enters the namespaces, as process 1's parent must
+    init      process 1 of the sandbox: prepares it, collects orphans; when it ends the kernel kills all the rest
+    worker    runs the function
+
+The first three get SIGKILL when their parent ends (PR_SET_PDEATHSIG); the worker and what it starts go with process 1's
+pid namespace, and namespaces, interfaces and mounts with the last process in them. Nothing has to be cleaned up.
+
+Signals. Ctrl-C reaches the worker from the terminal; SIGINT, SIGTERM and SIGHUP sent to any one process of the chain
+are passed down it. The worker sees one `Stopped`, a KeyboardInterrupt; a second signal kills it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from shutdownlab.system import syscalls
+from shutdownlab.system.inside import prepare_inside
+from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT, MachineCannot, enter_namespaces
+
+EXIT_CRASHED = 70
+"""What a sandbox ends with when its function raised (`EX_SOFTWARE` of sysexits.h)."""
+
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SI_KERNEL = 0x80
+# The path comes first: unpickling the rest needs it. -P is not enough, the caller's path may be anything.
+_BOOT = (
+    "import os, pickle, sys; order = os.fdopen(int(sys.argv[1]), 'rb'); sys.path[:] = pickle.load(order); "
+    "from shutdownlab.system.sandbox import pass_gate; pass_gate(order, int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class Stopped(KeyboardInterrupt):
+    """Someone asked the sandbox to end: SIGINT, SIGTERM or SIGHUP."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the gate is told to run."""
+
+    target: str
+    payload: bytes
+    writable: tuple[Path, ...]
+    keep: tuple[Path, ...]
+
+
+def run_in_sandbox(
+    target: str,
+    payload: Mapping[str, object],
+    *,
+    run_dir: Path | None = None,
+    keep: Sequence[Path] = (),
+    writable: Sequence[Path] = (),
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> int:
+    """Call `package.module:function`(payload) in a sandbox of its own and return the int it returns.
+
+    payload: anything that can be pickled.
+    run_dir: stays visible and writable at its own path (made if missing), as do the directories in `writable`.
+        The rest of the machine's files are read-only inside.
+    keep: paths under /tmp, /run, /var/tmp or /var/log to keep visible; those are empty inside, but for the working
+        directory, this Python and its path.
+
+    Returns 3 never: raises MachineCannot instead, also if the function does. EXIT_CRASHED: the function raised, its
+    traceback is on stderr. 128 + N: ended by signal N (130: Ctrl-C). Interpreter exit handlers don't run inside.
+    """
+    if run_dir is not None:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    places = [path.resolve() for path in (*writable, *([run_dir] if run_dir else []))]
+    order = _Order(target, pickle.dumps(payload), tuple(places), tuple(path.absolute() for path in keep))
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    with _signals_held() as held, os.fdopen(os.memfd_create("order"), "wb") as order_file:
+        pickle.dump([entry or str(Path.cwd()) for entry in sys.path], order_file)
+        pickle.dump(order, order_file)
+        order_file.seek(0)
+        report_read, report_write = os.pipe()
+        try:
+            gate = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, *map(str, (order_file.fileno(), report_write, os.getpid()))],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(order_file.fileno(), report_write),
+            )
+        finally:
+            os.close(report_write)
+        with os.fdopen(report_read, "rb") as report:
+            try:
+                status = _wait_for(gate.pid, lambda: gate.poll()) if held else gate.wait()
+            finally:
+                if gate.returncode is None:
+                    gate.kill()
+                    gate.wait()
+            complaint = report.read()
+    if complaint:
+        raise MachineCannot(*pickle.loads(complaint))
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _signals_held() -> Iterator[bool]:
+    """Keep this thread's signals for `_wait_for`. Only the main thread can: no when in another."""
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+    try:
+        yield True
+    finally:
+        while signal.sigtimedwait(_PASSED_ON, 0):  # seen to: the sandbox got it from the terminal
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
+    """Wait until `poll` has a result, handing signals down to process `pid`. All of them must be blocked."""
+    while (result := poll()) is None:
+        info = signal.sigwaitinfo({*_PASSED_ON, signal.SIGCHLD})
+        # A key pressed at the terminal went to the whole chain at once; passing it on would make two of it.
+        if info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
+            with suppress(ProcessLookupError):
+                os.kill(pid, info.si_signo)
+    return result
+
+
+def _poll_child(pid: int) -> int | None:
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
+    """The gate: enter new namespaces and fork process 1 into them. Never returns."""
+    syscalls.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(EXIT_CRASHED)
+    syscalls.name_process("lab-gate")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+    os.set_inheritable(report_fd, False)
+    order: _Order = pickle.load(order_file)
+    alive_read, alive_write = os.pipe()
+    try:
+        enter_namespaces()
+    except MachineCannot as problem:
+        _report(report_fd, problem)
+        os._exit(EXIT_MACHINE_CANNOT)
+    init = os.fork()
+    if init == 0:
+        os.close(alive_write)
+        _be_init(order, report_fd, alive_read)
+    status = _wait_for(init, lambda: _poll_child(init))
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
+    """Process 1. Never returns."""
+    status = EXIT_CRASHED
+    try:
+        syscalls.die_with_parent()
+        if select.select([gate_alive], [], [], 0)[0]:
+            return  # the gate was killed before the kernel knew whom to tell
+        os.close(gate_alive)
+        syscalls.name_process("lab-init")
+        prepare_inside(order.writable, order.keep)
+        worker = os.fork()
+        if worker == 0:
+            _be_worker(order, report_fd)
+        os.close(report_fd)
+        status = _wait_for(worker, lambda: _reap(worker))
+    except MachineCannot as problem:
+        _report(report_fd, problem)
+        status = EXIT_MACHINE_CANNOT
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status if status >= 0 else 128 - status)
+
+
+def _reap(worker: int) -> int | None:
+    """Collect every process that has ended; the worker's result if it is one of them."""
+    while True:
+        try:
+            done, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return EXIT_CRASHED
+        if done == worker:
+            return os.waitstatus_to_exitcode(status)
+        if not done:
+            return None
+
+
+def _be_worker(order: _Order, report_fd: int) -> None:
+    """Run the function. Never returns."""
+    status = EXIT_CRASHED
+    try:
+        syscalls.name_process("lab-worker")
+        for number in _PASSED_ON:
+            signal.signal(number, _stop_once)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
+        module, _, function = order.target.partition(":")
+        status = int(getattr(import_module(module), function)(pickle.loads(order.payload)))
+    except MachineCannot as problem:
+        _report(report_fd, problem)
+        status = EXIT_MACHINE_CANNOT
+    except Stopped as stopped:
+        status = 128 + stopped.number
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+
+
+def _stop_once(number: int, _frame: FrameType | None) -> None:
+    for each in _PASSED_ON:
+        signal.signal(each, signal.SIG_DFL)
+    raise Stopped(number)
+
+
+@contextmanager
+def interactive() -> Iterator[None]:
+    """While a person types at a prompt of ours (Mininet's CLI): any number of Ctrl-C, each a KeyboardInterrupt."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def foreground_program() -> Iterator[None]:
+    """While a program of ours has the terminal: Ctrl-C is for it alone."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _report(fd: int, problem: MachineCannot) -> None:
+    with suppress(OSError):
+        os.write(fd, pickle.dumps((problem.what, problem.why, problem.mend)))
