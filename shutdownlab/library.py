@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from shutdownlab.config.document import BadInput, Problem, did_you_mean, parse, quoted
 from shutdownlab.inspection.apps import App, load_apps
@@ -75,9 +75,9 @@ def _shown(item: Traversable) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def topology(name: str, beside: Path | None = None) -> Topology:
-    """A checked topology by name or path; raises `BadInput`."""
-    text, file = read("topologies", name, beside)
+def topology(name: str | Mapping[str, Any], beside: Path | None = None) -> Topology:
+    """A checked topology by name or path, or one that a program has made; raises `BadInput`."""
+    text, file = (name, "topology") if isinstance(name, Mapping) else read("topologies", name, beside)
     return load_topology(text, file, catalogue())
 
 
@@ -91,28 +91,33 @@ def network(name: str) -> Network:
     return laid_out(topology(name))
 
 
-def shutdown(name: str) -> Shutdown:
-    """A scenario by name or path with its topology; raises `BadInput` with the problems of both files."""
-    text, file = read("scenarios", name)
+def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
+    """A scenario with its topology, checked.
+
+    scenario: the name of one that ships, the path of a YAML file, or the same as a mapping (`topology` may then be a
+    mapping too). Raises `BadInput`, whose `problems` are those of both files.
+    """
+    made = isinstance(scenario, Mapping)
+    text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
     document, topology_name = parse_scenario(text, file)
     try:
-        country = topology(topology_name, Path(file).parent)
+        country = topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
         if error.problems[0].file == topology_name:
             document.report(("topology",), f"{quoted(topology_name)}, no such file", error.problems[0].expected)
             document.raise_if_bad()
         raise
-    scenario, built = load_scenario(document, country, catalogue()), laid_out(country)
-    for probe_name, probe in scenario.probes.items():
+    loaded, built = load_scenario(document, country, catalogue()), laid_out(country)
+    for probe_name, probe in loaded.probes.items():
         for key, host in probe.hosts.items():
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
                 hint = did_you_mean(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.name} answers for"
                 document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
-    check_boxes(scenario, country, catalogue(), document)
+    check_boxes(loaded, country, catalogue(), document)
     document.raise_if_bad()
-    return Shutdown(scenario, country, built, catalogue())
+    return Shutdown(loaded, country, built, catalogue())
 
 
 def check(path: str) -> Shutdown | Topology:
@@ -121,4 +126,4 @@ def check(path: str) -> Shutdown | Topology:
     text, file = read(kind, path)
     if "operators" in parse(text, file).data:
         return load_topology(text, file, catalogue())
-    return shutdown(path)
+    return load(path)

@@ -13,6 +13,6 @@ def list_() -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for kind, one in (("scenarios", "scenario"), ("topologies", "topology")):
         for name, _ in library.shipped(kind):  # type: ignore[arg-type]
-            title = library.shutdown(name).scenario.title if one == "scenario" else library.topology(name).title
+            title = library.load(name).scenario.title if one == "scenario" else library.topology(name).title
             table.add_row(one, f"[bold]{name}[/bold]", title)
     Console().print(table)

@@ -36,7 +36,7 @@ def run(
     from shutdownlab.system.sandbox import run_in_sandbox
 
     with told():
-        shutdown = library.shutdown(scenario)
+        shutdown = library.load(scenario)
         choices = chosen(shutdown.scenario, choose)
         if real_time is not None and not 0 < real_time < math.inf:
             bad_option("--real-time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")

@@ -10,7 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import islice
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import yaml
@@ -71,10 +75,10 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
-        """The line of the value at `path`, or of its nearest ancestor that the file has."""
+        """The line of the value at `path`, or of its nearest ancestor that the file has; 0 where there is no file."""
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return self.lines.get(path, 1 if self.lines else 0)
 
     def report(self, path: Path, found: str, expected: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, self.line(path), dotted(path), found, expected, hint))
@@ -122,8 +126,14 @@ class Document:
         return (*kept, path[-1]) if missing else tuple(kept)
 
 
-def parse(text: bytes, file: str) -> Document:
-    """Parse one YAML document; raises `BadInput`."""
+def parse(text: bytes | Mapping[str, Any], file: str) -> Document:
+    """Parse one YAML document, or take the mapping that a program has made in its place; raises `BadInput`."""
+    if isinstance(text, Mapping):
+        made = _Plain(file)
+        data = made.plain(text, ())
+        if made.problems:
+            raise BadInput(made.problems)
+        return Document(file, data, {})
 
     def bad(line: int, found: str, expected: str, hint: str = "") -> BadInput:
         return BadInput([Problem(file, line, "", found, expected, hint)])
@@ -292,6 +302,43 @@ class _Reader:
                 return text
             case _:
                 self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")
+                return None
+
+
+class _Plain:
+    """Turns what a program has built into what YAML would have given, with the limits of a file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.values = 0
+
+    def _bad(self, path: Path, found: str, expected: str) -> None:
+        self.problems.append(Problem(self.file, 0, dotted(path), found, expected))
+
+    def plain(self, value: Any, path: Path) -> Any:
+        self.values += 1
+        if self.values > MAX_VALUES or len(path) > MAX_DEPTH:
+            found, *rest = _TOO_DEEP if len(path) > MAX_DEPTH else (f"more than {MAX_VALUES:,} values", *_TOO_DEEP[1:])
+            raise BadInput([Problem(self.file, 0, "", found, *rest)])
+        match value:
+            case None | bool() | int() | float() | str():
+                return str(value) if isinstance(value, Enum) else value
+            case datetime() if value.tzinfo is not None:
+                return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+            case PurePath() | IPv4Address() | IPv6Address() | IPv4Network() | IPv6Network():
+                return str(value)
+            case Mapping():
+                for key in value:
+                    if not isinstance(key, str):
+                        self._bad(path, f"the key {key!r}", "a name (text)")
+                return {key: self.plain(part, (*path, key)) for key, part in value.items() if isinstance(key, str)}
+            case list() | tuple() | set() | frozenset():
+                return [self.plain(part, (*path, index)) for index, part in enumerate(value)]
+            case _:
+                self._bad(
+                    path, f"a {type(value).__name__}", "text, a number, a list, a mapping, or a time with its zone"
+                )
                 return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -294,10 +294,13 @@ def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App
     return scenario
 
 
-def parse_scenario(text: bytes, file: str) -> tuple[Document, str]:
-    """A scenario file's document and the topology it names; raises `BadInput`."""
+def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
+    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`."""
     document = parse(text, file)
     name = document.data.get("topology")
+    if isinstance(text, Mapping) and isinstance(name, dict):
+        document.data["topology"] = str(name.get("name", "topology"))
+        return document, name
     if not isinstance(name, str):
         document.report(
             (), "no 'topology'", "the name or path of a topology", "`shutdownlab list` names those it ships"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
@@ -182,7 +182,7 @@ OWN_PREFIXES = (network("198.18.0.0/15"), network("2001:db8:ffff::/48"))
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
 
 
-def load_topology(text: bytes, file: str, apps: Mapping[str, App]) -> Topology:
+def load_topology(text: bytes | Mapping[str, Any], file: str, apps: Mapping[str, App]) -> Topology:
     """Parse and check a topology file; raises `BadInput` with all its problems."""
     document = parse(text, file)
     topology = document.validate_as(Topology, go_on=True)

@@ -13,7 +13,7 @@ from shutdownlab.results.cells import Cell
 
 @cache
 def scenario() -> Shutdown:
-    return library.shutdown("kazakhstan-2022")
+    return library.load("kazakhstan-2022")
 
 
 def targets(probe: str, family: Family = Family.IPV4, vantage: int = 0) -> dict[str, tuple[str, ...]]:

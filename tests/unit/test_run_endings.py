@@ -21,7 +21,7 @@ from shutdownlab.system.kernel import MachineCannot
 
 @pytest.fixture
 def payload(tmp_path: Path) -> dict[str, Any]:
-    shutdown = library.shutdown("first-shutdown")
+    shutdown = library.load("first-shutdown")
     choices = shutdown.scenario.default_choices()
     return {"shutdown": shutdown, "choices": choices, "directory": tmp_path / "run", "shown": "run"}
 

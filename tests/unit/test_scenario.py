@@ -146,7 +146,7 @@ def test_unknown_keys_and_unknown_names_are_told_together() -> None:
 
 
 def test_each_operators_box_has_its_own_profile_or_the_scenarios() -> None:
-    scenario = library.shutdown("first-shutdown").scenario.model_copy(
+    scenario = library.load("first-shutdown").scenario.model_copy(
         update={"profile": "naive", "profiles": {"southcell": "gfw-tls"}}
     )
     topology = library.topology("two-operators")
@@ -154,5 +154,5 @@ def test_each_operators_box_has_its_own_profile_or_the_scenarios() -> None:
 
 
 def test_local_time_is_the_phases_time_on_the_countrys_clocks() -> None:
-    scenario = library.shutdown("first-shutdown").scenario.model_copy(update={"utc_offset": 6 * 3600})
+    scenario = library.load("first-shutdown").scenario.model_copy(update={"utc_offset": 6 * 3600})
     assert scenario.local_time(scenario.timeline[0]) % 86400 == 14 * 3600  # 08:00 UTC

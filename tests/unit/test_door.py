@@ -1,0 +1,81 @@
+"""The door for programs: what `import shutdownlab` offers, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import shutdownlab as sl
+from shutdownlab import library
+
+HEAVY = ("mininet", "pyroute2", "os_ken", "pydantic", "rich", "typer", "aioquic", "yaml")
+
+
+def python(code: str, *arguments: str) -> str:
+    """What a program prints, in an interpreter of its own."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, shutdownlab; print(*sorted(sys.argv[1:] & sys.modules.keys()))"
+    code = code.replace("sys.argv[1:]", "set(sys.argv[1:])")
+    assert python(code, *HEAVY).split() == []
+
+
+def test_no_module_hides_a_public_name() -> None:
+    code = (
+        "import importlib, pkgutil, shutdownlab as sl\n"
+        "for module in pkgutil.walk_packages(sl.__path__, 'shutdownlab.'):\n"
+        "    if module.name != 'shutdownlab.__main__': importlib.import_module(module.name)\n"
+        "for name in sl.__all__: assert not type(getattr(sl, name)).__name__ == 'module', name\n"
+        "print(sl.load('first-shutdown').scenario.name)"
+    )
+    assert python(code) == "first-shutdown\n"
+
+
+def test_every_public_name_is_there_and_described() -> None:
+    for name in sl.__all__:
+        assert getattr(sl, name).__doc__, name
+        assert name in dir(sl)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        sl.lod  # noqa: B018
+
+
+def test_a_scenario_is_loaded_by_name_by_path_and_from_a_mapping(tmp_path: Path) -> None:
+    text, _ = library.read("scenarios", "first-shutdown")
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text)
+    made = yaml.load(text, Loader=yaml.BaseLoader)
+    made["format"], made["throttled_below"] = 1, int(made.get("throttled_below", 512))
+
+    by_name = sl.load("first-shutdown")
+
+    assert sl.load(path) == by_name
+    assert sl.load(str(path)) == by_name
+    assert sl.load(made).scenario == by_name.scenario
+
+
+def test_a_program_may_bring_the_topology_as_a_mapping_too() -> None:
+    text, _ = library.read("topologies", "two-operators")
+    small = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    scenario = yaml.safe_load(library.read("scenarios", "first-shutdown")[0]) | {"topology": small}
+
+    assert sl.load(scenario).topology == sl.load("first-shutdown").topology
+
+
+def test_what_is_wrong_in_a_mapping_is_told_without_a_line() -> None:
+    scenario = yaml.safe_load(library.read("scenarios", "first-shutdown")[0])
+    scenario["probes"]["whatsapp"]["test"] = "ap"
+    scenario["timeline"][0]["start"] = object()
+
+    with pytest.raises(sl.BadInput) as refused:
+        sl.load(scenario)
+
+    assert [str(problem) for problem in refused.value.problems] == [
+        "scenario: timeline[0].start: found a object; expected text, a number, a list, a mapping, or a time with a zone"
+    ]
