@@ -10,9 +10,9 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, chosen, known_phase
 from shutdownlab.cli.program import bad_option, told
-from shutdownlab.config.document import did_you_mean, one_of, quoted
-from shutdownlab.model.scenario import vantage_named
-from shutdownlab.model.topology import Topology, VantageId
+from shutdownlab.config.document import quoted
+from shutdownlab.model.lookup import vantage_point
+from shutdownlab.model.topology import Topology
 
 
 def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
@@ -51,7 +51,7 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
         bad_option("--at" if at else "--choose", f"the topology {quoted(name)}", "a scenario: a topology has no phases")
     topology = found if isinstance(found, Topology) else found.topology
     if payload["vantage"] is not None:
-        payload["vantage"] = known_vantage(topology, payload["vantage"])
+        payload["vantage"] = vantage_point(topology, payload["vantage"], "--from").id
     active, mode, profiles = {}, "operators", dict.fromkeys(topology.operators, "perfect")
     if shutdown is not None:
         scenario, choices = shutdown.scenario, chosen(shutdown.scenario, choose)
@@ -63,12 +63,3 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
     payload |= {"network": network, "active": active, "phase": at or "", "profiles": profiles, "mode": mode}
     payload["cwd"] = Path.cwd()
     return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
-
-
-def known_vantage(topology: Topology, text: str) -> VantageId:
-    point = vantage_named(topology, text)
-    if point is None:
-        known = [str(vantage.id) for vantage in topology.vantages()]
-        hint = did_you_mean(text, [*known, *(name.rpartition("/")[0] for name in known)])
-        bad_option("--from", f"unknown vantage point {quoted(text)}", one_of(known), hint)
-    return point.id

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.program import bad_option
-from shutdownlab.config.document import did_you_mean, one_of, quoted
+from shutdownlab.model import lookup
 from shutdownlab.model.scenario import Scenario
 
 ScenarioName = Annotated[
@@ -34,31 +34,20 @@ AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With
 
 
 def known(option: str, kind: str, name: str, names: Collection[str]) -> None:
-    if name not in names:
-        bad_option(option, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
+    lookup.known(kind, name, names, option)
+
+
+def as_mapping(choices: list[str] | None) -> dict[str, str]:
+    """`--choose ACCOUNT=OPTION`, any number of them, as accounts and what was chosen."""
+    return {account: option for account, _, option in (text.partition("=") for text in choices or ())}
 
 
 def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
-    choices = scenario.default_choices()
-    for text in given or []:
-        account, _, option = text.partition("=")
-        if account not in scenario.accounts:
-            accounts = list(scenario.accounts)
-            bad_option(
-                "--choose", f"unknown account {quoted(account)}", one_of(accounts), did_you_mean(account, accounts)
-            )
-        options = scenario.accounts[account].options
-        if option not in options:
-            says = "; ".join(f"{name}: {choice.says}" for name, choice in options.items())
-            bad_option("--choose", f"unknown option {quoted(option)} of {account}", one_of(options), says)
-        choices[account] = option
-    return choices
+    return lookup.choices_of(scenario, as_mapping(given), "--choose")
 
 
 def known_phase(option: str, scenario: Scenario, name: str) -> None:
-    phases = [phase.phase for phase in scenario.timeline]
-    if name not in phases:
-        bad_option(option, f"unknown phase {quoted(name)}", f"one of {', '.join(phases)}", did_you_mean(name, phases))
+    lookup.phase_named(scenario, name, option)
 
 
 def read_bytes(path: Path) -> bytes:

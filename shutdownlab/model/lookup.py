@@ -1,0 +1,146 @@
+"""Finds what a user names: phases, accounts, policies, vantage points, nodes and targets. Pure.
+
+`where` is what a mistake is told of: an option (`--at`) or a parameter (`at`). All raise `BadInput`, with the nearest
+name that there is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from shutdownlab.config.document import BadInput, Problem, did_you_mean, one_of, quoted
+from shutdownlab.config.scalars import Ports, is_address
+from shutdownlab.model.network import Hosted, Network, Node, node_name
+from shutdownlab.model.scenario import Family, Phase, Probe, Scenario, Test, vantage_named
+from shutdownlab.model.topology import Topology, Vantage
+
+_ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/]+)):(?P<port>\d{1,5})")
+_TARGET = "a probe of the scenario, an app, a site (a host name or a URL) or ADDRESS:PORT"
+
+
+def refuse(where: str, found: str, expected: str, hint: str = "") -> NoReturn:
+    """Raise `BadInput` with one problem that is in no file."""
+    raise BadInput([Problem(where, 0, "", found, expected, hint)])
+
+
+def known(kind: str, name: str, names: Collection[str], where: str) -> str:
+    """`name`, which must be one of `names`."""
+    if name not in names:
+        refuse(where, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
+    return name
+
+
+def phase_named(scenario: Scenario, name: str, where: str) -> Phase:
+    """A phase of the timeline."""
+    phases = {phase.phase: phase for phase in scenario.timeline}
+    if name not in phases:
+        refuse(where, f"unknown phase {quoted(name)}", f"one of {', '.join(phases)}", did_you_mean(name, phases))
+    return phases[name]
+
+
+def choices_of(scenario: Scenario, given: Mapping[str, str], where: str) -> dict[str, str]:
+    """An option for every account of the scenario: the given ones, else its defaults."""
+    choices = scenario.default_choices()
+    for account, option in given.items():
+        known("account", account, scenario.accounts, where)
+        options = scenario.accounts[account].options
+        if option not in options:
+            says = "; ".join(f"{name}: {choice.says}" for name, choice in options.items())
+            refuse(where, f"unknown option {quoted(option)} of {account}", one_of(options), says)
+        choices[account] = option
+    return choices
+
+
+def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
+    """`kcell/almaty` or `kcell/almaty/government`; without a group the ordinary one, or the first."""
+    found = vantage_named(topology, name)
+    if found is None:
+        ids = [str(vantage.id) for vantage in topology.vantages()]
+        hint = did_you_mean(name, [*ids, *(each.rpartition("/")[0] for each in ids)])
+        refuse(where, f"unknown vantage point {quoted(name)}", one_of(ids), hint)
+    return found
+
+
+def node_named(network: Network, name: str, where: str) -> Node:
+    """Any node by its name in the drawing (`retn-servers`), a vantage point's also by its id (`kcell/almaty`)."""
+    if name in network.nodes:
+        return network.nodes[name]
+    vantage = vantage_named(network.topology, name)
+    if vantage is not None:
+        return network.nodes[node_name(vantage.id)]
+    ids = [str(vantage.id) for vantage in network.vantages]
+    hint = did_you_mean(name, [*network.nodes, *ids, *(each.rpartition("/")[0] for each in ids)])
+    refuse(where, f"unknown node {quoted(name)}", f"a vantage point, or {one_of(network.nodes)}", hint)
+
+
+def target_named(network: Network, probes: Mapping[str, Probe], text: str, where: str) -> tuple[str, Probe]:
+    """What to measure of a target, and what to call it.
+
+    text: the name of one of `probes` (the scenario's; none without one), an app of the catalogue that the network
+    hosts, a site that it hosts (a URL, or a host name: its front page), `ADDRESS:PORT`, `[ADDRESS]:PORT` or `HOST:PORT`
+    (a TCP connection), or a bare address (a ping).
+    """
+    if text in probes:
+        return text, probes[text]
+    if any(hosted.app == text for hosted in network.hosted):
+        return text, Probe(test=Test.APP, app=text, families=_families(network.addresses_of(text)))
+    if "://" in text:
+        return text, _page(network, text, where)
+    if is_address(text):
+        return text, Probe(test=Test.PING, host=text, families=_families([text]))
+    endpoint = _ENDPOINT.fullmatch(text)
+    if endpoint is not None:
+        return text, _connection(network, endpoint, where)
+    host = text.lower().rstrip(".")
+    hosted = network.hosted_as(host)
+    if hosted is None:
+        hosts = [name for hosted in network.hosted for name in hosted.names]
+        apps = {hosted.app for hosted in network.hosted}
+        hint = did_you_mean(text, [*probes, *apps, *hosts]) or "`shutdownlab check --graph` shows what is there"
+        refuse(where, f"unknown target {quoted(text)}", _TARGET, hint)
+    return text, _site(hosted, host)
+
+
+def _site(hosted: Hosted, host: str) -> Probe:
+    """The front page of a site; what has none answers pings."""
+    kinds = {service.kind: service.port for service in hosted.services}
+    for scheme, usual in (("https", 443), ("http", 80)):
+        if scheme in kinds:
+            port = "" if kinds[scheme] == usual else f":{kinds[scheme]}"
+            url = f"{scheme}://{host}{port}/"
+            return Probe(test=Test.WEB, url=url, families=_families(hosted.addresses))
+    return Probe(test=Test.PING, host=host, families=_families(hosted.addresses))
+
+
+def _page(network: Network, url: str, where: str) -> Probe:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        refuse(where, quoted(url), "a URL that starts with https:// or http://")
+    return Probe(test=Test.WEB, url=url, families=_families(_hosted(network, parts.hostname, where).addresses))
+
+
+def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:
+    host, number = endpoint["v6"] or endpoint["host"].lower().rstrip("."), int(endpoint["port"])
+    if not 0 < number < 65536 or (endpoint["v6"] and not is_address(endpoint["v6"])):
+        refuse(where, quoted(endpoint[0]), "ADDRESS:PORT such as 8.8.8.8:53 or [2001:db8::1]:443")
+    families = _families([host] if is_address(host) else _hosted(network, host, where).addresses)
+    return Probe(test=Test.TCP, host=host, port=Ports(protocol="tcp", first=number, last=number), families=families)
+
+
+def _hosted(network: Network, host: str, where: str) -> Hosted:
+    hosted = network.hosted_as(host)
+    if hosted is None:
+        hint = did_you_mean(host, [name for each in network.hosted for name in each.names])
+        found = f"{quoted(host)}, which nothing in {network.topology.name} answers for"
+        refuse(where, found, "a host that the topology serves", hint)
+    return hosted
+
+
+def _families(addresses: Iterable[object]) -> tuple[Family, ...]:
+    """The address families that these addresses are of, IPv4 first."""
+    texts = [str(address) for address in addresses]
+    found = [Family.IPV4] if any(":" not in text for text in texts) else []
+    return (*found, Family.IPV6) if any(":" in text for text in texts) else tuple(found)
