@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from shutdownlab.library import Shutdown
@@ -18,18 +19,27 @@ from shutdownlab.servers.pages import site_name
 
 def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
     """What to ask the vantage point's agent; `ca`: path of the lab authority's certificate (PEM)."""
-    network, probe = shutdown.network, shutdown.scenario.probes[cell.target]
-    version = 4 if cell.family is Family.IPV4 else 6
+    scenario = shutdown.scenario
+    probe = scenario.probes[cell.target]
+    asked = request_of(shutdown.network, probe, cell.target, cell.vantage, cell.family, ca, scenario.throttled_below)
+    return replace(asked, id=cell.id)
+
+
+def request_of(
+    network: Network, probe: Probe, name: str, vantage: Vantage, family: Family, ca: str, throttled_below: int
+) -> ProbeRequest:
+    """The same of any probe, a scenario's or not, under the name `name`."""
+    version = 4 if family is Family.IPV4 else 6
     hosted = network.hosted_as(probe.host_name) if probe.host_name else None
     addresses = _addresses(hosted, probe.host_name, version)
-    callee = _callee(network, cell.vantage, probe.to) if probe.test in {Test.CALL, Test.SMS} else None
+    callee = _callee(network, vantage, probe.to) if probe.test in {Test.CALL, Test.SMS} else None
     return ProbeRequest(
-        id=cell.id,
-        name=cell.target,
+        id=name,
+        name=name,
         test=probe.test,
-        place=f"{cell.vantage.id.operator}/{cell.vantage.id.region}/{cell.vantage.access}",
-        family=cell.family,
-        resolver=probe.plain_resolver or str(network.one(Role.RESOLVER, cell.vantage.id.operator).address(version)),
+        place=f"{vantage.id.operator}/{vantage.id.region}/{vantage.access}",
+        family=family,
+        resolver=probe.plain_resolver or str(network.one(Role.RESOLVER, vantage.id.operator).address(version)),
         secure_resolver=probe.secure_resolver or "",
         ca=ca,
         url=probe.url or "",
@@ -37,13 +47,13 @@ def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
         port=probe.port.first if probe.port else 0,
         transport="udp" if probe.port and probe.port.protocol == "udp" else "tcp",
         app=probe.app or "",
-        targets=tuple(_targets(network, probe.app, cell.vantage, version)) if probe.app else (),
+        targets=tuple(_targets(network, probe.app, vantage, version)) if probe.app else (),
         addresses=addresses,
         marker=_marker(probe, hosted),
-        line=_line(network, cell.vantage.id, version),
+        line=_line(network, vantage.id, version),
         peer=_line(network, callee, version) if callee else None,
         peer_agent=node_name(callee) if callee else "",
-        throttled_below=shutdown.scenario.throttled_below,
+        throttled_below=throttled_below,
     )
 
 

@@ -11,7 +11,7 @@ from shutdownlab.config.document import BadInput
 from shutdownlab.model.lookup import choices_of, node_named, phase_named, target_named, vantage_point
 from shutdownlab.model.scenario import Family, Test
 
-SHUTDOWN = library.shutdown("first-shutdown")
+SHUTDOWN = library.load("first-shutdown")
 NETWORK, SCENARIO = SHUTDOWN.network, SHUTDOWN.scenario
 V4, V6 = (Family.IPV4,), (Family.IPV6,)
 BOTH = (*V4, *V6)
