@@ -25,7 +25,7 @@ from typing import Any, Final
 from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab import library
 from shutdownlab.country.assembly import Country, Plan, build
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import Network, Role, lay_out
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import LinkClass
 from shutdownlab.protocol.messages import Counters
@@ -52,7 +52,8 @@ POLICY: Final = {"title": "A site by name", "source": "benchmark", "inspect": [_
 def unlimited() -> Network:
     """`two-operators`, links as fast as the machine."""
     topology = library.topology("two-operators")
-    return library.laid_out(topology.model_copy(update={"links": dict.fromkeys(topology.links, LinkClass())}))
+    fast = topology.model_copy(update={"links": dict.fromkeys(topology.links, LinkClass())})
+    return lay_out(fast, library.catalogue())
 
 
 class Border:

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from shutdownlab.config.document import BadInput, Problem, did_you_mean, parse, quoted
-from shutdownlab.inspection.apps import App, load_apps
+from shutdownlab.config.beside import NotReadable, NotThere, read_file
+from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, parse, quoted
+from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.catalogue import shipped_apps
+from shutdownlab.inspection.own_apps import own_apps
 from shutdownlab.model.box_checks import check_boxes
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
-from shutdownlab.model.topology import Topology, load_topology
+from shutdownlab.model.topology import Topology, check_topology
 
 Kind = Literal["topologies", "scenarios"]
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A topology with all it needs, checked: the apps it knows, its own among them, and the network worked out."""
+
+    topology: Topology
+    network: Network
+    apps: Mapping[str, App]
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
-    """A scenario with all it needs, checked: its topology, the catalogue, and the network worked out."""
+    """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out."""
 
     scenario: Scenario
     topology: Topology
@@ -30,12 +41,9 @@ class Shutdown:
     apps: Mapping[str, App]
 
 
-@cache
 def catalogue() -> Mapping[str, App]:
-    """The app catalogue that the package ships."""
-    return load_apps(
-        files("shutdownlab.inspection").joinpath("apps.yaml").read_bytes(), "shutdownlab/inspection/apps.yaml"
-    )
+    """The app catalogue that ships. What was loaded has apps of its own besides: its `apps` are all of them."""
+    return shipped_apps().apps
 
 
 def shipped(kind: Kind) -> Iterator[tuple[str, Traversable]]:
@@ -59,15 +67,14 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     names = [shipped_name for shipped_name, _ in shipped(kind)]
     expected = f"a file, or one of the {kind} it ships: {', '.join(names)}"
     try:
-        return path.read_bytes(), str(path)
-    except FileNotFoundError:
+        return read_file(path), str(path)
+    except NotThere:
         hint = did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
         if kind == "scenarios" and name in dict(shipped("topologies")):
             hint = f"{quoted(name)} is a topology: `shutdownlab lab {name}` shows it"
         raise BadInput([Problem(name, 0, "", "no such file", expected, hint)]) from None
-    except OSError as error:
-        found = f"a file that cannot be read ({(error.strerror or '').lower()})"
-        raise BadInput([Problem(name, 0, "", found, expected)]) from None
+    except NotReadable as why:
+        raise BadInput([Problem(name, 0, "", f"a file {why}", expected)]) from None
 
 
 def _shown(item: Traversable) -> str:
@@ -75,20 +82,26 @@ def _shown(item: Traversable) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def topology(name: str | Mapping[str, Any], beside: Path | None = None) -> Topology:
-    """A checked topology by name or path, or one that a program has made; raises `BadInput`."""
+def load_topology(name: str | Mapping[str, Any], beside: Path | None = None) -> LoadedTopology:
+    """A topology by name or path, or one that a program has made, with all it needs; raises `BadInput`."""
     text, file = (name, "topology") if isinstance(name, Mapping) else read("topologies", name, beside)
-    return load_topology(text, file, catalogue())
+    return _with_its_apps(parse(text, file))
 
 
-def laid_out(country: Topology) -> Network:
-    """A topology worked out, with the apps of the catalogue."""
-    return lay_out(country, catalogue())
+def _with_its_apps(document: Document) -> LoadedTopology:
+    apps = own_apps(document, catalogue())
+    topology = check_topology(document, apps)
+    return LoadedTopology(topology, lay_out(topology, apps), apps)
+
+
+def topology(name: str | Mapping[str, Any]) -> Topology:
+    """A topology by name or path; raises `BadInput`."""
+    return load_topology(name).topology
 
 
 def network(name: str) -> Network:
     """A topology by name or path, worked out; raises `BadInput`."""
-    return laid_out(topology(name))
+    return load_topology(name).network
 
 
 def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
@@ -101,29 +114,30 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
     document, topology_name = parse_scenario(text, file)
     try:
-        country = topology(topology_name, None if made else Path(file).parent)
+        country = load_topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
         if error.problems[0].file == topology_name:
             document.report(("topology",), f"{quoted(topology_name)}, no such file", error.problems[0].expected)
             document.raise_if_bad()
         raise
-    loaded, built = load_scenario(document, country, catalogue()), laid_out(country)
+    apps = own_apps(document, country.apps)
+    loaded, built = load_scenario(document, country.topology, apps), country.network
     for probe_name, probe in loaded.probes.items():
         for key, host in probe.hosts.items():
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
                 hint = did_you_mean(host, known) or "some network's `serves` must name the app that has it"
-                found = f"{quoted(host)}, which nothing in {country.name} answers for"
+                found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
                 document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
-    check_boxes(loaded, country, catalogue(), document)
+    check_boxes(loaded, country.topology, apps, document)
     document.raise_if_bad()
-    return Shutdown(loaded, country, built, catalogue())
+    return Shutdown(loaded, country.topology, built, apps)
 
 
-def check(path: str) -> Shutdown | Topology:
-    """Check a file of either kind, told apart by whether it has a timeline; raises `BadInput`."""
+def check(path: str) -> Shutdown | LoadedTopology:
+    """Check a file of either kind, told apart by whether it has operators; raises `BadInput`."""
     kind: Kind = "topologies" if path in dict(shipped("topologies")) else "scenarios"
-    text, file = read(kind, path)
-    if "operators" in parse(text, file).data:
-        return load_topology(text, file, catalogue())
+    document = parse(*read(kind, path))
+    if "operators" in document.data:
+        return _with_its_apps(document)
     return load(path)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from shutdownlab import library
 from shutdownlab.cli.program import bad_option, told
 from shutdownlab.config.document import BadInput, Problem
-from shutdownlab.model.topology import Topology
+from shutdownlab.library import Shutdown
 
 
 def check(
@@ -32,17 +32,16 @@ def check(
             except BadInput as error:
                 problems += error.problems
                 continue
-            topology = found if isinstance(found, Topology) else found.topology
+            topology = found.topology
             vantages = len(list(topology.vantages()))
             what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
-            if not isinstance(found, Topology):
+            if isinstance(found, Shutdown):
                 timeline = found.scenario.timeline
                 what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
             if graph is not None:
-                network = library.laid_out(found) if isinstance(found, Topology) else found.network
                 try:
-                    graph.write_text(draw(network))
+                    graph.write_text(draw(found.network))
                 except OSError as error:
                     reason = (error.strerror or str(error)).lower()
                     bad_option("--graph", f"{graph}, which cannot be written ({reason})", "where a file can be made")

@@ -11,8 +11,8 @@ from shutdownlab import library
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, chosen, known_phase
 from shutdownlab.cli.program import bad_option, told
 from shutdownlab.config.document import quoted
+from shutdownlab.library import Shutdown
 from shutdownlab.model.lookup import vantage_point
-from shutdownlab.model.topology import Topology
 
 
 def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
@@ -46,10 +46,10 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
     from shutdownlab.system.sandbox import run_in_sandbox
 
     found = library.check(name)
-    shutdown = None if isinstance(found, Topology) else found
+    shutdown = found if isinstance(found, Shutdown) else None
     if shutdown is None and (at is not None or choose):
         bad_option("--at" if at else "--choose", f"the topology {quoted(name)}", "a scenario: a topology has no phases")
-    topology = found if isinstance(found, Topology) else found.topology
+    topology = found.topology
     if payload["vantage"] is not None:
         payload["vantage"] = vantage_point(topology, payload["vantage"], "--from").id
     active, mode, profiles = {}, "operators", dict.fromkeys(topology.operators, "perfect")
@@ -59,7 +59,6 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
         if at is not None:
             known_phase("--at", scenario, at)
             active = scenario.active(at, choices)
-    network = shutdown.network if shutdown else library.laid_out(topology)
-    payload |= {"network": network, "active": active, "phase": at or "", "profiles": profiles, "mode": mode}
-    payload["cwd"] = Path.cwd()
+    payload |= {"network": found.network, "apps": found.apps, "active": active, "phase": at or ""}
+    payload |= {"profiles": profiles, "mode": mode, "cwd": Path.cwd()}
     return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])

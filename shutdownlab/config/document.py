@@ -66,22 +66,44 @@ class Record(BaseModel):
 class Document:
     """Plain data of one YAML file, with the line each value starts on.
 
-    `problem()` builds a `Problem` at a path; `report()` collects one, so that a file's mistakes come all at once.
+    `report()` collects a problem at a path, so that a file's mistakes come all at once. `included`: what stands in
+    other files, by where it belongs in this one.
     """
 
     file: str
     data: Any
     lines: Mapping[Path, int]
     problems: list[Problem] = field(default_factory=list)
+    included: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
         """The line of the value at `path`, or of its nearest ancestor that the file has; 0 where there is no file."""
-        while path and path not in self.lines:
+        document, path = self.locate(path)
+        while path and path not in document.lines:
             path = path[:-1]
-        return self.lines.get(path, 1 if self.lines else 0)
+        return document.lines.get(path, 1 if document.lines else 0)
 
     def report(self, path: Path, found: str, expected: str, hint: str = "") -> None:
-        self.problems.append(Problem(self.file, self.line(path), dotted(path), found, expected, hint))
+        document, place = self.locate(path)
+        self.problems.append(Problem(document.file, self.line(path), dotted(place), found, expected, hint))
+
+    def include(self, path: Path, part: Document, at: Path) -> None:
+        """Put what another file has at `at` in the place of the value at `path`; its mistakes stay that file's."""
+        holder, value = self.data, part.data
+        for step in path[:-1]:
+            holder = holder[step]
+        for step in at:
+            value = value[step]
+        holder[path[-1]] = value
+        self.included[path] = part, at
+
+    def locate(self, path: Path) -> tuple[Document, Path]:
+        """The file that the value at `path` stands in, and its path there."""
+        for length in range(len(path) - 1, 0, -1):
+            if path[:length] in self.included:
+                part, at = self.included[path[:length]]
+                return part.locate((*at, *path[length:]))
+        return self, path
 
     def report_unknown(self, path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         """A name that nothing of `kind` bears, with the nearest one that does."""

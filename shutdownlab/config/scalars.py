@@ -44,6 +44,10 @@ def network(value: Any) -> Network:
         raise Expected("an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32", hint) from None
 
 
+def overlap(a: Network, b: Network) -> bool:
+    return a.version == b.version and a.overlaps(b)
+
+
 def is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

@@ -48,14 +48,14 @@ def main() -> None:
     options.add_argument("--profile", default=DEFAULT_PROFILE, help="what the DPI boxes work by")
     given = options.parse_args()
     try:
-        network = library.network(given.topology)
+        country = library.load_topology(given.topology)
     except BadInput as error:
         sys.exit(_bad(str(error)))
-    names = network.topology.operators
+    names = country.topology.operators
     if given.name not in {AUTHORITY, *names}:
         sys.exit(_bad(f"--name: found {given.name}; expected {AUTHORITY} or one of {', '.join(names)}"))
     plan = posts(names, given.host, given.first_port)
-    settings = Settings(given.name, network, library.catalogue(), plan, dict.fromkeys(names, given.profile))
+    settings = Settings(given.name, country.network, country.apps, plan, dict.fromkeys(names, given.profile))
 
     def ready() -> None:
         host, port = plan.openflow[given.name]

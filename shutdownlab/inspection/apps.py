@@ -65,7 +65,10 @@ class App(Record):
 
 
 class Catalogue(Record):
+    """A file of apps. `replaces`: apps known already that this file's, of the same names, stand in place of."""
+
     format: Literal[1]
+    replaces: tuple[str, ...] = ()
     apps: dict[str, App]
 
 

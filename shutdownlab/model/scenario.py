@@ -205,6 +205,8 @@ class Scenario(Record):
     summary: str = ""
     topology: str
     sources: dict[str, str] = {}
+    apps: tuple[str, ...] = ()
+    """Files of own apps, relative to this one; the topology's are known too."""
     command: Mode = Mode.OPERATORS
     delays: dict[str, Seconds] = {}
     profile: str = "perfect"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
-from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, network
+from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, quoted
+from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, network, overlap
 from shutdownlab.inspection.apps import App
 
 
@@ -138,7 +138,7 @@ class Vantage(Record):
 
 
 class Topology(Record):
-    """A country's Internet. Build one with `load_topology`; it has been checked as a whole then."""
+    """A country's Internet. Build one with `check_topology`; it has been checked as a whole then."""
 
     format: Literal[1]
     name: Name
@@ -146,6 +146,8 @@ class Topology(Record):
     summary: str = ""
     country: Annotated[str, BeforeValidator(_country)]
     sources: dict[str, str] = {}
+    apps: tuple[str, ...] = ()
+    """Files of own apps, relative to this one."""
     links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
     regions: dict[Name, Region]
     operators: dict[Name, Operator]
@@ -182,9 +184,8 @@ OWN_PREFIXES = (network("198.18.0.0/15"), network("2001:db8:ffff::/48"))
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
 
 
-def load_topology(text: bytes | Mapping[str, Any], file: str, apps: Mapping[str, App]) -> Topology:
-    """Parse and check a topology file; raises `BadInput` with all its problems."""
-    document = parse(text, file)
+def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
+    """Check a topology file against the apps there are; raises `BadInput` with all its problems."""
     topology = document.validate_as(Topology, go_on=True)
     _check_names(topology, document)
     _check_numbers(topology, document)
@@ -257,7 +258,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
         for index, prefix in enumerate(transit.prefixes)
     ]
     for (path_a, a), (path_b, b) in itertools.combinations(prefixes, 2):
-        if a.version == b.version and a.overlaps(b):
+        if overlap(a, b):
             owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
             found = f"{b}, which overlaps {a} of {owner}"
             document.report(path_b, found, "prefixes that do not overlap", "change one of them")
@@ -279,10 +280,30 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
 
 def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
     hosted: dict[str, Path] = {}
+    at: dict[Network, Path] = {}
     for path, app in topology.served():
         if app not in apps:
             document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
         elif app in hosted:
             found = f"{quoted(app)}, which is hosted already (line {document.line(hosted[app])})"
             document.report(path, found, "each app hosted once", "remove one of them")
+        else:
+            _check_addresses(topology, document, path, apps[app], at)
         hosted.setdefault(app, path)
+
+
+def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[Network, Path]) -> None:
+    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
+    holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
+    prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
+    prefixes += [(prefix, "the laboratory's own links") for prefix in OWN_PREFIXES]
+    for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
+        first = at.setdefault(address, path)
+        owner = next((name for prefix, name in prefixes if overlap(prefix, address)), None)
+        if first[:-1] != path[:-1]:
+            found = f"{app.title} at {address.network_address}, which is hosted elsewhere (line {document.line(first)})"
+            document.report(path, found, "an address in one place", "host both in the same network")
+        elif owner is not None:
+            found = f"{app.title} at {address.network_address}, in the prefixes of {owner}"
+            hint = "without `addresses` an app gets one of the network that hosts it"
+            document.report(path, found, "an address outside the country's prefixes", hint)

@@ -14,9 +14,9 @@ from mininet.cli import CLI
 from rich.console import Console
 from rich.markup import escape
 
-from shutdownlab import library
 from shutdownlab.control.processes import Mode
 from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
@@ -47,6 +47,7 @@ class Settings:
     """What the command line gave. `command` None: Mininet's command line. `cwd`: where the command runs."""
 
     network: Network
+    apps: Mapping[str, App]
     active: Mapping[str, Policy]
     phase: str
     profiles: Mapping[str, str]
@@ -63,7 +64,7 @@ def inside(payload: Mapping[str, Any]) -> int:
     files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
     console = Console(stderr=True, highlight=False)
     try:
-        plan = Plan(settings.network, library.catalogue(), settings.profiles, files, datapath=settings.datapath)
+        plan = Plan(settings.network, settings.apps, settings.profiles, files, datapath=settings.datapath)
         country = build(plan, _teller(console))
         told = country.authority.order(settings.phase, settings.active, settings.mode, {}) if settings.active else ()
     except BREAKAGES as error:

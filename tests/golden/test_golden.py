@@ -1,8 +1,8 @@
 """Every bad input here gives exactly the message beside it: NAME.yaml goes with NAME.txt.
 
 `missing-file.txt` has no YAML: that is its mistake. The `valid-…` have no text, and pass. What is called `policy-…` is
-a DPI box's policy, the rest topologies and scenarios. After changing a message on purpose:
-`GOLDEN=write pytest tests/golden`, then read the difference.
+a DPI box's policy, the rest topologies and scenarios; what these name beside themselves is in `own`. After changing a
+message on purpose: `GOLDEN=write pytest tests/golden`, then read the difference.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def test_every_message_names_the_file_what_was_found_and_what_was_expected(name:
     lines = [line for line in (HERE / f"{name}.txt").read_text().splitlines() if not line.startswith("    hint: ")]
     assert lines
     for line in lines:
-        assert re.fullmatch(rf"{name}[.]yaml(:\d+)?: .*found .+; expected .+", line)
+        assert re.fullmatch(rf"({name}[.]yaml|own/[\w-]+[.]\w+)(:\d+)?: .*found .+; expected .+", line)
 
 
 def test_every_bad_file_has_its_message_and_the_valid_ones_pass() -> None:

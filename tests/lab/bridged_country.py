@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import shutdownlab
+from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import load_apps
 from shutdownlab.model.network import Network, Node, Role, lay_out
-from shutdownlab.model.topology import load_topology
+from shutdownlab.model.topology import check_topology
 from shutdownlab.network.net import LabNet
 
 REPOSITORY = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ def read_network(topology: str) -> Network:
     catalogue = Path(shutdownlab.__file__).with_name("inspection") / "apps.yaml"
     apps = load_apps(catalogue.read_bytes(), catalogue.name)
     path = REPOSITORY / "topologies" / f"{topology}.yaml"
-    return lay_out(load_topology(path.read_bytes(), path.name, apps), apps)
+    return lay_out(check_topology(parse(path.read_bytes(), path.name), apps), apps)
 
 
 def build(network: Network) -> LabNet:

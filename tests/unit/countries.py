@@ -9,9 +9,10 @@ import yaml
 from hypothesis import strategies as st
 
 import shutdownlab
+from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import App, load_apps
 from shutdownlab.model.network import Network, lay_out
-from shutdownlab.model.topology import load_topology
+from shutdownlab.model.topology import check_topology
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def catalogue() -> dict[str, App]:
 def small_country() -> Network:
     """Return the shipped topology of two operators."""
     path = REPOSITORY / "topologies" / "two-operators.yaml"
-    return lay_out(load_topology(path.read_bytes(), path.name, catalogue()), catalogue())
+    return lay_out(check_topology(parse(path.read_bytes(), path.name), catalogue()), catalogue())
 
 
 def country(
@@ -64,7 +65,7 @@ def country(
         },
     }
     text = yaml.safe_dump(data, sort_keys=False).encode()
-    return lay_out(load_topology(text, "made-up.yaml", catalogue()), catalogue())
+    return lay_out(check_topology(parse(text, "made-up.yaml"), catalogue()), catalogue())
 
 
 @st.composite

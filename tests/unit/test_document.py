@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from shutdownlab import library
 from shutdownlab.config import document
 from shutdownlab.config.document import BadInput, Problem, did_you_mean, dotted, one_of, parse, quoted
+from shutdownlab.model.network import lay_out
 from shutdownlab.model.scenario import load_scenario
-from shutdownlab.model.topology import load_topology
+from shutdownlab.model.topology import check_topology
 
 APPS = library.catalogue()
 SMALL = library.topology("two-operators")
@@ -168,7 +169,7 @@ def test_one_value_replaced_by_anything_gives_an_object_or_bad_input(draw: st.Da
     text = yaml.safe_dump(_with(good, path, draw.draw(_ANYTHING)), sort_keys=False).encode()
     try:
         if "operators" in good:
-            library.laid_out(load_topology(text, "file.yaml", APPS))
+            lay_out(check_topology(parse(text, "file.yaml"), APPS), APPS)
         else:
             load_scenario(parse(text, "file.yaml"), SMALL, APPS)
     except BadInput as error:

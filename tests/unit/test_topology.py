@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
-from shutdownlab.model.topology import SubscriberClass, Topology, load_topology
+from shutdownlab.config.document import BadInput, parse
+from shutdownlab.model.topology import SubscriberClass, Topology, check_topology
 
 APPS = library.catalogue()
 COUNTRIES = [name for name, _ in library.shipped("topologies")]
@@ -49,7 +49,7 @@ def test_all_problems_of_a_file_come_at_once_in_the_order_of_their_lines() -> No
     for right, wrong in ((b"asn: 64502", b"asn: 64501"), (b"100.65.0.0/16", b"100.64.0.0/17"), (b"[northnet]", b"[x]")):
         text = text.replace(right, wrong)
     with pytest.raises(BadInput) as raised:
-        load_topology(text, "bad.yaml", APPS)
+        check_topology(parse(text, "bad.yaml"), APPS)
     lines = [problem.line for problem in raised.value.problems]
     assert len(lines) == 3
     assert lines == sorted(lines)
@@ -58,7 +58,7 @@ def test_all_problems_of_a_file_come_at_once_in_the_order_of_their_lines() -> No
 def test_operators_may_buy_transit_from_each_other_as_long_as_one_leads_abroad() -> None:
     text = dict(library.shipped("topologies"))["two-operators"].read_bytes()
     both = text.replace(b"transit: [transit-one, transit-two]", b"transit: [southcell, transit-one]")
-    assert isinstance(load_topology(both, "both.yaml", APPS), Topology)
+    assert isinstance(check_topology(parse(both, "both.yaml"), APPS), Topology)
     neither = text.replace(b"transit: [transit-one, transit-two]", b"transit: [southcell]")
     with pytest.raises(BadInput, match="nothing abroad is reached"):
-        load_topology(neither, "neither.yaml", APPS)
+        check_topology(parse(neither, "neither.yaml"), APPS)

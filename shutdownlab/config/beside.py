@@ -1,0 +1,81 @@
+"""Files that a document names, by paths relative to itself. Read with limits: a document may be a stranger's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+from shutdownlab.config.document import MAX_BYTES, BadInput, Document, Path, parse, quoted
+
+
+class NotReadable(Exception):
+    """Why a file is not read, to stand after its name: `which is not there`."""
+
+
+class NotThere(NotReadable):
+    """There is no such file."""
+
+
+def beside(document: Document, name: str) -> FilePath:
+    """The path of a file that a document names."""
+    return FilePath(document.file).parent / name
+
+
+def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
+    """The content of an ordinary file of at most `limit` bytes. Raises `NotReadable`."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise NotReadable("which is no ordinary file")
+            if found.st_size > limit:
+                raise NotReadable(f"which has {found.st_size:,} bytes, more than {limit:,}")
+            return file.read(limit + 1)[:limit]
+    except IsADirectoryError:
+        raise NotReadable("which is a directory") from None
+    except FileNotFoundError:
+        raise NotThere("which is not there") from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise NotReadable(f"which cannot be read ({reason})") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe waits for somebody who writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def text_beside(document: Document, at: Path, name: object, limit: int = MAX_BYTES) -> tuple[bytes, str] | None:
+    """The content of the file named at `at`, and what to call it in messages.
+
+    None where it cannot be read, which is reported, and where that is no text, which is left to the models.
+    """
+    if not isinstance(name, str):
+        return None
+    path = beside(document, name)
+    try:
+        return read_file(path, limit), str(path)
+    except NotReadable as why:
+        document.report(at, f"{quoted(name)}, {why}", "the path of a file, relative to this one")
+        return None
+
+
+def document_beside(document: Document, at: Path, name: object) -> Document | None:
+    """The YAML file named at `at`, parsed. None where it is none; see `text_beside`."""
+    found = text_beside(document, at, name)
+    if found is None:
+        return None
+    try:
+        return parse(*found)
+    except BadInput as error:
+        document.problems += error.problems
+        return None
+
+
+def listed(document: Document, key: str) -> Iterator[tuple[Path, object]]:
+    """The items of the list under a top-level key, with their paths; nothing if it is no list, which models tell."""
+    items = document.data.get(key)
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        yield (key, index), item

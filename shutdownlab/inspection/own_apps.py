@@ -1,0 +1,61 @@
+"""Apps of a user's own, from files that a scenario or topology lists: added to those that ship, never in their place
+without saying so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from shutdownlab.config.beside import document_beside, listed
+from shutdownlab.config.document import BadInput, Document, did_you_mean, quoted
+from shutdownlab.inspection.apps import App, Catalogue
+
+
+def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
+    """The apps of `known` and of the files that `document` lists under `apps`. All mistakes are reported to it."""
+    apps = dict(known)
+    for path, name in listed(document, "apps"):
+        part = document_beside(document, path, name)
+        if part is None:
+            continue
+        try:
+            catalogue = part.validate_as(Catalogue)
+        except BadInput:
+            # Known by name all the same: whoever mentions them makes no mistake of their own.
+            named = part.data.get("apps")
+            apps |= {key: App(title=key) for key in (named if isinstance(named, dict) else ()) if key not in apps}
+        else:
+            _check(part, catalogue, apps)
+            apps |= catalogue.apps
+        document.problems += part.problems
+    return apps
+
+
+def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> None:
+    """Whether an own file says which known apps its own stand in place of, and claims nothing that others have."""
+    for index, key in enumerate(catalogue.replaces):
+        if key not in catalogue.apps or key not in known:
+            missing = "this file has none of that name" if key in known else "there is none to replace"
+            names = catalogue.apps.keys() & known.keys()
+            hint = did_you_mean(key, names) or "leave it out"
+            part.report(("replaces", index), f"{quoted(key)}: {missing}", "an app that this file replaces", hint)
+    for key in catalogue.apps:
+        if key in known and key not in catalogue.replaces:
+            found = f"the app {quoted(key)}, which there is already: {known[key].title}"
+            hint = f"to replace it: `replaces: [{key}]` at the top of this file"
+            part.report(("apps", key), found, "a name of its own", hint)
+    others = {key: app for key, app in known.items() if key not in catalogue.apps}
+    owners = {claim: key for key, app in others.items() for _, _, claim in _claims(app)}
+    for key, app in catalogue.apps.items():
+        for field, index, claim in _claims(app):
+            if claim in owners:
+                found = f"{claim[1]}, which is {owners[claim]}'s"
+                hint = f"DPI boxes would no longer find {owners[claim]} by it"
+                part.report(("apps", key, field, index), found, "what no other app has", hint)
+            owners.setdefault(claim, key)
+
+
+def _claims(app: App) -> Iterator[tuple[str, int, tuple[str, str]]]:
+    """What makes traffic an app's alone, with the field and place that says so."""
+    for field in ("suffixes", "prefixes", "fingerprints", "protocols"):
+        for index, value in enumerate(getattr(app, field)):
+            yield field, index, (field, str(value))

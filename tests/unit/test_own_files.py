@@ -1,0 +1,74 @@
+"""What a user brings beside a scenario or a topology, from files that these name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shutdownlab import library
+from shutdownlab.config.document import BadInput
+from shutdownlab.inspection.catalogue import AppCatalogue
+
+OWN = Path(__file__).parents[1] / "golden" / "own"
+TOPOLOGY = (OWN / "topology-with-a-bank.yaml").read_text()
+SCENARIO = (OWN.parent / "valid-scenario.yaml").read_text()
+
+
+def problems(path: Path) -> str:
+    with pytest.raises(BadInput) as raised:
+        library.check(str(path))
+    return str(raised.value)
+
+
+def test_an_own_app_is_served_where_the_topology_says_and_known_by_its_name() -> None:
+    loaded = library.load_topology(str(OWN / "topology-with-a-bank.yaml"))
+    hosted = loaded.network.hosted_as("api.mybank.example")
+    assert hosted is not None
+    assert (hosted.app, hosted.node, hosted.domestic) == ("mybank", "northnet-capital-datacentre", True)
+    assert AppCatalogue(loaded.apps).of_name("login.mybank.example") == "mybank"
+    assert "mybank" not in library.catalogue()
+
+
+def test_a_scenario_knows_the_apps_of_its_topology_and_its_own(tmp_path: Path) -> None:
+    (tmp_path / "apps.yaml").write_text((OWN / "apps.yaml").read_text())
+    (tmp_path / "country.yaml").write_text(TOPOLOGY)
+    (tmp_path / "more.yaml").write_text("format: 1\napps:\n  radio: {title: Radio, suffixes: [radio.example]}\n")
+    text = SCENARIO.replace("two-operators", "country.yaml\napps: [more.yaml]").replace("telegram", "mybank, radio")
+    (tmp_path / "scenario.yaml").write_text(text)
+    shutdown = library.load(str(tmp_path / "scenario.yaml"))
+    assert shutdown.scenario.policies["messengers"].targets.apps == ("whatsapp", "mybank", "radio")
+    assert {"mybank", "radio", "kaspi"} <= shutdown.apps.keys()
+
+
+def test_an_own_app_stands_in_place_of_a_shipped_one_where_its_file_says_so(tmp_path: Path) -> None:
+    app = "kaspi: {title: Our Kaspi, suffixes: [kaspi.kz], endpoints: [{names: [new.kaspi.kz], ports: [https/443]}]}"
+    (tmp_path / "apps.yaml").write_text(f"format: 1\nreplaces: [kaspi]\napps:\n  {app}\n")
+    (tmp_path / "country.yaml").write_text(TOPOLOGY.replace("[kaspi, mybank]", "[kaspi]"))
+    loaded = library.load_topology(str(tmp_path / "country.yaml"))
+    assert loaded.apps["kaspi"].title == "Our Kaspi"
+    assert loaded.network.hosted_as("new.kaspi.kz")
+    assert loaded.network.hosted_as("kaspi.kz") is None
+
+
+def test_an_own_app_with_an_address_of_the_country_is_refused(tmp_path: Path) -> None:
+    endpoint = "{names: [mybank.example], addresses: [100.65.7.7], ports: [https/443]}"
+    (tmp_path / "apps.yaml").write_text(f"format: 1\napps:\n  mybank: {{title: My bank, endpoints: [{endpoint}]}}\n")
+    (tmp_path / "country.yaml").write_text(TOPOLOGY)
+    assert "found My bank at 100.65.7.7, in the prefixes of southcell" in problems(tmp_path / "country.yaml")
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "endless", "huge"])
+def test_a_file_that_is_no_ordinary_one_is_refused_and_nobody_waits_for_it(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "country.yaml").write_text(TOPOLOGY.replace("apps.yaml", "/dev/zero" if kind == "endless" else "it"))
+    it = tmp_path / "it"
+    if kind == "directory":
+        it.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(it)
+    elif kind == "huge":
+        it.touch()
+        os.truncate(it, 1 << 40)
+    special = {"huge": "has 1,099,511,627,776 bytes, more than 1,048,576", "directory": "is a directory"}
+    assert f"which {special.get(kind, 'is no ordinary file')}" in problems(tmp_path / "country.yaml")
