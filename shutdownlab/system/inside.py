@@ -27,6 +27,8 @@ _FRESH = (
     ("/var/log", "mode=755,size=64m"),
     ("/dev/shm", "mode=1777,size=256m"),
 )
+_PACKAGES = Path(__file__).parents[2]
+"""Where this package is: in site-packages, or a checkout, which need not be on the path."""
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _TUN = Path("/dev/net/tun")
 # What would lead a program to a service outside, or to a directory that is no longer there.
@@ -94,7 +96,7 @@ def _is_real_root() -> bool:
 
 def _own_paths() -> list[Path]:
     """What this Python needs to go on: its installation, its modules and the working directory."""
-    paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path.cwd()]
+    paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path.cwd(), _PACKAGES]
     paths += [Path(entry) for entry in sys.path if entry]
     every = [path.resolve() for path in paths] + [path.absolute() for path in paths]
     # Whoever stands in /tmp itself gets the fresh one.

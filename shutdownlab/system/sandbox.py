@@ -41,11 +41,20 @@ EXIT_CRASHED = 70
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SI_KERNEL = 0x80
-# The path comes first: unpickling the rest needs it. -P is not enough, the caller's path may be anything.
-_BOOT = (
-    "import os, pickle, sys; order = os.fdopen(int(sys.argv[1]), 'rb'); sys.path[:] = pickle.load(order); "
-    "from shutdownlab.system.sandbox import pass_gate; pass_gate(order, int(sys.argv[2]), int(sys.argv[3]))"
-)
+# Path and package come first: unpickling the rest needs them. The package is the caller's own, from its file: found by
+# the path, a folder of its name in the working directory (a checkout's, seen from above) could stand in for it.
+_BOOT = """\
+import os, pickle, sys
+from importlib.util import module_from_spec, spec_from_file_location
+order = os.fdopen(int(sys.argv[1]), "rb")
+sys.path[:], package = pickle.load(order)
+spec = spec_from_file_location("shutdownlab", package, submodule_search_locations=[os.path.dirname(package)])
+sys.modules["shutdownlab"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["shutdownlab"])
+from shutdownlab.system.sandbox import pass_gate
+pass_gate(order, int(sys.argv[2]), int(sys.argv[3]))
+"""
+_PACKAGE = Path(__file__).parent.parent / "__init__.py"
 
 
 class Stopped(KeyboardInterrupt):
@@ -88,38 +97,96 @@ def run_in_sandbox(
     Returns 3 never: raises MachineCannot instead, also if the function does. EXIT_CRASHED: the function raised, its
     traceback is on stderr. 128 + N: ended by signal N (130: Ctrl-C). Interpreter exit handlers don't run inside.
     """
+    with _signals_held() as held:
+        sandbox = start_sandbox(
+            target,
+            payload,
+            run_dir=run_dir,
+            keep=keep,
+            writable=writable,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        try:
+            if held:
+                _wait_for(sandbox.gate.pid, sandbox.gate.poll)
+        except BaseException:
+            sandbox.kill()
+            raise
+        return sandbox.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A sandbox at work. `gate`: the process that starts its chain, a child of this one."""
+
+    gate: subprocess.Popen[bytes]
+    report: IO[bytes]
+
+    def wait(self) -> int:
+        """What `run_in_sandbox` returns, once it has ended; raises MachineCannot as that does."""
+        try:
+            status = self.gate.wait()
+        except BaseException:
+            self.kill()
+            raise
+        with self.report:
+            complaint = self.report.read()
+        if complaint:
+            raise MachineCannot(*pickle.loads(complaint))
+        return status if status >= 0 else 128 - status
+
+    def kill(self) -> None:
+        """End it at once, whatever it does; the kernel ends all that is in it."""
+        self.gate.kill()
+        self.gate.wait()
+
+
+def start_sandbox(
+    target: str,
+    payload: Mapping[str, object],
+    *,
+    run_dir: Path | None = None,
+    keep: Sequence[Path] = (),
+    writable: Sequence[Path] = (),
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    own_session: bool = False,
+) -> Sandbox:
+    """The same as `run_in_sandbox`, but return at once. The sandbox ends with the thread that calls this, or before.
+
+    pass_fds: descriptors that stay open inside, under their numbers.
+    own_session: away from this process's terminal, whose Ctrl-C does not reach it.
+    """
     if run_dir is not None:
         run_dir.mkdir(parents=True, exist_ok=True)
     places = [path.resolve() for path in (*writable, *([run_dir] if run_dir else []))]
     order = _Order(target, pickle.dumps(payload), tuple(places), tuple(path.absolute() for path in keep))
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    with _signals_held() as held, os.fdopen(os.memfd_create("order"), "wb") as order_file:
-        pickle.dump([entry or str(Path.cwd()) for entry in sys.path], order_file)
+    with os.fdopen(os.memfd_create("order"), "wb") as order_file:
+        pickle.dump(([entry or str(Path.cwd()) for entry in sys.path], str(_PACKAGE)), order_file)
         pickle.dump(order, order_file)
         order_file.seek(0)
         report_read, report_write = os.pipe()
         try:
             gate = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *map(str, (order_file.fileno(), report_write, os.getpid()))],
+                [sys.executable, "-P", "-c", _BOOT, *map(str, (order_file.fileno(), report_write, os.getpid()))],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                pass_fds=(order_file.fileno(), report_write),
+                pass_fds=(order_file.fileno(), report_write, *pass_fds),
+                start_new_session=own_session,
             )
+        except BaseException:
+            os.close(report_read)
+            raise
         finally:
             os.close(report_write)
-        with os.fdopen(report_read, "rb") as report:
-            try:
-                status = _wait_for(gate.pid, lambda: gate.poll()) if held else gate.wait()
-            finally:
-                if gate.returncode is None:
-                    gate.kill()
-                    gate.wait()
-            complaint = report.read()
-    if complaint:
-        raise MachineCannot(*pickle.loads(complaint))
-    return status if status >= 0 else 128 - status
+    return Sandbox(gate, os.fdopen(report_read, "rb"))
 
 
 @contextmanager

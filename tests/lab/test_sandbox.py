@@ -307,3 +307,27 @@ def test_a_sandbox_can_be_run_from_a_thread() -> None:
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.stdout.strip() == "[42]", done.stderr
+
+
+def test_a_folder_of_the_package_s_name_in_the_working_directory_is_not_taken_for_the_package(tmp_path: Path) -> None:
+    (tmp_path / "shutdownlab").mkdir()
+    (tmp_path / "shutdownlab" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    code = (
+        "import sys; from shutdownlab.system.sandbox import run_in_sandbox; sys.path.insert(0, '')\n"
+        "print(run_in_sandbox('sandboxed:fail', {'kind': 'none'}))"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{outside.HERE}{os.pathsep}{outside.ROOT}"}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr) == ("42\n", "")
+
+
+@pytest.mark.parametrize(
+    "start", [("-c", "from shutdownlab.cli import main; main()"), ("-m", "shutdownlab")], ids=["import", "python -m"]
+)
+def test_python_in_the_folder_above_a_checkout_finds_the_package(start: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "shutdownlab").symlink_to(outside.ROOT)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, *start, "doctor"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.endswith("Everything that is needed is here.\n"), done.stdout + done.stderr
