@@ -25,6 +25,7 @@ from typing import Any, Final
 from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab import library
 from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network, Role, lay_out
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import LinkClass
@@ -127,7 +128,7 @@ def _across(here: socket.socket, there: socket.socket, data: bytes) -> None:
 def measure(payload: Mapping[str, Any]) -> int:
     """In the sandbox: off and on by turns; what was seen goes to the file `result`."""
     network = unlimited()
-    profiles = dict.fromkeys(network.topology.operators, payload["profile"])
+    profiles = dict.fromkeys(network.topology.operators, profile_named(payload["profile"]))
     border = Border(build(Plan(network, library.catalogue(), profiles, Path(payload["files"]))))
     server = border.server.spawn(["iperf3", "-s", "-p", str(_PORT)], stdin=None, **_QUIET)
     _await_port(border)

@@ -14,7 +14,8 @@ from shutdownlab.config.document import BadInput, Document, Problem, did_you_mea
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.own_apps import own_apps
-from shutdownlab.model.box_checks import check_boxes
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
 from shutdownlab.model.topology import Topology, check_topology
@@ -30,15 +31,24 @@ class LoadedTopology:
     network: Network
     apps: Mapping[str, App]
 
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """With no scenario to say otherwise, the operators' DPI boxes are perfect."""
+        return dict.fromkeys(self.topology.operators, profile_named("perfect"))
+
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out."""
+    """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out.
+
+    `profiles`: what the operators' DPI boxes work by, by operator.
+    """
 
     scenario: Scenario
     topology: Topology
     network: Network
     apps: Mapping[str, App]
+    profiles: Mapping[str, Profile]
 
 
 def catalogue() -> Mapping[str, App]:
@@ -129,9 +139,10 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
                 hint = did_you_mean(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
                 document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
-    check_boxes(loaded, country.topology, apps, document)
+    profiles = profiles_of(loaded, country.topology, apps, document)
+    check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()
-    return Shutdown(loaded, country.topology, built, apps)
+    return Shutdown(loaded, country.topology, built, apps, profiles)
 
 
 def check(path: str) -> Shutdown | LoadedTopology:

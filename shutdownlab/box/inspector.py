@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import InspectionPolicy
-from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.profile import Profile, shipped_profile
 from shutdownlab.inspection.verdict import Outcome, Side
 from shutdownlab.protocol.messages import Policy as PolicyMessage
 
@@ -47,15 +47,16 @@ MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
 """From a policy, a profile's name and a seed; raises on a profile it does not know."""
 
 
-def engine_maker(apps: Mapping[str, App] | None = None) -> MakeInspector:
-    """Return what makes real engines, which know `apps` (None: the shipped catalogue) and the shipped profiles.
+def engine_maker(apps: Mapping[str, App] | None = None, profiles: Iterable[Profile] = ()) -> MakeInspector:
+    """Return what makes real engines, which know `apps` (None: the shipped catalogue), `profiles`, and those that ship.
 
     The catalogue is built here, once, so that a box forked later shares it and changes its policy quickly.
     """
     catalogue = shipped_apps() if apps is None else AppCatalogue(apps)
+    known = {profile.name: profile for profile in profiles}
 
     def make(policy: InspectionPolicy, profile: str, seed: int) -> Inspector:
-        return Engine(policy, shipped_profile(profile), seed=seed, apps=catalogue)
+        return Engine(policy, known.get(profile) or shipped_profile(profile), seed=seed, apps=catalogue)
 
     return make
 

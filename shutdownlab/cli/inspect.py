@@ -21,8 +21,8 @@ def inspect(
         str | None,
         typer.Option(
             "--profile",
-            metavar="NAME",
-            help="The box that looks (see `profiles`).",
+            metavar="NAME|FILE.yaml",
+            help="The box that looks: one of `profiles`, or your own.",
             show_default="the policy's, or perfect",
         ),
     ] = None,
@@ -38,11 +38,11 @@ def inspect(
     from shutdownlab.inspection.catalogue import AppCatalogue
     from shutdownlab.inspection.offline import OfflineInspection
     from shutdownlab.inspection.policy import load_policy
-    from shutdownlab.inspection.profile import shipped_profile
+    from shutdownlab.inspection.profile import is_file_name, load_profile, shipped_profile
     from shutdownlab.reporting.inspection import flow_lines, flow_table, summary_line
 
     with told():
-        if profile is not None:
+        if profile is not None and not is_file_name(profile):
             known("--profile", "profile", profile, profile_names())
         rules = load_policy(read_bytes(policy), str(policy), library.catalogue()) if policy else None
         try:
@@ -51,7 +51,10 @@ def inspect(
             bad_option(str(capture), str(error), "a pcap or pcapng file, also gzipped")
         except OSError as error:
             bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
-        box = shipped_profile(profile or (rules and rules.profile) or "perfect")
+        if profile is not None and is_file_name(profile):
+            box = load_profile(read_bytes(Path(profile)), profile, library.catalogue())
+        else:
+            box = shipped_profile(profile or (rules and rules.profile) or "perfect")
         inspection = OfflineInspection(rules, box, apps=AppCatalogue(library.catalogue()))
         inspection.run(packets)
         lines = [summary_line(inspection.summary())] if summary else None

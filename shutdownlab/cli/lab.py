@@ -52,13 +52,13 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
     topology = found.topology
     if payload["vantage"] is not None:
         payload["vantage"] = vantage_point(topology, payload["vantage"], "--from").id
-    active, mode, profiles = {}, "operators", dict.fromkeys(topology.operators, "perfect")
+    active, mode = {}, "operators"
     if shutdown is not None:
         scenario, choices = shutdown.scenario, chosen(shutdown.scenario, choose)
-        mode, profiles = scenario.mode(choices).value, scenario.profiles_in(topology)
+        mode = scenario.mode(choices).value
         if at is not None:
             known_phase("--at", scenario, at)
             active = scenario.active(at, choices)
     payload |= {"network": found.network, "apps": found.apps, "active": active, "phase": at or ""}
-    payload |= {"profiles": profiles, "mode": mode, "cwd": Path.cwd()}
+    payload |= {"profiles": found.profiles, "mode": mode, "cwd": Path.cwd()}
     return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])

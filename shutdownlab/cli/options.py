@@ -54,4 +54,4 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        bad_option(str(path), (error.strerror or str(error)).lower(), "a policy file that can be read")
+        bad_option(str(path), (error.strerror or str(error)).lower(), "a file that can be read")

@@ -17,7 +17,7 @@ from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.box_checks import profile_named
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.decisions import as_decision
@@ -111,7 +111,7 @@ class Domain:
     network: Network
     apps: Mapping[str, App]
     owner: str
-    profile: str
+    profile: Profile
     tell: Callable[[Message], None]
     switches: tuple[str, ...] = field(init=False)
     box: str | None = field(init=False)
@@ -128,9 +128,8 @@ class Domain:
         self.switches = tuple(node.name for node in own if node.role.is_openflow)
         self.box = next((node.name for node in own if node.role is Role.DPI_BOX), None)
         self._dpi_switch = next((node.name for node in own if node.role is Role.DPI_SWITCH), None)
-        profile = profile_named(self.profile)
-        self._on_path = profile.placement == "on-path"
-        self._fails_open = profile.table.overload == "open"
+        self._on_path = self.profile.placement == "on-path"
+        self._fails_open = self.profile.table.overload == "open"
         self._verdicts = VerdictCompiler(on_path=self._on_path)
 
     @property
@@ -262,8 +261,9 @@ class Domain:
     def _without_box(self) -> str:
         """What becomes of the packets it should see."""
         if self._on_path:
-            return f"{self.profile} is on-path, so they go on without it"
-        return f"{self.profile} fails " + ("open: they go past it" if self._fails_open else "closed: they are lost")
+            return f"{self.profile.name} is on-path, so they go on without it"
+        how = "open: they go past it" if self._fails_open else "closed: they are lost"
+        return f"{self.profile.name} fails {how}"
 
     def _resteer(self) -> None:
         """Bring the DPI switch in line with whether there is a box."""
@@ -290,7 +290,7 @@ class Domain:
             return
         known = box.policy
         if known is None or (known.rules, known.local_time) != (goal.box_rules, goal.local_time):
-            policy = BoxPolicy(goal.serial, self.profile, goal.box_rules, local_time=goal.local_time)
+            policy = BoxPolicy(goal.serial, self.profile.name, goal.box_rules, local_time=goal.local_time)
             self._box = _Box(box.send, policy)
             box.send(policy)
         elif box.settled:

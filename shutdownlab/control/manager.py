@@ -24,6 +24,7 @@ from shutdownlab.config.document import BadInput
 from shutdownlab.control.app import run_app
 from shutdownlab.control.plan import AUTHORITY, posts
 from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
+from shutdownlab.model.box_checks import profile_named
 from shutdownlab.system.child_process import stop_descriptor
 
 
@@ -49,13 +50,14 @@ def main() -> None:
     given = options.parse_args()
     try:
         country = library.load_topology(given.topology)
+        profile = profile_named(given.profile)
     except BadInput as error:
         sys.exit(_bad(str(error)))
     names = country.topology.operators
     if given.name not in {AUTHORITY, *names}:
         sys.exit(_bad(f"--name: found {given.name}; expected {AUTHORITY} or one of {', '.join(names)}"))
     plan = posts(names, given.host, given.first_port)
-    settings = Settings(given.name, country.network, country.apps, plan, dict.fromkeys(names, given.profile))
+    settings = Settings(given.name, country.network, country.apps, plan, dict.fromkeys(names, profile))
 
     def ready() -> None:
         host, port = plan.openflow[given.name]

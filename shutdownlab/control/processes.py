@@ -16,6 +16,7 @@ from shutdownlab.control.manager import serve
 from shutdownlab.control.plan import AUTHORITY, Posts
 from shutdownlab.control.settings import Settings
 from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import (
@@ -77,7 +78,7 @@ def start_controllers(
     network: Network,
     apps: Mapping[str, App],
     posts: Posts,
-    profiles: Mapping[str, str] | None = None,
+    profiles: Mapping[str, Profile] | None = None,
     logs: Path | None = None,
     *,
     netns: Path | None = None,

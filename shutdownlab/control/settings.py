@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from shutdownlab.control.domain import Domain
 from shutdownlab.control.plan import Posts
 from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network
 from shutdownlab.protocol.messages import Message
 
@@ -25,8 +27,8 @@ class Settings:
     network: Network
     apps: Mapping[str, App]
     posts: Posts
-    profiles: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     def domain(self, owner: str, tell: Callable[[Message], None]) -> Domain:
         """What there is to command of `owner`."""
-        return Domain(self.network, self.apps, owner, self.profiles.get(owner, DEFAULT_PROFILE), tell)
+        return Domain(self.network, self.apps, owner, self.profiles.get(owner) or profile_named(DEFAULT_PROFILE), tell)

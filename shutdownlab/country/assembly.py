@@ -16,6 +16,7 @@ from shutdownlab.box.inspector import engine_maker
 from shutdownlab.control.plan import Posts, posts
 from shutdownlab.control.processes import Authority, Controllers, start_controllers
 from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import AgentPool
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
@@ -45,7 +46,7 @@ class Plan:
 
     network: Network
     apps: Mapping[str, App]
-    profiles: Mapping[str, str]
+    profiles: Mapping[str, Profile]
     files: Path
     seed: int = 0
     pcap: Path | None = None
@@ -165,7 +166,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
         relay = _relay(net, plan.seed)
-        maker = engine_maker(plan.apps)
+        maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}
         boxes = []
         for name in network.topology.operators:
@@ -221,7 +222,7 @@ def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, root: Path, opera
         netns=node.namespace.path,
         inside="inside",
         outside="outside",
-        profile=plan.profiles[operator],
+        profile=plan.profiles[operator].name,
         controllers=where.of_box(operator),
         seed=plan.seed,
         trusted=trusted,

@@ -5,12 +5,26 @@ The same engine runs all of them. Every field is a mechanism that some measured 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.resources import files
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.config.document import BadInput, Expected, Problem, Record, did_you_mean, one_of, parse
+from shutdownlab.config.beside import document_beside
+from shutdownlab.config.document import (
+    BadInput,
+    Document,
+    Expected,
+    Path,
+    Problem,
+    Record,
+    did_you_mean,
+    one_of,
+    parse,
+    quoted,
+)
 from shutdownlab.config.scalars import Seconds
 from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
@@ -204,13 +218,37 @@ class Profile(Record):
         return found or self.block.default
 
 
-def load_profile(text: str | bytes, source: str) -> Profile:
-    """Read a profile's YAML; raises `BadInput` with every mistake."""
-    document = parse(text.encode() if isinstance(text, str) else text, source)
-    check_rules(document, ("rules",))
+def load_profile(text: str | bytes, source: str, apps: Collection[str] | None = None) -> Profile:
+    """Read a profile's YAML; raises `BadInput` with every mistake. `apps`: see `load_policy`."""
+    return _checked(parse(text.encode() if isinstance(text, str) else text, source), apps)
+
+
+def _checked(document: Document, apps: Collection[str] | None) -> Profile:
+    check_rules(document, ("rules",), apps)
     profile = document.validate_as(Profile)
     document.raise_if_bad()
     return profile
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a profile is asked for by the path of a file, not by the name of one that ships."""
+    return name not in profile_names() and (FilePath(name).suffix in {".yaml", ".yml"} or "/" in name)
+
+
+def own_profile(document: Document, path: Path, name: str, apps: Collection[str]) -> Profile | None:
+    """The profile in the file that `document` names at `path`. None where there is none: its mistakes are reported."""
+    part = document_beside(document, path, name)
+    if part is None:
+        return None
+    named = part.data.get("name")
+    if named in profile_names():
+        hint = "what is measured with it could not be told from what is measured with that one"
+        part.report(("name",), f"{quoted(named)}, the name of a profile that ships", "a name of its own", hint)
+    try:
+        return _checked(part, apps)
+    except BadInput as error:
+        document.problems += error.problems
+        return None
 
 
 def shipped_profile(name: str) -> Profile:

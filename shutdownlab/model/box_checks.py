@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
-from shutdownlab.config.document import Document, Path, did_you_mean
+from shutdownlab.config.document import Document, Path, did_you_mean, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import Verdict
-from shutdownlab.inspection.profile import Profile, shipped_profile
+from shutdownlab.inspection.profile import Profile, is_file_name, own_profile, shipped_profile
 from shutdownlab.inspection.recognition import PROTOCOLS
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
@@ -26,26 +26,73 @@ def profile_named(name: str) -> Profile:
     return shipped_profile(name)
 
 
-def check_boxes(scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
-    """Report to `document` all that DPI boxes would not understand or could not do."""
-    _Checker(scenario, topology, apps, document).check()
+def profiles_of(
+    scenario: Scenario, topology: Topology, apps: Collection[str], document: Document
+) -> Mapping[str, Profile]:
+    """The profile of every operator's DPI box: one that ships, or one of the user's own from a file.
+
+    What there is not is reported to `document`, and left out.
+    """
+    found: dict[str, Profile | None] = {}
+
+    def profile(path: Path, name: str) -> None:
+        if name in found:
+            return
+        if is_file_name(name):
+            found[name] = own_profile(document, path, name, apps)
+        elif name in profile_names():
+            found[name] = profile_named(name)
+        else:
+            hint = did_you_mean(name, profile_names()) or "one of your own: the path of its file, such as ./mine.yaml"
+            document.report_unknown(path, "profile of DPI boxes", name, profile_names(), hint)
+            found[name] = None
+
+    profile(("profile",), scenario.profile)
+    for operator, name in scenario.profiles.items():
+        if operator in topology.operators:
+            profile(("profiles", operator), name)
+        else:
+            document.report_unknown(("profiles", operator), "operator", operator, topology.operators)
+    _check_names(scenario, found, document)
+    chosen = {operator: found.get(scenario.profile_of(operator)) for operator in topology.operators}
+    return {operator: profile for operator, profile in chosen.items() if profile is not None}
+
+
+def _check_names(scenario: Scenario, found: Mapping[str, Profile | None], document: Document) -> None:
+    """Profiles are told apart by their names, in messages to boxes as in what is written of a run."""
+    first: dict[str, str] = {}
+    for file, profile in found.items():
+        if profile is not None and first.setdefault(profile.name, file) != file:
+            path: Path = next(("profiles", o) for o, name in scenario.profiles.items() if name == file)
+            found_there = f"{quoted(file)}, whose name is {profile.name}, as that of {quoted(first[profile.name])}"
+            document.report(path, found_there, "profiles with names of their own", "change `name` in one of the files")
+
+
+def check_boxes(
+    scenario: Scenario,
+    topology: Topology,
+    apps: Mapping[str, App],
+    profiles: Mapping[str, Profile],
+    document: Document,
+) -> None:
+    """Report to `document` all that DPI boxes, of these profiles by operator, would not understand or could not do."""
+    _Checker(scenario, topology, apps, profiles, document).check()
 
 
 class _Checker:
-    def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        topology: Topology,
+        apps: Mapping[str, App],
+        profiles: Mapping[str, Profile],
+        document: Document,
+    ) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
-        self.known = profile_names()
+        self.profiles = profiles
 
     def check(self) -> None:
-        scenario = self.scenario
-        if scenario.profile not in self.known:
-            self.document.report_unknown(("profile",), "profile of DPI boxes", scenario.profile, self.known)
-        for operator, name in scenario.profiles.items():
-            if operator not in self.topology.operators:
-                self.document.report_unknown(("profiles", operator), "operator", operator, self.topology.operators)
-            elif name not in self.known:
-                self.document.report_unknown(("profiles", operator), "profile of DPI boxes", name, self.known)
-        for name, policy in scenario.policies.items():
+        for name, policy in self.scenario.policies.items():
             path: Path = ("policies", name)
             check_rules(self.document, (*path, "inspect"), self.apps, tuple(SubscriberClass))
             if policy.needs_boxes:
@@ -57,10 +104,10 @@ class _Checker:
         seen: set[str] = set()
         for vantage in self.topology.vantages():
             operator = vantage.id.operator
-            name = self.scenario.profile_of(operator)
-            if name in self.known and name not in seen and policy.concerns(vantage):
-                seen.add(name)
-                yield operator, profile_named(name)
+            profile = self.profiles.get(operator)
+            if profile is not None and profile.name not in seen and policy.concerns(vantage):
+                seen.add(profile.name)
+                yield operator, profile
 
     def _can(self, path: Path, policy: Policy, operator: str, profile: Profile) -> None:
         box = f"{operator}'s box, {profile.name},"

@@ -210,6 +210,7 @@ class Scenario(Record):
     command: Mode = Mode.OPERATORS
     delays: dict[str, Seconds] = {}
     profile: str = "perfect"
+    """What DPI boxes work by: a profile that ships, or the path of an own one's file, relative to this one."""
     profiles: dict[str, str] = {}
     """Of the DPI boxes of some operators; the others' is `profile`."""
     utc_offset: UtcOffset = 0
@@ -269,12 +270,8 @@ class Scenario(Record):
         return found
 
     def profile_of(self, operator: str) -> str:
-        """What the operator's DPI box works by."""
+        """What the operator's DPI box works by: a profile that ships, or the path of an own one's file."""
         return self.profiles.get(operator, self.profile)
-
-    def profiles_in(self, topology: Topology) -> dict[str, str]:
-        """The profile of every operator's DPI box."""
-        return {operator: self.profile_of(operator) for operator in topology.operators}
 
     def local_time(self, phase: Phase) -> float:
         """When it begins, as seconds since 1970 of the clocks in the country."""

@@ -17,6 +17,7 @@ from rich.markup import escape
 from shutdownlab.control.processes import Mode
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
@@ -50,7 +51,7 @@ class Settings:
     apps: Mapping[str, App]
     active: Mapping[str, Policy]
     phase: str
-    profiles: Mapping[str, str]
+    profiles: Mapping[str, Profile]
     mode: Mode
     command: tuple[str, ...] | None
     vantage: VantageId | None

@@ -150,7 +150,7 @@ class Run:
     def _plan(self) -> Plan:
         shutdown = self.settings.shutdown
         return Plan(
-            shutdown.network, shutdown.apps, shutdown.scenario.profiles_in(shutdown.topology),
+            shutdown.network, shutdown.apps, shutdown.profiles,
             self.settings.directory / "logs",
             seed=self.settings.seed, pcap=self.settings.directory / "pcap" if self.settings.pcap else None,
             datapath=self.settings.datapath,
@@ -291,7 +291,7 @@ class Run:
             choices=dict(self.settings.choices),
             mode=shutdown.scenario.mode(self.settings.choices).value,
             profile=shutdown.scenario.profile,
-            profiles=shutdown.scenario.profiles_in(shutdown.topology),
+            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             real_time=self.settings.real_time,
             seed=self.settings.seed,
             status=self.status,

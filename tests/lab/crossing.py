@@ -28,6 +28,8 @@ from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, Table
 from shutdownlab.control.domain import Domain
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.network.delay_line import DelayedLink, start_relay
@@ -94,7 +96,7 @@ class Crossing:
     def __init__(
         self,
         directory: Path,
-        profile: str,
+        profile: str | Profile,
         *,
         near_ms: float = 0,
         far_ms: float = 0,
@@ -104,7 +106,7 @@ class Crossing:
     ) -> None:
         if shutil.which("ovs-vswitchd") is None:
             pytest.skip("openvswitch-switch is not installed")
-        self.profile = profile
+        self.profile = profile_named(profile) if isinstance(profile, str) else profile
         self._trusted, self._root = trusted, root
         self.network: Network = library.network("two-operators")
         vantage = next(v for v in self.network.vantages if str(v.id) == "northnet/capital/ordinary")
@@ -235,12 +237,12 @@ class Crossing:
             self._middle,
             "inside",
             "outside",
-            self.profile,
+            self.profile.name,
             controllers=controllers,
             trusted=self._trusted,
             root=self._root,
         )
-        self.box = start_box(spec, engine_maker())
+        self.box = start_box(spec, engine_maker(profiles=[self.profile]))
         self.box.wait_ready()
         return self.box
 

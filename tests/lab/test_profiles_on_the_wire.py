@@ -20,6 +20,7 @@ from payloads import RANDOM, dns_query, hello, http_get, in_records, quic_initia
 from switches import until
 
 from shutdownlab.inspection.packet import decode
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.system.packet_socket import Batch, open_wire
 
@@ -34,7 +35,7 @@ Cross = Callable[..., Crossing]
 def cross(tmp_path: Path) -> Iterator[Cross]:
     with ExitStack() as stack:
 
-        def make(profile: str, **delays: float) -> Crossing:
+        def make(profile: str | Profile, **delays: float) -> Crossing:
             return stack.enter_context(Crossing(tmp_path, profile, **delays))
 
         yield make
@@ -480,13 +481,12 @@ def test_past_a_killed_box_that_fails_open_traffic_goes_on_and_a_new_box_inspect
     assert silent(blocked.server)
 
 
-def test_a_killed_box_that_fails_closed_takes_what_it_should_see_with_it(
-    cross: Cross, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_box_that_fails_closed_takes_what_it_should_see_with_it(cross: Cross) -> None:
     perfect = profile_named("perfect")
-    closed = perfect.model_copy(update={"table": perfect.table.model_copy(update={"overload": "closed"})})
-    monkeypatch.setattr("shutdownlab.control.domain.profile_named", lambda name: closed)
-    crossing = cross("perfect")
+    closed = perfect.model_copy(
+        update={"name": "closed", "table": perfect.table.model_copy(update={"overload": "closed"})}
+    )
+    crossing = cross(closed)
     crossing.block(sites=["blocked.example"])
     os.kill(crossing.box.pid, signal.SIGKILL)
     until("it is noticed", lambda: "fails closed" in crossing.notices())

@@ -14,6 +14,7 @@ from shutdownlab.compiler.boxes import BYPASS
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram
 from shutdownlab.control.domain import Domain
+from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import (
@@ -30,6 +31,9 @@ from shutdownlab.protocol.messages import (
 from shutdownlab.protocol.messages import Policy as BoxPolicy
 
 NETWORK = library.network("two-operators")
+PERFECT = profile_named("perfect")
+ON_PATH = profile_named("gfw-tls")
+CLOSED = PERFECT.model_copy(update={"table": PERFECT.table.model_copy(update={"overload": "closed"})})
 SWITCHES = ("southcell-dpi", "southcell-capital-sw", "southcell-coast-sw")
 BLACKOUT = {"blackout": Policy.model_validate({"title": "All", "block": "everything", "source": "test"})}
 NAMED = {"named": Policy.model_validate({"title": "One", "block": {"apps": ["whatsapp"]}, "source": "test"})}
@@ -84,7 +88,7 @@ class Refusal:
 class Scene:
     """A domain with fake switches, and what it tells."""
 
-    def __init__(self, profile: str = "perfect") -> None:
+    def __init__(self, profile: Profile = PERFECT) -> None:
         self.told: list[Message] = []
         self.domain = Domain(NETWORK, library.catalogue(), "southcell", profile, self.told.append)
         numbers = itertools.count(1)
@@ -323,14 +327,8 @@ def test_an_order_that_waits_for_a_box_goes_on_without_it_when_it_is_lost(scene:
     assert scene.obeyed() == [1]
 
 
-@pytest.mark.parametrize(("profile", "says"), [("closed", "fails closed: they are lost"), ("gfw-tls", "is on-path")])
-def test_a_lost_box_that_fails_closed_or_is_on_path_changes_nothing_at_the_switch(
-    profile: str, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    perfect = profile_named("perfect")
-    closed = perfect.model_copy(update={"table": perfect.table.model_copy(update={"overload": "closed"})})
-    named = {"closed": closed, "gfw-tls": profile_named("gfw-tls")}
-    monkeypatch.setattr("shutdownlab.control.domain.profile_named", named.__getitem__)
+@pytest.mark.parametrize(("profile", "says"), [(CLOSED, "fails closed: they are lost"), (ON_PATH, "is on-path")])
+def test_a_lost_box_that_fails_closed_or_is_on_path_changes_nothing_at_the_switch(profile: Profile, says: str) -> None:
     scene = Scene(profile)
     with_box(scene, NAMED)
     before = scene.switches["southcell-dpi"].program
@@ -340,7 +338,7 @@ def test_a_lost_box_that_fails_closed_or_is_on_path_changes_nothing_at_the_switc
 
 
 def test_what_an_on_path_box_blocks_stays_with_it() -> None:
-    scene = Scene("gfw-tls")
+    scene = Scene(ON_PATH)
     with_box(scene, NAMED)
     scene.domain.box_said(DROP)
     assert scene.switches["southcell-dpi"].enforced == []

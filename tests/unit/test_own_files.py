@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 from shutdownlab import library
+from shutdownlab.box.inspector import engine_maker
 from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.policy import InspectionPolicy
 
 OWN = Path(__file__).parents[1] / "golden" / "own"
 TOPOLOGY = (OWN / "topology-with-a-bank.yaml").read_text()
@@ -72,3 +79,41 @@ def test_a_file_that_is_no_ordinary_one_is_refused_and_nobody_waits_for_it(tmp_p
         os.truncate(it, 1 << 40)
     special = {"huge": "has 1,099,511,627,776 bytes, more than 1,048,576", "directory": "is a directory"}
     assert f"which {special.get(kind, 'is no ordinary file')}" in problems(tmp_path / "country.yaml")
+
+
+# --- profiles -------------------------------------------------------------------------------------------------------
+
+
+def test_an_operators_box_works_by_a_profile_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text((OWN / "profile.yaml").read_text())
+    text = SCENARIO.replace("two-operators", "two-operators\nprofile: naive\nprofiles: {southcell: ./mine.yaml}")
+    (tmp_path / "scenario.yaml").write_text(text)
+    profiles = library.load(tmp_path / "scenario.yaml").profiles
+    assert {operator: profile.name for operator, profile in profiles.items()} == {
+        "northnet": "naive",
+        "southcell": "my-box",
+    }
+    make = engine_maker(profiles=profiles.values())
+    assert make(InspectionPolicy(), "my-box", 0).on_path
+    assert not make(InspectionPolicy(), "naive", 0).on_path
+
+
+def test_two_files_of_one_profile_name_are_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text((OWN / "profile.yaml").read_text())
+    text = SCENARIO.replace("two-operators", "two-operators\nprofiles: {northnet: one.yaml, southcell: two.yaml}")
+    (tmp_path / "scenario.yaml").write_text(text)
+    assert "found 'two.yaml', whose name is my-box, as that of 'one.yaml'" in problems(tmp_path / "scenario.yaml")
+
+
+def test_a_capture_is_inspected_by_a_profile_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "tor.yaml").write_text(
+        "format: 1\nname: no-https\ntitle: Resets all HTTPS\nsources: [made up]\n"
+        "rules: [{name: all, when: {port: tcp/443}, verdict: reset}]\n"
+    )
+    wrpcap(str(tmp_path / "one.pcap"), Ether() / IP(src="10.0.0.1", dst="192.0.2.1") / TCP(dport=443, flags="S"))
+    done = subprocess.run(
+        [sys.executable, "-m", "shutdownlab", "inspect", "one.pcap", "--profile", "tor.yaml", "--format", "jsonl"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert '"reset"' in done.stdout
