@@ -16,18 +16,18 @@ from typing import Any
 from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, listen
 from shutdownlab.control.openflow import Refusal, Switch
+from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import (
+    Command,
     Counters,
     CountersRequest,
     Failure,
     Hello,
     Message,
-    MessageError,
     Notice,
     Obeyed,
     Ready,
 )
-from shutdownlab.protocol.orders import Command, policies_from_json
 
 
 class Authority(SwitchApp):
@@ -64,7 +64,7 @@ class Authority(SwitchApp):
         else:
             self.commander.send(message)
 
-    def heard(self, link: Link, message: Message | Command) -> None:
+    def heard(self, link: Link, message: Message) -> None:
         """Who speaks is known by what it says first."""
         match message:
             case Command():
@@ -80,7 +80,7 @@ class Authority(SwitchApp):
                 operator = self.settings.network.nodes[box].owner
                 self.boxes[link] = operator
                 self.operators[operator].box_joined(link.send)
-            case _ if link in self.boxes and not isinstance(message, Command):
+            case _ if link in self.boxes:
                 self.operators[self.boxes[link]].box_said(message)
             case _ if link in self.links.values():
                 self.tell(message)
@@ -91,21 +91,16 @@ class Authority(SwitchApp):
     def carry_out(self, command: Command) -> None:
         """The gateway at once; the operators' switches by the operators, or by force."""
         order = command.order
-        try:
-            active = policies_from_json(order.policies)
-        except MessageError as error:
-            self.tell(Failure("authority", str(error)))
-            return
         self.command, self.obedient = command, set()
-        self.gateway.pursue(order.serial, active)
+        self.gateway.pursue(order.serial, order.policies)
         for operator, link in self.links.items():
             if link is not None:
                 link.send(command.for_operator(operator))
-            elif order.mode == "operators":
+            elif order.mode is Mode.OPERATORS:
                 self.tell(Failure(operator, f"has no controller to obey order {order.serial}"))
         for domain in self.operators.values():
-            if order.mode == "direct":
-                domain.pursue(order.serial, active, order.local_time)
+            if order.mode is Mode.DIRECT:
+                domain.pursue(order.serial, order.policies, order.local_time)
             else:
                 domain.relinquish()
 
@@ -138,7 +133,7 @@ class Authority(SwitchApp):
                 self.links[operator] = None
                 self.tell(Notice(operator, f"lost its controller ({why}); its switches keep the rules they have"))
                 order = self.command.order if self.command else None
-                if order and order.mode == "operators" and operator not in self.obedient:
+                if order and order.mode is Mode.OPERATORS and operator not in self.obedient:
                     self.tell(Failure(operator, f"its controller is gone before it obeyed order {order.serial}"))
 
     # --- switches --------------------------------------------------------------------------------------------------

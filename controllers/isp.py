@@ -15,8 +15,8 @@ from typing import Any
 from shutdownlab.control.app import SwitchApp
 from shutdownlab.control.link import Link, Uplink, listen
 from shutdownlab.control.openflow import Refusal, Switch
+from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import Failure, Hello, Message, Notice, Order, Ready
-from shutdownlab.protocol.orders import Command, policies_from_json
 
 
 class Isp(SwitchApp):
@@ -53,13 +53,13 @@ class Isp(SwitchApp):
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
-    def authority_said(self, _: Link, order: Message | Command) -> None:
+    def authority_said(self, _: Link, order: Message) -> None:
         """An order: obeyed after this operator's delay, unless a newer one has come by then."""
         if not isinstance(order, Order):
             self.tell(Failure(self.operator, f"the authority said what is no order: {order}"))
             return
         self.latest = order.serial
-        if order.mode == "direct":
+        if order.mode is Mode.DIRECT:
             if self.commands:
                 self.tell(Notice(self.operator, f"leaves its switches to the authority from order {order.serial} on"))
             self.commands = False
@@ -73,7 +73,7 @@ class Isp(SwitchApp):
         """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
         if order.serial == self.latest:
             self.commands = True
-            self.domain.pursue(order.serial, policies_from_json(order.policies), order.local_time)
+            self.domain.pursue(order.serial, order.policies, order.local_time)
 
     def authority_left(self, _: Link, why: str) -> None:
         """Without orders everything stays as it is."""
@@ -96,12 +96,12 @@ class Isp(SwitchApp):
 
     # --- the DPI box -----------------------------------------------------------------------------------------------
 
-    def box_said(self, link: Link, message: Message | Command) -> None:
+    def box_said(self, link: Link, message: Message) -> None:
         """Its name first; then what it decides, which becomes flow rules at once."""
         if isinstance(message, Hello):
             self.box = link
             self.domain.box_joined(link.send)
-        elif link is self.box and not isinstance(message, Command):
+        elif link is self.box:
             self.domain.box_said(message)
         else:
             link.close()

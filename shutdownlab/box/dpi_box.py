@@ -27,18 +27,16 @@ from shutdownlab.box.channel import Channel
 from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_policy
 from shutdownlab.box.interception import Interception
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
-from shutdownlab.inspection.verdict import Action, Outcome, Side
-from shutdownlab.protocol.decisions import SIDES, flow_decision
+from shutdownlab.inspection.verdict import Action, Decision, Outcome, Side
 from shutdownlab.protocol.messages import (
     Applied,
+    BoxPolicy,
     Counters,
     CountersRequest,
     Decisions,
     Failure,
-    FlowDecision,
     Hello,
     Message,
-    Policy,
     encode,
 )
 from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, stop_descriptor
@@ -106,7 +104,7 @@ class DpiBox:
         self._batch = Batch(_BATCH)
         self._channels: list[Channel] = []
         self._commander: Channel | None = None
-        self._decided: list[FlowDecision] = []
+        self._decided: list[Decision] = []
         self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
         self._failures_left = _FAILURES_TOLD
 
@@ -157,7 +155,7 @@ class DpiBox:
             **self._counts,
             **(self._interception.counters if self._interception else {}),
             "decisions_unsent": sum(channel.unsent for channel in self._channels),
-            **{name: wire.counters() for name, wire in zip(SIDES, self._wires, strict=True)},
+            **{side.word: wire.counters() for side, wire in zip(Side, self._wires, strict=True)},
             "engine": dict(self._engine.counters),
         }
 
@@ -190,7 +188,7 @@ class DpiBox:
                 self._engine_failed()
                 continue
             if outcome.decision is not None:
-                self._decided.append(flow_decision(outcome.decision))
+                self._decided.append(outcome.decision)
                 if interception is not None and outcome.decision.action is Action.INTERCEPT:
                     if interception.begin(raw, side, outcome.decision.host or ""):
                         batch.forward(target, first, i)
@@ -226,7 +224,7 @@ class DpiBox:
             batch.forward(target, first, count)
 
     def _obey(self, message: Message, sender: Channel) -> None:
-        if isinstance(message, Policy):
+        if isinstance(message, BoxPolicy):
             try:
                 engine = self._make(inspection_policy(message), message.profile, self.spec.seed)
             except Exception as error:

@@ -11,7 +11,7 @@ from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile, shipped_profile
 from shutdownlab.inspection.verdict import Outcome, Side
-from shutdownlab.protocol.messages import Policy as PolicyMessage
+from shutdownlab.protocol.messages import BoxPolicy
 
 
 class Inspector(Protocol):
@@ -61,14 +61,6 @@ def engine_maker(apps: Mapping[str, App] | None = None, profiles: Iterable[Profi
     return make
 
 
-def inspection_policy(message: PolicyMessage) -> InspectionPolicy:
-    """Return the policy that `message` carries; raises ValueError (pydantic's) on a rule that is not one."""
-    return InspectionPolicy.model_validate(
-        {
-            "name": f"order {message.serial}",
-            "profile": message.profile,
-            "rules": message.rules,
-            "classes": message.classes,
-            "utc_offset": message.utc_offset,
-        }
-    )
+def inspection_policy(message: BoxPolicy) -> InspectionPolicy:
+    """The policy that `message` carries."""
+    return InspectionPolicy(name=f"order {message.serial}", profile=message.profile, rules=message.rules)

@@ -14,7 +14,9 @@ from shutdownlab.cli.program import told
 
 def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole.")] = None) -> None:
     """The app catalogue: what apps are called on the wire, where they live, what answers there."""
-    from shutdownlab.reporting.inspection import app_list, app_text
+    from shutdownlab.config.writing import to_yaml
+    from shutdownlab.inspection.apps import Catalogue
+    from shutdownlab.reporting.inspection import app_list
 
     with told():
         catalogue = library.catalogue()
@@ -22,4 +24,4 @@ def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of
             Console().print(app_list(catalogue))
         else:
             known("apps", "app", name, catalogue)
-            typer.echo(app_text(name, catalogue[name]), nl=False)
+            typer.echo(to_yaml(Catalogue(format=1, apps={name: catalogue[name]})), nl=False)

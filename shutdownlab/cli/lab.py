@@ -13,6 +13,7 @@ from shutdownlab.cli.program import bad_option, told
 from shutdownlab.config.document import quoted
 from shutdownlab.library import Shutdown
 from shutdownlab.model.lookup import vantage_point
+from shutdownlab.model.scenario import Mode
 
 
 def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
@@ -52,10 +53,10 @@ def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str
     topology = found.topology
     if payload["vantage"] is not None:
         payload["vantage"] = vantage_point(topology, payload["vantage"], "--from").id
-    active, mode = {}, "operators"
+    active, mode = {}, Mode.OPERATORS
     if shutdown is not None:
         scenario, choices = shutdown.scenario, chosen(shutdown.scenario, choose)
-        mode = scenario.mode(choices).value
+        mode = scenario.mode(choices)
         if at is not None:
             known_phase("--at", scenario, at)
             active = scenario.active(at, choices)

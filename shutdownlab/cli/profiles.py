@@ -16,12 +16,13 @@ def profiles(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole, with its sources.")] = None,
 ) -> None:
     """How the DPI boxes that were measured parse and react."""
+    from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.profile import shipped_profile
-    from shutdownlab.reporting.inspection import profile_list, profile_text
+    from shutdownlab.reporting.inspection import profile_list
 
     with told():
         if name is None:
             Console().print(profile_list(map(shipped_profile, profile_names())))
         else:
             known("profiles", "profile", name, profile_names())
-            typer.echo(profile_text(shipped_profile(name)), nl=False)
+            typer.echo(to_yaml(shipped_profile(name)), nl=False)

@@ -1,13 +1,17 @@
-"""The scalar values that topologies and scenarios are written with: durations, rates, prefixes, ports, instants."""
+"""The scalar values that every file is written with: durations, rates, prefixes, ports, instants.
+
+Each type knows how it is read and how it is written: what `writing.dump` makes of a value reads as that same value.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer, model_serializer
 
 from shutdownlab.config.document import Expected, Record
 
@@ -27,12 +31,27 @@ def duration(value: Any) -> float:
     return float(found[1]) * _DURATION[found[2]]
 
 
+def duration_text(seconds: float) -> str:
+    """`"20ms"`, `"12min"`: seconds in the largest unit that they are a whole number of."""
+    for unit, size in reversed(_DURATION.items()):
+        count = round(seconds / size)
+        if count and count * size == seconds:
+            return f"{count}{unit}"
+    return f"{Decimal(repr(seconds)).normalize():f}s"
+
+
 def rate(value: Any) -> int:
     """`"150kbit"`, `"30mbit"` as kbit/s."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(kbit|mbit|gbit)", str(value))
     if found is None or float(found[1]) * _RATE[found[2]] < 1:
         raise Expected("a rate such as 150kbit, 30mbit, 1gbit", "write a number and its unit, at least 1kbit")
     return round(float(found[1]) * _RATE[found[2]])
+
+
+def rate_text(kbit: int) -> str:
+    """`"150kbit"`, `"30mbit"`: kbit/s in the largest unit that they are a whole number of."""
+    unit, size = next((unit, size) for unit, size in reversed(_RATE.items()) if kbit % size == 0)
+    return f"{kbit // size}{unit}"
 
 
 def network(value: Any) -> Network:
@@ -67,6 +86,42 @@ def instant(value: Any) -> datetime:
     return moment.astimezone(UTC)
 
 
+def instant_text(moment: datetime) -> str:
+    """`"2022-01-05T10:30Z"`."""
+    exact = bool(moment.second or moment.microsecond)
+    text = moment.astimezone(UTC).isoformat(timespec="auto" if exact else "minutes")
+    return text.replace("+00:00", "Z")
+
+
+def hours(value: Any) -> tuple[time, time]:
+    """`"08:00-20:00"`, `"22:00-06:00"` as its first minute and the one after its last."""
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", str(value))
+    if found is None:
+        raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
+    return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+
+
+def hours_text(span: tuple[time, time]) -> str:
+    """`"22:00-06:00"`."""
+    start, end = span
+    return f"{start:%H:%M}-{end:%H:%M}"
+
+
+def utc_offset(value: Any) -> int:
+    """`"+06:00"` as seconds east of UTC."""
+    found = re.fullmatch(r"([-+])(0\d|1[0-4]):([0-5]\d)", str(value))
+    if found is None:
+        raise Expected("an offset from UTC such as +06:00", "write it in quotes")
+    seconds = int(found[2]) * 3600 + int(found[3]) * 60
+    return -seconds if found[1] == "-" else seconds
+
+
+def utc_offset_text(seconds: int) -> str:
+    """`"+06:00"`."""
+    hour, minute = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hour:02}:{minute:02}"
+
+
 class Ports(Record):
     """A range of ports of one transport, or of both (`protocol` None). Source: RFC 6335 for the range."""
 
@@ -74,9 +129,13 @@ class Ports(Record):
     first: int
     last: int
 
-    def __str__(self) -> str:
+    @model_serializer
+    def _text(self) -> str:
         span = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
         return f"{self.protocol}/{span}" if self.protocol else span
+
+    def __str__(self) -> str:
+        return self._text()
 
     def contains(self, protocol: str, port: int) -> bool:
         return self.protocol in {None, protocol} and self.first <= port <= self.last
@@ -101,10 +160,12 @@ def host_name(value: Any) -> str:
     return name
 
 
-Seconds = Annotated[float, BeforeValidator(duration)]
-Kbit = Annotated[int, BeforeValidator(rate)]
+Seconds = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
+Kbit = Annotated[int, BeforeValidator(rate), PlainSerializer(rate_text)]
 Prefix = Annotated[Network, BeforeValidator(network)]
-Instant = Annotated[datetime, BeforeValidator(instant)]
+Instant = Annotated[datetime, BeforeValidator(instant), PlainSerializer(instant_text)]
+Hours = Annotated[tuple[time, time], BeforeValidator(hours), PlainSerializer(hours_text)]
+UtcOffset = Annotated[int, BeforeValidator(utc_offset), PlainSerializer(utc_offset_text)]
 Port = Annotated[Ports, BeforeValidator(ports)]
 HostName = Annotated[str, BeforeValidator(host_name)]
 

@@ -17,23 +17,22 @@ from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
 from shutdownlab.inspection.apps import App
+from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
-from shutdownlab.protocol.decisions import as_decision
 from shutdownlab.protocol.messages import (
     Ack,
     Applied,
+    BoxJoined,
+    BoxPolicy,
     Counters,
     Decisions,
     Failure,
-    JsonObject,
     Message,
     Notice,
     Obeyed,
 )
-from shutdownlab.protocol.messages import Policy as BoxPolicy
-from shutdownlab.protocol.orders import box_rules_as_json
 
 
 class Commandable(Protocol):
@@ -98,7 +97,7 @@ class _Goal:
 
     serial: int
     programs: dict[str, SwitchProgram]
-    box_rules: list[JsonObject]
+    box_rules: tuple[InspectionRule, ...]
     local_time: float | None
     unconfirmed: set[str]
     obeyed: bool = False
@@ -145,7 +144,7 @@ class Domain:
         programs = compile_operator(self.network, self.apps, active, self.owner, on_path=self._on_path)
         rules = compile_box(self.network, active, self.owner)
         clock = local_time if any(rule.when.hours for rule in rules) else None
-        self._goal = _Goal(serial, programs, box_rules_as_json(rules), clock, set(programs))
+        self._goal = _Goal(serial, programs, rules, clock, set(programs))
         if self.box and (rules or self._box.send):  # with nothing to look for, no box is needed
             if self._box.lost:
                 self.tell(Notice(self.owner, f"carries out order {serial} without its DPI box; {self._without_box}"))
@@ -240,10 +239,10 @@ class Domain:
         was_lost = self._box.lost
         self._box = _Box(send)
         if self._goal is not None:
-            if self._goal.obeyed:
-                self.tell(Notice(self.owner, f"the DPI box {self.box} is connected"))
-            else:
+            if not self._goal.obeyed:
                 self._goal.unconfirmed.add(self.box or "")
+            elif self.box is not None:
+                self.tell(BoxJoined(self.owner, self.box))
             if was_lost:
                 self._resteer()
             self._instruct_box()
@@ -309,8 +308,8 @@ class Domain:
             return
         meters: list[tuple[Meter, bool]] = []
         rules: list[Rule] = []
-        for told in decisions.decisions:
-            enforcement = self._verdicts.compile(as_decision(told))
+        for decision in decisions.decisions:
+            enforcement = self._verdicts.compile(decision)
             meters += [(meter, enforcement.known_meters) for meter in enforcement.meters]
             rules += enforcement.rules
         if rules:

@@ -9,15 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shutdownlab.protocol.messages import LINE_LIMIT, Message, MessageError, encode
-from shutdownlab.protocol.orders import Command, decode_line
+from shutdownlab.protocol.messages import LINE_LIMIT, Message, MessageError, decode, encode
 
 _SEND_S: Final = 5
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _BACKLOG: Final = 1000
 
-Heard = Callable[["Link", Message | Command], None]
+Heard = Callable[["Link", Message], None]
 Ended = Callable[["Link", str], None]
 
 
@@ -51,7 +50,7 @@ class Link:
         why = "it closed the connection"
         try:
             for line in _lines(self._connection):
-                heard(self, decode_line(line))
+                heard(self, decode(line))
         except MessageError as error:
             why = f"it said what is no message: {error}"
         except OSError as error:

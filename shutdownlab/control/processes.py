@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 from shutdownlab.control.manager import serve
 from shutdownlab.control.plan import AUTHORITY, Posts
@@ -19,8 +18,10 @@ from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import (
     Ack,
+    Command,
     Counters,
     CountersRequest,
     Failure,
@@ -31,12 +32,9 @@ from shutdownlab.protocol.messages import (
     Order,
     encode,
 )
-from shutdownlab.protocol.orders import Command, encode_command, policies_as_json
 from shutdownlab.system.child_process import Child, Forked, ending, fork
 from shutdownlab.system.packet_socket import inside_netns
 from shutdownlab.system.syscalls import CLONE_NEWNET, setns
-
-Mode = Literal["operators", "direct"]
 
 _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
@@ -141,7 +139,7 @@ class Authority:
         self,
         phase: str,
         policies: Mapping[str, Policy],
-        mode: Mode = "operators",
+        mode: Mode = Mode.OPERATORS,
         delays: Mapping[str, float] | None = None,
         deadline_s: float = _DEADLINE_S,
         local_time: float | None = None,
@@ -155,10 +153,10 @@ class Authority:
         """
         self._serial += 1
         delays = dict(delays or {})
-        order = Order(self._serial, phase, policies_as_json(policies), mode, local_time=local_time)
+        order = Order(self._serial, phase, policies, mode, local_time=local_time)
         begin = time.monotonic()
-        end = begin + deadline_s + (max(delays.values(), default=0.0) if mode == "operators" else 0.0)
-        self._socket.sendall(encode_command(Command(order, delays)))
+        end = begin + deadline_s + (max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0)
+        self._socket.sendall(encode(Command(order, delays)))
         waiting = {"gateway", *self._controllers.network.topology.operators}
         told: list[Message] = []
         failures: list[Failure] = []
@@ -227,4 +225,4 @@ class Authority:
         return "\n".join([*lines, *self._controllers.died()])
 
 
-__all__ = ["Authority", "Confirmation", "ControlError", "Controllers", "Mode", "start_controllers"]
+__all__ = ["Authority", "Confirmation", "ControlError", "Controllers", "start_controllers"]

@@ -25,7 +25,7 @@ from shutdownlab.network.net import LabNet
 from shutdownlab.network.node import LabHost
 from shutdownlab.network.recorder import Tap, start_recorder
 from shutdownlab.network.topo import CountryTopo
-from shutdownlab.protocol.messages import Failure, Message, Notice
+from shutdownlab.protocol.messages import BoxJoined, Failure, Message
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
@@ -104,7 +104,7 @@ class Country:
         while (left := end - time.monotonic()) > 0:
             told = self.authority.events(left)
             self.heard += told
-            if any(isinstance(m, Notice) and m.text == f"the DPI box {box} is connected" for m in told):
+            if any(isinstance(message, BoxJoined) and message.box == box for message in told):
                 return True
         return False
 
@@ -183,7 +183,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         tell("starting routers and servers")
         services = start_services(net, network, ca, plan.files / "services")
         authority = Authority(controllers)
-        authority.order("no policy", {}, "operators", {})
+        authority.order("no policy", {})
         others = [*boxes, *(process for process in (relay, recorder) if process)]
         for process in others:
             process.wait_ready()

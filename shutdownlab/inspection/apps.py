@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_serializer
 
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.scalars import HostName, Prefix
@@ -25,8 +25,12 @@ class Service(Record):
     kind: ServiceKind
     port: Annotated[int, Field(ge=1, le=65535)]
 
-    def __str__(self) -> str:
+    @model_serializer
+    def _text(self) -> str:
         return f"{self.kind}/{self.port}"
+
+    def __str__(self) -> str:
+        return self._text()
 
 
 def _service(value: Any) -> Any:

@@ -5,17 +5,15 @@ Made in Python by the compiler, or read from a YAML file that stands alone (`loa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from datetime import time
 from typing import Annotated, Any, Final, Literal
 
 import re2
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, parse
-from shutdownlab.config.scalars import Address, Kbit, Port, Prefix, Seconds
-from shutdownlab.inspection.verdict import Action
+from shutdownlab.config.scalars import Address, Hours, Kbit, Port, Prefix, Seconds, UtcOffset
+from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
 DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
@@ -37,26 +35,6 @@ def _pattern(value: Any) -> str:
             f"a regular expression in RE2's syntax ({reason})", "RE2 has no look-around or references"
         ) from None
     return str(value)
-
-
-def _hours(value: Any) -> tuple[time, time]:
-    if isinstance(value, tuple):
-        return value
-    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", str(value))
-    if found is None:
-        raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
-    return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
-
-
-def _utc_offset(value: Any) -> int:
-    """`"+06:00"` as seconds east of UTC."""
-    if isinstance(value, int):
-        return value
-    found = re.fullmatch(r"([-+])(0\d|1[0-4]):([0-5]\d)", str(value))
-    if found is None:
-        raise Expected("an offset from UTC such as +06:00", "write it in quotes")
-    seconds = int(found[2]) * 3600 + int(found[3]) * 60
-    return -seconds if found[1] == "-" else seconds
 
 
 def _ipid(value: Any) -> Any:
@@ -90,11 +68,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
 Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(_many)]
 Ports = Annotated[tuple[Port, ...], BeforeValidator(_many)]
 Patterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(_many)]
-Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
-UtcOffset = Annotated[int, BeforeValidator(_utc_offset)]
 Flags = Annotated[str, BeforeValidator(_flags)]
 Ipid = Annotated[int | Literal["copy", "random"], BeforeValidator(_ipid)]
-End = Literal["client", "server", "both"]
 
 
 class ResidualSpec(Record):

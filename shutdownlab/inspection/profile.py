@@ -26,9 +26,9 @@ from shutdownlab.config.document import (
     quoted,
 )
 from shutdownlab.config.scalars import Seconds
-from shutdownlab.inspection.policy import End, Format, InspectionRule, Names, Ports, Verdict, _many
+from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
-from shutdownlab.inspection.verdict import Action
+from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
 Count = Annotated[int, Field(ge=0)]

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, with_config
+
+from shutdownlab.config.wording import Expected, one_of
+
+End = Literal["client", "server", "both"]
+"""Whose packets: the client opened the connection."""
+
+_STRICT = ConfigDict(extra="forbid")
 
 
 class Side(IntEnum):
@@ -15,6 +25,24 @@ class Side(IntEnum):
     @property
     def other(self) -> Side:
         return Side.OUTSIDE if self is Side.INSIDE else Side.INSIDE
+
+    @property
+    def word(self) -> str:
+        """`inside` or `outside`."""
+        return self.name.lower()
+
+
+def _side(value: object) -> object:
+    words = {side.word: side for side in Side}
+    if isinstance(value, Side):
+        return value
+    if not isinstance(value, str) or value not in words:
+        raise Expected(one_of(words))
+    return words[value]
+
+
+WrittenSide = Annotated[Side, BeforeValidator(_side), PlainSerializer(lambda side: side.word)]
+"""In messages, a side is its word."""
 
 
 class Action(StrEnum):
@@ -31,6 +59,7 @@ class Action(StrEnum):
     """Only in policies: whatever the box's profile does to what it blocks; the engine never decides it."""
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Residual:
     """Who is punished after a decision, and how long.
@@ -40,10 +69,10 @@ class Residual:
     "server". Source of the terms: Bock et al., "Your Censor is My Censor", WOOT 2021.
     """
 
-    key: str
+    key: Literal["3-tuple", "4-tuple"]
     seconds: float
     refreshed: bool
-    directions: str = "both"
+    directions: End = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +83,10 @@ class Injection:
     frame: bytes
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A connection has been decided, once. The addresses are as its opener sent them.
+    """A connection has been decided, once. The addresses are as its opener sent them; `proto` is IP's number.
 
     What still has to happen in the box for it (`in_box`: throttling by bytes, residual with injection) keeps it there;
     anything else a flow rule can do: `directions` says whose packets DROP takes ("both", "client", "server"),
@@ -68,17 +98,17 @@ class Decision:
     dst: str
     dport: int
     proto: int
-    opener: Side
+    opener: WrittenSide
     action: Action
-    rule: str | None
-    protocol: str
-    app: str | None
-    host: str | None
+    rule: str | None = None
+    protocol: str = ""
+    app: str | None = None
+    host: str | None = None
     residual: Residual | None = None
     rate_up_kbit: int | None = None
     rate_down_kbit: int | None = None
     cap_bytes: int | None = None
-    directions: str = "both"
+    directions: End = "both"
     in_box: bool = False
     burst_bytes: int | None = None
 

@@ -12,7 +12,7 @@ from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.scalars import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognisers.result import PROTOCOLS
-from shutdownlab.model.topology import Access, Name, SubscriberClass, Vantage
+from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
 class Scope(Record):
@@ -257,10 +257,3 @@ class Policy(Record):
 
     def concerns(self, vantage: Vantage) -> bool:
         return self.where.covers(vantage) and not self.except_.spares(vantage)
-
-
-class ActivePolicy(Record):
-    """A policy in force, with its name and the operators that carry it out already (all of them: None)."""
-
-    name: Name
-    policy: Policy

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, parse, quoted
-from shutdownlab.config.scalars import Instant, Port, Seconds, is_address
+from shutdownlab.config.scalars import Instant, Port, Seconds, UtcOffset, is_address
 from shutdownlab.inspection.apps import App
-from shutdownlab.inspection.policy import UtcOffset
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
 
@@ -280,9 +279,6 @@ class Scenario(Record):
     def delay_of(self, operator: str, topology: Topology) -> float:
         """Seconds of scenario time until `operator` has carried out an order."""
         return self.delays.get(operator, topology.operators[operator].obeys_after)
-
-
-OUTSIDE_CLASS = "outside"
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:

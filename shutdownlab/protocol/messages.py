@@ -8,11 +8,17 @@ control channel that silently ignores an order would look like a policy with no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.inspection.verdict import Decision
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Mode
+from shutdownlab.model.topology import Name
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -39,65 +45,24 @@ class Hello:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
-class ResidualBlock:
-    """How long a block outlives its connection: the fields of the engine's `Residual`."""
-
-    key: Literal["3-tuple", "4-tuple"]
-    seconds: float
-    refreshed: bool
-    directions: Literal["both", "client", "server"] = "both"
-
-
-@with_config(_STRICT)
-@dataclass(frozen=True, slots=True)
-class FlowDecision:
-    """A box's verdict on one connection: the fields of the engine's `Decision`, which says what each means.
-
-    `src` is the end that opened it, on the side `opener`; `proto` is the IP protocol number.
-    """
-
-    src: str
-    sport: int
-    dst: str
-    dport: int
-    proto: int
-    opener: Literal["inside", "outside"]
-    action: str
-    rule: str | None = None
-    protocol: str | None = None
-    app: str | None = None
-    host: str | None = None
-    residual: ResidualBlock | None = None
-    rate_up_kbit: int | None = None
-    rate_down_kbit: int | None = None
-    cap_bytes: int | None = None
-    directions: Literal["both", "client", "server"] = "both"
-    in_box: bool = False
-    burst_bytes: int | None = None
-
-
-@with_config(_STRICT)
-@dataclass(frozen=True, slots=True)
 class Decisions:
     """Everything a box decided in one turn of its loop, in order."""
 
-    decisions: tuple[FlowDecision, ...]
+    decisions: tuple[Decision, ...]
 
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """The box's whole policy from now on: a profile's name, and `rules`, `classes`, `utc_offset` as in a policy file.
+class BoxPolicy:
+    """The box's whole policy from now on: its profile's name, and the rules, in their order.
 
-    They are the JSON forms of those fields of `InspectionPolicy`, rules in order. `local_time`: what clocks show where
-    the subscribers are, in seconds since 1970, if any rule asks for the hour of the day.
+    `local_time`: what clocks show where the subscribers are, in seconds since 1970, if any rule asks for the hour of
+    the day.
     """
 
     serial: int
     profile: str
-    rules: list[JsonObject]
-    classes: dict[str, list[str]] = field(default_factory=dict)
-    utc_offset: int | str = 0
+    rules: tuple[InspectionRule, ...] = ()
     local_time: float | None = None
 
 
@@ -130,7 +95,7 @@ class Counters:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The authority's order for a phase: `policies` (as the scenario's JSON) and nothing else are in force.
+    """The authority's order for a phase: `policies`, by name, and nothing else are in force.
 
     `delay_s` is how long this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
     itself and the order only informs. `local_time` (seconds since 1970, None: unknown) is what clocks show then.
@@ -138,10 +103,28 @@ class Order:
 
     serial: int
     phase: str
-    policies: list[JsonObject]
-    mode: Literal["operators", "direct"]
+    policies: Mapping[Name, Policy]
+    mode: Mode = Mode.OPERATORS
     delay_s: float = 0.0
     local_time: float | None = None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the run tells the authority: an order to the country, and how long each operator takes to obey it.
+
+    `delays` are wall-clock seconds (>= 0); an operator without one takes the order's own `delay_s`.
+    """
+
+    order: Order
+    delays: Mapping[str, float] = field(default_factory=dict)
+
+    def for_operator(self, operator: str) -> Order:
+        """The order as the authority passes it on."""
+        order = self.order
+        delay = 0.0 if order.mode is Mode.DIRECT else self.delays.get(operator, order.delay_s)
+        return replace(order, delay_s=delay)
 
 
 @with_config(_STRICT)
@@ -177,6 +160,15 @@ class Ready:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class BoxJoined:
+    """A DPI box is connected to the controller `where` that commands it, other than at an order's beginning: again."""
+
+    where: str
+    box: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something the run's record should tell, that is not an error: a channel lost or regained."""
 
@@ -194,18 +186,20 @@ class Failure:
 
 
 Message: TypeAlias = (
-    Hello | Decisions | Policy | Applied | CountersRequest | Counters | Order | Ack | Obeyed | Ready | Notice | Failure
-)
+    Hello | Decisions | BoxPolicy | Applied | CountersRequest | Counters | Command | Order | Ack | Obeyed
+    | Ready | BoxJoined | Notice | Failure
+)  # fmt: skip
 
-_NAMES: dict[type, str] = {kind: kind.__name__.lower() for kind in get_args(Message)} | {CountersRequest: "counters?"}
+_OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"}
+_NAMES: dict[type, str] = {kind: kind.__name__.lower() for kind in get_args(Message)} | _OTHER_NAMES
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _NAMES}
 _KINDS = {name: kind for kind, name in _NAMES.items()}
 
 
 def encode(message: Message) -> bytes:
-    """Return `message` as one line, newline included."""
+    """Return `message` as one line, newline included; what has its default is left out, as `config.writing` does."""
     kind = type(message)
-    fields = _ADAPTERS[kind].dump_json(message)
+    fields = _ADAPTERS[kind].dump_json(message, by_alias=True, exclude_defaults=True)
     head = b'{"type":"%s"' % _NAMES[kind].encode()
     return head + (b"}\n" if fields == b"{}" else b"," + fields[1:] + b"\n")
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-import yaml
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -57,15 +56,6 @@ def profile_list(profiles: Iterable[Profile]) -> RenderableType:
     return table
 
 
-def profile_text(profile: Profile) -> str:
-    """A profile as YAML: every field that differs from the default, its sources first."""
-    data = profile.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    ordered: dict[str, Any] = {key: data[key] for key in ("name", "title", "sources", "notes") if key in data}
-    ordered.update(data)
-    text: str = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
-    return text
-
-
 def app_list(apps: Mapping[str, App]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, app in apps.items():
@@ -79,13 +69,3 @@ def _extent(app: App) -> str:
     return ", ".join(
         f"{len(items)} {what if len(items) == 1 else plural.get(what, what + 's')}" for items, what in kinds if items
     )
-
-
-def app_text(name: str, app: App) -> str:
-    """An app as YAML, as a file of the user's own would have it."""
-    data = app.model_dump(mode="json", exclude_defaults=True)
-    for endpoint, own in zip(data.get("endpoints", ()), app.endpoints, strict=False):
-        if own.ports:
-            endpoint["ports"] = [str(port) for port in own.ports]
-    text: str = yaml.safe_dump({name: data}, sort_keys=False, allow_unicode=True, width=100)
-    return text

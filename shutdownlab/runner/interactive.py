@@ -14,12 +14,12 @@ from mininet.cli import CLI
 from rich.console import Console
 from rich.markup import escape
 
-from shutdownlab.control.processes import Mode
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, node_name
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Mode
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol.messages import Failure

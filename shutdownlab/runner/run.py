@@ -21,7 +21,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase, Test
 from shutdownlab.network.datapath import Wish
 from shutdownlab.observers.bgp import seen_from_abroad
-from shutdownlab.protocol.messages import Counters, Failure, Message, Notice
+from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, Notice
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of
@@ -179,7 +179,7 @@ class Run:
         self.directory.event("order", phase=phase.phase, scenario_time=phase.at, mode=mode, policies=list(active))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
-        for message in country.authority.order(phase.phase, active, mode.value, wall, local_time=local_time):
+        for message in country.authority.order(phase.phase, active, mode, wall, local_time=local_time):
             self._note(message)
         self.directory.event("confirmed", phase=phase.phase)
         country.services.flush_dns()
@@ -273,6 +273,8 @@ class Run:
             self._fault(f"{message.where}: {brief(message.text)}")
         elif isinstance(message, Notice):
             self.progress.notice(f"{message.where}: {message.text}")
+        elif isinstance(message, BoxJoined):
+            self.progress.notice(f"{message.where}: the DPI box {message.box} is connected")
 
     def _fault(self, text: str) -> None:
         if text in self.faults:

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from shutdownlab.protocol.messages import Applied, Decisions, FlowDecision, Hello, Inbox, Message, Policy, encode
+from shutdownlab.inspection.verdict import Decision
+from shutdownlab.protocol.messages import Applied, BoxPolicy, Decisions, Hello, Inbox, Message, encode
 from shutdownlab.system.packet_socket import inside_netns
 
 
@@ -15,7 +16,7 @@ class FakeBox:
     """Connected to one controller. `policies` are those it was sent."""
 
     def __init__(self, name: str, controller: tuple[str, int], netns: Path) -> None:
-        self.policies: list[Policy] = []
+        self.policies: list[BoxPolicy] = []
         with inside_netns(netns):
             self._socket = socket.create_connection(controller, timeout=10)
         self._socket.settimeout(None)
@@ -25,7 +26,7 @@ class FakeBox:
     def say(self, message: Message) -> None:
         self._socket.sendall(encode(message))
 
-    def decide(self, decisions: Iterable[FlowDecision]) -> None:
+    def decide(self, decisions: Iterable[Decision]) -> None:
         self.say(Decisions(tuple(decisions)))
 
     def close(self) -> None:
@@ -35,7 +36,7 @@ class FakeBox:
         inbox = Inbox()
         while data := self._socket.recv(1 << 16):
             for message in inbox.feed(data):
-                assert isinstance(message, Policy), message
+                assert isinstance(message, BoxPolicy), message
                 self.policies.append(message)
                 self.say(Applied(message.serial))
         self._socket.close()

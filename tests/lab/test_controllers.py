@@ -25,9 +25,11 @@ from shutdownlab.compiler.program import compile_operator, compile_switch
 from shutdownlab.compiler.rules import Table
 from shutdownlab.control.plan import posts
 from shutdownlab.control.processes import Authority, Confirmation, ControlError, Controllers, start_controllers
+from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
-from shutdownlab.protocol.messages import Ack, Failure, FlowDecision, Message, Notice, Obeyed, ResidualBlock
+from shutdownlab.model.scenario import Mode
+from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed
 
 REPOSITORY = Path(__file__).parents[2]
 BLACKOUT: dict[str, Any] = {
@@ -131,8 +133,8 @@ def told(confirmation: Confirmation, kind: type) -> list[Any]:
     return [message for message in confirmation if isinstance(message, kind)]
 
 
-def decision(action: str, port: int = 40000, **more: Any) -> FlowDecision:
-    return FlowDecision("100.64.1.10", port, "203.0.112.10", 443, 6, "inside", action, **more)
+def decision(action: str, port: int = 40000, **more: Any) -> Decision:
+    return Decision("100.64.1.10", port, "203.0.112.10", 443, 6, Side.INSIDE, Action(action), **more)
 
 
 def test_switches_hold_exactly_what_the_compiler_says(lab: Lab) -> None:
@@ -211,7 +213,7 @@ def test_a_newer_order_takes_the_place_of_one_not_yet_obeyed(lab: Lab) -> None:
 
 def test_in_direct_mode_the_authority_is_master_and_operators_are_slaves(lab: Lab) -> None:
     active = policies(blackout=BLACKOUT, gateway=GATEWAY)
-    confirmation = lab.authority.order("blackout", active, "direct")
+    confirmation = lab.authority.order("blackout", active, Mode.DIRECT)
     assert lab.wrong(active) == {}
     assert {obeyed.operator for obeyed in told(confirmation, Obeyed)} == {"gateway", "northnet", "southcell"}
     roles = {lab.port("northnet"): "slave", lab.port("authority"): "master"}
@@ -220,9 +222,9 @@ def test_in_direct_mode_the_authority_is_master_and_operators_are_slaves(lab: La
 
 def test_after_direct_command_the_operators_are_masters_again(lab: Lab) -> None:
     box = lab.box("northnet", 0)
-    lab.authority.order("blackout", policies(blackout=BLACKOUT), "direct")
+    lab.authority.order("blackout", policies(blackout=BLACKOUT), Mode.DIRECT)
     active = policies(throttle=THROTTLE)
-    lab.authority.order("throttled", active, "operators")
+    lab.authority.order("throttled", active, Mode.OPERATORS)
     assert lab.wrong(active) == {}
     box.decide([decision("drop")])
     until("verdicts on the switch", lambda: len(lab.verdicts("northnet-dpi")) == 1)
@@ -230,7 +232,7 @@ def test_after_direct_command_the_operators_are_masters_again(lab: Lab) -> None:
 
 def test_a_flow_mod_of_an_operator_without_command_is_refused_and_told(lab: Lab) -> None:
     box = lab.box("northnet", 0)
-    lab.heard += lab.authority.order("direct", {}, "direct").told  # it may have had something to say by then
+    lab.heard += lab.authority.order("direct", {}, Mode.DIRECT).told  # it may have had something to say by then
     box.decide([decision("drop")])
     notice = lab.hear("a refusal", lambda message: isinstance(message, Notice) and "OFPBRC_IS_SLAVE" in message.text)
     assert isinstance(notice, Notice)
@@ -242,8 +244,8 @@ def test_a_flow_mod_of_an_operator_without_command_is_refused_and_told(lab: Lab)
 def test_what_a_box_decides_becomes_rules(lab: Lab) -> None:
     box = lab.box("northnet", 0)
     lab.authority.order("named", policies(named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
-    assert [rule["name"] for rule in box.policies[-1].rules] == ["named"]
-    residual = ResidualBlock("3-tuple", 90, True)
+    assert [rule.name for rule in box.policies[-1].rules] == ["named"]
+    residual = Residual("3-tuple", 90, True)
     box.decide([decision("pass", 40001), decision("drop", 40002, residual=residual), decision("drop", in_box=True)])
     until("verdicts on the switch", lambda: len(lab.verdicts("northnet-dpi")) == 2)
     residual_block, passed = lab.verdicts("northnet-dpi")
@@ -278,12 +280,12 @@ def test_new_rules_for_a_box_undo_what_it_decided_by_older_ones(lab: Lab) -> Non
 def test_in_direct_mode_the_box_is_the_authoritys(lab: Lab) -> None:
     operators, authoritys = lab.box("northnet", 0), lab.box("northnet", 1)
     active = policies(named={**WHATSAPP, "where": {"operators": ["northnet"]}})
-    lab.authority.order("named", active, "direct")
-    assert [rule["name"] for rule in authoritys.policies[-1].rules] == ["named"]
+    lab.authority.order("named", active, Mode.DIRECT)
+    assert [rule.name for rule in authoritys.policies[-1].rules] == ["named"]
     authoritys.decide([decision("drop")])
     until("verdicts on the switch", lambda: len(lab.verdicts("northnet-dpi")) == 1)
     lab.authority.order("the operators again", active)
-    assert [rule["name"] for rule in operators.policies[-1].rules] == ["named"]
+    assert [rule.name for rule in operators.policies[-1].rules] == ["named"]
     assert lab.wrong(active) == {}
 
 
@@ -316,7 +318,7 @@ def test_killing_a_controller_leaves_its_rules_and_is_told(lab: Lab) -> None:
         lab.authority.order("restored", {})
     assert any("southcell" in sentence for sentence in lab.controllers.died())
     assert {name.partition("-")[0] for name in lab.wrong({})} == {"southcell"}
-    lab.authority.order("restored by force", {}, "direct")
+    lab.authority.order("restored by force", {}, Mode.DIRECT)
     assert lab.wrong({}) == {}
 
 
@@ -416,7 +418,7 @@ def test_the_same_apps_run_under_ryu(cables: Cables, tmp_path: Path) -> None:
             active = policies(blackout=BLACKOUT, throttle=THROTTLE, gateway=GATEWAY)
             authority.order("blackout", active, delays={"southcell": 0.2})
             assert lab.wrong(active) == {}
-            authority.order("direct", policies(blackout=BLACKOUT), "direct")
+            authority.order("direct", policies(blackout=BLACKOUT), Mode.DIRECT)
             assert lab.wrong(policies(blackout=BLACKOUT)) == {}
             authority.order("named", policies(named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
             box.decide([decision("drop")])

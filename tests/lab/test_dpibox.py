@@ -17,10 +17,11 @@ import pytest
 from cables import Cables
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
-from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Side
 from shutdownlab.protocol.messages import (
     Applied,
+    BoxPolicy,
     Counters,
     CountersRequest,
     Decisions,
@@ -29,7 +30,6 @@ from shutdownlab.protocol.messages import (
     Inbox,
     Message,
     Notice,
-    Policy,
     encode,
 )
 from shutdownlab.system.child_process import Forked
@@ -87,9 +87,9 @@ class KeywordInspector:
         )
 
 
-def rule(action: str, keyword: str = "secret") -> dict[str, Any]:
+def rule(action: str, keyword: str = "secret") -> InspectionRule:
     verdict = {"action": action} | ({"location": "http://blocked.example/"} if action == "redirect" else {})
-    return {"name": f"{action}-it", "when": {"keyword": keyword}, "verdict": verdict}
+    return InspectionRule.model_validate({"name": f"{action}-it", "when": {"keyword": keyword}, "verdict": verdict})
 
 
 class Controller:
@@ -121,7 +121,7 @@ class Controller:
             assert data, f"the box closed the connection before it sent a {kind.__name__}"
             self.said += self.inbox.feed(data)
 
-    def order(self, policy: Policy) -> None:
+    def order(self, policy: BoxPolicy) -> None:
         self.send(policy)
         assert self.next(Applied).serial == policy.serial
 
@@ -212,39 +212,39 @@ def test_without_a_policy_everything_passes_both_ways_in_order(street: Street) -
 
 
 def test_what_is_dropped_does_not_pass_and_the_decision_is_told(street: Street) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
     send(street.inside, b"before", b"secret", b"after")
     assert read_until(street.outside, b"after") == [b"before", b"after"]
     (decision,) = street.controller.next(Decisions).decisions
-    assert (decision.src, decision.dport, decision.opener) == ("10.0.0.1", 2, "inside")
+    assert (decision.src, decision.dport, decision.opener) == ("10.0.0.1", 2, Side.INSIDE)
     assert (decision.action, decision.rule, decision.host) == ("drop", "drop-it", "a.example")
 
 
 def test_a_policy_can_be_replaced_and_withdrawn(street: Street) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("drop")]))
-    street.controller.order(Policy(2, "perfect", [rule("drop", keyword="other")]))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
+    street.controller.order(BoxPolicy(2, "perfect", (rule("drop", keyword="other"),)))
     send(street.inside, b"secret", b"other", b"end")
     assert read_until(street.outside, b"end") == [b"secret", b"end"]
-    street.controller.order(Policy(3, "perfect", []))
+    street.controller.order(BoxPolicy(3, "perfect"))
     send(street.inside, b"other", b"end")
     assert read_until(street.outside, b"end") == [b"other", b"end"]
 
 
 def test_injections_leave_by_the_side_they_are_meant_for_before_the_frame(street: Street) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("reset")]))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("reset"),)))
     send(street.inside, b"before", b"secret", b"after")
     assert read_until(street.outside, b"after") == [b"before", b"RESET!", b"secret", b"after"]
     assert read_until(street.inside, b"RESET!") == [b"RESET!"]
 
 
 def test_a_replacement_goes_in_the_frames_place(street: Street) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("redirect")]))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("redirect"),)))
     send(street.inside, b"before", b"secret", b"after")
     assert read_until(street.outside, b"after") == [b"before", b"masked", b"after"]
 
 
 def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) -> None:
-    on_path.controller.order(Policy(1, "beside", [rule("reset")]))
+    on_path.controller.order(BoxPolicy(1, "beside", (rule("reset"),)))
     send(on_path.inside, b"before", b"secret", b"after")
     assert read_until(on_path.outside, b"RESET!") == [b"RESET!"]
     assert read_until(on_path.inside, b"RESET!") == [b"RESET!"]
@@ -256,22 +256,22 @@ def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) 
 
 
 def test_the_profile_that_comes_with_a_policy_says_whether_the_box_is_on_path(street: Street) -> None:
-    street.controller.order(Policy(1, "beside", [rule("reset")]))
+    street.controller.order(BoxPolicy(1, "beside", (rule("reset"),)))
     send(street.inside, b"before", b"secret", b"after")
     assert read_until(street.outside, b"RESET!") == [b"RESET!"]
-    street.controller.order(Policy(2, "perfect", [rule("reset")]))
+    street.controller.order(BoxPolicy(2, "perfect", (rule("reset"),)))
     send(street.inside, b"secret")
     assert read_until(street.outside, b"secret") == [b"RESET!", b"secret"]
 
 
 def test_the_local_time_of_a_policy_is_the_engines_time(street: Street) -> None:
     morning, noon = 7 * 3600.0, 12 * 3600.0
-    street.controller.order(Policy(1, "perfect", [rule("drop", "late")], local_time=morning))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop", "late"),), local_time=morning))
     send(street.inside, b"time", b"end")
     read_until(street.outside, b"end")
     street.controller.send(CountersRequest())
     assert morning <= street.controller.next(Counters).counters["engine"]["now"] < morning + DEADLINE_S
-    street.controller.order(Policy(2, "perfect", [rule("drop", "late")], local_time=noon))
+    street.controller.order(BoxPolicy(2, "perfect", (rule("drop", "late"),), local_time=noon))
     send(street.inside, b"time", b"end")
     read_until(street.outside, b"end")
     street.controller.send(CountersRequest())
@@ -279,7 +279,7 @@ def test_the_local_time_of_a_policy_is_the_engines_time(street: Street) -> None:
 
 
 def test_counters_say_what_the_box_saw_and_did(street: Street) -> None:
-    street.controller.order(Policy(4, "perfect", [rule("drop")]))
+    street.controller.order(BoxPolicy(4, "perfect", (rule("drop"),)))
     send(street.inside, b"secret", b"end")
     read_until(street.outside, b"end")
     street.controller.send(CountersRequest())
@@ -310,28 +310,30 @@ def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(stre
     assert message.counters["engine_failures"] == 20
 
 
-@pytest.mark.parametrize(
-    ("policy", "complaint"),
-    [
-        (Policy(2, "unknown", []), "no such profile"),
-        (Policy(2, "perfect", [{"name": "bad", "verdict": "explode"}]), "verdict.action"),
-        (Policy(2, "perfect", [{"nome": "typo"}]), "nome"),
-    ],
-)
-def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(
-    street: Street, policy: Policy, complaint: str
-) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("drop")]))
-    street.controller.send(policy)
+def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(street: Street) -> None:
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
+    street.controller.send(BoxPolicy(2, "unknown"))
     failure = street.controller.next(Failure)
     assert "refuses policy 2 and keeps 1" in failure.text
-    assert complaint in failure.text
+    assert "no such profile" in failure.text
+    send(street.inside, b"secret", b"end")
+    assert read_until(street.outside, b"end") == [b"end"]
+
+
+def test_a_policy_that_is_none_ends_the_connection_says_why_and_the_old_one_stays(street: Street) -> None:
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
+    bad = b'{"type":"policy","serial":2,"profile":"perfect","rules":[{"name":"bad","verdict":"explode"}]}\n'
+    street.controller.connection.sendall(bad)
+    assert "rules.0.verdict.action" in told(street.box, Failure).text
+    street.controller.said.clear()
+    street.controller.accept()
+    assert "rules.0.verdict.action" in street.controller.next(Failure).text
     send(street.inside, b"secret", b"end")
     assert read_until(street.outside, b"end") == [b"end"]
 
 
 def test_a_box_that_loses_its_controller_goes_on_as_it_was_and_comes_back(street: Street) -> None:
-    street.controller.order(Policy(1, "perfect", [rule("drop")]))
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
     street.controller.connection.close()
     assert "lost the controller" in told(street.box, Notice).text
     send(street.inside, b"secret", b"end")

@@ -17,15 +17,16 @@ from cables import Cables
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
+from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.inspection.verdict import Decision, Side
 from shutdownlab.protocol.messages import (
     Applied,
+    BoxPolicy,
     Counters,
     Decisions,
-    FlowDecision,
     Hello,
     Inbox,
     Message,
-    Policy,
     encode,
 )
 from shutdownlab.system.packet_socket import inside_netns
@@ -67,14 +68,14 @@ class Border:
         self.inbox = Inbox()
         self.said: list[Message] = []
 
-    def order(self, serial: int, *rules: dict[str, Any]) -> None:
+    def order(self, serial: int, *rules: InspectionRule) -> None:
         """Give the box its rules and wait until it has applied them."""
-        self.controller.sendall(encode(Policy(serial, "perfect", list(rules))))
+        self.controller.sendall(encode(BoxPolicy(serial, "perfect", rules)))
         while not isinstance(message := self.next(), Applied):
             assert isinstance(message, Hello | Decisions), message
         assert message.serial == serial
 
-    def decision(self, *, host: str | None = None, rule: str | None = None) -> FlowDecision:
+    def decision(self, *, host: str | None = None, rule: str | None = None) -> Decision:
         """Return the decision on a connection to `host`, or by `rule`; others are left out."""
         while True:
             message = self.next()
@@ -121,8 +122,10 @@ def border() -> Iterator[Border]:
         assert counters["inside"]["refused"] == counters["outside"]["refused"] == 0
 
 
-def rule(action: str) -> dict[str, Any]:
-    return {"name": "messengers", "when": {"app": ["whatsapp", "signal"]}, "verdict": action}
+def rule(action: str) -> InspectionRule:
+    return InspectionRule.model_validate(
+        {"name": "messengers", "when": {"app": ["whatsapp", "signal"]}, "verdict": action}
+    )
 
 
 @pytest.mark.parametrize(("family", "address"), SERVERS)
@@ -133,7 +136,12 @@ def test_a_blocked_app_connects_and_is_black_holed_after_its_name(
     client, server = border.connect(family, address)
     client.sendall(client_hello("e1.whatsapp.net"))
     decision = border.decision(host="e1.whatsapp.net")
-    assert (decision.app, decision.protocol, decision.action, decision.opener) == ("whatsapp", "tls", "drop", "inside")
+    assert (decision.app, decision.protocol, decision.action, decision.opener) == (
+        "whatsapp",
+        "tls",
+        "drop",
+        Side.INSIDE,
+    )
     assert (decision.src, decision.sport) == client.getsockname()[:2]
     assert not select.select([server], [], [], SHORT_S)[0], "the ClientHello reached the server"
 
@@ -163,7 +171,8 @@ def test_a_reset_ends_the_connection_at_both_ends(border: Border, family: socket
 
 
 def test_a_name_in_a_segmentation_offload_frame_is_found(border: Border) -> None:
-    border.order(1, {"name": "late", "when": {"keyword": "forbidden"}, "verdict": "drop"})
+    late = {"name": "late", "when": {"keyword": "forbidden"}, "verdict": "drop"}
+    border.order(1, InspectionRule.model_validate(late))
     client, server = border.connect(*SERVERS[0])
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
     client.sendall(b"GET /" + b"a" * 20_000 + b"forbidden HTTP/1.1\r\nHost: example.org\r\n\r\n")

@@ -15,20 +15,20 @@ from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram
 from shutdownlab.control.domain import Domain
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.verdict import Action, Decision, Side
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import (
     Ack,
     Applied,
+    BoxPolicy,
     Counters,
     Decisions,
     Failure,
-    FlowDecision,
     Message,
     Notice,
     Obeyed,
 )
-from shutdownlab.protocol.messages import Policy as BoxPolicy
 
 NETWORK = library.network("two-operators")
 PERFECT = profile_named("perfect")
@@ -37,7 +37,7 @@ CLOSED = PERFECT.model_copy(update={"table": PERFECT.table.model_copy(update={"o
 SWITCHES = ("southcell-dpi", "southcell-capital-sw", "southcell-coast-sw")
 BLACKOUT = {"blackout": Policy.model_validate({"title": "All", "block": "everything", "source": "test"})}
 NAMED = {"named": Policy.model_validate({"title": "One", "block": {"apps": ["whatsapp"]}, "source": "test"})}
-DROP = Decisions((FlowDecision("100.65.1.10", 40000, "203.0.112.10", 443, 6, "inside", "drop"),))
+DROP = Decisions((Decision("100.65.1.10", 40000, "203.0.112.10", 443, 6, Side.INSIDE, Action.DROP),))
 
 
 @dataclass

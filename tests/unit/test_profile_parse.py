@@ -10,9 +10,9 @@ from tolerated import ANNOUNCED_ANSWERS, COMPRESSED_QUESTION, HTTP, PLAIN
 from wire import Connection, engine, rule
 
 from shutdownlab.config.document import BadInput
+from shutdownlab.config.writing import to_yaml
 from shutdownlab.inspection.profile import Profile, load_profile, shipped_profile
 from shutdownlab.inspection.recognition import Tolerance
-from shutdownlab.reporting.inspection import profile_text
 
 HEAD = "format: 1\nname: box\ntitle: A box\nsources: [a test]\n"
 HELLO = openssl_hello("twitter.com")
@@ -83,8 +83,8 @@ def test_every_mistake_is_told_with_its_line() -> None:
 
 
 def test_a_profile_is_printed_with_what_it_does_not_forgive() -> None:
-    assert "parse:\n  tls_records: false\n" in profile_text(shipped_profile("gfw-tls"))
-    assert "parse:" not in profile_text(shipped_profile("perfect"))
+    assert "parse:\n  tls_records: false\n" in to_yaml(shipped_profile("gfw-tls"))
+    assert "parse:" not in to_yaml(shipped_profile("perfect"))
 
 
 # -- what was measured -------------------------------------------------------------------------------------------------

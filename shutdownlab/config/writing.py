@@ -1,0 +1,32 @@
+"""What was loaded, as plain data and as YAML again: both read as the same value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+
+def dump(record: BaseModel) -> dict[str, Any]:
+    """A record as a person writes it (`150kbit`, `tcp/443`, `except`), its fields in order, without the defaults."""
+    data: dict[str, Any] = record.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return data
+
+
+def to_yaml(record: BaseModel) -> str:
+    """A record as the text of a file that reads as the same record."""
+    text: str = yaml.dump(dump(record), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, but what it takes for the end of a line and reads as another one is written as an escape."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(end in text for end in "\r\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
