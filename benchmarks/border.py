@@ -31,7 +31,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import LinkClass
 from shutdownlab.protocol.messages import Counters
 from shutdownlab.system.kernel import MachineCannot
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 from shutdownlab.system.sandbox import run_in_sandbox
 
 _OPERATOR: Final = "northnet"
@@ -96,9 +96,9 @@ class Border:
     def round_trip(self) -> float:
         """Microseconds there and back of 64 bytes, the median, on a connection that is past inspection if any is."""
         with ExitStack() as stack:
-            with inside_netns(self.server.namespace.path):
+            with inside(self.server.namespace.path):
                 listener = stack.enter_context(socket.create_server((self.address, 0)))
-            with inside_netns(self.client.namespace.path):
+            with inside(self.client.namespace.path):
                 near = stack.enter_context(socket.socket())
             near.settimeout(_DEADLINE_S)
             near.connect(listener.getsockname())
@@ -150,7 +150,7 @@ def _await_port(border: Border) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     wanted = f":{_PORT:04X}"
     while True:
-        with inside_netns(border.server.namespace.path):
+        with inside(border.server.namespace.path):
             tables = [Path(f"/proc/thread-self/net/{name}").read_text() for name in ("tcp", "tcp6")]
         if any(line.split()[1].endswith(wanted) for table in tables for line in table.splitlines()[1:]):
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from shutdownlab.protocol.messages import Failure, Inbox, Message, MessageError, Notice, encode
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
@@ -81,7 +81,7 @@ class Channel:
         if self._socket is not None:
             self._lose("no answer", now)
             return
-        with inside_netns(self._netns):
+        with inside(self._netns):
             family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,11 +9,9 @@ connection alone. All it sends and gets passes through the box, over the link "p
 from __future__ import annotations
 
 import json
-import os
 import select
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -23,10 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pyroute2 import IPRoute
+
 from shutdownlab.box.forgery import Forger
 from shutdownlab.inspection.recognisers.tls import HANDSHAKE, recognise_tls
 from shutdownlab.system.child_process import Child, Forked, fork
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.namespace import LOOPBACK, Namespace
+from shutdownlab.system.netns import inside
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
 from shutdownlab.system.tcp_repair import Offer, Place, take_place, transparent
 
@@ -41,7 +42,8 @@ _IDLE_S: Final = 300.0
 _LONGEST: Final = 65536
 LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are looked at."""
-_TABLE: Final = "100"
+_TABLE: Final = 100
+_QUIET_IPV6: Final = ("disable_ipv6", "accept_dad", "accept_ra")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,28 +124,22 @@ def _place(found: dict[str, Any]) -> Place:
 
 def _plug_in(box: Path | None) -> None:
     """Join this namespace to the box's; every address is this machine's for what comes in, and beyond the link else."""
-
-    def ip(*words: str) -> None:
-        done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
-
-    with Path("/proc/thread-self/ns/net").open("rb") as own, inside_netns(box):
-        here = f"/proc/{os.getpid()}/fd/{own.fileno()}"
-        ip("link", "add", "name", LINK, "type", "veth", "peer", "name", LINK, "netns", here)
-        ip("link", "set", "dev", LINK, "up")
-    for setting in ("disable_ipv6", "accept_dad", "accept_ra"):
-        for scope in ("all", "default", LINK):
-            with suppress(OSError):
-                Path(f"/proc/sys/net/ipv6/conf/{scope}/{setting}").write_text("0")
-    for scope in ("all", LINK):
-        Path(f"/proc/sys/net/ipv4/conf/{scope}/rp_filter").write_text("0")
-    ip("link", "set", "dev", "lo", "up")
-    ip("link", "set", "dev", LINK, "address", ADDRESS.hex(":"), "arp", "off", "up")
-    for version in ("-4", "-6"):
-        ip(version, "route", "add", "default", "dev", LINK)
-        ip(version, "route", "add", "local", "default", "dev", "lo", "table", _TABLE)
-        ip(version, "rule", "add", "iif", LINK, "lookup", _TABLE)
+    here = Namespace.current("proxy")
+    with inside(box), IPRoute() as netlink:
+        there = {"ifname": LINK, "net_ns_fd": here.descriptor()}
+        netlink.link("add", ifname=LINK, kind="veth", state="up", peer=there)
+    scopes = ("all", "default", LINK)
+    settings = {f"net/ipv6/conf/{scope}/{name}": 0 for scope in scopes for name in _QUIET_IPV6}
+    here.set_sysctls(settings | {f"net/ipv4/conf/{scope}/rp_filter": 0 for scope in ("all", LINK)})
+    with here.netlink() as netlink:
+        (link,) = netlink.link_lookup(ifname=LINK)
+        netlink.link("set", index=LOOPBACK, state="up")
+        netlink.link("set", index=link, address=ADDRESS.hex(":"), arp=False)
+        netlink.link("set", index=link, state="up")
+        for family in (socket.AF_INET, socket.AF_INET6):
+            netlink.route("add", dst="default", oif=link, scope="link", family=family)
+            netlink.route("add", dst="default", type="local", scope="host", oif=LOOPBACK, table=_TABLE, family=family)
+            netlink.rule("add", iifname=LINK, table=_TABLE, family=family)
 
 
 class _Proxy:

@@ -33,8 +33,7 @@ from shutdownlab.protocol.messages import (
     encode,
 )
 from shutdownlab.system.child_process import Child, Forked, ending, fork
-from shutdownlab.system.packet_socket import inside_netns
-from shutdownlab.system.syscalls import CLONE_NEWNET, setns
+from shutdownlab.system.netns import enter, inside
 
 _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
@@ -99,9 +98,7 @@ def start_controllers(
             if logs is not None:
                 with (logs / f"{settings.name}.log").open("ab") as log:
                     os.dup2(log.fileno(), 2)
-            if netns is not None:
-                with netns.open() as namespace:
-                    setns(namespace.fileno(), CLONE_NEWNET)
+            enter(netns)
             serve(app, settings, child.stop_fd, child.ready)
 
         started[name] = fork(f"ctl-{name}", main)
@@ -131,7 +128,7 @@ class Authority:
         self._controllers = controllers
         self._inbox = Inbox()
         self._serial = 0
-        with inside_netns(controllers.netns):
+        with inside(controllers.netns):
             self._socket = socket.create_connection(controllers.posts.authority, timeout=_CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -9,7 +9,7 @@ from mininet.link import Intf, Link, OVSIntf
 
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.network.shaping import Shape, shape
-from shutdownlab.system import ethtool
+from shutdownlab.system.ethtool import Feature
 from shutdownlab.system.features import KernelFeatures
 from shutdownlab.system.namespace import Namespace
 
@@ -38,6 +38,7 @@ class Cabling:
     features: KernelFeatures
     delay_lines: list[DelayLine] = field(default_factory=list)
     relay: Namespace | None = None
+    udp_segmentation: Feature = field(default_factory=lambda: Feature("tx-udp-segmentation"))
 
     def relay_namespace(self) -> Namespace:
         """Where the cut links' middle ends are; made when first needed."""
@@ -240,7 +241,7 @@ class LabLink(Link):  # type: ignore[misc]
             if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
                 # It carries TCP's oversized packets and drops UDP's (QUIC's), seen with 3.1: the kernel is to cut them.
                 with end.namespace.entered():
-                    ethtool.switch_off(end.name, "tx-udp-segmentation")
+                    cabling.udp_segmentation.switch_off(end.name)
         self.intf1, self.intf2 = (
             LabIntf(label, index, wanted is not None, node=node, port=number, link=self, mac=mac, moveIntfFn=_stays)
             for (node, number, label, mac), index in zip(ends, indexes, strict=True)

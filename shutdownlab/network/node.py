@@ -14,7 +14,7 @@ from typing import Any
 
 from mininet.node import Host, Node, Switch
 
-from shutdownlab.system.namespace import Namespace
+from shutdownlab.system.namespace import LOOPBACK, Namespace
 
 Address = tuple[str, str]
 """Interface name, address/length (IPv4 or IPv6)."""
@@ -187,7 +187,13 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
                 self._add_address(netlink, name, address)
             for prefix in local_prefixes:
                 netlink.route(
-                    "add", dst=prefix, oif=1, table=_LOCAL_TABLE, type=_TYPE_LOCAL, scope=_SCOPE_HOST, **_family(prefix)
+                    "add",
+                    dst=prefix,
+                    oif=LOOPBACK,
+                    table=_LOCAL_TABLE,
+                    type=_TYPE_LOCAL,
+                    scope=_SCOPE_HOST,
+                    **_family(prefix),
                 )
             for route in routes:
                 self._add_route(netlink, route)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from shutdownlab.system.child_process import Child, Forked, fork
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 
 _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
@@ -113,7 +113,7 @@ def _record(
 
 
 def _open(netns: Path, port: str) -> socket.socket:
-    with inside_netns(netns):
+    with inside(netns):
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)

@@ -19,6 +19,7 @@ from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.zones import domestic_authority
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.namespace import LOOPBACK
 
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where Debian keeps servers; an ordinary user's PATH lacks it."""
@@ -29,7 +30,6 @@ PACKAGES: Mapping[str, str] = {
     "nginx": "nginx-light",
     "kamailio": "kamailio",
     "openvpn": "openvpn",
-    "ip": "iproute2",
 }
 """The programs that services are, and the Debian packages they come in."""
 _APPARMOR = Path("/etc/apparmor.d")
@@ -39,7 +39,7 @@ _TAIL = 2000
 
 
 class LabNet(Protocol):
-    """What services need of the emulated network: nodes by name, each with `spawn(argv, stdout=…, env=…)`."""
+    """What services need of the emulated network: nodes by name, each with its `namespace` and `spawn(argv, …)`."""
 
     def get(self, name: str) -> Any: ...
 
@@ -177,12 +177,9 @@ def _kill(processes: Iterable[subprocess.Popen[Any]]) -> None:
 
 def _add_domestic_authority(net: LabNet, network: Network) -> None:
     authority = domestic_authority(network)
-    for address in authority.addresses:
-        argv = (_program("ip"), "address", "replace", str(address), "dev", "lo")
-        adding = net.get(authority.node).spawn(argv, stderr=subprocess.PIPE)
-        _, complaint = adding.communicate(timeout=5)
-        if adding.returncode:
-            raise OSError(f"{authority.node}: cannot add {address}: {complaint.decode().strip()}")
+    with net.get(authority.node).namespace.netlink() as netlink:
+        for address in authority.addresses:
+            netlink.addr("replace", index=LOOPBACK, address=str(address), prefixlen=address.max_prefixlen)
 
 
 def _unconfined(program: str, directory: Path) -> str:

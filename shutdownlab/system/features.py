@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from pyroute2 import NetlinkError
 
-from shutdownlab.system.namespace import Namespace
-
-_LOOPBACK = 1
+from shutdownlab.system.namespace import LOOPBACK, Namespace
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class KernelFeatures:
 def _takes(namespace: Namespace, kind: str, **options: int) -> bool:
     with namespace.netlink() as netlink:
         try:
-            netlink.tc("add", kind, _LOOPBACK, 0x10000, **options)
+            netlink.tc("add", kind, LOOPBACK, 0x10000, **options)
         except NetlinkError:
             return False
-        netlink.tc("del", index=_LOOPBACK, handle=0x10000, parent=0xFFFFFFFF)
+        netlink.tc("del", index=LOOPBACK, handle=0x10000, parent=0xFFFFFFFF)
         return True

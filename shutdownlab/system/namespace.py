@@ -13,15 +13,17 @@ from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
-from shutdownlab.system import syscalls
+from shutdownlab.system import netns, syscalls
 from shutdownlab.system.kernel import MachineCannot
 
 T = TypeVar("T")
 
+LOOPBACK = 1
+"""The index of `lo` in every network namespace."""
+
 NAMESPACES = Path("/run/netns")
 """Where `ip netns` looks for them too."""
 
-_OWN_NET = "/proc/thread-self/ns/net"
 _OWN_MOUNTS = "/proc/thread-self/ns/mnt"
 # From here on where others make interfaces as well.
 _SHARED_INDEX = 1000
@@ -74,19 +76,13 @@ class Namespace:
         self._mounts: int | None = None
         self._held: tuple[int, Any] | None = None
         self._processes: list[subprocess.Popen[Any]] = []
-        own = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with netns.returning():
             syscalls.unshare(syscalls.CLONE_NEWNET)
-            try:
-                self._net = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
-                self.path.touch(exist_ok=False)
-                syscalls.bind(_OWN_NET, str(self.path))
-                _write_settings(_SETTINGS if ipv6 else {**_SETTINGS, **_NO_IPV6})
-                syscalls.set_up("lo")
-            finally:
-                syscalls.setns(own, syscalls.CLONE_NEWNET)
-        finally:
-            os.close(own)
+            self._net = os.open(netns.OWN, os.O_RDONLY | os.O_CLOEXEC)
+            self.path.touch(exist_ok=False)
+            syscalls.bind(str(netns.OWN), str(self.path))
+            _write_settings(_SETTINGS if ipv6 else {**_SETTINGS, **_NO_IPV6})
+            syscalls.set_up("lo")
         if resolv_conf is not None or private_dirs:
             self._mounts = self._in_thread(lambda: self._make_mounts(resolv_conf, private_dirs))
 
@@ -94,9 +90,9 @@ class Namespace:
     def current(cls, name: str) -> Namespace:
         """The namespace this thread is in, under a name of no consequence. `close` must not be called."""
         current = cls.__new__(cls)
-        current.name, current.path = name, Path(_OWN_NET)
+        current.name, current.path = name, netns.OWN
         current._next_index, current._mounts, current._held, current._processes = _SHARED_INDEX, None, None, []
-        current._net = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
+        current._net = os.open(netns.OWN, os.O_RDONLY | os.O_CLOEXEC)
         return current
 
     def _make_mounts(self, resolv_conf: str | None, private_dirs: Sequence[str | tuple[str, str]]) -> int:
@@ -128,13 +124,8 @@ class Namespace:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """This thread's sockets and /proc/sys/net belong to the namespace meanwhile; its files don't change."""
-        own = os.open(_OWN_NET, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+        with netns.inside(self._net):
             yield
-        finally:
-            syscalls.setns(own, syscalls.CLONE_NEWNET)
-            os.close(own)
 
     @contextmanager
     def netlink(self) -> Iterator[Any]:
@@ -180,24 +171,20 @@ class Namespace:
 
     def enter(self) -> None:
         """Move this process, which must have one thread only (a forked child), into the namespace for good."""
-        here = Path.cwd()
         if self._mounts is not None:
+            here = Path.cwd()
             syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
             with suppress(OSError):
                 os.chdir(here)
-        syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+        netns.enter(self._net)
 
     def run(self, function: Callable[[], T]) -> T:
         """Call a function in a thread of its own that is inside; what it opens or starts stays inside."""
 
         def inside() -> T:
-            if self._mounts is not None:
-                here = Path.cwd()
+            if self._mounts is not None:  # a thread that shares its root with others may not change mounts
                 syscalls.unshare(syscalls.CLONE_FS)
-                syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
-                with suppress(OSError):
-                    os.chdir(here)
-            syscalls.setns(self._net, syscalls.CLONE_NEWNET)
+            self.enter()
             return function()
 
         return self._in_thread(inside)

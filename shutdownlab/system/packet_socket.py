@@ -18,12 +18,11 @@ import socket
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.system.syscalls import CLONE_NEWNET, setns
+from shutdownlab.system.netns import inside
 from shutdownlab.system.vnet_header import DATA_VALID, HEADER, NEEDS_CSUM, NO_OFFLOAD, with_tag
 
 # linux/if_packet.h, asm-generic/socket.h: not in Python's socket module.
@@ -72,23 +71,6 @@ _libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 _MESSAGE: Final = ctypes.sizeof(_Message)
 _AUXDATA: Final = 40  # CMSG_SPACE(sizeof(struct tpacket_auxdata)) on a 64-bit machine
 _TAG_AT: Final = 16 + 16  # within it: tp_vlan_tci and tp_vlan_tpid, both 0 where there was no tag
-
-
-@contextmanager
-def inside_netns(netns: Path | None) -> Iterator[None]:
-    """Put the calling thread into the network namespace at `netns` (a bind mount such as /run/netns/NAME), and back.
-
-    None stays where it is. Other threads are not moved. Raises OSError when the namespace is missing or not ours.
-    """
-    if netns is None:
-        yield
-        return
-    with Path("/proc/thread-self/ns/net").open("rb") as home, netns.open("rb") as there:
-        setns(there.fileno(), CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            setns(home.fileno(), CLONE_NEWNET)
 
 
 class Wire:
@@ -159,7 +141,7 @@ def open_wire(netns: Path | None, ifname: str) -> Wire:
     where = f"{ifname} in {netns or 'this network namespace'}"
     raw: socket.socket | None = None
     try:
-        with inside_netns(netns):
+        with inside(netns):
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
             index = socket.if_nametoindex(ifname)
             with suppress(OSError):  # a kernel without IPv6 has nothing to silence

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import pytest
 
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
 
 
@@ -77,9 +77,9 @@ class Cables:
     def through_tcp(self, a: Path, b: Path, family: socket.AddressFamily, address: str, sent: bytes) -> bytes:
         """Send bytes from namespace `a` to `b` and return what arrived."""
         deadline_s = 15.0
-        with inside_netns(b):
+        with inside(b):
             listener = socket.create_server((address, 0), family=family)
-        with inside_netns(a):
+        with inside(a):
             client = socket.socket(family)
         client.settimeout(deadline_s)
         client.connect(listener.getsockname())
@@ -101,7 +101,7 @@ class Cables:
 
     def tcp_checksum_errors(self, netns: Path) -> int:
         """Return how many TCP segments the namespace's kernel has thrown away for a bad checksum."""
-        with inside_netns(netns):
+        with inside(netns):
             lines = Path("/proc/thread-self/net/snmp").read_text().splitlines()
         names, values = (line.split() for line in lines if line.startswith("Tcp:"))
         return int(values[names.index("InCsumErrors")])

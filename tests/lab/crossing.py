@@ -35,7 +35,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.network.delay_line import DelayedLink, start_relay
 from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Hello, Inbox, Message, Notice, encode
 from shutdownlab.system.child_process import Forked
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 
 DEADLINE_S = 10.0
 SERVER: dict[Literal[4, 6], str] = {4: "203.0.113.10", 6: "2001:db8:72::10"}
@@ -157,7 +157,7 @@ class Crossing:
             relay.wait_ready()
             self._stack.callback(relay.stop)
         self.domain = Domain(self.network, library.catalogue(), "northnet", self.profile, self.told.append)
-        with inside_netns(self._middle):
+        with inside(self._middle):
             self._listener = socket.create_server(("127.0.0.1", 0))
         self._controller = threading.Thread(target=self._listen, daemon=True)
         self._controller.start()
@@ -309,7 +309,7 @@ class Crossing:
     def end(self, kind: socket.SocketKind, *, outside: bool = False, version: Literal[4, 6] = 4) -> socket.socket:
         """A socket of the subscriber's, or of the server's."""
         family = socket.AF_INET if version == 4 else socket.AF_INET6
-        with inside_netns(self.far if outside else self.near):
+        with inside(self.far if outside else self.near):
             made = socket.socket(family, kind)
         made.settimeout(DEADLINE_S)
         self._stack.callback(made.close)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.protocol.messages import Applied, BoxPolicy, Decisions, Hello, Inbox, Message, encode
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 
 
 class FakeBox:
@@ -17,7 +17,7 @@ class FakeBox:
 
     def __init__(self, name: str, controller: tuple[str, int], netns: Path) -> None:
         self.policies: list[BoxPolicy] = []
-        with inside_netns(netns):
+        with inside(netns):
             self._socket = socket.create_connection(controller, timeout=10)
         self._socket.settimeout(None)
         self.say(Hello(name))

@@ -33,7 +33,8 @@ from shutdownlab.protocol.messages import (
     encode,
 )
 from shutdownlab.system.child_process import Forked
-from shutdownlab.system.packet_socket import Batch, Wire, inside_netns, open_wire
+from shutdownlab.system.netns import inside
+from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
 DEADLINE_S = 10.0
@@ -96,7 +97,7 @@ class Controller:
     """The other end of the box's channel."""
 
     def __init__(self, netns: Path) -> None:
-        with inside_netns(netns):
+        with inside(netns):
             self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(DEADLINE_S)
         self.address: tuple[str, int] = self.listener.getsockname()

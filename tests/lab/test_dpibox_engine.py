@@ -29,7 +29,7 @@ from shutdownlab.protocol.messages import (
     Message,
     encode,
 )
-from shutdownlab.system.packet_socket import inside_netns
+from shutdownlab.system.netns import inside
 
 DEADLINE_S = 10.0
 SHORT_S = 0.5
@@ -55,7 +55,7 @@ class Border:
         cables.veth(middle, "out", self.far, "server")
         cables.address(self.near, "client", "10.9.0.1/24", "fd09::1/64")
         cables.address(self.far, "server", "10.9.0.2/24", "fd09::2/64")
-        with inside_netns(middle):
+        with inside(middle):
             listener = socket.create_server(("127.0.0.1", 0))
         listener.settimeout(DEADLINE_S)
         self.box = start_box(
@@ -92,9 +92,9 @@ class Border:
 
     def connect(self, family: socket.AddressFamily, address: str) -> tuple[socket.socket, socket.socket]:
         """Return both ends of a connection from the client to the server."""
-        with inside_netns(self.far):
+        with inside(self.far):
             listener = socket.create_server((address, 0), family=family)
-        with inside_netns(self.near):
+        with inside(self.near):
             client = socket.socket(family)
         for end in (client, listener):
             end.settimeout(DEADLINE_S)

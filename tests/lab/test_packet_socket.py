@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from cables import Cables
 
-from shutdownlab.system.packet_socket import Batch, Wire, inside_netns, open_wire
+from shutdownlab.system.netns import inside
+from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 from shutdownlab.system.vnet_header import HEADER
 
 BROADCAST = b"\xff" * 6
@@ -124,7 +125,7 @@ def test_an_unfinished_checksum_is_trusted_and_told_apart_from_a_finished_one(
     a, b, there = pair
     cables.address(there, "b", "10.1.1.2/24")
     cables.run(there, "ip", "neigh", "add", "10.1.1.1", "lladdr", "02:00:00:00:00:01", "dev", "b")
-    with inside_netns(there):
+    with inside(there):
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.sendto(b"x" * 100, ("10.1.1.1", 9))
     b.send_frame(frame(b"complete"))
