@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, parse
 from shutdownlab.config.scalars import Address, Hours, Kbit, Port, Prefix, Seconds, UtcOffset
+from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
@@ -153,6 +154,8 @@ class Conditions(Record):
     name_exact: Names = ()
     name_suffix: Names = ()
     """The name itself or anything below it: `kaspi.kz` is also `www.kaspi.kz`."""
+    name_file: Names = ()
+    """Files of names, added to `name_suffix` when a file's rules are read (`name_list`); else nothing reads them."""
     name_contains: Names = ()
     name_regex: Patterns = ()
     url_contains: Names = ()
@@ -189,6 +192,13 @@ class Conditions(Record):
     hours: Hours | None = None
     """Local time of the policy's `utc_offset`."""
 
+    @model_validator(mode="after")
+    def _resolved(self) -> Conditions:
+        if self.name_file:
+            hint = "files are read for rules that stand in files; here, give `name_suffix` the names"
+            raise Expected("names", hint, found="a file of names", key="name_file")
+        return self
+
 
 class InspectionRule(Record):
     name: str
@@ -217,6 +227,7 @@ def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = N
     `apps`: the names that rules may use; None: those of the catalogue that ships.
     """
     document = parse(text.encode() if isinstance(text, str) else text, source)
+    resolve_name_files(document, ("rules",))
     classes = document.data.get("classes")
     check_rules(document, ("rules",), apps, classes if isinstance(classes, dict) else ())
     profile = document.data.get("profile")

@@ -26,6 +26,7 @@ from shutdownlab.config.document import (
     quoted,
 )
 from shutdownlab.config.scalars import Seconds
+from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
 from shutdownlab.inspection.verdict import Action, End
@@ -224,6 +225,7 @@ def load_profile(text: str | bytes, source: str, apps: Collection[str] | None = 
 
 
 def _checked(document: Document, apps: Collection[str] | None) -> Profile:
+    resolve_name_files(document, ("rules",))
     check_rules(document, ("rules",), apps)
     profile = document.validate_as(Profile)
     document.raise_if_bad()

@@ -153,9 +153,9 @@ def _targets(value: Any) -> Any:
 class Policy(Record):
     """One order that can be given and withdrawn: `block` something, `throttle` it to a rate (kbit/s), or `inspect`.
 
-    `inspect`: rules for the DPI boxes, as in a policy file of theirs. Over all such policies in force, in the order in
-    which they were started, the first rule that matches counts; then what is blocked or throttled by name. With no rule
-    at all ([]) connections meet just what the boxes' profiles do by nature.
+    `inspect`: rules for the DPI boxes, or the path of a policy file of theirs (see `rule_files`). Over all such
+    policies in force, in the order in which they were started, the first rule that matches counts; then what is blocked
+    or throttled by name. With no rule at all ([]) connections meet just what the boxes' profiles do by nature.
     """
 
     title: str

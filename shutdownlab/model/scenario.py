@@ -14,6 +14,7 @@ from shutdownlab.config.document import Document, Expected, Path, Record, did_yo
 from shutdownlab.config.scalars import Instant, Port, Seconds, UtcOffset, is_address
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
+from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
 
 
@@ -283,6 +284,7 @@ class Scenario(Record):
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
+    include_rules(document, apps)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()

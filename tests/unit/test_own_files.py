@@ -6,17 +6,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
+from wire import Connection, client_hello
 
 from shutdownlab import library
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
-from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.engine import Engine
+from shutdownlab.inspection.name_list import read_names
+from shutdownlab.inspection.policy import Conditions, InspectionPolicy, load_policy
+from shutdownlab.inspection.profile import shipped_profile
 
 OWN = Path(__file__).parents[1] / "golden" / "own"
 TOPOLOGY = (OWN / "topology-with-a-bank.yaml").read_text()
@@ -117,3 +124,50 @@ def test_a_capture_is_inspected_by_a_profile_from_a_file(tmp_path: Path) -> None
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert '"reset"' in done.stdout
+
+
+# --- rules and lists of names ---------------------------------------------------------------------------------------
+
+
+def test_names_in_a_list_are_spelt_as_people_do_and_brought_to_one_spelling() -> None:
+    names = read_names((OWN / "names.txt").read_bytes(), "names.txt")
+    assert names == ("kaspi.kz", "example.org", "xn--80a1acny.xn--80ao21a")
+
+
+def test_of_a_list_of_anything_else_the_first_mistakes_are_told_and_the_rest_counted() -> None:
+    with pytest.raises(BadInput) as raised:
+        read_names(b"no name at all\n" * 5000, "list.txt")
+    assert [problem.line for problem in raised.value.problems] == list(range(21))
+    assert "4,980 more such lines" in str(raised.value)
+
+
+def test_more_names_than_a_box_can_be_told_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutdownlab.inspection.name_list.MAX_NAMES", 3)
+    with pytest.raises(BadInput, match="4 names; expected at most 3"):
+        read_names(b"a.kz\nb.kz\nc.kz\na.kz\nd.kz\n", "list.txt")
+
+
+def test_a_scenarios_policy_takes_its_rules_from_a_file_with_its_list_of_names() -> None:
+    scenario = library.load(own_rules()).scenario
+    rules = scenario.policies["messengers"].inspect or ()
+    assert [rule.name for rule in rules] == ["names", "slow"]
+    assert rules[0].when.name_suffix == ("bbc.com", "kaspi.kz", "example.org", "xn--80a1acny.xn--80ao21a")
+
+
+def own_rules() -> dict[str, object]:
+    """SCENARIO as a program makes it, with rules from a file."""
+    scenario: dict[str, Any] = yaml.safe_load(SCENARIO.replace(": 2022", ": !!str 2022"))
+    scenario["policies"]["messengers"] = {"title": "M", "inspect": str(OWN / "rules.yaml"), "source": "lesson"}
+    return scenario
+
+
+def test_a_name_of_a_list_is_found_in_a_client_hello() -> None:
+    policy = load_policy((OWN / "rules.yaml").read_bytes(), str(OWN / "rules.yaml"))
+    connection = Connection(Engine(policy, shipped_profile("perfect")))
+    connection.open()
+    assert connection.data(client_hello("www.xn--80a1acny.xn--80ao21a")).forward is False
+
+
+def test_rules_made_in_python_with_a_file_of_names_are_refused_not_ignored() -> None:
+    with pytest.raises(ValidationError, match="names"):
+        Conditions.model_validate({"name_file": "list.txt"})

@@ -1,0 +1,52 @@
+"""Rules of DPI boxes in files of their own, of the form that `shutdownlab inspect --policy` takes.
+
+A scenario's policy takes the file's `rules`. What else such a file says is for captures (`inside`, `classes`) or the
+scenario's to say (`profile`, and `utc_offset`, which must not differ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from shutdownlab.config.beside import document_beside
+from shutdownlab.config.document import BadInput, Document, Path, quoted
+from shutdownlab.inspection.name_list import resolve_name_files
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.vocabulary import check_rules
+from shutdownlab.model.topology import SubscriberClass
+
+
+def include_rules(document: Document, apps: Collection[str]) -> None:
+    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and names of lists into rules.
+
+    What is wrong with the files is reported to `document`.
+    """
+    policies = document.data.get("policies")
+    for name, policy in policies.items() if isinstance(policies, dict) else ():
+        path: Path = ("policies", name, "inspect")
+        inspect = policy.get("inspect") if isinstance(policy, dict) else None
+        if isinstance(inspect, list):
+            resolve_name_files(document, path)
+        elif isinstance(inspect, str):
+            part = document_beside(document, path, inspect)
+            if part is not None and _are_sound(part, document, apps):
+                document.include(path, part, ("rules",))
+            else:
+                policy["inspect"] = []  # told already
+
+
+def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:
+    """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
+    resolve_name_files(part, ("rules",))
+    check_rules(part, ("rules",), apps, tuple(SubscriberClass))
+    if "rules" not in part.data:
+        part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
+    offset, own = (where.data.get("utc_offset", "+00:00") for where in (document, part))
+    if "utc_offset" in part.data and own != offset:
+        found = f"{quoted(own)}, while clocks in the scenario show {quoted(offset)}"
+        part.report(("utc_offset",), found, "the same `utc_offset` in both", "leave it out here")
+    with suppress(BadInput):  # reported to `part`, as all else
+        part.validate_as(InspectionPolicy)
+    document.problems += part.problems
+    return not part.problems
