@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shutdownlab.config.mistakes import explain
+from shutdownlab.config.mistakes import explain, unknown
 from shutdownlab.config.wording import Expected, Path, did_you_mean, dotted, one_of, quoted
 
 Loaded = TypeVar("Loaded", bound=BaseModel)
@@ -107,8 +107,7 @@ class Document:
 
     def report_unknown(self, path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         """A name that nothing of `kind` bears, with the nearest one that does."""
-        names = sorted(known)
-        self.report(path, f"unknown {kind} {quoted(name)}", one_of(names), hint or did_you_mean(str(name), names))
+        self.report(*unknown(path, kind, name, known, hint))
 
     def raise_if_bad(self) -> None:
         if self.problems:
@@ -124,7 +123,7 @@ class Document:
             return kind.model_validate(self.data)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        for mistake in explain(kind, details, self.real):
+        for mistake in explain(kind, details, self.data, self.real):
             self.report(*mistake)
         unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
         if go_on and len(unknown) == len(details):

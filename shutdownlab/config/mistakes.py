@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -17,17 +17,28 @@ class Mistake(NamedTuple):
     path: Path
     found: str
     expected: str
-    hint: str
+    hint: str = ""
 
 
-def explain(kind: type[BaseModel], details: Sequence[ErrorDetails], real: Callable[..., Path]) -> Iterator[Mistake]:
-    """The mistakes behind pydantic's errors. `real(path, missing=…)` turns pydantic's path into one of the file's."""
+def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> Mistake:
+    """A name that nothing of `kind` bears, with the nearest one that does."""
+    names = sorted(known)
+    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names), hint or did_you_mean(str(name), names))
+
+
+def explain(
+    kind: type[BaseModel], details: Sequence[ErrorDetails], data: Any, real: Callable[..., Path]
+) -> Iterator[Mistake]:
+    """The mistakes behind pydantic's errors about `data`.
+
+    `real(path, missing=…)` turns pydantic's path into one of the file's.
+    """
     placed = [(real(tuple(detail["loc"]), missing=detail["type"] == "missing"), detail) for detail in details]
     told: dict[tuple[Path, str], Mistake] = {}
     for path, detail in placed:
         if _is_echo(path, detail, placed):
             continue
-        mistake = _mistake(kind, path, detail)
+        mistake = _mistake(kind, data, path, detail)
         key = mistake.path, mistake.found
         if key in told and mistake.expected not in told[key].expected:  # the branches of a union
             mistake = mistake._replace(expected=f"{told[key].expected}, or {mistake.expected}")
@@ -48,12 +59,12 @@ def _is_echo(path: Path, detail: ErrorDetails, all_details: list[tuple[Path, Err
     return False
 
 
-def _mistake(kind: type[BaseModel], path: Path, detail: ErrorDetails) -> Mistake:
+def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails) -> Mistake:
     value = detail["input"]
     if detail["type"] == "missing":
         return Mistake(path[:-1], f"no {quoted(path[-1])}", f"the key {quoted(path[-1])}", "add it")
     if detail["type"] == "extra_forbidden":
-        allowed = _keys_at(kind, path[:-1])
+        allowed = _keys_at(kind, data, path[:-1])
         hint = did_you_mean(str(path[-1]), allowed)
         return Mistake(path, f"unknown key {quoted(path[-1])}", one_of(allowed), hint)
     if detail["type"] == "value_error" and isinstance(problem := detail["ctx"]["error"], Expected):
@@ -100,16 +111,23 @@ def _expected(detail: ErrorDetails) -> str:
             return detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
-def _keys_at(kind: type[BaseModel], path: Path) -> list[str]:
-    """The keys that the model at `path` below `kind` takes."""
+def _keys_at(kind: type[BaseModel], data: Any, path: Path) -> list[str]:
+    """The keys that the model at `path` below `kind` takes, where the file has `data`."""
     current: set[type[BaseModel]] = {kind}
     for part in path:
+        data = data[part]
         following: set[type[BaseModel]] = set()
         for model in current:
             if isinstance(part, str) and part in _aliased(model):
                 following |= _models_in(_aliased(model)[part])
-        current = following or current
+        current = {_variant(model, data) for model in following or current}
     return sorted({key for model in current for key in _aliased(model)})
+
+
+def _variant(model: type[BaseModel], value: Any) -> type[BaseModel]:
+    """The model that reads a value: some leave that to one of their subclasses."""
+    choose: Callable[[Any], type[BaseModel]] | None = getattr(model, "variant", None)
+    return choose(value) if choose else model
 
 
 def _aliased(model: type[BaseModel]) -> dict[str, Any]:

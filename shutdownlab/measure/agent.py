@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from shutdownlab.probes.bench import Bench
-from shutdownlab.probes.measure import measure
+from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.run import run_probe
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.system.syscalls import die_with_parent, name_process
 
@@ -118,11 +118,11 @@ async def _serve(sock: socket.socket) -> None:
     """Take requests until the runner closes its end."""
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
-    bench, buffer, running = Bench(), bytearray(), set[asyncio.Task[None]]()
+    equipment, buffer, running = Equipment(), bytearray(), set[asyncio.Task[None]]()
     sending = asyncio.Lock()
 
     async def work(job: Job) -> None:
-        await answer(Done(job.number, await measure(job.request, bench)))
+        await answer(Done(job.number, await run_probe(job.request, equipment)))
 
     async def answer(done: Done) -> None:
         async with sending:

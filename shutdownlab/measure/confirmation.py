@@ -15,6 +15,7 @@ from typing import Final
 from shutdownlab.measure.pace import Pace
 from shutdownlab.measure.scheduler import Round, Task, Work
 from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 Result = tuple[str, ProbeRequest, Measurement]
@@ -41,6 +42,7 @@ class AgentPool:
 
         Raises `AgentError` when one ends or is not ready in time.
         """
+        import_tests()
         self._board.start(entrances, deadline_s)
 
     def stop(self, deadline_s: float = 5.0) -> None:

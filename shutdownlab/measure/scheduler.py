@@ -19,19 +19,18 @@ from typing import Final
 from shutdownlab.measure.agent import Job
 from shutdownlab.measure.pace import Pace
 from shutdownlab.measure.supervisor import Switchboard
-from shutdownlab.model.scenario import Outcome, Test
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 PATIENCE: Final = (0.4, 0.65, 2.0, 3.0)
 """Of each try; scales the requests' own, which the pace scales where the machine is slow."""
 
-# Shares of the machine a probe takes while it works: processor time of client, servers and switches together.
-_COST: Final = {Test.HTTP3: 6, Test.APP: 4, Test.CALL: 3, Test.THROUGHPUT: 8}
 UNDER_WAY: Final = 64
 """Probes of one agent that may be under way."""
 # An agent that has not answered so long after all steps of a probe must have timed out hangs.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
+_MOST_PATIENT: Final = 4.0
 _TICK_S: Final = 0.5
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
@@ -71,13 +70,9 @@ class Task:
         return self.agreeing >= (2 if self.hopeless else 3)
 
     @property
-    def download(self) -> bool:
-        return self.request.test is Test.THROUGHPUT
-
-    @property
-    def alone(self) -> bool:
+    def waits_for_quiet(self) -> bool:
         """Whether it waits until its place is quiet, as a download does and what has failed unexpectedly."""
-        return self.download or (self.tries > 0 and not self.hopeless)
+        return self.request.alone or (self.tries > 0 and not self.hopeless)
 
     def learn(self, found: Measurement) -> None:
         """Another try has come out."""
@@ -120,9 +115,11 @@ class Work:
     def run(self, todo: Sequence[Task]) -> Iterator[Task]:
         """Yields those that came out certain; the others are left doubtful."""
         # A download comes after all else of its place, whose line they share; so places with downloads begin.
-        downloading = {task.request.place for task in todo if task.download}
-        self.first.update(task.request.place for task in todo if not task.alone)
-        self.fresh.extend(sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.download)))
+        downloading = {task.request.place for task in todo if task.request.alone}
+        self.first.update(task.request.place for task in todo if not task.waits_for_quiet)
+        self.fresh.extend(
+            sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.request.alone))
+        )
         while self.fresh or self.again or self.flights:
             yield from self._lost()
             self._launch_all()
@@ -210,26 +207,26 @@ class Work:
         """Whether there are shares for it: for the first always, and for what will only wait."""
         if not self.shares:
             return True
-        within = self.shares + _cost(task.request) <= self.pace.window * self.limits.part
-        return self.credit > 0 and (within or (task.hopeless and not task.download))
+        within = self.shares + task.request.shares <= self.pace.window * self.limits.part
+        return self.credit > 0 and (within or (task.hopeless and not task.request.alone))
 
     def _may(self, task: Task) -> bool:
         """Whether its agent takes one more, and its place is as quiet as it needs."""
         place = task.request.place
-        if task.alone and (self.working[place] or self.first[place]):
+        if task.waits_for_quiet and (self.working[place] or self.first[place]):
             return False
         return self.under_way[task.agent] < UNDER_WAY
 
     def _leaves(self, queue: deque[Task], task: Task) -> None:
-        if queue is self.fresh and not task.alone:
+        if queue is self.fresh and not task.waits_for_quiet:
             self.first[task.request.place] -= 1
 
     def _launch(self, task: Task) -> None:
-        """A call's callee registers first: a request without a peer does no more than that."""
-        request = task.request
-        if request.peer is not None and request.peer_agent in self.board.desks:
-            callee = replace(request, line=request.peer, peer=None, peer_agent="")
-            self._fly(task, request.peer_agent, callee, then=lambda: self._fly(task, task.agent, request))
+        """Its errand at another agent comes first: a call's callee registers."""
+        request, errand = task.request, task.request.errand
+        if errand is not None and errand.node in self.board.desks:
+            first = replace(request, ask=errand.ask, errand=None)
+            self._fly(task, errand.node, first, then=lambda: self._fly(task, task.agent, request))
         else:
             self._fly(task, task.agent, request)
 
@@ -237,21 +234,19 @@ class Work:
         number = self.board.next_number()
         patience = PATIENCE[task.tries] * self.pace.patience(task.kind, request.timeout)
         now = time.monotonic()
-        self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience, then)
+        self.flights[number] = _Flight(
+            task, agent, now + _HANG_S + _MOST_STEPS * patience + _MOST_PATIENT * request.lasts, then
+        )
         self.under_way[agent] += 1
         self.working[request.place] += 1
-        mute = (task.hopeless or task.tries > 0) and not task.download
-        shares = 1 if mute else _cost(request)
+        mute = (task.hopeless or task.tries > 0) and not request.alone
+        shares = 1 if mute else request.shares
         self.shares += shares
         self.credit -= _WAITER if mute else shares
-        works_s = _HANG_S if task.download else self.pace.waits_after(None if mute else task.kind)
+        works_s = _HANG_S if request.alone else self.pace.waits_after(None if mute else task.kind)
         self.settling[number] = now + works_s, request.place, shares
         if self.board.desks[agent].ended is None:
             self.board.send(agent, Job(number, replace(request, timeout=patience)))
-
-
-def _cost(request: ProbeRequest) -> int:
-    return _COST.get(request.test, 1)
 
 
 def _lost(why: str) -> Measurement:

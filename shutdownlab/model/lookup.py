@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from shutdownlab.config.document import BadInput, Problem, did_you_mean, one_of, quoted
 from shutdownlab.config.scalars import Ports, is_address
 from shutdownlab.model.network import Hosted, Network, Node, node_name
-from shutdownlab.model.scenario import Family, Phase, Probe, Scenario, Test, vantage_named
+from shutdownlab.model.probe import Family, Probe, probe
+from shutdownlab.model.scenario import Phase, Scenario, vantage_named
 from shutdownlab.model.topology import Topology, Vantage
 
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/]+)):(?P<port>\d{1,5})")
@@ -86,11 +87,11 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
     if text in probes:
         return text, probes[text]
     if any(hosted.app == text for hosted in network.hosted):
-        return text, Probe(test=Test.APP, app=text, families=_families(network.addresses_of(text)))
+        return text, probe("app", app=text, families=_families(network.addresses_of(text)))
     if "://" in text:
         return text, _page(network, text, where)
     if is_address(text):
-        return text, Probe(test=Test.PING, host=text, families=_families([text]))
+        return text, probe("ping", host=text, families=_families([text]))
     endpoint = _ENDPOINT.fullmatch(text)
     if endpoint is not None:
         return text, _connection(network, endpoint, where)
@@ -111,15 +112,15 @@ def _site(hosted: Hosted, host: str) -> Probe:
         if scheme in kinds:
             port = "" if kinds[scheme] == usual else f":{kinds[scheme]}"
             url = f"{scheme}://{host}{port}/"
-            return Probe(test=Test.WEB, url=url, families=_families(hosted.addresses))
-    return Probe(test=Test.PING, host=host, families=_families(hosted.addresses))
+            return probe("web", url=url, families=_families(hosted.addresses))
+    return probe("ping", host=host, families=_families(hosted.addresses))
 
 
 def _page(network: Network, url: str, where: str) -> Probe:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         refuse(where, quoted(url), "a URL that starts with https:// or http://")
-    return Probe(test=Test.WEB, url=url, families=_families(_hosted(network, parts.hostname, where).addresses))
+    return probe("web", url=url, families=_families(_hosted(network, parts.hostname, where).addresses))
 
 
 def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:
@@ -127,7 +128,7 @@ def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:
     if not 0 < number < 65536 or (endpoint["v6"] and not is_address(endpoint["v6"])):
         refuse(where, quoted(endpoint[0]), "ADDRESS:PORT such as 8.8.8.8:53 or [2001:db8::1]:443")
     families = _families([host] if is_address(host) else _hosted(network, host, where).addresses)
-    return Probe(test=Test.TCP, host=host, port=Ports(protocol="tcp", first=number, last=number), families=families)
+    return probe("tcp", host=host, port=Ports(protocol="tcp", first=number, last=number), families=families)
 
 
 def _hosted(network: Network, host: str, where: str) -> Hosted:

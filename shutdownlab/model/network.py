@@ -117,6 +117,11 @@ class Hosted:
     domestic: bool
     blocks: tuple[Prefix, ...] = ()
 
+    @property
+    def site_name(self) -> str:
+        """What its web site is called: the first host name, or the first address."""
+        return self.names[0] if self.names else str(self.addresses[0])
+
 
 PLAIN = LinkClass()
 _LAN = {

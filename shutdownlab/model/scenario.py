@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, parse, quoted
-from shutdownlab.config.scalars import Instant, Port, Seconds, UtcOffset, is_address
+from shutdownlab.config.document import Document, Expected, Path, Record, parse, quoted
+from shutdownlab.config.scalars import Instant, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
+from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
 
@@ -27,119 +27,11 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-class Family(StrEnum):
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
-
-
-class Test(StrEnum):
-    """What a probe does. `app` is OONI's test of that app; the others are single steps or a web page."""
-
-    APP = "app"
-    WEB = "web"
-    HTTP3 = "http3"
-    DNS = "dns"
-    TCP = "tcp"
-    TLS = "tls"
-    PING = "ping"
-    CALL = "call"
-    SMS = "sms"
-    VPN = "vpn"
-    THROUGHPUT = "throughput"
-    ROUTES = "routes"
-
-
 class Mode(StrEnum):
     """Who carries orders out: the operators, each after its delay, or the authority on the operators' switches."""
 
     OPERATORS = "operators"
     DIRECT = "direct"
-
-
-class Probe(Record):
-    """A measurement repeated in every phase from every vantage point that `from` selects.
-
-    Needs `app` (app), `url` (web, http3, throughput), `host` (dns, ping; tcp, tls and vpn with `port`), or nothing
-    (call, sms, routes). Apps, web pages and HTTP/3 are looked up through the operator's resolver, which `dns` asks too
-    unless `resolver` gives another's: an address, `tls://HOST[:PORT]` or `https://HOST[:PORT]/PATH` (DNS over TLS, over
-    HTTPS; a name is looked up through the operator's). tcp, tls, vpn and ping go to the host's address without asking.
-    `to`: the region called (call, sms). `during` limits the probe to some phases.
-    `column`: the heading that tables show it under, together with others of the same (default: its own name).
-    """
-
-    test: Test
-    app: str | None = None
-    url: str | None = None
-    host: str | None = None
-    port: Port | None = None
-    resolver: str | None = None
-    to: str | None = None
-    families: tuple[Family, ...] = (Family.IPV4,)
-    column: str = ""
-    from_: Scope = Scope()
-    during: tuple[str, ...] = ()
-
-    model_config = Record.model_config | {"alias_generator": lambda name: name.rstrip("_")}
-
-    @model_validator(mode="after")
-    def _complete(self) -> Probe:
-        needs = {
-            Test.APP: {"app"}, Test.WEB: {"url"}, Test.HTTP3: {"url"}, Test.THROUGHPUT: {"url"},
-            Test.DNS: {"host"}, Test.PING: {"host"},
-            Test.TCP: {"host", "port"}, Test.TLS: {"host", "port"}, Test.VPN: {"host", "port"},
-        }.get(self.test, set())  # fmt: skip
-        given = {key for key in ("app", "url", "host", "port") if getattr(self, key) is not None}
-        if given != needs:
-            wanted, found = (" and ".join(f"`{key}`" for key in sorted(keys)) for keys in (needs, given))
-            nothing = "none of `app`, `url`, `host`, `port`"
-            hint = "give what that test measures, and no more"
-            raise Expected(f"{wanted or nothing} with `test: {self.test}`", hint, found=found or nothing)
-        if self.url is not None and (urlsplit(self.url).scheme not in {"http", "https"} or not self.host_name):
-            raise Expected("one that starts with https:// or http://", found=quoted(self.url), key="url")
-        if self.resolver is not None and (self.test is not Test.DNS or not _is_resolver(self.resolver)):
-            found = f"{quoted(self.resolver)} with `test: {self.test}`"
-            wanted = "an address, tls://HOST or https://HOST/PATH, and only with `test: dns`"
-            raise Expected(wanted, "such as 8.8.8.8 or https://dns.google/dns-query", found=found, key="resolver")
-        if self.to is not None and self.test not in {Test.CALL, Test.SMS}:
-            raise Expected("it with `test: call` or `test: sms` only", found=f"it with `test: {self.test}`", key="to")
-        if self.port is not None and self.port.first != self.port.last:
-            raise Expected("a single port such as tcp/443", found=f"the ports {self.port}", key="port")
-        if not self.families:
-            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
-        return self
-
-    @property
-    def plain_resolver(self) -> str | None:
-        """The address that `dns` asks, if not the operator's resolver."""
-        return self.resolver if self.resolver is not None and is_address(self.resolver) else None
-
-    @property
-    def secure_resolver(self) -> str | None:
-        """The URL of the resolver that `dns` asks over TLS or HTTPS."""
-        return self.resolver if self.resolver is not None and not is_address(self.resolver) else None
-
-    @property
-    def hosts(self) -> dict[str, str]:
-        """Whatever must be there to be measured, by the key that names it."""
-        found = {"url" if self.url else "host": self.host_name}
-        found["resolver"] = urlsplit(self.secure_resolver).hostname if self.secure_resolver else None
-        return {key: host for key, host in found.items() if host}
-
-    @property
-    def host_name(self) -> str | None:
-        """The host the probe talks to, where it has one."""
-        return (urlsplit(self.url).hostname or None) if self.url else self.host
-
-
-def _is_resolver(text: str) -> bool:
-    if is_address(text):
-        return True
-    try:
-        parts = urlsplit(text)
-        whole = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username) and parts.port != 0
-    except ValueError:
-        return False
-    return whole and (parts.scheme == "https" or (parts.scheme == "tls" and parts.path in {"", "/"}))
 
 
 def _expectation_or_name(value: object) -> object:
@@ -218,7 +110,7 @@ class Scenario(Record):
     throttled_below: Annotated[int, Field(ge=1)] = 512
     accounts: dict[Name, Account] = {}
     policies: dict[Name, Policy]
-    probes: dict[str, Probe]
+    probes: dict[str, SerializeAsAny[Probe]]
     expectations: dict[Name, tuple[Expectation, ...]] = {}
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1)]
     ends: Instant
@@ -371,19 +263,13 @@ class _Checker:
 
     def _probe(self, name: str, probe: Probe) -> None:
         path: Path = ("probes", name)
-        if probe.app is not None and probe.app not in self.apps:
-            self.document.report_unknown((*path, "app"), "app", probe.app, self.apps)
-        elif probe.app is not None and probe.app not in {app for _, app in self.topology.served()}:
-            served = sorted({app for _, app in self.topology.served()})
-            hint = did_you_mean(probe.app, served) or "add it to the `serves` of a network of the topology"
-            self.document.report_unknown((*path, "app"), "app in this topology", probe.app, served, hint)
+        for mistake in probe.mistakes(self.topology, self.apps):
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
         before = len(self.document.problems)
         self._scope((*path, "from"), probe.from_)
         self._names((*path, "during"), "phase", probe.during, self.phases)
         if len(self.document.problems) > before:
             self.misdirected.add(name)
-        if probe.to is not None and probe.to not in self.topology.regions:
-            self.document.report_unknown((*path, "to"), "region", probe.to, self.topology.regions)
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
@@ -453,4 +339,4 @@ def vantage_named(topology: Topology, text: str) -> Vantage | None:
     return next(iter(ordinary + found), None) if 2 <= len(parts) <= 3 else None
 
 
-__all__ = ["Account", "Expectation", "Family", "Mode", "Outcome", "Phase", "Probe", "Scenario", "Test", "VantageId"]
+__all__ = ["Account", "Expectation", "Family", "Mode", "Outcome", "Phase", "Probe", "Scenario", "VantageId"]

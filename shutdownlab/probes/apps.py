@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, is_doubtful
 from shutdownlab.probes.http import fetch, record_unsent, round_trip
+from shutdownlab.probes.kinds import AppTargets
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import connect
-from shutdownlab.probes.verdict import Verdict
 
 _WHATSAPP_ENDPOINT: Final = re.compile(r"e\d+\.whatsapp\.net")
 _WHATSAPP_PORTS: Final = (443, 5222)
@@ -38,8 +39,8 @@ _MESSENGER_NAMES: Final = {
 }
 
 
-async def app_test(session: Session) -> Verdict:
-    return await _TESTS.get(session.request.app, _web_pages)(session)
+async def app_test(session: Session, ask: AppTargets) -> Conclusion:
+    return await _TESTS.get(ask.app, _web_pages)(session, ask)
 
 
 async def _failure(step: Awaitable[object]) -> str | None:
@@ -55,32 +56,31 @@ async def _failures(steps: Mapping[str, Awaitable[object]]) -> dict[str, str | N
     return dict(zip(steps, await asyncio.gather(*(_failure(step) for step in steps.values())), strict=True))
 
 
-def _verdict(failures: Iterable[str | None]) -> Verdict:
+def _conclusion(failures: Iterable[str | None]) -> Conclusion:
     """Blocked by the first of the failures that blocked something, if any did; doubtful if any of them is."""
     found = [failure for failure in failures if failure is not None]
     if not found:
-        return Verdict(Outcome.OK)
-    return Verdict(Outcome.BLOCKED, found[0], any(is_doubtful(failure) for failure in found))
+        return Conclusion(Outcome.OK)
+    return Conclusion(Outcome.BLOCKED, found[0], any(is_doubtful(failure) for failure in found))
 
 
-def _untested(session: Session) -> Verdict:
+def _untested(session: Session, ask: AppTargets) -> Conclusion:
     """Nothing of the app is there to test, in this address family: no outcome, least of all a good one."""
-    request = session.request
-    return Verdict(Outcome.ERROR, f"unknown_failure: {request.app} has nothing to test over {request.family}")
+    return Conclusion(Outcome.ERROR, f"unknown_failure: {ask.app} has nothing to test over {session.family}")
 
 
 def _status(failure: object) -> str:
     return "blocked" if failure else "ok"
 
 
-async def _whatsapp(session: Session) -> Verdict:
+async def _whatsapp(session: Session, ask: AppTargets) -> Conclusion:
     """An endpoint is blocked only if both of its ports fail; the app, if any endpoint, registration or web is."""
-    names = [t.host for t in session.request.targets if _WHATSAPP_ENDPOINT.fullmatch(t.host)]
+    names = [t.host for t in ask.targets if _WHATSAPP_ENDPOINT.fullmatch(t.host)]
     steps: dict[str, Awaitable[object]] = {name: _whatsapp_endpoint(session, name) for name in names}
-    pages = [u for u in (_WHATSAPP_REGISTRATION, _WHATSAPP_WEB) if _is_target(session, urlsplit(u).hostname or "")]
+    pages = [u for u in (_WHATSAPP_REGISTRATION, _WHATSAPP_WEB) if _is_target(ask, urlsplit(u).hostname or "")]
     steps |= {url: fetch(session, url) for url in pages}
     if not steps:
-        return _untested(session)
+        return _untested(session, ask)
     failures = await _failures(steps)
     registration, web = failures.get(_WHATSAPP_REGISTRATION), failures.get(_WHATSAPP_WEB)
     blocked = [name for name in names if failures[name]]
@@ -92,10 +92,10 @@ async def _whatsapp(session: Session) -> Verdict:
         "whatsapp_endpoints_status": _status(blocked),
         "whatsapp_endpoints_blocked": blocked,
         "whatsapp_endpoints_dns_inconsistent": [
-            name for name in _inconsistent(session) if _WHATSAPP_ENDPOINT.fullmatch(name)
+            name for name in _inconsistent(session, ask) if _WHATSAPP_ENDPOINT.fullmatch(name)
         ],
     }
-    return _verdict(failures.values())
+    return _conclusion(failures.values())
 
 
 async def _whatsapp_endpoint(session: Session, name: str) -> None:
@@ -115,18 +115,18 @@ async def _connect(session: Session, address: str, port: int) -> None:
         return
 
 
-async def _telegram(session: Session) -> Verdict:
+async def _telegram(session: Session, ask: AppTargets) -> Conclusion:
     """TCP is blocked only if every connect fails; HTTP, unless one POST succeeds."""
     centres = [
         address
-        for target in session.request.targets
+        for target in ask.targets
         if {("http", port) for port in _TELEGRAM_PORTS} <= set(target.services)
         for address in target.addresses_of(session.family)
     ]
     posts = {endpoint(a, port): _telegram_post(session, a, port) for a in centres for port in _TELEGRAM_PORTS}
-    web = {_TELEGRAM_WEB: fetch(session, _TELEGRAM_WEB)} if _is_target(session, "web.telegram.org") else {}
+    web = {_TELEGRAM_WEB: fetch(session, _TELEGRAM_WEB)} if _is_target(ask, "web.telegram.org") else {}
     if not posts and not web:
-        return _untested(session)
+        return _untested(session, ask)
     failures = await _failures({**posts, **web})
     web_failure = failures.pop(_TELEGRAM_WEB, None)
     connects = [each["status"]["success"] for each in session.trace.tcp_connect if each["ip"] in centres]
@@ -137,7 +137,7 @@ async def _telegram(session: Session) -> Verdict:
         "telegram_web_failure": web_failure,
         "telegram_web_status": _status(web_failure),
     }
-    return _verdict([*(failures.values() if http_blocked else ()), web_failure])
+    return _conclusion([*(failures.values() if http_blocked else ()), web_failure])
 
 
 async def _telegram_post(session: Session, address: str, port: int) -> None:
@@ -151,27 +151,27 @@ async def _telegram_post(session: Session, address: str, port: int) -> None:
         raise
 
 
-async def _signal(session: Session) -> Verdict:
+async def _signal(session: Session, ask: AppTargets) -> Conclusion:
     """Any failure means blocked."""
-    names = [name for name in _SIGNAL_NAMES if _is_target(session, name)]
+    names = [name for name in _SIGNAL_NAMES if _is_target(ask, name)]
     if not names:
-        return _untested(session)
+        return _untested(session, ask)
     failures = await _failures({name: fetch(session, f"https://{name}/") for name in names})
-    verdict = _verdict(failures.values())
+    concluded = _conclusion(failures.values())
     session.trace.extra |= {
-        "signal_backend_status": _status(verdict.failure),
-        "signal_backend_failure": verdict.failure,
+        "signal_backend_status": _status(concluded.failure),
+        "signal_backend_failure": concluded.failure,
     }
-    return verdict
+    return concluded
 
 
-async def _facebook_messenger(session: Session) -> Verdict:
+async def _facebook_messenger(session: Session, ask: AppTargets) -> Conclusion:
     """DNS is inconsistent where no true address is among the answers; TCP blocking is a true one that refuses."""
-    names = {key: name for key, name in _MESSENGER_NAMES.items() if _is_target(session, name)}
+    names = {key: name for key, name in _MESSENGER_NAMES.items() if _is_target(ask, name)}
     if not names:
-        return _untested(session)
+        return _untested(session, ask)
     failures = await _failures({key: _messenger_endpoint(session, name) for key, name in names.items()})
-    inconsistent = set(_inconsistent(session))
+    inconsistent = set(_inconsistent(session, ask))
     extra: dict[str, Any] = {}
     for key, name in names.items():
         consistent = name not in inconsistent
@@ -181,8 +181,8 @@ async def _facebook_messenger(session: Session) -> Verdict:
     extra["facebook_tcp_blocking"] = any(extra[f"facebook_{key}_reachable"] is False for key in names)
     session.trace.extra |= extra
     if extra["facebook_dns_blocking"] and not any(failures.values()):
-        return Verdict(Outcome.BLOCKED)
-    return _verdict(failures.values())
+        return Conclusion(Outcome.BLOCKED)
+    return _conclusion(failures.values())
 
 
 async def _messenger_endpoint(session: Session, name: str) -> None:
@@ -190,23 +190,23 @@ async def _messenger_endpoint(session: Session, name: str) -> None:
     await _connect(session, address, 443)
 
 
-async def _web_pages(session: Session) -> Verdict:
-    names = [t.host for t in session.request.targets if t.host and any(kind == "https" for kind, _ in t.services)]
+async def _web_pages(session: Session, ask: AppTargets) -> Conclusion:
+    names = [t.host for t in ask.targets if t.host and any(kind == "https" for kind, _ in t.services)]
     names = names[:_MOST_PAGES]
     if not names:
-        return _untested(session)
+        return _untested(session, ask)
     failures = await _failures({name: fetch(session, f"https://{name}/") for name in names})
     session.trace.extra["x_pages"] = failures
-    return _verdict(failures.values())
+    return _conclusion(failures.values())
 
 
-def _is_target(session: Session, name: str) -> bool:
-    return any(target.host == name for target in session.request.targets)
+def _is_target(ask: AppTargets, name: str) -> bool:
+    return any(target.host == name for target in ask.targets)
 
 
-def _inconsistent(session: Session) -> list[str]:
+def _inconsistent(session: Session, ask: AppTargets) -> list[str]:
     """Names whose question was not answered with one of their true addresses."""
-    true = {target.host: set(target.addresses) for target in session.request.targets}
+    true = {target.host: set(target.addresses) for target in ask.targets}
     names = []
     for query in session.trace.queries:
         seen = {answer.get("ipv4") or answer.get("ipv6") for answer in query["answers"] or ()}
@@ -216,7 +216,7 @@ def _inconsistent(session: Session) -> list[str]:
     return names
 
 
-_TESTS: Final[Mapping[str, Callable[[Session], Awaitable[Verdict]]]] = {
+_TESTS: Final[Mapping[str, Callable[[Session, AppTargets], Awaitable[Conclusion]]]] = {
     "whatsapp": _whatsapp,
     "telegram": _telegram,
     "signal": _signal,

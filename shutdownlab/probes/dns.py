@@ -119,10 +119,10 @@ async def resolve(
     return Answer(addresses)
 
 
-async def locate(session: Session) -> str:
-    """The address of the request's host: the known one, or what the resolver says; raises `StepFailed`."""
-    request = session.request
-    return request.addresses[0] if request.addresses else (await lookup(session, request.host)).addresses[0]
+async def locate(session: Session, host: str) -> str:
+    """The address of the probe's host: the known one, or what the resolver says; raises `StepFailed`."""
+    addresses = session.request.addresses
+    return addresses[0] if addresses else (await lookup(session, host)).addresses[0]
 
 
 def _family_of(address: str) -> socket.AddressFamily:

@@ -16,16 +16,24 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent
 
 from shutdownlab.config.scalars import endpoint
+from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import EOF, StepFailed, failure_of
 from shutdownlab.probes.http import Response, record_unsent, request_headers, target_of
+from shutdownlab.probes.kinds import Page
 from shutdownlab.probes.session import Session
+from shutdownlab.probes.web import page_test
 
 _MAX_BODY: Final = 65536
 # CRYPTO_ERROR (RFC 9000 §20.1) plus TLS alert (RFC 8446 §6).
 _CRYPTO: Final = 0x100
 _BAD_CERTIFICATE, _EXPIRED, _UNKNOWN_CA = 42, 45, 48
 _HANDSHAKE, _ROUND_TRIP = "quic_handshake", "http_round_trip"
+
+
+async def http3_test(session: Session, ask: Page) -> Conclusion:
+    """As `web_test`, over QUIC."""
+    return await page_test(session, ask, fetch)
 
 
 async def fetch(session: Session, url: str) -> Response:

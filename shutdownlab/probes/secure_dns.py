@@ -20,12 +20,11 @@ _ENGINES: Final = {"tls": "dot", "https": "doh"}
 _MESSAGE: Final = "application/dns-message"
 
 
-async def lookup_securely(session: Session, host: str) -> Answer:
-    """Ask the request's secure resolver, whose own name the ordinary one is asked for; raises `StepFailed`.
+async def lookup_securely(session: Session, host: str, url: str) -> Answer:
+    """Ask the resolver at `url`, whose own name the ordinary one is asked for; raises `StepFailed`.
 
     The step that failed is told: the lookup of the resolver's name, the connection, the handshake, the question.
     """
-    url = session.request.secure_resolver
     return await resolve(session, host, url, _ENGINES[urlsplit(url).scheme], _ask)
 
 

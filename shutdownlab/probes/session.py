@@ -1,59 +1,38 @@
-"""What every step of one measurement shares."""
+"""What the steps of one measurement share."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from shutdownlab.model.scenario import Family
-from shutdownlab.probes.exchange import Exchange
+from shutdownlab.model.probe import Family
+from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.telephones import Telephones
 from shutdownlab.probes.trace import Trace
+from shutdownlab.probes.trust import TrustStore
 from shutdownlab.protocol.probing import ProbeRequest
 
 
 @dataclass(slots=True)
-class TrustStore:
-    """One TLS context per authority and agent: parsing certificates again for each probe costs more than the probe."""
-
-    _contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = field(default_factory=dict)
-    _pems: dict[str, bytes] = field(default_factory=dict)
-
-    def pem(self, ca: str) -> bytes:
-        """The authority's certificate for aioquic, which verifies on its own; raises OSError."""
-        if ca not in self._pems:
-            self._pems[ca] = Path(ca).read_bytes() if ca else b""
-        return self._pems[ca]
-
-    def context(self, ca: str, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-        """A client context that trusts the PEM file `ca` alone ("": nothing) and offers `alpn`.
-
-        Raises OSError where the file can't be read.
-        """
-        if (ca, alpn) not in self._contexts:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.options |= ssl.OP_NO_TICKET
-            if alpn:
-                context.set_alpn_protocols(list(alpn))
-            if ca:
-                context.load_verify_locations(cafile=ca)
-            self._contexts[ca, alpn] = context
-        return self._contexts[ca, alpn]
-
-
-@dataclass(slots=True)
 class Session:
-    """One measurement under way. `patience`: seconds a single step may take."""
+    """One measurement under way: its request, what the agent has for it, and the record of its steps."""
 
     request: ProbeRequest
-    trust: TrustStore
-    exchange: Exchange
+    equipment: Equipment
     trace: Trace = field(default_factory=Trace)
 
     @property
+    def trust(self) -> TrustStore:
+        return self.equipment.trust
+
+    @property
+    def telephones(self) -> Telephones:
+        return self.equipment.telephones
+
+    @property
     def patience(self) -> float:
+        """Seconds a single step may take."""
         return self.request.timeout
 
     @property

@@ -8,39 +8,40 @@ from urllib.parse import urlsplit
 import h11
 
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.http import request_headers, target_of
+from shutdownlab.probes.kinds import Download
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream, connect, handshake
-from shutdownlab.probes.verdict import Verdict
 
 
-async def throughput_test(session: Session) -> Verdict:
+async def throughput_test(session: Session, ask: Download) -> Conclusion:
     """Throttled when some of the file came, more slowly than `throttled_below` kbit/s; raises `StepFailed` when none.
 
     Goodput counts TCP's octets since the response began, so that the round trips before it do not count.
     """
-    request = session.request
-    parts = urlsplit(request.url)
+    parts = urlsplit(ask.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
     address = (await lookup(session, host)).addresses[0]
     with await connect(session, address, parts.port or (443 if secure else 80)) as tcp:
         stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
-        meter = _Meter(session.request.seconds)
+        meter = _Meter(ask.seconds)
         stream.on_octets = meter.count
         head = h11.Request(method="GET", target=target_of(parts), headers=request_headers(parts))
-        ended = await _download(stream, head, meter)
+        ended = await _download(stream, head, meter, ask.max_bytes)
     kbits = meter.octets * 8 / 1000 / max(meter.elapsed, 1e-3)
     session.trace.extra["x_throughput"] = {
         "received_bytes": meter.octets,
         "seconds": round(meter.elapsed, 6),
         "kbits_per_second": round(kbits, 1),
     }
-    if ended and meter.octets < request.min_bytes:
-        return Verdict(Outcome.ERROR, f"unknown_failure: {request.url} has less than {request.min_bytes} octets")
-    throttled = kbits < request.throttled_below
-    return Verdict(Outcome.THROTTLED if throttled else Outcome.OK, doubtful=throttled)
+    if ended and meter.octets < ask.min_bytes:
+        return Conclusion(Outcome.ERROR, f"unknown_failure: {ask.url} has less than {ask.min_bytes} octets")
+    throttled = kbits < ask.throttled_below
+    outcome = Outcome.THROTTLED if throttled else Outcome.OK
+    return Conclusion(outcome, doubtful=throttled, value=round(kbits, 1), unit="kbit/s")
 
 
 class _Meter:
@@ -67,13 +68,13 @@ class _Meter:
         self.elapsed = asyncio.get_running_loop().time() - self._began
 
 
-async def _download(stream: TcpStream, head: h11.Request, meter: _Meter) -> bool:
+async def _download(stream: TcpStream, head: h11.Request, meter: _Meter, max_bytes: int) -> bool:
     """Receive until the time is up or enough has come; whether the file ended by itself. Raises `StepFailed`."""
     connection = h11.Connection(h11.CLIENT)
     try:
         async with asyncio.timeout(stream.session.patience) as meter.deadline:
             await stream.send((connection.send(head) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-            while meter.octets < stream.session.request.max_bytes:
+            while meter.octets < max_bytes:
                 event = connection.next_event()
                 if isinstance(event, h11.EndOfMessage):
                     return True

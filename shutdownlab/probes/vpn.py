@@ -15,11 +15,12 @@ from typing import Final
 
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate
 from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.kinds import Endpoint
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream, connect
-from shutdownlab.probes.verdict import Verdict
 
 _CLIENT_RESET: Final = 7
 _SERVER_RESET: Final = 8
@@ -41,28 +42,27 @@ def answers(packet: bytes, session_id: bytes) -> bool:
     return acknowledged > 0 and remote == session_id
 
 
-async def vpn_test(session: Session) -> Verdict:
+async def vpn_test(session: Session, ask: Endpoint) -> Conclusion:
     """Blocked when the server's hard reset does not come; raises `StepFailed`."""
-    request = session.request
-    address = await locate(session)
-    ask = _over_tcp if request.transport == "tcp" else _over_udp
+    address = await locate(session, ask.host)
+    reset = _over_tcp if ask.transport == "tcp" else _over_udp
     started = session.trace.now()
     failure: str | None = None
     try:
-        await ask(session, address, request.port)
+        await reset(session, address, ask.port)
     except StepFailed as failed:
         failure = failed.failure
         raise
     finally:
         session.trace.extra["openvpn_handshake"] = [
             {
-                "endpoint": f"openvpn://{endpoint(address, request.port)}/{request.transport}",
+                "endpoint": f"openvpn://{endpoint(address, ask.port)}/{ask.transport}",
                 "failure": failure,
                 "t0": started,
                 "t": session.trace.now(),
             }
         ]
-    return Verdict(Outcome.OK)
+    return Conclusion(Outcome.OK)
 
 
 async def _over_udp(session: Session, address: str, port: int) -> None:

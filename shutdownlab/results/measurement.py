@@ -8,32 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shutdownlab.config.scalars import endpoint
-from shutdownlab.model.scenario import Test
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 _FORMAT_VERSION: Final = "0.2.0"
 _EXTENSIONS: Final = {"dnst": 0, "httpt": 0, "netevents": 0, "tcpconnect": 0, "tlshandshake": 0}
-_APPS: Final = {
-    "whatsapp": "whatsapp",
-    "telegram": "telegram",
-    "signal": "signal",
-    "facebook": "facebook_messenger",
-}
-# Single steps are OONI's urlgetter; what OONI has no test for is named like a custom key.
-_TESTS: Final = {
-    Test.WEB: "web_connectivity",
-    Test.HTTP3: "urlgetter",
-    Test.DNS: "urlgetter",
-    Test.TCP: "urlgetter",
-    Test.TLS: "urlgetter",
-    Test.VPN: "openvpn",
-    Test.PING: "x_ping",
-    Test.CALL: "x_call",
-    Test.SMS: "x_sms",
-    Test.THROUGHPUT: "x_throughput",
-    Test.ROUTES: "x_routes",
-}
 _TEST_VERSION: Final = "0.1.0"
 
 
@@ -60,7 +38,6 @@ class Context:
 
 def record(request: ProbeRequest, measurement: Measurement, context: Context) -> dict[str, Any]:
     """The measurement as a JSON-ready dictionary."""
-    test_name = name_of(request)
     return {
         "annotations": {
             "engine_name": "shutdownlab",
@@ -69,13 +46,13 @@ def record(request: ProbeRequest, measurement: Measurement, context: Context) ->
         },
         "data_format_version": _FORMAT_VERSION,
         "extensions": dict(_EXTENSIONS),
-        "input": input_of(request),
+        "input": request.ooni_input,
         "measurement_start_time": _time(context.at),
         "probe_asn": f"AS{context.asn}",
         "probe_cc": context.cc,
         "probe_ip": "127.0.0.1",
         "probe_network_name": context.network_name,
-        "report_id": _report_id(test_name, context),
+        "report_id": _report_id(request.ooni_test, context),
         "resolver_asn": f"AS{context.resolver_asn or context.asn}",
         "resolver_ip": request.resolver,
         "resolver_network_name": context.resolver_network_name or context.network_name,
@@ -91,42 +68,11 @@ def record(request: ProbeRequest, measurement: Measurement, context: Context) ->
             "x_failure": measurement.failure,
             "x_passes": measurement.passes,
         },
-        "test_name": test_name,
+        "test_name": request.ooni_test,
         "test_runtime": measurement.runtime,
         "test_start_time": _time(context.began),
         "test_version": _TEST_VERSION,
     }
-
-
-def name_of(request: ProbeRequest) -> str:
-    """OONI's name for a test; an app without a test of its own is read page by page, as urlgetter does."""
-    if request.test is Test.APP:
-        return _APPS.get(request.app, "urlgetter")
-    return _TESTS[request.test]
-
-
-def input_of(request: ProbeRequest) -> str | None:
-    """What was measured, as the test's input is written; None for tests without one."""
-    place = endpoint(request.host, request.port)
-    match request.test:
-        case Test.WEB | Test.HTTP3 | Test.THROUGHPUT:
-            return request.url
-        case Test.DNS:
-            return f"dnslookup://{request.host}"
-        case Test.TCP:
-            return f"tcpconnect://{place}"
-        case Test.TLS:
-            return f"tlshandshake://{place}"
-        case Test.VPN:
-            return f"openvpn://{place}/?transport={request.transport}"
-        case Test.PING:
-            return f"ping://{request.host}"
-        case Test.CALL | Test.SMS:
-            return f"tel:{request.peer.number}" if request.peer else None
-        case Test.APP if request.app not in _APPS:
-            return request.app
-        case _:
-            return None
 
 
 def _time(moment: datetime) -> str:

@@ -18,7 +18,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.measure.requests import request
 from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.scenario import Outcome, Phase, Test
+from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.observers.bgp import seen_from_abroad
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, Notice
@@ -192,7 +192,7 @@ class Run:
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         abroad = seen_from_abroad(country.plan.network, country.services)
         for cell in cells.values():
-            if shutdown.scenario.probes[cell.target].test is Test.ROUTES:
+            if shutdown.scenario.probes[cell.target].test == "routes":
                 measured[cell.id] = abroad.outcome(cell.vantage.id.operator, cell.family)
             else:
                 todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))

@@ -40,7 +40,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iter
                 known = certificates[names] = f"{len(certificates)}"
                 certificate = ca.issue(names, () if names else [socket.address])
                 files |= {f"{known}.pem": certificate.chain, f"{known}.key": certificate.key}
-            texts = {name: pages.page(pages.site_name(site), site.app) for site in sites for name in site.names}
+            texts = {name: pages.page(site.site_name, site.app) for site in sites for name in site.names}
             listed.append({"address": str(socket.address), "port": socket.port, "certificate": known, "pages": texts})
         files["sites.json"] = json.dumps({"downloads": pages.DOWNLOADS, "sockets": listed}, indent=1)
         argv = (sys.executable, str(_PROGRAM), str(home))

@@ -6,8 +6,6 @@ import hashlib
 import html
 import random
 
-from shutdownlab.model.network import Hosted
-
 DOWNLOADS = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 """Sizes (bytes) of what every site offers at `/bytes/SIZE`; zeros, in files that take no room."""
 
@@ -17,11 +15,6 @@ _WORDS = (
     "operator people phone police price protest question region report river road school service session square "
     "station steppe street student subscriber telegraph town traffic transit university voice water week winter year"
 )
-
-
-def site_name(hosted: Hosted) -> str:
-    """What a site is called: its first host name, or its first address."""
-    return hosted.names[0] if hosted.names else str(hosted.addresses[0])
 
 
 def page(name: str, app: str) -> str:

@@ -11,7 +11,7 @@ from shutdownlab.inspection.apps import Service
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
-from shutdownlab.servers.pages import DOWNLOADS, page, site_name
+from shutdownlab.servers.pages import DOWNLOADS, page
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.vpn import takes_over_tcp
 
@@ -34,7 +34,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         home = directory / f"nginx-{node}"
         files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home, runtime)}
         for hosted in hosted_there:
-            name = site_name(hosted)
+            name = hosted.site_name
             files[f"sites/{name}/index.html"] = page(name, hosted.app)
             if any(_is_tls(service) for service in served(hosted)):
                 by_address = is_resolver(hosted) or not hosted.names
@@ -101,7 +101,7 @@ def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str
 
 
 def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -> Iterator[str]:
-    name = site_name(hosted)
+    name = hosted.site_name
     services = served(hosted)
     yield "server {"
     yield f"  server_name {' '.join(hosted.names) or '_'};"

@@ -14,17 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import probe_servers as servers
 import pytest
 from cables import Cables
 
+from shutdownlab.config.scalars import endpoint
 from shutdownlab.measure.confirmation import AgentPool
 from shutdownlab.measure.supervisor import AgentError
+from shutdownlab.model.probe import Errand, Probe
 from shutdownlab.model.scenario import Family, Outcome
-from shutdownlab.model.scenario import Test as Kind
-from shutdownlab.protocol.probing import Line, Measurement, ProbeRequest, Target
+from shutdownlab.probes import kinds
+from shutdownlab.probes.kinds import AppTargets, Download, Endpoint, Line, Lines, NameQuestion, Page, Target
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.servers.telephone import kamailio_config
 from shutdownlab.system.syscalls import CLONE_NEWNET, die_with_parent, setns
 
@@ -86,116 +89,121 @@ class Case:
     """A probe of one family, and what must become of it."""
 
     name: str
-    test: Kind
+    test: type[Probe]
     outcome: Outcome
     failure: str | None = None
     families: tuple[Family, ...] = (Family.IPV4, Family.IPV6)
-    filtered: bool = False
-    fields: Callable[[Family], dict[str, Any]] = lambda _: {}
+    ask: Callable[[Family], Any] = lambda _: None
+    more: Callable[[Family], dict[str, Any]] = lambda _: {}
 
     def request(self, family: Family, ca: str) -> ProbeRequest:
-        fields = {"resolver": SERVER[family], **self.fields(family)}
-        if self.filtered and "host" not in fields:
-            fields["host"] = FILTERED[family]
-        identity = f"{self.name} {family}"
-        return ProbeRequest(
-            id=identity, name=self.name, test=self.test, family=family, ca=ca, timeout=TIMEOUT_S, **fields
-        )
+        more = {"resolver": SERVER[family], **self.more(family)}
+        identity, ask = f"{self.name} {family}", self.ask(family)
+        return ProbeRequest(identity, self.name, self.test.runs, ask, family=family, ca=ca, timeout=TIMEOUT_S, **more)
 
 
-def web(url: str, **more: Any) -> Callable[[Family], dict[str, Any]]:
-    return lambda _: {"url": url, **more}
+def web(url: str, marker: str = "") -> Callable[[Family], Page]:
+    return lambda _: Page(url, marker)
 
 
-def host(name: str, port: int = 0, **more: Any) -> Callable[[Family], dict[str, Any]]:
-    return lambda _: {"host": name, "port": port, **more}
+def download(url: str) -> Callable[[Family], Download]:
+    return lambda _: Download(url)
 
 
-def at_filter(scheme: str, port: int) -> Callable[[Family], dict[str, Any]]:
-    def fields(family: Family) -> dict[str, Any]:
-        address = FILTERED[family]
-        return {"url": f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}/"}
+def name(host: str) -> Callable[[Family], NameQuestion]:
+    return lambda _: NameQuestion(host)
 
-    return fields
+
+def host(host: str, port: int = 0) -> Callable[[Family], Endpoint]:
+    return lambda _: Endpoint(host, port)
+
+
+def filtered(port: int = 0, transport: Literal["tcp", "udp"] = "tcp") -> Callable[[Family], Endpoint]:
+    return lambda family: Endpoint(FILTERED[family], port, transport)
+
+
+def at_filter(scheme: str, port: int) -> Callable[[Family], Page]:
+    return lambda family: Page(f"{scheme}://{endpoint(FILTERED[family], port)}/")
+
+
+def true(family: Family) -> dict[str, Any]:
+    return {"addresses": (SERVER[family],)}
 
 
 V4 = (Family.IPV4,)
 CASES = (
-    Case("dns", Kind.DNS, OK, fields=host("site.test")),
-    Case("dns-right", Kind.DNS, OK, None, V4, fields=host("site.test", addresses=(SERVER[Family.IPV4],))),
-    Case("dns-wrong", Kind.DNS, BLOCKED, None, V4, fields=host("poisoned.test", addresses=(SERVER[Family.IPV4],))),
-    Case("dns-truncated", Kind.DNS, OK, fields=host("long.test")),
-    Case("dns-nxdomain", Kind.DNS, BLOCKED, "dns_nxdomain_error", fields=host("nxdomain.test")),
-    Case("dns-refused", Kind.DNS, BLOCKED, "dns_refused_error", fields=host("refused.test")),
-    Case("dns-servfail", Kind.DNS, BLOCKED, "dns_servfail_error", fields=host("servfail.test")),
-    Case("dns-empty", Kind.DNS, BLOCKED, "dns_no_answer", fields=host("empty.test")),
-    Case("dns-formerr", Kind.DNS, BLOCKED, "dns_server_misbehaving", fields=host("formerr.test")),
-    Case("dns-bogon", Kind.DNS, BLOCKED, "dns_bogon_error", fields=host("bogon.test")),
-    Case("dns-dropped", Kind.DNS, BLOCKED, TIMEOUT, fields=lambda f: {"host": "a.test", "resolver": FILTERED[f]}),
-    Case("tcp", Kind.TCP, OK, fields=host("site.test", 443)),
-    Case("tcp-refused", Kind.TCP, BLOCKED, "connection_refused", fields=host("site.test", 9)),
-    Case("tcp-dropped", Kind.TCP, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 1001}),
-    Case("tcp-reset", Kind.TCP, BLOCKED, "connection_refused", filtered=True, fields=lambda _: {"port": 1002}),
-    Case("tcp-unreachable", Kind.TCP, BLOCKED, "host_unreachable", filtered=True, fields=lambda _: {"port": 1003}),
-    Case("tcp-no-net", Kind.TCP, BLOCKED, "network_unreachable", filtered=True, fields=lambda _: {"port": 1004}),
-    Case("tcp-no-route", Kind.TCP, BLOCKED, "network_unreachable", V4, fields=host("198.19.0.1", 443)),
-    Case("tls", Kind.TLS, OK, fields=host("site.test", 443)),
-    Case("tls-expired", Kind.TLS, BLOCKED, "ssl_invalid_certificate", fields=host("site.test", servers.EXPIRED)),
-    Case("tls-untrusted", Kind.TLS, BLOCKED, "ssl_unknown_authority", fields=host("site.test", servers.UNTRUSTED)),
-    Case("tls-misnamed", Kind.TLS, BLOCKED, "ssl_invalid_hostname", fields=host("site.test", servers.MISNAMED)),
-    Case("tls-not-tls", Kind.TLS, BLOCKED, "ssl_failed_handshake", fields=host("site.test", servers.NOT_TLS)),
-    Case("tls-closed", Kind.TLS, BLOCKED, "eof_error", fields=host("site.test", servers.CLOSES)),
-    Case("tls-reset", Kind.TLS, BLOCKED, "connection_reset", fields=host("site.test", servers.RESETS)),
-    Case("tls-dropped", Kind.TLS, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 443}),
-    Case("tls-filter-reset", Kind.TLS, BLOCKED, "connection_reset", filtered=True, fields=lambda _: {"port": 4001}),
-    Case("https", Kind.WEB, OK, fields=web("https://site.test/", marker="<title>site.test</title>")),
-    Case("http", Kind.WEB, OK, fields=web("http://site.test/moved", marker="<title>site.test</title>")),
-    Case("http-half", Kind.WEB, OK, fields=web("http://half-gone.test/moved", marker="<title>site.test</title>")),
-    Case("https-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("https", 443)),
-    Case("http-dropped", Kind.WEB, BLOCKED, TIMEOUT, fields=at_filter("http", 80)),
-    Case("http-reset", Kind.WEB, BLOCKED, "connection_reset", fields=web(f"http://site.test:{servers.RESETS}/")),
-    Case("http-closed", Kind.WEB, BLOCKED, "eof_error", fields=web(f"http://site.test:{servers.CLOSES}/")),
-    Case("http-mute", Kind.WEB, BLOCKED, TIMEOUT, fields=web(f"http://site.test:{servers.MUTE}/")),
-    Case("http-blockpage", Kind.WEB, BLOCKED, fields=web("http://site.test/blockpage", marker="<title>site.test")),
-    Case("http-forbidden", Kind.WEB, BLOCKED, fields=web("http://site.test/forbidden")),
-    Case("web-nxdomain", Kind.WEB, BLOCKED, "dns_nxdomain_error", fields=web("https://nxdomain.test/")),
-    Case("http3", Kind.HTTP3, OK, fields=web("https://site.test/", marker="<title>site.test</title>")),
-    Case("http3-dropped", Kind.HTTP3, BLOCKED, TIMEOUT, fields=at_filter("https", 443)),
-    Case("http3-refused", Kind.HTTP3, BLOCKED, "connection_refused", fields=web("https://site.test:444/")),
-    Case("http3-misnamed", Kind.HTTP3, BLOCKED, "ssl_invalid_hostname", fields=web("https://other.example/")),
+    Case("dns", kinds.Dns, OK, ask=name("site.test")),
+    Case("dns-right", kinds.Dns, OK, None, V4, ask=name("site.test"), more=true),
+    Case("dns-wrong", kinds.Dns, BLOCKED, None, V4, ask=name("poisoned.test"), more=true),
+    Case("dns-truncated", kinds.Dns, OK, ask=name("long.test")),
+    Case("dns-nxdomain", kinds.Dns, BLOCKED, "dns_nxdomain_error", ask=name("nxdomain.test")),
+    Case("dns-refused", kinds.Dns, BLOCKED, "dns_refused_error", ask=name("refused.test")),
+    Case("dns-servfail", kinds.Dns, BLOCKED, "dns_servfail_error", ask=name("servfail.test")),
+    Case("dns-empty", kinds.Dns, BLOCKED, "dns_no_answer", ask=name("empty.test")),
+    Case("dns-formerr", kinds.Dns, BLOCKED, "dns_server_misbehaving", ask=name("formerr.test")),
+    Case("dns-bogon", kinds.Dns, BLOCKED, "dns_bogon_error", ask=name("bogon.test")),
+    Case("dns-dropped", kinds.Dns, BLOCKED, TIMEOUT, ask=name("a.test"), more=lambda f: {"resolver": FILTERED[f]}),
+    Case("tcp", kinds.Tcp, OK, ask=host("site.test", 443)),
+    Case("tcp-refused", kinds.Tcp, BLOCKED, "connection_refused", ask=host("site.test", 9)),
+    Case("tcp-dropped", kinds.Tcp, BLOCKED, TIMEOUT, ask=filtered(1001)),
+    Case("tcp-reset", kinds.Tcp, BLOCKED, "connection_refused", ask=filtered(1002)),
+    Case("tcp-unreachable", kinds.Tcp, BLOCKED, "host_unreachable", ask=filtered(1003)),
+    Case("tcp-no-net", kinds.Tcp, BLOCKED, "network_unreachable", ask=filtered(1004)),
+    Case("tcp-no-route", kinds.Tcp, BLOCKED, "network_unreachable", V4, ask=host("198.19.0.1", 443)),
+    Case("tls", kinds.Tls, OK, ask=host("site.test", 443)),
+    Case("tls-expired", kinds.Tls, BLOCKED, "ssl_invalid_certificate", ask=host("site.test", servers.EXPIRED)),
+    Case("tls-untrusted", kinds.Tls, BLOCKED, "ssl_unknown_authority", ask=host("site.test", servers.UNTRUSTED)),
+    Case("tls-misnamed", kinds.Tls, BLOCKED, "ssl_invalid_hostname", ask=host("site.test", servers.MISNAMED)),
+    Case("tls-not-tls", kinds.Tls, BLOCKED, "ssl_failed_handshake", ask=host("site.test", servers.NOT_TLS)),
+    Case("tls-closed", kinds.Tls, BLOCKED, "eof_error", ask=host("site.test", servers.CLOSES)),
+    Case("tls-reset", kinds.Tls, BLOCKED, "connection_reset", ask=host("site.test", servers.RESETS)),
+    Case("tls-dropped", kinds.Tls, BLOCKED, TIMEOUT, ask=filtered(443)),
+    Case("tls-filter-reset", kinds.Tls, BLOCKED, "connection_reset", ask=filtered(4001)),
+    Case("https", kinds.Web, OK, ask=web("https://site.test/", marker="<title>site.test</title>")),
+    Case("http", kinds.Web, OK, ask=web("http://site.test/moved", marker="<title>site.test</title>")),
+    Case("http-half", kinds.Web, OK, ask=web("http://half-gone.test/moved", marker="<title>site.test</title>")),
+    Case("https-dropped", kinds.Web, BLOCKED, TIMEOUT, ask=at_filter("https", 443)),
+    Case("http-dropped", kinds.Web, BLOCKED, TIMEOUT, ask=at_filter("http", 80)),
+    Case("http-reset", kinds.Web, BLOCKED, "connection_reset", ask=web(f"http://site.test:{servers.RESETS}/")),
+    Case("http-closed", kinds.Web, BLOCKED, "eof_error", ask=web(f"http://site.test:{servers.CLOSES}/")),
+    Case("http-mute", kinds.Web, BLOCKED, TIMEOUT, ask=web(f"http://site.test:{servers.MUTE}/")),
+    Case("http-blockpage", kinds.Web, BLOCKED, ask=web("http://site.test/blockpage", marker="<title>site.test")),
+    Case("http-forbidden", kinds.Web, BLOCKED, ask=web("http://site.test/forbidden")),
+    Case("web-nxdomain", kinds.Web, BLOCKED, "dns_nxdomain_error", ask=web("https://nxdomain.test/")),
+    Case("http3", kinds.Http3, OK, ask=web("https://site.test/", marker="<title>site.test</title>")),
+    Case("http3-dropped", kinds.Http3, BLOCKED, TIMEOUT, ask=at_filter("https", 443)),
+    Case("http3-refused", kinds.Http3, BLOCKED, "connection_refused", ask=web("https://site.test:444/")),
+    Case("http3-misnamed", kinds.Http3, BLOCKED, "ssl_invalid_hostname", ask=web("https://other.example/")),
     Case(
-        "http3-old", Kind.HTTP3, BLOCKED, "quic_incompatible_version",
-        fields=web(f"https://site.test:{servers.OLD_QUIC}/"),
+        "http3-old", kinds.Http3, BLOCKED, "quic_incompatible_version",
+        ask=web(f"https://site.test:{servers.OLD_QUIC}/"),
     ),
-    Case("ping", Kind.PING, OK, fields=host("site.test")),
-    Case("ping-dropped", Kind.PING, BLOCKED, TIMEOUT, filtered=True),
-    Case("vpn-dropped", Kind.VPN, BLOCKED, TIMEOUT, filtered=True, fields=lambda _: {"port": 1194, "transport": "udp"}),
+    Case("ping", kinds.Ping, OK, ask=host("site.test")),
+    Case("ping-dropped", kinds.Ping, BLOCKED, TIMEOUT, ask=filtered()),
+    Case("vpn-dropped", kinds.Vpn, BLOCKED, TIMEOUT, ask=filtered(1194, "udp")),
+    Case("vpn-refused", kinds.Vpn, BLOCKED, "connection_refused", ask=filtered(1195, "udp")),
+    Case("vpn-closed", kinds.Vpn, BLOCKED, "eof_error", ask=host("site.test", servers.CLOSES)),
+    Case("whatsapp", kinds.App, OK, None, V4, ask=lambda _: AppTargets("whatsapp", WHATSAPP)),
+    Case("signal", kinds.App, OK, None, V4, ask=lambda _: AppTargets("signal", SIGNAL)),
     Case(
-        "vpn-refused", Kind.VPN, BLOCKED, "connection_refused", filtered=True,
-        fields=lambda _: {"port": 1195, "transport": "udp"},
-    ),
-    Case("vpn-closed", Kind.VPN, BLOCKED, "eof_error", fields=host("site.test", servers.CLOSES)),
-    Case("whatsapp", Kind.APP, OK, None, V4, fields=lambda _: {"app": "whatsapp", "targets": WHATSAPP}),
-    Case("signal", Kind.APP, OK, None, V4, fields=lambda _: {"app": "signal", "targets": SIGNAL}),
-    Case(
-        "telegram-some-centres-dropped", Kind.APP, OK, None, V4,
-        fields=lambda f: {"app": "telegram", "targets": telegram(SERVER[f], FILTERED[f])},
+        "telegram-some-centres-dropped", kinds.App, OK, None, V4,
+        ask=lambda f: AppTargets("telegram", telegram(SERVER[f], FILTERED[f])),
     ),
     Case(
-        "telegram-all-centres-dropped", Kind.APP, BLOCKED, TIMEOUT, V4,
-        fields=lambda f: {"app": "telegram", "targets": telegram(FILTERED[f])},
+        "telegram-all-centres-dropped", kinds.App, BLOCKED, TIMEOUT, V4,
+        ask=lambda f: AppTargets("telegram", telegram(FILTERED[f])),
     ),
     Case(
-        "site-app", Kind.APP, OK, None, V4,
-        fields=lambda _: {"app": "site", "targets": (Target("site.test", (), (("https", 443),)),)},
+        "site-app", kinds.App, OK, None, V4,
+        ask=lambda _: AppTargets("site", (Target("site.test", (), (("https", 443),)),)),
     ),
-    Case("throughput", Kind.THROUGHPUT, OK, fields=web("https://site.test/")),
+    Case("throughput", kinds.Throughput, OK, ask=download("https://site.test/")),
     Case(
-        "throughput-policed", Kind.THROUGHPUT, THROTTLED, None, V4,
-        fields=web(f"https://site.test:{servers.SLOW}/"),
+        "throughput-policed", kinds.Throughput, THROTTLED, None, V4,
+        ask=download(f"https://site.test:{servers.SLOW}/"),
     ),
-    Case("throughput-too-small", Kind.THROUGHPUT, ERROR, "unknown_failure", V4, fields=web("https://site.test/small")),
-    Case("throughput-mute", Kind.THROUGHPUT, BLOCKED, TIMEOUT, V4, fields=web(f"http://site.test:{servers.MUTE}/")),
+    Case("throughput-too-small", kinds.Throughput, ERROR, "unknown_failure", V4, ask=web("https://site.test/small")),
+    Case("throughput-mute", kinds.Throughput, BLOCKED, TIMEOUT, V4, ask=download(f"http://site.test:{servers.MUTE}/")),
 )  # fmt: skip
 EVERY = [(case, family) for case in CASES for family in case.families]
 
@@ -321,16 +329,14 @@ def messages(measurement: Measurement) -> list[tuple[str, int]]:
     return [(answer["operation"], answer["code"]) for answer in seen["answers"]]
 
 
-def telephone_request(test: Kind, family: Family, **more: Any) -> ProbeRequest:
+def telephone_request(kind: type[Probe], family: Family, peer: Line | None = None) -> ProbeRequest:
+    """A call or message to a number; the callee's telephone registers, unless it is another's."""
     registrar = SERVER[family]
-    fields: dict[str, Any] = {
-        "line": Line("77001", registrar),
-        "peer": Line("77002", registrar),
-        "peer_agent": "callee",
-    }
-    return ProbeRequest(
-        id=f"{test} {family}", name=test, test=test, family=family, timeout=TIMEOUT_S, **{**fields, **more}
-    )
+    callee = Line("77002", registrar)
+    ask = Lines(Line("77001", registrar), peer or callee)
+    errand = None if peer else Errand("callee", Lines(callee))
+    identity = f"{kind.__name__} {family}"
+    return ProbeRequest(identity, identity, kind.runs, ask, family=family, timeout=TIMEOUT_S, errand=errand)
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +356,7 @@ def telephones(lab: Lab) -> Iterator[None]:
 @pytest.mark.usefixtures("telephones")
 @pytest.mark.parametrize("family", Family)
 def test_a_call_is_heard_at_both_ends(lab: Lab, family: Family) -> None:
-    found = lab.measure(telephone_request(Kind.CALL, family))
+    found = lab.measure(telephone_request(kinds.Call, family))
     assert found.outcome is OK, found
     assert messages(found) == [("sip_register", 200), ("sip_invite", 200), ("sip_bye", 200)]
     assert found.test_keys["x_call"]["rtp_received"] == found.test_keys["x_call"]["rtp_received_by_peer"] == 5
@@ -359,14 +365,14 @@ def test_a_call_is_heard_at_both_ends(lab: Lab, family: Family) -> None:
 @pytest.mark.usefixtures("telephones")
 @pytest.mark.parametrize("family", Family)
 def test_a_short_message_is_acknowledged_by_the_callee(lab: Lab, family: Family) -> None:
-    found = lab.measure(telephone_request(Kind.SMS, family))
+    found = lab.measure(telephone_request(kinds.Sms, family))
     assert (found.outcome, messages(found)) == (OK, [("sip_register", 200), ("sip_message", 200)])
 
 
 @pytest.mark.usefixtures("telephones")
 def test_a_number_that_never_registered_cannot_be_called(lab: Lab) -> None:
     nobody = Line("77009", SERVER[Family.IPV4])
-    found = lab.measure(telephone_request(Kind.CALL, Family.IPV4, peer=nobody, peer_agent=""))
+    found = lab.measure(telephone_request(kinds.Call, Family.IPV4, nobody))
     assert (found.outcome, found.failure) == (BLOCKED, "unknown_failure: SIP 404 Not Found")
 
 
@@ -387,7 +393,7 @@ def test_a_call_is_blocked_when_any_part_of_it_is(lab: Lab, rule: str, operation
             chain = f"{{ type filter hook {hook} priority 1; }}"
             lab.cables.run(lab.server, "nft", "add", "chain", "inet", "voice", hook, chain)
             lab.cables.run(lab.server, "nft", "add", "rule", "inet", "voice", hook, *rule.split(), "drop")
-        found = lab.measure(telephone_request(Kind.CALL, Family.IPV4))
+        found = lab.measure(telephone_request(kinds.Call, Family.IPV4))
     finally:
         lab.cables.run(lab.server, "nft", "delete", "table", "inet", "voice")
     assert (found.outcome, found.failure) == (BLOCKED, TIMEOUT), found
@@ -404,8 +410,8 @@ def test_openvpn_answers_the_first_packet(lab: Lab, transport: str) -> None:
     options |= {"local": SERVER[Family.IPV4], "port": "1196", "ca": "ca.pem", "cert": "chain.pem", "key": "key.pem"}
     argv = [openvpn, *(word for key, value in options.items() for word in (f"--{key}", *value.split()))]
     with lab.server_running(*argv, until=lambda sockets: ":1196 " in sockets, cwd=lab.directory):
-        request = ProbeRequest(id="vpn", name="vpn", test=Kind.VPN, host=SERVER[Family.IPV4], port=1196)
-        found = lab.measure(replace(request, timeout=TIMEOUT_S, transport="udp" if transport == "udp" else "tcp"))
+        ask = Endpoint(SERVER[Family.IPV4], 1196, "udp" if transport == "udp" else "tcp")
+        found = lab.measure(ProbeRequest("vpn", "vpn", kinds.Vpn.runs, ask, timeout=TIMEOUT_S))
     assert found.outcome is OK, found
 
 
@@ -414,8 +420,8 @@ def test_an_agent_that_dies_makes_its_probes_errors_and_no_other(lab: Lab) -> No
     with lab.cables.netns().open("rb") as namespace:
         enter = entrance(Path(namespace.name))
         pool.start({"doomed": enter, "spared": enter})
-    slow = ProbeRequest(id="slow", name="slow", test=Kind.TCP, host="::1", port=9, family=Family.IPV6)
-    mute = replace(slow, test=Kind.DNS, host="a.test", resolver="127.0.0.1", family=Family.IPV4, timeout=5.0)
+    slow = ProbeRequest("slow", "slow", kinds.Tcp.runs, Endpoint("::1", 9), family=Family.IPV6)
+    mute = ProbeRequest("mute", "mute", kinds.Dns.runs, NameQuestion("a.test"), resolver="127.0.0.1", timeout=5.0)
     lab.cables.run(Path(f"/proc/{pool.pids['doomed']}/ns/net"), "nft", "-f", str(drop_everything(lab.directory)))
     run = pool.run({"doomed": [mute, replace(mute, id="other")], "spared": [slow]})
     first = next(run)

@@ -18,7 +18,7 @@ def scenario() -> Shutdown:
 
 def targets(probe: str, family: Family = Family.IPV4, vantage: int = 0) -> dict[str, tuple[str, ...]]:
     cell = Cell("baseline", scenario().network.vantages[vantage], probe, family)
-    return {target.host: target.addresses for target in request(scenario(), cell, "ca.pem").targets}
+    return {target.host: target.addresses for target in request(scenario(), cell, "ca.pem").ask.targets}
 
 
 def test_the_app_tests_go_to_the_addresses_that_the_apps_really_have() -> None:
@@ -44,4 +44,4 @@ def test_a_page_of_the_web_is_compared_with_its_true_addresses() -> None:
     cell = Cell("baseline", scenario().network.vantages[0], "www.bbc.com", Family.IPV6)
     asked = request(scenario(), cell, "ca.pem")
     assert asked.addresses == ("2a04:4e42::81",)
-    assert asked.marker == "<title>www.bbc.com</title>"
+    assert asked.ask.marker == "<title>www.bbc.com</title>"

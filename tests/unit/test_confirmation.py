@@ -15,9 +15,10 @@ from shutdownlab.measure.confirmation import AgentPool
 from shutdownlab.measure.pace import Pace
 from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
 from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.model.scenario import Test as Kind
-from shutdownlab.protocol.probing import Line, Measurement, ProbeRequest
+from shutdownlab.probes.kinds import Endpoint, Tcp
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 OK = Measurement(Outcome.OK)
 TIMED_OUT = Measurement(Outcome.BLOCKED, "generic_timeout_error", doubtful=True)
@@ -63,8 +64,8 @@ def pool_of(board: Board) -> AgentPool:
     return AgentPool(cast(Switchboard, board))
 
 
-def probe(name: str, test: Kind = Kind.TCP, **more: Any) -> ProbeRequest:
-    return ProbeRequest(id=name, name=name, test=test, timeout=1.0, **more)
+def probe(name: str, **more: Any) -> ProbeRequest:
+    return ProbeRequest(name, name, Tcp.runs, timeout=1.0, **more)
 
 
 def test_what_is_certain_is_measured_once() -> None:
@@ -146,7 +147,7 @@ def test_what_will_likely_have_no_answer_goes_first_and_its_second_try_does_not_
 
 def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for_other_places() -> None:
     board = Board(["a", "b", "c"], lambda agent, request, before: OK)
-    speeds = [probe(f"speed{n}", Kind.THROUGHPUT, place="here") for n in range(3)]
+    speeds = [probe(f"speed{n}", alone=True, place="here") for n in range(3)]
     list(
         pool_of(board).run(
             {
@@ -156,20 +157,18 @@ def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for
             }
         )
     )
-    here = [request.test for _, request in board.sent if request.place == "here"]
-    assert here == [Kind.TCP] * 10 + [Kind.THROUGHPUT] * 3
-    downloads = [n for n, (_, request) in enumerate(board.sent) if request.test is Kind.THROUGHPUT]
+    here = [request.alone for _, request in board.sent if request.place == "here"]
+    assert here == [False] * 10 + [True] * 3
+    downloads = [n for n, (_, request) in enumerate(board.sent) if request.alone]
     assert downloads[-1] < len(board.sent) - 1
 
 
 def test_a_callee_registers_before_it_is_called() -> None:
     board = Board(["caller", "callee"], lambda agent, request, before: OK)
-    lines = {"line": Line("1", "192.0.2.57"), "peer": Line("2", "192.0.2.57"), "peer_agent": "callee"}
-    [(agent, _, _)] = pool_of(board).run({"caller": [probe("call", Kind.CALL, **lines)]})
-    (first, registration), (second, call) = board.sent
-    assert (agent, first, second) == ("caller", "callee", "caller")
-    assert (registration.line, registration.peer) == (Line("2", "192.0.2.57"), None)
-    assert call.peer == Line("2", "192.0.2.57")
+    call = probe("call", ask="call 2", errand=Errand("callee", "register as 2"))
+    [(agent, _, _)] = pool_of(board).run({"caller": [call]})
+    assert agent == "caller"
+    assert [(where, asked.ask) for where, asked in board.sent] == [("callee", "register as 2"), ("caller", "call 2")]
 
 
 def test_the_probes_of_an_agent_that_has_ended_are_errors() -> None:
@@ -242,7 +241,7 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
     pool = AgentPool()
     pool.start({"a": lambda: None, "b": lambda: None})
     pids = dict(pool.pids)
-    request = probe("x", host="127.0.0.1", port=9)
+    request = probe("x", ask=Endpoint("127.0.0.1", 9))
     found = {agent: m.failure for agent, _, m in pool.run({"a": [request], "b": [request]})}
     pool.stop()
     assert found == {"a": "connection_refused", "b": "connection_refused"}

@@ -14,20 +14,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shutdownlab.model.scenario import Family, Outcome
-from shutdownlab.model.scenario import Test as Kind
-from shutdownlab.probes import apps, http
-from shutdownlab.probes.bench import Bench
+from shutdownlab import library
+from shutdownlab.model.probe import Family, Probe, Surroundings
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes import apps, http, kinds
 from shutdownlab.probes.dns import Answer
+from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.measure import measure
+from shutdownlab.probes.kinds import AppTargets, Target
+from shutdownlab.probes.run import run_probe
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream
 from shutdownlab.probes.trace import Trace
 from shutdownlab.probes.vpn import answers, client_reset
 from shutdownlab.probes.web import blocking_of
-from shutdownlab.protocol.probing import Line, Measurement, ProbeRequest, Target
-from shutdownlab.results.measurement import Context, input_of, name_of, record
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.results.measurement import Context, record
 
 TIMEOUT = "generic_timeout_error"
 
@@ -166,8 +168,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broken], None]:
 
 
 def run_app(app: str, targets: tuple[Target, ...]) -> Measurement:
-    request = ProbeRequest(id="1", name=app, test=Kind.APP, app=app, targets=targets)
-    return asyncio.run(measure(request, Bench()))
+    request = ProbeRequest("1", app, kinds.App.runs, AppTargets(app, targets))
+    return asyncio.run(run_probe(request, Equipment()))
 
 
 @pytest.mark.parametrize(
@@ -242,9 +244,8 @@ def over_a_pair(answer: bytes, use: Callable[[TcpStream], Coroutine[Any, Any, An
         ours, theirs = socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
-        request = ProbeRequest(id="1", name="web", test=Kind.WEB, timeout=patience)
-        bench = Bench()
-        stream = TcpStream(Session(request, bench.trust, bench.exchange), ours, "192.0.2.1", 80, 1)
+        request = ProbeRequest("1", "web", kinds.Web.runs, timeout=patience)
+        stream = TcpStream(Session(request, Equipment()), ours, "192.0.2.1", 80, 1)
         theirs.send(answer)
         theirs.shutdown(socket.SHUT_WR)
         with stream, theirs:
@@ -297,26 +298,30 @@ CONTEXT = Context(
 
 
 @pytest.mark.parametrize(
-    ("request_", "name", "input_"),
+    ("fields", "name", "input_"),
     [
-        (ProbeRequest("1", "w", Kind.WEB, url="https://a.kz/"), "web_connectivity", "https://a.kz/"),
-        (ProbeRequest("1", "w", Kind.APP, app="facebook"), "facebook_messenger", None),
-        (ProbeRequest("1", "w", Kind.APP, app="youtube"), "urlgetter", "youtube"),
-        (ProbeRequest("1", "w", Kind.DNS, host="a.kz"), "urlgetter", "dnslookup://a.kz"),
-        (ProbeRequest("1", "w", Kind.TCP, host="2001:db8::1", port=443), "urlgetter", "tcpconnect://[2001:db8::1]:443"),
-        (ProbeRequest("1", "w", Kind.VPN, host="v", port=1194), "openvpn", "openvpn://v:1194/?transport=tcp"),
-        (ProbeRequest("1", "w", Kind.CALL, peer=Line("7700", "192.0.2.1")), "x_call", "tel:7700"),
+        ({"test": "web", "url": "https://www.bbc.com/"}, "web_connectivity", "https://www.bbc.com/"),
+        ({"test": "app", "app": "facebook"}, "facebook_messenger", None),
+        ({"test": "app", "app": "youtube"}, "urlgetter", "youtube"),
+        ({"test": "dns", "host": "www.bbc.com"}, "urlgetter", "dnslookup://www.bbc.com"),
+        ({"test": "tcp", "host": "2001:db8::1", "port": 443}, "urlgetter", "tcpconnect://[2001:db8::1]:443"),
+        ({"test": "vpn", "host": "v.net", "port": 1194}, "openvpn", "openvpn://v.net:1194/?transport=tcp"),
+        ({"test": "call"}, "x_call", "tel:77000000009"),
     ],
 )
-def test_a_probe_has_oonis_test_name_and_input(request_: ProbeRequest, name: str, input_: str | None) -> None:
-    assert (name_of(request_), input_of(request_)) == (name, input_)
+def test_a_probe_has_oonis_test_name_and_input(fields: dict[str, object], name: str, input_: str | None) -> None:
+    network = library.network("kazakhstan")
+    probe = Probe.model_validate(fields)
+    at = Surroundings(network, network.vantages[0], Family.IPV4)
+    assert (probe.ooni_name(), probe.ooni_input(at)) == (name, input_)
 
 
 def test_a_record_is_one_that_oonis_own_reader_takes(network: Callable[[Broken], None]) -> None:
     dataformat = pytest.importorskip("oonidata.dataformat")
     network({"https://web.whatsapp.com/": "connection_reset"})
-    request = ProbeRequest("1", "WhatsApp", Kind.APP, app="whatsapp", targets=WHATSAPP, resolver="192.0.2.53")
-    found = asyncio.run(measure(request, Bench()))
+    ask = AppTargets("whatsapp", WHATSAPP)
+    request = ProbeRequest("1", "WhatsApp", kinds.App.runs, ask, resolver="192.0.2.53", ooni_test="whatsapp")
+    found = asyncio.run(run_probe(request, Equipment()))
     read = dataformat.load_measurement(record(request, found, CONTEXT))
     assert isinstance(read, dataformat.Whatsapp)
     assert (read.probe_asn, read.resolver_ip, read.test_start_time) == ("AS29355", "192.0.2.53", "2022-01-05 10:30:00")
@@ -337,7 +342,9 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes() -> None:
         0.0, address="192.0.2.1:443", server_name="a.kz", failure=None, transaction=1, certificates=[b"\x30\x00"]
     )
     trace.event("read", 1, num_bytes=7)
-    request = ProbeRequest("1", "a.kz", Kind.WEB, Family.IPV4, url="https://a.kz/", resolver="192.0.2.53")
+    request = ProbeRequest(
+        "1", "a.kz", kinds.Web.runs, resolver="192.0.2.53", ooni_test="web_connectivity", ooni_input="https://a.kz/"
+    )
     found = Measurement(Outcome.BLOCKED, TIMEOUT, 1.0, 0.5, trace.keys() | {"blocking": "http-failure"}, passes=2)
     written = record(request, replace(found, doubtful=True), CONTEXT)
     read = dataformat.load_measurement(written)

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.telephony import SMS, VOICE
+from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.kinds import Line, Lines
 from shutdownlab.probes.media import MediaStream, NoMediaPort
 from shutdownlab.probes.phone import Phone
 from shutdownlab.probes.session import Session
@@ -25,26 +27,24 @@ from shutdownlab.probes.sip import (
     session_description,
     uri_of,
 )
-from shutdownlab.probes.verdict import Verdict
-from shutdownlab.protocol.probing import Line
 
 # Answers that a registration still under way, or a telephone with too many calls, can cause as well as a block.
 _BUSY: Final = frozenset({404, 408, 480, 486, 500, 503})
 _COUNTED: Final = re.compile(r"PR=(\d+)")
 
 
-async def call_test(session: Session) -> Verdict:
+async def call_test(session: Session, ask: Lines) -> Conclusion:
     """Register, call the peer, hear each other, hang up. Blocked when any of it fails; raises `StepFailed`.
 
     Without a peer it only registers: what a callee does before it can be called.
     """
     seen: dict[str, Any] = {"answers": []}
     session.trace.extra["x_call"] = seen
-    phone = session.exchange.phone(VOICE.first, session.address_family)
-    me = await _register(session, phone, seen)
-    peer = session.request.peer
+    phone = session.telephones.phone(VOICE.first, session.address_family)
+    me = await _register(session, phone, ask.line, seen)
+    peer = ask.peer
     if peer is None:
-        return Verdict(Outcome.OK)
+        return Conclusion(Outcome.OK)
     try:
         with MediaStream(me.address) as media:
             dialog = await _invite(session, phone, me, peer, media, seen)
@@ -52,25 +52,25 @@ async def call_test(session: Session) -> Verdict:
             seen |= {"rtp_sent": media.sent, "rtp_received": media.received}
             goodbye = await _step(session, "sip_bye", phone.ask(dialog.bye(), dialog.route, session.patience), seen)
     except NoMediaPort as error:
-        return Verdict(Outcome.ERROR, f"unknown_failure: {error}")
+        return Conclusion(Outcome.ERROR, f"unknown_failure: {error}")
     counted = _COUNTED.search(goodbye.get("p-rtp-stat"))
     seen["rtp_received_by_peer"] = int(counted[1]) if counted else None
     if failure is not None and not media.received:
         raise StepFailed(failure, "rtp")
     if not seen["rtp_received_by_peer"]:
         raise StepFailed("generic_timeout_error", "rtp")
-    return Verdict(Outcome.OK)
+    return Conclusion(Outcome.OK)
 
 
-async def sms_test(session: Session) -> Verdict:
+async def sms_test(session: Session, ask: Lines) -> Conclusion:
     """Register and send a short message that the peer's telephone acknowledges; raises `StepFailed`."""
     seen: dict[str, Any] = {"answers": []}
     session.trace.extra["x_sms"] = seen
-    phone = session.exchange.phone(SMS.first, session.address_family)
-    me = await _register(session, phone, seen)
-    peer = session.request.peer
+    phone = session.telephones.phone(SMS.first, session.address_family)
+    me = await _register(session, phone, ask.line, seen)
+    peer = ask.peer
     if peer is None:
-        return Verdict(Outcome.OK)
+        return Conclusion(Outcome.OK)
     to = f"sip:{phone.user(peer.number)}@{bracketed(peer.registrar)}"
     message = request(
         "MESSAGE",
@@ -84,13 +84,10 @@ async def sms_test(session: Session) -> Verdict:
         body=f"probe {session.request.id}".encode(),
     )
     await _step(session, "sip_message", phone.ask(message, (me.domain, SMS.first), session.patience), seen)
-    return Verdict(Outcome.OK)
+    return Conclusion(Outcome.OK)
 
 
-async def _register(session: Session, phone: Phone, seen: dict[str, Any]) -> Identity:
-    line = session.request.line
-    if line is None:
-        raise ValueError("a call or short message from a subscriber without a telephone line")
+async def _register(session: Session, phone: Phone, line: Line, seen: dict[str, Any]) -> Identity:
     try:
         me = phone.identity(line.number, line.registrar)
     except OSError as error:

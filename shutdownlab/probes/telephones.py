@@ -7,8 +7,8 @@ import socket
 from shutdownlab.probes.phone import Phone
 
 
-class Exchange:
-    """A telephone stays on from its first use: a callee's, from its first registration."""
+class Telephones:
+    """Telephones by port and address family. One stays on from its first use: a callee's, from its registration."""
 
     def __init__(self) -> None:
         self._phones: dict[tuple[int, socket.AddressFamily], Phone] = {}

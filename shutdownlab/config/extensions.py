@@ -1,0 +1,79 @@
+"""What packages register under an entry point group: the parts that ship, and those that a user has installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from importlib.metadata import EntryPoint, distributions
+from typing import Generic, TypeVar
+
+from shutdownlab.config.wording import did_you_mean, one_of, quoted
+
+Part = TypeVar("Part")
+
+
+class ExtensionError(Exception):
+    """A registered part cannot be used. `found` and `hint` are for the message to the user."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        super().__init__(f"{found}; {hint}" if hint else found)
+        self.found, self.hint = found, hint
+
+
+class Extensions(Generic[Part]):
+    """The classes of one entry point group by name. A module is imported when its name is first asked for."""
+
+    def __init__(self, group: str, base: type[Part]) -> None:
+        self.group, self.base = group, base
+        self._loaded: dict[str, type[Part]] = {}
+
+    @cached_property
+    def _registered(self) -> dict[str, list[EntryPoint]]:
+        """Of all distributions there are: a checkout may have an old description of itself beside the installed one."""
+        found: dict[str, list[EntryPoint]] = {}
+        for distribution in distributions():
+            for entry in distribution.entry_points.select(group=self.group):
+                if entry.value not in {other.value for other in found.get(entry.name, ())}:
+                    found.setdefault(entry.name, []).append(entry)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._registered))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registered
+
+    def __getitem__(self, name: str) -> type[Part]:
+        """Raises KeyError for a name nobody registered, `ExtensionError` where what is registered cannot be used."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name, self._registered[name])
+        return self._loaded[name]
+
+    def unknown(self, name: object) -> tuple[str, str]:
+        """What was expected instead of a name that nobody registered, and how to mend it."""
+        if not self._registered:
+            return (
+                "a name that is registered",
+                "shutdownlab was installed before its parts were: run `make setup` again",
+            )
+        hint = did_you_mean(str(name), self) or f"a package adds one by the entry point group {self.group!r}"
+        return one_of(self), hint
+
+    def _load(self, name: str, entries: list[EntryPoint]) -> type[Part]:
+        if len(entries) > 1:
+            owners = " and ".join(sorted(_owner(entry) for entry in entries))
+            raise ExtensionError(f"{quoted(name)}, which {owners} both register", "uninstall one of them")
+        [entry] = entries
+        try:
+            part = entry.load()
+        except Exception as error:
+            found = f"{quoted(name)} of {_owner(entry)}, which cannot be loaded: {type(error).__name__}: {error}"
+            raise ExtensionError(found, f"its entry point is {entry.value!r}; mend or uninstall the package") from error
+        if not (isinstance(part, type) and issubclass(part, self.base)):
+            found = f"{quoted(name)} of {_owner(entry)}, which is no {self.base.__module__}.{self.base.__qualname__}"
+            raise ExtensionError(found, f"its entry point {entry.value!r} must name a class of that kind")
+        return part
+
+
+def _owner(entry: EntryPoint) -> str:
+    return f"the package {entry.dist.name}" if entry.dist else "a package"

@@ -1,0 +1,293 @@
+"""A measurement made from subscribers' lines: what all kinds of probes share, and what each kind declares of itself.
+
+A kind is a subclass of `Probe`, registered under the entry point group `shutdownlab.probes` by the name that scenarios
+give as `test:`. Its fields are what a scenario may say of it. Checking a scenario imports the modules of the kinds it
+uses, so these stay light: what needs a network library is in the module that `runs` names, which only agents import.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ValidationInfo, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+
+from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, quoted
+from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.config.mistakes import Mistake
+from shutdownlab.config.scalars import Port, Ports
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.network import Hosted, Network
+from shutdownlab.model.policy import Scope
+from shutdownlab.model.topology import Topology, Vantage
+
+
+class Family(StrEnum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+    @property
+    def version(self) -> int:
+        return 4 if self is Family.IPV4 else 6
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a probe is about to run: the network, the vantage point, the address family to use, the phase if any.
+
+    `throttled_below`: kbit/s below which the scenario calls a line throttled.
+    """
+
+    network: Network
+    vantage: Vantage
+    family: Family
+    phase: str = ""
+    throttled_below: int = 512
+
+    def hosted(self, host: str | None) -> Hosted | None:
+        """What answers for a host name or address in this country."""
+        return self.network.hosted_as(host) if host else None
+
+    def addresses(self, host: str | None) -> tuple[str, ...]:
+        """The true addresses of a host, in this family; none where nothing has that name."""
+        hosted = self.hosted(host)
+        if hosted is not None and host in hosted.names:
+            return tuple(str(a) for a in hosted.addresses if a.version == self.family.version)
+        try:
+            literal = ipaddress.ip_address(host or "")
+        except ValueError:
+            return ()
+        return (str(literal),) if literal.version == self.family.version else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What the agent of another vantage point, at `node`, does before a probe: the same function, with this `ask`."""
+
+    node: str
+    ask: Any
+
+
+class Probe(Record):
+    """A measurement repeated in every phase from every vantage point that `from` selects.
+
+    `during` limits it to some phases. `column`: the heading that tables show it under, together with others of the same
+    (default: its own name).
+    """
+
+    test: str
+    families: tuple[Family, ...] = (Family.IPV4,)
+    column: str = ""
+    from_: Scope = Scope()
+    during: tuple[str, ...] = ()
+
+    model_config = Record.model_config | {"alias_generator": lambda name: name.rstrip("_")}
+
+    runs: ClassVar[str] = ""
+    """`package.module:function`, a coroutine function of a session and of what `ask` returns; see docs/extending.md."""
+    ooni_test: ClassVar[str] = "x_probe"
+    """OONI's name for the test, with `x_` before it where OONI has none."""
+    shares: ClassVar[int] = 1
+    """Processor time it takes while it works (client, servers and switches together), compared to a ping's."""
+    alone: ClassVar[bool] = False
+    """Whether it measures a line's speed, and waits until nothing else of its place is under way."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_kind(cls, value: Any, validate: ModelWrapValidatorHandler[Probe], info: ValidationInfo) -> Probe:
+        """Where any kind will do, the one that `test:` names reads the value."""
+        if cls is Probe and isinstance(value, Mapping):
+            if "test" not in value:
+                raise Expected("the key 'test'", f"{one_of(probe_kinds())}", found="no 'test'")
+            kind = _kind_named(value["test"])
+            _check_keys(kind, value)
+            return kind.model_validate(value, context=info.context)
+        return validate(value)
+
+    @classmethod
+    def variant(cls, value: Any) -> type[Record]:
+        if cls is not Probe or not isinstance(value, Mapping):
+            return cls
+        try:
+            return probe_kinds()[value.get("test", "")]
+        except (KeyError, ExtensionError):
+            return cls
+
+    @classmethod
+    def own_fields(cls) -> dict[str, bool]:
+        """The keys that this kind has and others have not, and whether it needs them."""
+        common = Probe.model_fields
+        return {i.alias or n: i.is_required() for n, i in cls.model_fields.items() if n not in common}
+
+    @model_validator(mode="after")
+    def _some_family(self) -> Probe:
+        if not self.families:
+            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
+        return self
+
+    @property
+    def host_name(self) -> str | None:
+        """The host it talks to, where it has one: its addresses are in the request."""
+        return None
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Whatever the topology must have for this to be measured, by the key that names it."""
+        return {}
+
+    @property
+    def resolver_address(self) -> str | None:
+        """Whom name questions go to, if not the operator's resolver."""
+        return None
+
+    @property
+    def lasts(self) -> float:
+        """Seconds that it may take by itself, beside the waits for each of its steps."""
+        return 0.0
+
+    @property
+    def programs(self) -> tuple[tuple[str, ...], ...]:
+        """The programs that it starts, each as its arguments: what a user must trust."""
+        return ()
+
+    def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
+        """What it asks for that this topology has not; paths begin at the probe."""
+        yield from ()
+
+    def ask(self, at: Surroundings) -> Any:
+        """What the agent's function is given, worked out for one vantage point: the probe itself, unless it needs more.
+
+        It must be picklable.
+        """
+        return self
+
+    def errand(self, at: Surroundings) -> Errand | None:
+        """What must happen at another vantage point first."""
+        return None
+
+    def ooni_name(self) -> str:
+        """The `test_name` of its OONI records."""
+        return self.ooni_test
+
+    def ooni_input(self, at: Surroundings) -> str | None:
+        """The `input` of its OONI records."""
+        return None
+
+
+@cache
+def probe_kinds() -> Extensions[Probe]:
+    """Every kind of probe that is installed, by the name that `test:` gives."""
+    return Extensions("shutdownlab.probes", Probe)
+
+
+def probe(test: str, **fields: Any) -> Probe:
+    """A probe of an installed kind; raises pydantic's `ValidationError`."""
+    return Probe.model_validate({"test": test, **fields})
+
+
+def _kind_named(name: object) -> type[Probe]:
+    kinds = probe_kinds()
+    try:
+        return kinds[str(name)]
+    except KeyError:
+        expected, hint = kinds.unknown(name)
+        raise Expected(expected, hint, found=quoted(name), key="test") from None
+    except ExtensionError as error:
+        raise Expected("a test that is installed", error.hint, found=error.found, key="test") from error
+
+
+def _check_keys(kind: type[Probe], value: Mapping[str, Any]) -> None:
+    """Tell keys that another kind has, and those that this one lacks, at once. Misspelt keys are pydantic's to tell."""
+    own = kind.own_fields()
+    given = [str(key) for key in value if key in own or key not in _keys(Probe)]
+    missing = [key for key, needed in own.items() if needed and key not in given]
+    strange = [key for key in given if key not in own]
+    if not missing and not strange:
+        return
+    if any(did_you_mean(key, own) for key in strange) or not (missing or set(strange) <= _keys_of_all()):
+        return
+    needs = [key for key, needed in own.items() if needed]
+    may = [key for key, needed in own.items() if not needed]
+    wanted = _listed(needs) if needs else f"at most {_listed(may)}" if may else "nothing more"
+    hint = "give what that test measures, and no more"
+    found = _listed(given) if given else f"no {_listed(missing)}"
+    raise Expected(f"{wanted} with `test: {value['test']}`", hint, found=found)
+
+
+def _listed(keys: list[str]) -> str:
+    return " and ".join(f"`{key}`" for key in sorted(keys))
+
+
+def _keys(kind: type[Probe]) -> set[str]:
+    return {info.alias or name for name, info in kind.model_fields.items()}
+
+
+def _keys_of_all() -> set[str]:
+    """The keys that probes of any kind have."""
+    found: set[str] = set()
+    for name in probe_kinds():
+        try:
+            found |= _keys(probe_kinds()[name])
+        except ExtensionError:
+            continue  # told when it is asked for
+    return found
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Expected("one that starts with https:// or http://", found=quoted(text))
+    return text
+
+
+def _single(ports: Ports) -> Ports:
+    if ports.first != ports.last:
+        raise Expected("a single port such as tcp/443", found=f"the ports {ports}")
+    return ports
+
+
+Url = Annotated[str, AfterValidator(_url)]
+SinglePort = Annotated[Port, AfterValidator(_single)]
+
+
+class HostProbe(Probe):
+    """One that goes to `host`, a name or an address of the topology."""
+
+    host: str
+
+    @property
+    def host_name(self) -> str | None:
+        return self.host
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        return {"host": self.host}
+
+
+class PortProbe(HostProbe):
+    """One that goes to a port of a host."""
+
+    port: SinglePort
+
+
+class UrlProbe(Probe):
+    """One that fetches `url`, from a host of the topology."""
+
+    url: Url
+
+    @property
+    def host_name(self) -> str | None:
+        return urlsplit(self.url).hostname
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        return {"url": self.host_name or ""}
+
+    def ooni_input(self, at: Surroundings) -> str | None:
+        return self.url

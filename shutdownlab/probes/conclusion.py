@@ -1,0 +1,22 @@
+"""What a test concludes when no step of it has failed outright (see `StepFailed`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shutdownlab.model.scenario import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The outcome of a test.
+
+    `failure`: OONI's failure string, where one says it. `doubtful`: load alone could have caused the outcome, so it is
+    believed only when a repetition confirms it. `value`, in `unit`: what was measured, where that is a number.
+    """
+
+    outcome: Outcome
+    failure: str | None = None
+    doubtful: bool = False
+    value: float | None = None
+    unit: str = ""

@@ -1,0 +1,347 @@
+"""The kinds of probes that ship: what a scenario may say of each, and what its agent is asked.
+
+In one module that imports no network library, so that a scenario is checked at once; the functions that measure are in
+the modules named by `runs`. A kind whose function needs little may be a single module, as `command` is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import field_validator
+
+from shutdownlab.config.document import Expected, did_you_mean, quoted
+from shutdownlab.config.mistakes import Mistake, unknown
+from shutdownlab.config.scalars import endpoint, is_address
+from shutdownlab.inspection.apps import App as CatalogueApp
+from shutdownlab.model.network import Network, Role, node_name
+from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
+from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
+
+_SINGLE_STEP: Final = "urlgetter"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host, where the test has one a port, and its transport."""
+
+    host: str
+    port: int = 0
+    transport: Literal["tcp", "udp"] = "tcp"
+
+
+class _ToPort(PortProbe):
+    def ask(self, at: Surroundings) -> Endpoint:
+        return Endpoint(self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp")
+
+
+class Tcp(_ToPort):
+    """A TCP connection to `port` of `host`, by its true address."""
+
+    runs = "shutdownlab.probes.steps:tcp_test"
+    ooni_test = _SINGLE_STEP
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"tcpconnect://{endpoint(self.host, self.port.first)}"
+
+
+class Tls(_ToPort):
+    """A TLS handshake with `host`, by its true address."""
+
+    runs = "shutdownlab.probes.steps:tls_test"
+    ooni_test = _SINGLE_STEP
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"tlshandshake://{endpoint(self.host, self.port.first)}"
+
+
+class Vpn(_ToPort):
+    """The first exchange of an OpenVPN session with `host`, by its true address."""
+
+    runs = "shutdownlab.probes.vpn:vpn_test"
+    ooni_test = "openvpn"
+
+    def ooni_input(self, at: Surroundings) -> str:
+        asked = self.ask(at)
+        return f"openvpn://{endpoint(asked.host, asked.port)}/?transport={asked.transport}"
+
+
+class Ping(HostProbe):
+    """An ICMP echo from `host`, by its true address."""
+
+    runs = "shutdownlab.probes.steps:ping_test"
+    ooni_test = "x_ping"
+
+    def ask(self, at: Surroundings) -> Endpoint:
+        return Endpoint(self.host)
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"ping://{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class NameQuestion:
+    """Which name to look up, and whom to ask over TLS or HTTPS, if not the request's resolver in the clear."""
+
+    host: str
+    secure_resolver: str = ""
+
+
+class Dns(HostProbe):
+    """A lookup of `host`: through the operator's resolver, or the one that `resolver` gives.
+
+    That is an address, `tls://HOST[:PORT]` or `https://HOST[:PORT]/PATH` (DNS over TLS, over HTTPS; a name is looked up
+    through the operator's).
+    """
+
+    resolver: str | None = None
+
+    runs = "shutdownlab.probes.steps:dns_test"
+    ooni_test = _SINGLE_STEP
+
+    @field_validator("resolver")
+    @classmethod
+    def _known_way(cls, value: str | None) -> str | None:
+        if value is not None and not _is_resolver(value):
+            wanted = "an address, tls://HOST or https://HOST/PATH"
+            raise Expected(wanted, "such as 8.8.8.8 or https://dns.google/dns-query", found=quoted(value))
+        return value
+
+    @property
+    def resolver_address(self) -> str | None:
+        return self.resolver if self.resolver is not None and is_address(self.resolver) else None
+
+    @property
+    def _secure_resolver(self) -> str:
+        return self.resolver if self.resolver is not None and not is_address(self.resolver) else ""
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        resolver = urlsplit(self._secure_resolver).hostname
+        return {"host": self.host} | ({"resolver": resolver} if resolver else {})
+
+    def ask(self, at: Surroundings) -> NameQuestion:
+        return NameQuestion(self.host, self._secure_resolver)
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"dnslookup://{self.host}"
+
+
+def _is_resolver(text: str) -> bool:
+    if is_address(text):
+        return True
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and (parts.scheme == "https" or (parts.scheme == "tls" and parts.path in {"", "/"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A web page. `marker`: text that the genuine one contains; "" takes any with a status below 400."""
+
+    url: str
+    marker: str = ""
+
+
+class Web(UrlProbe):
+    """A web page, looked up through the operator's resolver: OONI's web_connectivity."""
+
+    runs = "shutdownlab.probes.web:web_test"
+    ooni_test = "web_connectivity"
+
+    def ask(self, at: Surroundings) -> Page:
+        hosted = at.hosted(self.host_name)
+        front_page = urlsplit(self.url).path in {"", "/"}
+        return Page(self.url, f"<title>{hosted.site_name}</title>" if hosted and front_page else "")
+
+
+class Http3(Web):
+    """A web page over HTTP/3, looked up through the operator's resolver."""
+
+    runs = "shutdownlab.probes.http3:http3_test"
+    ooni_test = _SINGLE_STEP
+    shares = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to fetch for so many `seconds`, or so many octets; of fewer than `min_bytes` it says nothing.
+
+    Below `throttled_below` kbit/s the line is throttled.
+    """
+
+    url: str
+    min_bytes: int = 64 * 1024
+    max_bytes: int = 512 * 1024
+    seconds: float = 1.0
+    throttled_below: int = 512
+
+
+class Throughput(UrlProbe):
+    """How fast a download runs."""
+
+    runs = "shutdownlab.probes.throughput:throughput_test"
+    ooni_test = "x_throughput"
+    shares = 8
+    alone = True
+
+    def ask(self, at: Surroundings) -> Download:
+        return Download(self.url, throttled_below=at.throttled_below)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint out of the app catalogue: a host name, or "" where clients use the bare addresses.
+
+    `services` are (kind, port) such as ("https", 443). `addresses` are those it truly has: the control that answers
+    are compared with.
+    """
+
+    host: str
+    addresses: tuple[str, ...] = ()
+    services: tuple[tuple[str, int], ...] = ()
+
+    def addresses_of(self, family: Family) -> tuple[str, ...]:
+        return tuple(a for a in self.addresses if ip_address(a).version == family.version)
+
+
+@dataclass(frozen=True, slots=True)
+class AppTargets:
+    """An app and its endpoints."""
+
+    app: str
+    targets: tuple[Target, ...] = ()
+
+
+class App(Probe):
+    """OONI's test of an app of the catalogue; of an app that OONI has no test for, its web pages."""
+
+    app: str
+
+    runs = "shutdownlab.probes.apps:app_test"
+    shares = 4
+
+    def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
+        served = {app for _, app in topology.served()}
+        if self.app not in apps:
+            yield unknown(("app",), "app", self.app, apps)
+        elif self.app not in served:
+            hint = did_you_mean(self.app, sorted(served)) or "add it to the `serves` of a network of the topology"
+            yield unknown(("app",), "app in this topology", self.app, served, hint)
+
+    def ask(self, at: Surroundings) -> AppTargets:
+        return AppTargets(self.app, tuple(_targets(self.app, at)))
+
+    def ooni_name(self) -> str:
+        return _OONI_APPS.get(self.app, _SINGLE_STEP)
+
+    def ooni_input(self, at: Surroundings) -> str | None:
+        return None if self.app in _OONI_APPS else self.app
+
+
+_OONI_APPS: Final = {
+    "whatsapp": "whatsapp",
+    "telegram": "telegram",
+    "signal": "signal",
+    "facebook": "facebook_messenger",
+}
+_NUMBERED: Final = re.compile(r"e\d+\.whatsapp\.net$")
+
+
+def _targets(app: str, at: Surroundings) -> Iterator[Target]:
+    """The endpoints that an app has in an IP version; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe
+    picks one."""
+    version = at.family.version
+    there = [h for h in at.network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
+    alike = [name for hosted in there for name in hosted.names if _NUMBERED.match(name)]
+    picked = alike[at.network.vantages.index(at.vantage) % len(alike)] if alike else None
+    for hosted in there:
+        services = tuple((service.kind, service.port) for service in hosted.services)
+        for name in hosted.names or ("",):
+            if name not in alike or name == picked:
+                yield Target(name, tuple(map(str, hosted.addresses)), services)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A telephone line: its number and the SIP registrar (an address) of its operator."""
+
+    number: str
+    registrar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The caller's telephone line and the callee's; without a callee the telephone only registers."""
+
+    line: Line
+    peer: Line | None = None
+
+
+class _Telephone(Probe):
+    """Between two subscribers of an operator; `to`: the region called."""
+
+    to: str | None = None
+
+    def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
+        if self.to is not None and self.to not in topology.regions:
+            yield unknown(("to",), "region", self.to, topology.regions)
+
+    def ask(self, at: Surroundings) -> Lines:
+        callee = _callee(at.network, at.vantage, self.to)
+        return Lines(_line(at, at.vantage.id), _line(at, callee) if callee else None)
+
+    def errand(self, at: Surroundings) -> Errand | None:
+        """The callee's telephone registers first."""
+        callee = _callee(at.network, at.vantage, self.to)
+        return Errand(node_name(callee), Lines(_line(at, callee))) if callee else None
+
+    def ooni_input(self, at: Surroundings) -> str | None:
+        peer = self.ask(at).peer
+        return f"tel:{peer.number}" if peer else None
+
+
+class Call(_Telephone):
+    """A telephone call that is heard at both ends."""
+
+    runs = "shutdownlab.probes.calls:call_test"
+    ooni_test = "x_call"
+    shares = 3
+
+
+class Sms(_Telephone):
+    """A short message that the other telephone acknowledges."""
+
+    runs = "shutdownlab.probes.calls:sms_test"
+    ooni_test = "x_sms"
+
+
+def _line(at: Surroundings, vantage: VantageId) -> Line:
+    """A vantage point's telephone line; the number counts vantage points."""
+    index = next(index for index, v in enumerate(at.network.vantages) if v.id == vantage)
+    return Line(f"7700{index:07d}", str(at.network.one(Role.TELEPHONE, vantage.operator).address(at.family.version)))
+
+
+def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId | None:
+    """Whom a vantage point calls: an ordinary subscriber of its operator in `region`, or elsewhere, but not itself."""
+    others = [
+        v.id
+        for v in network.vantages
+        if v.id.operator == caller.id.operator and v.class_ is SubscriberClass.ORDINARY and v.id != caller.id
+    ]
+    preferred = [v for v in others if v.region == region]
+    return next(iter([*preferred, *reversed(others)]), None)
+
+
+class Routes(Probe):
+    """Whether networks abroad have routes to the operator: asked of transit routers, not of a subscriber."""
+
+    ooni_test = "x_routes"

@@ -1,0 +1,72 @@
+"""Runs one probe: the request in, the measurement out."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any, Final
+
+from shutdownlab.config.extensions import ExtensionError
+from shutdownlab.model.probe import probe_kinds
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.conclusion import Conclusion
+from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.failure import StepFailed
+from shutdownlab.probes.session import Session
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+
+# Steps that end with an answer of the kernel's or the resolver's. An unknown failure of one is the prober's own; one of
+# any other step is what the other side sent.
+_OWN_STEPS: Final = frozenset({"resolve", "connect", "ping"})
+
+TestFunction = Callable[[Session, Any], Awaitable[Conclusion]]
+
+
+@cache
+def test_function(runs: str) -> TestFunction:
+    """The function that a kind of probe names as `package.module:function`; raises whatever importing it does."""
+    function: TestFunction = resolve_name(runs)
+    return function
+
+
+def import_tests() -> None:
+    """Import what every installed kind of probe runs, so that processes forked from this one share it.
+
+    One that cannot be imported is told when it is asked for: its probes end as errors that say so.
+    """
+    kinds = probe_kinds()
+    for name in kinds:
+        try:
+            test_function(kinds[name].runs)
+        except (ExtensionError, ImportError, AttributeError, ValueError):
+            continue
+
+
+async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
+    """Run a probe to its end; whatever goes wrong in the prober itself is the outcome `error`."""
+    session = Session(request, equipment)
+    began = time.monotonic()
+    try:
+        conclusion = await test_function(request.runs)(session, request.ask)
+    except StepFailed as failed:
+        session.trace.extra |= {"failure": failed.failure, "failed_operation": failed.operation}
+        unknown = failed.operation in _OWN_STEPS and failed.failure.startswith("unknown_failure")
+        outcome = Outcome.ERROR if unknown else Outcome.BLOCKED
+        conclusion = Conclusion(outcome, failed.failure, failed.doubtful)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
+        conclusion = Conclusion(Outcome.ERROR, f"unknown_failure: {type(error).__name__} at {place}: {error}")
+    return Measurement(
+        outcome=conclusion.outcome,
+        failure=conclusion.failure,
+        started=session.trace.began,
+        runtime=round(time.monotonic() - began, 6),
+        test_keys=session.trace.keys(),
+        doubtful=conclusion.doubtful,
+        value=conclusion.value,
+        unit=conclusion.unit,
+    )

@@ -1,0 +1,36 @@
+"""Whose certificates count: TLS contexts of a vantage point's agent."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class TrustStore:
+    """One TLS context per authority and agent: parsing certificates again for each probe costs more than the probe."""
+
+    _contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = field(default_factory=dict)
+    _pems: dict[str, bytes] = field(default_factory=dict)
+
+    def pem(self, ca: str) -> bytes:
+        """The authority's certificate for aioquic, which verifies on its own; raises OSError."""
+        if ca not in self._pems:
+            self._pems[ca] = Path(ca).read_bytes() if ca else b""
+        return self._pems[ca]
+
+    def context(self, ca: str, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """A client context that trusts the PEM file `ca` alone ("": nothing) and offers `alpn`.
+
+        Raises OSError where the file can't be read.
+        """
+        if (ca, alpn) not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.options |= ssl.OP_NO_TICKET
+            if alpn:
+                context.set_alpn_protocols(list(alpn))
+            if ca:
+                context.load_verify_locations(cafile=ca)
+            self._contexts[ca, alpn] = context
+        return self._contexts[ca, alpn]
