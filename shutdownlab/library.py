@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shutdownlab.config.beside import NotReadable, NotThere, read_file
-from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, parse, quoted
+from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.own_apps import own_apps
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
@@ -61,6 +62,22 @@ def shipped(kind: Kind) -> Iterator[tuple[str, Traversable]]:
     for item in sorted(files(f"shutdownlab.{kind}").iterdir(), key=lambda item: item.name):
         if item.name.endswith(".yaml"):
             yield item.name.removesuffix(".yaml"), item
+
+
+def shipped_file(name: str) -> Traversable:
+    """A file that ships: a scenario's, a topology's, a profile's, or (`apps`) the app catalogue; raises `BadInput`."""
+    inspection = files("shutdownlab.inspection")
+    found = {name: inspection / "profiles" / f"{name}.yaml" for name in profile_names()}
+    found |= {"apps": inspection / "apps.yaml", **dict(shipped("topologies")), **dict(shipped("scenarios"))}
+    if name not in found:
+        hint = did_you_mean(name, found) or "`shutdownlab list` and `shutdownlab profiles` name them"
+        raise BadInput([Problem("show", 0, "", f"{quoted(name)}, which does not ship", one_of(found), hint)])
+    return found[name]
+
+
+def title_of(file: Traversable) -> str:
+    """What a scenario or topology that ships is called."""
+    return str(parse(file.read_bytes(), _shown(file)).data["title"])
 
 
 def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]:

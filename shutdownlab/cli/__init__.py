@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run
+from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run, show
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
 
@@ -12,6 +12,7 @@ for _name, _command in (
     ("run", run.run),
     ("check", check.check),
     ("list", listing.list_),
+    ("show", show.show),
     ("lab", lab.lab),
     ("exec", lab.exec_),
     ("doctor", doctor.doctor),

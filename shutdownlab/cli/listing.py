@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from shutdownlab import library
 
+_KINDS: tuple[tuple[library.Kind, str], ...] = (("scenarios", "Scenarios"), ("topologies", "Countries"))
+
 
 def list_() -> None:
-    """The scenarios and topologies it ships."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for kind, one in (("scenarios", "scenario"), ("topologies", "topology")):
-        for name, _ in library.shipped(kind):  # type: ignore[arg-type]
-            title = library.load(name).scenario.title if one == "scenario" else library.topology(name).title
-            table.add_row(one, f"[bold]{name}[/bold]", title)
-    Console().print(table)
+    """The scenarios and countries it ships, and where they are."""
+    console = Console(highlight=False, soft_wrap=True)
+    for kind, heading in _KINDS:
+        shipped = dict(library.shipped(kind))
+        folder = Path(str(next(iter(shipped.values())))).parent
+        console.print(f"{heading}, in {escape(str(folder))}")
+        width = max(map(len, shipped)) + 2
+        for name, file in shipped.items():
+            console.print(f"  [bold]{name}[/bold]{' ' * (width - len(name))}{escape(library.title_of(file))}")
+    console.print("A copy to start from: shutdownlab show NAME > my.yaml")

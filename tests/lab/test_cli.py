@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,10 +17,11 @@ from invocation import Done, Json, Record, invoke, small
 import shutdownlab
 from shutdownlab import library
 from shutdownlab.inspection import words
+from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ["run", "check", "list", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
+COMMANDS = ["run", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
 
 
 def refused(done: Done, *lines: str) -> None:
@@ -56,6 +58,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ("lab", ["--at", "--choose", "--datapath"]),
         ("exec", ["--from", "--at", "--choose", "--datapath"]),
         ("list", []),
+        ("show", []),
         ("doctor", []),
         ("inspect", ["--policy", "--profile", "--format", "--summary"]),
         ("profiles", []),
@@ -73,16 +76,39 @@ def test_the_help_of_a_command_fits_80_columns_and_has_its_options(
     assert not re.search(r"<\w+|BOOLEAN|\{|range|\[x", done.output), "what to write, not Python's types"
 
 
-def test_list_has_a_line_for_everything_that_ships(tmp_path: Path) -> None:
+def test_list_tells_scenarios_from_countries_and_says_where_their_files_are(tmp_path: Path) -> None:
     done = invoke(tmp_path, "list")
     assert done.code == 0
-    rows = [line.split(maxsplit=2) for line in done.output.splitlines()]
-    shipped = [("scenario", name) for name, _ in library.shipped("scenarios")]
-    shipped += [("topology", name) for name, _ in library.shipped("topologies")]
-    assert [(kind, name) for kind, name, _ in rows] == shipped
-    titles = {name: title.strip() for _, name, title in rows}
-    assert titles["first-shutdown"] == "A first shutdown"
-    assert titles["two-operators"] == "A small country with two operators"
+    scenarios, countries = done.output.split("Countries, in ")
+    for text, kind in ((scenarios, "scenarios"), (countries, "topologies")):
+        folder = Path(text.splitlines()[0].removeprefix("Scenarios, in "))
+        rows = dict(line.split(maxsplit=1) for line in text.splitlines()[1:] if line.startswith("  "))
+        assert list(rows) == [name for name, _ in library.shipped(kind)]
+        assert all((folder / f"{name}.yaml").is_file() for name in rows)
+    assert re.search(r"first-shutdown +A first shutdown\n", scenarios)
+    assert re.search(r"two-operators +A small country with two operators\n", countries)
+
+
+@pytest.mark.parametrize("name", ["first-shutdown", "two-operators", "gfw-tls", "apps"])
+def test_show_prints_the_file_that_ships_byte_for_byte(tmp_path: Path, name: str) -> None:
+    file = library.shipped_file(name)
+    shown = subprocess.run(
+        [sys.executable, "-m", "shutdownlab", "show", name], cwd=tmp_path, capture_output=True, check=True
+    ).stdout
+    assert shown == file.read_bytes()
+
+
+def test_show_of_what_does_not_ship_says_what_is_meant(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "show", "frst-shutdown")
+    assert done.code == 2
+    assert "show: found 'frst-shutdown', which does not ship; expected one of " in done.output
+    assert "did you mean 'first-shutdown'?" in done.output
+
+
+def test_no_two_things_that_ship_have_the_same_name() -> None:
+    kinds: tuple[library.Kind, ...] = ("scenarios", "topologies")
+    names = ["apps", *profile_names(), *(name for kind in kinds for name, _ in library.shipped(kind))]
+    assert len(names) == len(set(names))
 
 
 # --- check ---
