@@ -3,6 +3,9 @@
 import shutdownlab as sl
 
 scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
+    run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
+    run = sl.Run.open("runs/a")                  # finished, interrupted or still going
+    run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 """
 
 from __future__ import annotations
@@ -13,18 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from shutdownlab.config.document import BadInput, Problem
     from shutdownlab.library import Shutdown, load
+    from shutdownlab.results.run import Run
+    from shutdownlab.runner.launch import RunFailed, run
     from shutdownlab.system.kernel import MachineCannot
 
     __version__: str
 
-__all__ = ["BadInput", "MachineCannot", "Problem", "Shutdown", "load"]
+__all__ = ["BadInput", "MachineCannot", "Problem", "Run", "RunFailed", "Shutdown", "load", "run"]
 
 _WHERE: Final = {
     "BadInput": "config.document",
     "MachineCannot": "system.kernel",
     "Problem": "config.document",
+    "Run": "results.run",
+    "RunFailed": "runner.launch",
     "Shutdown": "library",
     "load": "library",
+    "run": "runner.launch",
 }
 """Where each public name lives. They are imported when first used: a program pays only for what it asks for."""
 

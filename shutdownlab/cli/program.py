@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, NoReturn
 
 import typer
@@ -56,6 +57,18 @@ def told() -> Iterator[None]:
 
 def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoReturn:
     raise BadInput([Problem(option, 0, "", found, expected, hint)])
+
+
+@contextmanager
+def naming_options(*parameters: str) -> Iterator[None]:
+    """Tell a mistake in one of the door's parameters (`real_time`) as one in the option of its name (`--real-time`)."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(
+            replace(problem, file=f"--{problem.file.replace('_', '-')}") if problem.file in parameters else problem
+            for problem in error.problems
+        ) from None
 
 
 def _show_version(value: bool) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import os
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, chosen, known_phase
-from shutdownlab.cli.program import bad_option, told
+from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, as_mapping
+from shutdownlab.cli.program import bad_option, errors, naming_options, told
 
 
 def run(
@@ -25,47 +23,48 @@ def run(
         typer.Option("--real-time", metavar="FACTOR", help="Play by the clock, FACTOR times as fast as it was."),
     ] = None,
     choose: Choices = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase; it is the last one measured.")
+    ] = None,
     pcap: Annotated[
-        bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file a switch.")
+        bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file per switch.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="For all that is drawn by chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
+    events: Annotated[
+        str | None,
+        typer.Option("--events", metavar="FILE|N", help="Write events as they happen, as lines of JSON."),
+    ] = None,
 ) -> None:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
-    from shutdownlab.system.sandbox import run_in_sandbox
+    from shutdownlab.reporting.events import EventLines
+    from shutdownlab.reporting.progress import Progress
+    from shutdownlab.results.events import Event, Listener
+    from shutdownlab.runner import launch
 
-    with told():
+    with told(), naming_options("out", "real_time", "choose", "until"):
         shutdown = library.load(scenario)
-        choices = chosen(shutdown.scenario, choose)
-        if real_time is not None and not 0 < real_time < math.inf:
-            bad_option("--real-time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
-        if until is not None:
-            known_phase("--until", shutdown.scenario, until)
-        directory = out or Path("runs") / f"{shutdown.scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        usable(directory)
-        payload = {
-            "shutdown": shutdown,
-            "choices": choices,
-            "directory": directory.resolve(),
-            "shown": str(directory),
-            "real_time": real_time,
-            "until": until,
-            "pcap": pcap,
-            "seed": seed,
-            "datapath": datapath,
-        }
-        code = run_in_sandbox("shutdownlab.reporting.progress:inside", payload, run_dir=directory)
-    raise typer.Exit(code)
+        directory = out or launch.default_directory(shutdown.scenario)
+        listeners: list[Listener] = [Progress(str(directory))]
+        if events is not None:
+            try:
+                listeners.append(EventLines(events))
+            except OSError as error:
+                found = f"{events}, which cannot be written ({(error.strerror or str(error)).lower()})"
+                bad_option("--events", found, "a file, or the number of an open descriptor")
 
+        def tell(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
 
-def usable(directory: Path) -> None:
-    if (directory / "manifest.json").exists():
-        bad_option("--out", f"{directory}, which holds the results of a run", "a new directory", "choose another name")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = f"{directory}, which cannot be made ({(error.strerror or '').lower()})"
-        bad_option("--out", found, "a directory that can be written")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        bad_option("--out", f"{directory}, where this user cannot write", "a directory that can be written")
+        try:
+            finished = launch.run(
+                shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
+                datapath=datapath, on_event=tell,
+            )  # fmt: skip
+        except launch.RunFailed as failed:
+            if failed.how:
+                kept = f"What was measured until then is in {escape(str(directory))}."
+                errors().print(f"[red]The run {failed.how}.[/red] {kept}")
+            raise typer.Exit(failed.exit_code) from None
+    raise typer.Exit(finished.exit_code or 0)

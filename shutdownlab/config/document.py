@@ -358,7 +358,9 @@ class _Plain:
                 return [self.plain(part, (*path, index)) for index, part in enumerate(value)]
             case _:
                 self._bad(
-                    path, f"a {type(value).__name__}", "text, a number, a list, a mapping, or a time with its zone"
+                    path,
+                    f"a value of type {type(value).__name__}",
+                    "text, a number, a list, a mapping, or a time with a zone",
                 )
                 return None
 

@@ -69,4 +69,4 @@ class AgentPool:
                 yield from (task.result() for task in doubtful if task.confirmed)
                 doubtful = [task for task in doubtful if not task.confirmed]
             todo = doubtful
-        yield from (task.result() for task in todo)
+        yield from (task.result(believed=False) for task in todo)

@@ -81,9 +81,14 @@ class Task:
         self.agreeing = self.agreeing + 1 if alike else 1
         self.found = replace(found, passes=self.tries)
 
-    def result(self) -> tuple[str, ProbeRequest, Measurement]:
+    def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:
+        """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
         assert self.found is not None, "it has been tried"
-        return self.agent, self.request, self.found
+        if not self.doubtful:
+            return self.agent, self.request, self.found
+        if believed:
+            return self.agent, self.request, replace(self.found, certainty="confirmed")
+        return self.agent, self.request, replace(self.found, outcome=Outcome.UNKNOWN, certainty="unconfirmed")
 
 
 @dataclass(slots=True)

@@ -19,12 +19,27 @@ from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
 
 
 class Outcome(StrEnum):
-    """What became of a probe. `error`: the measurement itself failed (never expected)."""
+    """What became of a probe.
+
+    `error`: the measurement itself failed. `unknown`: what was seen could not be made certain. Neither is a verdict on
+    the network, and neither can be expected.
+    """
 
     OK = "ok"
     BLOCKED = "blocked"
     THROTTLED = "throttled"
     ERROR = "error"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it says anything about the network."""
+        return self not in {Outcome.ERROR, Outcome.UNKNOWN}
+
+    @property
+    def got_through(self) -> bool:
+        """Whether the service was reached, however slowly."""
+        return self in {Outcome.OK, Outcome.THROTTLED}
 
 
 class Mode(StrEnum):

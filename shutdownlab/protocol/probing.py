@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from shutdownlab.model.probe import Errand, Family
 from shutdownlab.model.scenario import Outcome
@@ -48,7 +48,8 @@ class Measurement:
 
     `failure` is OONI's failure string, None where the block shows otherwise (a block page, a forged DNS answer) or
     nothing failed. `value`, in `unit`: what was measured, where that is a number. `doubtful`: load alone could have
-    caused this outcome. `passes`: how often it was measured.
+    caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
+    outcome that stayed `unconfirmed` is `unknown`.
     """
 
     outcome: Outcome
@@ -58,5 +59,6 @@ class Measurement:
     test_keys: Mapping[str, Any] = field(default_factory=dict)
     doubtful: bool = False
     passes: int = 1
+    certainty: Literal["certain", "confirmed", "unconfirmed"] = "certain"
     value: float | None = None
     unit: str = ""

@@ -1,142 +1,180 @@
-"""What a run tells its user as it goes, and the story at its end."""
+"""What a run tells its user as it goes, and the story at its end: a listener of its events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from shutdownlab.model.scenario import Expectation, Outcome, Phase, Scenario
-from shutdownlab.model.topology import Topology
-from shutdownlab.network.datapath import Choice
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
 from shutdownlab.reporting.table import tables
-from shutdownlab.results.directory import Result
-from shutdownlab.runner import run
+from shutdownlab.results.events import (
+    Begun,
+    Broken,
+    Built,
+    Event,
+    Fault,
+    Finished,
+    Interrupted,
+    Measured,
+    Notice,
+    PhaseBegun,
+    PhaseMeasured,
+    SelfChecked,
+    Step,
+    Waiting,
+)
+from shutdownlab.results.result import Result
+from shutdownlab.results.table import table_of
 
 _FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
 _LEAST_WIDTH = 60
+_EVERY = 20
+"""Measurements between two changes of the live line."""
 
 
 class Progress:
     """Speaks to standard output: a live line on a terminal, a line a phase everywhere."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self._scenario = scenario
+    def __init__(self, shown: str) -> None:
+        """shown: the run directory as the user wrote it."""
+        self._shown = shown
         self._console = Console(highlight=False)
         self._live: Live | None = None
-        self._step = ""
-        self._done = self._cells = 0
-        self._name_width = max(len(phase.phase) for phase in scenario.timeline)
+        self._begun: Begun | None = None
+        self._results: list[Result] = []
+        self._under_way: list[Result] = []
+        self._doing = ""
+        self._cells = 0
         self._told_heading = False
+        self._broken: Broken | None = None
 
-    def begin(self, topology: Topology) -> None:
-        scenario = self._scenario
-        operators = ", ".join(operator.title.split(" (")[0] for operator in topology.operators.values())
-        self._console.print(f"[bold]{escape(scenario.title)}[/bold]: {escape(operators)}", soft_wrap=True)
+    def __call__(self, event: Event) -> None:
+        """Tell what there is to tell of an event."""
+        match event:
+            case Begun():
+                self._begun = event
+                operators = ", ".join(title.split(" (")[0] for title in event.operators.values())
+                self._print(f"[bold]{escape(event.title)}[/bold]: {escape(operators)}")
+            case Step():
+                self._show(f"{event.text} …")
+            case Built():
+                used = event.emulation
+                text = f"Open vSwitch's {used.get('datapath')} datapath: {used.get('datapath_because')}"
+                self._console.print(text, style="dim", soft_wrap=True, markup=False)
+            case Waiting():
+                self._show(f"{event.seconds:.0f} s until {event.phase}")
+            case PhaseBegun():
+                self._under_way, self._cells = [], event.cells
+                self._doing = f"{event.time:%d %b %H:%M} {event.phase}: measuring"
+            case Measured():
+                self._under_way.append(event.result)
+                if len(self._under_way) % _EVERY == 0:
+                    self._show(f"{self._doing} {len(self._under_way)}/{self._cells}")
+            case PhaseMeasured():
+                self._phase(event)
+            case Notice():
+                self._note(f"{event.where}: {event.text}")
+            case Fault():
+                self._note(event.text)
+            case SelfChecked() if event.broken:
+                self._self_check_failed(event.broken)
+            case Broken():
+                self._broken = event
+            case Interrupted():
+                self._quiet()
+                self._print(f"[yellow]Interrupted.[/yellow] What was measured is in {escape(self._shown)}.")
+            case Finished():
+                self._finished(event)
+            case _:
+                pass
 
-    def built(self, datapath: Choice) -> None:
-        """What the country was built with, where this machine leaves a choice."""
-        text = f"Open vSwitch's {datapath.name} datapath: {datapath.why}"
-        self._console.print(text, style="dim", soft_wrap=True, markup=False)
-
-    def step(self, text: str) -> None:
-        """What is under way now."""
-        self._step = text
-        self._show(f"{text} …")
-
-    def waiting(self, phase: Phase, seconds: float) -> None:
-        self._show(f"{seconds:.0f} s until {phase.phase} ({phase.at:%d %b %H:%M} UTC)")
-
-    def measuring(self, phase: Phase, cells: int) -> None:
-        self._done, self._cells = 0, cells
-        self._step = f"{phase.at:%d %b %H:%M} {phase.phase}: measuring"
-
-    def advance(self) -> None:
-        self._done += 1
-        if self._done % 20 == 0:
-            self._show(f"{self._step} {self._done}/{self._cells}")
-
-    def measured(self, phase: Phase, results: Sequence[Result], seconds: float) -> None:
+    def _phase(self, event: PhaseMeasured) -> None:
         """A line for a phase that has been measured."""
+        assert self._begun is not None
+        self._results += self._under_way
         if not self._told_heading:
             self._told_heading = True
             self._line("UTC", "phase", "got through", "took", "", style="dim")
-        through = sum(result.outcome in {Outcome.OK, Outcome.THROTTLED} for result in results)
-        unmet = sum(not result.met for result in results)
-        title = f"[red]{unmet} not as expected[/red]" if unmet else f"[dim]{escape(phase.title)}[/dim]"
-        share = f"{through}/{len(results)}"
-        self._line(f"{phase.at:%d %b %H:%M}", escape(phase.phase), share, f"{seconds:.1f} s", title)
+        phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
+        title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{escape(phase.title)}[/dim]"
+        share = f"{event.reached}/{event.cells}"
+        self._line(f"{phase.at:%d %b %H:%M}", escape(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
-        line = f"{when:<12}  {name:<{self._name_width}} {share:>11} {took:>6}  {text}"
+        assert self._begun is not None
+        width = max(len(phase.phase) for phase in self._begun.phases)
+        line = f"{when:<12}  {name:<{width}} {share:>11} {took:>6}  {text}"
         self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
-    def notice(self, text: str) -> None:
-        self._console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
+    def _note(self, text: str) -> None:
+        self._print(f"[yellow]note:[/yellow] {escape(text)}")
 
-    def story(
-        self,
-        phases: Sequence[Phase],
-        results: Sequence[Result],
-        faults: Sequence[str],
-        shown: str,
-        seconds: float,
-        captures: bool = False,
-    ) -> None:
-        """The table, what was not as expected, and where everything is."""
+    def _finished(self, event: Finished) -> None:
         self._quiet()
-        print_ = self._console.print
-        print_("\n[bold]Percent of ordinary subscribers who got through[/bold], each group by its number")
-        for table in tables(self._scenario, phases, results, max(_LEAST_WIDTH, self._console.width)):
-            print_()
-            print_(table)
-        print_("[dim]~ some of it throttled   ! an expectation was not met   · not measured[/dim]\n")
-        for line in unmet_lines(results):
-            print_(f"[red]not as expected:[/red] {escape(line)}", soft_wrap=True)
-        for code, source in cited(self._scenario, results):
-            print_(escape(f"    [{code}] {source}"), soft_wrap=True)
-        for fault in dict.fromkeys(faults):
-            print_(f"[red]went wrong:[/red] {escape(fault)}", soft_wrap=True)
-        met = all(result.met for result in results) and not faults
-        verdict = verdict_line(results, faults)
-        print_(f"[{'green' if met else 'red'}]{verdict}[/] The run took {seconds:.0f} s.")
-        print_(f"Files in {escape(shown)}: {_FILES}{', pcap/' if captures else ''}", soft_wrap=True)
+        if event.status == "finished":
+            self._story(event)
+        elif self._broken is not None:
+            self._broke(self._broken)
 
-    def self_check_failed(self, broken: Sequence[Result], shown: str) -> None:
+    def _story(self, event: Finished) -> None:
+        """The table, what was not as expected, and where everything is."""
+        assert self._begun is not None
+        self._console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], each group by its number")
+        table = table_of(self._results, self._begun.columns)
+        for part in tables(table, max(_LEAST_WIDTH, self._console.width)):
+            self._console.print()
+            self._console.print(part)
+        legend = "~ some of it throttled   ! an expectation was not met   · not measured"
+        if any(not result.outcome.is_measured for result in self._results):
+            legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
+        self._print(f"[dim]{legend}[/dim]\n")
+        for line in unmet_lines(self._results):
+            self._print(f"[red]not as expected:[/red] {escape(line)}")
+        for code, source in cited(self._begun.sources, self._results):
+            self._print(escape(f"    [{code}] {source}"))
+        for fault in event.faults:
+            self._print(f"[red]went wrong:[/red] {escape(fault)}")
+        colour = "red" if event.exit_code else "green"
+        self._console.print(
+            f"[{colour}]{verdict_line(self._results, event.faults)}[/] The run took {event.seconds:.0f} s."
+        )
+        captures = ", pcap/" if self._begun.pcap else ""
+        self._print(f"Files in {escape(self._shown)}: {_FILES}{captures}")
+
+    def _self_check_failed(self, broken: Sequence[Result]) -> None:
         self._quiet()
         count = f"{len(broken)} measurement{'s' if len(broken) > 1 else ''} did not succeed"
-        self._console.print(f"[red]The self-check failed:[/red] with nothing blocked, {count}.")
-        works = Expectation(outcome=Outcome.OK, source="")
-        for line in unmet_lines([replace(result, expectation=works) for result in broken]):
-            self._console.print(f"    {escape(line)}", soft_wrap=True)
-        self._console.print("The run stops here: what does not work by itself cannot be shut down.")
-        self._console.print(f"Logs of every server are in {escape(shown)}/logs.", soft_wrap=True)
+        self._print(f"[red]The self-check failed:[/red] with nothing blocked, {count}.")
+        for line in unmet_lines(
+            [result.model_copy(update={"expected": Outcome.OK, "source": ""}) for result in broken]
+        ):
+            self._print(f"    {escape(line)}")
+        self._print("The run stops here: what does not work by itself cannot be shut down.")
+        self._print(f"Logs of every server are in {escape(self._shown)}/logs.")
 
-    def broken(self, lines: Sequence[str], cells: int, shown: str | None) -> None:
-        """The run cannot go on; `lines`: why. `shown`: the directory that has its logs, if any."""
-        self._quiet()
-        self._console.print("[red]The run broke off:[/red]")
-        for line in lines:
-            self._console.print(f"    {escape(line)}", soft_wrap=True)
-        if shown and cells:
-            self._console.print(f"The {cells:,} measurements made until then are in {escape(shown)}.", soft_wrap=True)
-        if shown:
-            self._console.print(f"Logs of every process are in {escape(shown)}/logs.", soft_wrap=True)
+    def _broke(self, event: Broken) -> None:
+        """The run could not go on."""
+        self._print("[red]The run broke off:[/red]")
+        for line in event.lines:
+            self._print(f"    {escape(line)}")
+        if self._begun is None:  # there is no record
+            return
+        if self._results:
+            self._print(f"The {len(self._results):,} measurements made until then are in {escape(self._shown)}.")
+        self._print(f"Logs of every process are in {escape(self._shown)}/logs.")
 
-    def interrupted(self, shown: str) -> None:
-        self._quiet()
-        self._console.print(f"[yellow]Interrupted.[/yellow] What was measured is in {escape(shown)}.", soft_wrap=True)
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
 
     def _show(self, text: str) -> None:
         if not self._console.is_terminal:
             return
-        if self._live is None:  # without a thread of its own: the run forks while it speaks
+        if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         self._live.update(Text(text, style="dim"), refresh=True)
@@ -145,8 +183,3 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-
-def inside(payload: Mapping[str, Any]) -> int:
-    """A run inside its sandbox, told on standard output; returns the exit code."""
-    return run.inside(payload, Progress(payload["shutdown"].scenario))

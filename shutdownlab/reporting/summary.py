@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from shutdownlab.model.scenario import Outcome, Scenario
-from shutdownlab.results.directory import Result
+from shutdownlab.results.result import Result
 
 MOST_LINES = 20
 _MOST_WHO = 3
@@ -17,30 +16,29 @@ def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
     for result in results:
         if not result.met:
-            expected = result.expectation.outcome.value if result.expectation else "a measurement"
-            source = result.expectation.source if result.expectation else ""
+            expected = result.expected.value if result.expected else "a measurement"
             seen = result.outcome.value + (f" ({result.failure})" if result.failure else "")
-            groups[result.cell.phase, result.cell.target, expected, source, seen].append(result)
+            groups[result.phase, result.target, expected, result.source, seen].append(result)
     for (phase, target, expected, source, seen), members in list(groups.items())[:MOST_LINES]:
-        who = list(dict.fromkeys(str(member.cell.vantage.id) for member in members))
+        who = list(dict.fromkeys(member.vantage for member in members))
         named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
         yield f"{phase}: {target} from {named}: expected {expected}{f' [{source}]' if source else ''}, saw {seen}"
     if len(groups) > MOST_LINES:
         yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
 
 
-def cited(scenario: Scenario, results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """The sources, by their code, of the expectations that were not met."""
-    texts = [result.expectation.source for result in results if result.expectation and not result.met]
+    texts = [result.source for result in results if not result.met]
     codes = {code for text in texts for code in text.replace(",", " ").split()}
-    yield from ((code, text) for code, text in scenario.sources.items() if code in codes)
+    yield from ((code, text) for code, text in sources.items() if code in codes)
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     """How many expectations were met, in one sentence."""
-    expected = [result for result in results if result.expectation is not None]
+    expected = [result for result in results if result.expected is not None]
     unmet = sum(not result.met for result in results)
-    errors = sum(result.outcome is Outcome.ERROR for result in results)
+    errors = sum(not result.outcome.is_measured for result in results)
     if not unmet:
         return f"All {len(expected):,} expectations met{', but not everything went well' if faults else ''}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""

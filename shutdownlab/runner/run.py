@@ -1,13 +1,14 @@
-"""Walks a scenario's timeline in the sandbox: orders, probes, results, verdict."""
+"""Walks a scenario's timeline in the sandbox: orders, probes, results. All that happens is told as events."""
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,40 +19,67 @@ from shutdownlab.library import Shutdown
 from shutdownlab.measure.requests import request
 from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.scenario import Expectation, Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.observers.bgp import seen_from_abroad
-from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, Notice
+from shutdownlab.protocol import messages
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of
-from shutdownlab.results.directory import Result, RunDirectory
+from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.events import (
+    Acknowledged,
+    Begun,
+    Broken,
+    Built,
+    Confirmed,
+    Counted,
+    Crashed,
+    Event,
+    Fault,
+    Finished,
+    Interrupted,
+    Lacking,
+    Listener,
+    Measured,
+    Notice,
+    Obeyed,
+    Ordered,
+    PhaseBegun,
+    PhaseInfo,
+    PhaseMeasured,
+    SelfChecked,
+    Status,
+    Step,
+    Waiting,
+    encode,
+)
+from shutdownlab.results.result import Result
 from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET, EXIT_BROKEN = 0, 1, 3
-Measured = dict[Cell, tuple[Outcome, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line gave. `shown`: the run directory as the user wrote it."""
+class RunOptions:
+    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none."""
 
     shutdown: Shutdown
     choices: Mapping[str, str]
     directory: Path
-    shown: str
     real_time: float | None = None
     until: str | None = None
     pcap: bool = False
     seed: int = 0
     datapath: Wish = "auto"
+    events_fd: int = -1
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases to run: all, or up to `until`."""
+        """The phases to run: all, or up to `until` and with it."""
         timeline = self.shutdown.scenario.timeline
         names = [phase.phase for phase in timeline]
         return timeline[: names.index(self.until) + 1] if self.until else timeline
@@ -60,175 +88,256 @@ class Settings:
 class SelfCheckFailed(Exception):
     """With no policy in force something did not work; measuring a shutdown would mean nothing."""
 
-    def __init__(self, broken: Sequence[Result]) -> None:
-        super().__init__(f"{len(broken)} of the country's services do not work without any policy")
-        self.broken = tuple(broken)
+
+class ListenersGone(KeyboardInterrupt):
+    """Whoever listened to the run's events has hung up: nobody wants the run any more."""
 
 
-def inside(payload: Mapping[str, Any], progress: Any) -> int:
-    """The run, inside its sandbox, told to `progress`; returns the exit code."""
-    settings = Settings(**payload)
-    try:
-        return _recorded(settings, progress)
-    except OSError as error:  # the record itself cannot be written
-        progress.broken(lines_of(error), 0, None)
-        return EXIT_BROKEN
+def inside(payload: Mapping[str, Any]) -> int:
+    """The run, inside its sandbox; returns the exit code."""
+    options = RunOptions(**payload)
+    live = [Stream(options.events_fd)] if options.events_fd >= 0 else []
+    return recorded(options, live)
 
 
-def _recorded(settings: Settings, progress: Any) -> int:
-    """The run, however it ends written down in its directory; raises `OSError` where that cannot be written."""
-    with RunDirectory(settings.directory) as directory:
-        run = Run(settings, directory, progress)
+class Stream:
+    """Writes events to a descriptor, a line each."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, event: Event) -> None:
+        """Raises `ListenersGone` where nobody reads any more."""
+        line = memoryview(encode(event))
         try:
-            return run.go()
-        except SelfCheckFailed as failed:
-            run.status = "self-check failed"
-            progress.self_check_failed(failed.broken, settings.shown)
-            return EXIT_BROKEN
-        except BREAKAGES as error:
-            run.broke(error)
-            return EXIT_BROKEN
-        except KeyboardInterrupt:
-            run.status = "interrupted"
-            directory.event("interrupted")
-            progress.interrupted(settings.shown)
-            raise
-        except MachineCannot as cannot:
-            run.status = "machine cannot"
-            directory.event("machine cannot", what=cannot.what, why=cannot.why)
-            raise
-        except BaseException as error:
-            run.status = "crashed"
-            directory.event("crashed", text=repr(error))
-            raise
-        finally:
-            run.describe()
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except BrokenPipeError:
+            raise ListenersGone from None
+
+
+def recorded(options: RunOptions, live: Sequence[Listener]) -> int:
+    """The run, told to `live` and written down in its directory, however it ends; returns the exit code."""
+    try:
+        with RunDirectory(options.directory) as directory:
+            return _ended(Walk(options, [directory, *live]))
+    except OSError as error:  # the record itself cannot be written
+        return _ended(Walk(options, list(live)), error)
+
+
+def _ended(walk: Walk, error: OSError | None = None) -> int:
+    """Walk to an end of whatever kind, and say which it was."""
+    status: Status = "crashed"
+    code = EXIT_BROKEN
+    try:
+        if error is not None:
+            raise error
+        walk.go()
+        status = "finished"
+        unmet = walk.tally.unmet or walk.faults
+        code = EXIT_UNMET if unmet else EXIT_OK
+    except SelfCheckFailed:
+        status = "self-check failed"
+    except BREAKAGES as broken:
+        status = "broken"
+        walk.broke(broken)
+    except MachineCannot as cannot:
+        status = "machine lacks"
+        walk.emit(Lacking(what=cannot.what, why=cannot.why, mend=cannot.mend))
+        raise
+    except ListenersGone:
+        status = "interrupted"
+        walk.hang_up()
+        walk.emit(Interrupted())
+        raise
+    except KeyboardInterrupt:
+        status = "interrupted"
+        walk.emit(Interrupted())
+        raise
+    except BaseException as crash:
+        walk.emit(Crashed(text=repr(crash)))
+        raise
+    finally:
+        walk.emit(walk.finished(status, code))
+    return code
 
 
 @dataclass(slots=True)
-class Run:
-    settings: Settings
-    directory: RunDirectory
-    progress: Any
-    results: list[Result] = field(default_factory=list)
-    durations: dict[str, float] = field(default_factory=dict)
+class Tally:
+    """Counts of results. `errors`: those without a verdict."""
+
+    cells: int = 0
+    reached: int = 0
+    expectations: int = 0
+    unmet: int = 0
+    errors: int = 0
+
+    def add(self, results: Iterable[Result]) -> Tally:
+        """Count some more; returns itself."""
+        for result in results:
+            self.cells += 1
+            self.reached += result.outcome.got_through
+            self.expectations += result.expected is not None
+            self.unmet += not result.met
+            self.errors += not result.outcome.is_measured
+        return self
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
+
+    options: RunOptions
+    heard: list[Listener]
+    tally: Tally = field(default_factory=lambda: Tally())
+    """Of the phases that have been measured."""
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
-    status: str = "started"
     began: float = field(default_factory=time.monotonic)
 
-    def go(self) -> int:
-        settings, shutdown = self.settings, self.settings.shutdown
-        scenario = shutdown.scenario
-        self.describe()
-        self.progress.begin(shutdown.topology)
-        country = self.country = build(self._plan(), self.progress.step)
-        self.directory.event("built", seconds=country.took)
-        self.progress.built(country.datapath)
-        self.describe()
-        start = time.monotonic()
-        checked = self._self_check(country)
-        clock = Clock(settings.phases[0].at, settings.real_time)
-        for phase in settings.phases:
-            late = clock.wait_until(phase.at, partial(self.progress.waiting, phase))
-            active = scenario.active(phase.phase, settings.choices)
-            if phase is scenario.timeline[0] and not active:
-                measured = checked  # nothing is in force yet: the self-check was this phase's measurement
-            else:
-                start = time.monotonic()
-                self._apply(country, clock, phase, active)
-                measured = self._measure(country, phase)
-            self._record(country, phase, measured, round(time.monotonic() - start, 3), late)
-            self._count(country, phase)
-        for message in country.finish():
-            self._note(message)
-        self.status = "finished"
-        took = time.monotonic() - self.began
-        self.progress.story(settings.phases, self.results, self.faults, settings.shown, took, settings.pcap)
-        return EXIT_OK if all(result.met for result in self.results) and not self.faults else EXIT_UNMET
+    def emit(self, event: Event) -> None:
+        """Tell everybody."""
+        for listener in self.heard:
+            listener(event)
 
-    def _plan(self) -> Plan:
-        shutdown = self.settings.shutdown
-        return Plan(
-            shutdown.network, shutdown.apps, shutdown.profiles,
-            self.settings.directory / "logs",
-            seed=self.settings.seed, pcap=self.settings.directory / "pcap" if self.settings.pcap else None,
-            datapath=self.settings.datapath,
+    def hang_up(self) -> None:
+        """From now on only the record is told."""
+        self.heard = [listener for listener in self.heard if isinstance(listener, RunDirectory)]
+
+    def go(self) -> None:
+        """Build the country and measure every phase; raises what broke."""
+        options, scenario = self.options, self.options.shutdown.scenario
+        self.emit(self._begun())
+        country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
+        self.emit(Built(seconds=country.took, emulation=country.described()))
+        start = time.monotonic()
+        first = scenario.timeline[0]
+        unpoliced = not scenario.active(first.phase, options.choices)
+        found = self._self_check(country, first, keep=unpoliced)
+        clock = Clock(options.phases[0].at, options.real_time)
+        for phase in options.phases:
+            late = clock.wait_until(phase.at, partial(self._waiting, phase))
+            if phase is not first or not unpoliced:  # else the self-check was this phase's measurement
+                start = time.monotonic()
+                self._apply(country, clock, phase, scenario.active(phase.phase, options.choices))
+                self._begin(phase)
+                found = self._measure(country, phase, self.emit)
+            self._end(country, phase, found, round(time.monotonic() - start, 3), late)
+        for message in country.finish():
+            self._told(message)
+
+    def _waiting(self, phase: Phase, seconds: float) -> None:
+        self.emit(Waiting(phase=phase.phase, seconds=seconds))
+
+    def _begun(self) -> Begun:
+        options, shutdown = self.options, self.options.shutdown
+        scenario = shutdown.scenario
+        headings = dict.fromkeys(probe.column or name for name, probe in scenario.probes.items())
+        return Begun(
+            version=__version__, run=options.directory.name, scenario=scenario.name, title=scenario.title,
+            topology=shutdown.topology.name,
+            operators={name: operator.title for name, operator in shutdown.topology.operators.items()},
+            phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),
+            columns=tuple(headings), sources=scenario.sources, choices=dict(options.choices),
+            mode=scenario.mode(options.choices).value, profile=scenario.profile,
+            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()}, seed=options.seed, real_time=options.real_time,
+            pcap=options.pcap, machine=describe_machine(),
         )  # fmt: skip
 
-    def _self_check(self, country: Country) -> Measured:
-        """Prove that with no policy everything works; raises `SelfCheckFailed`."""
-        first = self.settings.shutdown.scenario.timeline[0]
-        self.progress.step("checking that everything works while nothing is blocked")
-        measured = self._measure(country, first)
-        broken = [
-            Result(cell, outcome, failure, None)
-            for cell, (outcome, failure) in measured.items()
-            if outcome is not Outcome.OK
-        ]
-        self.directory.event("self-check", cells=len(measured), broken=[result.cell.id for result in broken])
+    def _plan(self) -> Plan:
+        options, shutdown = self.options, self.options.shutdown
+        return Plan(
+            shutdown.network, shutdown.apps, shutdown.profiles,
+            options.directory / "logs", seed=options.seed,
+            pcap=options.directory / "pcap" if options.pcap else None, datapath=options.datapath,
+        )  # fmt: skip
+
+    def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
+        """Prove that with no policy everything works; returns what was measured, raises `SelfCheckFailed`.
+
+        keep: nothing is in force in the first phase, so that this is its measurement.
+        """
+        self.emit(Step(text="checking that everything works while nothing is blocked"))
+        if keep:
+            self._begin(first)
+        found = self._measure(country, first, self.emit if keep else lambda _: None)
+        broken = tuple(result for result in found if result.outcome is not Outcome.OK)
+        self.emit(SelfChecked(cells=len(found), broken=broken))
         if broken:
-            raise SelfCheckFailed(broken)
-        return measured
+            raise SelfCheckFailed
+        return found
 
     def _apply(self, country: Country, clock: Clock, phase: Phase, active: Mapping[str, Policy]) -> None:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
-        shutdown = self.settings.shutdown
-        mode = shutdown.scenario.mode(self.settings.choices)
+        shutdown = self.options.shutdown
+        mode = shutdown.scenario.mode(self.options.choices)
         delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
-        self.directory.event("order", phase=phase.phase, scenario_time=phase.at, mode=mode, policies=list(active))
+        self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
-        for message in country.authority.order(phase.phase, active, mode, wall, local_time=local_time):
-            self._note(message)
-        self.directory.event("confirmed", phase=phase.phase)
+        confirmation = country.authority.order(phase.phase, active, mode, wall, local_time=local_time)
+        for message in confirmation:
+            self._told(message)
+        self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
-    def _measure(self, country: Country, phase: Phase) -> Measured:
-        """Run every probe of the phase from every vantage point at once."""
-        shutdown = self.settings.shutdown
-        cells = {cell.id: cell for cell in cells_of(shutdown, phase)}
-        measured: dict[str, tuple[Outcome, str | None]] = {}
+    def _begin(self, phase: Phase) -> None:
+        cells = sum(1 for _ in cells_of(self.options.shutdown, phase))
+        self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
+
+    def _measure(self, country: Country, phase: Phase, tell: Listener) -> list[Result]:
+        """Run every probe of the phase from every vantage point at once; tells each result as it comes."""
+        shutdown = self.options.shutdown
+        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
+        expected = {cell.id: self._expected(phase, cell) for _, cell in cells.values()}
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         abroad = seen_from_abroad(country.plan.network, country.services)
-        for cell in cells.values():
+        found: dict[int, Result] = {}
+
+        def conclude(cell_id: str, measurement: Measurement, record: dict[str, Any] | None) -> None:
+            number, cell = cells[cell_id]
+            found[number] = self._result(phase, cell, measurement, expected[cell_id])
+            tell(Measured(number=number, result=found[number], record=record))
+
+        for _, cell in cells.values():
             if shutdown.scenario.probes[cell.target].test == "routes":
-                measured[cell.id] = abroad.outcome(cell.vantage.id.operator, cell.family)
+                outcome, failure = abroad.outcome(cell.vantage.id.operator, cell.family)
+                conclude(cell.id, Measurement(outcome, failure), None)
             else:
                 todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))
-        self.progress.measuring(phase, len(cells))
-        hopeless = {cell.id for cell in cells.values() if self._likely_to_fail(phase, cell)}
-        for _, asked, measurement in country.agents.run(todo, hopeless):
-            measured[asked.id] = measurement.outcome, measurement.failure
-            self.directory.measurement(self._ooni(cells[asked.id], phase, asked, measurement))
-            self.progress.advance()
-        return {cell: measured[cell.id] for cell in cells.values()}
+        likely = {cell_id for cell_id, fact in expected.items() if fact is not None and fact.outcome is not Outcome.OK}
+        for _, asked, measurement in country.agents.run(todo, likely):
+            conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
+        return [result for _, result in sorted(found.items())]
 
-    def _likely_to_fail(self, phase: Phase, cell: Cell) -> bool:
-        expected = self.settings.shutdown.scenario.expected(phase, self.settings.choices, cell.vantage, cell.target)
-        return expected is not None and expected.outcome is not Outcome.OK
+    def _expected(self, phase: Phase, cell: Cell) -> Expectation | None:
+        return self.options.shutdown.scenario.expected(phase, self.options.choices, cell.vantage, cell.target)
 
-    def _count(self, country: Country, phase: Phase) -> None:
-        """What the DPI boxes have seen and done by the end of a phase: per rule, verdict and protocol."""
-        for message in country.authority.counters():
-            if isinstance(message, Counters):
-                self.directory.event("counters", phase=phase.phase, where=message.where, counters=message.counters)
-            else:
-                self._note(message)
+    def _result(self, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None) -> Result:
+        vantage = cell.vantage
+        return Result(
+            phase=phase.phase, time=phase.at, operator=vantage.id.operator, region=vantage.id.region,
+            subscriber=vantage.id.group, target=cell.target, family=cell.family, outcome=measurement.outcome,
+            failure=measurement.failure, expected=fact.outcome if fact else None, access=vantage.access,
+            class_=vantage.class_, weight=vantage.weight, value=measurement.value, unit=measurement.unit,
+            tries=measurement.passes, certainty=measurement.certainty,
+            column=self.options.shutdown.scenario.probes[cell.target].column or cell.target,
+            source=fact.source if fact else "",
+        )  # fmt: skip
 
     def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> dict[str, Any]:
-        topology = self.settings.shutdown.topology
+        topology = self.options.shutdown.topology
         operator = topology.operators[cell.vantage.id.operator]
         context = ooni.Context(
             asn=operator.asn,
             cc=topology.country,
             network_name=operator.title,
-            run=self.settings.directory.name,
+            run=self.options.directory.name,
             began=phase.at,
             at=phase.at,
             software_version=__version__,
             annotations={
-                "scenario": self.settings.shutdown.scenario.name,
+                "scenario": self.options.shutdown.scenario.name,
                 "phase": phase.phase,
                 "region": cell.vantage.id.region,
                 "subscriber": cell.vantage.id.group,
@@ -236,72 +345,69 @@ class Run:
         )
         return ooni.record(asked, measurement, context)
 
-    def _record(self, country: Country, phase: Phase, measured: Measured, seconds: float, late: float) -> None:
-        scenario, choices = self.settings.shutdown.scenario, self.settings.choices
-        results = [
-            Result(cell, outcome, failure, scenario.expected(phase, choices, cell.vantage, cell.target))
-            for cell, (outcome, failure) in measured.items()
-        ]
-        self.directory.rows(phase, results)
-        self.results += results
-        self.durations[phase.phase] = seconds
+    def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
+        """The phase is measured: its rows are written, what has died is told, boxes are asked for their counters."""
         for fault in country.faults():
             self._fault(fault)
         while country.heard:
-            self._note(country.heard.pop(0))
-        self.directory.event("measured", phase=phase.phase, cells=len(results), seconds=seconds, late=round(late, 3))
-        self.progress.measured(phase, results, seconds)
+            self._told(country.heard.pop(0))
+        counts = Tally().add(found)
+        self.tally.add(found)
+        self.emit(
+            PhaseMeasured(
+                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
+                late=round(late, 3),
+            )
+        )  # fmt: skip
+        for message in country.authority.counters():
+            if isinstance(message, messages.Counters):
+                self.emit(Counted(phase=phase.phase, where=message.where, counters=message.counters))
+            else:
+                self._told(message)
 
     def broke(self, error: BaseException) -> None:
-        """The run cannot go on: record what broke and what else has died, and tell."""
-        self.status = "broken"
-        lines = lines_of(error)
-        self.directory.event("broken", error=type(error).__name__, text=str(error))
-        logs = self.settings.directory / "logs"
-        logs.mkdir(exist_ok=True)
-        (logs / "run.log").write_text("".join(traceback.format_exception(error)))
+        """The run cannot go on: record what broke and what else has died."""
+        self.emit(Broken(error=type(error).__name__, text=str(error), lines=tuple(lines_of(error))))
+        if any(isinstance(listener, RunDirectory) for listener in self.heard):
+            logs = self.options.directory / "logs"
+            with suppress(OSError):  # the disk may be what broke
+                logs.mkdir(exist_ok=True)
+                (logs / "run.log").write_text("".join(traceback.format_exception(error)))
         for fault in self.country.faults() if self.country else ():
             if fault not in str(error):
                 self._fault(fault)
-        self.progress.broken(lines, len(self.results), self.settings.shown)
 
-    def _note(self, message: Message) -> None:
-        """What controllers say goes into the record; failures are also told at the end."""
-        details = {name: getattr(message, name) for name in message.__slots__}
-        self.directory.event(type(message).__name__.lower(), **details)
-        if isinstance(message, Failure):
-            self._fault(f"{message.where}: {brief(message.text)}")
-        elif isinstance(message, Notice):
-            self.progress.notice(f"{message.where}: {message.text}")
-        elif isinstance(message, BoxJoined):
-            self.progress.notice(f"{message.where}: the DPI box {message.box} is connected")
+    def finished(self, status: Status, code: int) -> Finished:
+        """The last event."""
+        return Finished(
+            status=status, exit_code=code, seconds=round(time.monotonic() - self.began, 3), cells=self.tally.cells,
+            expectations=self.tally.expectations, unmet=self.tally.unmet, errors=self.tally.errors,
+            faults=tuple(self.faults),
+        )  # fmt: skip
+
+    def _told(self, message: messages.Message) -> None:
+        """What controllers and boxes say, as events."""
+        match message:
+            case messages.Ack():
+                self.emit(
+                    Acknowledged(
+                        serial=message.serial, switch=message.switch, rules=message.rules, seconds=message.seconds
+                    )
+                )
+            case messages.Obeyed():
+                self.emit(Obeyed(serial=message.serial, operator=message.operator))
+            case messages.Counters():
+                self.emit(Counted(phase="", where=message.where, counters=message.counters))
+            case messages.Failure():
+                self._fault(f"{message.where}: {brief(message.text)}")
+            case messages.BoxJoined():
+                self.emit(Notice(where=message.where, text=f"the DPI box {message.box} is connected"))
+            case messages.Notice():
+                self.emit(Notice(where=message.where, text=message.text))
+            case _:
+                pass
 
     def _fault(self, text: str) -> None:
-        if text in self.faults:
-            return
-        self.faults.append(text)
-        self.directory.event("fault", text=text)
-        self.progress.notice(text)
-
-    def describe(self) -> None:
-        """Bring the manifest up to date."""
-        shutdown = self.settings.shutdown
-        self.directory.describe(
-            shutdownlab=__version__,
-            scenario=shutdown.scenario.name,
-            topology=shutdown.topology.name,
-            choices=dict(self.settings.choices),
-            mode=shutdown.scenario.mode(self.settings.choices).value,
-            profile=shutdown.scenario.profile,
-            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
-            real_time=self.settings.real_time,
-            seed=self.settings.seed,
-            status=self.status,
-            machine=describe_machine(),
-            emulation=self.country.described() if self.country else None,
-            seconds={"total": round(time.monotonic() - self.began, 3), "phases": self.durations},
-            cells=len(self.results),
-            unmet=sum(not result.met for result in self.results),
-            faults=self.faults,
-            updated=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        if text not in self.faults:
+            self.faults.append(text)
+            self.emit(Fault(text=text))

@@ -85,6 +85,7 @@ def run_in_sandbox(
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> int:
     """Call `package.module:function`(payload) in a sandbox of its own and return the int it returns.
 
@@ -93,6 +94,7 @@ def run_in_sandbox(
         The rest of the machine's files are read-only inside.
     keep: paths under /tmp, /run, /var/tmp or /var/log to keep visible; those are empty inside, but for the working
         directory, this Python and its path.
+    pass_fds: descriptors that stay open inside, under their numbers.
 
     Returns 3 never: raises MachineCannot instead, also if the function does. EXIT_CRASHED: the function raised, its
     traceback is on stderr. 128 + N: ended by signal N (130: Ctrl-C). Interpreter exit handlers don't run inside.
@@ -107,6 +109,7 @@ def run_in_sandbox(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
+            pass_fds=pass_fds,
         )
         try:
             if held:

@@ -14,7 +14,10 @@ from scapy.utils import PcapNgReader
 from shutdownlab import library
 from shutdownlab.model.network import Role
 
-COLUMNS = "phase,time,operator,region,subscriber,target,family,outcome,failure,expected"
+COLUMNS = (
+    "phase,time,operator,region,subscriber,target,family,outcome,failure,expected,"
+    "access,class,weight,value,unit,tries,certainty,phase_seconds,column,source"
+)
 PHASES = ["baseline", "messenger", "mobile-throttled", "one-way", "blackout", "allowlist", "restored"]
 OONI_KEYS = {
     "annotations", "data_format_version", "input", "measurement_start_time", "probe_asn", "probe_cc", "probe_ip",
@@ -124,23 +127,26 @@ def test_the_manifest_says_what_was_run_on_what(record: Record) -> None:
 
 def test_events_tell_each_order_its_acknowledgements_who_obeyed_and_when_it_was_measured(record: Record) -> None:
     events = record.events
-    assert [event["event"] for event in events[:3]] == ["built", "self-check", "measured"]
+    assert [event["event"] for event in events[:3]] == ["begun", "built", "phase"]
     assert sorted(map(wall, events)) == list(map(wall, events))
     after: list[Json] = events
     for phase in PHASES[1:]:
         kinds = [(event["event"], event.get("phase")) for event in after]
-        first, last = kinds.index(("order", phase)), kinds.index(("measured", phase))
+        first, last = kinds.index(("ordered", phase)), kinds.index(("phase", phase))
         between = after[first + 1 : last]
         assert between[-1]["event"] == "confirmed"
-        assert {event["switch"] for event in between if event["event"] == "ack"} == SWITCHES
-        assert all(event["rules"] > 0 for event in between if event["event"] == "ack")
+        assert {event["switch"] for event in between if event["event"] == "acknowledged"} == SWITCHES
+        assert all(event["rules"] > 0 for event in between if event["event"] == "acknowledged")
         obeyed = [event["operator"] for event in between if event["event"] == "obeyed"]
         assert sorted(obeyed) == ["gateway", "northnet", "southcell"]
         for operator in obeyed[1:]:
             done = next(i for i, e in enumerate(between) if e["event"] == "obeyed" and e["operator"] == operator)
-            acks = {event["switch"] for event in between[:done] if event["event"] == "ack"}
+            acks = {event["switch"] for event in between[:done] if event["event"] == "acknowledged"}
             assert {name for name in SWITCHES if name.startswith(f"{operator}-")} <= acks
-        after = after[last + 1 :]
+        measured = kinds.index(("phase-measured", phase))
+        results = [event["result"] for event in after[last:measured] if event["event"] == "measured"]
+        assert len(results) == after[last]["cells"] == after[measured]["cells"]
+        after = after[measured + 1 :]
         counted = {event["where"] for event in after if event["event"] == "counters" and event.get("phase") == phase}
         assert counted == {"northnet-box", "southcell-box"}
 
@@ -210,12 +216,12 @@ def test_another_account_changes_who_commands_and_which_policies_hold(tmp_path: 
     assert done.code == 0, done.output
     record = Record(tmp_path / "run")
     assert (record.manifest["mode"], record.manifest["choices"]) == ("direct", {"command": "direct"})
-    order = record.events_of("order")[0]
+    order = record.events_of("ordered")[0]
     assert (order["mode"], order["policies"]) == ("direct", ["pings-off"])
     for operator in ("northnet", "southcell"):
         assert f"note: {operator}: leaves its switches to the authority" in done.output
     assert {event["operator"] for event in record.events_of("obeyed")} == {"gateway", "northnet", "southcell"}
-    assert {event["switch"] for event in record.events_of("ack")} == SWITCHES
+    assert {event["switch"] for event in record.events_of("acknowledged")} == SWITCHES
 
 
 def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> None:
@@ -224,7 +230,7 @@ def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> No
     done = invoke(tmp_path, "run", path, "--real-time", factor, "--until", "blackout", "--out", "run")
     assert done.code == 0, done.output
     record = Record(tmp_path / "run")
-    checked, order = record.events_of("self-check")[0], record.events_of("order")[0]
+    checked, order = record.events_of("self-check")[0], record.events_of("ordered")[0]
     assert wall(order) - wall(checked) > 1200 / factor - 0.1
     obeyed = {event["operator"]: event for event in record.events_of("obeyed")}
     assert list(obeyed)[-1] == "southcell"

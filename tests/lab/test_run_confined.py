@@ -37,7 +37,7 @@ def test_an_ordinary_user_plays_the_first_shutdown_without_sudo(tmp_path: Path) 
     assert {path.lstat().st_uid for path in (record.path, *record.path.rglob("*"))} == {outside.ORDINARY}
     assert (record.manifest["status"], record.manifest["unmet"]) == ("finished", 0)
     phases = len(library.load("first-shutdown").scenario.timeline)
-    assert len(record.events_of("measured")) == phases
+    assert len(record.events_of("phase-measured")) == phases
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may chroot")

@@ -113,7 +113,7 @@ def killed(scenario: Json) -> None:
 
 def test_a_box_that_is_killed_fails_open_is_replaced_and_the_run_tells(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path, killed), "--real-time", "600") as (process, record):
-        wait_for_event(process, record, "measured", "baseline")
+        wait_for_event(process, record, "phase-measured", "baseline")
         kill_inside(process, "dpi-southcell-b")
         done = finished(process)
         assert done.code == 1, done.output

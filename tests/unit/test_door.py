@@ -77,5 +77,6 @@ def test_what_is_wrong_in_a_mapping_is_told_without_a_line() -> None:
         sl.load(scenario)
 
     assert [str(problem) for problem in refused.value.problems] == [
-        "scenario: timeline[0].start: found a object; expected text, a number, a list, a mapping, or a time with a zone"
+        "scenario: timeline[0].start: found a value of type object; "
+        "expected text, a number, a list, a mapping, or a time with a zone"
     ]

@@ -12,7 +12,7 @@ import pytest
 from shutdownlab import library
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
-from shutdownlab.reporting import progress
+from shutdownlab.reporting.progress import Progress
 from shutdownlab.runner import run
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError, ending
@@ -23,7 +23,7 @@ from shutdownlab.system.kernel import MachineCannot
 def payload(tmp_path: Path) -> dict[str, Any]:
     shutdown = library.load("first-shutdown")
     choices = shutdown.scenario.default_choices()
-    return {"shutdown": shutdown, "choices": choices, "directory": tmp_path / "run", "shown": "run"}
+    return {"shutdown": shutdown, "choices": choices, "directory": tmp_path / "run"}
 
 
 @pytest.fixture
@@ -37,6 +37,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]
         monkeypatch.setattr(run, "build", build)
 
     return break_with
+
+
+def played(payload: dict[str, Any]) -> int:
+    """The run's exit code; what it tells a user goes to standard output."""
+    return run.recorded(run.RunOptions(**payload), [Progress("run")])
 
 
 def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
@@ -78,14 +83,14 @@ def test_what_breaks_is_told_without_a_traceback_and_ends_with_3(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     breaking(error)
-    assert progress.inside(payload) == 3
+    assert played(payload) == 3
     output = capsys.readouterr().out.splitlines()
     assert output[1:] == [
         "The run broke off:",
         *(f"    {line}" for line in told),
         "Logs of every process are in run/logs.",
     ]
-    assert recorded(payload) == ("broken", ["broken"])
+    assert recorded(payload) == ("broken", ["begun", "broken", "finished"])
     assert "Traceback" in (payload["directory"] / "logs" / "run.log").read_text(), "in full for who wants it"
 
 
@@ -94,8 +99,8 @@ def test_an_interrupt_is_recorded_and_goes_on(
 ) -> None:
     breaking(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        progress.inside(payload)
-    assert recorded(payload) == ("interrupted", ["interrupted"])
+        played(payload)
+    assert recorded(payload) == ("interrupted", ["begun", "interrupted", "finished"])
     assert "Interrupted. What was measured is in run." in capsys.readouterr().out
 
 
@@ -104,8 +109,8 @@ def test_what_the_machine_cannot_is_recorded_and_told_outside(
 ) -> None:
     breaking(MachineCannot("start nginx", "it is not installed", "install it"))
     with pytest.raises(MachineCannot):
-        progress.inside(payload)
-    assert recorded(payload) == ("machine cannot", ["machine cannot"])
+        played(payload)
+    assert recorded(payload) == ("machine lacks", ["begun", "machine-lacks", "finished"])
 
 
 def test_a_mistake_of_ours_keeps_its_traceback_and_is_recorded_as_a_crash(
@@ -113,8 +118,8 @@ def test_a_mistake_of_ours_keeps_its_traceback_and_is_recorded_as_a_crash(
 ) -> None:
     breaking(AttributeError("no such thing"))
     with pytest.raises(AttributeError):
-        progress.inside(payload)
-    assert recorded(payload) == ("crashed", ["crashed"])
+        played(payload)
+    assert recorded(payload) == ("crashed", ["begun", "crashed", "finished"])
 
 
 def test_a_directory_with_a_run_in_it_is_left_alone(
@@ -122,7 +127,7 @@ def test_a_directory_with_a_run_in_it_is_left_alone(
 ) -> None:
     payload["directory"].mkdir()
     (payload["directory"] / "manifest.json").write_text("{}")
-    assert progress.inside(payload) == 3
+    assert played(payload) == 3
     told = capsys.readouterr().out.splitlines()
     assert told == ["The run broke off:", f"    {payload['directory']} holds the results of a run already"]
     assert [path.name for path in payload["directory"].iterdir()] == ["manifest.json"]
@@ -134,7 +139,7 @@ def test_a_directory_that_cannot_be_written_is_told(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutdownlab.results.directory.RunDirectory.event", full)
+    monkeypatch.setattr("shutdownlab.results.directory.RunDirectory.__call__", full)
     monkeypatch.setattr(run, "build", full)
-    assert progress.inside(payload) == 3
+    assert played(payload) == 3
     assert "    No space left on device" in capsys.readouterr().out.splitlines()

@@ -1,0 +1,95 @@
+"""The story of a run as a table: a row a phase, a column a service, the share of subscribers who reach it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.result import Result
+
+
+@dataclass(slots=True)
+class Share:
+    """Subscribers (weighted) who got through, of those who were measured.
+
+    slow: those who got through throttled. unmeasured: cells without a verdict (`error`, `unknown`), which count
+    neither way. unmet: an expectation failed here.
+    """
+
+    measured: float = 0.0
+    reached: float = 0.0
+    slow: float = 0.0
+    unmeasured: int = 0
+    unmet: bool = False
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        self.unmet = self.unmet or not result.met
+        if not result.outcome.is_measured:
+            self.unmeasured += 1
+            return
+        self.measured += result.weight
+        self.reached += result.weight * result.outcome.got_through
+        self.slow += result.weight * (result.outcome is Outcome.THROTTLED)
+
+    @property
+    def fraction(self) -> float | None:
+        """From 0 to 1; None where nobody was measured."""
+        return self.reached / self.measured if self.measured else None
+
+    def __str__(self) -> str:
+        """`100`, `37~` (some of it slow), `0!` (not as expected), `50?` (some without verdict), `·` (not measured)."""
+        if self.fraction is None:
+            return "?!" if self.unmeasured and self.unmet else "!" if self.unmet else "?" if self.unmeasured else "·"
+        return percent(self.fraction) + "~" * bool(self.slow) + "?" * bool(self.unmeasured) + "!" * self.unmet
+
+
+def percent(share: float) -> str:
+    """Whole percent; only all is 100 and only none is 0."""
+    return str(0 if share <= 0 else 100 if share >= 1 else min(99, max(1, round(share * 100))))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Percent of ordinary subscribers who got through, each group by its number of subscribers.
+
+    phases: name and scenario time, in order. columns: headings, in order. `table[phase, column]` is the `Share`.
+    """
+
+    phases: tuple[tuple[str, datetime], ...]
+    columns: tuple[str, ...]
+    shares: Mapping[tuple[str, str], Share] = field(repr=False)
+
+    def __getitem__(self, place: tuple[str, str]) -> Share:
+        return self.shares.get(place, Share())
+
+    def rows(self) -> list[dict[str, object]]:
+        """A dictionary a phase: `phase`, `time`, and each column's share from 0 to 1 (None: not measured)."""
+        return [
+            {"phase": name, "time": at, **{column: self[name, column].fraction for column in self.columns}}
+            for name, at in self.phases
+        ]
+
+    def __str__(self) -> str:
+        width = max([len(name) for name, _ in self.phases], default=5)
+        heads = [max(len(column), 4) for column in self.columns]
+        lines = [" ".join([f"{'phase':<{width}}", *(f"{c:>{w}}" for c, w in zip(self.columns, heads, strict=True))])]
+        for name, _ in self.phases:
+            cells = (f"{self[name, c]!s:>{w}}" for c, w in zip(self.columns, heads, strict=True))
+            lines.append(" ".join([f"{name:<{width}}", *cells]))
+        return "\n".join(lines)
+
+
+def table_of(results: Iterable[Result], columns: Sequence[str] = ()) -> Table:
+    """The table of some results; `columns`: those to begin with, in this order (None: as they come)."""
+    phases: dict[str, datetime] = {}
+    found: dict[tuple[str, str], Share] = {}
+    headings = dict.fromkeys(columns)
+    for result in results:
+        phases.setdefault(result.phase, result.time)
+        column = result.column or result.target
+        headings.setdefault(column)
+        found.setdefault((result.phase, column), Share()).add(result)
+    return Table(tuple(phases.items()), tuple(headings), found)

@@ -1,0 +1,155 @@
+"""Runs a scenario in a sandbox of its own, from any program: the way in for `sl.run` and for the command line."""
+
+from __future__ import annotations
+
+import math
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from shutdownlab import library
+from shutdownlab.library import Shutdown
+from shutdownlab.model import lookup
+from shutdownlab.model.scenario import Scenario
+from shutdownlab.network.datapath import Wish
+from shutdownlab.results.directory import mark_killed
+from shutdownlab.results.events import Listener, decode
+from shutdownlab.results.run import Run
+from shutdownlab.runner.run import EXIT_BROKEN
+from shutdownlab.system.child_process import ending
+from shutdownlab.system.sandbox import run_in_sandbox
+
+_LINE_LIMIT = 64 * 1024 * 1024
+
+
+class RunFailed(Exception):
+    """A run that did not come to its end: the country did not come up, something of it broke, or we have a bug.
+
+    `run`: what there is of it; its `status`, `faults` and logs say more. `exit_code`: what the command ends with.
+    `how`: by what it was killed, if it was.
+    """
+
+    def __init__(self, run: Run, exit_code: int, how: str = "") -> None:
+        super().__init__(f"the run in {run.path} {how or 'ended: ' + run.status}")
+        self.run = run
+        self.exit_code = exit_code
+        self.how = how
+
+
+def run(
+    scenario: Shutdown | str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    until: str | None = None,
+    choose: Mapping[str, str] | None = None,
+    real_time: float | None = None,
+    pcap: bool = False,
+    seed: int = 0,
+    datapath: Wish = "auto",
+    on_event: Listener | None = None,
+) -> Run:
+    """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
+
+    scenario: what `load` takes, or what it returned. out: a new directory for the results (None: `runs/NAME-TIME`).
+    until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
+    count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
+    phase). pcap: record what every switch receives. seed: of everything random. datapath: "auto", "kernel" or
+    "userspace", Open vSwitch's. on_event: called with each event (see `shutdownlab.results.events`) as it happens, one
+    at a time, in a thread of its own; what it raises ends the run and is raised here.
+
+    Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
+    `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
+    KeyboardInterrupt. May be called from any thread, several times at once.
+    """
+    shutdown = scenario if isinstance(scenario, Shutdown) else library.load(scenario)
+    choices = lookup.choices_of(shutdown.scenario, choose or {}, "choose")
+    if until is not None:
+        lookup.phase_named(shutdown.scenario, until, "until")
+    if real_time is not None and not 0 < real_time < math.inf:
+        lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
+    directory = Path(out) if out is not None else default_directory(shutdown.scenario)
+    make_usable(directory)
+    payload = {
+        "shutdown": shutdown,
+        "choices": choices,
+        "directory": directory.resolve(),
+        "real_time": real_time,
+        "until": until,
+        "pcap": pcap,
+        "seed": seed,
+        "datapath": datapath,
+    }
+    status = _in_sandbox(payload, directory, on_event)
+    if status in {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}:
+        raise KeyboardInterrupt
+    finished = Run.open(directory)
+    if finished.status == "killed":
+        mark_killed(directory)
+        finished = Run.open(directory)
+        raise RunFailed(finished, EXIT_BROKEN, ending(-(status - 128) if status > 128 else status))
+    if finished.status != "finished":
+        raise RunFailed(finished, status)
+    return finished
+
+
+def _in_sandbox(payload: dict[str, Any], directory: Path, on_event: Listener | None) -> int:
+    if on_event is None:
+        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        payload["events_fd"] = theirs.fileno()
+        ear = _Ear(ours, on_event)
+        ear.start()
+        try:
+            return run_in_sandbox(
+                "shutdownlab.runner.run:inside", payload, run_dir=directory, pass_fds=(theirs.fileno(),)
+            )
+        finally:
+            theirs.close()
+            ear.join()
+            if ear.raised is not None:
+                raise ear.raised
+
+
+class _Ear(threading.Thread):
+    """Reads events as they come and hands them on; hangs up where the listener raises."""
+
+    def __init__(self, sock: socket.socket, on_event: Listener) -> None:
+        super().__init__(name="events", daemon=True)
+        self._sock = sock
+        self._on_event = on_event
+        self.raised: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with self._sock.makefile("rb") as lines:
+                while line := lines.readline(_LINE_LIMIT):
+                    event = decode(line)
+                    if event is not None:
+                        self._on_event(event)
+        except BaseException as error:
+            self.raised = error
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def default_directory(scenario: Scenario) -> Path:
+    """`runs/NAME-TIME` of the working directory."""
+    return Path("runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def make_usable(directory: Path) -> None:
+    """Make a directory for a run's results; raises `BadInput` where that can't be, or where a run's are already."""
+    if (directory / "manifest.json").exists():
+        lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", "choose another name")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        found = f"{directory}, where nothing can be written ({(error.strerror or str(error)).lower()})"
+        lookup.refuse("out", found, "a directory that can be written")
