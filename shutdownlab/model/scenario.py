@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from shutdownlab.config.document import Document, Expected, Path, Record, parse, quoted
+from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.scalars import Instant, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.policy import Policy, Scope, Targets
@@ -61,6 +61,15 @@ def _reach(value: object) -> object:
     return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
 
 
+_EXPECTABLE = tuple(outcome.value for outcome in Outcome if outcome.is_measured)
+
+
+def _expectable(value: object) -> object:
+    if value not in _EXPECTABLE:
+        raise Expected(one_of(_EXPECTABLE), did_you_mean(str(value), _EXPECTABLE))
+    return value
+
+
 class Expectation(Record):
     """Which outcome the cells (vantage point, probe) of a phase should have, and the fact that says so.
 
@@ -69,7 +78,7 @@ class Expectation(Record):
 
     who: Scope = Scope()
     probes: Annotated[tuple[str, ...] | Literal["all"], BeforeValidator(_reach)] = "all"
-    outcome: Outcome
+    outcome: Annotated[Outcome, BeforeValidator(_expectable)]
     source: str
     given: dict[str, str] = {}
 

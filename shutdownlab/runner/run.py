@@ -240,7 +240,8 @@ class Walk:
             phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),
             columns=tuple(headings), sources=scenario.sources, choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
-            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()}, seed=options.seed, real_time=options.real_time,
+            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
+            seed=options.seed, real_time=options.real_time,
             pcap=options.pcap, machine=describe_machine(),
         )  # fmt: skip
 
