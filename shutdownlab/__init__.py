@@ -1,11 +1,19 @@
 """Emulates a country's Internet on one machine and shuts it down the way real countries did.
 
-import shutdownlab as sl
+What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
 
-scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
+    import shutdownlab as sl
+
+    scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
+
+    with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
+        lab.exec("kcell/almaty", ["curl", "-m", "5", "https://kaspi.kz/"])      # a subprocess.CompletedProcess
+        lab.phase("window-1"); lab.start("messengers-almaty"); lab.stop("blackout")
+        lab.probe("kcell/almaty", "whatsapp")                                    # .outcome, .failure, .record (OONI's)
+        lab.node("retn-servers"), lab.serve(...), lab.vantages                   # any node, by its name in the drawing
 """
 
 from __future__ import annotations
@@ -15,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from shutdownlab.config.document import BadInput, Problem
+    from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, run
@@ -22,10 +31,27 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["BadInput", "MachineCannot", "Problem", "Run", "RunFailed", "Shutdown", "load", "run"]
+__all__ = [
+    "BadInput",
+    "Lab",
+    "LabEnded",
+    "LabError",
+    "MachineCannot",
+    "Problem",
+    "Run",
+    "RunFailed",
+    "Shutdown",
+    "lab",
+    "load",
+    "run",
+]
 
 _WHERE: Final = {
     "BadInput": "config.document",
+    "Lab": "country.lab",
+    "LabEnded": "country.lab",
+    "LabError": "country.lab",
+    "lab": "country.lab",
     "MachineCannot": "system.kernel",
     "Problem": "config.document",
     "Run": "results.run",

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from shutdownlab import library
-from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, chosen, known_phase
-from shutdownlab.cli.program import bad_option, told
-from shutdownlab.config.document import quoted
-from shutdownlab.library import Shutdown
+from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, as_mapping
+from shutdownlab.cli.program import told
+from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import vantage_point
-from shutdownlab.model.scenario import Mode
+from shutdownlab.model.network import node_name
 
 
 def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
     with told():
-        raise typer.Exit(enter(name, at, choose, {"command": None, "vantage": None, "datapath": datapath}))
+        raise typer.Exit(_enter("command_line", _plan(name, at, choose, datapath)))
 
 
 def exec_(
@@ -39,27 +37,16 @@ def exec_(
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     """
     with told():
-        payload = {"command": tuple(command), "vantage": vantage, "datapath": datapath}
-        raise typer.Exit(enter(name, at, choose, payload))
+        plan = _plan(name, at, choose, datapath)
+        node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
+        raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))
 
 
-def enter(name: str, at: str | None, choose: list[str] | None, payload: dict[str, Any]) -> int:
+def _plan(name: str, at: str | None, choose: list[str] | None, datapath: DatapathWish) -> LabPlan:
+    return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}")
+
+
+def _enter(how: Literal["command_line", "command"], plan: LabPlan, **more: Any) -> int:
     from shutdownlab.system.sandbox import run_in_sandbox
 
-    found = library.check(name)
-    shutdown = found if isinstance(found, Shutdown) else None
-    if shutdown is None and (at is not None or choose):
-        bad_option("--at" if at else "--choose", f"the topology {quoted(name)}", "a scenario: a topology has no phases")
-    topology = found.topology
-    if payload["vantage"] is not None:
-        payload["vantage"] = vantage_point(topology, payload["vantage"], "--from").id
-    active, mode = {}, Mode.OPERATORS
-    if shutdown is not None:
-        scenario, choices = shutdown.scenario, chosen(shutdown.scenario, choose)
-        mode = scenario.mode(choices)
-        if at is not None:
-            known_phase("--at", scenario, at)
-            active = scenario.active(at, choices)
-    payload |= {"network": found.network, "apps": found.apps, "active": active, "phase": at or ""}
-    payload |= {"profiles": found.profiles, "mode": mode, "cwd": Path.cwd()}
-    return run_in_sandbox("shutdownlab.runner.interactive:inside", payload, writable=[Path.cwd()])
+    return run_in_sandbox(f"shutdownlab.country.terminal:{how}", {"plan": plan, **more}, writable=[Path.cwd()])

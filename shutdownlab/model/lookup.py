@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from shutdownlab.config.document import BadInput, Problem, did_you_mean, one_of, quoted
-from shutdownlab.config.scalars import Ports, is_address
+from shutdownlab.config.document import BadInput, Expected, Problem, did_you_mean, one_of, quoted
+from shutdownlab.config.scalars import Ports, is_address, ports
 from shutdownlab.model.network import Hosted, Network, Node, node_name
 from shutdownlab.model.probe import Family, Probe, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named
@@ -103,6 +103,17 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
         hint = did_you_mean(text, [*probes, *apps, *hosts]) or "`shutdownlab check --graph` shows what is there"
         refuse(where, f"unknown target {quoted(text)}", _TARGET, hint)
     return text, _site(hosted, host)
+
+
+def port(text: str, where: str) -> Ports:
+    """A single port: `tcp/8080`, `udp/53`, or `8080` of TCP."""
+    try:
+        found = ports(text)
+    except Expected:
+        found = None
+    if found is None or found.first != found.last:
+        refuse(where, quoted(text), "a single port such as tcp/8080 or udp/53")
+    return found if found.protocol else found.model_copy(update={"protocol": "tcp"})
 
 
 def _site(hosted: Hosted, host: str) -> Probe:

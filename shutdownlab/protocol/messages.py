@@ -19,6 +19,7 @@ from shutdownlab.inspection.verdict import Decision
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
 from shutdownlab.model.topology import Name
+from shutdownlab.protocol.session import SessionMessage
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -187,7 +188,7 @@ class Failure:
 
 Message: TypeAlias = (
     Hello | Decisions | BoxPolicy | Applied | CountersRequest | Counters | Command | Order | Ack | Obeyed
-    | Ready | BoxJoined | Notice | Failure
+    | Ready | BoxJoined | Notice | Failure | SessionMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"}

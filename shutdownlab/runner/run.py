@@ -15,6 +15,7 @@ from typing import Any
 
 from shutdownlab import __version__
 from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.requests import request
 from shutdownlab.model.network import node_name
@@ -55,7 +56,6 @@ from shutdownlab.results.events import (
     encode,
 )
 from shutdownlab.results.result import Result
-from shutdownlab.runner.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.system.kernel import MachineCannot

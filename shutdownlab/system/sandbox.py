@@ -329,8 +329,11 @@ def interactive() -> Iterator[None]:
 
 @contextmanager
 def foreground_program() -> Iterator[None]:
-    """While a program of ours has the terminal: Ctrl-C is for it alone."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """While a program of ours has the terminal: Ctrl-C is for it alone.
+
+    By a handler that does nothing: what is started gets the default again, where what is ignored would stay ignored.
+    """
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shutdownlab.control.processes import ControlError
-from shutdownlab.runner.breakage import brief, lines_of
+from shutdownlab.country.breakage import brief, lines_of
 from shutdownlab.servers.start import ServicesNotReady
 
 TRACEBACK = """\

@@ -1,0 +1,250 @@
+"""A program's connection to the country in its sandbox: starts it, asks, hears what it tells, and ends it.
+
+One thread a connection starts the sandbox, for that ends with the thread that started it, and hears what comes out of
+it; any thread may ask. The other end is `country.lab_server`.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.country.lab_program import Program
+from shutdownlab.protocol.messages import MessageError
+from shutdownlab.protocol.session import (
+    Done,
+    Ended,
+    LabFault,
+    Measure,
+    Opened,
+    ProbeAnswer,
+    PutInForce,
+    Refused,
+    SignalProgram,
+    StartProgram,
+)
+from shutdownlab.system.child_process import ending
+from shutdownlab.system.message_socket import socket_pair
+from shutdownlab.system.sandbox import Sandbox, start_sandbox
+
+_OPEN_S: Final = 300.0
+_CLOSE_S: Final = 5.0
+_TAIL: Final = 4000
+
+Streams = tuple[int | IO[Any] | None, int | IO[Any] | None, int | IO[Any] | None]
+"""Standard input, output and error as `subprocess.Popen` takes them."""
+
+
+class LabError(RuntimeError):
+    """The country could not do what was asked: an order was not confirmed, a server does not listen, it is no more."""
+
+
+class LabEnded(LabError):
+    """The country has ended, or was closed, and can be asked nothing."""
+
+
+class LabConnection:
+    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since."""
+
+    def __init__(self, plan: LabPlan) -> None:
+        """Raises `MachineCannot`, and `LabError` when the country does not come up."""
+        self.faults: list[str] = []
+        self.why_ended: BaseException | None = None
+        self._plan = plan
+        self._link, theirs = socket_pair()
+        self._owner = os.getpid()
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        opening: Future[Opened] = Future()
+        self._pending: dict[int, Future[Any]] = {0: opening}
+        self._programs: dict[int, Program] = {}
+        self._sandbox: Sandbox | None = None
+        self._ending = False
+        self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
+        self._keeper.start()
+        try:
+            self.opened = opening.result(_OPEN_S)
+        except BaseException as error:
+            late = isinstance(error, FutureTimeout) and not opening.done()
+            self._end(0.0)
+            if late:
+                raise LabError(f"{plan.title} was not up after {_OPEN_S:g} s") from None
+            raise
+
+    def number(self) -> int:
+        """A request's, that no other has."""
+        return next(self._numbers)
+
+    def ask(self, request: StartProgram | PutInForce | Measure, seconds: float, files: Sequence[int] = ()) -> Any:
+        """Send a request and wait for its answer.
+
+        Raises what was refused (`LabError`, `OSError`), `LabEnded`, and `LabError` without an answer in time.
+        """
+        future: Future[Any] = Future()
+        with self._lock:
+            if self.why_ended is not None:
+                raise self.ended()
+            self._pending[request.number] = future
+        with suppress(OSError):  # it has just ended: the keeper will say so
+            self._link.send(request, files)
+        try:
+            return future.result(seconds)
+        except FutureTimeout:
+            raise LabError(f"no answer from the country within {seconds:g} s") from None
+        finally:
+            with self._lock:
+                self._pending.pop(request.number, None)
+
+    def ended(self) -> LabEnded:
+        """A new exception each time: raised in several threads, one would gather all their tracebacks."""
+        return LabEnded(str(self.why_ended))
+
+    def signal(self, program: int, number: int) -> None:
+        """Send a signal to a program; nothing where it, or the country, has ended."""
+        with suppress(OSError):
+            self._link.send(SignalProgram(program, int(number)))
+
+    def start(self, request: StartProgram, program: Program, streams: Streams, text: bool, seconds: float) -> None:
+        """Start a program; pipes to it become its file objects, of text or of bytes."""
+        with ExitStack() as sent, ExitStack() as on_failure:
+            files: list[int] = []
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                if stream == subprocess.PIPE:
+                    own, other = _pipe(name == "stdin", text)
+                    sent.callback(os.close, other)
+                    on_failure.callback(own.close)
+                    setattr(program, name, own)
+                    files.append(other)
+                elif stream == subprocess.STDOUT:
+                    files.append(files[1])
+                elif stream == subprocess.DEVNULL or (stream is None and name == "stdin"):
+                    files.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+                    sent.callback(os.close, files[-1])
+                elif stream is None:
+                    files.append(1 if name == "stdout" else 2)
+                else:
+                    files.append(stream if isinstance(stream, int) else stream.fileno())
+            with self._lock:
+                self._programs[request.number] = program
+            try:
+                self.ask(request, seconds, files)
+            except BaseException as error:
+                self._programs.pop(request.number, None)
+                if not isinstance(error, OSError):  # it may have been started: no answer in time, Ctrl-C
+                    self.signal(request.number, signal.SIGKILL)
+                raise
+            on_failure.pop_all()
+
+    def close(self) -> None:
+        """End the country, within seconds; nothing in a fork of the process that made the connection."""
+        if os.getpid() == self._owner:
+            self._end(_CLOSE_S)
+
+    def _end(self, patience_s: float) -> None:
+        self._ending = True
+        self._link.hang_up()
+        self._keeper.join(patience_s)
+        if self._keeper.is_alive() and self._sandbox is not None:
+            self._sandbox.gate.kill()
+        self._keeper.join()
+
+    # --- the keeper's thread ---
+
+    def _keep(self, theirs: socket.socket) -> None:
+        """Start the sandbox, hear what it tells, and bury it."""
+        with tempfile.TemporaryFile() as said:
+            try:
+                with theirs:
+                    self._sandbox = start_sandbox(
+                        "shutdownlab.country.lab_server:serve",
+                        {"plan": self._plan, "socket": theirs.fileno()},
+                        writable=[Path.cwd()],
+                        stdin=subprocess.DEVNULL,
+                        stdout=said,
+                        stderr=said,
+                        pass_fds=[theirs.fileno()],
+                        own_session=True,
+                    )
+                with suppress(EOFError, OSError, MessageError):
+                    while True:
+                        for message in self._link.receive():
+                            self._hear(message)
+                self._over(self._buried(self._sandbox, said))
+            except BaseException as error:
+                self._over(error)
+
+    def _buried(self, sandbox: Sandbox, said: IO[bytes]) -> LabEnded:
+        """Wait until the sandbox has ended, for seconds; why it did. Raises `MachineCannot`."""
+        try:
+            sandbox.gate.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            sandbox.kill()
+        status = sandbox.wait()
+        if self._ending:
+            return LabEnded("this lab is closed")
+        size = os.fstat(said.fileno()).st_size
+        tail = os.pread(said.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
+        how = ending(128 - status if status > 128 else status)
+        return LabEnded(f"the country of {self._plan.title} {how}" + (f"\n{tail}" if tail else ""))
+
+    def _hear(self, message: object) -> None:
+        match message:
+            case Opened():
+                self._settle(0, message)
+            case Done(number=number) | ProbeAnswer(number=number):
+                self._settle(number, message)
+            case Refused(number=0):
+                self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))
+            case Refused(errno=0):
+                self._settle(message.number, LabError(message.text))
+            case Refused():
+                self._settle(message.number, OSError(message.errno, os.strerror(message.errno), message.text))
+            case Ended():
+                program = self._programs.pop(message.program, None)
+                if program is not None:
+                    program.ended(message.status)
+            case LabFault():
+                self.faults.append(message.text)
+
+    def _settle(self, number: int, answer: object) -> None:
+        with self._lock:
+            future = self._pending.pop(number, None)
+        if future is None:
+            return
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def _over(self, why: BaseException) -> None:
+        """Nobody waits any more for what is no more."""
+        with self._lock:
+            self.why_ended = why
+            pending, self._pending = list(self._pending.values()), {}
+            programs, self._programs = list(self._programs.values()), {}
+        for future in pending:
+            future.set_exception(why)
+        for program in programs:
+            program.ended(-signal.SIGKILL)
+        self._link.close()
+
+
+def _pipe(to_program: bool, text: bool) -> tuple[IO[Any], int]:
+    """Our end of a pipe, as a file object, and the program's."""
+    read, write = os.pipe()
+    own, other = (write, read) if to_program else (read, write)
+    stream = os.fdopen(own, "wb" if to_program else "rb")
+    return (io.TextIOWrapper(stream, encoding="utf-8", errors="replace") if text else stream), other

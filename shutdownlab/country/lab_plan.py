@@ -1,0 +1,101 @@
+"""What a lab brings up: which country, and the policies of which phase. Nothing here needs the emulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shutdownlab import library
+from shutdownlab.config.document import quoted
+from shutdownlab.library import LoadedTopology, Shutdown
+from shutdownlab.model import lookup
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Mode, Scenario
+
+if TYPE_CHECKING:
+    from shutdownlab.model.probe import Probe
+    from shutdownlab.network.datapath import Wish
+
+Lookable = str | Path | Mapping[str, Any] | Shutdown | LoadedTopology
+"""A scenario or a topology: by name, by path, as a mapping, or loaded already."""
+
+_DATAPATHS = ("auto", "kernel", "userspace")
+_THROTTLED_BELOW = 512
+
+
+@dataclass(frozen=True, slots=True)
+class LabPlan:
+    """A country to look around in. `at`: the phase whose policies are in force first; None: no policy is."""
+
+    loaded: Shutdown | LoadedTopology
+    choices: Mapping[str, str]
+    at: str | None
+    datapath: Wish
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """None where only a topology was given."""
+        return self.loaded.scenario if isinstance(self.loaded, Shutdown) else None
+
+    @property
+    def title(self) -> str:
+        """The name of the scenario, or of the topology."""
+        return self.scenario.name if self.scenario else self.loaded.topology.name
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """Every policy that can be started."""
+        return self.scenario.policies if self.scenario else {}
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """The scenario's probes."""
+        return self.scenario.probes if self.scenario else {}
+
+    @property
+    def mode(self) -> Mode:
+        """Who carries orders out."""
+        return self.scenario.mode(self.choices) if self.scenario else Mode.OPERATORS
+
+    @property
+    def throttled_below(self) -> int:
+        """The rate (kbit/s) below which a download counts as throttled."""
+        return self.scenario.throttled_below if self.scenario else _THROTTLED_BELOW
+
+    def active_in(self, phase: str | None) -> tuple[str, ...]:
+        """The names of the policies that a phase of the scenario has in force."""
+        if self.scenario is None or phase is None:
+            return ()
+        return tuple(self.scenario.active(phase, self.choices))
+
+
+def lab_plan(
+    what: Lookable,
+    at: str | None,
+    choose: Mapping[str, str],
+    datapath: Wish,
+    option: Callable[[str], str] = lambda name: name,
+) -> LabPlan:
+    """Check what was asked for; raises `BadInput`. `option`: what a parameter is called where it was given."""
+    lookup.known("datapath", datapath, _DATAPATHS, option("datapath"))
+    loaded = _loaded(what)
+    if isinstance(loaded, LoadedTopology):
+        if at is not None or choose:
+            given = option("at" if at is not None else "choose")
+            found = f"the topology {quoted(loaded.topology.name)}"
+            lookup.refuse(given, found, "a scenario: a topology has no phases")
+        return LabPlan(loaded, {}, None, datapath)
+    choices = lookup.choices_of(loaded.scenario, choose, option("choose"))
+    if at is not None:
+        lookup.phase_named(loaded.scenario, at, option("at"))
+    return LabPlan(loaded, choices, at, datapath)
+
+
+def _loaded(what: Lookable) -> Shutdown | LoadedTopology:
+    if isinstance(what, Shutdown | LoadedTopology):
+        return what
+    if isinstance(what, Mapping):
+        return library.load(what) if "timeline" in what else library.load_topology(what)
+    return library.check(str(what))

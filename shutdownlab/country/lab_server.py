@@ -1,0 +1,225 @@
+"""Does in the sandbox what a program outside asks of a lab, until that hangs up. The other end is `country.lab`."""
+
+from __future__ import annotations
+
+import os
+import queue
+import selectors
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shutdownlab.config.scalars import ports
+from shutdownlab.control.processes import ControlError
+from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.session import Session
+from shutdownlab.protocol.session import (
+    Done,
+    Ended,
+    LabFault,
+    Measure,
+    Opened,
+    PutInForce,
+    Refused,
+    SignalProgram,
+    StartProgram,
+)
+from shutdownlab.servers.daemon import Listening, listening
+from shutdownlab.system.child_process import ending
+from shutdownlab.system.message_socket import MessageSocket
+
+EXIT_BROKEN = 3
+_TICK_S: Final = 1.0
+"""How often it is looked for what has broken."""
+_PATIENCE_S: Final = 0.02
+"""Seconds between two looks at whether a server listens: each reads a few files of /proc."""
+
+
+def serve(payload: Mapping[str, Any]) -> int:
+    """Bring up the `plan`, say so over the `socket` (a descriptor), and serve; returns an exit code."""
+    link = MessageSocket(socket.socket(fileno=payload["socket"]))
+    os.set_inheritable(payload["socket"], False)
+    try:
+        session = Session(payload["plan"])
+    except BREAKAGES as error:
+        link.send(Refused(0, "\n".join(lines_of(error))))
+        return EXIT_BROKEN
+    link.send(Opened(session.country.datapath.name, session.country.datapath.why))
+    _LabServer(session, link).run()
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    """A server that does not listen everywhere yet. `before`: what the node listened on without it."""
+
+    request: StartProgram
+    process: subprocess.Popen[Any]
+    before: frozenset[Listening]
+    deadline: float
+
+    def missing(self) -> list[str]:
+        """The ports that nobody new listens on."""
+        new = listening(self.process.pid) - self.before
+        return [text for text in self.request.ports if not _is_open(text, new)]
+
+
+class _LabServer:
+    """Orders and programs are this thread's; measurements, which may take long, another's."""
+
+    def __init__(self, session: Session, link: MessageSocket) -> None:
+        self.session, self.link = session, link
+        self.programs: dict[int, subprocess.Popen[Any]] = {}
+        self.starting: list[_Starting] = []
+        self.selector = selectors.DefaultSelector()
+        self.asked: queue.SimpleQueue[Measure] = queue.SimpleQueue()
+        self.measuring = threading.Lock()
+        """Held while probes are under way: what forks must wait for them to end."""
+        self.measurer: threading.Thread | None = None
+        self.faults_told: set[str] = set()
+        self.looked_at = time.monotonic()
+
+    def run(self) -> None:
+        """Serve until the program outside hangs up."""
+        self.selector.register(self.link, selectors.EVENT_READ)
+        try:
+            while True:
+                for key, _ in self.selector.select(_PATIENCE_S if self.starting else _TICK_S):
+                    if key.fileobj is self.link:
+                        for message in self.link.receive():
+                            self._do(message)
+                    else:
+                        self._ended(key.data, key.fd)
+                self._look_at_servers()
+                if time.monotonic() - self.looked_at > _TICK_S:
+                    self._tell_faults()
+        except (EOFError, BrokenPipeError):
+            return
+
+    def _do(self, message: object) -> None:
+        match message:
+            case StartProgram():
+                self._start(message)
+            case SignalProgram(program=number, signal=sent) if number in self.programs:
+                with suppress(ProcessLookupError):
+                    os.killpg(self.programs[number].pid, sent)
+            case PutInForce():
+                self._put_in_force(message)
+            case Measure():
+                self._measure(message)
+            case _:  # a signal that came too late
+                pass
+
+    def _start(self, message: StartProgram) -> None:
+        country = self.session.country
+        files = self.link.take_files(message.files)
+        node = country.net.get(message.node)
+        before: frozenset[Listening] = frozenset()
+        try:
+            if message.ports:
+                before = node.namespace.run(lambda: listening(threading.get_native_id()))
+            process = node.spawn(
+                message.argv,
+                stdin=files[0],
+                stdout=files[1],
+                stderr=files[2],
+                env=country.environment() | message.variables,
+                cwd=message.cwd,
+            )
+        except OSError as error:
+            self.link.send(Refused(message.number, str(error.filename or message.argv[0]), error.errno or 0))
+            return
+        finally:
+            for file in files:
+                os.close(file)
+        self.programs[message.number] = process
+        self.selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, message.number)
+        if message.ports:
+            self.starting.append(_Starting(message, process, before, time.monotonic() + message.seconds))
+        else:
+            self.link.send(Done(message.number))
+
+    def _ended(self, number: int, pidfd: int) -> None:
+        status = self.programs.pop(number).wait()
+        self.selector.unregister(pidfd)
+        os.close(pidfd)
+        for each in [each for each in self.starting if each.request.number == number]:
+            self.starting.remove(each)
+            waited = ", ".join(each.request.ports)
+            self.link.send(Refused(number, f"{each.request.argv[0]} {ending(status)} before it listened on {waited}"))
+        self.link.send(Ended(number, status))
+
+    def _look_at_servers(self) -> None:
+        for each in list(self.starting):
+            missing = each.missing()
+            if missing and time.monotonic() < each.deadline:
+                continue
+            self.starting.remove(each)
+            if missing:
+                text = f"does not listen on {', '.join(missing)} after {each.request.seconds:g} s"
+                self.link.send(Refused(each.request.number, f"{each.request.argv[0]} {text}"))
+                with suppress(ProcessLookupError):
+                    os.killpg(each.process.pid, signal.SIGKILL)
+            else:
+                self.link.send(Done(each.request.number))
+
+    def _put_in_force(self, message: PutInForce) -> None:
+        try:
+            self.session.put_in_force(message.phase, message.policies, message.moved)
+        except (ControlError, OSError) as error:
+            self.link.send(Refused(message.number, brief(str(error))))
+        else:
+            self.link.send(Done(message.number))
+
+    def _tell_faults(self) -> None:
+        """What has broken; not while probes are under way, for a DPI box that died is forked anew."""
+        if not self.measuring.acquire(blocking=False):
+            return
+        try:
+            for text in self.session.faults():
+                if text not in self.faults_told:
+                    self.faults_told.add(text)
+                    self.link.send(LabFault(text))
+        except ControlError as error:
+            if str(error) not in self.faults_told:
+                self.faults_told.add(str(error))
+                self.link.send(LabFault(str(error)))
+        finally:
+            self.measuring.release()
+            self.looked_at = time.monotonic()
+
+    def _measure(self, message: Measure) -> None:
+        self.asked.put(message)
+        if self.measurer is None:
+            self.measurer = threading.Thread(target=self._measure_all, daemon=True)
+            self.measurer.start()
+
+    def _measure_all(self) -> None:
+        """Measure what was asked, all at once that is there when the last ones are done."""
+        while True:
+            asked = [self.asked.get()]
+            with suppress(queue.Empty):
+                while True:
+                    asked.append(self.asked.get_nowait())
+            waiting = {each.number for each in asked}
+            try:
+                with self.measuring:
+                    for measured in self.session.measure(asked):
+                        waiting.discard(measured.number)
+                        self.link.send(measured)
+            except BrokenPipeError:
+                return
+            except Exception as error:  # whatever it is, the program outside waits for an answer
+                for number in waiting:
+                    self.link.send(Refused(number, f"{type(error).__name__}: {error}"))
+
+
+def _is_open(text: str, new: frozenset[Listening]) -> bool:
+    wanted = ports(text)
+    return any(wanted.contains(each.protocol, each.port) for each in new)

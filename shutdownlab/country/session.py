@@ -1,0 +1,101 @@
+"""A running country to look around in: policies are put in force and measured as they are asked for. In a sandbox."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.breakage import brief
+from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.measure.requests import request_of
+from shutdownlab.model.lookup import target_named, vantage_point
+from shutdownlab.model.network import node_name
+from shutdownlab.model.probe import Family
+from shutdownlab.model.topology import Vantage
+from shutdownlab.protocol.messages import Failure
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.protocol.session import Measure, ProbeAnswer
+from shutdownlab.results import measurement as ooni
+
+
+class Session:
+    """A country that is up, with the policies of its plan in force."""
+
+    def __init__(self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`."""
+        files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
+        loaded = plan.loaded
+        self.plan = plan
+        self.country: Country = build(
+            Plan(loaded.network, loaded.apps, loaded.profiles, files, datapath=plan.datapath), tell
+        )
+        self.phase, self.active = plan.at, plan.active_in(plan.at)
+        self.told: list[str] = []
+        """What was complained of that kept nothing from being done."""
+        if self.active:
+            self.put_in_force(self.phase or "", self.active)
+
+    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+        """Put exactly these policies in force, and return when every switch and box has confirmed it.
+
+        moved: time has jumped to the phase, and resolvers forget. Raises `ControlError`.
+        """
+        plan, scenario = self.plan, self.plan.scenario
+        named = {name: plan.policies[name] for name in policies}
+        known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
+        local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
+        confirmed = self.country.authority.order(phase, named, plan.mode, {}, local_time=local_time)
+        self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
+        self.phase, self.active = phase if known else None, tuple(policies)
+        if moved:
+            self.country.services.flush_dns()
+
+    def faults(self) -> Iterator[str]:
+        """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
+        told, self.told = self.told, []
+        yield from told
+        yield from self.country.faults()
+
+    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
+        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names."""
+        plan, network = self.plan, self.plan.loaded.network
+        todo: dict[str, list[ProbeRequest]] = defaultdict(list)
+        places: dict[str, Vantage] = {}
+        for each in asked:
+            vantage = vantage_point(network.topology, each.vantage, "vantage")
+            name, probe = target_named(network, plan.probes, each.target, "target")
+            ca, limit = str(self.country.trusted), plan.throttled_below
+            request = request_of(network, probe, name, vantage, Family(each.family), ca, limit)
+            places[str(each.number)] = vantage
+            todo[node_name(vantage.id)].append(replace(request, id=str(each.number)))
+        for _, request, found in self.country.agents.run(todo):
+            record = self._record(places[request.id], request, found)
+            yield ProbeAnswer(int(request.id), found.outcome.value, found.failure, found.runtime, record)
+
+    def _record(self, vantage: Vantage, request: ProbeRequest, found: Measurement) -> dict[str, Any]:
+        """A measurement in OONI's format, at the scenario's time where a phase of it is in force."""
+        topology, scenario = self.plan.loaded.topology, self.plan.scenario
+        at = scenario.phase(self.phase).at if scenario and self.phase else datetime.fromtimestamp(found.started, UTC)
+        operator = topology.operators[vantage.id.operator]
+        annotations = {"region": vantage.id.region, "subscriber": vantage.id.group, "policies": ", ".join(self.active)}
+        annotations |= {"scenario": scenario.name} if scenario else {"topology": topology.name}
+        annotations |= {"phase": self.phase} if self.phase else {}
+        context = ooni.Context(
+            asn=operator.asn, cc=topology.country, network_name=operator.title, run=f"lab {self.plan.title}",
+            began=at, at=at, software_version=version("shutdownlab"), annotations=annotations,
+        )  # fmt: skip
+        named = replace(request, id=f"{vantage.id} {request.name} {request.family}")
+        plain: dict[str, Any] = json.loads(json.dumps(ooni.record(named, found, context), default=_plain))
+        return plain
+
+
+def _plain(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

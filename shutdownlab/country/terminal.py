@@ -1,0 +1,101 @@
+"""A country at the user's terminal: Mininet's command line, or one command as a subscriber lives it. In a sandbox."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mininet.cli import CLI
+from rich.console import Console
+from rich.markup import escape
+
+from shutdownlab.country.breakage import BREAKAGES, lines_of
+from shutdownlab.country.session import Session
+from shutdownlab.model.network import node_name
+from shutdownlab.system.sandbox import foreground_program, interactive
+
+EXIT_BROKEN = 3
+_GREETING = """\
+{count} nodes of {title} are up{policy}.
+Open vSwitch's {datapath} datapath: {why}.
+Mininet's commands work here, and any command at a node:
+    nodes, net, help              what there is
+    {example} ping -c 3 {site}
+    {example} curl https://{site}/
+    exit                          (or Ctrl-D) the end of it all"""
+
+
+class LabCLI(CLI):  # type: ignore[misc]
+    """Mininet's command line, for nodes that have a dash in their names too."""
+
+    identchars = f"{CLI.identchars}-"
+
+
+def command_line(payload: Mapping[str, Any]) -> int:
+    """Bring up the `plan` and hand over to Mininet's command line; returns an exit code."""
+    return _with_session(payload, _command_line)
+
+
+def command(payload: Mapping[str, Any]) -> int:
+    """Bring up the `plan` and run the `argv` on the `node`, in the directory `cwd`; returns its exit code."""
+
+    def run(session: Session, _console: Console) -> int:
+        return _command(session, payload["node"], payload["argv"], payload["cwd"])
+
+    return _with_session(payload, run)
+
+
+def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console], int]) -> int:
+    console = Console(stderr=True, highlight=False)
+    try:
+        session = Session(payload["plan"], _teller(console))
+    except BREAKAGES as error:
+        console.print("[red]The country did not come up:[/red]")
+        for line in lines_of(error):
+            console.print(f"    {escape(line)}", soft_wrap=True)
+        return EXIT_BROKEN
+    for fault in session.faults():
+        console.print(fault, style="red", soft_wrap=True, markup=False)
+    return then(session, console)
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    """Say what is going on where somebody watches; a script's standard error stays clean."""
+    return (lambda text: console.print(f"{text} …", style="dim")) if console.is_terminal else (lambda _: None)
+
+
+def _command_line(session: Session, console: Console) -> int:
+    country, network = session.country, session.plan.loaded.network
+    policy = f", with the policies of {session.phase}" if session.active else ""
+    webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
+    sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
+    example, site = node_name(network.vantages[0].id), next(iter(sites), "example.net")
+    text = _GREETING.format(
+        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
+        datapath=country.datapath.name, why=country.datapath.why,
+    )  # fmt: skip
+    console.print(text, soft_wrap=True, markup=False)
+    os.environ |= country.environment()
+    with interactive():
+        LabCLI(country.net)
+    return 0
+
+
+def _command(session: Session, node: str, argv: tuple[str, ...], cwd: Path) -> int:
+    country = session.country
+    try:
+        with foreground_program():
+            process = country.net.get(node).spawn(
+                list(argv), stdin=None, env=country.environment(), cwd=cwd, foreground=True
+            )
+            status = int(process.wait())
+    except FileNotFoundError:
+        sys.stderr.write(f"{argv[0]}: command not found\n")
+        return 127
+    except PermissionError:
+        sys.stderr.write(f"{argv[0]}: not executable\n")
+        return 126
+    return status if status >= 0 else 128 - status

@@ -1,0 +1,138 @@
+"""What a program outside asks of the country in its sandbox, and what it is told: messages like the others.
+
+Every request has a `number`, and so has its answer. A request comes with as many file descriptors as its `files` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from pydantic import ConfigDict, with_config
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class StartProgram:
+    """Start a program on a node, with three descriptors as its standard input, output and error; answer: `Done`.
+
+    The number is the program's from then on. `variables` are added to its environment. With `ports` (`tcp/80`) the
+    answer waits until they listen there that did not before, `seconds` at most.
+    """
+
+    number: int
+    node: str
+    argv: tuple[str, ...]
+    cwd: str
+    variables: dict[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    seconds: float = 0.0
+    files: int = 3
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class SignalProgram:
+    """Send a signal to a program and all that it has started; no answer."""
+
+    program: int
+    signal: int
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class PutInForce:
+    """Put exactly these policies of the scenario in force; answer: `Done` once all have confirmed it.
+
+    `moved`: time has jumped to that phase, so that clocks show its time and resolvers forget what they know.
+    """
+
+    number: int
+    phase: str
+    policies: tuple[str, ...]
+    moved: bool = False
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`."""
+
+    number: int
+    vantage: str
+    target: str
+    family: str
+    files: int = 0
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done."""
+
+    number: int
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It could not be done, and why; with an `errno` (errno.h), what a system call refused, and `text` is the file."""
+
+    number: int
+    text: str
+    errno: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """What came of a measurement; `record` is the whole of it in OONI's format."""
+
+    number: int
+    outcome: str
+    failure: str | None
+    runtime: float
+    record: dict[str, Any]
+
+
+# --- unasked -------------------------------------------------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The country is up, with its first policies in force."""
+
+    datapath: str
+    why: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A program has ended, with this status: negative for a signal."""
+
+    program: int
+    status: int
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class LabFault:
+    """Something of the country has broken, or complains."""
+
+    text: str
+
+
+SessionRequest: TypeAlias = StartProgram | SignalProgram | PutInForce | Measure
+SessionMessage: TypeAlias = SessionRequest | Done | Refused | ProbeAnswer | Opened | Ended | LabFault
