@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -42,7 +42,8 @@ class LoadedTopology:
 class Shutdown:
     """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out.
 
-    `profiles`: what the operators' DPI boxes work by, by operator.
+    `profiles`: what the operators' DPI boxes work by, by operator. `folder`: where the scenario's file is, for what it
+    names beside it; the working directory, where a program made the scenario.
     """
 
     scenario: Scenario
@@ -50,6 +51,7 @@ class Shutdown:
     network: Network
     apps: Mapping[str, App]
     profiles: Mapping[str, Profile]
+    folder: Path = field(default=Path(), compare=False)
 
 
 def catalogue() -> Mapping[str, App]:
@@ -159,7 +161,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()
-    return Shutdown(loaded, country.topology, built, apps, profiles)
+    return Shutdown(loaded, country.topology, built, apps, profiles, Path(file).parent.resolve())
 
 
 def check(path: str) -> Shutdown | LoadedTopology:

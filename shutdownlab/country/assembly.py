@@ -134,8 +134,17 @@ class Country:
 
     def environment(self) -> dict[str, str]:
         """For programs run in a node: the laboratory's certificates are the ones to trust."""
-        own = {"SHUTDOWNLAB_STATE_ROOT": str(self.state_root)}
-        return os.environ | dict.fromkeys(_TRUST_VARIABLES, str(self.trusted)) | own
+        return os.environ | _trusting(self.trusted, self.state_root)
+
+
+def _trusting(trusted: Path, state_root: Path) -> dict[str, str]:
+    return dict.fromkeys(_TRUST_VARIABLES, str(trusted)) | {"SHUTDOWNLAB_STATE_ROOT": str(state_root)}
+
+
+def _as_subscriber(enter: Callable[[], None], variables: Mapping[str, str]) -> None:
+    """Move a probe agent into its node; what it starts trusts the laboratory's certificates."""
+    enter()
+    os.environ.update(variables)
 
 
 @contextmanager
@@ -174,7 +183,9 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             boxes.append(start_box(spec, maker))
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = AgentPool()
-        agents.start({node.name: net.get(node.name).enter() for node in network.by_role(Role.SUBSCRIBER)})
+        variables = _trusting(trusted, state_root)
+        subscribers = [node.name for node in network.by_role(Role.SUBSCRIBER)]
+        agents.start({name: partial(_as_subscriber, net.get(name).enter(), variables) for name in subscribers})
     with _timed(took, "switches"):
         tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
         net.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Role
@@ -15,15 +16,18 @@ from shutdownlab.results.cells import Cell
 def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
     """What to ask for a cell; `ca`: path of the lab authority's certificate (PEM)."""
     scenario = shutdown.scenario
-    at = Surroundings(shutdown.network, cell.vantage, cell.family, cell.phase, scenario.throttled_below)
+    at = Surroundings(
+        shutdown.network, cell.vantage, cell.family, cell.phase, scenario.throttled_below, shutdown.folder
+    )
     return replace(_request(scenario.probes[cell.target], cell.target, at, ca), id=cell.id)
 
 
 def request_of(
-    network: Network, probe: Probe, name: str, vantage: Vantage, family: Family, ca: str, throttled_below: int
-) -> ProbeRequest:
-    """The same of any probe, a scenario's or not, under the name `name`."""
-    return _request(probe, name, Surroundings(network, vantage, family, throttled_below=throttled_below), ca)
+    network: Network, probe: Probe, name: str, vantage: Vantage, family: Family, ca: str, throttled_below: int,
+    *, phase: str = "", folder: Path = Path(),
+) -> ProbeRequest:  # fmt: skip
+    """The same of any probe, a scenario's or not, under the name `name`; `folder`: where its programs run."""
+    return _request(probe, name, Surroundings(network, vantage, family, phase, throttled_below, folder), ca)
 
 
 def _request(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeRequest:

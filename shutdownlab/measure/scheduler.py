@@ -30,7 +30,6 @@ UNDER_WAY: Final = 64
 # An agent that has not answered so long after all steps of a probe must have timed out hangs.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
-_MOST_PATIENT: Final = 4.0
 _TICK_S: Final = 0.5
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
@@ -239,9 +238,7 @@ class Work:
         number = self.board.next_number()
         patience = PATIENCE[task.tries] * self.pace.patience(task.kind, request.timeout)
         now = time.monotonic()
-        self.flights[number] = _Flight(
-            task, agent, now + _HANG_S + _MOST_STEPS * patience + _MOST_PATIENT * request.lasts, then
-        )
+        self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1
         self.working[request.place] += 1
         mute = (task.hopeless or task.tries > 0) and not request.alone

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ class Family(StrEnum):
 class Surroundings:
     """Where a probe is about to run: the network, the vantage point, the address family to use, the phase if any.
 
-    `throttled_below`: kbit/s below which the scenario calls a line throttled.
+    `throttled_below`: kbit/s below which the scenario calls a line throttled. `folder`: where the scenario's file is.
     """
 
     network: Network
@@ -49,6 +50,7 @@ class Surroundings:
     family: Family
     phase: str = ""
     throttled_below: int = 512
+    folder: Path = Path()
 
     def hosted(self, host: str | None) -> Hosted | None:
         """What answers for a host name or address in this country."""

@@ -189,6 +189,11 @@ class Scenario(Record):
         """What the operator's DPI box works by: a profile that ships, or the path of an own one's file."""
         return self.profiles.get(operator, self.profile)
 
+    @property
+    def programs(self) -> dict[str, tuple[str, ...]]:
+        """The programs that a run would start because this file says so, by the place that does (`probes.NAME`)."""
+        return {f"probes.{name}": argv for name, probe in self.probes.items() for argv in probe.programs}
+
     def local_time(self, phase: Phase) -> float:
         """When it begins, as seconds since 1970 of the clocks in the country."""
         return phase.at.timestamp() + self.utc_offset

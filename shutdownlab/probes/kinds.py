@@ -1,7 +1,7 @@
 """The kinds of probes that ship: what a scenario may say of each, and what its agent is asked.
 
 In one module that imports no network library, so that a scenario is checked at once; the functions that measure are in
-the modules named by `runs`. A kind whose function needs little may be a single module, as `command` is.
+the modules named by `runs`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from shutdownlab.config.document import Expected, did_you_mean, quoted
+from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.mistakes import Mistake, unknown
-from shutdownlab.config.scalars import endpoint, is_address
+from shutdownlab.config.scalars import Seconds, endpoint, is_address
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.model.network import Network, Role, node_name
 from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
 
 _SINGLE_STEP: Final = "urlgetter"
@@ -339,6 +341,101 @@ def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId 
     ]
     preferred = [v for v in others if v.region == region]
     return next(iter([*preferred, *reversed(others)]), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A program to run in `folder`. `otherwise`: the outcome of an exit status that is not among `outcomes`."""
+
+    argv: tuple[str, ...]
+    folder: Path
+    timeout: float
+    outcomes: Mapping[int, Outcome]
+    otherwise: Outcome
+    variables: Mapping[str, str]
+
+
+def _argv(value: object) -> object:
+    """Every argument is text; a number may stand without quotes."""
+    if isinstance(value, str):
+        words = ", ".join(value.split())
+        raise Expected("the program and its arguments in a list", f"write [{words}]; for a shell [sh, -c, …]")
+    return (
+        [str(item) if isinstance(item, int | float) else item for item in value] if isinstance(value, list) else value
+    )
+
+
+def _meaning(value: object) -> object:
+    meanings = [outcome.value for outcome in Outcome if outcome is not Outcome.UNKNOWN]
+    if value not in meanings:
+        raise Expected(one_of(meanings), did_you_mean(str(value), meanings))
+    return value
+
+
+def _exit_status(value: object) -> object:
+    if value == "other":
+        return value
+    if not (str(value).isdecimal() and int(str(value)) < 256):
+        raise Expected("an exit status from 0 to 255, or `other`", found=quoted(value))
+    return int(str(value))
+
+
+_ExitStatus = Annotated[int | Literal["other"], BeforeValidator(_exit_status)]
+
+
+class Command(Probe):
+    """Any program, run at the vantage point in the folder of the scenario's file; its exit status is the outcome.
+
+    0 is ok, 1 blocked, 3 throttled, any other an error of the program itself; `outcomes` says otherwise, by exit status
+    or for all the `other` ones. Of what it writes to standard output the last line is recorded: one that is a number,
+    with or without a unit, is the probe's value, and one such as `connection_reset` is what failed.
+    `timeout`: after which it is killed, and counts as blocked. `host`: one of the topology, whose address it is told.
+    """
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_argv), Field(min_length=1)]
+    timeout: Seconds = 10.0
+    host: str | None = None
+    outcomes: dict[_ExitStatus, Annotated[Outcome, BeforeValidator(_meaning)]] = Field({})
+
+    runs = "shutdownlab.probes.command:command_test"
+    ooni_test = "x_command"
+    shares = 4
+
+    @property
+    def host_name(self) -> str | None:
+        return self.host
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        return {"host": self.host} if self.host else {}
+
+    @property
+    def lasts(self) -> float:
+        return self.timeout
+
+    @property
+    def programs(self) -> tuple[tuple[str, ...], ...]:
+        return (self.command,)
+
+    def ask(self, at: Surroundings) -> Execution:
+        vantage = at.vantage
+        variables = {
+            "PHASE": at.phase,
+            "VANTAGE": str(vantage.id),
+            "OPERATOR": vantage.id.operator,
+            "REGION": vantage.id.region,
+            "SUBSCRIBER": vantage.id.group,
+            "CLASS": vantage.class_.value,
+            "ACCESS": vantage.access.value,
+            "HOST": self.host or "",
+        }
+        by_status: dict[int, Outcome] = {0: Outcome.OK, 1: Outcome.BLOCKED, 3: Outcome.THROTTLED}
+        by_status |= {status: outcome for status, outcome in self.outcomes.items() if status != "other"}
+        otherwise = self.outcomes.get("other", Outcome.ERROR)
+        return Execution(self.command, at.folder, self.timeout, by_status, otherwise, variables)
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return " ".join(self.command)
 
 
 class Routes(Probe):

@@ -97,8 +97,9 @@ def run(
 
 
 def _in_sandbox(payload: dict[str, Any], directory: Path, on_event: Listener | None) -> int:
+    kept = [payload["shutdown"].folder]
     if on_event is None:
-        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory)
+        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=kept)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         payload["events_fd"] = theirs.fileno()
@@ -106,7 +107,7 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, on_event: Listener | N
         ear.start()
         try:
             return run_in_sandbox(
-                "shutdownlab.runner.run:inside", payload, run_dir=directory, pass_fds=(theirs.fileno(),)
+                "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=kept, pass_fds=(theirs.fileno(),)
             )
         finally:
             theirs.close()

@@ -1,0 +1,114 @@
+"""A user's program as a probe, run for real: what its exit status and its output come to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shutdownlab import library
+from shutdownlab.measure.requests import request_of
+from shutdownlab.model.probe import Family, probe
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.run import run_probe
+from shutdownlab.protocol.probing import Measurement
+
+NETWORK = library.network("two-operators")
+TIMEOUT = "generic_timeout_error"
+
+
+def run(argv: list[str], folder: Path, **fields: Any) -> Measurement:
+    kind = probe("command", command=argv, **fields)
+    vantage = NETWORK.vantages[0]
+    asked = request_of(NETWORK, kind, "mine", vantage, Family.IPV4, "", 512, phase="blackout", folder=folder)
+    return asyncio.run(run_probe(asked, Equipment()))
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "failure"),
+    [
+        ("exit 0", Outcome.OK, None),
+        ("exit 1", Outcome.BLOCKED, "unknown_failure: exit status 1"),
+        ("echo connection_reset; exit 1", Outcome.BLOCKED, "connection_reset"),
+        ("echo no route; exit 1", Outcome.BLOCKED, "unknown_failure: exit status 1: no route"),
+        ("echo 96 kbit/s; exit 3", Outcome.THROTTLED, "unknown_failure: exit status 3: 96 kbit/s"),
+        ("echo oops >&2; exit 2", Outcome.ERROR, "unknown_failure: exit status 2: oops"),
+        ("kill -SEGV $$", Outcome.ERROR, "unknown_failure: killed by SIGSEGV"),
+        ("exec nothing-of-that-name", Outcome.ERROR, "unknown_failure: exit status 127: "),
+    ],
+)
+def test_the_exit_status_is_the_outcome(tmp_path: Path, script: str, outcome: Outcome, failure: str | None) -> None:
+    found = run(["sh", "-c", script], tmp_path)
+    assert found.outcome is outcome
+    assert (found.failure or "")[: len(failure or "")] == (failure or "")
+    assert found.doubtful is (outcome in {Outcome.BLOCKED, Outcome.THROTTLED}), "a busy machine may be slow"
+
+
+def test_a_tool_with_exit_statuses_of_its_own_says_what_they_mean(tmp_path: Path) -> None:
+    meaning = {0: "ok", 28: "blocked", "other": "throttled"}
+    outcomes = [run(["sh", "-c", f"exit {n}"], tmp_path, outcomes=meaning).outcome for n in (0, 28, 56)]
+    assert outcomes == [Outcome.OK, Outcome.BLOCKED, Outcome.THROTTLED]
+
+
+def test_the_last_line_is_recorded_and_is_the_value_where_it_is_a_number(tmp_path: Path) -> None:
+    found = run(["printf", "hops\\n\\033[1m12.5 ms\\n\\n"], tmp_path)
+    assert found.test_keys["x_command"]["line"] == "[1m12.5 ms", "a terminal's control characters are left out"
+    found = run(["printf", "hops\\n12.5 ms\\n"], tmp_path)
+    assert (found.value, found.unit) == (12.5, "ms")
+    assert run(["echo", "12 of 13"], tmp_path).value is None
+
+
+def test_a_program_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
+    found = run(["./mytool"], tmp_path)
+    assert found.outcome is Outcome.ERROR
+    assert found.failure == f"unknown_failure: ./mytool cannot be started in {tmp_path}: no such file or directory"
+
+
+def test_a_program_of_the_scenarios_folder_is_found_there(tmp_path: Path) -> None:
+    tool = tmp_path / "mytool"
+    tool.write_text("#!/bin/sh\npwd\n")
+    tool.chmod(0o755)
+    assert run(["./mytool"], tmp_path).test_keys["x_command"]["line"] == str(tmp_path)
+
+
+def test_a_program_that_does_not_end_is_killed_with_its_children_and_counts_as_blocked(tmp_path: Path) -> None:
+    found = run(["sh", "-c", "sleep 600 & echo $! >child; echo waiting; wait"], tmp_path, timeout="2s")
+    assert (found.outcome, found.failure, found.doubtful) == (Outcome.BLOCKED, TIMEOUT, True)
+    assert found.test_keys["x_command"]["line"] == "waiting"
+    with suppress(ProcessLookupError):
+        child = os.pidfd_open(int((tmp_path / "child").read_text()))
+        assert select.select([child], [], [], 20)[0], "the child goes on"
+
+
+def test_what_a_program_leaves_running_does_not_hold_the_probe_up(tmp_path: Path) -> None:
+    found = run(["sh", "-c", "sleep 600 & exit 0"], tmp_path)
+    assert found.outcome is Outcome.OK
+    assert found.runtime < 10
+
+
+def test_a_flood_of_output_is_read_and_dropped(tmp_path: Path) -> None:
+    found = run(["sh", "-c", "head -c 50000000 /dev/zero | tr '\\0' 'x'; echo; echo 7"], tmp_path)
+    assert (found.outcome, found.value) == (Outcome.OK, 7.0)
+
+
+def test_a_program_is_told_where_it_runs(tmp_path: Path) -> None:
+    found = run(["sh", "-c", "env | grep ^SHUTDOWNLAB_ | sort >told"], tmp_path, host="www.bbc.com", timeout="5s")
+    assert found.outcome is Outcome.OK
+    told = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
+    vantage = NETWORK.vantages[0]
+    assert told["SHUTDOWNLAB_VANTAGE"] == str(vantage.id)
+    assert (told["SHUTDOWNLAB_PHASE"], told["SHUTDOWNLAB_PROBE"]) == ("blackout", "mine")
+    assert (told["SHUTDOWNLAB_HOST"], told["SHUTDOWNLAB_ADDRESS"]) == ("www.bbc.com", "151.101.0.81")
+    assert (told["SHUTDOWNLAB_FAMILY"], told["SHUTDOWNLAB_TIMEOUT"]) == ("ipv4", "5")
+
+
+def test_a_scenario_says_which_programs_it_would_start() -> None:
+    assert probe("command", command=["curl", "-m", 5]).programs == (("curl", "-m", "5"),)
+    assert probe("web", url="https://www.bbc.com/").programs == ()
+    assert os.environ.get("SHUTDOWNLAB_PHASE") is None
