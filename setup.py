@@ -17,8 +17,11 @@ FOLDER = "shutdownlab/inspection/"
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "throttle", "validation", "table",
     "tcb", "matching", "rules", "actions", "forge", "decision", "enforcement", "classification", "engine", "capture",
-    "offline", "lookup", "catalogue", "recognition", "recognisers/result", "recognisers/names", "recognisers/tls",
-    "recognisers/certificate", "recognisers/tor", "recognisers/http",
+    "offline", "lookup", "catalogue", "recognition", "recognisers/recogniser", "recognisers/result",
+    "recognisers/names", "recognisers/certificate", "recognisers/tls", "recognisers/tls_records", "recognisers/doh",
+    "recognisers/tor", "recognisers/http", "recognisers/ssh", "recognisers/dns", "recognisers/bittorrent",
+    "recognisers/sip", "recognisers/whatsapp", "recognisers/openvpn", "recognisers/stun", "recognisers/mtproto",
+    "recognisers/encrypted", "recognisers/rtp", "recognisers/wireguard", "recognisers/dtls",
 ]
 # fmt: on
 

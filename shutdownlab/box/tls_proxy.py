@@ -24,7 +24,8 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 
 from shutdownlab.box.forgery import Forger
-from shutdownlab.inspection.recognisers.tls import HANDSHAKE, recognise_tls
+from shutdownlab.inspection.recognisers.tls import recognise_tls
+from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside

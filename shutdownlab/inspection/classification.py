@@ -8,7 +8,7 @@ from shutdownlab.inspection.enforcement import FORWARD, Settler
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.inspection.recognition import Recognition, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
 from shutdownlab.inspection.tcb import CLIENT, NOTHING, Tcb
 from shutdownlab.inspection.verdict import Outcome
@@ -23,8 +23,17 @@ class Judge:
     `classify`: follow connections until they are recognised even where no rule could match any more.
     """
 
-    def __init__(self, profile: Profile, rules: RuleSet, tcb: Tcb, settler: Settler, classify: bool) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        recognisers: Recognisers,
+        rules: RuleSet,
+        tcb: Tcb,
+        settler: Settler,
+        classify: bool,
+    ) -> None:
         budget = profile.budget
+        self._recognisers = recognisers
         self.rules = rules
         self.tcb = tcb
         self.settler = settler
@@ -91,7 +100,7 @@ class Judge:
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
     ) -> Outcome:
         """Recognise what has been assembled so far, and try the rules on it."""
-        recognition = recognise_tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
+        recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         if recognition.more_server and not self._reads_answers:
             recognition.more_server = False  # no certificate will ever come to its eyes
         flow.inspected += 1
@@ -167,7 +176,7 @@ class Judge:
         if (self.tcb.client_only and not from_opener) or (self.tcb.server_only and from_opener):
             return FORWARD
         if flow.udp is None:
-            flow.udp = UdpRecogniser(self._tolerance)
+            flow.udp = self._recognisers.udp(self._tolerance)
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1

@@ -18,6 +18,7 @@ from shutdownlab.inspection.matching import AppLookup
 from shutdownlab.inspection.packet import FIN, RST, TCP, UDP, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.recognition import Recognisers, installed_recognisers
 from shutdownlab.inspection.residual import Punishments
 from shutdownlab.inspection.rules import RuleSet
 from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_key
@@ -36,7 +37,8 @@ _IP_PROTOCOLS: Final = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58
 class Engine:
     """`process` each frame in the order of arrival; `expire` now and then.
 
-    `apps` tells which app a connection is (None: the catalogue that ships). `classify`: follow connections until they
+    `apps` tells which app a connection is (None: the catalogue that ships), `recognisers` its protocol (None: those
+    installed). `classify`: follow connections until they
     are recognised even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable.
     """
 
@@ -47,6 +49,7 @@ class Engine:
         *,
         seed: int = 0,
         apps: AppLookup | None = None,
+        recognisers: Recognisers | None = None,
         classify: bool = False,
     ) -> None:
         self.policy = policy
@@ -64,7 +67,8 @@ class Engine:
         self.punishments = Punishments()
         actor = Actor(rng, self.on_path)
         self.settler = Settler(profile, self.rules, self.table, self.punishments, actor)
-        self.judge = Judge(profile, self.rules, self.tcb, self.settler, classify)
+        self.recognisers = recognisers or installed_recognisers()
+        self.judge = Judge(profile, self.recognisers, self.rules, self.tcb, self.settler, classify)
         self.malformed = 0
         self.disbelieved = 0
         """Packets that failed the profile's validation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.inspection.policy import Verdict
-from shutdownlab.inspection.recognition import Recognition, UdpRecogniser
+from shutdownlab.inspection.recognition import Recognition, UdpSession
 from shutdownlab.inspection.residual import Punishment
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.throttle import Bucket
@@ -105,7 +105,7 @@ class Flow:
         """Packets with payload that were looked at."""
         self.limit = 0
         self.packets = 0
-        self.udp: UdpRecogniser | None = None
+        self.udp: UdpSession | None = None
         self.recognition: Recognition | None = None
         self.rule = 0
         """Index of the first rule that is still open."""

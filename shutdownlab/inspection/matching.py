@@ -12,7 +12,8 @@ import re2
 from shutdownlab.config.scalars import Network, Ports
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
-from shutdownlab.inspection.recognition import Recognition, fully_encrypted
+from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
+from shutdownlab.inspection.recognisers.result import Recognition
 
 NO: Final = 0
 YES: Final = 1

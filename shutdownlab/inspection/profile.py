@@ -28,7 +28,8 @@ from shutdownlab.config.document import (
 from shutdownlab.config.scalars import Seconds
 from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
-from shutdownlab.inspection.recognition import PROTOCOLS, TOLERANT, Tolerance
+from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
+from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
@@ -44,9 +45,10 @@ def _span(value: Any) -> tuple[int, int]:
 
 
 def _protocol(value: Any) -> str:
-    if value in PROTOCOLS:
+    known = installed_recognisers().protocols
+    if value in known:
         return str(value)
-    raise Expected(one_of(PROTOCOLS), did_you_mean(str(value), PROTOCOLS))
+    raise Expected(one_of(known), did_you_mean(str(value), known))
 
 
 Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], BeforeValidator(_many)]

@@ -1,114 +1,149 @@
-"""Recognise the protocol of a flow, and the name in it, from its first bytes.
+"""The recognisers of an engine, and what they make of a flow's first bytes.
 
-`recognise_tcp` takes the assembled beginnings of both directions and may be called again with longer ones; a
-`UdpRecogniser` is kept per flow and fed each datagram. Neither ever raises on any input, and the work is bounded by
-`BUDGET` bytes a direction: malformed or truncated input gives "unknown", or `more=True` while it might still turn into
-something.
+`Recognisers.tcp` takes the assembled beginnings of both directions and may be called again with longer ones; a
+`UdpSession` is kept per flow and fed each datagram. The work is bounded by `BUDGET` bytes a direction: malformed or
+truncated input gives "unknown", or `more=True` while it might still turn into something.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
-from shutdownlab.inspection.recognisers import mtproto, tor
-from shutdownlab.inspection.recognisers.bittorrent import is_mse, recognise_bittorrent_tcp
-from shutdownlab.inspection.recognisers.bittorrent import refine_http as refine_tracker
-from shutdownlab.inspection.recognisers.certificate import certificate_names
-from shutdownlab.inspection.recognisers.datagrams import UdpRecogniser
-from shutdownlab.inspection.recognisers.dns import recognise_dns_tcp
-from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
-from shutdownlab.inspection.recognisers.http import is_response, recognise_http
-from shutdownlab.inspection.recognisers.openvpn import recognise_openvpn_tcp
-from shutdownlab.inspection.recognisers.result import PROTOCOLS, UNKNOWN, Recognition
-from shutdownlab.inspection.recognisers.sip import recognise_sip
-from shutdownlab.inspection.recognisers.ssh import recognise_ssh
-from shutdownlab.inspection.recognisers.stun import recognise_stun
-from shutdownlab.inspection.recognisers.tls import recognise_tls, refine
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.inspection.recognisers.recogniser import Recogniser, TcpRecogniser, UdpRecogniser, UdpSession
+from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
-from shutdownlab.inspection.recognisers.whatsapp import recognise_whatsapp
 
 __all__ = [
     "BUDGET",
-    "PROTOCOLS",
+    "GROUP",
     "TOLERANT",
     "UNKNOWN",
+    "Recognisers",
     "Recognition",
     "Tolerance",
-    "UdpRecogniser",
-    "fully_encrypted",
+    "UdpSession",
+    "installed_recognisers",
     "recognise_tcp",
+    "udp_session",
 ]
 
+GROUP: Final = "shutdownlab.recognisers"
+"""The entry point group: each entry is a class of one recogniser."""
 BUDGET: Final = 65536
 """Bytes looked at per direction of a TCP connection; a profile's own budget is normally far smaller."""
 UNDECIDED: Final = 8
 """Client bytes below which an unknown stream is still open to be anything."""
-_OBFS4_CLIENT: Final = (149, 8192)
-"""Bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs (obfs4-spec.txt §4)."""
-_OBFS4_SERVER: Final = 96
-"""The least of its server handshake."""
+BYTES: Final = range(256)
+SAMPLE: Final = 1024
+"""Bytes kept of what nobody recognises."""
+
+
+class Recognisers:
+    """Recognisers in their order, looked up by the first byte of what they are asked about."""
+
+    def __init__(self, recognisers: Iterable[Recogniser]) -> None:
+        tcp: list[TcpRecogniser] = []
+        udp: list[UdpRecogniser] = []
+        names = {UNKNOWN}
+        for recogniser in recognisers:
+            names.update(recogniser.protocols)
+            if isinstance(recogniser, TcpRecogniser):
+                tcp.append(recogniser)
+            elif isinstance(recogniser, UdpRecogniser):
+                udp.append(recogniser)
+        tcp.sort(key=_order)
+        udp.sort(key=_order)
+        self.protocols: tuple[str, ...] = tuple(sorted(names))
+        """Every value that `Recognition.protocol` can take."""
+        asked = [one for one in tcp if not one.fallback]
+        self._tcp = [tuple([one for one in asked if _may_begin(one, byte)]) for byte in BYTES]
+        self._silent = tuple([one for one in asked if one.reads == "either"])
+        """Whom to ask while the client has sent nothing."""
+        self._fallbacks = tuple([one for one in tcp if one.fallback])
+        self._refiners: dict[str, tuple[TcpRecogniser, ...]] = {
+            name: tuple([one for one in tcp if name in one.refines]) for one in tcp for name in one.refines
+        }
+        self._udp = [
+            [tuple([one for one in udp if one.reads in (end, "either") and _may_begin(one, byte)]) for byte in BYTES]
+            for end in ("server", "client")
+        ]
+
+    def tcp(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition:
+        """Recognise a connection from the in-order bytes of its opener and of the other end so far.
+
+        `tolerance`: what the box's parsers forgive; what they don't is "unknown", or has no host.
+        """
+        if len(client) > BUDGET:
+            client = client[:BUDGET]
+        if len(server) > BUDGET:
+            server = server[:BUDGET]
+        waiting: Recognition | None = None
+        for recogniser in self._tcp[client[0]] if client else self._silent:
+            found = recogniser.recognise(client, server, dport, tolerance)
+            if found is None:
+                continue
+            if found.protocol != UNKNOWN:
+                return self._refined(found, client, server, dport)
+            if waiting is None:
+                waiting = found
+        if waiting is not None:
+            return waiting
+        for recogniser in self._fallbacks:
+            found = recogniser.recognise(client, server, dport, tolerance)
+            if found is not None:
+                return self._refined(found, client, server, dport)
+        result = Recognition()
+        result.sample = client[:SAMPLE] or None
+        result.more = len(client) < UNDECIDED
+        return result
+
+    def _refined(self, found: Recognition, client: bytes, server: bytes, dport: int) -> Recognition:
+        protocol = found.protocol
+        refiners = self._refiners.get(protocol)
+        if refiners is not None:
+            for refiner in refiners:
+                refiner.refine(found, client, server, dport)
+                if found.protocol != protocol:
+                    break
+        return found
+
+    def udp(self, tolerance: Tolerance = TOLERANT) -> UdpSession:
+        """What recognises one UDP flow, to be fed its datagrams."""
+        return UdpSession(self._udp, tolerance)
+
+
+def _order(recogniser: Recogniser) -> int:
+    return recogniser.order
+
+
+def _may_begin(recogniser: Recogniser, byte: int) -> bool:
+    return recogniser.first is None or byte in recogniser.first
+
+
+@cache
+def installed_recognisers() -> Recognisers:
+    """Those that ship and those of installed packages, found once; raises `BadInput` where one cannot be used."""
+    kinds = Extensions(GROUP, Recogniser)
+    try:
+        found = [kinds[name]() for name in kinds]
+    except ExtensionError as error:
+        expected = "recognisers that can be used"
+        raise BadInput([Problem(GROUP, 0, "", error.found, expected, error.hint)]) from error
+    if not found:
+        hint = "shutdownlab was installed before its parts were: run `make setup` again"
+        raise BadInput([Problem(GROUP, 0, "", "no recogniser", "at least those that ship", hint)])
+    return Recognisers(found)
 
 
 def recognise_tcp(client: bytes, server: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition:
-    """Recognise a TCP connection from the in-order bytes of its opener and of the other end so far.
-
-    `tolerance`: what the box's parsers forgive; what they don't is "unknown", or has no host.
-    """
-    if len(client) > BUDGET:
-        client = client[:BUDGET]
-    if len(server) > BUDGET:
-        server = server[:BUDGET]
-    tls = recognise_tls(client, tolerance)
-    if tls is not None and tls.protocol == "tls":
-        if server and tls.more_server:
-            tls.certificate_names, tls.more_server = certificate_names(server)
-        return refine(tor.refine(tls), dport)
-    waiting = tls
-    for candidate in _candidates(client, server, dport, tolerance):
-        if candidate is None:
-            continue
-        if candidate.protocol != UNKNOWN:
-            return candidate
-        waiting = waiting or candidate
-    if waiting is not None:
-        return waiting
-    return _nameless(client, server, dport)
+    """What the installed recognisers make of a TCP stream; see `Recognisers.tcp`."""
+    return installed_recognisers().tcp(client, server, dport, tolerance)
 
 
-def _candidates(client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> tuple[Recognition | None, ...]:
-    """What each parser makes of the stream; a letter first means text, where only text protocols need asking."""
-    if not client:
-        return (recognise_ssh(client, server),)
-    first = client[0]
-    http = recognise_http(client, tolerance) if first < 0x80 else None
-    if http is not None and http.protocol == "http":
-        return (refine_tracker(mtproto.refine_http(http, client)),)
-    return (
-        http,
-        recognise_ssh(client, server),
-        recognise_dns_tcp(client, dport, tolerance),
-        recognise_bittorrent_tcp(client) if first == 0x13 else None,
-        recognise_sip(client) if 0x41 <= first <= 0x53 else None,
-        recognise_whatsapp(client) if first in (0x45, 0x57) else None,
-        recognise_openvpn_tcp(client, server),
-        recognise_stun(client, dport) if first < 4 else None,
-        mtproto.recognise_mtproto(client),
-        mtproto.obfuscated(client),
-        Recognition("http") if is_response(server) or is_response(client) else None,  # or joined late
-    )
-
-
-def _nameless(client: bytes, server: bytes, dport: int) -> Recognition:
-    """No parser knows it: fully encrypted by the published rule, or unknown."""
-    result = Recognition()
-    result.sample = client[:1024] or None
-    if fully_encrypted(client):
-        result.protocol = "fet"
-        if is_mse(client, server, dport):
-            result.protocol = "bittorrent"
-            result.variant = "mse"
-        elif _OBFS4_CLIENT[0] <= len(client) <= _OBFS4_CLIENT[1] and (not server or len(server) >= _OBFS4_SERVER):
-            result.variant = "obfs4"
-    elif len(client) < UNDECIDED:
-        result.more = True
-    return result
+def udp_session(tolerance: Tolerance = TOLERANT) -> UdpSession:
+    """What recognises one UDP flow by the installed recognisers, to be fed its datagrams."""
+    return installed_recognisers().udp(tolerance)

@@ -8,7 +8,7 @@ from typing import Any
 
 from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.catalogue import shipped_apps
-from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.recognition import installed_recognisers
 
 
 def profile_names() -> tuple[str, ...]:
@@ -44,10 +44,11 @@ def _check_conditions(
 ) -> None:
     if apps is None and "app" in when:
         apps = shipped_apps().apps
+    protocols = installed_recognisers().protocols if {"protocol", "protocol_except"} & set(when) else ()
     for key, kind, known in (
         ("app", "app", apps),
-        ("protocol", "protocol", PROTOCOLS),
-        ("protocol_except", "protocol", PROTOCOLS),
+        ("protocol", "protocol", protocols),
+        ("protocol_except", "protocol", protocols),
         ("subscriber_class", "subscriber class", classes),
     ):
         for place, name in _values(when.get(key), (*path, key)):

@@ -9,7 +9,7 @@ from shutdownlab.config.document import Document, Path, did_you_mean, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.profile import Profile, is_file_name, own_profile, shipped_profile
-from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model import policy as orders
@@ -115,7 +115,7 @@ class _Checker:
         if profile.protocols:
             self._sees((*path, "block" if policy.block else "only", "protocols"), targets.protocols, box, profile)
             for index, rule in enumerate(policy.inspect or ()):
-                named = [name for name in rule.when.protocol if name in PROTOCOLS]
+                named = [name for name in rule.when.protocol if name in installed_recognisers().protocols]
                 if named and not set(named) & set(profile.protocols):
                     self._sees((*path, "inspect", index, "when", "protocol"), named, box, profile)
         if profile.placement == "in-path":

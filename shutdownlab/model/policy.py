@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.scalars import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
-from shutdownlab.inspection.recognisers.result import PROTOCOLS
+from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
@@ -48,7 +48,10 @@ _WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
 """Protocols that a switch can tell apart; QUIC as udp/443."""
 
 Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, _WITHOUT_A_BOX))]
-AnyProtocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, (*_WITHOUT_A_BOX, *PROTOCOLS)))]
+AnyProtocol = Annotated[
+    str,
+    BeforeValidator(lambda value: _one_of_the_protocols(value, (*_WITHOUT_A_BOX, *installed_recognisers().protocols))),
+]
 
 
 class Targets(Record):

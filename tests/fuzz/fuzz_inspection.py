@@ -31,12 +31,12 @@ from shutdownlab.inspection.recognisers.ja4 import ja4
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.quic_protection import V1, V2
 from shutdownlab.inspection.recognition import (
-    PROTOCOLS,
     TOLERANT,
     Recognition,
     Tolerance,
-    UdpRecogniser,
+    installed_recognisers,
     recognise_tcp,
+    udp_session,
 )
 from shutdownlab.inspection.vocabulary import profile_names
 
@@ -90,7 +90,7 @@ STRICT = Tolerance(**{name: False for name in Tolerance.model_fields if name != 
 
 def check(found: Recognition, tolerance: Tolerance = TOLERANT) -> None:
     """What holds for every recognition, whatever the input."""
-    assert found.protocol in PROTOCOLS, found.protocol
+    assert found.protocol in installed_recognisers().protocols, found.protocol
     host = found.host
     if host is not None:
         assert host, "an empty host"
@@ -111,7 +111,7 @@ def parse_tcp(client: bytes, server: bytes, port: int) -> None:
 
 def parse_udp(payloads: list[bytes], port: int) -> None:
     for tolerance in (TOLERANT, STRICT):
-        recogniser = UdpRecogniser(tolerance)
+        recogniser = udp_session(tolerance)
         for index, payload in enumerate(payloads):
             check(recogniser.feed(payload, index != 1, port), tolerance)
 

@@ -11,7 +11,7 @@ import pytest
 from shutdownlab.config.document import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
-from shutdownlab.inspection.recognition import PROTOCOLS, Recognition
+from shutdownlab.inspection.recognition import Recognition, installed_recognisers
 
 USERS = b"""
 format: 1
@@ -157,7 +157,7 @@ def test_shipped_catalogue_has_no_contradictions(shipped: AppCatalogue) -> None:
     seen: dict[str, str] = {}
     for key, app in shipped.apps.items():
         assert app.source, key
-        assert set(app.protocols) <= set(PROTOCOLS), key
+        assert set(app.protocols) <= set(installed_recognisers().protocols), key
         for suffix in app.suffixes:
             assert seen.setdefault(suffix, key) == key, suffix
         for endpoint in app.endpoints:

@@ -9,11 +9,11 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from shutdownlab.inspection.recognition import Recognition, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import Recognition, recognise_tcp, udp_session
 
 
 def udp(message: bytes, port: int = 53) -> Recognition:
-    return UdpRecogniser().feed(message, True, port)
+    return udp_session().feed(message, True, port)
 
 
 def raw_query(name: bytes, kind: int = 1, tail: bytes = b"") -> bytes:

@@ -7,13 +7,13 @@ import struct
 import pytest
 from client_hellos import hello_body, sni
 
-from shutdownlab.inspection.recognition import Recognition, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import Recognition, recognise_tcp, udp_session
 
 COOKIE = b"\x21\x12\xa4\x42"
 
 
 def udp(*payloads: bytes, port: int = 5004) -> Recognition:
-    recogniser = UdpRecogniser()
+    recogniser = udp_session()
     found = Recognition()
     for payload in payloads:
         found = recogniser.feed(payload, True, port)
@@ -108,7 +108,7 @@ def test_sip_over_udp_and_tcp(text: bytes, method: str, host: str | None) -> Non
 
 
 def test_unknown_datagrams_are_given_up_after_eight() -> None:
-    recogniser = UdpRecogniser()
+    recogniser = udp_session()
     found = [recogniser.feed(b"\x30\x26" + bytes(30), True, 9999) for _ in range(8)]
     assert [one.more for one in found[-2:]] == [True, False] or not found[-1].more
     assert found[-1].protocol == "unknown"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from shutdownlab.inspection.recognition import UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import recognise_tcp, udp_session
 
 # req_pq_multi, the first message of a client without a key: auth_key_id 0, message id, length, constructor, nonce.
 REQ_PQ = bytes(8) + struct.pack("<QI", 0x5E0B700A00000000, 20) + struct.pack("<I", 0xBE7E8EF1) + bytes(range(16))
@@ -128,7 +128,7 @@ UTP_SYN = b"\x41\x00\x12\x34" + b"\x01\x02\x03\x04" + bytes(4) + b"\x00\x10\x00\
     ],
 )
 def test_bittorrent_over_udp(payload: bytes, variant: str) -> None:
-    found = UdpRecogniser().feed(payload, True, 6881)
+    found = udp_session().feed(payload, True, 6881)
     assert (found.protocol, found.variant) == ("bittorrent", variant)
 
 

@@ -12,11 +12,11 @@ from client_hellos import extension, hello_body, message, sni
 from quic_initials import CID, crypto, hello, seal
 
 from shutdownlab.inspection.recognisers.quic_protection import V1, V2, client_keys
-from shutdownlab.inspection.recognition import Recognition, Tolerance, UdpRecogniser
+from shutdownlab.inspection.recognition import Recognition, Tolerance, udp_session
 
 
 def feed(*datagrams: bytes) -> Recognition:
-    recogniser = UdpRecogniser()
+    recogniser = udp_session()
     found = Recognition()
     for datagram in datagrams:
         found = recogniser.feed(datagram, True, 443)
@@ -75,7 +75,7 @@ def test_overlapping_and_repeated_frames_do_not_disturb() -> None:
 
 def test_a_hello_over_two_datagrams_waits_for_the_second() -> None:
     stream = hello(extra=1500)
-    recogniser = UdpRecogniser()
+    recogniser = udp_session()
     first = recogniser.feed(seal(crypto(700, stream[700:])), True, 443)
     assert (first.protocol, first.host, first.more) == ("quic", None, True)
     found = recogniser.feed(seal(crypto(0, stream[:700]), 1), True, 443)
@@ -131,7 +131,7 @@ def test_google_quic_in_clear() -> None:
 
 
 def test_endless_initials_are_given_up() -> None:
-    recogniser = UdpRecogniser()
+    recogniser = udp_session()
     packet = seal(crypto(100, b"x" * 20))
     found = [recogniser.feed(packet, True, 443) for _ in range(40)][-1]
     assert not found.more
@@ -154,11 +154,11 @@ def test_a_box_that_opens_one_datagram_misses_a_hello_over_two() -> None:
     stream = hello(extra=1500)
     pieces = seal(crypto(700, stream[700:])), seal(crypto(0, stream[:700]), 1)
     whole = seal(crypto(0, hello()))
-    limited = UdpRecogniser(Tolerance(quic_datagrams=1))
+    limited = udp_session(Tolerance(quic_datagrams=1))
     assert not limited.feed(pieces[0], True, 443).more
     assert limited.feed(pieces[1], True, 443).host is None
-    assert UdpRecogniser(Tolerance(quic_datagrams=1)).feed(whole, True, 443).host == "quic.example"
-    closed = UdpRecogniser(Tolerance(quic_datagrams=0)).feed(whole, True, 443)
+    assert udp_session(Tolerance(quic_datagrams=1)).feed(whole, True, 443).host == "quic.example"
+    closed = udp_session(Tolerance(quic_datagrams=0)).feed(whole, True, 443)
     assert (closed.protocol, closed.host, closed.versions, closed.more) == ("quic", None, (V1,), False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from client_hellos import hello_body, message, openssl_hello, records, sni
 from tolerated import ANNOUNCED_ANSWERS, COMPRESSED_QUESTION, HTTP, PLAIN
 
-from shutdownlab.inspection.recognition import Tolerance, UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import Tolerance, recognise_tcp, udp_session
 
 FOLDED = b"GET / HTTP/1.1\r\nHost:\r\n twitter.com\r\n\r\n"
 
@@ -59,8 +59,8 @@ def test_a_trailing_dot_in_the_server_name() -> None:
 
 def test_queries_that_announce_answers() -> None:
     query = ANNOUNCED_ANSWERS
-    assert UdpRecogniser().feed(query, True, 53).host == "twitter.com"
-    assert UdpRecogniser(Tolerance(dns_counts=False)).feed(query, True, 53).host is None
+    assert udp_session().feed(query, True, 53).host == "twitter.com"
+    assert udp_session(Tolerance(dns_counts=False)).feed(query, True, 53).host is None
     stream = struct.pack("!H", len(query)) + query
     assert recognise_tcp(stream, b"", 53).host == "twitter.com"
     assert recognise_tcp(stream, b"", 53, Tolerance(dns_counts=False)).host is None
@@ -68,5 +68,5 @@ def test_queries_that_announce_answers() -> None:
 
 def test_compressed_questions() -> None:
     query = COMPRESSED_QUESTION
-    assert UdpRecogniser().feed(query, True, 53).host == "twitter.com"
-    assert UdpRecogniser(Tolerance(dns_pointers=False)).feed(query, True, 53).host is None
+    assert udp_session().feed(query, True, 53).host == "twitter.com"
+    assert udp_session(Tolerance(dns_pointers=False)).feed(query, True, 53).host is None

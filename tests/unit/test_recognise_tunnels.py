@@ -10,14 +10,14 @@ import struct
 import pytest
 from client_hellos import extension, hello_body, message, openssl_hello, records, sni
 
-from shutdownlab.inspection.recognition import UdpRecogniser, recognise_tcp
+from shutdownlab.inspection.recognition import recognise_tcp, udp_session
 
 NOW = 1_700_000_000
 SESSION = bytes(range(1, 9))
 
 
 def udp(payload: bytes, port: int, from_client: bool = True) -> str:
-    return UdpRecogniser().feed(payload, from_client, port).protocol
+    return udp_session().feed(payload, from_client, port).protocol
 
 
 def test_ssh_from_either_end() -> None:
@@ -76,7 +76,7 @@ OPENVPN = [
 
 @pytest.mark.parametrize(("packet", "variant"), OPENVPN)
 def test_openvpn_reset_over_udp_and_tcp(packet: bytes, variant: str) -> None:
-    found = UdpRecogniser().feed(packet, True, 443)
+    found = udp_session().feed(packet, True, 443)
     assert (found.protocol, found.variant) == ("openvpn", variant)
     stream = struct.pack("!H", len(packet)) + packet
     found = recognise_tcp(stream, b"", 443)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 HANDSHAKE = b"\x13BitTorrent protocol"
 _MSE = (96, 608)
@@ -30,12 +32,11 @@ def is_mse(client: bytes, server: bytes, dport: int) -> bool:
     return len(server) >= _MSE[0] if server else _MSE[0] <= len(client) <= _MSE[1]
 
 
-def refine_http(result: Recognition) -> Recognition:
+def refine_http(result: Recognition) -> None:
     """An HTTP request that asks a tracker is BitTorrent's; host, URL and method stay."""
     if result.url is not None and "info_hash=" in result.url and ("/announce" in result.url or "/scrape" in result.url):
         result.protocol = "bittorrent"
         result.variant = "tracker"
-    return result
 
 
 def recognise_bittorrent_udp(payload: bytes) -> Recognition | None:
@@ -70,3 +71,30 @@ def _utp_syn(payload: bytes) -> bool:
         extension = payload[index]
         index += 2 + payload[index + 1]
     return not extension and index == length
+
+
+class BitTorrentOverTcp(TcpRecogniser):
+    """The peer handshake, requests to trackers, and Message Stream Encryption among what is fully encrypted."""
+
+    protocols = ("bittorrent",)
+    order = 70
+    first = frozenset(HANDSHAKE[:1])
+    refines = ("http", "fet")
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_bittorrent_tcp(client)
+
+    def refine(self, found: Recognition, client: bytes, server: bytes, dport: int) -> None:
+        if found.protocol == "http":
+            refine_http(found)
+        elif is_mse(client, server, dport):
+            found.protocol = "bittorrent"
+            found.variant = "mse"
+
+
+class BitTorrent(UdpRecogniser):
+    protocols = ("bittorrent",)
+    order = 70
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_bittorrent_udp(payload)

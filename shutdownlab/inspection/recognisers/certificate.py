@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.inspection.recognisers.names import host_name
-from shutdownlab.inspection.recognisers.tls import MAX_RECORD, handshake_bytes
+from shutdownlab.inspection.recognisers.tls_records import MAX_RECORD, handshake_bytes
 
 MAX_FLIGHT: Final = 65536
 MAX_NAMES: Final = 500

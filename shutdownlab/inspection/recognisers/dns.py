@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
@@ -183,3 +184,31 @@ def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT
                 return partial
         return Recognition(more=True)
     return recognise_dns(stream[2 : 2 + size], dport, tolerance)
+
+
+class DnsOverTcp(TcpRecogniser):
+    protocols = ("dns",)
+    order = 60
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_dns_tcp(client, dport, tolerance)
+
+
+class Dns(UdpRecogniser):
+    """On its own ports, where it comes before everything else."""
+
+    protocols = ("dns",)
+    order = 10
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_dns(payload, dport, session.tolerance) if dport in PORTS else None
+
+
+class DnsElsewhere(UdpRecogniser):
+    """On any other port, where everything else comes first."""
+
+    protocols = ("dns",)
+    order = 100
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_dns(payload, dport, session.tolerance) if dport not in PORTS else None

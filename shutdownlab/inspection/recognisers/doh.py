@@ -1,6 +1,9 @@
-"""DNS over HTTPS is told from other HTTPS by the resolver's name alone (RFC 8484 leaves nothing else in clear)."""
+"""DNS inside TLS: DoT by its port or ALPN (RFC 7858), DoH by the resolver's name alone (RFC 8484)."""
 
 from __future__ import annotations
+
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
+from shutdownlab.inspection.recognisers.result import Recognition
 
 DOH_HOSTS = frozenset(
     (
@@ -72,3 +75,16 @@ def is_doh(host: str) -> bool:
     if host in DOH_HOSTS:
         return True
     return "doh" in host and any(label == "doh" or label.startswith("doh-") for label in host.split(".")[:-1])
+
+
+class EncryptedDns(TcpRecogniser):
+    protocols = ("dot", "doh")
+    order = 30
+    first = frozenset[int]()
+    refines = ("tls",)
+
+    def refine(self, found: Recognition, client: bytes, server: bytes, dport: int) -> None:
+        if dport == 853 or "dot" in found.alpn:
+            found.protocol = "dot"
+        elif found.host is not None and is_doh(found.host):
+            found.protocol = "doh"

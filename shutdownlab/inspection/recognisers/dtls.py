@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls import client_hello
 
@@ -87,3 +88,12 @@ class DtlsHello:
         self.result = client_hello(body, 0, len(body), len(body) >= total, "d")
         self.result.protocol = "dtls"
         return not self.result.more
+
+
+class Dtls(UdpRecogniser):
+    protocols = ("dtls",)
+    order = 30
+    first = frozenset(range(20, 26))
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return session.follow(DtlsHello(), payload, from_client) if is_dtls(payload) else None

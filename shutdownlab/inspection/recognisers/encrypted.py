@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from math import log2
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
+from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
+
 PRINTABLE = bytes(range(0x20, 0x7F))
 _BLANKED = bytes(byte if 0x20 <= byte <= 0x7E else 0 for byte in range(256))
 _METHODS = (b"GET ", b"PUT ", b"POST", b"HEAD")
 ENTROPY_SAMPLE = 1024
+_OBFS4_CLIENT = (149, 8192)
+"""Bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs (obfs4-spec.txt §4)."""
+_OBFS4_SERVER = 96
+"""The least of its server handshake."""
 
 
 def fully_encrypted(first: bytes) -> bool:
@@ -46,3 +54,18 @@ def entropy(data: bytes) -> float:
     if length == 0:
         return 0.0
     return log2(length) - sum(count * log2(count) for count in Counter(sample).values()) / length
+
+
+class FullyEncrypted(TcpRecogniser):
+    protocols = ("fet",)
+    order = 200
+    fallback = True
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        if not fully_encrypted(client):
+            return None
+        result = Recognition("fet")
+        result.sample = client[:ENTROPY_SAMPLE]
+        if _OBFS4_CLIENT[0] <= len(client) <= _OBFS4_CLIENT[1] and (not server or len(server) >= _OBFS4_SERVER):
+            result.variant = "obfs4"
+        return result

@@ -11,6 +11,7 @@ from typing import Final
 
 from shutdownlab.inspection.recognisers.http2 import PREFACE, first_request
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
@@ -206,3 +207,22 @@ def _with_target(result: Recognition, target: bytes, host: bytes | None, toleran
 def is_response(server: bytes) -> bool:
     """The server speaks HTTP/1.x: used where the request itself was too odd to tell."""
     return len(server) >= 9 and server[:7] == b"HTTP/1." and server[8:9] == b" "
+
+
+class Http(TcpRecogniser):
+    protocols = ("http", "http2")
+    order = 40
+    first = frozenset(range(0x80))
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_http(client, tolerance)
+
+
+class HttpJoinedLate(TcpRecogniser):
+    """HTTP by its response, where the request was missed."""
+
+    protocols = ("http",)
+    order = 140
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return Recognition("http") if is_response(server) or is_response(client) else None

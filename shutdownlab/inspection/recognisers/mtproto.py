@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 _TAGS = {b"\xef" * 4: "abridged", b"\xee" * 4: "intermediate", b"\xdd" * 4: "padded"}
 MAX_FRAME = 1 << 20
@@ -103,19 +105,38 @@ def obfuscated(client: bytes) -> Recognition | None:
     return _found(f"obfuscated {variant}") if variant is not None else None
 
 
-def refine_http(result: Recognition, client: bytes) -> Recognition:
+def refine_http(result: Recognition, client: bytes) -> None:
     """MTProto over plain HTTP: POST /api with a message as the body."""
     if result.method != "POST" or result.url is None:
-        return result
+        return
     path = result.url.partition("://")[2].partition("/")[2] if "://" in result.url else result.url[1:]
     if not (path == "api" or path.startswith(("apiw", "api_test"))):
-        return result
+        return
     head = client.find(b"\r\n\r\n")
     if head < 0:
-        return result
+        return
     body = client[head + 4 :]
     numeric = result.host is not None and result.host.replace(".", "").isdigit()
     if numeric or (len(body) >= 24 and body[:8] == bytes(8) and body[8] & 3 == 0):
         result.protocol = "mtproto"
         result.variant = "http"
-    return result
+
+
+class MtProto(TcpRecogniser):
+    protocols = ("mtproto",)
+    order = 120
+    refines = ("http",)
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_mtproto(client)
+
+    def refine(self, found: Recognition, client: bytes, server: bytes, dport: int) -> None:
+        refine_http(found, client)
+
+
+class ObfuscatedMtProto(TcpRecogniser):
+    protocols = ("mtproto",)
+    order = 130
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return obfuscated(client)

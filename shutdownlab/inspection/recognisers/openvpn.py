@@ -6,7 +6,9 @@ sign, so the packet counter, the time and the empty acknowledgement list behind 
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 PORT = 1194
 _CLIENT_RESETS = (0x08, 0x38, 0x50)  # P_CONTROL_HARD_RESET_CLIENT_V1, V2, V3, key id 0
@@ -77,3 +79,19 @@ def recognise_openvpn_tcp(client: bytes, server: bytes) -> Recognition | None:
             return Recognition(more=True) if opener and not server else None
         return recognise_openvpn(stream[2 : 2 + size], opener)
     return None
+
+
+class OpenVpnOverTcp(TcpRecogniser):
+    protocols = ("openvpn",)
+    order = 100
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_openvpn_tcp(client, server)
+
+
+class OpenVpn(UdpRecogniser):
+    protocols = ("openvpn",)
+    order = 80
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_openvpn(payload, from_client)

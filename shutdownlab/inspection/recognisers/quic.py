@@ -9,6 +9,7 @@ from __future__ import annotations
 from shutdownlab.inspection.recognisers.doh import is_doh
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.quic_protection import V2, client_keys, initial_salt, open_initial
+from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls import client_hello
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
@@ -270,3 +271,11 @@ def _google_hello(data: bytes, result: Recognition) -> None:
         elif data[index : index + 4] == b"UAID" and values + end <= len(data):
             result.user_agent = data[values + previous : values + end].decode("latin-1")
         previous = end
+
+
+class Quic(UdpRecogniser):
+    protocols = ("quic",)
+    order = 20
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return session.follow(QuicInitials(session.tolerance), payload, from_client) if is_quic(payload) else None

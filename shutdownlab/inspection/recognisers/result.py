@@ -6,32 +6,6 @@ from typing import Final
 
 UNKNOWN: Final = "unknown"
 
-PROTOCOLS: Final = (
-    "tls",
-    "http",
-    "http2",
-    "dns",
-    "dot",
-    "doh",
-    "quic",
-    "ssh",
-    "wireguard",
-    "openvpn",
-    "tor",
-    "fet",
-    "stun",
-    "dtls",
-    "sip",
-    "rtp",
-    "rtcp",
-    "bittorrent",
-    "mtproto",
-    "whatsapp",
-    UNKNOWN,
-)
-"""Every value `Recognition.protocol` can take. "fet" is fully encrypted traffic by the USENIX Security 2023
-rule: obfs4, Shadowsocks, VMess, MTProxy; its `variant` is "obfs4" where the sizes fit that too."""
-
 
 class Recognition:
     """The state of knowledge about one flow; cheap to make, fingerprints are computed when asked for."""
@@ -59,7 +33,7 @@ class Recognition:
 
     def __init__(self, protocol: str = UNKNOWN, host: str | None = None, more: bool = False) -> None:
         self.protocol = protocol
-        """One of `PROTOCOLS`. "tls" turns into "dot", "doh" or "tor" where name, ALPN, port or shape say so."""
+        """One of the protocols of some recogniser, or "unknown"."""
         self.host = host
         """SNI, HTTP Host, DNS question: lower-case, IDN as A-labels, no last dot, no port. May come while `more`."""
         self.more = more

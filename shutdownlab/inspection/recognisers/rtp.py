@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 
 MAX_STEP = 16
@@ -50,3 +51,28 @@ def rtp_key(payload: bytes) -> tuple[int, int, int] | None:
 def follows(before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
     """Same source, and a sequence number a few further on (they wrap at 65536)."""
     return before[2] == after[2] and before[2] != 0 and 0 < (after[1] - before[1]) & 0xFFFF <= MAX_STEP
+
+
+class Rtcp(UdpRecogniser):
+    protocols = ("rtcp",)
+    order = 50
+    first = frozenset(range(0x80, 0xC0))
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_rtcp(payload)
+
+
+class Rtp(UdpRecogniser):
+    protocols = ("rtp",)
+    order = 60
+    first = frozenset(range(0x80, 0xC0))
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        before = session.memory.get(("rtp", from_client))
+        key = rtp_key(payload)
+        session.memory["rtp", from_client] = key
+        if key is None or before is None or not follows(before, key):
+            return None
+        result = Recognition("rtp")
+        result.variant = f"payload type {key[0]}"
+        return result

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
-from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
+from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 METHODS = frozenset(
     b"INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
@@ -42,3 +44,28 @@ def recognise_sip(data: bytes) -> Recognition | None:
             authority = authority.partition(mark)[0]
         result.host = host_name(strip_port(authority))
     return result
+
+
+_LETTERS = frozenset(range(0x41, 0x54))
+
+
+class SipOverTcp(TcpRecogniser):
+    protocols = ("sip",)
+    order = 80
+    first = _LETTERS
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_sip(client)
+
+
+class Sip(UdpRecogniser):
+    protocols = ("sip",)
+    order = 90
+    first = _LETTERS
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        found = recognise_sip(payload)
+        if found is None or found.protocol == UNKNOWN:
+            return None
+        found.more = False  # a datagram is whole
+        return found

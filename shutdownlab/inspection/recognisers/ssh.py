@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_BANNER = 255
 
@@ -23,3 +25,12 @@ def recognise_ssh(client: bytes, server: bytes) -> Recognition | None:
     if 0 < len(client) < 4 and b"SSH-".startswith(client):
         return Recognition(more=True)
     return None
+
+
+class Ssh(TcpRecogniser):
+    protocols = ("ssh",)
+    order = 50
+    reads = "either"
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_ssh(client, server)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 COOKIE = b"\x21\x12\xa4\x42"
 PORTS = frozenset((3478, 3479, 19302, 19305))
@@ -36,3 +38,26 @@ def _software(payload: bytes, end: int) -> str | None:
             return payload[index + 4 : min(end, index + 4 + size)].decode("utf-8", "replace").rstrip("\0")
         index += 4 + (size + 3) // 4 * 4
     return None
+
+
+class StunOverTcp(TcpRecogniser):
+    protocols = ("stun",)
+    order = 110
+    first = frozenset(range(4))
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_stun(client, dport)
+
+
+class Stun(UdpRecogniser):
+    """Reported at once but with `more`, because media (RTP, DTLS) often follow on the same flow."""
+
+    protocols = ("stun",)
+    order = 40
+    first = frozenset(range(4))
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        found = recognise_stun(payload, dport)
+        if found is not None:
+            found.more = True
+        return found

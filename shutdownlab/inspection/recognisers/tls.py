@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.inspection.recognisers.doh import is_doh
+from shutdownlab.inspection.recognisers.certificate import certificate_names
 from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, MAX_RECORD, handshake_bytes, records_end
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
-HANDSHAKE: Final = 0x16
-MAX_RECORD: Final = 16384 + 2048
-"""Largest record a lenient receiver takes: RFC 5246's ciphertext limit."""
 MAX_HELLO: Final = 65536
 """A longer ClientHello is left unread (real ones with post-quantum shares are under 4 KiB)."""
-MAX_RECORDS: Final = 4096
-"""Records a ClientHello may be cut into: enough for one byte a record."""
 
 
 def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:
@@ -57,7 +54,7 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
         return None
     if len(body) >= 4 + hello:
         return client_hello(body, 4, 4 + hello, True, "t", tolerance.trailing_dot)
-    broken = _records_end(client) < length
+    broken = records_end(client) < length
     result = _partial(client_hello(body, 4, len(body), False, "t", tolerance.trailing_dot), tolerance)
     if broken:
         # Another record type interrupts the hello: no receiver accepts that, nothing further will complete it.
@@ -69,42 +66,6 @@ def _partial(result: Recognition, tolerance: Tolerance) -> Recognition:
     if not tolerance.tls_partial:
         result.host = None
     return result
-
-
-def handshake_bytes(stream: bytes, limit: int) -> bytes:
-    """The contents of the leading handshake records joined, at most `limit` bytes."""
-    parts: list[bytes] = []
-    total = 0
-    index = 0
-    count = 0
-    length = len(stream)
-    while index + 5 <= length and total < limit and count < MAX_RECORDS:
-        if stream[index] != HANDSHAKE or stream[index + 1] != 3:
-            break
-        record = (stream[index + 3] << 8) | stream[index + 4]
-        if record > MAX_RECORD:
-            break
-        part = stream[index + 5 : index + 5 + record]
-        parts.append(part)
-        total += len(part)
-        index += 5 + record
-        count += 1
-    return b"".join(parts)
-
-
-def _records_end(stream: bytes) -> int:
-    """Where the run of leading handshake records ends; beyond the stream when the last one is cut."""
-    index = 0
-    count = 0
-    length = len(stream)
-    while index < length and count < MAX_RECORDS:
-        if stream[index] != HANDSHAKE or (index + 1 < length and stream[index + 1] != 3):
-            return index
-        if index + 5 > length:
-            return length
-        index += 5 + ((stream[index + 3] << 8) | stream[index + 4])
-        count += 1
-    return index
 
 
 def client_hello(
@@ -217,11 +178,12 @@ def _other_record(client: bytes) -> Recognition | None:
     return None
 
 
-def refine(result: Recognition, dport: int) -> Recognition:
-    """Name what runs inside TLS, where port, ALPN or name say so: DoT (RFC 7858), DoH (RFC 8484)."""
-    if result.protocol == "tls":
-        if dport == 853 or "dot" in result.alpn:
-            result.protocol = "dot"
-        elif result.host is not None and is_doh(result.host):
-            result.protocol = "doh"
-    return result
+class Tls(TcpRecogniser):
+    protocols = ("tls",)
+    order = 10
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        found = recognise_tls(client, tolerance)
+        if found is not None and server and found.more_server:
+            found.certificate_names, found.more_server = certificate_names(server)
+        return found

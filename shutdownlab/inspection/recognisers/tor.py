@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
 
 _BASE32: Final = frozenset("abcdefghijklmnopqrstuvwxyz234567")
@@ -27,17 +28,6 @@ def invented(name: str | None, ending: str) -> bool:
     return 4 <= len(middle) <= 25 and _BASE32.issuperset(middle)
 
 
-def refine(result: Recognition) -> Recognition:
-    """Turn "tls" into "tor" where the shape fits."""
-    if result.protocol != "tls" or result.alpn or result.more or not invented(result.host, ".com"):
-        return result
-    if _has_tor_ciphers(result.hello or b"") or (
-        len(result.certificate_names) == 1 and invented(result.certificate_names[0], ".net")
-    ):
-        result.protocol = "tor"
-    return result
-
-
 def _has_tor_ciphers(hello: bytes) -> bool:
     if len(hello) < 38:
         return False
@@ -47,3 +37,18 @@ def _has_tor_ciphers(hello: bytes) -> bool:
     if ciphers[-2:] != _RENEGOTIATION_SCSV:
         return False
     return ciphers.find(_FIREFOX_ORDER) % 2 == 0 or ciphers.find(_FIPS_3DES) % 2 == 0  # -1, not found, is odd
+
+
+class Tor(TcpRecogniser):
+    protocols = ("tor",)
+    order = 20
+    first = frozenset[int]()
+    refines = ("tls",)
+
+    def refine(self, found: Recognition, client: bytes, server: bytes, dport: int) -> None:
+        if found.alpn or found.more or not invented(found.host, ".com"):
+            return
+        if _has_tor_ciphers(found.hello or b"") or (
+            len(found.certificate_names) == 1 and invented(found.certificate_names[0], ".net")
+        ):
+            found.protocol = "tor"

@@ -7,7 +7,9 @@ open-source clients (whatsmeow, Baileys, yowsup).
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_ROUTING = 4096
 
@@ -36,3 +38,12 @@ def recognise_whatsapp(client: bytes) -> Recognition | None:
     result = Recognition("whatsapp")
     result.variant = f"{header[2]}.{header[3]}"
     return result
+
+
+class WhatsApp(TcpRecogniser):
+    protocols = ("whatsapp",)
+    order = 90
+    first = frozenset(b"EW")
+
+    def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        return recognise_whatsapp(client)

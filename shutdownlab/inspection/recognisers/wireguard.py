@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 
 PORT = 51820
@@ -26,3 +27,12 @@ def recognise_wireguard(payload: bytes, dport: int) -> Recognition | None:
     result = Recognition("wireguard")
     result.method = _NAMES[kind]
     return result
+
+
+class WireGuard(UdpRecogniser):
+    protocols = ("wireguard",)
+    order = 45
+    first = frozenset(_LENGTHS) | {4}
+
+    def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
+        return recognise_wireguard(payload, dport)

@@ -1,0 +1,47 @@
+"""TLS records over TCP (RFC 8446 §5.1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HANDSHAKE: Final = 0x16
+MAX_RECORD: Final = 16384 + 2048
+"""Largest record a lenient receiver takes: RFC 5246's ciphertext limit."""
+MAX_RECORDS: Final = 4096
+"""Records a ClientHello may be cut into: enough for one byte a record."""
+
+
+def handshake_bytes(stream: bytes, limit: int) -> bytes:
+    """The contents of the leading handshake records joined, at most `limit` bytes."""
+    parts: list[bytes] = []
+    total = 0
+    index = 0
+    count = 0
+    length = len(stream)
+    while index + 5 <= length and total < limit and count < MAX_RECORDS:
+        if stream[index] != HANDSHAKE or stream[index + 1] != 3:
+            break
+        record = (stream[index + 3] << 8) | stream[index + 4]
+        if record > MAX_RECORD:
+            break
+        part = stream[index + 5 : index + 5 + record]
+        parts.append(part)
+        total += len(part)
+        index += 5 + record
+        count += 1
+    return b"".join(parts)
+
+
+def records_end(stream: bytes) -> int:
+    """Where the run of leading handshake records ends; beyond the stream when the last one is cut."""
+    index = 0
+    count = 0
+    length = len(stream)
+    while index < length and count < MAX_RECORDS:
+        if stream[index] != HANDSHAKE or (index + 1 < length and stream[index + 1] != 3):
+            return index
+        if index + 5 > length:
+            return length
+        index += 5 + ((stream[index + 3] << 8) | stream[index + 4])
+        count += 1
+    return index
