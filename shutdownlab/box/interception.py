@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from shutdownlab.box.tls_proxy import ADDRESS, LINK, LONGEST_HELLO, Handover, is_unfinished, read_answer, start_proxy
+from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.forge import tcp_as_receiver
-from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, TCP, Packet, decode
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.verdict import Side
 from shutdownlab.system.child_process import Forked

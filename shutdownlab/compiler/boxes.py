@@ -12,6 +12,7 @@ from functools import reduce
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
 from shutdownlab.compiler.ends import Ways, told_apart
 from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
@@ -143,7 +144,7 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         if name is None or vantage.id.operator != node.owner:
             continue
         for subnet in network.subnets[vantage.id]:
-            kind = 0x0800 if subnet.version == 4 else 0x86DD
+            kind = ETHER_TYPES[subnet.version]
             masked = (str(subnet.network_address), str(subnet.netmask))
             for purpose, side, box in ways:
                 if purpose in ports:

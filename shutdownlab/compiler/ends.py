@@ -2,7 +2,7 @@
 
 OpenFlow has no match for "from A to B or from B to A". But a DPI switch knows by the port which way a packet goes: its
 CLASSIFY table copies the end inside and the end outside to registers (Nicira's extension, which Open vSwitch has), and
-the direction to the metadata's first bit. A rule that matches registers has one idle timeout for both directions, as
+the direction to the metadata. A rule that matches registers has one idle timeout for both directions, as
 the boxes that were measured have one timer; see `inspection.residual`.
 """
 
@@ -12,20 +12,14 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shutdownlab.compiler.metadata import INBOUND, STOP_INBOUND, STOP_OUTBOUND, STOPS
 from shutdownlab.compiler.rules import Match, MatchValue, Rule, Table
-from shutdownlab.compiler.traffic import TCP, UDP
+from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.inspection.verdict import Decision, Side
-
-INBOUND = 0x1
-"""Metadata of what comes from outside."""
-STOP_OUTBOUND, STOP_INBOUND = 0x2, 0x4
-"""Metadata of packets whose residual block takes this direction alone."""
-STOPS = STOP_OUTBOUND | STOP_INBOUND
 
 _ADDRESSES = {4: ("reg0", "reg4"), 6: ("xxreg0", "xxreg1")}
 _PORTS = ("reg8", "reg9")
 """Of the end inside and the end outside. `xxreg0` is the registers 0 to 3, `xxreg1` 4 to 7."""
-_KINDS = {4: 0x0800, 6: 0x86DD}
 _TRANSPORTS = {TCP: "tcp", UDP: "udp"}
 
 
@@ -42,7 +36,7 @@ def told_apart(ways: Ways) -> Iterator[Rule]:
     for ports, inbound in ((ways.inside, False), (ways.outside, True)):
         ends = ("dst", "src") if inbound else ("src", "dst")
         for port in ports:
-            for version, kind in _KINDS.items():
+            for version, kind in ETHER_TYPES.items():
                 moves = tuple((f"ipv{version}_{end}", to) for end, to in zip(ends, _ADDRESSES[version], strict=True))
                 match: Match = (("in_port", port), ("eth_type", kind))
                 yield _classified(100, match, moves, inbound)
@@ -65,7 +59,7 @@ def connection(decision: Decision, *, any_client_port: bool = False) -> Match:
     client, server = (0, 1) if opened_inside else (1, 0)
     addresses = _ADDRESSES[version]
     fields: list[tuple[str, MatchValue]] = [
-        ("eth_type", _KINDS[version]),
+        ("eth_type", ETHER_TYPES[version]),
         ("ip_proto", decision.proto),
         (addresses[client], int(ipaddress.ip_address(decision.src))),
         (addresses[server], int(ipaddress.ip_address(decision.dst))),

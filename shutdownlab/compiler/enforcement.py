@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from shutdownlab.compiler import telephone
+from shutdownlab.compiler.metadata import ALL_BITS, of_group
 from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
     PASS,
-    TCP,
-    UDP,
     Classifier,
     Traffic,
     Verdict,
@@ -23,6 +22,7 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
+from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.config.scalars import Address
 from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.inspection.apps import App
@@ -31,7 +31,6 @@ from shutdownlab.model.policy import Direction, Exceptions, Point, Policy, Targe
 from shutdownlab.model.topology import Vantage
 
 METER_BURST_SECONDS = 0.25
-METADATA_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,8 @@ class Group:
     resolvers: tuple[Traffic, ...]
 
     def metadata(self, *, inbound: bool) -> int:
-        """Bit 0: the direction; from bit 8 on: the group."""
-        return (self.index + 1) << 8 | inbound
+        """What CLASSIFY writes on the group's packets."""
+        return of_group(self.index, inbound=inbound)
 
 
 def program(
@@ -91,15 +90,14 @@ def _groups_at(network: Network, node: Node) -> Iterator[Group]:
 
 def _classify(group: Group) -> Iterator[Rule]:
     """Write group and direction into the metadata, by port and subnet."""
-    mask = METADATA_MASK
     for subnet in group.subnets:
-        kind = 0x0800 if subnet.version == 4 else 0x86DD
+        kind = ETHER_TYPES[subnet.version]
         masked = (str(subnet.network_address), str(subnet.netmask))
         out = (("in_port", group.outbound_port), ("eth_type", kind), (f"ipv{subnet.version}_src", masked))
-        yield Rule(Table.CLASSIFY, 100, out, goto=Table.EXEMPT, metadata=(group.metadata(inbound=False), mask))
+        yield Rule(Table.CLASSIFY, 100, out, goto=Table.EXEMPT, metadata=(group.metadata(inbound=False), ALL_BITS))
         for port in group.inbound_ports:
             to = (("in_port", port), ("eth_type", kind), (f"ipv{subnet.version}_dst", masked))
-            yield Rule(Table.CLASSIFY, 100, to, goto=Table.EXEMPT, metadata=(group.metadata(inbound=True), mask))
+            yield Rule(Table.CLASSIFY, 100, to, goto=Table.EXEMPT, metadata=(group.metadata(inbound=True), ALL_BITS))
 
 
 def _applies(policy: Policy, *, inbound: bool) -> bool:

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 
 from shutdownlab.compiler import boxes, enforcement, forwarding
 from shutdownlab.compiler.rules import Match, Rule, SwitchProgram, Table
+from shutdownlab.config.numbers import ETHER_ARP, ETHER_IPV6, ICMPV6
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Point, Policy
 
 ALWAYS_PRIORITY = 1000
+NEIGHBOUR_DISCOVERY = (133, 134, 135, 136)
+"""ICMPv6 types of router and neighbour solicitations and advertisements (RFC 4861, section 4)."""
 FRAMES_THAT_ALWAYS_PASS: tuple[Match, ...] = (
-    (("eth_type", 0x0806),),  # ARP
-    *((("eth_type", 0x86DD), ("ip_proto", 58), ("icmpv6_type", kind)) for kind in (133, 134, 135, 136)),  # RFC 4861
+    (("eth_type", ETHER_ARP),),
+    *((("eth_type", ETHER_IPV6), ("ip_proto", ICMPV6), ("icmpv6_type", kind)) for kind in NEIGHBOUR_DISCOVERY),
 )
 
 

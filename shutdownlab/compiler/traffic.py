@@ -14,10 +14,8 @@ from heapq import merge
 from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
+from shutdownlab.config.numbers import ETHER_TYPES, ICMP, ICMPV6, PROTOCOL_NUMBERS, TCP, UDP
 from shutdownlab.config.scalars import Network, Ports
-
-ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
-_ETHER_TYPE = {4: 0x0800, 6: 0x86DD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Traffic:
         protocol = self.protocol if self.protocol is not None else other.protocol
         versions = {prefix.version for prefix in (remote, local) if prefix}
         if len(versions) > 1 or (
-            protocol in {ICMP, ICMP6} and versions and versions != {6 if protocol == ICMP6 else 4}
+            protocol in {ICMP, ICMPV6} and versions and versions != {6 if protocol == ICMPV6 else 4}
         ):
             return None
         return Traffic(protocol, ports, remote or None, local or None)
@@ -65,7 +63,7 @@ class Traffic:
             return
         near, far = ("dst", "src") if inbound else ("src", "dst")
         for version in self._versions():
-            fields: list[tuple[str, MatchValue]] = [("eth_type", _ETHER_TYPE[version])]
+            fields: list[tuple[str, MatchValue]] = [("eth_type", ETHER_TYPES[version])]
             for side, prefix in ((far, self.remote), (near, self.local)):
                 if prefix is not None:
                     masked = (str(prefix.network_address), str(prefix.netmask))
@@ -86,7 +84,7 @@ class Traffic:
         given = {prefix.version for prefix in (self.remote, self.local) if prefix}
         if given:
             return tuple(given)
-        return {ICMP: (4,), ICMP6: (6,)}.get(self.protocol or 0, (4, 6))
+        return {ICMP: (4,), ICMPV6: (6,)}.get(self.protocol or 0, (4, 6))
 
 
 EVERYTHING = Traffic()
@@ -100,10 +98,10 @@ def of_ports(ports: Ports) -> tuple[Traffic, ...]:
 def of_protocol(name: str) -> tuple[Traffic, ...]:
     """`icmp` is that of both IP versions; `quic` is UDP to port 443 (RFC 9114, section 3.1)."""
     if name == "icmp":
-        return Traffic(protocol=ICMP), Traffic(protocol=ICMP6)
+        return Traffic(protocol=ICMP), Traffic(protocol=ICMPV6)
     if name == "quic":
         return (Traffic(protocol=UDP, ports=(443, 443)),)
-    return (Traffic(protocol={"tcp": TCP, "udp": UDP, "gre": 47, "esp": 50, "icmp6": ICMP6}[name]),)
+    return (Traffic(protocol=PROTOCOL_NUMBERS[name]),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
-PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "icmp6": 58}
 
 
 def duration(value: Any) -> float:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from shutdownlab.compiler.rules import EMPTY, Change, Meter, Rule, SwitchProgram, Table
+from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.control.framework import ofp, parser
 
 _BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
-_ETHER_TYPES_OF_CONNECTIONS = (0x0800, 0x86DD)
 
 
 class Refusal:
@@ -72,7 +72,7 @@ class Switch:
 
     def forget_verdicts(self) -> int:
         """Remove every connection's rule; what else is in those tables matches no protocol, and stays."""
-        matches = [parser.OFPMatch(eth_type=kind) for kind in _ETHER_TYPES_OF_CONNECTIONS]
+        matches = [parser.OFPMatch(eth_type=kind) for kind in ETHER_TYPES.values()]
         return self._confirmed(
             [
                 parser.OFPFlowMod(self._datapath, table_id=table, command=ofp.OFPFC_DELETE, match=match, **_ANY_PORT)

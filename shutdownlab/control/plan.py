@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shutdownlab.model.address_plan import MANAGEMENT
+
 Address = tuple[str, int]
 """IP address and TCP port."""
 
@@ -36,7 +38,7 @@ class Posts:
         return self.boxes[operator], self.authority
 
 
-def posts(operators: Iterable[str], host: str = "198.19.0.1", first_port: int = 6653) -> Posts:
+def posts(operators: Iterable[str], host: str = str(next(MANAGEMENT.hosts())), first_port: int = 6653) -> Posts:
     """Give the authority and each operator two ports of `host`, from `first_port` (OpenFlow's own) on."""
     names = [AUTHORITY, *operators]
     openflow = {name: (host, first_port + 2 * index) for index, name in enumerate(names)}

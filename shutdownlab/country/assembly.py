@@ -30,9 +30,6 @@ from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
 
-MANAGEMENT = "198.19.0.0/16"
-"""The second half of RFC 2544's block: the first carries the country's own LANs."""
-
 _BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _STATE_ROOT = "state-root.pem"
@@ -163,14 +160,14 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     network, took = plan.network, dict[str, float]()
     datapath = choose(plan.datapath)
     plan.files.mkdir(parents=True, exist_ok=True)
-    where = posts(network.topology.operators, _first_host(MANAGEMENT))
+    where = posts(network.topology.operators)
     with _timed(took, "network"):
         tell("building the network")
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
         ca = CertificateAuthority()
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
         state_root = plan.files / _STATE_ROOT
-        net = LabNet(topo, datapath=datapath.datapath, management=MANAGEMENT, log_dir=plan.files / "openvswitch")
+        net = LabNet(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
@@ -257,9 +254,3 @@ def ovs_version() -> str:
     """Of the Open vSwitch that is installed."""
     printed = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=False).stdout
     return printed.partition("\n")[0].rpartition(" ")[2]
-
-
-def _first_host(prefix: str) -> str:
-    import ipaddress
-
-    return str(next(ipaddress.ip_network(prefix).hosts()))

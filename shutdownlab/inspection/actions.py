@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.inspection import forge
 from shutdownlab.inspection.flow import Flow
-from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, TCP, UDP, Packet
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet
 from shutdownlab.inspection.policy import DNS_CODES, Verdict
 from shutdownlab.inspection.throttle import Bucket
 from shutdownlab.inspection.verdict import Action, Injection, Side

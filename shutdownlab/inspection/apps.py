@@ -79,3 +79,8 @@ class Catalogue(Record):
 def load_apps(text: bytes, file: str) -> Mapping[str, App]:
     """Parse an app catalogue; raises `BadInput` with all its problems."""
     return parse(text, file).validate_as(Catalogue).apps
+
+
+def is_whatsapp_endpoint(name: str) -> bool:
+    """Whether a host name is one of WhatsApp's chat end points, all alike: e1.whatsapp.net, e2.whatsapp.net, …"""
+    return re.fullmatch(r"e\d+\.whatsapp\.net", name) is not None

@@ -6,7 +6,8 @@ pseudo-header's sum, to be finished by the network card. Those are told apart fr
 
 from __future__ import annotations
 
-from shutdownlab.inspection.packet import TCP, UDP, Packet
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.words import sum_of_words
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.inspection.actions import Actor
 from shutdownlab.inspection.decision import make_decision
 from shutdownlab.inspection.flow import CLOSED, Flow
-from shutdownlab.inspection.packet import RST, TCP, UDP, Packet
+from shutdownlab.inspection.packet import RST, Packet
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.residual import Punishments
 from shutdownlab.inspection.rules import RuleSet

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.actions import Actor
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.classification import Judge
@@ -15,7 +16,7 @@ from shutdownlab.inspection.enforcement import DROP, FORWARD, Settler
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.fragments import Fragments
 from shutdownlab.inspection.matching import AppLookup
-from shutdownlab.inspection.packet import FIN, RST, TCP, UDP, Packet, decode
+from shutdownlab.inspection.packet import FIN, RST, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognisers, installed_recognisers
@@ -30,8 +31,6 @@ __all__ = ["Action", "Decision", "Engine", "Injection", "Outcome", "Residual", "
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between looks through the whole flow table for what has timed out."""
-
-_IP_PROTOCOLS: Final = {1: "icmp", 2: "igmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp"}
 
 
 class Engine:
@@ -219,7 +218,7 @@ class Engine:
         flow = new_flow(packet, key, side, now)
         flow.tracked = creates
         if proto not in (TCP, UDP):
-            flow.protocol = _IP_PROTOCOLS.get(proto, "unknown")
+            flow.protocol = PROTOCOL_NAMES.get(proto, "unknown")
         low, high = self._packets_low, self._packets_high
         flow.limit = low if low == high else self.rng.randint(low, high)
         self.rules.begin(flow, now)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ETHER_QINQ, ETHER_QINQ_OLD, ETHER_VLAN, TCP, UDP
 from shutdownlab.inspection.checksum import checksum, pseudo_header
-from shutdownlab.inspection.packet import TCP, UDP, Packet
+from shutdownlab.inspection.packet import Packet
 
 FLAG_BITS: Final = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
 
@@ -30,11 +31,11 @@ def link_header(packet: Packet, back: bool) -> bytes:
     frame = packet.frame
     at = 14
     kind = (frame[12] << 8) | frame[13] if len(frame) >= 14 else 0
-    while kind in (0x8100, 0x88A8, 0x9100) and at + 4 <= len(frame):
+    while kind in (ETHER_VLAN, ETHER_QINQ, ETHER_QINQ_OLD) and at + 4 <= len(frame):
         kind = (frame[at + 2] << 8) | frame[at + 3]
         at += 4
     header = frame[: min(at, packet.ip)]
-    header = header[:-2] + (b"\x08\x00" if packet.version == 4 else b"\x86\xdd")
+    header = header[:-2] + (ETHER_IPV4 if packet.version == 4 else ETHER_IPV6).to_bytes(2, "big")
     return header[6:12] + header[:6] + header[12:] if back else header
 
 

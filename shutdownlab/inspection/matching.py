@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import re2
 
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import Network, Ports
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
@@ -20,7 +21,7 @@ YES: Final = 1
 WAIT: Final = 2
 
 _DOTTED: Final = [f"{number}." for number in range(256)]
-_PORT_PROTOCOLS: Final = {6: "tcp", 17: "udp"}
+_PORT_PROTOCOLS: Final = {TCP: "tcp", UDP: "udp"}
 
 
 class AppLookup(Protocol):

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypedDict
 
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.capture import decode_frame
 from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.matching import AppLookup, PrefixSet, address_text
-from shutdownlab.inspection.packet import TCP, UDP, Packet
+from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
@@ -50,9 +51,6 @@ class Summary:
     @property
     def packets_per_second(self) -> float:
         return self.packets / self.seconds if self.seconds > 0 else 0.0
-
-
-_PROTO_NAMES: Final = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 47: "gre", 50: "esp", 132: "sctp"}
 
 
 class OfflineInspection:
@@ -165,7 +163,7 @@ class OfflineInspection:
             "sport": flow.sport,
             "dst": address_text(flow.dst),
             "dport": flow.dport,
-            "proto": _PROTO_NAMES.get(flow.proto, str(flow.proto)),
+            "proto": PROTOCOL_NAMES.get(flow.proto, str(flow.proto)),
             "app": app,
             "protocol": flow.protocol,
             "host": flow.host,

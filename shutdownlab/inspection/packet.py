@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-TCP: Final = 6
-UDP: Final = 17
-ICMP: Final = 1
-ICMPV6: Final = 58
+from shutdownlab.config.numbers import (
+    ETHER_IPV4,
+    ETHER_IPV6,
+    ETHER_MPLS,
+    ETHER_MPLS_MULTICAST,
+    ETHER_PPPOE,
+    ETHER_QINQ,
+    ETHER_QINQ_OLD,
+    ETHER_VLAN,
+    IP_IN_IP,
+    IPV6_IN_IP,
+    TCP,
+    UDP,
+)
 
 FIN: Final = 0x01
 SYN: Final = 0x02
@@ -132,7 +142,7 @@ def decode(frame: bytes) -> Packet:
         packet.problem = "frame shorter than its Ethernet header"
         return packet
     kind = (frame[12] << 8) | frame[13]
-    if kind == 0x0800 or kind == 0x86DD:
+    if kind in (ETHER_IPV4, ETHER_IPV6):
         return decode_ip(frame, 14)
     return decode_ethertype(frame, 14, kind)
 
@@ -142,26 +152,26 @@ def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
     length = len(frame)
     tags = 0
     while tags < _MAX_TAGS:
-        if kind == 0x0800 or kind == 0x86DD:
+        if kind in (ETHER_IPV4, ETHER_IPV6):
             return decode_ip(frame, offset)
-        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100:
+        if kind in (ETHER_VLAN, ETHER_QINQ, ETHER_QINQ_OLD):
             if offset + 4 > length:
                 break
             kind = (frame[offset + 2] << 8) | frame[offset + 3]
             offset += 4
-        elif kind == 0x8864:
+        elif kind == ETHER_PPPOE:
             if offset + 8 > length:
                 break
             ppp = (frame[offset + 6] << 8) | frame[offset + 7]
-            kind = 0x0800 if ppp == 0x0021 else 0x86DD if ppp == 0x0057 else 0
+            kind = ETHER_IPV4 if ppp == 0x0021 else ETHER_IPV6 if ppp == 0x0057 else 0
             offset += 8
-        elif kind == 0x8847 or kind == 0x8848:
+        elif kind in (ETHER_MPLS, ETHER_MPLS_MULTICAST):
             while offset + 4 <= length and not frame[offset + 2] & 1:
                 offset += 4
             offset += 4
             if offset >= length:
                 break
-            kind = 0x0800 if frame[offset] >> 4 == 4 else 0x86DD
+            kind = ETHER_IPV4 if frame[offset] >> 4 == 4 else ETHER_IPV6
         else:
             break
         tags += 1
@@ -194,7 +204,7 @@ def decode_ip(frame: bytes, offset: int) -> Packet:
             _tcp(packet)
         elif proto == UDP:
             _udp(packet)
-        elif (proto == 4 or proto == 41) and tunnels < _MAX_TUNNELS:
+        elif proto in (IP_IN_IP, IPV6_IN_IP) and tunnels < _MAX_TUNNELS:
             offset = packet.l4
             tunnels += 1
             continue

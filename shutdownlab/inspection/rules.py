@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.matching import NO, WAIT, YES, AppLookup, Matcher
-from shutdownlab.inspection.packet import TCP
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
-from shutdownlab.inspection.packet import ACK, RST, SYN, TCP, UDP, Packet
+from shutdownlab.inspection.packet import ACK, RST, SYN, Packet
 from shutdownlab.inspection.profile import Profile
 
 PROTO_BYTE: Final = [bytes((number,)) for number in range(256)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.flow import Flow
-from shutdownlab.inspection.packet import OPTION_MD5, TCP, Packet
+from shutdownlab.inspection.packet import OPTION_MD5, Packet
 from shutdownlab.inspection.profile import Profile
 
 

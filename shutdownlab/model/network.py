@@ -1,9 +1,7 @@
 """A topology worked out: every node, link, address and port number, as data.
 
 Emulation builds it, the compiler writes rules for its switches, routing and name services are configured from it.
-
-Address plan, per operator: the first /24 (and /64) of its prefixes is infrastructure (resolver .53, telephone .57, each
-on a point-to-point subnet); each subscriber group has the next one: gateway .1, the host .10, hosted services from .80.
+Which node has which address is the address plan's (`address_plan`).
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from typing import NamedTuple
 from shutdownlab.config.scalars import Address
 from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.inspection.apps import App, Service
+from shutdownlab.model import address_plan as plan
+from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts
 from shutdownlab.model.topology import LinkClass, Topology, Vantage, VantageId
-
-Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class Role(StrEnum):
@@ -124,11 +122,6 @@ class Hosted:
 
 
 PLAIN = LinkClass()
-_LAN = {
-    "gateway": (ipaddress.ip_network("198.18.0.0/24"), ipaddress.ip_network("2001:db8:ffff:1::/64")),
-    "exchange": (ipaddress.ip_network("198.18.1.0/24"), ipaddress.ip_network("2001:db8:ffff:2::/64")),
-}
-_BACKBONE = (ipaddress.ip_network("198.18.2.0/24"), ipaddress.ip_network("2001:db8:ffff:3::/64"))
 
 
 @dataclass(slots=True)
@@ -213,7 +206,7 @@ class _Builder:
         gateway = self.node("gateway", Role.GATEWAY_SWITCH, "gateway", topology.gateway.title)
         exchange = self.node("exchange", Role.EXCHANGE_SWITCH, "exchange", topology.exchange.title)
         server = self.node("route-server", Role.ROUTE_SERVER, "exchange", f"{topology.exchange.title} route server")
-        self.link((server, "ix", _lan_address("exchange", 1)), (exchange, "route-server", []))
+        self.link((server, "ix", hosts(plan.EXCHANGE_LAN, plan.ROUTE_SERVER)), (exchange, "route-server", []))
         for index, name in enumerate(topology.transits):
             self._transit(name, index, gateway)
         self._backbone()
@@ -226,71 +219,62 @@ class _Builder:
         router = self.node(name, Role.TRANSIT, name, transit.title)
         servers = self.node(f"{name}-servers", Role.SERVERS, name, f"servers behind {transit.title}")
         kind = self.topology.links.get("transit", PLAIN)
-        self.link((router, "gateway", _lan_address("gateway", 101 + index)), (gateway, name, []), kind)
-        pools = _subnets(transit.prefixes)
+        self.link((router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind)
+        pools = plan.subnets(transit.prefixes)
         first = next(pools)
-        self.link((router, "servers", _hosts(first, 1)), (servers, "eth0", _hosts(first, 2)))
+        own_addresses = hosts(first, plan.SERVERS)
+        self.link((router, "servers", hosts(first, plan.ROUTER)), (servers, "eth0", own_addresses))
         servers.routes += _default(first, "eth0")
-        self._host(servers, transit.serves, _allocator(first, 10), domestic=False)
+        self._host(servers, transit.serves, plan.fresh(first, plan.FIRST_SERVED), domestic=False)
         for hosted in self.network.hosted:
             if hosted.node == servers.name:
                 own = [a for a in hosted.addresses if not any(a in subnet for subnet in first)]
-                via = {4: _hosts(first, 2)[0].ip, 6: _hosts(first, 2)[1].ip}
+                via = {address.version: address.ip for address in own_addresses}
                 router.routes += [Route(ipaddress.ip_network(a), via[a.version], "servers") for a in own]
 
     def _backbone(self) -> None:
         """The transits reach each other abroad: a link between each pair."""
         routers = list(self.network.by_role(Role.TRANSIT))
-        blocks = _pairs(_BACKBONE, 30, 126)
-        for (a, b), subnet in zip(itertools.combinations(routers, 2), blocks, strict=False):
-            self.link((a, f"to{b.name}"[:15], _hosts(subnet, 1)), (b, f"to{a.name}"[:15], _hosts(subnet, 2)))
+        for (a, b), subnet in zip(itertools.combinations(routers, 2), plan.backbone_links(), strict=False):
+            self.link((a, f"to{b.name}"[:15], hosts(subnet, 1)), (b, f"to{a.name}"[:15], hosts(subnet, 2)))
 
     def _operator(self, name: str, index: int, gateway: Node, exchange: Node) -> None:
         operator = self.topology.operators[name]
         border = self.node(f"{name}-border", Role.BORDER, name, f"{operator.title} border router")
         dpi = self.node(f"{name}-dpi", Role.DPI_SWITCH, name, f"{operator.title} DPI switch")
         box = self.node(f"{name}-box", Role.DPI_BOX, name, f"{operator.title} DPI box")
-        self.link((border, "intl", _lan_address("gateway", 11 + index)), (dpi, "border-intl", []))
+        self.link((border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)), (dpi, "border-intl", []))
         self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
-            self.link((border, "ix", _lan_address("exchange", 11 + index)), (dpi, "border-ix", []))
+            self.link((border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)), (dpi, "border-ix", []))
             self.link((dpi, "exchange", []), (exchange, name, []))
         self.link((box, "inside", []), (dpi, "box-inside", []))
         self.link((box, "outside", []), (dpi, "box-outside", []))
-        pools = _subnets(operator.prefixes)
+        pools = plan.subnets(operator.prefixes)
         self._infrastructure(name, border, next(pools))
         for region, groups in operator.regions.items():
             access = self.node(f"{name}-{region}-sw", Role.ACCESS_SWITCH, name, f"{operator.title} {region}")
             vantages = [v for v in self.network.vantages if v.id[:2] == (name, region)]
             subnets = {vantage.id: next(pools) for vantage in vantages}
             self.network.subnets |= subnets
-            gateways = [address for subnet in subnets.values() for address in _hosts(subnet, 1)]
+            gateways = [address for subnet in subnets.values() for address in hosts(subnet, plan.ROUTER)]
             self.link((border, f"acc{len(border.ports)}", gateways), (access, "uplink", []))
             for vantage in vantages:
                 subnet = subnets[vantage.id]
                 title = f"{operator.title}, {self.topology.regions[region].title}, {vantage.id.group}"
                 host = self.node(node_name(vantage.id), Role.SUBSCRIBER, name, title, vantage)
                 kind = self.topology.links.get(vantage.access.value, PLAIN)
-                self.link((host, "eth0", _hosts(subnet, 10)), (access, str(vantage.id), []), kind)
+                self.link((host, "eth0", hosts(subnet, plan.SUBSCRIBER)), (access, str(vantage.id), []), kind)
                 host.routes += _default(subnet, "eth0")
-                self._host(host, groups[vantage.id.group].serves, _allocator(subnet, 80), domestic=True)
+                self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
 
-    def _infrastructure(self, name: str, border: Node, subnet: tuple[Prefix, ...]) -> None:
+    def _infrastructure(self, name: str, border: Node, subnet: Pair) -> None:
         title = self.topology.operators[name].title
-        for role, number in ((Role.RESOLVER, 0x53), (Role.TELEPHONE, 0x57)):
+        for role, place in ((Role.RESOLVER, plan.RESOLVER), (Role.TELEPHONE, plan.TELEPHONE)):
             host = self.node(f"{name}-{role}", role, name, f"{title} {role}")
-            last = 53 if role is Role.RESOLVER else 57
-            v4, v6 = (block.network_address for block in subnet)
-            ours: list[Interface] = [
-                ipaddress.ip_interface(f"{v4 + last}/30"),
-                ipaddress.ip_interface(f"{v6 + number}/126"),
-            ]
-            theirs: list[Interface] = [
-                ipaddress.ip_interface(f"{v4 + last + 1}/30"),
-                ipaddress.ip_interface(f"{v6 + number - 1}/126"),
-            ]
+            ours, theirs = plan.point_to_point(subnet, place)
             self.link((border, role.value, theirs), (host, "eth0", ours))
-            host.routes += [Route(_everywhere(a.version), a.ip, "eth0") for a in theirs]
+            host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
 
     def _host(self, node: Node, apps: tuple[str, ...], fresh: Iterator[list[Address]], *, domestic: bool) -> None:
         """Give every endpoint of the apps that `node` serves its addresses."""
@@ -299,12 +283,12 @@ class _Builder:
             for endpoint in self.apps[app].endpoints:
                 given = tuple(p.network_address for p in endpoint.addresses)
                 blocks = tuple(p for p in prefixes if any(a in p for a in given))
-                hosts = [(endpoint.names, given)]
+                named = [(endpoint.names, given)]
                 if not given:
-                    hosts = [((name,), tuple(next(fresh))) for name in endpoint.names]
+                    named = [((name,), tuple(next(fresh))) for name in endpoint.names]
                 self.network.hosted += [
                     Hosted(app, node.name, names, addresses, endpoint.ports, domestic, blocks)
-                    for names, addresses in hosts
+                    for names, addresses in named
                 ]
 
 
@@ -313,39 +297,8 @@ def lay_out(topology: Topology, apps: Mapping[str, App]) -> Network:
     return _Builder(topology, apps).build()
 
 
-def _everywhere(version: int) -> Prefix:
-    return ipaddress.ip_network("0.0.0.0/0" if version == 4 else "::/0")
-
-
-def _default(subnet: tuple[Prefix, ...], port: str) -> list[Route]:
-    return [Route(_everywhere(block.version), block.network_address + 1, port) for block in subnet]
-
-
-def _hosts(subnet: tuple[Prefix, ...], number: int) -> list[Interface]:
-    return [ipaddress.ip_interface(f"{block.network_address + number}/{block.prefixlen}") for block in subnet]
-
-
-def _lan_address(lan: str, number: int) -> list[Interface]:
-    return _hosts(_LAN[lan], number)
-
-
-def _subnets(prefixes: tuple[Prefix, ...]) -> Iterator[tuple[Prefix, ...]]:
-    """One (/24, /64) pair after another out of an owner's prefixes."""
-    return _pairs(prefixes, 24, 64)
-
-
-def _pairs(prefixes: tuple[Prefix, ...], v4_length: int, v6_length: int) -> Iterator[tuple[Prefix, ...]]:
-    return zip(_blocks(prefixes, 4, v4_length), _blocks(prefixes, 6, v6_length), strict=False)
-
-
-def _blocks(prefixes: tuple[Prefix, ...], version: int, length: int) -> Iterator[Prefix]:
-    for prefix in prefixes:
-        if prefix.version == version:
-            yield from prefix.subnets(new_prefix=length)
-
-
-def _allocator(subnet: tuple[Prefix, ...], first: int) -> Iterator[list[Address]]:
-    return ([block.network_address + number for block in subnet] for number in itertools.count(first))
+def _default(subnet: Pair, port: str) -> list[Route]:
+    return [Route(everywhere(block.version), block.network_address + plan.ROUTER, port) for block in subnet]
 
 
 __all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out", "node_name"]

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
-from shutdownlab.config.scalars import PROTOCOL_NUMBERS, HostName, Kbit, Port, Prefix
+from shutdownlab.config.numbers import PROTOCOL_NUMBERS
+from shutdownlab.config.scalars import HostName, Kbit, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage

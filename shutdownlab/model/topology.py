@@ -10,8 +10,9 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, quoted
-from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, network, overlap
+from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, overlap
 from shutdownlab.inspection.apps import App
+from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 
 
 class Access(StrEnum):
@@ -179,8 +180,6 @@ class Topology(Record):
                 yield ("transits", name, "serves", index), app
 
 
-# RFC 2544's benchmarking block and a slice of RFC 3849's documentation block carry the laboratory's own links.
-OWN_PREFIXES = (network("198.18.0.0/15"), network("2001:db8:ffff::/48"))
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
 
 
@@ -246,7 +245,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
             found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
             document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
         seen.setdefault(asn, name)
-    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in OWN_PREFIXES]
+    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
     prefixes += [
         (("operators", name, "prefixes", index), prefix)
         for name, operator in topology.operators.items()
@@ -269,7 +268,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
 
 def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
     groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 0
-    for version, length in ((4, 24), (6, 64)):
+    for version, length in SUBNET_LENGTHS.items():
         own = [prefix for prefix in holder.prefixes if prefix.version == version]
         room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
         if room < groups + 1:
@@ -296,7 +295,7 @@ def _check_addresses(topology: Topology, document: Document, path: Path, app: Ap
     """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
     holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
     prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
-    prefixes += [(prefix, "the laboratory's own links") for prefix in OWN_PREFIXES]
+    prefixes += [(prefix, "the laboratory's own links") for prefix in LABORATORY]
     for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
         first = at.setdefault(address, path)
         owner = next((name for prefix, name in prefixes if overlap(prefix, address)), None)

@@ -7,11 +7,9 @@ from ipaddress import IPv4Network
 
 from pyroute2 import NetlinkError
 
+from shutdownlab.model.address_plan import MANAGEMENT
 from shutdownlab.network.link import End, make_veth
 from shutdownlab.system.namespace import Namespace
-
-PREFIX = "198.18.0.0/16"
-"""The default (RFC 2544's, for laboratories)."""
 
 _NAME = "mgmt"
 _MAC = "02:00:00:00:ff:01"
@@ -22,9 +20,8 @@ address would speak to nobody for half a minute."""
 class ManagementNetwork:
     """A bridge `mgmt` in the namespace this is made in, the sandbox's own, which has the prefix's first address."""
 
-    def __init__(self, prefix: str = PREFIX) -> None:
-        """Raises ValueError for what is not an IPv4 prefix."""
-        self._prefix = IPv4Network(prefix)
+    def __init__(self, prefix: IPv4Network = MANAGEMENT) -> None:
+        self._prefix = prefix
         self._free = self._prefix.hosts()
         self.address = str(next(self._free))
         self._home = Namespace.current("sandbox")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from mininet.net import Mininet
 
+from shutdownlab.model.address_plan import MANAGEMENT
 from shutdownlab.network.link import Cabling, DelayLine, LabLink
-from shutdownlab.network.management import PREFIX, ManagementNetwork
+from shutdownlab.network.management import ManagementNetwork
 from shutdownlab.network.node import LabBridge, LabHost
 from shutdownlab.network.ovs import Datapath, LabSwitch, OvsInstance
 from shutdownlab.system.features import KernelFeatures
@@ -32,7 +34,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         topo: Any = None,
         *,
         datapath: Datapath = "netdev",
-        management: str | None = PREFIX,
+        management: IPv4Network | None = MANAGEMENT,
         log_dir: Path | None = None,
         controller: Any = None,
         **params: Any,

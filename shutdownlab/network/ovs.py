@@ -161,7 +161,7 @@ class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]
 
     Params besides Mininet's:
         instance: the OvsInstance (LabNet turns its name into it)
-        targets: controllers, such as "tcp:198.18.0.1:6653", besides the network's own
+        targets: controllers, such as "tcp:192.0.2.1:6653", besides the network's own
     """
 
     controlIntf = None  # noqa: N815 - read by mininet.node.Switch

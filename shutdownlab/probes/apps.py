@@ -6,12 +6,12 @@ An app without a test of its own is tested by its web pages: its first names wit
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shutdownlab.config.scalars import endpoint
+from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
@@ -21,7 +21,6 @@ from shutdownlab.probes.kinds import AppTargets
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import connect
 
-_WHATSAPP_ENDPOINT: Final = re.compile(r"e\d+\.whatsapp\.net")
 _WHATSAPP_PORTS: Final = (443, 5222)
 _WHATSAPP_REGISTRATION: Final = "https://v.whatsapp.net/v2/register"
 _WHATSAPP_WEB: Final = "https://web.whatsapp.com/"
@@ -75,7 +74,7 @@ def _status(failure: object) -> str:
 
 async def _whatsapp(session: Session, ask: AppTargets) -> Conclusion:
     """An endpoint is blocked only if both of its ports fail; the app, if any endpoint, registration or web is."""
-    names = [t.host for t in ask.targets if _WHATSAPP_ENDPOINT.fullmatch(t.host)]
+    names = [t.host for t in ask.targets if is_whatsapp_endpoint(t.host)]
     steps: dict[str, Awaitable[object]] = {name: _whatsapp_endpoint(session, name) for name in names}
     pages = [u for u in (_WHATSAPP_REGISTRATION, _WHATSAPP_WEB) if _is_target(ask, urlsplit(u).hostname or "")]
     steps |= {url: fetch(session, url) for url in pages}
@@ -92,7 +91,7 @@ async def _whatsapp(session: Session, ask: AppTargets) -> Conclusion:
         "whatsapp_endpoints_status": _status(blocked),
         "whatsapp_endpoints_blocked": blocked,
         "whatsapp_endpoints_dns_inconsistent": [
-            name for name in _inconsistent(session, ask) if _WHATSAPP_ENDPOINT.fullmatch(name)
+            name for name in _inconsistent(session, ask) if is_whatsapp_endpoint(name)
         ],
     }
     return _conclusion(failures.values())

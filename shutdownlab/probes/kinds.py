@@ -6,7 +6,6 @@ the modules named by `runs`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -20,6 +19,7 @@ from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.mistakes import Mistake, unknown
 from shutdownlab.config.scalars import Seconds, endpoint, is_address
 from shutdownlab.inspection.apps import App as CatalogueApp
+from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role, node_name
 from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
@@ -255,7 +255,6 @@ _OONI_APPS: Final = {
     "signal": "signal",
     "facebook": "facebook_messenger",
 }
-_NUMBERED: Final = re.compile(r"e\d+\.whatsapp\.net$")
 
 
 def _targets(app: str, at: Surroundings) -> Iterator[Target]:
@@ -263,7 +262,7 @@ def _targets(app: str, at: Surroundings) -> Iterator[Target]:
     picks one."""
     version = at.family.version
     there = [h for h in at.network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
-    alike = [name for hosted in there for name in hosted.names if _NUMBERED.match(name)]
+    alike = [name for hosted in there for name in hosted.names if is_whatsapp_endpoint(name)]
     picked = alike[at.network.vantages.index(at.vantage) % len(alike)] if alike else None
     for hosted in there:
         services = tuple((service.kind, service.port) for service in hosted.services)

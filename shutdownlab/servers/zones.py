@@ -12,14 +12,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from shutdownlab.config.scalars import Address
+from shutdownlab.model.address_plan import NAME_SERVER, SUBNET_LENGTHS
 from shutdownlab.model.network import Hosted, Network, Node, Role, Route
 
 ROOT = "."
 TTL = 60
 """Seconds that answers may be cached: what the large sites use."""
 _DELEGATION_TTL = 86400
-_OWN_NUMBER = {4: 61, 6: 0x61}
-"""The domestic server's place in its operator's infrastructure subnet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,8 @@ class Zone:
 def domestic_authority(network: Network) -> Authority:
     """The country's own name server."""
     node = next(network.by_role(Role.RESOLVER))
-    length = {4: 24, 6: 64}
-    subnets = (ipaddress.ip_network((a, length[a.version]), strict=False) for a in _addresses(node))
-    return Authority(node.name, tuple(subnet.network_address + _OWN_NUMBER[subnet.version] for subnet in subnets))
+    subnets = (ipaddress.ip_network((a, SUBNET_LENGTHS[a.version]), strict=False) for a in _addresses(node))
+    return Authority(node.name, tuple(subnet.network_address + NAME_SERVER[subnet.version] for subnet in subnets))
 
 
 def foreign_authorities(network: Network) -> tuple[Authority, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from shutdownlab.config.numbers import ETHER_QINQ, ETHER_VLAN, TCP, UDP
 from shutdownlab.inspection.checksum import ones_sum, pseudo_header
 
 HEADER: Final = 10
@@ -22,8 +23,8 @@ NEEDS_CSUM: Final = 1
 DATA_VALID: Final = 2
 
 _FIELDS: Final = struct.Struct("=BBHHHH")
-_PROTOCOL_OF_CHECKSUM_AT: Final = {16: 6, 6: 17}  # TCP's checksum field is its 16th byte, UDP's its 6th
-_TAGS: Final = (b"\x81\x00", b"\x88\xa8")
+_PROTOCOL_OF_CHECKSUM_AT: Final = {16: TCP, 6: UDP}  # TCP's checksum field is its 16th byte, UDP's its 6th
+_TAGS: Final = tuple(kind.to_bytes(2, "big") for kind in (ETHER_VLAN, ETHER_QINQ))
 
 
 def with_tag(raw: bytes, tag: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,6 @@ from shutdownlab.inspection.recognition import PROTOCOLS
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.scenario import load_scenario, parse_scenario
-from shutdownlab.model.topology import load_topology
 
 SCENARIOS = [name for name, _ in library.shipped("scenarios")]
 TOPOLOGIES = [name for name, _ in library.shipped("topologies")]
@@ -56,16 +55,21 @@ def test_the_whole_catalogue_of_apps_can_be_loaded_again() -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_scenario_can_be_loaded_again(name: str) -> None:
-    shutdown = library.shutdown(name)
-    document, _ = parse_scenario(to_yaml(shutdown.scenario).encode(), "written.yaml")
-    assert load_scenario(document, shutdown.topology, shutdown.apps) == shutdown.scenario
+def test_a_scenario_can_be_loaded_again(name: str, tmp_path: Path) -> None:
+    scenario = library.load(name).scenario
+    written = tmp_path / "written.yaml"
+    written.write_text(to_yaml(scenario))
+    assert library.load(written).scenario == scenario
+    assert library.load(dump(scenario)).scenario == scenario
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
-def test_a_topology_can_be_loaded_again(name: str) -> None:
+def test_a_topology_can_be_loaded_again(name: str, tmp_path: Path) -> None:
     topology = library.topology(name)
-    assert load_topology(to_yaml(topology).encode(), "written.yaml", catalogue()) == topology
+    written = tmp_path / "written.yaml"
+    written.write_text(to_yaml(topology))
+    assert library.topology(str(written)) == topology
+    assert library.topology(dump(topology)) == topology
 
 
 @given(st.one_of(policies(), policies(at="gateway"), dpi_policies()))

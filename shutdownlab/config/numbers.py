@@ -1,0 +1,47 @@
+"""The registries' numbers that several floors need: EtherTypes (IEEE 802) and protocols over IP (IANA)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+ETHER_IPV4: Final = 0x0800
+ETHER_ARP: Final = 0x0806
+ETHER_VLAN: Final = 0x8100
+ETHER_IPV6: Final = 0x86DD
+ETHER_MPLS: Final = 0x8847
+ETHER_MPLS_MULTICAST: Final = 0x8848
+ETHER_PPPOE: Final = 0x8864
+ETHER_QINQ: Final = 0x88A8
+ETHER_QINQ_OLD: Final = 0x9100
+"""What switches used before IEEE 802.1ad had a number."""
+
+ETHER_TYPES: Final[Mapping[int, int]] = MappingProxyType({4: ETHER_IPV4, 6: ETHER_IPV6})
+"""By IP version."""
+
+ICMP: Final = 1
+IGMP: Final = 2
+IP_IN_IP: Final = 4
+TCP: Final = 6
+UDP: Final = 17
+IPV6_IN_IP: Final = 41
+GRE: Final = 47
+ESP: Final = 50
+AH: Final = 51
+ICMPV6: Final = 58
+OSPF: Final = 89
+SCTP: Final = 132
+
+PROTOCOL_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
+    {"icmp": ICMP, "tcp": TCP, "udp": UDP, "gre": GRE, "esp": ESP, "icmp6": ICMPV6}
+)
+"""What policies call the protocols that a switch tells apart."""
+
+PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", ESP: "esp", AH: "ah", ICMPV6: "icmpv6",
+        OSPF: "ospf", SCTP: "sctp",
+    }
+)  # fmt: skip
+"""What the inspection engine calls protocols."""

@@ -1,0 +1,94 @@
+"""The address plan: what the emulator gives out beside the addresses that a topology and the app catalogue name.
+
+The laboratory's own links (LANs, backbone, management) are in blocks that no topology may use. Of an operator's
+prefixes the first /24 (and /64) is infrastructure, each subscriber group has the next one; of a transit's, the first is
+its servers'. Apps whose addresses the catalogue gives have those, wherever they are hosted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.config.scalars import Network as Prefix
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Pair = tuple[Prefix, ...]
+"""An IPv4 subnet and an IPv6 one."""
+
+
+def _pair(v4: str, v6: str) -> Pair:
+    return ipaddress.ip_network(v4), ipaddress.ip_network(v6)
+
+
+LABORATORY = _pair("198.18.0.0/15", "2001:db8:ffff::/48")
+"""RFC 2544's benchmarking block and a slice of RFC 3849's documentation block; all that follows is in them."""
+
+GATEWAY_LAN = _pair("198.18.0.0/24", "2001:db8:ffff:1::/64")
+EXCHANGE_LAN = _pair("198.18.1.0/24", "2001:db8:ffff:2::/64")
+BACKBONE = _pair("198.18.2.0/24", "2001:db8:ffff:3::/64")
+"""Of the links between transits, a /30 and a /126 each."""
+MANAGEMENT = ipaddress.IPv4Network("198.19.0.0/16")
+"""By which switches and boxes reach controllers. Its first address is the sandbox's, where controllers listen."""
+
+ROUTE_SERVER, FIRST_BORDER, FIRST_TRANSIT = 1, 11, 101
+"""Places on the gateway's and the exchange's LAN."""
+
+SUBNET_LENGTHS: Mapping[int, int] = MappingProxyType({4: 24, 6: 64})
+"""Of infrastructure, subscriber groups and servers, by IP version."""
+
+RESOLVER: Mapping[int, int] = MappingProxyType({4: 53, 6: 0x53})
+TELEPHONE: Mapping[int, int] = MappingProxyType({4: 57, 6: 0x57})
+NAME_SERVER: Mapping[int, int] = MappingProxyType({4: 61, 6: 0x61})
+"""Places in an operator's infrastructure subnet: the first two on a point-to-point subnet with the border router."""
+
+ROUTER, SUBSCRIBER, FIRST_HOSTED = 1, 10, 80
+"""Places in a subscriber group's subnet."""
+SERVERS, FIRST_SERVED = 2, 10
+"""Places in a transit's subnet of servers, beside the router's."""
+
+
+def everywhere(version: int) -> Prefix:
+    """The prefix of a default route."""
+    return ipaddress.ip_network("0.0.0.0/0" if version == 4 else "::/0")
+
+
+def hosts(pair: Pair, number: int) -> list[Interface]:
+    """The interface addresses at a place in a pair of subnets."""
+    return [ipaddress.ip_interface(f"{block.network_address + number}/{block.prefixlen}") for block in pair]
+
+
+def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list[Interface], list[Interface]]:
+    """The addresses of a service in an infrastructure subnet, and the router's on the link to it."""
+    v4, v6 = (block.network_address + place[block.version] for block in infrastructure)
+    ours: list[Interface] = [ipaddress.ip_interface(f"{v4}/30"), ipaddress.ip_interface(f"{v6}/126")]
+    theirs: list[Interface] = [ipaddress.ip_interface(f"{v4 + 1}/30"), ipaddress.ip_interface(f"{v6 - 1}/126")]
+    return ours, theirs
+
+
+def subnets(prefixes: tuple[Prefix, ...]) -> Iterator[Pair]:
+    """One /24 and /64 after another out of an owner's prefixes."""
+    return _pairs(prefixes, SUBNET_LENGTHS[4], SUBNET_LENGTHS[6])
+
+
+def backbone_links() -> Iterator[Pair]:
+    """One /30 and /126 after another."""
+    return _pairs(BACKBONE, 30, 126)
+
+
+def fresh(pair: Pair, first: int) -> Iterator[list[Address]]:
+    """The addresses of a pair of subnets from a place on, one of each IP version at a time."""
+    return ([block.network_address + number for block in pair] for number in itertools.count(first))
+
+
+def _pairs(prefixes: tuple[Prefix, ...], v4_length: int, v6_length: int) -> Iterator[Pair]:
+    return zip(_blocks(prefixes, 4, v4_length), _blocks(prefixes, 6, v6_length), strict=False)
+
+
+def _blocks(prefixes: tuple[Prefix, ...], version: int, length: int) -> Iterator[Prefix]:
+    for prefix in prefixes:
+        if prefix.version == version:
+            yield from prefix.subnets(new_prefix=length)
