@@ -27,6 +27,11 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert python(code, *HEAVY).split() == []
 
 
+def test_what_makes_a_lab_needs_none_of_the_emulation() -> None:
+    code = "import sys, shutdownlab; shutdownlab.lab; print(*sorted(set(sys.argv[1:]) & sys.modules.keys()))"
+    assert python(code, *HEAVY).split() == ["pydantic", "yaml"]
+
+
 def test_no_module_hides_a_public_name() -> None:
     code = (
         "import importlib, pkgutil, shutdownlab as sl\n"
