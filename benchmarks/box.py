@@ -32,7 +32,7 @@ from shutdownlab.box.dpi_box import BoxSpec, DpiBox
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.network.net import LabNet
-from shutdownlab.protocol.messages import Counters
+from shutdownlab.protocol.messages import Counters, decode, encode
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
@@ -101,7 +101,7 @@ class Street:
         for wire in self.ends:
             wire.close()
         said = self.box.stop() if self.box is not None else []
-        self.counters = next((message.counters for message in said if isinstance(message, Counters)), {})
+        self.counters = next((message.counters for message in map(decode, said) if isinstance(message, Counters)), {})
         if self.box is not None:
             self.box.close()
         self.net.stop()
@@ -150,10 +150,10 @@ def _start(spec: BoxSpec) -> Forked:
 
     def main(child: Child) -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        box = DpiBox(spec, make, child.post, rules)
+        box = DpiBox(spec, make, lambda message: child.send(encode(message)), rules)
         child.ready()
         box.serve(child.stop_fd)
-        child.post(Counters(spec.name, box.counters()))
+        child.send(encode(Counters(spec.name, box.counters())))
         box.close()
 
     return fork("box", main)

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.protocol.messages import Failure, Inbox, Message, MessageError, Notice, encode
+from shutdownlab.protocol.messages import Failure, Message, MessageError, Notice, decode, encode
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
 _CONNECT_S: Final = 3.0
-_BACKLOG: Final = 4 * 1024 * 1024
 
 
 class Channel:
@@ -46,10 +46,8 @@ class Channel:
         self._where = where
         self._tell = tell
         self._socket: socket.socket | None = None
-        self._connected = False
+        self._lines: LineSocket | None = None
         self._told_missing = False
-        self._inbox = Inbox()
-        self._outgoing = bytearray()
         self._failures: list[bytes] = []
         self._pause = _FIRST_PAUSE_S
         self.next_turn = 0.0
@@ -65,14 +63,12 @@ class Channel:
     def send(self, message: Message) -> None:
         """Send `message` when the controller can be reached; without a connection only failures are kept."""
         line = encode(message)
-        if not self._connected or len(self._outgoing) > _BACKLOG:
-            if isinstance(message, Failure):
-                self._failures.append(line)
-            else:
-                self.unsent += 1
-            return
-        self._outgoing += line
-        self._flush()
+        if self._lines is not None and self._lines.send(line):
+            self._watch()
+        elif isinstance(message, Failure):
+            self._failures.append(line)
+        else:
+            self.unsent += 1
 
     def turn(self, now: float) -> None:
         """Connect, or give up a connection that takes too long, when that is due."""
@@ -84,7 +80,6 @@ class Channel:
         with inside(self._netns):
             family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.next_turn = now + _CONNECT_S
         code = self._socket.connect_ex(self._address)
         if code not in (0, errno.EINPROGRESS):
@@ -96,76 +91,64 @@ class Channel:
         """Serve the descriptor, which the poller reported; returns what the controller said."""
         if self._socket is None:
             return []
-        if not self._connected:
+        if self._lines is None:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 self._lose(os.strerror(code), now)
                 return []
-            self._greet()
+            self._lines = self._greet(self._socket)
         said: list[Message] = []
         try:
-            while data := self._socket.recv(1 << 16):
-                said += self._inbox.feed(data)
-        except BlockingIOError:
-            self._flush()
-        except OSError as error:
-            self._lose(error.strerror or str(error), now)
+            for line in self._lines.receive():
+                said.append(decode(line))  # noqa: PERF401 - those before a bad one count
         except MessageError as error:
             self._lose("it said what is no message", now)
             failure = Failure(self._where, f"its controller said what is no message: {error}")
             self._tell(failure)
             self.send(failure)
+            return said
+        self._lines.flush()
+        if self._lines.ended is not None:
+            self._lose(self._lines.ended, now)
         else:
-            self._lose("it closed the connection", now)
+            self._watch()
         return said
 
     def close(self) -> None:
         """Send what still fits and close."""
-        if self._socket is not None:
-            self._flush()
+        if self._lines is not None:
+            self._lines.flush()
         if self._socket is not None:
             self._poller.unregister(self._socket)
             self._socket.close()
             self._socket = None
 
-    def _greet(self) -> None:
-        self._connected = True
+    def _greet(self, connected: socket.socket) -> LineSocket:
+        lines = LineSocket(connected)
         self._pause = _FIRST_PAUSE_S
         self.next_turn = float("inf")
-        self._outgoing += self._hello
-        for line in self._failures:
-            self._outgoing += line
+        for line in (self._hello, *self._failures):
+            lines.send(line)
         self._failures.clear()
         if self._told_missing:
             self._tell(Notice(self._where, "the controller at {}:{} is reached again".format(*self._address)))
             self._told_missing = False
-        self._flush()
+        return lines
 
-    def _flush(self) -> None:
-        if self._socket is None or not self._connected:
-            return
-        try:
-            while self._outgoing:
-                del self._outgoing[: self._socket.send(self._outgoing)]
-        except BlockingIOError:
-            self._poller.modify(self._socket, select.EPOLLIN | select.EPOLLOUT)
-        except OSError:
-            # Reading reports the same fault, in the loop, where the connection can be given up.
-            self._poller.modify(self._socket, select.EPOLLIN)
-        else:
-            self._poller.modify(self._socket, select.EPOLLIN)
+    def _watch(self) -> None:
+        """Have the poller tell when the connection can take what waits. It tells of a broken one anyway."""
+        if self._lines is not None:
+            self._poller.modify(self._lines, select.EPOLLIN | (select.EPOLLOUT if self._lines.waiting else 0))
 
     def _lose(self, why: str, now: float) -> None:
+        connected, self._lines = self._lines is not None, None
         if self._socket is not None:
             self._socket.close()  # which takes it out of the poller, too
         self._socket = None
-        if self._connected or not self._told_missing:
-            verb = "lost" if self._connected else "cannot reach"
+        if connected or not self._told_missing:
+            verb = "lost" if connected else "cannot reach"
             text = "{} the controller at {}:{} ({}); goes on as it was".format(verb, *self._address, why)
             self._tell(Notice(self._where, text))
             self._told_missing = True
-        self._connected = False
-        self._inbox = Inbox()
-        self._outgoing.clear()
         self.next_turn = now + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)

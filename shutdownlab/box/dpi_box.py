@@ -26,6 +26,7 @@ from typing import Any, Final
 from shutdownlab.box.channel import Channel
 from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_policy
 from shutdownlab.box.interception import Interception
+from shutdownlab.box.replacement import replaced
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
 from shutdownlab.inspection.verdict import Action, Decision, Outcome, Side
 from shutdownlab.protocol.messages import (
@@ -41,7 +42,6 @@ from shutdownlab.protocol.messages import (
 )
 from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, stop_descriptor
 from shutdownlab.system.packet_socket import Batch, open_wire
-from shutdownlab.system.vnet_header import replaced
 
 _BATCH: Final = 32
 _HELD: Final = 8
@@ -294,17 +294,23 @@ def _goes_on(outcome: Outcome) -> bool:
 
 
 def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
-    """Fork the box's process; `wait_ready` on the result, watch its `messages`, `stop` it for its `Counters`.
+    """Fork the box's process; `wait_ready` on the result, `receive` its messages, `stop` it for its `Counters`.
 
     `make_inspector` is normally what `engine_maker` returns.
     """
 
     def main(child: Child) -> None:
         gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: fewer, rarer pauses
-        box = DpiBox(spec, make_inspector, child.post)
+
+        def tell(message: Message) -> None:
+            if isinstance(message, Failure):
+                print(f"{message.where}: {message.text}", file=sys.stderr)
+            child.send(encode(message))
+
+        box = DpiBox(spec, make_inspector, tell)
         child.ready()
         box.serve(child.stop_fd)
-        child.post(Counters(spec.name, box.counters()))
+        child.send(encode(Counters(spec.name, box.counters())))
         box.close()
 
     return fork(f"dpi-{spec.name}", main)

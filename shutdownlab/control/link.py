@@ -1,17 +1,16 @@
-"""Lines of JSON over TCP, in threads: what a controller listens to and calls beside OpenFlow."""
+"""Messages over TCP, in threads: what a controller listens to and calls beside OpenFlow."""
 
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from shutdownlab.protocol.messages import LINE_LIMIT, Message, MessageError, decode, encode
+from shutdownlab.protocol.messages import Message, MessageError, decode, encode
+from shutdownlab.system.line_socket import LineSocket
 
-_SEND_S: Final = 5
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _BACKLOG: Final = 1000
@@ -25,47 +24,28 @@ class Link:
 
     def __init__(self, connection: socket.socket) -> None:
         """Speak over `connection`, whose other end must take what is sent within seconds."""
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
-        self._connection = connection
-        self._lock = threading.Lock()
+        self._lines = LineSocket(connection, waits=True)
 
     def send(self, message: Message) -> None:
         """Send one message; a connection that does not take it is closed, which its reader notices."""
-        with self._lock:
-            try:
-                self._connection.sendall(encode(message))
-            except OSError:
-                self.close()
+        if not self._lines.send(encode(message)):
+            self._lines.shut_down()
 
     def close(self) -> None:
         """End the connection; its reader ends too."""
-        try:
-            self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            self._connection.close()
+        self._lines.shut_down()
 
     def read(self, heard: Heard, ended: Ended) -> None:
         """Pass on what comes until the connection ends, and say why it did."""
-        why = "it closed the connection"
+        lines, why = self._lines, ""
         try:
-            for line in _lines(self._connection):
-                heard(self, decode(line))
+            while lines.ended is None:
+                for line in lines.receive():
+                    heard(self, decode(line))
         except MessageError as error:
             why = f"it said what is no message: {error}"
-        except OSError as error:
-            why = error.strerror or str(error)
-        self._connection.close()
-        ended(self, why)
-
-
-def _lines(connection: socket.socket) -> Iterator[bytes]:
-    with connection.makefile("rb") as stream:
-        while line := stream.readline(LINE_LIMIT):
-            if not line.endswith(b"\n"):
-                raise MessageError(f"a line without an end: {line[:120]!r}")
-            if line.strip():
-                yield line
+        lines.close()
+        ended(self, why or lines.ended or "")
 
 
 def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
@@ -114,7 +94,6 @@ class Uplink:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             pause = _FIRST_PAUSE_S
-            connection.settimeout(None)
             link = Link(connection)
             with self._lock:
                 link.send(self._hello)

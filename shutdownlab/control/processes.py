@@ -25,14 +25,15 @@ from shutdownlab.protocol.messages import (
     Counters,
     CountersRequest,
     Failure,
-    Inbox,
     Message,
     Notice,
     Obeyed,
     Order,
+    decode,
     encode,
 )
 from shutdownlab.system.child_process import Child, Forked, ending, fork
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import enter, inside
 
 _DEADLINE_S = 30.0
@@ -61,8 +62,7 @@ class Controllers:
         """Which are no more, a sentence each."""
         for name, process in self.processes.items():
             if not process.alive():
-                told = "; ".join(message.text for message in process.messages() if isinstance(message, Failure))
-                why = f"has ended ({told})" if told else ending(process.status)
+                why = f"has ended ({process.failure})" if process.failure else ending(process.status)
                 yield f"the controller of {name} {why}; its switches keep the rules they have"
 
     def stop(self) -> None:
@@ -126,11 +126,9 @@ class Authority:
     def __init__(self, controllers: Controllers) -> None:
         """Call the authority's controller; raises OSError when it does not answer."""
         self._controllers = controllers
-        self._inbox = Inbox()
         self._serial = 0
         with inside(controllers.netns):
-            self._socket = socket.create_connection(controllers.posts.authority, timeout=_CONNECT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._lines = LineSocket(socket.create_connection(controllers.posts.authority, timeout=_CONNECT_S))
 
     def order(
         self,
@@ -153,7 +151,7 @@ class Authority:
         order = Order(self._serial, phase, policies, mode, local_time=local_time)
         begin = time.monotonic()
         end = begin + deadline_s + (max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0)
-        self._socket.sendall(encode(Command(order, delays)))
+        self._send(Command(order, delays))
         waiting = {"gateway", *self._controllers.network.topology.operators}
         told: list[Message] = []
         failures: list[Failure] = []
@@ -176,7 +174,7 @@ class Authority:
         A box that has not answered at the deadline is left out. Raises `ControlError` when the authority is gone.
         """
         boxes = {node.name for node in self._controllers.network.by_role(Role.DPI_BOX)}
-        self._socket.sendall(encode(CountersRequest()))
+        self._send(CountersRequest())
         end = time.monotonic() + deadline_s
         told: list[Message] = []
         while boxes and (left := end - time.monotonic()) > 0:
@@ -191,23 +189,29 @@ class Authority:
 
         Raises `ControlError` when the authority is gone.
         """
-        if not select.select([self._socket], [], [], wait_s)[0]:
-            return []
-        try:
-            data = self._socket.recv(1 << 20)
-        except OSError as error:
-            raise ControlError(f"lost the authority's controller: {error.strerror}; {_KEPT}") from error
-        if not data:
-            raise ControlError(f"the authority's controller has ended; {_KEPT}")
-        return list(self._inbox.feed(data))
+        poller = select.poll()
+        poller.register(self._lines, select.POLLIN)
+        poller.poll(wait_s * 1000)
+        messages = [decode(line) for line in self._lines.receive()]
+        if self._lines.ended is not None and not messages:
+            raise self._lost()
+        return messages
 
     def fileno(self) -> int:
         """A descriptor that is readable when `events` has something."""
-        return self._socket.fileno()
+        return self._lines.fileno()
 
     def close(self) -> None:
         """Hang up; everything stays as it is."""
-        self._socket.close()
+        self._lines.close()
+
+    def _send(self, message: Message) -> None:
+        self._lines.send(encode(message))
+        if not self._lines.flush(_CONNECT_S):
+            raise self._lost()
+
+    def _lost(self) -> ControlError:
+        return ControlError(f"lost the authority's controller: {self._lines.ended or 'it reads nothing'}; {_KEPT}")
 
     def _complaint(self, order: Order, owners: set[str], told: list[Message], waited_s: float) -> str:
         """Who has not answered (the switches, if it is them), what was told, and which controllers have died."""

@@ -25,7 +25,7 @@ from shutdownlab.network.net import LabNet
 from shutdownlab.network.node import LabHost
 from shutdownlab.network.recorder import Tap, start_recorder
 from shutdownlab.network.topo import CountryTopo
-from shutdownlab.protocol.messages import BoxJoined, Failure, Message
+from shutdownlab.protocol.messages import BoxJoined, Failure, Message, decode
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
@@ -79,11 +79,13 @@ class Country:
         yield from self.services.died()
         yield from self.controllers.died()
         for index, process in enumerate(self.others):
-            for message in process.messages():
+            for message in map(decode, process.receive()):
                 if isinstance(message, Failure):
                     yield f"{message.where}: {message.text}"
             if process.alive():
                 continue
+            if process.failure:
+                yield f"{process.name}: {process.failure}"
             again = self.start_again.get(process.name)
             if again is None:
                 yield f"{process.name} {ending(process.status)}"
@@ -110,7 +112,7 @@ class Country:
         said: list[Message] = []
         for process in self.others:
             try:
-                said += process.stop()
+                said += map(decode, process.stop())
             except ForkedError as error:
                 said.append(Failure(process.name, str(error)))
         return said

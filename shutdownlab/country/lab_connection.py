@@ -23,6 +23,7 @@ from typing import IO, Any, Final
 
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.lab_program import Program
+from shutdownlab.country.message_socket import socket_pair
 from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Done,
@@ -37,7 +38,6 @@ from shutdownlab.protocol.session import (
     StartProgram,
 )
 from shutdownlab.system.child_process import ending
-from shutdownlab.system.message_socket import socket_pair
 from shutdownlab.system.sandbox import Sandbox, start_sandbox
 
 _OPEN_S: Final = 300.0

@@ -18,6 +18,7 @@ from typing import Any, Final
 from shutdownlab.config.scalars import ports
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.session import Session
 from shutdownlab.protocol.session import (
     Done,
@@ -32,7 +33,6 @@ from shutdownlab.protocol.session import (
 )
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
-from shutdownlab.system.message_socket import MessageSocket
 
 EXIT_BROKEN = 3
 _TICK_S: Final = 1.0

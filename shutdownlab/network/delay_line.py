@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.protocol.messages import Counters
+from shutdownlab.protocol.messages import Counters, encode
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 from shutdownlab.system.vnet_header import line_bytes
@@ -223,7 +223,7 @@ def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = "relay"
         relay = Relay(links, seed)
         child.ready()
         relay.serve(child.stop_fd)
-        child.post(Counters(child.name, relay.counters()))
+        child.send(encode(Counters(child.name, relay.counters())))
         relay.close()
 
     return fork(name, main)

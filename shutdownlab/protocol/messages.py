@@ -1,14 +1,14 @@
-"""What travels between authority, operators and DPI boxes: one JSON object a line, `type` first, over TCP.
+"""What travels between processes: one JSON object a line, `type` first.
 
-A message is a frozen dataclass; `encode` makes a line of it, `decode` makes a message of a line, `Inbox` cuts a byte
-stream into messages. Anything that is not exactly one of these messages raises `MessageError`, which says why: a
-control channel that silently ignores an order would look like a policy with no effect.
+A message is a frozen dataclass; `encode` makes a line of it, `decode` makes a message of a line. Anything that is not
+exactly one of these messages raises `MessageError`, which says why: a control channel that silently ignores an order
+would look like a policy with no effect. `system.line_socket` carries the lines.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_args
 
@@ -22,9 +22,6 @@ from shutdownlab.model.topology import Name
 from shutdownlab.protocol.session import SessionMessage
 
 JsonObject: TypeAlias = dict[str, Any]
-
-LINE_LIMIT = 64 * 1024 * 1024
-"""Longest line accepted, bytes: a policy of a million names fits; a peer that never ends its line does not."""
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -154,7 +151,7 @@ class Obeyed:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`where` (a box, a relay, a controller) is at work: its interfaces or sockets are open."""
+    """First message of an operator's connection to the authority: the controller `where` is at work."""
 
     where: str
 
@@ -222,31 +219,6 @@ def decode(line: bytes | str) -> Message:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
         raise MessageError(f"bad `{_NAMES[kind]}` message: {faults}; found {_excerpt(line)}") from error
     return message
-
-
-class Inbox:
-    """Cuts what a stream delivers into messages."""
-
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
-        """Accept lines of up to `limit` bytes."""
-        self._limit = limit
-        self._pieces: list[bytes] = []
-        self._waiting = 0
-
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """Take the next bytes and yield the messages they complete; raises `MessageError` on a bad or endless line."""
-        while (end := data.find(b"\n")) >= 0:
-            line = b"".join((*self._pieces, data[:end]))
-            self._pieces.clear()
-            self._waiting = 0
-            data = data[end + 1 :]
-            if line.strip():
-                yield decode(line)
-        if data:
-            self._pieces.append(data)
-            self._waiting += len(data)
-            if self._waiting > self._limit:
-                raise MessageError(f"a line of more than {self._limit} bytes: {_excerpt(self._pieces[0])}")
 
 
 def _excerpt(line: bytes | str) -> str:

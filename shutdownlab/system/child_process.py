@@ -1,14 +1,14 @@
 """A child forked from a process that has imported everything already: it is at work within milliseconds.
 
 The child dies with its parent (by SIGKILL if need be), takes SIGTERM as "finish", leaves Ctrl-C to its parent and
-tells what the run must hear over a socket of its own. Fork before starting threads, and from the main thread: the
-kernel ties the death signal to the thread that forked.
+speaks with it in lines, both ways. Fork before starting threads, and from the main thread: the kernel ties the death
+signal to the thread that forked.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
+import json
 import os
 import select
 import signal
@@ -20,11 +20,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from shutdownlab.protocol.messages import Failure, Message, Ready, decode, encode
-from shutdownlab.system.syscalls import die_with_parent, name_process
+from shutdownlab.system import syscalls
+from shutdownlab.system.line_socket import LineSocket
 
-_PR_SET_TIMERSLACK: Final = 29
-_LONGEST_TEXT: Final = 16_000
+_READY: Final = b"ready\n"
+_FAILED: Final = b"failed "
+"""Before a traceback, as a JSON string. Lines of the users' own begin with neither."""
+
+_FAREWELL_S: Final = 2.0
+"""How long a child that ends waits for its parent to take its last lines."""
 
 
 class ForkedError(RuntimeError):
@@ -32,104 +36,130 @@ class ForkedError(RuntimeError):
 
 
 class Child:
-    """What a forked `main` is given: `stop_fd` becomes readable on SIGTERM, `post` tells the parent."""
+    """What a forked `main` is given: `stop_fd` becomes readable on SIGTERM; `lines` is the connection to the parent."""
 
-    def __init__(self, name: str, stop_fd: int, events: socket.socket) -> None:
-        """Belong to `fork`; `events` is the child's end."""
+    def __init__(self, name: str, stop_fd: int, lines: LineSocket) -> None:
+        """Belong to `fork`."""
         self.name = name
         self.stop_fd = stop_fd
-        self._events = events
+        self.lines = lines
 
     def ready(self) -> None:
         """Tell the parent that the work has begun."""
-        self.post(Ready(self.name))
+        self.send(_READY)
 
-    def post(self, message: Message) -> None:
-        """Tell the parent; failures go to standard error too, and so does what the parent does not take. Never waits.
+    def send(self, line: bytes) -> None:
+        """Send the parent a line; never waits. What the parent does not take goes to standard error."""
+        if not self.lines.send(line):
+            _complain(f"{self.name}: its parent does not listen ({self.lines.ended or 'it reads nothing'}): {line!r}")
 
-        Long texts lose their beginning.
-        """
-        if isinstance(message, Failure):
-            _complain(f"{message.where}: {message.text}")
-            message = Failure(message.where, message.text[-_LONGEST_TEXT:])
-        try:
-            self._events.send(encode(message), socket.MSG_DONTWAIT)
-        except OSError as error:
-            _complain(f"{self.name}: could not tell its parent ({error}): {message}")
+    def receive(self) -> list[bytes]:
+        """The lines that the parent has sent since the last call; never waits."""
+        return self.lines.receive()
 
 
 class Forked:
     """The parent's hold on a child."""
 
-    def __init__(self, name: str, pid: int, events: socket.socket) -> None:
-        """Belong to `fork`; `events` is the parent's end."""
+    def __init__(self, name: str, pid: int, lines: LineSocket) -> None:
+        """Belong to `fork`."""
         self.name = name
         self.pid = pid
         self.status: int | None = None
         """Exit status once it has ended, as `os.waitstatus_to_exitcode` gives it: negative for a signal."""
+        self.is_ready = False
+        """Whether it has said so, as far as `receive` has read."""
+        self.failure: str | None = None
+        """The traceback of the exception that ended it, as far as `receive` has read."""
         self._pidfd = os.pidfd_open(pid)
-        self._events = events
-        self._read: list[Message] = []
+        self._lines = lines
+        self._read: list[bytes] = []
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when `messages` has something, and at the child's end."""
-        return self._events.fileno()
+        """Return a descriptor that is readable when `receive` has something, and at the child's end."""
+        return self._lines.fileno()
 
-    def messages(self) -> list[Message]:
-        """Return what the child has told since the last call; never waits."""
+    def send(self, line: bytes) -> bool:
+        """Send the child a line; never waits. False when the child does not take it: it has ended, or hangs."""
+        return self._lines.send(line)
+
+    def receive(self) -> list[bytes]:
+        """Return the lines the child has sent since the last call; never waits."""
         self._drain()
-        told, self._read = self._read, []
-        return told
+        lines, self._read = self._read, []
+        return lines
 
     def alive(self) -> bool:
         """Return whether the child still runs."""
-        return self._wait(0) is None
+        return self.wait(0) is None
+
+    def wait(self, seconds: float | None) -> int | None:
+        """Wait for the child's end, taking what it sends meanwhile; its status, or None when it still runs."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while self.status is None and self._pause(end):
+            pass
+        return self.status
 
     def wait_ready(self, deadline_s: float = 10.0) -> None:
-        """Return when the child has said `Ready`; raises `ForkedError` when it failed, ended or took too long."""
+        """Return when the child is ready; raises `ForkedError` when it failed, ended or took too long."""
         end = time.monotonic() + deadline_s
         while True:
-            ended = not self.alive()
+            going_on = self._pause(end)
             self._drain()
-            if any(isinstance(message, Ready) for message in self._read):
+            if self.is_ready:
                 return
-            if ended:
-                failed = [message.text for message in self._read if isinstance(message, Failure)]
-                raise ForkedError(f"{self.name} did not start: {'; '.join(failed) or f'it {ending(self.status)}'}")
-            left = end - time.monotonic()
-            if left <= 0:
+            if self.status is not None:
+                raise ForkedError(f"{self.name} did not start: {self.failure or f'it {ending(self.status)}'}")
+            if not going_on:
                 raise ForkedError(f"{self.name} was not ready within {deadline_s:g} s")
-            select.select([self._events.fileno(), self._pidfd], [], [], left)
 
-    def stop(self, deadline_s: float = 5.0) -> list[Message]:
-        """End the child and return its last messages; raises `ForkedError` when it had to be killed."""
-        if self.alive():
+    def finish(self) -> None:
+        """Ask the child to end (SIGTERM), and do not wait."""
+        if self.status is None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
-            if self._wait(deadline_s) is None:
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-                self._wait(None)
+
+    def end(self, grace_s: float) -> str:
+        """Let the child end by itself within so many seconds, or kill it; how it ended."""
+        if self.wait(grace_s) is None:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self.wait(None)
+        return ending(self.status)
+
+    def stop(self, deadline_s: float = 5.0) -> list[bytes]:
+        """End the child and return its last lines; raises `ForkedError` when it had to be killed."""
+        if self.alive():
+            self.finish()
+            if self.wait(deadline_s) is None:
+                self.end(0)
                 raise ForkedError(f"{self.name} had not ended {deadline_s:g} s after SIGTERM and was killed")
-        return self.messages()
+        return self.receive()
 
     def close(self) -> None:
         """Let go of the descriptors of a child that has ended."""
-        self._events.close()
+        self._lines.close()
         os.close(self._pidfd)
 
-    def _wait(self, seconds: float | None) -> int | None:
-        if self.status is None and select.select([self._pidfd], [], [], seconds)[0]:
+    def _pause(self, end: float | None) -> bool:
+        """Wait until the child says something or ends, and see to it; False at `end` (monotonic; None: never)."""
+        poller = select.poll()
+        if self.status is None:
+            poller.register(self._pidfd, select.POLLIN)
+        if self._lines.ended is None:
+            poller.register(self._lines, select.POLLIN)
+        happened = poller.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000)
+        if any(descriptor == self._pidfd for descriptor, _ in happened):
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.status
+        self._drain()
+        return bool(happened)
 
     def _drain(self) -> None:
-        while True:
-            try:
-                line = self._events.recv(1 << 20, socket.MSG_DONTWAIT)
-            except (BlockingIOError, ConnectionResetError):
-                return
-            if not line:
-                return
-            self._read.append(decode(line))
+        for line in self._lines.receive():
+            if line == _READY.rstrip():
+                self.is_ready = True
+            elif line.startswith(_FAILED):
+                self.failure = json.loads(line.removeprefix(_FAILED))
+            else:
+                self._read.append(line)
 
 
 def ending(status: int | None) -> str:
@@ -142,46 +172,59 @@ def ending(status: int | None) -> str:
         return f"was killed by signal {-status}"
 
 
-def fork(name: str, main: Callable[[Child], None]) -> Forked:
-    """Run `main` in a forked child called `name`, which ends when `main` returns; an exception becomes a `Failure`."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def fork(name: str, main: Callable[[Child], None], enter: Callable[[], None] | None = None) -> Forked:
+    """Run `main` in a forked child called `name`, which ends when `main` returns or raises (see `Forked.failure`).
+
+    enter: called in the child first of all, to move it into other namespaces: after it, no descriptor of the parent's
+    is open any more.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _run_child(name, main, theirs, parent)
+        _run_child(name, main, enter, theirs, parent)
     theirs.close()
-    return Forked(name, pid, ours)
+    return Forked(name, pid, LineSocket(ours))
 
 
-def _run_child(name: str, main: Callable[[Child], None], events: socket.socket, parent: int) -> NoReturn:
+def _run_child(
+    name: str, main: Callable[[Child], None], enter: Callable[[], None] | None, theirs: socket.socket, parent: int
+) -> NoReturn:
     status = 1
     try:
-        die_with_parent()
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-        name_process(name)
-        ctypes.CDLL(None).prctl(
-            _PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0
-        )  # nanoseconds; the default of 50 µs shows in a 1 ms delay
-        os.closerange(3, events.fileno())
-        os.closerange(events.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        # The parent's streams may be anything (a progress display, a test's capture).
-        sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
-        child = Child(name, stop_descriptor(), events)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        gc.freeze()  # what was imported is never garbage: not looking at it keeps its pages shared
+        syscalls.die_with_parent(parent)
+        syscalls.name_process(name)
+        syscalls.set_timer_slack(1)  # nanoseconds; the default of 50 µs shows in a 1 ms delay
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        lines = LineSocket(theirs)
         try:
-            main(child)
+            if enter is not None:
+                enter()
+            _own_streams(theirs.fileno())
+            gc.freeze()  # what was imported is never garbage: not looking at it keeps its pages shared
+            main(Child(name, stop_descriptor(), lines))
             status = 0
         except BaseException:
-            child.post(Failure(name, traceback.format_exc()))
+            failure = traceback.format_exc()
+            _complain(f"{name}: {failure}")
+            lines.send(_FAILED + json.dumps(failure).encode() + b"\n")
+        lines.flush(_FAREWELL_S)
     finally:
         os._exit(status)
+
+
+def _own_streams(kept: int) -> None:
+    """Close all of the parent's descriptors but `kept` and the standard streams, which may be anything in its Python (a
+    progress display, a test's capture)."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
 
 
 def _complain(text: str) -> None:

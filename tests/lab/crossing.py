@@ -33,8 +33,9 @@ from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.network.delay_line import DelayedLink, start_relay
-from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Hello, Inbox, Message, Notice, encode
+from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Hello, Message, Notice, decode, encode
 from shutdownlab.system.child_process import Forked
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 
 DEADLINE_S = 10.0
@@ -169,7 +170,7 @@ class Crossing:
         counters = {}
         if self.box.alive():
             # a box that has just been killed may still count as alive, and has no last words
-            counters = next((m.counters for m in reversed(self.box.stop()) if isinstance(m, Counters)), {})
+            counters = next((m.counters for m in map(decode, reversed(self.box.stop())) if isinstance(m, Counters)), {})
         self._listener.shutdown(socket.SHUT_RDWR)
         self._controller.join()
         self._listener.close()
@@ -253,20 +254,19 @@ class Crossing:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        inbox = Inbox()
         self._box_end = connection
-        with suppress(ConnectionResetError):
-            while data := connection.recv(1 << 16):
-                for message in inbox.feed(data):
-                    with self._lock:
-                        self._heard(message, connection)
+        lines = LineSocket(connection, waits=True)
+        while lines.ended is None:
+            for message in map(decode, lines.receive()):
+                with self._lock:
+                    self._heard(message, lines)
         with self._lock:
             self.domain.box_left()
 
-    def _heard(self, message: Message, connection: socket.socket) -> None:
+    def _heard(self, message: Message, lines: LineSocket) -> None:
         match message:
             case Hello():
-                self.domain.box_joined(lambda said: connection.sendall(encode(said)))
+                self.domain.box_joined(lambda said: lines.send(encode(said)))
             case Counters():
                 self._counted.append(message)
             case _:

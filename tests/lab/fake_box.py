@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shutdownlab.inspection.verdict import Decision
-from shutdownlab.protocol.messages import Applied, BoxPolicy, Decisions, Hello, Inbox, Message, encode
+from shutdownlab.protocol.messages import Applied, BoxPolicy, Decisions, Hello, Message, decode, encode
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 
 
@@ -18,25 +19,23 @@ class FakeBox:
     def __init__(self, name: str, controller: tuple[str, int], netns: Path) -> None:
         self.policies: list[BoxPolicy] = []
         with inside(netns):
-            self._socket = socket.create_connection(controller, timeout=10)
-        self._socket.settimeout(None)
+            self._lines = LineSocket(socket.create_connection(controller, timeout=10), waits=True)
         self.say(Hello(name))
         threading.Thread(target=self._obey, daemon=True).start()
 
     def say(self, message: Message) -> None:
-        self._socket.sendall(encode(message))
+        assert self._lines.send(encode(message)), self._lines.ended
 
     def decide(self, decisions: Iterable[Decision]) -> None:
         self.say(Decisions(tuple(decisions)))
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        self._lines.shut_down()
 
     def _obey(self) -> None:
-        inbox = Inbox()
-        while data := self._socket.recv(1 << 16):
-            for message in inbox.feed(data):
+        while self._lines.ended is None:
+            for message in map(decode, self._lines.receive()):
                 assert isinstance(message, BoxPolicy), message
                 self.policies.append(message)
                 self.say(Applied(message.serial))
-        self._socket.close()
+        self._lines.close()

@@ -16,7 +16,7 @@ import pytest
 from cables import Cables
 
 from shutdownlab.network.delay_line import DelayedLink, start_relay
-from shutdownlab.protocol.messages import Counters
+from shutdownlab.protocol.messages import Counters, decode
 from shutdownlab.system.child_process import Forked
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 
@@ -58,7 +58,7 @@ class Delayed:
 
 
 def stopped(relay: Forked) -> dict[str, dict[str, int]]:
-    last = relay.stop()[-1]
+    last = decode(relay.stop()[-1])
     relay.close()
     assert isinstance(last, Counters)
     return last.counters

@@ -27,12 +27,13 @@ from shutdownlab.protocol.messages import (
     Decisions,
     Failure,
     Hello,
-    Inbox,
     Message,
     Notice,
+    decode,
     encode,
 )
 from shutdownlab.system.child_process import Forked
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 
@@ -104,12 +105,10 @@ class Controller:
         self.said: list[Message] = []
 
     def accept(self) -> None:
-        self.connection, _ = self.listener.accept()
-        self.connection.settimeout(DEADLINE_S)
-        self.inbox = Inbox()
+        self.connection = LineSocket(self.listener.accept()[0])
 
     def send(self, message: Message) -> None:
-        self.connection.sendall(encode(message))
+        assert self.connection.send(encode(message)), self.connection.ended
 
     def next(self, kind: type[M]) -> M:
         """Return the next message of `kind`, leaving out others."""
@@ -118,9 +117,9 @@ class Controller:
                 message = self.said.pop(0)
                 if isinstance(message, kind):
                     return message
-            data = self.connection.recv(65536)
-            assert data, f"the box closed the connection before it sent a {kind.__name__}"
-            self.said += self.inbox.feed(data)
+            assert select.select([self.connection], [], [], DEADLINE_S)[0], f"the box sent no {kind.__name__}"
+            self.said += map(decode, self.connection.receive())
+            assert self.said or self.connection.ended is None, f"it closed before it sent a {kind.__name__}"
 
     def order(self, policy: BoxPolicy) -> None:
         self.send(policy)
@@ -172,7 +171,7 @@ def told(box: Forked, kind: type[M], matching: Callable[[M], bool] = lambda _: T
     """Return the first message of `kind` that the box's process tells its parent."""
     end = time.monotonic() + DEADLINE_S
     while True:
-        for message in box.messages():
+        for message in map(decode, box.receive()):
             if isinstance(message, kind) and matching(message):
                 return message
         left = end - time.monotonic()
@@ -324,7 +323,7 @@ def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(street
 def test_a_policy_that_is_none_ends_the_connection_says_why_and_the_old_one_stays(street: Street) -> None:
     street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
     bad = b'{"type":"policy","serial":2,"profile":"perfect","rules":[{"name":"bad","verdict":"explode"}]}\n'
-    street.controller.connection.sendall(bad)
+    street.controller.connection.send(bad)
     assert "rules.0.verdict.action" in told(street.box, Failure).text
     street.controller.said.clear()
     street.controller.accept()
@@ -358,7 +357,7 @@ def test_a_failure_without_a_controller_is_told_when_it_is_back(street: Street) 
 
 
 def test_a_controller_that_talks_nonsense_is_reported(street: Street) -> None:
-    street.controller.connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    street.controller.connection.send(b"GET / HTTP/1.1\r\n\r\n")
     street.controller.accept()
     assert "no message" in street.controller.next(Failure).text
 
@@ -373,7 +372,7 @@ def test_a_box_starts_and_works_before_its_controller_does(cables: Cables, stree
     inside, outside = open_wire(left, "sub"), open_wire(right, "net")
     send(inside, b"hello")
     assert read_until(outside, b"hello") == [b"hello"]
-    assert isinstance(box.stop()[-1], Counters)
+    assert isinstance(decode(box.stop()[-1]), Counters)
     for closed in (inside, outside, box):
         closed.close()
 
@@ -391,7 +390,7 @@ def test_sigterm_ends_a_box_and_ctrl_c_does_not(street: Street) -> None:
     signal.pidfd_send_signal(street.box._pidfd, signal.SIGINT)
     send(street.inside, b"still here")
     read_until(street.outside, b"still here")
-    assert isinstance(street.box.stop()[-1], Counters)
+    assert isinstance(decode(street.box.stop()[-1]), Counters)
     assert street.box.status == 0
 
 
@@ -416,7 +415,7 @@ def test_offloaded_tcp_goes_through_uncut_and_with_valid_checksums(cables: Cable
 
 
 def told_counters(box: Forked) -> dict[str, Any]:
-    last = box.stop()[-1]
+    last = decode(box.stop()[-1])
     box.close()
     assert isinstance(last, Counters)
     return last.counters

@@ -7,7 +7,9 @@ import select
 import signal
 import socket
 import ssl
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,11 @@ from shutdownlab.protocol.messages import (
     Counters,
     Decisions,
     Hello,
-    Inbox,
     Message,
+    decode,
     encode,
 )
+from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 
 DEADLINE_S = 10.0
@@ -62,15 +65,13 @@ class Border:
             BoxSpec("kcell", middle, "in", "out", "perfect", controllers=(listener.getsockname(),)), engine_maker()
         )
         self.box.wait_ready()
-        self.controller, _ = listener.accept()
-        self.controller.settimeout(DEADLINE_S)
+        self.controller = LineSocket(listener.accept()[0])
         listener.close()
-        self.inbox = Inbox()
         self.said: list[Message] = []
 
     def order(self, serial: int, *rules: InspectionRule) -> None:
         """Give the box its rules and wait until it has applied them."""
-        self.controller.sendall(encode(BoxPolicy(serial, "perfect", rules)))
+        self.controller.send(encode(BoxPolicy(serial, "perfect", rules)))
         while not isinstance(message := self.next(), Applied):
             assert isinstance(message, Hello | Decisions), message
         assert message.serial == serial
@@ -85,9 +86,9 @@ class Border:
 
     def next(self) -> Message:
         while not self.said:
-            data = self.controller.recv(65536)
-            assert data, "the box closed its connection"
-            self.said += self.inbox.feed(data)
+            assert select.select([self.controller], [], [], DEADLINE_S)[0], "the box says nothing"
+            self.said += map(decode, self.controller.receive())
+            assert self.said or self.controller.ended is None, "the box closed its connection"
         return self.said.pop(0)
 
     def connect(self, family: socket.AddressFamily, address: str) -> tuple[socket.socket, socket.socket]:
@@ -105,7 +106,7 @@ class Border:
         return client, server
 
     def close(self) -> dict[str, Any]:
-        last = self.box.stop()[-1]
+        last = decode(self.box.stop()[-1])
         self.box.close()
         self.controller.close()
         assert isinstance(last, Counters)
@@ -207,7 +208,11 @@ def test_a_box_can_be_run_by_hand_and_prints_its_counters(tmp_path: Path) -> Non
             *(sys.executable, "-m", "shutdownlab.box.dpi_box"),
             *("--inside", "in", "--outside", "out", "--policy", str(policy)),
         )
-        cables.run(near, "ping", "-c", "1", "-w", "20", "10.9.0.2")
+        end = time.monotonic() + 30  # until it has been imported
+        while subprocess.run(
+            ["nsenter", f"--net={near}", "ping", "-c1", "-W1", "10.9.0.2"], capture_output=True
+        ).returncode:
+            assert time.monotonic() < end, "the box passes nothing on"
         box.send_signal(signal.SIGTERM)
         out, complaints = box.communicate(timeout=DEADLINE_S)
         assert (box.returncode, complaints) == (0, "")

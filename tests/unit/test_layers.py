@@ -38,3 +38,13 @@ def test_an_import_that_runs_upwards_is_refused_and_named(tmp_path: Path) -> Non
 
     assert checked.returncode == 1
     assert "shutdownlab.model.policy -> shutdownlab.control.orders_of_tomorrow" in checked.stdout
+
+
+def test_system_may_not_even_import_the_floors_below_it(tmp_path: Path) -> None:
+    module = copied(tmp_path) / "shutdownlab/system/child_process.py"
+    module.write_text(module.read_text() + "\nfrom shutdownlab.protocol import messages\n")
+
+    checked = linted(tmp_path)
+
+    assert checked.returncode == 1
+    assert "shutdownlab.system.child_process -> shutdownlab.protocol.messages" in checked.stdout

@@ -25,7 +25,6 @@ from shutdownlab.protocol.messages import (
     Decisions,
     Failure,
     Hello,
-    Inbox,
     Message,
     MessageError,
     Notice,
@@ -182,18 +181,3 @@ def test_each_operator_is_told_its_own_delay() -> None:
 def test_in_direct_mode_no_operator_delays_anything() -> None:
     command = Command(Order(3, "blackout", {}, Mode.DIRECT, 0.5), {"kcell": 2.0})
     assert command.for_operator("kcell").delay_s == 0.0
-
-
-@pytest.mark.parametrize("step", [1, 2, 7, 1000])
-def test_an_inbox_finds_the_messages_however_the_stream_is_cut(step: int) -> None:
-    stream = b"".join(encode(message) for message in EVERY_MESSAGE) + b"\n"
-    inbox = Inbox()
-    found = [m for at in range(0, len(stream), step) for m in inbox.feed(stream[at : at + step])]
-    assert found == EVERY_MESSAGE
-
-
-def test_an_inbox_refuses_a_line_that_never_ends() -> None:
-    inbox = Inbox(limit=100)
-    with pytest.raises(MessageError, match="more than 100 bytes"):
-        for _ in range(20):
-            list(inbox.feed(b"x" * 10))

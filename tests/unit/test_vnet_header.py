@@ -10,7 +10,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD, line_bytes, replaced, with_tag
+from shutdownlab.box.replacement import replaced
+from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD, line_bytes, with_tag
 
 
 def unfinished(
