@@ -67,10 +67,6 @@ class Rule:
     def cookie(self) -> int:
         return policy_cookie(self.policy)
 
-    @property
-    def drops(self) -> bool:
-        return self.goto is None and not self.outputs
-
 
 @dataclass(frozen=True, slots=True)
 class Meter:
@@ -118,13 +114,3 @@ EMPTY = SwitchProgram((), ())
 def policy_cookie(name: str) -> int:
     """A policy's 64-bit cookie; 0 for rules of no policy."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") if name else 0
-
-
-def as_text(rule: Rule) -> str:
-    """The rule as a person reads it."""
-    fields = ", ".join(f"{name}={value}" for name, value in rule.match) or "any"
-    does = [f"meter {rule.meter}"] if rule.meter is not None else []
-    does += [f"output {port}" for port in rule.outputs]
-    does += [f"go to {rule.goto.name.lower()}"] if rule.goto is not None else []
-    why = f"  ({rule.policy})" if rule.policy else ""
-    return f"{rule.table.name.lower()} {rule.priority}: {fields} -> {', '.join(does) or 'drop'}{why}"

@@ -131,11 +131,6 @@ class Domain:
         self._fails_open = self.profile.table.overload == "open"
         self._verdicts = VerdictCompiler(on_path=self._on_path)
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Who has not confirmed the goal."""
-        return tuple(sorted(self._goal.unconfirmed)) if self._goal else ()
-
     def pursue(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
         """Bring everything to what it must be while the `active` policies are in force (order `serial`).
 

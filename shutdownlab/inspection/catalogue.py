@@ -5,7 +5,7 @@ Built from the app catalogues of `shutdownlab.inspection.apps`: the one the pack
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -60,10 +60,6 @@ class AppCatalogue:
                     return key
         return self.of_address(address, port)
 
-    def of_name(self, name: str) -> str | None:
-        """The app of a normalised host name: its longest suffix over all apps."""
-        return self._names.find(name)
-
     def of_fingerprint(self, ja4: str | None) -> str | None:
         """The app whose client has this JA4: whole, or by its first one or two parts."""
         while ja4:
@@ -79,16 +75,6 @@ class AppCatalogue:
         if key is not None and port not in self._ports.get(key, (port,)):
             return None
         return key
-
-    def in_category(self, category: str) -> Iterator[tuple[str, App]]:
-        """Apps of a category in the order of their keys."""
-        for key in sorted(self.apps):
-            if self.apps[key].category == category:
-                yield key, self.apps[key]
-
-    def categories(self) -> tuple[str, ...]:
-        """Every category that has an app, in order."""
-        return tuple(sorted({app.category for app in self.apps.values()}))
 
 
 @cache

@@ -28,9 +28,7 @@ class Flow:
         "client",
         "client_syn",
         "client_ttl",
-        "closed_at",
         "counted",
-        "created",
         "decided",
         "decided_at",
         "dport",
@@ -80,7 +78,6 @@ class Flow:
         self.proto = proto
         self.opener = opener
         """The side whose end opened it (a `Side`'s number)."""
-        self.created = now
         self.last = now
         self.state = NEW
         self.tracked = True
@@ -98,7 +95,6 @@ class Flow:
         self.fins = 0
         self.fins_early = 0
         self.acks_early = 0
-        self.closed_at = 0.0
         self.requests = 0
         self.syn_ack_loads = 0
         self.inspected = 0

@@ -90,7 +90,7 @@ class Decision:
 
     What still has to happen in the box for it (`in_box`: throttling by bytes, residual with injection) keeps it there;
     anything else a flow rule can do: `directions` says whose packets DROP takes ("both", "client", "server"),
-    `rate_kbit` (up, down; None is unlimited) what a meter must leave, with `burst_bytes` in hand.
+    the rates (None: unlimited) what a meter must leave, up being from inside, with `burst_bytes` in hand.
     """
 
     src: str
@@ -111,12 +111,6 @@ class Decision:
     directions: End = "both"
     in_box: bool = False
     burst_bytes: int | None = None
-
-    @property
-    def rate_kbit(self) -> int | None:
-        """The lower of the two directions' rates, None if neither is limited."""
-        rates = [rate for rate in (self.rate_up_kbit, self.rate_down_kbit) if rate is not None]
-        return min(rates, default=None)
 
 
 class Outcome:

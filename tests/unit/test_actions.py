@@ -250,7 +250,7 @@ def test_the_decision_tells_the_rates_for_a_meter() -> None:
     connection.open()
     decision = connection.data(client_hello()).decision
     assert decision is not None
-    assert (decision.rate_kbit, decision.rate_up_kbit, decision.rate_down_kbit) == (150, 150, 150)
+    assert (decision.rate_up_kbit, decision.rate_down_kbit) == (150, 150)
 
 
 def test_a_connection_freezes_after_its_bytes() -> None:

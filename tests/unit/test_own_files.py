@@ -24,6 +24,7 @@ from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, load_policy
 from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.recognition import Recognition
 
 OWN = Path(__file__).parents[1] / "golden" / "own"
 TOPOLOGY = (OWN / "topology-with-a-bank.yaml").read_text()
@@ -41,7 +42,7 @@ def test_an_own_app_is_served_where_the_topology_says_and_known_by_its_name() ->
     hosted = loaded.network.hosted_as("api.mybank.example")
     assert hosted is not None
     assert (hosted.app, hosted.node, hosted.domestic) == ("mybank", "northnet-capital-datacentre", True)
-    assert AppCatalogue(loaded.apps).of_name("login.mybank.example") == "mybank"
+    assert AppCatalogue(loaded.apps).app_of(Recognition("tls", "login.mybank.example"), bytes(4), 443) == "mybank"
     assert "mybank" not in library.catalogue()
 
 

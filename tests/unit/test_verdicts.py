@@ -91,7 +91,7 @@ def test_what_passes_goes_round_the_box_both_ways_by_one_rule() -> None:
 def test_what_is_blocked_is_dropped_both_ways_in_the_policys_name(action: Action) -> None:
     assert fates(decided(action)) == ("dropped", "dropped")
     (rule,) = rules(decided(action))
-    assert rule.drops
+    assert (rule.goto, rule.outputs) == (None, ())
     assert rule.idle_timeout == 60
     assert rule.cookie == policy_cookie("no-whatsapp")
 
