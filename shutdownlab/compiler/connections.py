@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
-from shutdownlab.config.scalars import Network, Ports
+from shutdownlab.config.scalars import Network, Ports, rate_text
 from shutdownlab.inspection.policy import Conditions
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
@@ -39,7 +39,7 @@ class Judgement:
     @property
     def verdict(self) -> BoxVerdict:
         rates = {"rate_up": self.rate_up, "rate_down": self.rate_down}
-        told: dict[str, str | int] = {key: f"{rate}kbit" for key, rate in rates.items() if rate is not None}
+        told: dict[str, str | int] = {key: rate_text(rate) for key, rate in rates.items() if rate is not None}
         if told:  # what a switch's meter has for the same rate
             told["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
         return BoxVerdict.model_validate({"action": self.action, "directions": self.directions, **told})

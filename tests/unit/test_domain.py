@@ -21,6 +21,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import (
     Ack,
     Applied,
+    BoxJoined,
     BoxPolicy,
     Counters,
     Decisions,
@@ -290,6 +291,14 @@ def with_box(scene: Scene, policies: dict[str, Policy]) -> None:
     scene.domain.box_said(Applied(1))
     scene.confirm("southcell-dpi")
     assert scene.obeyed() == [1]
+
+
+def test_a_box_that_comes_back_is_told_of_by_name_one_that_an_order_waits_for_is_not(scene: Scene) -> None:
+    with_box(scene, NAMED)
+    assert [message for message in scene.told if isinstance(message, BoxJoined)] == []
+    scene.domain.box_left()
+    scene.domain.box_joined(scene.box.append)
+    assert scene.told[-1] == BoxJoined("southcell", "southcell-box")
 
 
 def notices(scene: Scene) -> str:

@@ -100,3 +100,13 @@ def test_whatsapps_end_points_are_told_from_its_other_names() -> None:
     alike = [f"e{number}.whatsapp.net" for number in range(1, 17)]
     assert [name for name in names if is_whatsapp_endpoint(name)] == alike
     assert lines_with(r"e\\d\+", "apps.py") == []
+
+
+def test_the_readmes_way_from_a_policy_to_a_rule_names_files_that_are_there_each_once() -> None:
+    root = Path(shutdownlab.__file__).parents[1]
+    drawing = (root / "README.md").read_text().split("**From a policy to a rule.**")[1].split("```")[1]
+    files = re.findall(r"^   (\S+\.py)", drawing, re.MULTILINE)
+    assert len(files) > 10
+    assert len(set(files)) == len(files)
+    missing = [name for name in files if not (root / "shutdownlab" / name).is_file() and not (root / name).is_file()]
+    assert missing == []

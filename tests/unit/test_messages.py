@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_policies import dpi_policies, several
 
+from shutdownlab.box.inspector import inspection_policy
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.policy import Policy
@@ -170,6 +171,14 @@ def test_policies_are_told_as_a_person_writes_them_in_their_order() -> None:
 def test_any_policies_survive_the_wire(policies: Mapping[str, Policy]) -> None:
     order = Order(1, "p", policies)
     assert decode(encode(order)) == order
+
+
+def test_a_box_inspects_by_the_very_rules_of_its_message() -> None:
+    message = decode(encode(BoxPolicy(7, "perfect", tuple(InspectionRule.model_validate(RULE) for _ in range(3)))))
+    assert isinstance(message, BoxPolicy)
+    policy = inspection_policy(message)
+    assert [id(rule) for rule in policy.rules] == [id(rule) for rule in message.rules], "validated once, on arrival"
+    assert (policy.name, policy.profile) == ("order 7", "perfect")
 
 
 def test_each_operator_is_told_its_own_delay() -> None:
