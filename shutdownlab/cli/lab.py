@@ -49,4 +49,5 @@ def _plan(name: str, at: str | None, choose: list[str] | None, datapath: Datapat
 def _enter(how: Literal["command_line", "command"], plan: LabPlan, **more: Any) -> int:
     from shutdownlab.system.sandbox import run_in_sandbox
 
-    return run_in_sandbox(f"shutdownlab.country.terminal:{how}", {"plan": plan, **more}, writable=[Path.cwd()])
+    payload = {"plan": plan, **more}
+    return run_in_sandbox(f"shutdownlab.country.terminal:{how}", payload, keep=plan.folders, writable=[Path.cwd()])

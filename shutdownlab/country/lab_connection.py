@@ -171,6 +171,7 @@ class LabConnection:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
                         {"plan": self._plan, "socket": theirs.fileno()},
+                        keep=self._plan.folders,
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
                         stdout=said,

@@ -64,6 +64,11 @@ class LabPlan:
         """The rate (kbit/s) below which a download counts as throttled."""
         return self.scenario.throttled_below if self.scenario else _THROTTLED_BELOW
 
+    @property
+    def folders(self) -> list[Path]:
+        """What must stay visible inside: where the scenario's file is, for what it names beside it."""
+        return [self.loaded.folder] if isinstance(self.loaded, Shutdown) else []
+
     def active_in(self, phase: str | None) -> tuple[str, ...]:
         """The names of the policies that a phase of the scenario has in force."""
         if self.scenario is None or phase is None:

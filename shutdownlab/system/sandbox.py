@@ -91,7 +91,7 @@ def run_in_sandbox(
 
     payload: anything that can be pickled.
     run_dir: stays visible and writable at its own path (made if missing), as do the directories in `writable`.
-        The rest of the machine's files are read-only inside.
+        The rest of the machine's files are read-only inside; the root directory is, whoever asks.
     keep: paths under /tmp, /run, /var/tmp or /var/log to keep visible; those are empty inside, but for the working
         directory, this Python and its path.
     pass_fds: descriptors that stay open inside, under their numbers.
@@ -167,6 +167,7 @@ def start_sandbox(
     if run_dir is not None:
         run_dir.mkdir(parents=True, exist_ok=True)
     places = [path.resolve() for path in (*writable, *([run_dir] if run_dir else []))]
+    places = [path for path in places if path != Path(path.anchor)]  # with it, every mount would become writable
     order = _Order(target, pickle.dumps(payload), tuple(places), tuple(path.absolute() for path in keep))
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -254,6 +254,14 @@ def test_files_can_be_left_in_the_run_directory_only(user: str, tmp_path: Path) 
     assert set(payload["settings"]) <= set(json.loads(result.read_text()))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user could not write there anyhow")
+def test_the_root_directory_stays_read_only_though_it_is_asked_for(tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    payload = {"directories": ["/etc", "/usr"], "settings": [], "name": f"left-{os.getpid()}", "result": str(result)}
+    assert run_in_sandbox("sandboxed:write_everywhere", payload, run_dir=tmp_path, writable=[Path("/")]) == 0
+    assert json.loads(result.read_text()) == ["/etc", "/usr"]
+
+
 def test_a_program_inside_sees_little_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "HTTPS_PROXY", "DBUS_SESSION_BUS_ADDRESS"):
         monkeypatch.setenv(variable, "x")
