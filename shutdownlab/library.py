@@ -18,8 +18,10 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
-from shutdownlab.model.topology import Topology, check_topology
+from shutdownlab.model.topology import Topology
+from shutdownlab.model.topology_checks import check_topology
 
 Kind = Literal["topologies", "scenarios"]
 
@@ -31,19 +33,27 @@ class LoadedTopology:
     topology: Topology
     network: Network
     apps: Mapping[str, App]
+    programs: tuple[OwnProgram, ...] = ()
+    """What it brings that would be started."""
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
         """With no scenario to say otherwise, the operators' DPI boxes are perfect."""
         return dict.fromkeys(self.topology.operators, profile_named("perfect"))
 
+    @property
+    def controllers(self) -> Mapping[str, Path]:
+        """Nor have they controllers of their own."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
     """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out.
 
-    `profiles`: what the operators' DPI boxes work by, by operator. `folder`: where the scenario's file is, for what it
-    names beside it; the working directory, where a program made the scenario.
+    `profiles`: what the operators' DPI boxes work by, by operator. `controllers`: the apps of those whose controller
+    is the user's own. `folder`: where the scenario's file is, for what it names beside it; the working directory, where
+    a program made the scenario.
     """
 
     scenario: Scenario
@@ -51,6 +61,9 @@ class Shutdown:
     network: Network
     apps: Mapping[str, App]
     profiles: Mapping[str, Profile]
+    controllers: Mapping[str, Path]
+    programs: tuple[OwnProgram, ...] = ()
+    """What it and its topology bring that would be started."""
     folder: Path = field(default=Path(), compare=False)
 
 
@@ -120,7 +133,11 @@ def load_topology(name: str | Mapping[str, Any], beside: Path | None = None) -> 
 def _with_its_apps(document: Document) -> LoadedTopology:
     apps = own_apps(document, catalogue())
     topology = check_topology(document, apps)
-    return LoadedTopology(topology, lay_out(topology, apps), apps)
+    servers = (
+        own_program(document, (*path, "command"), f"the server {program.name}", program.command)
+        for path, program in topology.programs()
+    )
+    return LoadedTopology(topology, lay_out(topology, apps), apps, tuple(servers))
 
 
 def topology(name: str | Mapping[str, Any]) -> Topology:
@@ -161,7 +178,26 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()
-    return Shutdown(loaded, country.topology, built, apps, profiles, Path(file).parent.resolve())
+    probes = (
+        own_program(document, ("probes", name), f"the probe {name}", command)
+        for name, probe in loaded.probes.items()
+        for command in probe.programs
+    )
+    apps_of = own_controllers(document, country.topology.operators)
+    document.raise_if_bad()
+    controllers = (
+        own_program(document, path, "the controller", (str(file),)) for path, file in dict.fromkeys(apps_of.values())
+    )
+    return Shutdown(
+        loaded,
+        country.topology,
+        built,
+        apps,
+        profiles,
+        {operator: file for operator, (_, file) in apps_of.items()},
+        (*country.programs, *controllers, *probes),
+        Path(file).parent.resolve(),
+    )
 
 
 def check(path: str) -> Shutdown | LoadedTopology:

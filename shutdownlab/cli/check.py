@@ -39,6 +39,9 @@ def check(
                 timeline = found.scenario.timeline
                 what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
+            for program in found.programs:
+                line = f"   with --trust it starts {program} ({program.file}:{program.line})"
+                Console(highlight=False).print(escape(line), soft_wrap=True)
             if graph is not None:
                 try:
                     graph.write_text(draw(found.network))

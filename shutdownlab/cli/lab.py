@@ -7,17 +7,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, as_mapping
+from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping
 from shutdownlab.cli.program import told
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import vantage_point
 from shutdownlab.model.network import node_name
 
 
-def lab(name: AnyName, at: AtPhase = None, choose: Choices = None, datapath: DatapathWish = "auto") -> None:
+def lab(
+    name: AnyName,
+    at: AtPhase = None,
+    choose: Choices = None,
+    datapath: DatapathWish = "auto",
+    trust: Trust = False,
+) -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
     with told():
-        raise typer.Exit(_enter("command_line", _plan(name, at, choose, datapath)))
+        raise typer.Exit(_enter("command_line", _plan(name, at, choose, datapath, trust)))
 
 
 def exec_(
@@ -31,19 +37,20 @@ def exec_(
     at: AtPhase = None,
     choose: Choices = None,
     datapath: DatapathWish = "auto",
+    trust: Trust = False,
 ) -> None:
     """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates.
 
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     """
     with told():
-        plan = _plan(name, at, choose, datapath)
+        plan = _plan(name, at, choose, datapath, trust)
         node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
         raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))
 
 
-def _plan(name: str, at: str | None, choose: list[str] | None, datapath: DatapathWish) -> LabPlan:
-    return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}")
+def _plan(name: str, at: str | None, choose: list[str] | None, datapath: DatapathWish, trust: bool) -> LabPlan:
+    return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 
 
 def _enter(how: Literal["command_line", "command"], plan: LabPlan, **more: Any) -> int:

@@ -30,6 +30,7 @@ DatapathWish = Annotated[
         help="Open vSwitch's: the kernel's where it can be had, or one of them.",
     ),
 ]
+Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With the policies of this phase applied.")]
 
 

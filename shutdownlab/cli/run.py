@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, as_mapping
+from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, told
 
 
@@ -35,6 +35,7 @@ def run(
         str | None,
         typer.Option("--events", metavar="FILE|N", help="Write events as they happen, as lines of JSON."),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
     from shutdownlab.reporting.events import EventLines
@@ -60,7 +61,7 @@ def run(
         try:
             finished = launch.run(
                 shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                datapath=datapath, on_event=tell,
+                datapath=datapath, trust=trust, on_event=tell,
             )  # fmt: skip
         except launch.RunFailed as failed:
             if failed.how:

@@ -10,7 +10,15 @@ from pydantic_core import ErrorDetails
 
 from shutdownlab.config.wording import Expected, Path, did_you_mean, one_of, quoted
 
-_WRONG_KIND = {"string_type", "model_type", "model_attributes_type", "dict_type", "tuple_type", "list_type"}
+_WRONG_KIND = {
+    "string_type",
+    "model_type",
+    "model_attributes_type",
+    "dict_type",
+    "tuple_type",
+    "list_type",
+    "too_short",
+}
 
 
 class Mistake(NamedTuple):

@@ -80,18 +80,20 @@ def start_controllers(
     *,
     netns: Path | None = None,
     names: Iterable[str] = (),
+    own: Mapping[str, Path] | None = None,
 ) -> Controllers:
     """Fork the authority and every operator's controller (or those in `names`), into the namespace at `netns`.
 
     They share with this process what it has imported and worked out. `profiles` are the DPI boxes', by operator (none:
-    the perfect one); `logs`: a directory for what they write to standard error. From the main thread, before starting
-    others (see `forked`). Returns once all listen; raises `ForkedError`.
+    the perfect one); `own`: apps of the user's own, by operator; `logs`: a directory for what they write to standard
+    error. From the main thread, before starting others (see `forked`). Returns once all listen; raises `ForkedError`.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
     started: dict[str, Forked] = {}
     for name in tuple(names) or (AUTHORITY, *network.topology.operators):
-        app = Path(str(files("shutdownlab.controllers").joinpath("authority.py" if name == AUTHORITY else "isp.py")))
+        shipped = Path(str(files("shutdownlab.controllers")))
+        app = (own or {}).get(name) or shipped / ("authority.py" if name == AUTHORITY else "isp.py")
         settings = Settings(name, network, apps, posts, profiles or {})
 
         def main(child: Child, app: Path = app, settings: Settings = settings) -> None:

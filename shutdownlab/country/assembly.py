@@ -38,13 +38,16 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NO
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build. `profiles`: the DPI boxes', by operator; `files`: where configurations and logs go (and stay);
-    `datapath`: which of Open vSwitch's is wished for."""
+    """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
+
+    `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for.
+    """
 
     network: Network
     apps: Mapping[str, App]
     profiles: Mapping[str, Profile]
     files: Path
+    controllers: Mapping[str, Path] = field(default_factory=dict)
     seed: int = 0
     pcap: Path | None = None
     datapath: Wish = "auto"
@@ -172,7 +175,8 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         net = LabNet(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
-        controllers = start_controllers(network, plan.apps, where, plan.profiles, plan.files / "controllers")
+        logs = plan.files / "controllers"
+        controllers = start_controllers(network, plan.apps, where, plan.profiles, logs, own=plan.controllers)
         relay = _relay(net, plan.seed)
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}

@@ -357,7 +357,14 @@ def _argv(argv: Sequence[str | Path]) -> list[str]:
     return words
 
 
-def lab(name: Lookable, at: str | None = None, choose: Mapping[str, str] | None = None, datapath: Wish = "auto") -> Lab:
+def lab(
+    name: Lookable,
+    at: str | None = None,
+    choose: Mapping[str, str] | None = None,
+    datapath: Wish = "auto",
+    *,
+    trust: bool = False,
+) -> Lab:
     """Bring a country up in a sandbox of its own, and return it as a `Lab`; use it in a `with` block, or close it.
 
         with sl.lab("first-shutdown", at="blackout") as lab:
@@ -366,13 +373,15 @@ def lab(name: Lookable, at: str | None = None, choose: Mapping[str, str] | None 
 
     name: a scenario or a topology, by name, by path, as a mapping, or from `load`. at: the phase whose policies are in
     force first; without one none is. choose: where accounts conflict, which to follow. datapath: Open vSwitch's
-    (`auto`, `kernel`, `userspace`). Takes some seconds. Works in any thread and for any user; several at once in one
-    program. The machine's files are read-only inside, but for the working directory.
+    (`auto`, `kernel`, `userspace`). trust: start the programs that it brings along (servers, controllers), in the
+    sandbox; without it a scenario or topology that brings any is refused. Takes some seconds. Works in any thread and
+    for any user; several at once in one program. The machine's files are read-only inside, but for the working
+    directory.
 
     Raises `BadInput` for what is wrong with the arguments or the files, `MachineCannot` where this machine cannot, and
     `LabError` when the country did not come up.
     """
-    return Lab(lab_plan(name, at, dict(choose or {}), datapath))
+    return Lab(lab_plan(name, at, dict(choose or {}), datapath, trust=trust))
 
 
 __all__ = ["Lab", "LabEnded", "LabError", "LabNode", "ProbeResult", "Program", "Server", "lab"]

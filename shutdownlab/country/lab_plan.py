@@ -12,6 +12,7 @@ from shutdownlab.config.document import quoted
 from shutdownlab.library import LoadedTopology, Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Mode, Scenario
 
 if TYPE_CHECKING:
@@ -27,12 +28,16 @@ _THROTTLED_BELOW = 512
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """A country to look around in. `at`: the phase whose policies are in force first; None: no policy is."""
+    """A country to look around in. `at`: the phase whose policies are in force first; None: no policy is.
+
+    `keep`: the folders that the programs it brings along need to see in the sandbox.
+    """
 
     loaded: Shutdown | LoadedTopology
     choices: Mapping[str, str]
     at: str | None
     datapath: Wish
+    keep: tuple[Path, ...] = ()
 
     @property
     def scenario(self) -> Scenario | None:
@@ -66,8 +71,8 @@ class LabPlan:
 
     @property
     def folders(self) -> list[Path]:
-        """What must stay visible inside: where the scenario's file is, for what it names beside it."""
-        return [self.loaded.folder] if isinstance(self.loaded, Shutdown) else []
+        """What must stay visible inside: where the files are, for the programs that they name beside themselves."""
+        return [*self.keep, *([self.loaded.folder] if isinstance(self.loaded, Shutdown) else [])]
 
     def active_in(self, phase: str | None) -> tuple[str, ...]:
         """The names of the policies that a phase of the scenario has in force."""
@@ -82,20 +87,26 @@ def lab_plan(
     choose: Mapping[str, str],
     datapath: Wish,
     option: Callable[[str], str] = lambda name: name,
+    *,
+    trust: bool = False,
 ) -> LabPlan:
-    """Check what was asked for; raises `BadInput`. `option`: what a parameter is called where it was given."""
+    """Check what was asked for; raises `BadInput`.
+
+    option: what a parameter is called where it was given. trust: whether programs that it brings may start.
+    """
     lookup.known("datapath", datapath, _DATAPATHS, option("datapath"))
     loaded = _loaded(what)
+    keep = allowed(loaded.programs, trust=trust)
     if isinstance(loaded, LoadedTopology):
         if at is not None or choose:
             given = option("at" if at is not None else "choose")
             found = f"the topology {quoted(loaded.topology.name)}"
             lookup.refuse(given, found, "a scenario: a topology has no phases")
-        return LabPlan(loaded, {}, None, datapath)
+        return LabPlan(loaded, {}, None, datapath, keep)
     choices = lookup.choices_of(loaded.scenario, choose, option("choose"))
     if at is not None:
         lookup.phase_named(loaded.scenario, at, option("at"))
-    return LabPlan(loaded, choices, at, datapath)
+    return LabPlan(loaded, choices, at, datapath, keep)
 
 
 def _loaded(what: Lookable) -> Shutdown | LoadedTopology:

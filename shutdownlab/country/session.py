@@ -35,7 +35,7 @@ class Session:
         loaded = plan.loaded
         self.plan = plan
         self.country: Country = build(
-            Plan(loaded.network, loaded.apps, loaded.profiles, files, datapath=plan.datapath), tell
+            Plan(loaded.network, loaded.apps, loaded.profiles, files, loaded.controllers, datapath=plan.datapath), tell
         )
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer
 
 from shutdownlab.config.document import Expected, Record, parse
+from shutdownlab.config.extensions import Extensions
 from shutdownlab.config.scalars import HostName, Prefix
 
-ServiceKind = Literal["https", "http", "h3", "tls", "tcp", "dns", "openvpn"]
-_KINDS = ("https", "http", "h3", "tls", "tcp", "dns", "openvpn")
+
+@cache
+def service_kinds() -> tuple[str, ...]:
+    """What can answer on a port: the kinds that some server is registered for (see `servers.server`)."""
+    return tuple(name for name in Extensions("shutdownlab.servers", object) if "." not in name)
 
 
 class Service(Record):
     """What answers on a port: `https/443`, `h3/443` (UDP), `openvpn/1194` (UDP)."""
 
-    kind: ServiceKind
+    kind: str
     port: Annotated[int, Field(ge=1, le=65535)]
 
     @model_serializer
@@ -36,9 +41,9 @@ class Service(Record):
 def _service(value: Any) -> Any:
     if isinstance(value, Service):
         return value
-    found = re.fullmatch(rf"({'|'.join(_KINDS)})/(\d+)", str(value))
-    if found is None:
-        raise Expected("a service and its port such as https/443", "services: " + ", ".join(_KINDS))
+    found = re.fullmatch(r"(\w[\w-]*)/(\d+)", str(value))
+    if found is None or found[1] not in service_kinds():
+        raise Expected("a service and its port such as https/443", "services: " + ", ".join(service_kinds()))
     return {"kind": found[1], "port": int(found[2])}
 
 

@@ -18,7 +18,7 @@ from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts
-from shutdownlab.model.topology import LinkClass, Topology, Vantage, VantageId
+from shutdownlab.model.topology import LinkClass, ServerProgram, Topology, Vantage, VantageId
 
 
 class Role(StrEnum):
@@ -104,7 +104,8 @@ class Link:
 class Hosted:
     """An endpoint of an app as it lives in this network: on `node`, under these names and addresses.
 
-    `blocks`: the app's own prefixes that hold the addresses, where the catalogue has both.
+    `blocks`: the app's own prefixes that hold the addresses, where the catalogue has both. `program`: the user's own
+    that answers there, in place of an app's services; `app` is its name then.
     """
 
     app: str
@@ -114,6 +115,7 @@ class Hosted:
     services: tuple[Service, ...]
     domestic: bool
     blocks: tuple[Prefix, ...] = ()
+    program: ServerProgram | None = None
 
     @property
     def site_name(self) -> str:
@@ -276,9 +278,16 @@ class _Builder:
             self.link((border, role.value, theirs), (host, "eth0", ours))
             host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
 
-    def _host(self, node: Node, apps: tuple[str, ...], fresh: Iterator[list[Address]], *, domestic: bool) -> None:
-        """Give every endpoint of the apps that `node` serves its addresses."""
-        for app in apps:
+    def _host(
+        self, node: Node, serves: tuple[str | ServerProgram, ...], fresh: Iterator[list[Address]], *, domestic: bool
+    ) -> None:
+        """Give every endpoint of the apps and every program that `node` serves its addresses."""
+        for app in serves:
+            if isinstance(app, ServerProgram):
+                addresses = tuple(next(fresh))
+                hosted = Hosted(app.name, node.name, app.names, addresses, (), domestic, program=app)
+                self.network.hosted.append(hosted)
+                continue
             prefixes = self.apps[app].prefixes
             for endpoint in self.apps[app].endpoints:
                 given = tuple(p.network_address for p in endpoint.addresses)

@@ -129,6 +129,10 @@ class Scenario(Record):
     """What DPI boxes work by: a profile that ships, or the path of an own one's file, relative to this one."""
     profiles: dict[str, str] = {}
     """Of the DPI boxes of some operators; the others' is `profile`."""
+    controller: str | None = None
+    """The operators' controller app, where it is one of the user's own: the path of a Python file."""
+    controllers: dict[str, str] = {}
+    """Of some operators; the others' is `controller`."""
     utc_offset: UtcOffset = 0
     """Seconds; the `hours` of inspection rules are local time."""
     throttled_below: Annotated[int, Field(ge=1)] = 512
@@ -188,11 +192,6 @@ class Scenario(Record):
     def profile_of(self, operator: str) -> str:
         """What the operator's DPI box works by: a profile that ships, or the path of an own one's file."""
         return self.profiles.get(operator, self.profile)
-
-    @property
-    def programs(self) -> dict[str, tuple[str, ...]]:
-        """The programs that a run would start because this file says so, by the place that does (`probes.NAME`)."""
-        return {f"probes.{name}": argv for name, probe in self.probes.items() for argv in probe.programs}
 
     def local_time(self, phase: Phase) -> float:
         """When it begins, as seconds since 1970 of the clocks in the country."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, quoted
-from shutdownlab.config.scalars import Kbit, Network, Prefix, Seconds, overlap
-from shutdownlab.inspection.apps import App
-from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
+from shutdownlab.config.document import Expected, Path, Record
+from shutdownlab.config.scalars import HostName, Kbit, Ports, Prefix, Seconds, ports
 
 
 class Access(StrEnum):
@@ -65,15 +63,50 @@ class Region(Record):
     source: str = ""
 
 
+def _listens(value: object) -> Ports:
+    found = ports(value)
+    if found.protocol is None or found.first != found.last:
+        raise Expected("one port with its protocol, such as tcp/8080 or udp/53")
+    return found
+
+
+def _app_or_program(value: object) -> object:
+    if not isinstance(value, str | dict | ServerProgram):
+        raise Expected("the name of an app, or a server program such as {command: [./bank], ports: [tcp/8080]}")
+    return value
+
+
+class ServerProgram(Record):
+    """A server program of the user's own, on the node of the network that serves it, with an address of that network.
+
+    `command`: its argv. Arguments that begin with ./ or ../ are paths relative to this file; {address} and {address6}
+    stand for its addresses, {certificate} and {key} for PEM files by the laboratory's authority, for its `names`. It
+    runs in a directory of its own, stays in the foreground, and is up once it listens on all of its `ports`.
+    """
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    ports: Annotated[tuple[Annotated[Ports, BeforeValidator(_listens)], ...], Field(min_length=1)]
+    names: tuple[HostName, ...] = ()
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it: its title, or the program's name."""
+        return self.title or PurePath(self.command[0]).name
+
+
+Served = Annotated[str | ServerProgram, BeforeValidator(_app_or_program)]
+
+
 class Subscribers(Record):
     """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64.
 
-    `serves` names the apps (of the catalogue) hosted there.
+    `serves` names the apps (of the catalogue) hosted there, or is a server program of one's own.
     """
 
     class_: SubscriberClass = Field(alias="class", default=SubscriberClass.ORDINARY)
     access: Access
-    serves: tuple[str, ...] = ()
+    serves: tuple[Served, ...] = ()
 
 
 class Operator(Record):
@@ -99,7 +132,7 @@ class Transit(Record):
     title: str
     asn: Asn
     prefixes: tuple[Prefix, ...]
-    serves: tuple[str, ...]
+    serves: tuple[Served, ...]
     source: str = ""
 
 
@@ -139,7 +172,7 @@ class Vantage(Record):
 
 
 class Topology(Record):
-    """A country's Internet. Build one with `check_topology`; it has been checked as a whole then."""
+    """A country's Internet. Build one with `topology_checks.check_topology`; it has been checked as a whole then."""
 
     format: Literal[1]
     name: Name
@@ -170,139 +203,18 @@ class Topology(Record):
 
     def served(self) -> Iterator[tuple[Path, str]]:
         """Every hosted app with the place in the file that says so."""
+        return ((path, item) for path, item in self._serves() if isinstance(item, str))
+
+    def programs(self) -> Iterator[tuple[Path, ServerProgram]]:
+        """Every server program of the user's own, likewise."""
+        return ((path, item) for path, item in self._serves() if isinstance(item, ServerProgram))
+
+    def _serves(self) -> Iterator[tuple[Path, str | ServerProgram]]:
         for operator_name, operator in self.operators.items():
             for region, groups in operator.regions.items():
                 for name, group in groups.items():
-                    for index, app in enumerate(group.serves):
-                        yield ("operators", operator_name, "regions", region, name, "serves", index), app
+                    for index, item in enumerate(group.serves):
+                        yield ("operators", operator_name, "regions", region, name, "serves", index), item
         for name, transit in self.transits.items():
-            for index, app in enumerate(transit.serves):
-                yield ("transits", name, "serves", index), app
-
-
-RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
-
-
-def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
-    """Check a topology file against the apps there are; raises `BadInput` with all its problems."""
-    topology = document.validate_as(Topology, go_on=True)
-    _check_names(topology, document)
-    _check_numbers(topology, document)
-    _check_served(topology, document, apps)
-    document.raise_if_bad()
-    return topology
-
-
-def _check_names(topology: Topology, document: Document) -> None:
-    carriers = topology.operators.keys() | topology.transits.keys()
-    for name in sorted(topology.operators.keys() & topology.transits.keys()):
-        document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
-    for name in sorted(carriers & RESERVED_NAMES):
-        kind = "operators" if name in topology.operators else "transits"
-        document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
-    for name in sorted(topology.operators.keys() - _connected(topology)):
-        if topology.operators[name].transit:
-            found = f"{', '.join(topology.operators[name].transit)}, by which nothing abroad is reached"
-            hint = f"name one of the transits: {', '.join(topology.transits)}"
-            document.report(("operators", name, "transit"), found, "a way abroad", hint)
-    for name, operator in topology.operators.items():
-        path: Path = ("operators", name)
-        for region in operator.regions.keys() - topology.regions.keys():
-            document.report_unknown((*path, "regions", region), "region", region, topology.regions)
-        for index, carrier in enumerate(operator.transit):
-            if carrier not in carriers or carrier == name:
-                document.report_unknown((*path, "transit", index), "carrier", carrier, carriers - {name})
-        if not operator.transit:
-            choice = one_of(sorted(carriers - {name}))
-            document.report((*path, "transit"), "an empty list", "at least one carrier", choice)
-        for region, groups in operator.regions.items():
-            if not groups:
-                document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
-
-
-def _connected(topology: Topology) -> set[str]:
-    """The operators that buy transit abroad, themselves or through one that does. Unknown carriers count as transits:
-    they are told of already."""
-    connected: set[str] = set()
-    while True:
-        more = {
-            name
-            for name, operator in topology.operators.items()
-            if name not in connected
-            and any(carrier in connected or carrier not in topology.operators for carrier in operator.transit)
-        }
-        if not more:
-            return connected
-        connected |= more
-
-
-def _check_numbers(topology: Topology, document: Document) -> None:
-    owners = [("operators", name, item.asn) for name, item in topology.operators.items()]
-    owners += [("transits", name, item.asn) for name, item in topology.transits.items()]
-    seen: dict[int, str] = {topology.exchange.asn: "the exchange"}
-    for kind, name, asn in owners:
-        if asn in seen:
-            found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
-            document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
-        seen.setdefault(asn, name)
-    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
-    prefixes += [
-        (("operators", name, "prefixes", index), prefix)
-        for name, operator in topology.operators.items()
-        for index, prefix in enumerate(operator.prefixes)
-    ]
-    prefixes += [
-        (("transits", name, "prefixes", index), prefix)
-        for name, transit in topology.transits.items()
-        for index, prefix in enumerate(transit.prefixes)
-    ]
-    for (path_a, a), (path_b, b) in itertools.combinations(prefixes, 2):
-        if overlap(a, b):
-            owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
-            found = f"{b}, which overlaps {a} of {owner}"
-            document.report(path_b, found, "prefixes that do not overlap", "change one of them")
-    for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
-        for name, holder in holders.items():
-            _check_room(document, (kind, name, "prefixes"), holder)
-
-
-def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
-    groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 0
-    for version, length in SUBNET_LENGTHS.items():
-        own = [prefix for prefix in holder.prefixes if prefix.version == version]
-        room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
-        if room < groups + 1:
-            found = f"IPv{version} prefixes with room for {room} /{length}"
-            hint = f"one /{length} a subscriber group and one for infrastructure"
-            document.report(path, found, f"room for at least {groups + 1}", hint)
-
-
-def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
-    hosted: dict[str, Path] = {}
-    at: dict[Network, Path] = {}
-    for path, app in topology.served():
-        if app not in apps:
-            document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
-        elif app in hosted:
-            found = f"{quoted(app)}, which is hosted already (line {document.line(hosted[app])})"
-            document.report(path, found, "each app hosted once", "remove one of them")
-        else:
-            _check_addresses(topology, document, path, apps[app], at)
-        hosted.setdefault(app, path)
-
-
-def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[Network, Path]) -> None:
-    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
-    holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
-    prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
-    prefixes += [(prefix, "the laboratory's own links") for prefix in LABORATORY]
-    for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
-        first = at.setdefault(address, path)
-        owner = next((name for prefix, name in prefixes if overlap(prefix, address)), None)
-        if first[:-1] != path[:-1]:
-            found = f"{app.title} at {address.network_address}, which is hosted elsewhere (line {document.line(first)})"
-            document.report(path, found, "an address in one place", "host both in the same network")
-        elif owner is not None:
-            found = f"{app.title} at {address.network_address}, in the prefixes of {owner}"
-            hint = "without `addresses` an app gets one of the network that hosts it"
-            document.report(path, found, "an address outside the country's prefixes", hint)
+            for index, item in enumerate(transit.serves):
+                yield ("transits", name, "serves", index), item

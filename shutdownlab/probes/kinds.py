@@ -161,8 +161,8 @@ class Web(UrlProbe):
 
     def ask(self, at: Surroundings) -> Page:
         hosted = at.hosted(self.host_name)
-        front_page = urlsplit(self.url).path in {"", "/"}
-        return Page(self.url, f"<title>{hosted.site_name}</title>" if hosted and front_page else "")
+        ours = hosted is not None and hosted.program is None and urlsplit(self.url).path in {"", "/"}
+        return Page(self.url, f"<title>{hosted.site_name}</title>" if hosted and ours else "")
 
 
 class Http3(Web):

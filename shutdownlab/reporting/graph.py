@@ -125,7 +125,8 @@ def _place(network: Network, bands: dict[str, tuple[float, int]], height: float)
     for index, node in enumerate(transits):
         y = centre + (index - (len(transits) - 1) / 2) * 4 * _ROW - 3 * _ROW
         yield box(node, y, f"{node.title} AS{network.topology.transits[node.owner].asn}")
-        apps = network.topology.transits[node.owner].serves
+        serves = network.topology.transits[node.owner].serves
+        apps = (item if isinstance(item, str) else item.name for item in serves)
         yield box(network.one(Role.SERVERS, node.owner), y, _short(", ".join(apps), 32))
 
 

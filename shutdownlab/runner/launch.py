@@ -14,6 +14,7 @@ from typing import Any
 from shutdownlab import library
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
+from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
 from shutdownlab.results.directory import mark_killed
@@ -50,6 +51,7 @@ def run(
     pcap: bool = False,
     seed: int = 0,
     datapath: Wish = "auto",
+    trust: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -58,8 +60,10 @@ def run(
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
     phase). pcap: record what every switch receives. seed: of everything random. datapath: "auto", "kernel" or
-    "userspace", Open vSwitch's. on_event: called with each event (see `shutdownlab.results.events`) as it happens, one
-    at a time, in a thread of its own; what it raises ends the run and is raised here.
+    "userspace", Open vSwitch's. trust: start the programs that the scenario brings along (servers, controllers,
+    commands) inside the sandbox; without it a scenario that brings any is refused. on_event: called with each event
+    (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what it raises ends the run
+    and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -71,6 +75,7 @@ def run(
         lookup.phase_named(shutdown.scenario, until, "until")
     if real_time is not None and not 0 < real_time < math.inf:
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
+    keep = allowed(shutdown.programs, trust=trust)
     directory = Path(out) if out is not None else default_directory(shutdown.scenario)
     make_usable(directory)
     payload = {
@@ -83,7 +88,7 @@ def run(
         "seed": seed,
         "datapath": datapath,
     }
-    status = _in_sandbox(payload, directory, on_event)
+    status = _in_sandbox(payload, directory, keep, on_event)
     if status in {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}:
         raise KeyboardInterrupt
     finished = Run.open(directory)
@@ -96,10 +101,9 @@ def run(
     return finished
 
 
-def _in_sandbox(payload: dict[str, Any], directory: Path, on_event: Listener | None) -> int:
-    kept = [payload["shutdown"].folder]
+def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...], on_event: Listener | None) -> int:
     if on_event is None:
-        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=kept)
+        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         payload["events_fd"] = theirs.fileno()
@@ -107,7 +111,7 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, on_event: Listener | N
         ear.start()
         try:
             return run_in_sandbox(
-                "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=kept, pass_fds=(theirs.fileno(),)
+                "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=(theirs.fileno(),)
             )
         finally:
             theirs.close()

@@ -249,7 +249,7 @@ class Walk:
         options, shutdown = self.options, self.options.shutdown
         return Plan(
             shutdown.network, shutdown.apps, shutdown.profiles,
-            options.directory / "logs", seed=options.seed,
+            options.directory / "logs", shutdown.controllers, seed=options.seed,
             pcap=options.directory / "pcap" if options.pcap else None, datapath=options.datapath,
         )  # fmt: skip
 

@@ -33,8 +33,8 @@ class Daemon:
     """A process on `node`, which stays in the foreground and logs to standard output and error.
 
     `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
-    once it is up. `control` is the socket it is spoken to by, which must not be in `directory`: that outlives it.
-    `environment` is added to its parent's.
+    once it is up; `lenient`: the ports are enough, on any of its addresses. `control` is the socket it is spoken to by,
+    which must not be in `directory`: that outlives it. `environment` is added to its parent's.
     """
 
     name: str
@@ -45,6 +45,15 @@ class Daemon:
     sockets: frozenset[Listening] = frozenset()
     control: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    lenient: bool = False
+
+    def missing(self, found: frozenset[Listening]) -> frozenset[Listening]:
+        """Which of its sockets are not among those `found` on its node."""
+        if not self.lenient:
+            return self.sockets - found
+        own = {socket.address for socket in self.sockets}
+        there = {(s.protocol, s.port) for s in found if s.address in own or s.address.is_unspecified}
+        return frozenset(socket for socket in self.sockets if (socket.protocol, socket.port) not in there)
 
     @property
     def title(self) -> str:

@@ -16,6 +16,7 @@ from shutdownlab.config.scalars import Address
 from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import Certificate, CertificateAuthority
 from shutdownlab.servers.zones import Authority, Zone, domestic_authority, foreign_authorities, zones
 
@@ -25,6 +26,15 @@ OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
 _CONTROL_SECONDS = 5.0
 _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+class NameServers(Server):
+    """Resolvers and authoritative name servers."""
+
+    order = 50
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.ca, premises.directory, premises.runtime)
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:

@@ -12,9 +12,19 @@ from pathlib import Path
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers import pages
 from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import CertificateAuthority
 
 _PROGRAM = Path(__file__).with_name("http3_server.py")
+
+
+class Http3Servers(Server):
+    """HTTP/3 sites."""
+
+    order = 20
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.ca, premises.directory)
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:

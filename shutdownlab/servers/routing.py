@@ -20,6 +20,7 @@ from shutdownlab.config.scalars import Network as Prefix
 from shutdownlab.model.network import Network, Node, Role, Route
 from shutdownlab.model.topology import Operator, Transit
 from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
 
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
@@ -193,6 +194,15 @@ def bird_config(network: Network, node: Node) -> str:
     for session in sessions(network, node):
         lines += _bgp(session, me, server=server)
     return "\n".join(lines) + "\n"
+
+
+class Routers(Server):
+    """The country's BGP routers."""
+
+    order = 10
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.directory, premises.runtime)
 
 
 def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon]:

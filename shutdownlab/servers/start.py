@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shutdownlab.model.network import Network
-from shutdownlab.servers import birdc, dns, http3, routing, telephone, vpn, web
+from shutdownlab.servers import birdc, dns, routing
 from shutdownlab.servers.daemon import Daemon, listening
+from shutdownlab.servers.server import Premises, servers
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.zones import domestic_authority
 from shutdownlab.system.child_process import ending
@@ -104,7 +105,7 @@ class Services:
             raise ServicesNotReady(dead)
 
     def _problem(self, daemon: Daemon) -> str | None:
-        missing = daemon.sockets - listening(self._running[daemon].pid)
+        missing = daemon.missing(listening(self._running[daemon].pid))
         if missing:
             return "not listening on " + _listed(sorted(map(str, missing)))
         if daemon.name == "bird" and daemon.control is not None:
@@ -136,8 +137,10 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
     """
     # Socket files need short paths (107 characters) and a file system that has them, which a shared folder may not be.
     runtime = Path(tempfile.mkdtemp(prefix="services-"))
-    web.make_downloads(runtime)
-    daemons = list(plan(network, ca, directory, runtime))
+    premises = Premises(network, ca, directory, runtime)
+    for server in servers():
+        server.prepare(premises)
+    daemons = list(plan(premises))
     programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
     running: dict[Daemon, subprocess.Popen[Any]] = {}
     with ExitStack() as on_failure:
@@ -155,14 +158,10 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
     return Services(network, running)
 
 
-def plan(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
-    """Every server of the country, slowest to come up first; `runtime` is for what should not outlive them."""
-    yield from routing.daemons(network, directory, runtime)
-    yield from http3.daemons(network, ca, directory)
-    yield from telephone.daemons(network, directory)
-    yield from web.daemons(network, ca, directory, runtime)
-    yield from dns.daemons(network, ca, directory, runtime)
-    yield from vpn.daemons(network, ca, directory)
+def plan(premises: Premises) -> Iterator[Daemon]:
+    """Every server of the country, slowest to come up first."""
+    for server in servers():
+        yield from server.daemons(premises)
 
 
 def log_of(daemon: Daemon) -> Path:
@@ -200,8 +199,10 @@ def _unconfined(program: str, directory: Path) -> str:
 def _program(name: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}")
     if found is None:
-        package = PACKAGES[name]
-        raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {package}")
+        if name in PACKAGES:
+            raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {PACKAGES[name]}")
+        mend = f"chmod +x {name}" if Path(name).is_file() else "install it, or name another in the topology's `serves`"
+        raise MachineCannot(f"start {name}", "there is no such program that can be executed", mend)
     return found
 
 

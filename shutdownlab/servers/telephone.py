@@ -13,6 +13,7 @@ from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.telephony import SMS, VOICE
 from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.server import Premises, Server
 
 _MODULES = ("tm", "sl", "rr", "pv", "maxfwd", "usrloc", "registrar", "siputils", "textops")
 _SHARED_MEGABYTES = 8
@@ -50,6 +51,15 @@ route[SMS_SERVICE] {
   exit;
 }
 """
+
+
+class Telephones(Server):
+    """The operators' telephone services."""
+
+    order = 30
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.directory)
 
 
 def daemons(network: Network, directory: Path) -> Iterator[Daemon]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers.daemon import Daemon, Listening, Protocol
+from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import Certificate, CertificateAuthority
 
 
@@ -16,6 +17,15 @@ def takes_over_tcp(hosted: Hosted) -> frozenset[int]:
     if not _ports(hosted, "openvpn"):
         return frozenset()
     return frozenset(_ports(hosted, "tcp"))
+
+
+class VpnServers(Server):
+    """Commercial VPNs."""
+
+    order = 60
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.ca, premises.directory)
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:

@@ -12,6 +12,7 @@ from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
 from shutdownlab.servers.pages import DOWNLOADS, page
+from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.vpn import takes_over_tcp
 
@@ -22,6 +23,18 @@ _ROOM = 4096
 Every subscriber tests every address at once, and what a shutdown cuts stays half-open: beyond its room nginx closes
 connections that wait, which would look like a block.
 """
+
+
+class WebServers(Server):
+    """Sites, and whatever else speaks TCP and TLS."""
+
+    order = 40
+
+    def prepare(self, premises: Premises) -> None:
+        make_downloads(premises.runtime)
+
+    def daemons(self, premises: Premises) -> Iterator[Daemon]:
+        return daemons(premises.network, premises.ca, premises.directory, premises.runtime)
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:

@@ -9,7 +9,7 @@ import shutdownlab
 from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import load_apps
 from shutdownlab.model.network import Network, Node, Role, lay_out
-from shutdownlab.model.topology import check_topology
+from shutdownlab.model.topology_checks import check_topology
 from shutdownlab.network.net import LabNet
 
 REPOSITORY = Path(__file__).parents[2]

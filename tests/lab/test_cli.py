@@ -53,10 +53,13 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", ["--out", "--real-time", "--choose", "--until", "--pcap", "--seed", "--datapath"]),
+        (
+            "run",
+            ["--out", "--real-time", "--choose", "--until", "--pcap", "--seed", "--datapath", "--events", "--trust"],
+        ),
         ("check", ["--graph"]),
-        ("lab", ["--at", "--choose", "--datapath"]),
-        ("exec", ["--from", "--at", "--choose", "--datapath"]),
+        ("lab", ["--at", "--choose", "--datapath", "--trust"]),
+        ("exec", ["--from", "--at", "--choose", "--datapath", "--trust"]),
         ("list", []),
         ("show", []),
         ("doctor", []),

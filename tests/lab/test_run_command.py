@@ -45,7 +45,7 @@ def with_a_tool(scenario: Json) -> None:
 
 @pytest.mark.usefixtures("tool")
 def test_a_tool_sees_what_its_subscriber_sees_and_trusts_the_laboratorys_certificates(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "run", small(tmp_path, with_a_tool), "--out", "results")
+    done = invoke(tmp_path, "run", small(tmp_path, with_a_tool), "--trust", "--out", "results")
     assert done.code == 0, done.output
     record = Record(tmp_path / "results")
     seen = {(row["phase"], row["target"]): (row["outcome"], row["failure"]) for row in record.rows}
@@ -58,7 +58,7 @@ def test_a_tool_sees_what_its_subscriber_sees_and_trusts_the_laboratorys_certifi
 
 
 def test_a_tool_that_is_not_there_ends_the_run_before_anything_is_called_blocked(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "run", small(tmp_path, with_a_tool), "--out", "results")
+    done = invoke(tmp_path, "run", small(tmp_path, with_a_tool), "--trust", "--out", "results")
     assert done.code == 3, done.output
     assert "./mytool cannot be started in" in " ".join(done.output.split())
     assert Record(tmp_path / "results").rows == []

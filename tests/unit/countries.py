@@ -12,7 +12,7 @@ import shutdownlab
 from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import App, load_apps
 from shutdownlab.model.network import Network, lay_out
-from shutdownlab.model.topology import check_topology
+from shutdownlab.model.topology_checks import check_topology
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 from pydantic import ValidationError
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 from wire import Connection, client_hello
 
+import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.config.document import BadInput
@@ -25,6 +28,11 @@ from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, load_policy
 from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.inspection.recognition import Recognition
+from shutdownlab.model.programs import allowed
+from shutdownlab.servers.daemon import Listening
+from shutdownlab.servers.own import OwnServers
+from shutdownlab.servers.server import Premises
+from shutdownlab.servers.tls import CertificateAuthority
 
 OWN = Path(__file__).parents[1] / "golden" / "own"
 TOPOLOGY = (OWN / "topology-with-a-bank.yaml").read_text()
@@ -172,3 +180,69 @@ def test_a_name_of_a_list_is_found_in_a_client_hello() -> None:
 def test_rules_made_in_python_with_a_file_of_names_are_refused_not_ignored() -> None:
     with pytest.raises(ValidationError, match="names"):
         Conditions.model_validate({"name_file": "list.txt"})
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_what_a_scenario_and_its_topology_would_start_is_known_with_its_place() -> None:
+    shutdown = library.load(EXAMPLES / "own-programs" / "board-run.yaml")
+    server, controller = shutdown.programs
+    assert (Path(server.file).name, server.where) == ("country.yaml", "transits.transit-one.serves[2].command")
+    assert server.command == ("python3", str(EXAMPLES / "own-programs" / "board.py"), "{address}", "8080")
+    assert (Path(controller.file).name, controller.line) == ("board-run.yaml", 7)
+    assert allowed(shutdown.programs, trust=True) == (EXAMPLES / "own-programs",)
+    with pytest.raises(BadInput) as refused:
+        allowed(shutdown.programs, trust=False)
+    assert {problem.where for problem in refused.value.problems} == {server.where, controller.where}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in library.shipped("scenarios")] + ["own-bank"])
+def test_what_brings_no_programs_needs_no_trust(name: str) -> None:
+    shutdown = library.load(EXAMPLES / "own-bank" / "bank-run.yaml" if name == "own-bank" else name)
+    assert allowed(shutdown.programs, trust=False) == ()
+
+
+def test_sl_run_and_sl_lab_refuse_untrusted_programs_before_anything_is_made(tmp_path: Path) -> None:
+    scenario = EXAMPLES / "own-programs" / "board-run.yaml"
+    with pytest.raises(BadInput, match="the server notice board"):
+        sl.run(scenario, tmp_path / "run")
+    with pytest.raises(BadInput, match="lenient_isp"):
+        sl.lab(scenario)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_server_of_ones_own_has_an_address_and_a_name_and_is_up_by_its_ports() -> None:
+    loaded = library.load_topology(str(EXAMPLES / "own-programs" / "country.yaml"))
+    hosted = loaded.network.hosted_as("board.example")
+    assert hosted is not None
+    assert (hosted.node, hosted.domestic, len(hosted.addresses)) == ("transit-one-servers", False, 2)
+    [daemon] = OwnServers().daemons(Premises(loaded.network, CertificateAuthority(), Path("/lab"), Path("/run/lab")))
+    four = str(hosted.addresses[0])
+    assert daemon.argv[-2:] == (four, "8080")
+    everywhere = Listening("tcp", ip_address("0.0.0.0"), 8080)
+    assert daemon.missing(frozenset({everywhere})) == frozenset()
+    assert daemon.missing(frozenset({Listening("tcp", hosted.addresses[0], 8080)})) == frozenset()
+    assert daemon.missing(frozenset({Listening("tcp", ip_address("192.0.2.7"), 8080)})) == daemon.sockets
+
+
+def test_a_server_of_ones_own_gets_a_certificate_where_it_asks_for_one() -> None:
+    topology = yaml.safe_load((EXAMPLES / "own-programs" / "country.yaml").read_text())
+    topology["transits"]["transit-one"]["serves"] = [
+        {"command": ["gotls", "-c={certificate}", "{key}"], "ports": ["tcp/443"], "names": ["tls.example"]}
+    ]
+    network = library.load_topology(topology).network
+    [daemon] = OwnServers().daemons(Premises(network, CertificateAuthority(), Path("/lab"), Path("/run/lab")))
+    assert daemon.argv == ("gotls", f"-c={daemon.directory}/certificate.pem", f"{daemon.directory}/key.pem")
+    assert x509.load_pem_x509_certificate(bytes(daemon.files["certificate.pem"])) is not None
+
+
+def test_a_name_that_an_app_has_is_not_a_server_programs_too() -> None:
+    topology = yaml.safe_load((EXAMPLES / "own-programs" / "country.yaml").read_text())
+    topology["transits"]["transit-one"]["serves"][2]["names"] = ["board.example", "www.wikipedia.org"]
+    with pytest.raises(
+        BadInput, match=r"serves\[2\]\.names\[1\]: found www\.wikipedia\.org, which something else answers"
+    ):
+        library.load_topology(topology)

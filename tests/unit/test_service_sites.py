@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from shutdownlab.model.network import Network
 from shutdownlab.servers import http3, pages, telephone, vpn, web
 from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.server import Premises
 from shutdownlab.servers.start import plan
 from shutdownlab.servers.tls import CertificateAuthority
 
@@ -38,7 +39,7 @@ def on(daemons: Iterable[Daemon], node: str) -> Daemon:
 
 def test_no_two_servers_of_a_node_want_the_same_socket(network: Network, ca: CertificateAuthority) -> None:
     taken: dict[tuple[str, object], str] = {}
-    for daemon in plan(network, ca, LAB, RUNTIME):
+    for daemon in plan(Premises(network, ca, LAB, RUNTIME)):
         for socket in daemon.sockets:
             assert taken.setdefault((daemon.node, socket), daemon.title) == daemon.title
 
@@ -46,7 +47,7 @@ def test_no_two_servers_of_a_node_want_the_same_socket(network: Network, ca: Cer
 def test_every_port_of_every_endpoint_is_answered_by_some_server(network: Network, ca: CertificateAuthority) -> None:
     listening = {
         (daemon.node, socket.port, socket.address)
-        for daemon in plan(network, ca, LAB, RUNTIME)
+        for daemon in plan(Premises(network, ca, LAB, RUNTIME))
         for socket in daemon.sockets
     }
     for hosted in network.hosted:
@@ -56,7 +57,7 @@ def test_every_port_of_every_endpoint_is_answered_by_some_server(network: Networ
 
 
 def test_servers_keep_their_files_in_directories_of_their_own(network: Network, ca: CertificateAuthority) -> None:
-    directories = [daemon.directory for daemon in plan(network, ca, LAB, RUNTIME)]
+    directories = [daemon.directory for daemon in plan(Premises(network, ca, LAB, RUNTIME))]
     assert len(set(directories)) == len(directories)
     assert all(LAB in directory.parents for directory in directories)
 

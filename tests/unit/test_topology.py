@@ -6,7 +6,8 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.config.document import BadInput, parse
-from shutdownlab.model.topology import SubscriberClass, Topology, check_topology
+from shutdownlab.model.topology import SubscriberClass, Topology
+from shutdownlab.model.topology_checks import check_topology
 
 APPS = library.catalogue()
 COUNTRIES = [name for name, _ in library.shipped("topologies")]

@@ -1,0 +1,110 @@
+"""Programs that a scenario or topology brings along: data may come from a stranger, programs only from whom one trusts.
+
+They run inside the sandbox, which shows the machine's files read-only and has no way to its network, but they run.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from shutdownlab.config.beside import beside
+from shutdownlab.config.document import BadInput, Document, Path, Problem, dotted, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProgram:
+    """A program that would be started: `what` it is, its argv, and where which file says so."""
+
+    what: str
+    command: tuple[str, ...]
+    file: str
+    line: int
+    where: str
+
+    @property
+    def folder(self) -> FilePath:
+        """Where the file that brings it is, and what it needs beside it."""
+        return FilePath(self.file).parent.resolve()
+
+    def __str__(self) -> str:
+        return f"{self.what}: {shlex.join(self.command)}"
+
+
+def own_program(document: Document, path: Path, what: str, command: Iterable[str]) -> OwnProgram:
+    """The program that `document` names at `path`."""
+    holder, place = document.locate(path)
+    return OwnProgram(what, tuple(command), holder.file, document.line(path), dotted(place))
+
+
+def allowed(programs: Iterable[OwnProgram], *, trust: bool) -> tuple[FilePath, ...]:
+    """The folders that must stay visible in the sandbox for these programs to start. Raises `BadInput` without trust,
+    a problem for each."""
+    brought = tuple(programs)
+    if brought and not trust:
+        hint = "if you trust where it comes from: --trust (from Python: trust=True)"
+        expected = "nothing that starts programs, unless it is trusted"
+        raise BadInput([Problem(p.file, p.line, p.where, str(p), expected, hint) for p in brought])
+    return tuple(dict.fromkeys(program.folder for program in brought))
+
+
+def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, tuple[Path, FilePath]]:
+    """The controller apps of a scenario's own, by operator: where it says so, and the file.
+
+    What is not there is reported to `document`; what is no text, or no mapping, is left to the models.
+    """
+    common, known = document.data.get("controller"), list(operators)
+    given: list[tuple[str, Path, Any]] = [(operator, ("controller",), common) for operator in known]
+    for operator, name in _items(document.data.get("controllers")):
+        if operator in known:
+            given.append((operator, ("controllers", operator), name))
+        else:
+            document.report_unknown(("controllers", operator), "operator", operator, known)
+    found: dict[str, tuple[Path, FilePath]] = {}
+    for operator, path, name in given:
+        if isinstance(name, str):
+            file = beside(document, name).resolve()
+            if not (file.suffix == ".py" and file.is_file()):
+                expected = "the path of a controller app in Python, relative to this one"
+                document.report(path, f"{quoted(name)}, which is no such file", expected)
+            found[operator] = path, file
+    return found
+
+
+def resolve_paths(document: Document, at: Path, command: Any) -> None:
+    """Make whole what begins with `./` or `../` in a command: it is relative to the file that says it.
+
+    `command`: the plain data at `at`, changed in place. What is not there is reported to `document`.
+    """
+    for index, argument in enumerate(command if isinstance(command, list) else ()):
+        if isinstance(argument, str) and argument.startswith(("./", "../")):
+            path = beside(document, argument).resolve()
+            if not path.exists():
+                found = f"{quoted(argument)}, which is not there"
+                document.report((*at, index), found, "the path of a file, relative to this one")
+            command[index] = str(path)
+
+
+def commands_in(document: Document) -> Iterator[tuple[Path, Any]]:
+    """The command of every server of a topology's own, as plain data, with its place."""
+    data = document.data
+    for name, transit in _items(data.get("transits")):
+        yield from _served(("transits", name), transit)
+    for name, operator in _items(data.get("operators")):
+        for region, groups in _items(operator.get("regions") if isinstance(operator, dict) else None):
+            for group, subscribers in _items(groups):
+                yield from _served(("operators", name, "regions", region, group), subscribers)
+
+
+def _served(path: Path, network: Any) -> Iterator[tuple[Path, Any]]:
+    serves = network.get("serves") if isinstance(network, dict) else None
+    for index, item in enumerate(serves if isinstance(serves, list) else ()):
+        if isinstance(item, dict):
+            yield (*path, "serves", index, "command"), item.get("command")
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else ()

@@ -1,0 +1,150 @@
+"""Whether a topology holds together: names, numbers, prefixes, a way abroad, and what is hosted where."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from shutdownlab.config.document import Document, Path, did_you_mean, one_of, quoted
+from shutdownlab.config.scalars import Network, overlap
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
+from shutdownlab.model.programs import commands_in, resolve_paths
+from shutdownlab.model.topology import Operator, Topology, Transit
+
+RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
+
+
+def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
+    """Check a topology file against the apps there are; raises `BadInput` with all its problems."""
+    for path, command in commands_in(document):
+        resolve_paths(document, path, command)
+    topology = document.validate_as(Topology, go_on=True)
+    _check_names(topology, document)
+    _check_numbers(topology, document)
+    _check_served(topology, document, apps)
+    document.raise_if_bad()
+    return topology
+
+
+def _check_names(topology: Topology, document: Document) -> None:
+    carriers = topology.operators.keys() | topology.transits.keys()
+    for name in sorted(topology.operators.keys() & topology.transits.keys()):
+        document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
+    for name in sorted(carriers & RESERVED_NAMES):
+        kind = "operators" if name in topology.operators else "transits"
+        document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
+    for name in sorted(topology.operators.keys() - _connected(topology)):
+        if topology.operators[name].transit:
+            found = f"{', '.join(topology.operators[name].transit)}, by which nothing abroad is reached"
+            hint = f"name one of the transits: {', '.join(topology.transits)}"
+            document.report(("operators", name, "transit"), found, "a way abroad", hint)
+    for name, operator in topology.operators.items():
+        path: Path = ("operators", name)
+        for region in operator.regions.keys() - topology.regions.keys():
+            document.report_unknown((*path, "regions", region), "region", region, topology.regions)
+        for index, carrier in enumerate(operator.transit):
+            if carrier not in carriers or carrier == name:
+                document.report_unknown((*path, "transit", index), "carrier", carrier, carriers - {name})
+        if not operator.transit:
+            choice = one_of(sorted(carriers - {name}))
+            document.report((*path, "transit"), "an empty list", "at least one carrier", choice)
+        for region, groups in operator.regions.items():
+            if not groups:
+                document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
+
+
+def _connected(topology: Topology) -> set[str]:
+    """The operators that buy transit abroad, themselves or through one that does. Unknown carriers count as transits:
+    they are told of already."""
+    connected: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, operator in topology.operators.items()
+            if name not in connected
+            and any(carrier in connected or carrier not in topology.operators for carrier in operator.transit)
+        }
+        if not more:
+            return connected
+        connected |= more
+
+
+def _check_numbers(topology: Topology, document: Document) -> None:
+    owners = [("operators", name, item.asn) for name, item in topology.operators.items()]
+    owners += [("transits", name, item.asn) for name, item in topology.transits.items()]
+    seen: dict[int, str] = {topology.exchange.asn: "the exchange"}
+    for kind, name, asn in owners:
+        if asn in seen:
+            found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
+            document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
+        seen.setdefault(asn, name)
+    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
+    prefixes += [
+        (("operators", name, "prefixes", index), prefix)
+        for name, operator in topology.operators.items()
+        for index, prefix in enumerate(operator.prefixes)
+    ]
+    prefixes += [
+        (("transits", name, "prefixes", index), prefix)
+        for name, transit in topology.transits.items()
+        for index, prefix in enumerate(transit.prefixes)
+    ]
+    for (path_a, a), (path_b, b) in itertools.combinations(prefixes, 2):
+        if overlap(a, b):
+            owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
+            found = f"{b}, which overlaps {a} of {owner}"
+            document.report(path_b, found, "prefixes that do not overlap", "change one of them")
+    for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
+        for name, holder in holders.items():
+            _check_room(document, (kind, name, "prefixes"), holder)
+
+
+def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
+    groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 0
+    for version, length in SUBNET_LENGTHS.items():
+        own = [prefix for prefix in holder.prefixes if prefix.version == version]
+        room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
+        if room < groups + 1:
+            found = f"IPv{version} prefixes with room for {room} /{length}"
+            hint = f"one /{length} a subscriber group and one for infrastructure"
+            document.report(path, found, f"room for at least {groups + 1}", hint)
+
+
+def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
+    hosted: dict[str, Path] = {}
+    at: dict[Network, Path] = {}
+    for path, app in topology.served():
+        if app not in apps:
+            document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
+        elif app in hosted:
+            found = f"{quoted(app)}, which is hosted already (line {document.line(hosted[app])})"
+            document.report(path, found, "each app hosted once", "remove one of them")
+        else:
+            _check_addresses(topology, document, path, apps[app], at)
+        hosted.setdefault(app, path)
+    known = [apps[app] for app in hosted if app in apps]
+    answered = {name for app in known for endpoint in app.endpoints for name in endpoint.names}
+    for path, program in topology.programs():
+        for index, name in enumerate(program.names):
+            if name in answered:
+                found = f"{name}, which something else answers for"
+                document.report((*path, "names", index), found, "a name that nothing else in the country has")
+            answered.add(name)
+
+
+def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[Network, Path]) -> None:
+    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
+    holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
+    prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
+    prefixes += [(prefix, "the laboratory's own links") for prefix in LABORATORY]
+    for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
+        first = at.setdefault(address, path)
+        owner = next((name for prefix, name in prefixes if overlap(prefix, address)), None)
+        if first[:-1] != path[:-1]:
+            found = f"{app.title} at {address.network_address}, which is hosted elsewhere (line {document.line(first)})"
+            document.report(path, found, "an address in one place", "host both in the same network")
+        elif owner is not None:
+            found = f"{app.title} at {address.network_address}, in the prefixes of {owner}"
+            hint = "without `addresses` an app gets one of the network that hosts it"
+            document.report(path, found, "an address outside the country's prefixes", hint)
