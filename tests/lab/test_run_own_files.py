@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -70,3 +71,43 @@ def test_a_server_that_cannot_be_executed_is_told_with_what_to_do(tmp_path: Path
     done = invoke(tmp_path, "exec", "own/country.yaml", "--from", "alpnet/valley", "--trust", "--", "true")
     assert done.code == 3
     assert f"chmod +x {programs}/board.py" in done.output
+
+
+def test_a_package_adds_a_kind_of_server_that_apps_can_name(tmp_path: Path, programs: Path) -> None:
+    site = tmp_path / "site"
+    (site / "warren-1.dist-info").mkdir(parents=True)
+    (site / "warren-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: warren\nVersion: 1\n")
+    (site / "warren-1.dist-info" / "entry_points.txt").write_text("[shutdownlab.servers]\nburrow = warren:Burrow\n")
+    (site / "warren.py").write_text(WARREN)
+    (programs / "hole.yaml").write_text(
+        "format: 1\napps: {hole: {title: Hole, endpoints: [{names: [hole.example], ports: [burrow/70]}]}}\n"
+    )
+    text = (programs / "country.yaml").read_text()
+    text = text[: text.index("      - title: notice board")] + "      - hole\napps: [hole.yaml]\n"
+    (programs / "country.yaml").write_text(text)
+    asked = ("--from", "alpnet/valley", "--", "curl", "-sS", "-m", "10", "http://hole.example:70/METADATA")
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    done = invoke(tmp_path, "exec", "own/country.yaml", *asked, env={"PYTHONPATH": path})
+    assert (done.code, "Name: warren" in done.output) == (0, True), done.output
+
+
+WARREN = """
+import sys
+from pathlib import Path
+
+from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.server import Server
+
+
+class Burrow(Server):
+    def daemons(self, premises):
+        for hosted in premises.network.hosted:
+            for service in hosted.services:
+                if service.kind == "burrow":
+                    home = premises.directory / f"burrow-{hosted.node}"
+                    address = hosted.addresses[0]
+                    there = str(Path(__file__).with_name("warren-1.dist-info"))
+                    argv = (sys.executable, "-m", "http.server", str(service.port), "-b", str(address), "-d", there)
+                    sockets = frozenset({Listening("tcp", address, service.port)})
+                    yield Daemon("burrow", hosted.node, argv, home, {}, sockets)
+"""
