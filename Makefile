@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint schemas bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,9 @@ lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache --no-logo
+
+schemas: setup ## write the JSON Schemas of what a run writes anew, after a change of its models
+	$(VENV)/bin/python -m shutdownlab.results.schema
 
 bench: setup ## the figures of the README's performance table
 	$(VENV)/bin/python -m benchmarks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run, show
+from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run, schema, show
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
 
@@ -19,6 +19,7 @@ for _name, _command in (
     ("inspect", inspect.inspect),
     ("profiles", profiles.profiles),
     ("apps", apps.apps),
+    ("schema", schema.schema),
 ):
     app.command(name=_name, cls=PlainCommand)(_command)
 

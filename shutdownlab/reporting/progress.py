@@ -64,7 +64,7 @@ class Progress:
                 self._show(f"{event.text} …")
             case Built():
                 used = event.emulation
-                text = f"Open vSwitch's {used.get('datapath')} datapath: {used.get('datapath_because')}"
+                text = f"Open vSwitch's {used.datapath} datapath: {used.datapath_because}"
                 self._console.print(text, style="dim", soft_wrap=True, markup=False)
             case Waiting():
                 self._show(f"{event.seconds:.0f} s until {event.phase}")

@@ -9,7 +9,6 @@ import csv
 import fcntl
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +25,8 @@ from shutdownlab.results.events import (
     SelfChecked,
     encode,
 )
+from shutdownlab.results.manifest import Durations, Manifest
 from shutdownlab.results.result import COLUMNS, Result, row
-
-FORMAT = 2
-"""Of the run directory. 1 had ten columns in results.csv and events of other names."""
 
 
 class RunDirectory:
@@ -44,7 +41,7 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         if (path / "manifest.json").exists():
             raise FileExistsError(f"{path} holds the results of a run already")
-        self.manifest: dict[str, Any] = {"format": FORMAT}
+        self.manifest = Manifest()
         self._results: dict[int, Result] = {}
         self._events = (path / "events.jsonl").open("ab")
         fcntl.flock(self._events, fcntl.LOCK_EX)
@@ -70,12 +67,13 @@ class RunDirectory:
                 self._events.flush()
         match event:
             case Begun():
-                told = event.model_dump(mode="json", exclude={"event", "at", "version"})
-                self._describe(shutdownlab=event.version, status="running", began=event.at.isoformat(), **told)
+                told = _told(event, but={"version"})
+                self._describe(shutdownlab=event.version, began=event.at, **told)
             case Built():
                 self._describe(emulation=event.emulation)
             case SelfChecked() if event.broken:
-                self._describe(broken=[f"{result.vantage} {result.target} {result.family}" for result in event.broken])
+                broken = tuple(f"{result.vantage} {result.target} {result.family}" for result in event.broken)
+                self._describe(broken=broken)
             case Measured():
                 self._results[event.number] = event.result
                 if event.record is not None:
@@ -83,11 +81,10 @@ class RunDirectory:
             case PhaseMeasured():
                 self._phase(event)
             case Fault():
-                self._describe(faults=[*self.manifest.get("faults", []), event.text])
+                self._describe(faults=(*self.manifest.faults, event.text))
             case Finished():
-                told = event.model_dump(mode="json", exclude={"event", "at", "seconds", "faults"})
-                self._describe(**told, faults=list(event.faults))
-                self._describe(seconds={"phases": {}} | self.manifest.get("seconds", {}) | {"total": event.seconds})
+                durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
+                self._describe(**_told(event, but={"seconds"}), seconds=durations)
 
     def _phase(self, event: PhaseMeasured) -> None:
         """A phase's rows, in the order of its cells, on the disk when this returns."""
@@ -97,29 +94,36 @@ class RunDirectory:
         for file in (self._csv_file, self._measurements):
             _sync(file)
         self._events.flush()
-        phases = self.manifest.get("seconds", {}).get("phases", {}) | {event.phase: event.seconds}
+        manifest = self.manifest
         self._describe(
-            seconds={"phases": phases},
-            cells=self.manifest.get("cells", 0) + event.cells,
-            unmet=self.manifest.get("unmet", 0) + event.unmet,
+            seconds=Durations(phases=manifest.seconds.phases | {event.phase: event.seconds}),
+            rows=manifest.rows | {event.phase: event.cells},
+            cells=manifest.cells + event.cells,
+            unmet=manifest.unmet + event.unmet,
         )
 
     def _describe(self, **entries: Any) -> None:
-        """Add to the manifest; the file is always whole."""
-        self.manifest |= entries | {"updated": datetime.now(UTC).isoformat(timespec="seconds")}
-        _write_whole(self.path / "manifest.json", self.manifest)
+        """Change the manifest."""
+        self.manifest = self.manifest.model_copy(update={**entries, "updated": datetime.now(UTC)})
+        _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
 
 
 def mark_killed(path: Path) -> None:
     """Say in the manifest that the run's process was killed: it could not."""
     manifest = json.loads((path / "manifest.json").read_text()) | {"status": "killed"}
-    _write_whole(path / "manifest.json", manifest)
+    _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))
 
 
-def _write_whole(path: Path, manifest: Mapping[str, Any]) -> None:
-    """The file is always whole: the old one or the new one."""
+def _told(event: Event, but: set[str]) -> dict[str, Any]:
+    """What an event has for the manifest, under the same names."""
+    names = type(event).model_fields.keys() - {"event", "at"} - but
+    return {name: getattr(event, name) for name in names}
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old text or the new one."""
     draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(manifest, indent=2, default=str) + "\n")
+    draft.write_text(text + "\n")
     draft.replace(path)
 
 

@@ -6,68 +6,69 @@ of this stream like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
-from shutdownlab.results.result import Result, ScenarioTime
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
+from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
 
 
 class Event(BaseModel):
-    """Base of all events. `transient`: of interest while it happens only; it is not written down."""
+    """Base of all events. `transient`: of interest only while it happens; not written to events.jsonl."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
     transient: ClassVar[bool] = False
 
     event: str
-    at: datetime = Field(default_factory=_now)
-
-
-class PhaseInfo(BaseModel):
-    """A phase of the scenario: its name, when it begins, and its title."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    phase: str
-    at: ScenarioTime
-    title: str
+    """The kind of event."""
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When it happened, by the wall clock (UTC)."""
 
 
 class Begun(Event):
-    """The run has begun. `phases`: those that will be walked; `columns`: headings of the table, in order.
-
-    operators: their titles by name. accounts: the choice made for each. sources: the scenario's, by their codes.
-    machine: kernel, versions, processors. profiles: of the DPI boxes, by operator.
-    """
+    """The run has begun."""
 
     event: Literal["begun"] = "begun"
     version: str
+    """The version of shutdownlab."""
     run: str
+    """The name of the run directory."""
     scenario: str
+    """The scenario's name."""
     title: str
+    """The scenario's title."""
     topology: str
+    """The topology's name."""
     operators: dict[str, str]
+    """The operators' titles, by name."""
     phases: tuple[PhaseInfo, ...]
+    """The phases to be measured, in order."""
     columns: tuple[str, ...]
+    """The headings of the table, in order."""
     sources: dict[str, str] = {}
+    """The scenario's sources, by the codes with which it cites them."""
     choices: dict[str, str] = {}
+    """Where sources disagree: the version that is followed, by account."""
     mode: str = "operators"
+    """Who carries orders out: `operators`, or `direct`: the authority itself."""
     profile: str = "perfect"
+    """The scenario's DPI profile."""
     profiles: dict[str, str] = {}
+    """The DPI profile of each operator."""
     seed: int = 0
-    real_time: float | None = None
+    """The seed for everything random."""
+    real_time: Annotated[float | None, Field(gt=0)] = None
+    """How many times as fast as in reality the scenario is played; null: it jumps from phase to phase."""
     pcap: bool = False
-    machine: dict[str, Any] = {}
+    """Whether packets are recorded."""
+    machine: Machine = Machine()
 
 
 class Step(Event):
-    """What is under way while the country is built and checked."""
+    """What is being done while the country is built and checked. Live only."""
 
     transient: ClassVar[bool] = True
     event: Literal["step"] = "step"
@@ -75,138 +76,166 @@ class Step(Event):
 
 
 class Built(Event):
-    """The country is up. `seconds`: what each step took; `emulation`: what was used to emulate, for the manifest."""
+    """The country is up."""
 
     event: Literal["built"] = "built"
-    seconds: dict[str, float]
-    emulation: dict[str, Any] = {}
+    seconds: dict[str, Seconds]
+    """Wall-clock seconds that each step took."""
+    emulation: Emulation = Emulation()
 
 
 class SelfChecked(Event):
-    """With no policy in force everything was measured; `broken`: what did not succeed. The run goes on if nothing."""
+    """With no policy in force everything was measured. The run goes on only if everything succeeded."""
 
     event: Literal["self-check"] = "self-check"
-    cells: int
+    cells: Count
+    """How many measurements were made."""
     broken: tuple[Result, ...] = ()
+    """Those that did not succeed."""
 
 
 class Waiting(Event):
-    """Playing by the clock: so many seconds are left until the phase."""
+    """With `--real-time`: the next phase is waited for. Live only, once a second."""
 
     transient: ClassVar[bool] = True
     event: Literal["waiting"] = "waiting"
     phase: str
-    seconds: float
+    seconds: Seconds
+    """Wall-clock seconds that are left."""
 
 
 class Ordered(Event):
-    """The authority has ordered that these policies, and nothing else, be in force."""
+    """The authority has ordered that these policies, and no others, be in force."""
 
     event: Literal["ordered"] = "ordered"
     phase: str
     scenario_time: ScenarioTime
     mode: str
+    """Who carries it out: `operators`, or `direct`: the authority itself."""
     policies: tuple[str, ...]
+    """The policies' names."""
 
 
 class Acknowledged(Event):
-    """A switch has confirmed the rules of an order, `seconds` after they were sent."""
+    """A switch has confirmed the rules of an order."""
 
     event: Literal["acknowledged"] = "acknowledged"
     serial: int
+    """The number of the order."""
     switch: str
-    rules: int
-    seconds: float
+    rules: Count
+    """How many flow rules it was sent."""
+    seconds: Seconds
+    """Wall-clock seconds from sending the rules to the switch's confirmation."""
 
 
 class Obeyed(Event):
-    """All switches and boxes of an operator (or the gateway) have confirmed an order."""
+    """All switches and boxes of an operator have confirmed an order."""
 
     event: Literal["obeyed"] = "obeyed"
     serial: int
+    """The number of the order."""
     operator: str
+    """The operator's name, or `gateway`."""
 
 
 class Confirmed(Event):
-    """The phase's order is carried out everywhere, `seconds` after it was given."""
+    """The phase's order is carried out everywhere."""
 
     event: Literal["confirmed"] = "confirmed"
     phase: str
-    seconds: float
+    seconds: Seconds
+    """Wall-clock seconds since it was given."""
 
 
 class PhaseBegun(Event):
-    """Measuring of a phase begins: so many cells."""
+    """Measuring of a phase begins."""
 
     event: Literal["phase"] = "phase"
     phase: str
     time: ScenarioTime
+    """When the phase begins, in the scenario's time."""
     title: str
-    cells: int
+    cells: Count
+    """How many measurements will be made."""
 
 
 class Measured(Event):
-    """A cell has its result. `number`: its place in the phase. `record`: the measurement as in measurements.jsonl;
-    it is not in the stream of events."""
+    """A cell has its result."""
 
     event: Literal["measured"] = "measured"
-    number: int
+    number: Count
+    """The cell's place in the phase, from 0: the order of rows in results.csv."""
     result: Result
-    record: Annotated[dict[str, Any] | None, Field(exclude=True)] = None
+    record: Annotated[Mapping[str, object] | None, SkipValidation, Field(exclude=True)] = None
+    """The measurement as in measurements.jsonl; not in the stream of events."""
 
 
 class PhaseMeasured(Event):
-    """A phase is measured as a whole; its rows are in results.csv. `late`: seconds behind the clock."""
+    """All of a phase is measured."""
 
     event: Literal["phase-measured"] = "phase-measured"
     phase: str
-    cells: int
-    reached: int
-    unmet: int
-    seconds: float
-    late: float = 0.0
+    cells: Count
+    """How many measurements were made: the phase's rows in results.csv."""
+    reached: Count
+    """How many of them got through."""
+    unmet: Count
+    """How many were not as expected."""
+    seconds: Seconds
+    """Wall-clock seconds that the phase took, from its orders to its last measurement."""
+    late: Seconds = 0.0
+    """With `--real-time`: seconds that the phase began behind the clock."""
 
 
 class Counted(Event):
-    """What a DPI box has seen and done by the end of a phase: per rule, verdict and protocol."""
+    """What a DPI box has seen and done by the end of a phase; at the end of the run, also what delay lines have."""
 
     event: Literal["counters"] = "counters"
     phase: str
+    """Empty at the end of the run."""
     where: str
+    """The DPI box, or `relay`: the delay lines."""
     counters: dict[str, Any]
+    """Counts by name. Of a box, `engine` has those of the inspection engine: by rule, verdict and protocol."""
 
 
 class Notice(Event):
-    """Something that the record should tell and that is no fault."""
+    """Something worth knowing that is no fault, such as a DPI box that has come back."""
 
     event: Literal["notice"] = "notice"
     where: str
+    """The controller or box that said it."""
     text: str
 
 
 class Fault(Event):
-    """Something of the testbed went wrong."""
+    """Something of the testbed went wrong; the run goes on and will end with exit code 1."""
 
     event: Literal["fault"] = "fault"
     text: str
 
 
 class Broken(Event):
-    """The run cannot go on. `lines`: why, for a person; `text`: in full."""
+    """The run cannot go on."""
 
     event: Literal["broken"] = "broken"
     error: str
+    """The kind of error."""
     text: str
+    """What broke, in full."""
     lines: tuple[str, ...]
+    """What broke, for a person to read."""
 
 
 class Lacking(Event):
-    """This machine lacks something the run needs."""
+    """This machine lacks something that the run needs."""
 
     event: Literal["machine-lacks"] = "machine-lacks"
     what: str
     why: str
     mend: str = ""
+    """How to fix it."""
 
 
 class Interrupted(Event):
@@ -216,30 +245,32 @@ class Interrupted(Event):
 
 
 class Crashed(Event):
-    """A mistake of the program's own."""
+    """A bug of shutdownlab."""
 
     event: Literal["crashed"] = "crashed"
     text: str
 
 
-Status = Literal[
-    "running", "finished", "self-check failed", "broken", "interrupted", "machine lacks", "crashed", "killed"
-]
-"""`running` and `killed` are told apart by whether the run's process still lives."""
-
-
 class Finished(Event):
-    """The last event: how the run ended, and what it would exit with. `seconds`: from build to end."""
+    """The last event: how the run ended."""
 
     event: Literal["finished"] = "finished"
     status: Status
-    exit_code: int
-    seconds: float
-    cells: int
-    expectations: int
-    unmet: int
-    errors: int
+    """`finished`, or how the run broke off."""
+    exit_code: Annotated[int, Field(ge=0, le=255)]
+    """What the command exits with."""
+    seconds: Seconds
+    """Wall-clock seconds from the beginning of the build to the end."""
+    cells: Count
+    """How many measurements have a result."""
+    expectations: Count
+    """How many of them the scenario expects something of."""
+    unmet: Count
+    """How many are not as expected, those without a verdict among them."""
+    errors: Count
+    """How many have no verdict: their outcome is `error` or `unknown`."""
     faults: tuple[str, ...] = ()
+    """What of the testbed went wrong."""
 
 
 AnyEvent: TypeAlias = Annotated[

@@ -6,13 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Final, Literal, cast
 
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from shutdownlab.model.probe import Family
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
-_FORMAT_VERSION: Final = "0.2.0"
 _EXTENSIONS: Final = {"dnst": 0, "httpt": 0, "netevents": 0, "tcpconnect": 0, "tlshandshake": 0}
 _TEST_VERSION: Final = "0.1.0"
+_SCHEMA = ConfigDict(extra="allow")
+
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")]
+Asn = Annotated[str, Field(pattern=r"^AS\d+$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +44,83 @@ class Context:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def record(request: ProbeRequest, measurement: Measurement, context: Context) -> dict[str, Any]:
+@with_config(_SCHEMA)
+class TestKeys(TypedDict):
+    """What the probe saw, in OONI's forms (`queries`, `tcp_connect`, `tls_handshakes`, `requests`, `network_events` and
+    others), and ours, which begin with `x_`."""
+
+    x_id: str
+    """The cell: phase, vantage point, probe and address family."""
+    x_probe: str
+    """The name of the probe: `target` in results.csv."""
+    x_family: Family
+    """The address family."""
+    x_outcome: Outcome
+    """The outcome, as in results.csv."""
+    x_failure: str | None
+    """OONI's name for what failed, as in results.csv."""
+    x_passes: Annotated[int, Field(ge=1)]
+    """How often it was measured until the outcome was believed: `tries` in results.csv."""
+
+
+@with_config(_SCHEMA)
+class Record(TypedDict):
+    """A measurement in OONI's data format 0.2.0: a line of measurements.jsonl. Times are the scenario's, in UTC."""
+
+    annotations: dict[str, str]
+    """`engine_name`; `measured_at`, the wall clock's time; `scenario`, `phase`, `region` and `subscriber`."""
+    data_format_version: Literal["0.2.0"]
+    extensions: dict[str, int]
+    """Versions of the data formats in `test_keys`."""
+    input: str | None
+    """What was measured, as OONI names it: a URL, `dnslookup://…`, `tcpconnect://…`."""
+    measurement_start_time: Time
+    probe_asn: Asn
+    """The AS number of the operator."""
+    probe_cc: Annotated[str, Field(pattern="^[A-Z]{2}$")]
+    """ISO 3166 code of the country; ZZ: none."""
+    probe_ip: Literal["127.0.0.1"]
+    """OONI leaves the probe's own address out in this way."""
+    probe_network_name: str
+    """The operator's title."""
+    report_id: str
+    """The same for all measurements of a test, a network and a phase."""
+    resolver_asn: Asn
+    """The AS number of the resolver's network."""
+    resolver_ip: str
+    """The operator's resolver, or the one that the probe was told to ask."""
+    resolver_network_name: str
+    software_name: Literal["shutdownlab"]
+    software_version: str
+    test_helpers: dict[str, str]
+    """Always empty."""
+    test_keys: TestKeys
+    test_name: str
+    """OONI's test: `urlgetter`, `web_connectivity` and others; those that OONI has not begin with `x_`."""
+    test_runtime: Annotated[float, Field(ge=0)]
+    """Seconds that the measurement took."""
+    test_start_time: Time
+    """When the phase began."""
+    test_version: str
+
+
+def record(request: ProbeRequest, measurement: Measurement, context: Context) -> Record:
     """The measurement as a JSON-ready dictionary."""
+    own: TestKeys = {
+        "x_id": request.id,
+        "x_probe": request.name,
+        "x_family": request.family,
+        "x_outcome": measurement.outcome,
+        "x_failure": measurement.failure,
+        "x_passes": measurement.passes,
+    }
     return {
         "annotations": {
             "engine_name": "shutdownlab",
             "measured_at": datetime.fromtimestamp(measurement.started, UTC).isoformat(timespec="milliseconds"),
             **context.annotations,
         },
-        "data_format_version": _FORMAT_VERSION,
+        "data_format_version": "0.2.0",
         "extensions": dict(_EXTENSIONS),
         "input": request.ooni_input,
         "measurement_start_time": _time(context.at),
@@ -59,15 +135,7 @@ def record(request: ProbeRequest, measurement: Measurement, context: Context) ->
         "software_name": "shutdownlab",
         "software_version": context.software_version,
         "test_helpers": {},
-        "test_keys": {
-            **measurement.test_keys,
-            "x_id": request.id,
-            "x_probe": request.name,
-            "x_family": request.family.value,
-            "x_outcome": measurement.outcome.value,
-            "x_failure": measurement.failure,
-            "x_passes": measurement.passes,
-        },
+        "test_keys": cast(TestKeys, {**measurement.test_keys, **own}),
         "test_name": request.ooni_test,
         "test_runtime": measurement.runtime,
         "test_start_time": _time(context.began),

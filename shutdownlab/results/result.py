@@ -5,53 +5,82 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from shutdownlab.model.scenario import Family, Outcome
 
 Certainty = Literal["certain", "confirmed", "unconfirmed"]
-"""`certain`: nothing but the network can have caused it. `confirmed`: load could have, but it came out the same in
-several tries. `unconfirmed`: it did not; its outcome is `unknown`."""
+"""How sure an outcome is: see `Result.certainty`."""
 
-ScenarioTime = Annotated[datetime, PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%MZ}", return_type=str)]
-"""A moment of the scenario, to the minute, UTC."""
+ScenarioTime = Annotated[
+    datetime,
+    PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%MZ}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\dZ$"}),
+]
+"""A moment of the scenario, to the minute, UTC: `2022-01-05T10:30Z`."""
+
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 
 _Empty = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Result(BaseModel):
-    """One row of results.csv, whose columns bear the names of these fields, in their order.
+    """What became of one cell: a phase, a vantage point, a target and an address family.
 
-    region, subscriber, access, class: of the vantage point; empty for what is seen from outside the country.
-    failure: OONI's name for what went wrong. expected: empty where the scenario expects nothing.
-    weight: how many subscribers the vantage point stands for; 0 for those whom the table leaves out.
-    value: what was measured, in `unit` (kbit/s of a download, ms of a round trip), where the probe measures anything.
-    tries: how often it was measured until it was believed. phase_seconds: wall-clock time that its phase took.
-    column: the heading under which tables show it. source: the fact behind what is expected.
+    A row of results.csv, whose columns have the names of these fields, in their order; there, null is an empty column.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     phase: str
+    """The name of the phase."""
     time: ScenarioTime
+    """When the phase begins, in the scenario's time."""
     operator: str
+    """The operator's name."""
     region: str
+    """The region of the vantage point; empty for what is seen from outside the country."""
     subscriber: str
+    """The group of subscribers at the vantage point; empty for what is seen from outside the country."""
     target: str
+    """The name of the probe."""
     family: Family
+    """The address family."""
     outcome: Outcome
+    """`ok`, `throttled` (it got through, but slowly), `blocked`; without a verdict: `error` (measuring itself failed),
+    `unknown` (tries came out differently)."""
     failure: Annotated[str | None, _Empty] = None
+    """OONI's name for what failed; null where nothing did, or where a forged answer or a block page shows the block."""
     expected: Annotated[Outcome | None, _Empty] = None
+    """The outcome that the scenario expects; null where it expects nothing."""
     access: str = ""
+    """`fixed` or `mobile`; empty for what is seen from outside the country."""
     class_: Annotated[str, Field(alias="class")] = ""
-    weight: float = 1.0
+    """The class of subscribers: `ordinary`, `government` or `datacentre`; empty for what is seen from outside."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """How many subscribers the vantage point stands for, in millions; 0: the table leaves them out."""
     value: Annotated[float | None, _Empty] = None
+    """What was measured, in `unit`; null where the probe measures nothing but whether it gets through."""
     unit: str = ""
-    tries: int = 1
+    """Of `value`: `kbit/s` of a download, `ms` of a round trip; empty where there is no value."""
+    tries: Annotated[int, Field(ge=1)] = 1
+    """How often it was measured until the outcome was believed."""
     certainty: Certainty = "certain"
-    phase_seconds: Annotated[float | None, _Empty] = None
+    """`certain`: nothing but the network can have caused it. `confirmed`: a busy machine could have, but it came out
+    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`."""
+    phase_seconds: Annotated[Seconds | None, _Empty] = None
+    """Wall-clock seconds that the phase took; null in events, which come before its end."""
     column: str = ""
+    """The heading under which tables show the probe."""
     source: str = ""
+    """The source of what is expected."""
 
     @property
     def met(self) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from shutdownlab.config.document import BadInput, Problem
-from shutdownlab.results.events import Event, PhaseInfo, decode
+from shutdownlab.results.events import Event, decode
+from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Table, table_of
 
@@ -23,7 +26,7 @@ _NOT_A_RUN = "a directory that `shutdownlab run` has written"
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, read. Only whole phases count: `results` has what results.csv has.
+    """A run directory, read. `results` and what is made from them have only whole phases.
 
     What is read is kept; open it again to see what a run that still goes on has written since.
     """
@@ -43,10 +46,10 @@ class Run:
             found = "no manifest.json" if folder.is_dir() else "no such directory"
             raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN)]) from None
         except (OSError, ValueError) as error:
-            text = getattr(error, "strerror", None) or "not JSON"
-            raise BadInput([Problem(str(file), 0, "", text.lower(), _NOT_A_RUN)]) from None
+            found = (error.strerror or "").lower() if isinstance(error, OSError) else "not JSON"
+            raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None
         if not isinstance(manifest, dict):
-            raise BadInput([Problem(str(file), 0, "", "no mapping", _NOT_A_RUN)])
+            raise BadInput([Problem(str(file), 0, "", "not a mapping", _NOT_A_RUN)])
         return cls(folder, manifest)
 
     @property
@@ -74,23 +77,42 @@ class Run:
 
     @cached_property
     def results(self) -> list[Result]:
-        """A `Result` for each row of results.csv; raises `BadInput` with the line of a row that is none."""
+        """A `Result` for each row of results.csv, of the phases that are there as a whole: of a run that was killed, or
+        still goes on, a part of a phase may be on the disk. Raises `BadInput` with the line of a row that is none."""
+        whole = self._rows_of_phases()
+        by_phase: dict[str, list[Result]] = {}
+        for result in self._rows():
+            by_phase.setdefault(result.phase, []).append(result)
+        return [result for phase, found in by_phase.items() if len(found) == whole.get(phase) for result in found]
+
+    def _rows(self) -> Iterator[Result]:
+        """Each whole row of results.csv."""
         file = self.path / "results.csv"
-        found = []
-        try:
-            with file.open(newline="") as rows:
-                for row in csv.DictReader(rows):
-                    if None in row.values():  # the last line of a run that was killed, or is being written
-                        break
-                    found.append(Result.model_validate(row))
-        except FileNotFoundError:
-            return []
-        except ValidationError as error:
-            detail = error.errors()[0]
-            where, line = ".".join(map(str, detail["loc"])), len(found) + 2
-            raise BadInput([Problem(str(file), line, where, repr(detail["input"]), detail["msg"])]) from None
-        except OSError as error:
-            raise BadInput([Problem(str(file), 0, "", (error.strerror or "").lower(), _NOT_A_RUN)]) from None
+        text = "".join(line for _, line in self._lines("results.csv"))
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        while True:
+            try:
+                row = next(reader, None)
+                if row is None:
+                    return
+                yield Result.model_validate(row)
+            except csv.Error:  # the file ends within quotes
+                return
+            except ValidationError as error:
+                detail = error.errors()[0]
+                where, found = ".".join(map(str, detail["loc"])), repr(detail["input"])
+                raise BadInput([Problem(str(file), reader.line_num, where, found, detail["msg"])]) from None
+
+    def _rows_of_phases(self) -> dict[str, int]:
+        """How many rows each phase has that was measured as a whole."""
+        if "rows" in self.manifest:
+            return dict(self.manifest["rows"])
+        found = {}
+        for _, line in self._lines("events.jsonl"):  # of version 0.1
+            with suppress(ValueError, KeyError, TypeError):
+                event = json.loads(line)
+                if event["event"] == "measured":
+                    found[event["phase"]] = event["cells"]
         return found
 
     @property
@@ -110,27 +132,45 @@ class Run:
         return [PhaseInfo(phase=name, at=at, title=titles.get(name, "")) for name, at in self.table.phases]
 
     def measurements(self) -> Iterator[dict[str, Any]]:
-        """The OONI records of measurements.jsonl (data format 0.2.0), read as they are asked for."""
-        for line in self._lines("measurements.jsonl"):
-            yield json.loads(line)
+        """The OONI records of measurements.jsonl (data format 0.2.0), read as they are asked for; also those of a phase
+        that is not whole. Raises `BadInput` with the line that is none."""
+        name = "measurements.jsonl"
+        for number, line in self._lines(name):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                raise _not_json(self.path / name, number) from None
+            yield record
 
     def events(self) -> Iterator[Event]:
-        """What happened, in order. Kinds of event that this version does not know are passed over."""
-        for line in self._lines("events.jsonl"):
+        """What happened, in order. Kinds of event that this version does not know, and those of version 0.1, are passed
+        over. Raises `BadInput` with the line that is none."""
+        name = "events.jsonl"
+        for number, line in self._lines(name):
             try:
                 event = decode(line)
-            except ValidationError:  # of an earlier version
+            except ValidationError as error:
+                if error.errors()[0]["type"] == "json_invalid":
+                    raise _not_json(self.path / name, number) from None
                 continue
             if event is not None:
                 yield event
 
-    def _lines(self, name: str) -> Iterator[str]:
-        """The whole lines of a file: the last one may be under way."""
+    def _lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """The whole lines of a file, with their numbers from 1: the last one may be under way."""
+        file = self.path / name
+        number = 0
         try:
-            with (self.path / name).open() as file:
-                yield from (line for line in file if line.endswith("\n"))
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    if line.endswith(b"\n"):
+                        yield number, line.decode()
         except FileNotFoundError:
             return
+        except UnicodeDecodeError:
+            raise BadInput([Problem(str(file), number, "", "not UTF-8 text", _NOT_A_RUN)]) from None
+        except OSError as error:
+            raise BadInput([Problem(str(file), 0, "", (error.strerror or "").lower(), _NOT_A_RUN)]) from None
 
     def _is_held(self) -> bool:
         try:
@@ -145,3 +185,7 @@ class Run:
     def __str__(self) -> str:
         name = self.manifest.get("scenario", "run")
         return f"{name} in {self.path}: {self.status}, {len(self.results):,} results\n{self.table}"
+
+
+def _not_json(file: Path, line: int) -> BadInput:
+    return BadInput([Problem(str(file), line, "", "not JSON", _NOT_A_RUN)])

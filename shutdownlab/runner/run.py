@@ -47,14 +47,13 @@ from shutdownlab.results.events import (
     Obeyed,
     Ordered,
     PhaseBegun,
-    PhaseInfo,
     PhaseMeasured,
     SelfChecked,
-    Status,
     Step,
     Waiting,
     encode,
 )
+from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
@@ -209,7 +208,7 @@ class Walk:
         options, scenario = self.options, self.options.shutdown.scenario
         self.emit(self._begun())
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
-        self.emit(Built(seconds=country.took, emulation=country.described()))
+        self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = not scenario.active(first.phase, options.choices)
@@ -242,7 +241,7 @@ class Walk:
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             seed=options.seed, real_time=options.real_time,
-            pcap=options.pcap, machine=describe_machine(),
+            pcap=options.pcap, machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
@@ -295,7 +294,7 @@ class Walk:
         abroad = seen_from_abroad(country.plan.network, country.services)
         found: dict[int, Result] = {}
 
-        def conclude(cell_id: str, measurement: Measurement, record: dict[str, Any] | None) -> None:
+        def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
             number, cell = cells[cell_id]
             found[number] = self._result(phase, cell, measurement, expected[cell_id])
             tell(Measured(number=number, result=found[number], record=record))
@@ -326,7 +325,7 @@ class Walk:
             source=fact.source if fact else "",
         )  # fmt: skip
 
-    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> dict[str, Any]:
+    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
         topology = self.options.shutdown.topology
         operator = topology.operators[cell.vantage.id.operator]
         context = ooni.Context(

@@ -10,6 +10,7 @@ import pytest
 from invocation import Done, Json, Record, finished, invoke, small, under_way, wait_for_event, wall
 from scapy.layers.inet import ICMP, IP
 from scapy.utils import PcapNgReader
+from written import held_to, typed
 
 from shutdownlab import library
 from shutdownlab.model.network import Role
@@ -104,6 +105,17 @@ def test_every_row_has_its_measurement_in_ooni_s_form(record: Record) -> None:
     assert outcomes == {(c[0], "/".join(c[1:4]), *c[4:]): outcome for c, outcome in record.outcomes.items()}
     times = {m["annotations"]["phase"]: m["measurement_start_time"] for m in measurements}
     assert times["blackout"] == "2030-05-02 12:00:00"
+
+
+def test_all_that_a_run_writes_is_as_the_schemas_say(record: Record) -> None:
+    for event in record.events:
+        held_to("event").validate(event)
+    measurement, result = held_to("measurement"), held_to("result")
+    for line in record.measurements:
+        measurement.validate(line)
+    for row in record.rows:
+        result.validate(typed(row))
+    held_to("manifest").validate(record.manifest)
 
 
 def test_the_manifest_says_what_was_run_on_what(record: Record) -> None:

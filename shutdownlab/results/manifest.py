@@ -1,0 +1,147 @@
+"""The manifest of a run: what was run, on what, how it ended. manifest.json in the run directory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shutdownlab.results.result import Count, ScenarioTime, Seconds
+
+FORMAT: Final = 2
+"""Of the run directory. 1 had ten columns in results.csv, events of other names, and no `format` in the manifest."""
+
+Status = Literal[
+    "running", "finished", "self-check failed", "broken", "interrupted", "machine lacks", "crashed", "killed"
+]
+"""`running` and `killed` are told apart by whether the run's process still lives."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
+
+
+class PhaseInfo(BaseModel):
+    """A phase of the scenario."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+
+    phase: str
+    """Its name."""
+    at: ScenarioTime
+    """When it begins, in the scenario's time."""
+    title: str
+
+
+class Machine(_Part):
+    """The machine a run was made on."""
+
+    kernel: str = ""
+    """The kernel's release."""
+    architecture: str = ""
+    python: str = ""
+    """Python's version."""
+    packages: dict[str, str] = {}
+    """Versions of the Python packages that results could depend on."""
+    processors: Count = 0
+    """Processors that the run could use."""
+    load: tuple[float, ...] = ()
+    """Load averages when the run began, over 1, 5 and 15 minutes."""
+
+
+class Emulation(_Part):
+    """What the country was emulated with."""
+
+    datapath: str = ""
+    """Open vSwitch's datapath: `kernel` or `userspace`."""
+    datapath_asked_for: str = ""
+    """`auto`, `kernel` or `userspace`."""
+    datapath_because: str = ""
+    """Why this datapath was used."""
+    openvswitch: str = ""
+    """Open vSwitch's version."""
+    delays: str = ""
+    """What delays packets on links: `netem` or `userspace delay line`."""
+    delay_lines: Count = 0
+    """Userspace delay lines in use."""
+    nodes: Count = 0
+    """Nodes of the emulated country."""
+    build_seconds: dict[str, Seconds] = {}
+    """Wall-clock seconds that each step of building the country took."""
+
+
+class Durations(_Part):
+    """Wall-clock time, in seconds."""
+
+    phases: dict[str, Seconds] = {}
+    """By phase, in order, those that have been measured: from its orders to its last measurement."""
+    total: Seconds | None = None
+    """From the beginning of the build to the end of the run; null while it goes on."""
+
+
+class Manifest(BaseModel):
+    """What was run, on what, and how it ended. Kept up to date while the run goes on; the file is always whole."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+
+    format: Literal[2] = FORMAT
+    """The version of the run directory's format."""
+    shutdownlab: str = ""
+    """The version of shutdownlab."""
+    status: Status = "running"
+    """How the run ended, or `running`."""
+    began: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When the run began, by the wall clock (UTC)."""
+    updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When this file was last written, by the wall clock (UTC)."""
+    run: str = ""
+    """The name of the run directory."""
+    scenario: str = ""
+    """The scenario's name."""
+    title: str = ""
+    """The scenario's title."""
+    topology: str = ""
+    """The topology's name."""
+    operators: dict[str, str] = {}
+    """The operators' titles, by name."""
+    phases: tuple[PhaseInfo, ...] = ()
+    """The phases to be measured, in order."""
+    columns: tuple[str, ...] = ()
+    """The headings of the table, in order."""
+    sources: dict[str, str] = {}
+    """The scenario's sources, by the codes with which it cites them."""
+    choices: dict[str, str] = {}
+    """Where sources disagree: the version that was followed, by account."""
+    mode: str = "operators"
+    """Who carries orders out: `operators`, or `direct`: the authority itself."""
+    profile: str = "perfect"
+    """The scenario's DPI profile."""
+    profiles: dict[str, str] = {}
+    """The DPI profile of each operator."""
+    seed: int = 0
+    """The seed for everything random."""
+    real_time: Annotated[float | None, Field(gt=0)] = None
+    """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
+    pcap: bool = False
+    """Whether packets were recorded."""
+    machine: Machine = Machine()
+    emulation: Emulation | None = None
+    """Null until the country is up."""
+    broken: tuple[str, ...] = ()
+    """What did not work in the self-check, with no policy in force: vantage point, target and address family."""
+    faults: tuple[str, ...] = ()
+    """What of the testbed went wrong."""
+    seconds: Durations = Durations()
+    rows: dict[str, Count] = {}
+    """How many rows results.csv has of each phase that has been measured as a whole, in order."""
+    cells: Count = 0
+    """How many measurements have a result."""
+    expectations: Count = 0
+    """How many of them the scenario expects something of."""
+    unmet: Count = 0
+    """How many are not as expected, those without a verdict among them."""
+    errors: Count = 0
+    """How many have no verdict: their outcome is `error` or `unknown`."""
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
+    """What the command ended with; null while the run goes on, and after it was killed."""
