@@ -14,7 +14,7 @@ from typing import Final
 
 from shutdownlab.measure.pace import Pace
 from shutdownlab.measure.scheduler import Round, Task, Work
-from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
@@ -28,14 +28,14 @@ _FEW: Final = 5
 class AgentPool:
     """The agents of a run. Single-threaded; start it before the process has threads, from its main thread."""
 
-    def __init__(self, board: Switchboard | None = None) -> None:
-        self._board = board or Switchboard()
+    def __init__(self, board: Supervisor | None = None) -> None:
+        self._board = board or Supervisor()
         self._pace = Pace()
 
     @property
     def pids(self) -> Mapping[str, int]:
         """The agents' process ids, by name."""
-        return {name: desk.agent.pid for name, desk in self._board.desks.items()}
+        return {name: agent.process.pid for name, agent in self._board.agents.items()}
 
     def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float = 20.0) -> None:
         """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
@@ -56,7 +56,7 @@ class AgentPool:
         that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
-            if agent not in self._board.desks:
+            if agent not in self._board.agents:
                 raise KeyError(f"no probe agent {agent}")
         # One probe an agent in turn.
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))

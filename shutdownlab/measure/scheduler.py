@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shutdownlab.measure.agent import Job
 from shutdownlab.measure.pace import Pace
-from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
 PATIENCE: Final = (0.4, 0.65, 2.0, 3.0)
 """Of each try; scales the requests' own, which the pace scales where the machine is slow."""
@@ -103,7 +102,7 @@ class _Flight:
 class Work:
     """One round over some probes."""
 
-    def __init__(self, board: Switchboard, limits: Round, pace: Pace) -> None:
+    def __init__(self, board: Supervisor, limits: Round, pace: Pace) -> None:
         self.board, self.limits, self.pace = board, limits, pace
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
@@ -131,7 +130,7 @@ class Work:
                 continue
             for _, done in self.board.receive(self._wait_s()):
                 flight = self._landed(done.number)
-                if flight is None or done.measurement is None:
+                if flight is None:
                     continue  # the answer to an abandoned run
                 if done.measurement.outcome is Outcome.OK and flight.then is None:
                     self.pace.succeeded(flight.task.kind, done.measurement.runtime)
@@ -178,15 +177,15 @@ class Work:
         for flight in [f for f in self.flights.values() if f.hangs_at < now]:
             self.board.end(flight.agent, "agent hung", 0.0)
         for number, flight in list(self.flights.items()):
-            why = self.board.desks[flight.agent].ended
+            why = self.board.agents[flight.agent].ended
             if why is not None:
                 self._landed(number)
                 yield from self._finish(flight, _lost(why))
         for queue in (self.fresh, self.again):
-            for task in [task for task in queue if self.board.desks[task.agent].ended is not None]:
+            for task in [task for task in queue if self.board.agents[task.agent].ended is not None]:
                 queue.remove(task)
                 self._leaves(queue, task)
-                task.learn(_lost(self.board.desks[task.agent].ended or ""))
+                task.learn(_lost(self.board.agents[task.agent].ended or ""))
                 yield task
 
     def _launch_all(self) -> None:
@@ -228,7 +227,7 @@ class Work:
     def _launch(self, task: Task) -> None:
         """Its errand at another agent comes first: a call's callee registers."""
         request, errand = task.request, task.request.errand
-        if errand is not None and errand.node in self.board.desks:
+        if errand is not None and errand.node in self.board.agents:
             first = replace(request, ask=errand.ask, errand=None)
             self._fly(task, errand.node, first, then=lambda: self._fly(task, task.agent, request))
         else:
@@ -247,8 +246,8 @@ class Work:
         self.credit -= _WAITER if mute else shares
         works_s = _HANG_S if request.alone else self.pace.waits_after(None if mute else task.kind)
         self.settling[number] = now + works_s, request.place, shares
-        if self.board.desks[agent].ended is None:
-            self.board.send(agent, Job(number, replace(request, timeout=patience)))
+        if self.board.agents[agent].ended is None:
+            self.board.send(agent, ProbeJob(number, replace(request, timeout=patience)))
 
 
 def _lost(why: str) -> Measurement:

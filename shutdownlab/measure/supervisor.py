@@ -1,17 +1,19 @@
-"""The runner's hold on its agents: sending jobs, receiving answers, noticing that one has ended."""
+"""The runner's hold on its probe agents: sends them jobs, receives their results, notices when one has ended."""
 
 from __future__ import annotations
 
+import gc
 import itertools
-import os
 import selectors
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from shutdownlab.measure.agent import Agent, Done, Job, fork_agent, pack, unpack
+from shutdownlab.measure.agent import fork_agent
+from shutdownlab.protocol.messages import decode, encode
+from shutdownlab.protocol.probing import ProbeJob, ProbeResult
+from shutdownlab.system.child_process import Forked, ForkedError
 
 _SEND_S: Final = 5.0
 
@@ -21,19 +23,18 @@ class AgentError(RuntimeError):
 
 
 @dataclass(slots=True)
-class Desk:
-    """One agent. `ended` says why it is no more."""
+class Agent:
+    """One agent. `ended`: why it is no more; None as long as it is at work."""
 
-    agent: Agent
-    buffer: bytearray = field(default_factory=bytearray)
+    process: Forked
     ended: str | None = None
 
 
-class Switchboard:
+class Supervisor:
     """All agents of a run, and one wait for all of them."""
 
     def __init__(self) -> None:
-        self.desks: dict[str, Desk] = {}
+        self.agents: dict[str, Agent] = {}
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count(1)
 
@@ -43,75 +44,54 @@ class Switchboard:
 
     def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float) -> None:
         """Fork the agents and wait until each is in place; raises `AgentError`."""
+        gc.freeze()  # what is there now is never garbage: not looking at it keeps its pages shared
         for name, enter in entrances.items():
-            agent = fork_agent(name, enter, [desk.agent.sock for desk in self.desks.values()])
-            agent.sock.settimeout(_SEND_S)
-            self.desks[name] = Desk(agent)
-            self._selector.register(agent.sock, selectors.EVENT_READ, name)
-        waiting = set(entrances)
+            process = fork_agent(name, enter)
+            self.agents[name] = Agent(process)
+            self._selector.register(process, selectors.EVENT_READ, name)
         end = time.monotonic() + deadline_s
-        while waiting:
-            waiting -= {name for name, _ in self.receive(max(0.0, end - time.monotonic()))}
-            ended = [f"{name} ({self.desks[name].ended})" for name in entrances if self.desks[name].ended]
-            if ended:
-                raise AgentError(f"probe agents did not start: {', '.join(ended)}; see their traceback above")
-            if waiting and time.monotonic() > end:
-                raise AgentError(f"probe agents not ready within {deadline_s:g} s: {', '.join(sorted(waiting))}")
+        failed = []
+        for name in entrances:
+            try:
+                self.agents[name].process.wait_ready(max(0.0, end - time.monotonic()))
+            except ForkedError:
+                ended = not self.agents[name].process.alive()
+                self.end(name, "agent died" if ended else "agent was not ready in time", 0.0)
+                failed.append(f"{name} ({self.agents[name].ended})")
+        if failed:
+            raise AgentError(f"probe agents did not start: {', '.join(failed)}; see their traceback above")
 
-    def send(self, name: str, job: Job) -> None:
-        """An agent that does not take it has ended, or is ended now."""
-        desk = self.desks[name]
-        try:
-            desk.agent.sock.sendall(pack(job))
-        except OSError:
+    def send(self, name: str, job: ProbeJob) -> None:
+        """Send an agent a job; one that does not take it has ended, or is ended now."""
+        process = self.agents[name].process
+        if not (process.send(encode(job)) and process.flush(_SEND_S)):
             self.end(name, "agent took no request")
 
-    def receive(self, timeout_s: float) -> Iterator[tuple[str, Done]]:
-        """The answers that are there, after waiting for the first of them at most so long."""
+    def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+        """The results that are there, after waiting for the first of them at most so long."""
         for key, _ in self._selector.select(timeout_s):
             name: str = key.data
-            desk = self.desks[name]
-            try:
-                data = desk.agent.sock.recv(1 << 18)
-            except OSError:
-                data = b""
-            if not data:
+            process = self.agents[name].process
+            for result in map(decode, process.receive()):
+                assert isinstance(result, ProbeResult), result
+                yield name, result
+            if process.hung_up:
                 self.end(name, "agent died")
-                continue
-            desk.buffer += data
-            for done in unpack(desk.buffer):
-                yield name, done
 
     def end(self, name: str, why: str, grace_s: float = 1.0) -> None:
         """Part with an agent: give it so long to end by itself, then SIGKILL."""
-        desk = self.desks[name]
-        if desk.ended is None:
-            self._selector.unregister(desk.agent.sock)
-            desk.agent.sock.close()
-            desk.ended = f"{why}: {_reap(desk.agent.pid, grace_s)}"
+        agent = self.agents[name]
+        if agent.ended is None:
+            self._selector.unregister(agent.process)
+            agent.ended = f"{why}: it {agent.process.end(grace_s)}"
+            agent.process.close()
 
     def stop(self, deadline_s: float) -> None:
-        """End all agents; they end by themselves when their sockets close."""
-        for desk in self.desks.values():
-            if desk.ended is None:
-                self._selector.unregister(desk.agent.sock)
-                desk.agent.sock.close()
+        """End all agents: ask all at once, then kill those that take longer than the deadline."""
+        for agent in self.agents.values():
+            if agent.ended is None:
+                agent.process.finish()
         end = time.monotonic() + deadline_s
-        for desk in self.desks.values():
-            if desk.ended is None:
-                desk.ended = f"stopped: {_reap(desk.agent.pid, max(0.0, end - time.monotonic()))}"
+        for name in self.agents:
+            self.end(name, "stopped", max(0.0, end - time.monotonic()))
         self._selector.close()
-
-
-def _reap(pid: int, grace_s: float) -> str:
-    """Collect a child that is about to end, or end it; how it ended."""
-    fd = os.pidfd_open(pid)
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(fd, selectors.EVENT_READ)
-            if not selector.select(grace_s):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    finally:
-        os.close(fd)
-    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name

@@ -6,8 +6,11 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import cache
+from inspect import signature
 from pkgutil import resolve_name
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
+
+from pydantic import TypeAdapter
 
 from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.model.probe import probe_kinds
@@ -32,6 +35,19 @@ def test_function(runs: str) -> TestFunction:
     return function
 
 
+@cache
+def _type_asked(runs: str) -> TypeAdapter[Any]:
+    """What the function's second parameter is annotated with; anything where it is not."""
+    function = test_function(runs)
+    _, parameter, *_ = signature(function).parameters
+    return TypeAdapter(get_type_hints(function).get(parameter, Any))
+
+
+def _asked(request: ProbeRequest) -> Any:
+    """What the request asks, as its function wants it: it has come as JSON."""
+    return _type_asked(request.runs).validate_python(request.ask)
+
+
 def import_tests() -> None:
     """Import what every installed kind of probe runs, so that processes forked from this one share it.
 
@@ -50,7 +66,7 @@ async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
     session = Session(request, equipment)
     began = time.monotonic()
     try:
-        conclusion = await test_function(request.runs)(session, request.ask)
+        conclusion = await test_function(request.runs)(session, _asked(request))
     except StepFailed as failed:
         session.trace.extra |= {"failure": failed.failure, "failed_operation": failed.operation}
         unknown = failed.operation in _OWN_STEPS and failed.failure.startswith("unknown_failure")

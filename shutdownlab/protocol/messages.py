@@ -19,6 +19,7 @@ from shutdownlab.inspection.verdict import Decision
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
 from shutdownlab.model.topology import Name
+from shutdownlab.protocol.probing import ProbeJob, ProbeResult, ProbingMessage
 from shutdownlab.protocol.session import SessionMessage
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -185,10 +186,13 @@ class Failure:
 
 Message: TypeAlias = (
     Hello | Decisions | BoxPolicy | Applied | CountersRequest | Counters | Command | Order | Ack | Obeyed
-    | Ready | BoxJoined | Notice | Failure | SessionMessage
+    | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 
-_OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"}
+_OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {
+    ProbeJob: "probe-job",
+    ProbeResult: "probe-result",
+}
 _NAMES: dict[type, str] = {kind: kind.__name__.lower() for kind in get_args(Message)} | _OTHER_NAMES
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _NAMES}
 _KINDS = {name: kind for kind, name in _NAMES.items()}

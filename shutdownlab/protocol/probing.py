@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+
+from pydantic import ConfigDict, with_config
 
 from shutdownlab.model.probe import Errand, Family
 from shutdownlab.model.scenario import Outcome
+
+_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
     """One probe from one vantage point over one address family. The caller has looked everything up.
 
-    `runs`: `package.module:function`, which the agent calls with its session and `ask`. `timeout`: seconds one step (a
+    `runs`: `package.module:function`, which the agent calls with its session and `ask`, of the type that the function's
+    signature gives and JSON can hold. `timeout`: seconds one step (a
     lookup, a connect, a handshake, a reply) may take at most; the pool scales it try by try. `lasts`: seconds that the
     probe may take beside its steps.
     `resolver`: the address that name questions go to. `ca`: PEM file of the authority whose certificates count; ""
@@ -62,3 +67,24 @@ class Measurement:
     certainty: Literal["certain", "confirmed", "unconfirmed"] = "certain"
     value: float | None = None
     unit: str = ""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """A request on its way to an agent; `number` tells its result from others."""
+
+    number: int
+    request: ProbeRequest
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What came of the job of that number."""
+
+    number: int
+    measurement: Measurement
+
+
+ProbingMessage: TypeAlias = ProbeJob | ProbeResult

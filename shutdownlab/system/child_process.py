@@ -89,6 +89,15 @@ class Forked:
         lines, self._read = self._read, []
         return lines
 
+    def flush(self, wait_s: float) -> bool:
+        """Wait at most so long for the child to take what was sent; whether it has."""
+        return self._lines.flush(wait_s)
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the child has ended, or is about to, as far as `receive` has read."""
+        return self._lines.ended is not None
+
     def alive(self) -> bool:
         """Return whether the child still runs."""
         return self.wait(0) is None

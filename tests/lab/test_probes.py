@@ -428,7 +428,7 @@ def test_an_agent_that_dies_makes_its_probes_errors_and_no_other(lab: Lab) -> No
     assert first[0] == "spared", first
     os.kill(pool.pids["doomed"], signal.SIGKILL)
     rest = [(agent, found.outcome, found.failure) for agent, _, found in run]
-    assert rest == [("doomed", ERROR, "unknown_failure: agent died: SIGKILL")] * 2
+    assert rest == [("doomed", ERROR, "unknown_failure: agent died: it was killed by SIGKILL")] * 2
     [later] = pool.run({"doomed": [slow]})
     assert later[2].outcome is ERROR
     pool.stop()
@@ -466,7 +466,7 @@ def test_an_agent_that_cannot_enter_its_namespace_is_named(capfd: pytest.Capture
         raise FileNotFoundError("/run/netns/nowhere")
 
     pool = AgentPool()
-    with pytest.raises(AgentError, match=r"did not start: lost \(agent died: exit status 1\)"):
+    with pytest.raises(AgentError, match=r"did not start: lost \(agent died: it ended with status 1\)"):
         pool.start({"fine": lambda: None, "lost": enter})
     pool.stop()
     assert "/run/netns/nowhere" in capfd.readouterr().err

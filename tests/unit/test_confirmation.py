@@ -10,15 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from shutdownlab.measure.agent import Done, Job, pack, unpack
 from shutdownlab.measure.confirmation import AgentPool
 from shutdownlab.measure.pace import Pace
 from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
-from shutdownlab.measure.supervisor import Switchboard
+from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.kinds import Endpoint, Tcp
-from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest, ProbeResult
 
 OK = Measurement(Outcome.OK)
 TIMED_OUT = Measurement(Outcome.BLOCKED, "generic_timeout_error", doubtful=True)
@@ -31,37 +30,37 @@ class Board:
     """Answers each job at the next look, by a function of agent, request and how often it was asked before."""
 
     def __init__(self, agents: Sequence[str], answer: Answer) -> None:
-        self.desks = {agent: SimpleNamespace(ended=None) for agent in agents}
+        self.agents = {agent: SimpleNamespace(ended=None) for agent in agents}
         self.answer = answer
         self.asked: Counter[tuple[str, str]] = Counter()
         self.sent: list[tuple[str, ProbeRequest]] = []
         self.most_at_once: Counter[str] = Counter()
         self._numbers = iter(range(1, 100_000))
-        self._flying: list[tuple[str, Job]] = []
+        self._flying: list[tuple[str, ProbeJob]] = []
 
     def next_number(self) -> int:
         return next(self._numbers)
 
-    def send(self, agent: str, job: Job) -> None:
+    def send(self, agent: str, job: ProbeJob) -> None:
         self.sent.append((agent, job.request))
         self._flying.append((agent, job))
         at_once = sum(1 for each, _ in self._flying if each == agent)
         self.most_at_once[agent] = max(self.most_at_once[agent], at_once)
 
-    def receive(self, _timeout_s: float) -> Iterator[tuple[str, Done]]:
+    def receive(self, _timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
         flying, self._flying = self._flying, []
         for agent, job in flying:
-            if self.desks[agent].ended is None:
+            if self.agents[agent].ended is None:
                 before = self.asked[agent, job.request.id]
                 self.asked[agent, job.request.id] += 1
-                yield agent, Done(job.number, self.answer(agent, job.request, before))
+                yield agent, ProbeResult(job.number, self.answer(agent, job.request, before))
 
     def end(self, agent: str, why: str, _grace_s: float = 0.0) -> None:
-        self.desks[agent].ended = why
+        self.agents[agent].ended = why
 
 
 def pool_of(board: Board) -> AgentPool:
-    return AgentPool(cast(Switchboard, board))
+    return AgentPool(cast(Supervisor, board))
 
 
 def probe(name: str, **more: Any) -> ProbeRequest:
@@ -125,7 +124,7 @@ def test_one_late_success_among_many_timeouts_does_not_delay_the_verdict_on_the_
 
 def test_every_probe_of_every_agent_is_answered_once() -> None:
     board = Board([f"a{n}" for n in range(12)], lambda agent, request, before: OK)
-    requests = {agent: [probe(str(n)) for n in range(40)] for agent in board.desks}
+    requests = {agent: [probe(str(n)) for n in range(40)] for agent in board.agents}
     found = Counter((agent, request.id) for agent, request, _ in pool_of(board).run(requests))
     assert len(found) == 480 and set(found.values()) == {1}
 
@@ -183,16 +182,6 @@ def test_the_probes_of_an_agent_that_has_ended_are_errors() -> None:
 def test_an_unknown_agent_is_refused() -> None:
     with pytest.raises(KeyError, match="no probe agent nobody"):
         list(pool_of(Board(["a"], lambda agent, request, before: OK)).run({"nobody": [probe("x")]}))
-
-
-def test_messages_survive_being_cut_anywhere() -> None:
-    jobs = [Job(n, probe("x" * n)) for n in range(5)]
-    wire = b"".join(pack(job) for job in jobs)
-    for cut in range(0, len(wire), 7):
-        buffer = bytearray(wire[:cut])
-        read = unpack(buffer)
-        buffer += wire[cut:]
-        assert read + unpack(buffer) == jobs
 
 
 def test_the_pace_widens_while_probes_take_what_they_always_took_and_narrows_when_they_queue() -> None:

@@ -14,7 +14,7 @@ from shutdownlab.box.inspector import inspection_policy
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.scenario import Mode
+from shutdownlab.model.scenario import Mode, Outcome
 from shutdownlab.protocol.messages import (
     Ack,
     Applied,
@@ -35,6 +35,7 @@ from shutdownlab.protocol.messages import (
     decode,
     encode,
 )
+from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest, ProbeResult
 
 RULE = {"name": "r", "when": {"app": "whatsapp", "port": "tcp/443"}, "verdict": {"action": "throttle", "rate": "1mbit"}}
 BLACKOUT = Policy.model_validate({"title": "Everything", "block": "everything", "source": "s"})
@@ -70,6 +71,8 @@ EVERY_MESSAGE: list[Message] = [
     Ready("kcell"),
     BoxJoined("kcell", "kcell-box"),
     Notice("kcell", "the controller is back"),
+    ProbeJob(7, ProbeRequest("x", "web", "some.module:test", {"url": "https://bbc.com/"}, addresses=("192.0.2.1",))),
+    ProbeResult(7, Measurement(Outcome.OK, None, 1.5, 0.25, {"requests": [{"failure": None}], "x": 0.1}, unit="ms")),
     Failure("kcell", "the engine raised:\nTraceback …"),
 ]
 
