@@ -7,9 +7,6 @@ held, all segments of it: the server must not have seen a part of it if the prox
 
 from __future__ import annotations
 
-import shutil
-import socket
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,13 +14,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.box.tls_proxy import ADDRESS, LINK, LONGEST_HELLO, Handover, is_unfinished, read_answer, start_proxy
+from shutdownlab.box.tls_proxy import ADDRESS, LINK, LONGEST_HELLO, Handover, HandoverReply, is_unfinished, start_proxy
 from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.forge import tcp_as_receiver
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.verdict import Side
-from shutdownlab.system.child_process import Forked
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 from shutdownlab.system.tcp_repair import Offer, Place, read_offer
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
@@ -34,7 +30,6 @@ Key = tuple[bytes, int, bytes, int]
 _KEPT: Final = 65536
 """Connections remembered of each kind; the oldest give way."""
 
-_READY_S: Final = 10.0
 _TIMESTAMP: Final = 8
 _TTL: Final = 64
 _FRAMES: Final = 256
@@ -75,13 +70,8 @@ class Interception:
     ) -> None:
         """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError."""
         self._send = send
-        self._scratch = Path(tempfile.mkdtemp(prefix="shutdownlab-"))
-        talk = self._scratch / "talk"
-        self._proxy: Forked = start_proxy(name, netns, talk, trusted, root)
-        self._proxy.wait_ready(_READY_S)
+        self._proxy = start_proxy(name, netns, trusted, root)
         self.wire: Wire = open_wire(netns, LINK)
-        self._talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._talk.connect(str(talk))
         self._opened: OrderedDict[Key, _Opened] = OrderedDict()
         self._taken: OrderedDict[Key, Side] = OrderedDict()
         self._held: dict[int, _Held] = {}
@@ -95,14 +85,15 @@ class Interception:
     @property
     def descriptors(self) -> tuple[int, int]:
         """What to call `on_readable` for when it is."""
-        return self.wire.fd, self._talk.fileno()
+        return self.wire.fd, self._proxy.fileno()
 
     def on_readable(self, descriptor: int) -> None:
         """Frames of the proxy's, or its answer about a connection; raises ConnectionError when it has ended."""
         if descriptor == self.wire.fd:
             self._frames()
         else:
-            self._answered()
+            for reply in self._proxy.replies():
+                self._replied(reply)
 
     def claims(self, raw: bytes, side: Side) -> bool:
         """Whether a frame that came in is the proxy's, or held for it; then it has been seen to."""
@@ -196,7 +187,7 @@ class Interception:
         first = (opened.first + 1) & 0xFFFFFFFF
         as_server = Place(server, client, packet.ack, first, echoed, opened.server, opened.client)
         as_client = Place(client, server, first, packet.ack, sent, opened.client, opened.server)
-        self._talk.send(Handover(self._number, host, as_server, as_client).encode())
+        self._proxy.hand_over(Handover(self._number, host, as_server, as_client))
         return True
 
     @staticmethod
@@ -204,16 +195,12 @@ class Interception:
         """Whether nothing of the client's has gone to the server yet."""
         return bool(opened.frames) or packet.seq == (opened.first + 1) & 0xFFFFFFFF
 
-    def _answered(self) -> None:
+    def _replied(self, reply: HandoverReply) -> None:
         """The proxy has made up its mind about a connection: what was held goes to it, or on its way."""
-        line = self._talk.recv(65536)
-        if not line:
-            raise ConnectionError("the TLS proxy has ended")
-        answer = read_answer(line)
-        held = self._held.pop(answer.number)
+        held = self._held.pop(reply.number)
         del self._asked[held.key]
         self._opened.pop(held.key, None)
-        if answer.taken:
+        if reply.taken:
             self.counters["intercepted"] += 1
             _remember(self._taken, held.key, held.side)
             for raw in held.frames:
@@ -249,10 +236,8 @@ class Interception:
 
     def close(self) -> None:
         """End the proxy."""
-        self._talk.close()
         self.wire.close()
         self._proxy.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _packet(self, raw: bytes) -> Packet:
         """The frame decoded, once for all that is asked about it in turn."""

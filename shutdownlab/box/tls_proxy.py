@@ -8,7 +8,6 @@ connection alone. All it sends and gets passes through the box, over the link "p
 
 from __future__ import annotations
 
-import json
 import select
 import socket
 import ssl
@@ -17,10 +16,11 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from pydantic import TypeAdapter
 from pyroute2 import IPRoute
 
 from shutdownlab.box.forgery import Forger
@@ -30,7 +30,7 @@ from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
-from shutdownlab.system.tcp_repair import Offer, Place, take_place, transparent
+from shutdownlab.system.tcp_repair import Place, take_place, transparent
 
 LINK: Final = "proxy"
 """The interface's name, at both ends."""
@@ -56,25 +56,19 @@ class Handover:
     as_server: Place
     as_client: Place
 
-    def encode(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HandoverReply:
     """Whether the connection is taken; if it is not, `why`."""
 
     number: int
     taken: bool
     why: str = ""
 
-    def encode(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
 
-
-def read_answer(line: bytes) -> Answer:
-    """What the proxy has answered."""
-    return Answer(**json.loads(line))
+# Not among the messages of `protocol`: they are of the kernel's types, and between a box and its own child.
+_HANDOVER: Final = TypeAdapter(Handover)
+_REPLY: Final = TypeAdapter(HandoverReply)
 
 
 def is_unfinished(stream: bytes) -> bool:
@@ -85,42 +79,62 @@ def is_unfinished(stream: bytes) -> bool:
     return found is not None and found.more
 
 
-def start_proxy(name: str, box: Path | None, talk: Path, trusted: Path | None, root: Path | None) -> Forked:
-    """Fork the proxy of the DPI box `name`, whose namespace is `box`; it takes handovers on the socket `talk`.
+class ProxyProcess:
+    """The box's hold on its proxy."""
+
+    def __init__(self, process: Forked) -> None:
+        self._process = process
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when `replies` has something."""
+        return self._process.fileno()
+
+    def hand_over(self, handover: Handover) -> None:
+        """Ask the proxy to take a connection; never waits. Raises ConnectionError when the proxy has ended."""
+        if not self._process.send(_HANDOVER.dump_json(handover) + b"\n"):
+            raise self._ended()
+
+    def replies(self) -> list[HandoverReply]:
+        """What the proxy has answered since; never waits. Raises ConnectionError when the proxy has ended."""
+        replies = [_REPLY.validate_json(line) for line in self._process.receive()]
+        if not replies and self._process.hung_up:
+            raise self._ended()
+        return replies
+
+    def stop(self) -> None:
+        """End it; raises ForkedError when it had to be killed."""
+        self._process.stop()
+        self._process.close()
+
+    def _ended(self) -> ConnectionError:
+        return ConnectionError(self._process.failure or f"{self._process.name} has ended")
+
+
+def start_proxy(
+    name: str, box: Path | None, trusted: Path | None, root: Path | None, deadline_s: float = 10.0
+) -> ProxyProcess:
+    """Start the proxy of the DPI box `name`, whose namespace is `box`; return once the link between them is up.
 
     `trusted`: the authorities that browsers trust, PEM (None: the machine's). `root`: where the forger keeps its root.
-    Ready once the link is up.
+    Raises ForkedError.
     """
 
     def main(child: Child) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(str(talk))
-        listener.listen(1)
         unshare(CLONE_NEWNET)
         _plug_in(box)
         with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
-            proxy = _Proxy(Path(scratch), trusted, Forger(root))
+            proxy = _Proxy(Path(scratch), trusted, Forger(root), child)
             child.ready()
-            connection, _ = listener.accept()
-            while child.stop_fd not in select.select([connection.fileno(), child.stop_fd], [], [])[0]:
-                line = connection.recv(_LONGEST)
-                if not line:
+            while child.stop_fd not in select.select([child.lines.fileno(), child.stop_fd], [], [])[0]:
+                for line in child.receive():
+                    handover = _HANDOVER.validate_json(line)
+                    threading.Thread(target=proxy.serve, args=(handover,), daemon=True).start()
+                if child.lines.ended is not None:
                     break
-                threading.Thread(target=proxy.serve, args=(_read(line), connection), daemon=True).start()
 
-    return fork(f"prx-{name}", main)
-
-
-def _read(line: bytes) -> Handover:
-    found: dict[str, Any] = json.loads(line)
-    return Handover(found["number"], found["host"], _place(found["as_server"]), _place(found["as_client"]))
-
-
-def _place(found: dict[str, Any]) -> Place:
-    offers = {key: Offer(**found[key]) for key in ("own_offer", "peer_offer")}
-    ends = {key: tuple(found[key]) for key in ("own", "peer")}
-    fields: dict[str, Any] = {**found, **offers, **ends}
-    return Place(**fields)
+    process = fork(f"prx-{name}", main)
+    process.wait_ready(deadline_s)
+    return ProxyProcess(process)
 
 
 def _plug_in(box: Path | None) -> None:
@@ -146,22 +160,23 @@ def _plug_in(box: Path | None) -> None:
 class _Proxy:
     """Serves handovers, a thread each."""
 
-    def __init__(self, scratch: Path, trusted: Path | None, forger: Forger) -> None:
+    def __init__(self, scratch: Path, trusted: Path | None, forger: Forger, child: Child) -> None:
         self._scratch = scratch
         self._trusted = trusted
         self._forger = forger
+        self._child = child
         self._lock = threading.Lock()
         self._true: dict[tuple[str, int, str], bytes] = {}
         self._forged: dict[bytes, Path] = {}
 
-    def serve(self, handover: Handover, connection: socket.socket) -> None:
+    def serve(self, handover: Handover) -> None:
         try:
             forged = self._forge(self._certificate(handover))
             inward, outward = take_place(handover.as_server), take_place(handover.as_client)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            connection.send(Answer(handover.number, False, f"{type(error).__name__}: {error}").encode())
+            self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}"))
             return
-        connection.send(Answer(handover.number, True).encode())
+        self._reply(HandoverReply(handover.number, True))
         with inward, outward, suppress(OSError):
             for end in (inward, outward):
                 end.settimeout(_HANDSHAKE_S)
@@ -172,6 +187,9 @@ class _Proxy:
                 for channel in (true, false):
                     with suppress(OSError):  # says that nothing follows, and does not wait for the same
                         channel.unwrap()
+
+    def _reply(self, reply: HandoverReply) -> None:
+        self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:
         """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError."""
