@@ -33,7 +33,7 @@ from shutdownlab.protocol.messages import (
     encode,
 )
 from shutdownlab.system.child_process import Child, Forked, ending, fork
-from shutdownlab.system.line_socket import LineSocket
+from shutdownlab.system.line_socket import CLOSED, LineSocket
 from shutdownlab.system.netns import enter, inside
 
 _DEADLINE_S = 30.0
@@ -213,7 +213,10 @@ class Authority:
             raise self._lost()
 
     def _lost(self) -> ControlError:
-        return ControlError(f"lost the authority's controller: {self._lines.ended or 'it reads nothing'}; {_KEPT}")
+        why = self._lines.ended or "it reads nothing"
+        if why == CLOSED:
+            return ControlError(f"the authority's controller has ended; {_KEPT}")
+        return ControlError(f"lost the authority's controller: {why}; {_KEPT}")
 
     def _complaint(self, order: Order, owners: set[str], told: list[Message], waited_s: float) -> str:
         """Who has not answered (the switches, if it is them), what was told, and which controllers have died."""

@@ -21,6 +21,9 @@ LINE_LIMIT: Final = 64 * 1024 * 1024
 BACKLOG: Final = 4 * 1024 * 1024
 """Bytes that may wait for a peer that does not read; then no more are taken."""
 
+CLOSED: Final = "it closed the connection"
+"""Why a connection is no more whose other end has closed it, or is no more itself."""
+
 _CHUNK: Final = 1 << 16
 _SEND_S: Final = 5
 _MOST_FILES: Final = 64
@@ -116,7 +119,7 @@ class LineSocket:
                 break
             lines += self._cut(data)
             if not data:
-                self._end("it closed the connection")
+                self._end(CLOSED)
             elif self._length > self._limit:
                 self._end(f"a line of more than {self._limit} bytes: {self._incoming[0][:120]!r}…")
         return lines
