@@ -8,18 +8,17 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from shutdownlab.country.lab_connection import LabConnection, LabEnded, LabError
+from shutdownlab.country.lab_node import LabNode, ProbeResult
 from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
-from shutdownlab.model.network import Node, node_name
+from shutdownlab.model.network import node_name
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.session import Measure, ProbeAnswer, PutInForce, StartProgram
@@ -32,70 +31,6 @@ _MEASURE_S: Final = 900.0
 """A probe is tried four times, and waits for others and for a slow machine."""
 _TAIL: Final = 4000
 _BY_HAND: Final = "by hand"
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What came of a measurement.
-
-    outcome: ok, blocked, throttled or error (the measurement itself failed). failure: OONI's failure string, None where
-    nothing failed or the block shows otherwise. seconds: how long it took. record: the whole in OONI's data format.
-    """
-
-    outcome: Outcome
-    failure: str | None
-    seconds: float
-    record: Mapping[str, Any]
-
-    @property
-    def test_keys(self) -> Mapping[str, Any]:
-        """What was seen, step by step: OONI's `test_keys`."""
-        keys: Mapping[str, Any] = self.record["test_keys"]
-        return keys
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabNode:
-    """A node of a lab: a vantage point, router, switch, DPI box or the servers of a network."""
-
-    lab: Lab
-    node: Node
-
-    @property
-    def name(self) -> str:
-        """Its name in the drawing and in Mininet: `kcell-almaty`, `retn-servers`."""
-        return self.node.name
-
-    @property
-    def title(self) -> str:
-        """What people call it."""
-        return self.node.title
-
-    @property
-    def role(self) -> str:
-        """subscriber, resolver, telephone, border, transit, servers, …"""
-        return self.node.role.value
-
-    @property
-    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Its own addresses, then those of what it hosts."""
-        own = [a.ip for port in self.node.ports.values() for a in port.addresses]
-        return tuple(dict.fromkeys([*own, *self.lab.plan.loaded.network.hosted_on(self.name)]))
-
-    def exec(self, argv: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[Any]:
-        """See `Lab.exec`."""
-        return self.lab.exec(self.name, argv, **options)
-
-    def popen(self, argv: Sequence[str | Path], **options: Any) -> Program:
-        """See `Lab.popen`."""
-        return self.lab.popen(self.name, argv, **options)
-
-    def serve(self, program: Sequence[str | Path] | Path, **options: Any) -> Server:
-        """See `Lab.serve`."""
-        return self.lab.serve(self.name, program, **options)
-
-    def __repr__(self) -> str:
-        return f"<{self.role} {self.name}>"
 
 
 class Lab:
@@ -322,7 +257,8 @@ class Lab:
         lookup.known("family", family or probe.families[0], [f.value for f in Family], "family")
         asked = Measure(self._connection.number(), str(place.id), target, str(family or probe.families[0].value))
         found: ProbeAnswer = self._connection.ask(asked, _MEASURE_S)
-        return ProbeResult(Outcome(found.outcome), found.failure, found.runtime, found.record)
+        outcome, certainty = Outcome(found.outcome), found.certainty
+        return ProbeResult(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)
 
     # --- the end ---
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from shutdownlab.config.scalars import ports
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, brief, lines_of
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.session import Session
 from shutdownlab.protocol.session import (
@@ -34,7 +34,6 @@ from shutdownlab.protocol.session import (
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
 
-EXIT_BROKEN = 3
 _TICK_S: Final = 1.0
 """How often it is looked for what has broken."""
 _PATIENCE_S: Final = 0.02

@@ -78,7 +78,10 @@ class Session:
             todo[node_name(vantage.id)].append(replace(request, id=str(each.number)))
         for _, request, found in self.country.agents.run(todo):
             record = self._record(places[request.id], request, found)
-            yield ProbeAnswer(int(request.id), found.outcome.value, found.failure, found.runtime, record)
+            yield ProbeAnswer(
+                int(request.id), found.outcome.value, found.failure, found.runtime,
+                found.certainty, found.value, found.unit, record,
+            )  # fmt: skip
 
     def _record(self, vantage: Vantage, request: ProbeRequest, found: Measurement) -> dict[str, Any]:
         """A measurement in OONI's format, at the scenario's time where a phase of it is in force."""

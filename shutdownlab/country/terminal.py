@@ -12,12 +12,11 @@ from mininet.cli import CLI
 from rich.console import Console
 from rich.markup import escape
 
-from shutdownlab.country.breakage import BREAKAGES, lines_of
+from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
 from shutdownlab.country.session import Session
 from shutdownlab.model.network import node_name
 from shutdownlab.system.sandbox import foreground_program, interactive
 
-EXIT_BROKEN = 3
 _GREETING = """\
 {count} nodes of {title} are up{policy}.
 Open vSwitch's {datapath} datapath: {why}.

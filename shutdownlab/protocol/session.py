@@ -96,12 +96,15 @@ class Refused:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What came of a measurement; `record` is the whole of it in OONI's format."""
+    """What came of a measurement: the fields of `probing.Measurement`; `record` is the whole in OONI's format."""
 
     number: int
     outcome: str
     failure: str | None
     runtime: float
+    certainty: str
+    value: float | None
+    unit: str
     record: dict[str, Any]
 
 

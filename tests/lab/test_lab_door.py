@@ -190,11 +190,18 @@ def test_an_address_family_can_be_asked_for(lab: sl.Lab) -> None:
     assert lab.probe(CAPITAL, "www.bbc.com", family="ipv6").test_keys["x_family"] == "ipv6"
 
 
+def test_a_probe_that_measures_a_number_tells_it(lab: sl.Lab) -> None:
+    lab.phase("mobile-throttled")
+    speed = lab.probe("southcell/capital", "speed")
+    assert (speed.outcome, speed.unit) == (Outcome.THROTTLED, "kbit/s")
+    assert speed.value and 100 < speed.value < 1000
+
+
 def test_what_nobody_answers_is_blocked(lab: sl.Lab) -> None:
     lab.phase("blackout")
     found = lab.probe(COAST, "whatsapp")
     assert (found.outcome, found.failure) == (Outcome.BLOCKED, "generic_timeout_error")
-    assert found.test_keys["x_passes"] > 1, "a timeout is tried again before it is believed"
+    assert (found.certainty, found.test_keys["x_passes"] > 1) == ("confirmed", True), "a timeout is tried again"
     assert found.record["measurement_start_time"] == "2030-05-02 12:00:00", "the scenario's time"
 
 
