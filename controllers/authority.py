@@ -48,11 +48,11 @@ class Authority(SwitchApp):
 
     def start(self) -> None:
         listen(
-            self.settings.posts.authority,
+            self.settings.addresses.authority,
             lambda link, message: self.call(self.heard, link, message),
             lambda link, why: self.call(self.ended, link, why),
         )
-        self.call(self.gateway.pursue, 0, {})
+        self.call(self.gateway.reconcile, 0, {})
         super().start()
 
     def tell(self, message: Message) -> None:
@@ -92,7 +92,7 @@ class Authority(SwitchApp):
         """The gateway at once; the operators' switches by the operators, or by force."""
         order = command.order
         self.command, self.obedient = command, set()
-        self.gateway.pursue(order.serial, order.policies)
+        self.gateway.reconcile(order.serial, order.policies)
         for operator, link in self.links.items():
             if link is not None:
                 link.send(command.for_operator(operator))
@@ -100,7 +100,7 @@ class Authority(SwitchApp):
                 self.tell(Failure(operator, f"has no controller to obey order {order.serial}"))
         for domain in self.operators.values():
             if order.mode is Mode.DIRECT:
-                domain.pursue(order.serial, order.policies, order.local_time)
+                domain.reconcile(order.serial, order.policies, order.local_time)
             else:
                 domain.relinquish()
 

@@ -32,15 +32,15 @@ class Isp(SwitchApp):
 
     def start(self) -> None:
         """Begin: with no order there is no policy, and switches only forward."""
-        posts = self.settings.posts
+        addresses = self.settings.addresses
         self.authority = Uplink(
-            posts.authority,
+            addresses.authority,
             Ready(self.operator),
             self.hear_from(self.authority_said),
             self.hear_from(self.authority_left),
         )
-        listen(posts.boxes[self.operator], self.hear_from(self.box_said), self.hear_from(self.box_left))
-        self.call(self.domain.pursue, 0, {})
+        listen(addresses.boxes[self.operator], self.hear_from(self.box_said), self.hear_from(self.box_left))
+        self.call(self.domain.reconcile, 0, {})
         super().start()
 
     def hear_from(self, handler: Any) -> Any:
@@ -73,7 +73,7 @@ class Isp(SwitchApp):
         """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
         if order.serial == self.latest:
             self.commands = True
-            self.domain.pursue(order.serial, order.policies, order.local_time)
+            self.domain.reconcile(order.serial, order.policies, order.local_time)
 
     def authority_left(self, _: Link, why: str) -> None:
         """Without orders everything stays as it is."""

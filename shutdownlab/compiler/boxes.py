@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
-from shutdownlab.compiler.ends import Ways, told_apart
+from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import Network as Prefix
@@ -18,7 +18,7 @@ from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
-from shutdownlab.model.policy import Action, Direction, Exceptions, Policy, Targets
+from shutdownlab.model.policy import BlockAction, Direction, Exceptions, Policy, Targets
 from shutdownlab.model.topology import Vantage
 
 _WHOLE = {
@@ -26,7 +26,7 @@ _WHOLE = {
     "udp": Ports(protocol="udp", first=1, last=65535),
     "quic": Ports(protocol="udp", first=443, last=443),
 }
-_ACTIONS = {Action.PROFILE: BoxAction.BLOCK, Action.DROP: BoxAction.DROP, Action.RESET: BoxAction.RESET}
+_ACTIONS = {BlockAction.PROFILE: BoxAction.BLOCK, BlockAction.DROP: BoxAction.DROP, BlockAction.RESET: BoxAction.RESET}
 BYPASS = Rule(Table.INSPECT, 1000, goto=Table.FORWARD)
 """Past a box that is down, where its profile fails open."""
 
@@ -157,4 +157,4 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
             tuple(ports[purpose] for purpose, _, at in ways if at == box and purpose in ports)
             for box in ("box-inside", "box-outside")
         )
-        yield from told_apart(Ways(inside, outside))
+        yield from classify_ends(SwitchSides(inside, outside))

@@ -24,16 +24,16 @@ _TRANSPORTS = {TCP: "tcp", UDP: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class SwitchSides:
     """A DPI switch's port numbers, by where they lead."""
 
     inside: tuple[int, ...]
     outside: tuple[int, ...]
 
 
-def told_apart(ways: Ways) -> Iterator[Rule]:
+def classify_ends(sides: SwitchSides) -> Iterator[Rule]:
     """What a DPI switch needs for any rule of a connection to match."""
-    for ports, inbound in ((ways.inside, False), (ways.outside, True)):
+    for ports, inbound in ((sides.inside, False), (sides.outside, True)):
         ends = ("dst", "src") if inbound else ("src", "dst")
         for port in ports:
             for version, kind in ETHER_TYPES.items():

@@ -13,9 +13,9 @@ from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
     PASS,
+    AclVerdict,
     Classifier,
     Traffic,
-    Verdict,
     both,
     classifier,
     in_all,
@@ -134,7 +134,7 @@ def _access_lists(
         targets = tuple(_traffic(network, apps, about))
         if not targets:
             continue
-        verdict = Verdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
+        verdict = AclVerdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
         exceptions = _exceptions(network, apps, policy.except_, group)
         combined = both(combined, classifier(targets, exceptions, verdict))
     return combined

@@ -105,14 +105,14 @@ def of_protocol(name: str) -> tuple[Traffic, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AclVerdict:
     """What an access list does: drop, or hold to `kbit` per second, or neither; `policy` says on whose behalf."""
 
     drop: bool = False
     kbit: int | None = None
     policy: str = ""
 
-    def and_then(self, other: Verdict) -> Verdict:
+    def and_then(self, other: AclVerdict) -> AclVerdict:
         """Both at once: a drop outweighs a rate, the lower of two rates counts."""
         if self.drop or (not other.drop and other.kbit is None):
             return self
@@ -121,12 +121,12 @@ class Verdict:
         return min(self, other, key=lambda verdict: verdict.kbit or 0)
 
 
-PASS = Verdict()
-Entry = tuple[Traffic, Verdict]
+PASS = AclVerdict()
+Entry = tuple[Traffic, AclVerdict]
 Classifier = tuple[Entry, ...]
 
 
-def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: Verdict) -> Classifier:
+def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: AclVerdict) -> Classifier:
     """One policy: its exceptions pass, its targets get the verdict, the rest passes."""
     wanted = tuple(targets)
     spared = (met for target in wanted for spare in exceptions if (met := target.meet(spare)) is not None)

@@ -24,7 +24,7 @@ from shutdownlab.control.framework import (
     set_ev_cls,
 )
 from shutdownlab.control.openflow import Refusal, Switch
-from shutdownlab.control.settings import Settings
+from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.protocol.messages import Failure, Message
 
 
@@ -41,7 +41,7 @@ class SwitchApp(App):  # type: ignore[misc]
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)
 
-    def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, settings: ControllerSettings, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.settings = settings
         nodes = settings.network.nodes.values()
@@ -145,7 +145,7 @@ class _Loud(logging.Handler):
         self._tell(self.format(record))
 
 
-def run_app(path: str, settings: Settings, deadline_s: float = 10.0) -> SwitchApp:
+def run_app(path: str, settings: ControllerSettings, deadline_s: float = 10.0) -> SwitchApp:
     """Load the app at `path`, let it listen for switches where `settings` say, and return it at work.
 
     Whatever goes wrong in it from then on, in any thread, it tells as a `Failure`. Raises `TimeoutError` when it does
@@ -162,7 +162,7 @@ def run_app(path: str, settings: Settings, deadline_s: float = 10.0) -> SwitchAp
             listening.set()
 
     controller.StreamServer = Server
-    host, port = settings.posts.openflow[settings.name]
+    host, port = settings.addresses.openflow[settings.name]
     cfg.CONF(args=[], project="shutdownlab", default_config_files=[])
     cfg.CONF.set_override("ofp_listen_host", host)
     cfg.CONF.set_override("ofp_tcp_listen_port", port)
@@ -187,7 +187,7 @@ def _app(manager: Any) -> SwitchApp | None:
     return next((app for app in manager.applications.values() if isinstance(app, SwitchApp)), None)
 
 
-def _fail(manager: Any, settings: Settings, text: str) -> None:
+def _fail(manager: Any, settings: ControllerSettings, text: str) -> None:
     sys.stderr.write(f"{settings.name}: {text}\n")
     if app := _app(manager):
         app.tell(Failure(settings.name, text))

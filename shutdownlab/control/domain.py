@@ -35,7 +35,7 @@ from shutdownlab.protocol.messages import (
 )
 
 
-class Commandable(Protocol):
+class ConnectedSwitch(Protocol):
     """A connected switch, as a domain uses it (`openflow.Switch` is one)."""
 
     def claim(self) -> None:
@@ -54,7 +54,7 @@ class Commandable(Protocol):
         """Remove all decisions; the number of the barrier."""
 
 
-class Why(Protocol):
+class SwitchRefusal(Protocol):
     """A switch's refusal (`openflow.Refusal` is one)."""
 
     not_master: bool
@@ -63,14 +63,14 @@ class Why(Protocol):
 
 
 @dataclass(slots=True)
-class _Site:
+class _SwitchState:
     """A connected switch.
 
     `held`: the program on it; None if another controller may have changed it. `ours`: it takes our word, as far as we
     know. `barrier`: the one that will confirm `held`; None once it has.
     """
 
-    switch: Commandable
+    switch: ConnectedSwitch
     ours: bool = False
     held: SwitchProgram | None = None
     barrier: int | None = None
@@ -78,7 +78,7 @@ class _Site:
 
 
 @dataclass(slots=True)
-class _Box:
+class _BoxState:
     """The DPI box: how to write to it, the policy it was sent, and the barrier after which old verdicts are gone.
 
     `lost`: it was there, and is no more.
@@ -115,9 +115,9 @@ class Domain:
     switches: tuple[str, ...] = field(init=False)
     box: str | None = field(init=False)
     _dpi_switch: str | None = field(init=False)
-    _sites: dict[str, _Site] = field(default_factory=dict)
+    _switch_states: dict[str, _SwitchState] = field(default_factory=dict)
     _goal: _Goal | None = None
-    _box: _Box = field(default_factory=_Box)
+    _box: _BoxState = field(default_factory=_BoxState)
     _verdicts: VerdictCompiler = field(init=False)
     _on_path: bool = field(init=False)
     _fails_open: bool = field(init=False)
@@ -131,7 +131,7 @@ class Domain:
         self._fails_open = self.profile.table.overload == "open"
         self._verdicts = VerdictCompiler(on_path=self._on_path)
 
-    def pursue(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
+    def reconcile(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
         """Bring everything to what it must be while the `active` policies are in force (order `serial`).
 
         `local_time`: what the country's clocks show, in seconds since 1970. A box that was lost is not waited for.
@@ -145,26 +145,26 @@ class Domain:
                 self.tell(Notice(self.owner, f"carries out order {serial} without its DPI box; {self._without_box}"))
             else:
                 self._goal.unconfirmed.add(self.box)
-        for name in self._sites:
+        for name in self._switch_states:
             self._install(name)
-        self._instruct_box()
+        self._send_box_policy()
         self._check()
 
     def relinquish(self, *, still_trying: bool = False) -> None:
-        """Another controller commands: pursue nothing until the next goal.
+        """Another controller commands: nothing is reconciled until the next goal.
 
         still_trying: go on enforcing what the box decides, until a switch refuses it.
         """
         self._goal = None
-        for site in self._sites.values():
-            site.held, site.barrier = None, None
-            site.ours = site.ours and still_trying
+        for state in self._switch_states.values():
+            state.held, state.barrier = None, None
+            state.ours = state.ours and still_trying
 
     # --- switches --------------------------------------------------------------------------------------------------
 
-    def switch_joined(self, name: str, switch: Commandable) -> None:
+    def switch_joined(self, name: str, switch: ConnectedSwitch) -> None:
         """It is connected, perhaps again."""
-        self._sites[name] = _Site(switch)
+        self._switch_states[name] = _SwitchState(switch)
         if self._goal is not None:
             if self._goal.obeyed:
                 self.tell(Notice(self.owner, f"the switch {name} is back"))
@@ -172,28 +172,28 @@ class Domain:
 
     def switch_left(self, name: str) -> None:
         """Its connection is lost; it keeps what it holds (Open vSwitch's fail-mode `secure`)."""
-        del self._sites[name]
+        del self._switch_states[name]
         if self._goal is not None:
             self._goal.unconfirmed.add(name)
             self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
         """All that was sent before `barrier` is done."""
-        site, goal = self._sites[name], self._goal
+        state, goal = self._switch_states[name], self._goal
         if name == self._dpi_switch and barrier == self._box.barrier:
             self._box.barrier, self._box.settled = None, True
-            self._instruct_box()
-        elif goal is not None and site.held is not None and barrier == site.barrier:
-            site.barrier = None
-            seconds = round(time.monotonic() - site.sent_at, 6)
-            self.tell(Ack(goal.serial, name, len(site.held.rules), seconds))
+            self._send_box_policy()
+        elif goal is not None and state.held is not None and barrier == state.barrier:
+            state.barrier = None
+            seconds = round(time.monotonic() - state.sent_at, 6)
+            self.tell(Ack(goal.serial, name, len(state.held.rules), seconds))
             goal.unconfirmed.discard(name)
         self._check()
 
-    def switch_refused(self, name: str, why: Why) -> None:
+    def switch_refused(self, name: str, why: SwitchRefusal) -> None:
         """Something that was sent has had no effect. Under another master that is how it must be: a notice."""
-        site = self._sites[name]
-        was_ours, site.ours, site.held, site.barrier = site.ours, False, None, None
+        state = self._switch_states[name]
+        was_ours, state.ours, state.held, state.barrier = state.ours, False, None, None
         if why.stale and self._goal is not None:
             self._install(name)
         elif not why.not_master:
@@ -204,20 +204,20 @@ class Domain:
 
     def _install(self, name: str) -> None:
         assert self._goal is not None
-        site, program = self._sites[name], self._program(name)
-        site.sent_at = time.monotonic()
-        if site.held is not None:
-            site.barrier = site.switch.update(change(site.held, program), site.held)
-            site.held = program
+        state, program = self._switch_states[name], self._program(name)
+        state.sent_at = time.monotonic()
+        if state.held is not None:
+            state.barrier = state.switch.update(change(state.held, program), state.held)
+            state.held = program
             return
-        site.switch.claim()
-        site.barrier = site.switch.replace(program)
-        site.held, site.ours = program, True
+        state.switch.claim()
+        state.barrier = state.switch.replace(program)
+        state.held, state.ours = program, True
         if name == self._dpi_switch:
             # Its verdicts are gone, and the box may have been told otherwise by whoever commanded before.
             self._verdicts = VerdictCompiler(on_path=self._on_path)
-            self._box = _Box(self._box.send, lost=self._box.lost)
-            self._instruct_box()
+            self._box = _BoxState(self._box.send, lost=self._box.lost)
+            self._send_box_policy()
 
     def _program(self, name: str) -> SwitchProgram:
         """What a switch should hold; past a lost box that fails open, nothing is steered through it."""
@@ -232,23 +232,23 @@ class Domain:
     def box_joined(self, send: Callable[[Message], None]) -> None:
         """The box is connected; `send` writes to it."""
         was_lost = self._box.lost
-        self._box = _Box(send)
+        self._box = _BoxState(send)
         if self._goal is not None:
             if not self._goal.obeyed:
                 self._goal.unconfirmed.add(self.box or "")
             elif self.box is not None:
                 self.tell(BoxJoined(self.owner, self.box))
             if was_lost:
-                self._resteer()
-            self._instruct_box()
+                self._steer_again()
+            self._send_box_policy()
 
     def box_left(self) -> None:
         """It is gone, or its connection is: its operator's traffic fails open or closed, as its profile says."""
-        self._box = _Box(lost=True)
+        self._box = _BoxState(lost=True)
         if self._goal is not None:
             self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
             self._goal.unconfirmed.discard(self.box or "")
-            self._resteer()
+            self._steer_again()
             self._check()
 
     @property
@@ -259,10 +259,10 @@ class Domain:
         how = "open: they go past it" if self._fails_open else "closed: they are lost"
         return f"{self.profile.name} fails {how}"
 
-    def _resteer(self) -> None:
+    def _steer_again(self) -> None:
         """Bring the DPI switch in line with whether there is a box."""
         name = self._dpi_switch
-        if self._fails_open and not self._on_path and name in self._sites and self._sites[name].ours:
+        if self._fails_open and not self._on_path and name in self._switch_states and self._switch_states[name].ours:
             self._install(name)
 
     def box_said(self, message: Message) -> None:
@@ -277,29 +277,29 @@ class Domain:
             case _:
                 self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
 
-    def _instruct_box(self) -> None:
+    def _send_box_policy(self) -> None:
         """Send the box its rules unless it has them: then its connections stay decided."""
-        goal, box, site = self._goal, self._box, self._sites.get(self._dpi_switch or "")
-        if goal is None or box.send is None or site is None or not site.ours:
+        goal, box, state = self._goal, self._box, self._switch_states.get(self._dpi_switch or "")
+        if goal is None or box.send is None or state is None or not state.ours:
             return
         known = box.policy
         if known is None or (known.rules, known.local_time) != (goal.box_rules, goal.local_time):
             policy = BoxPolicy(goal.serial, self.profile.name, goal.box_rules, local_time=goal.local_time)
-            self._box = _Box(box.send, policy)
+            self._box = _BoxState(box.send, policy)
             box.send(policy)
         elif box.settled:
             goal.unconfirmed.discard(self.box or "")
 
     def _box_applied(self, serial: int) -> None:
         """What was decided by older rules is forgotten: those connections are to be decided anew."""
-        site = self._sites.get(self._dpi_switch or "")
+        state = self._switch_states.get(self._dpi_switch or "")
         policy = self._box.policy
-        if policy is not None and policy.serial == serial and site is not None and site.ours:
-            self._box.barrier = site.switch.forget_verdicts()
+        if policy is not None and policy.serial == serial and state is not None and state.ours:
+            self._box.barrier = state.switch.forget_verdicts()
 
     def _enforce(self, decisions: Decisions) -> None:
-        site = self._sites.get(self._dpi_switch or "")
-        if site is None or not site.ours:
+        state = self._switch_states.get(self._dpi_switch or "")
+        if state is None or not state.ours:
             return
         meters: list[tuple[Meter, bool]] = []
         rules: list[Rule] = []
@@ -308,7 +308,7 @@ class Domain:
             meters += [(meter, enforcement.known_meters) for meter in enforcement.meters]
             rules += enforcement.rules
         if rules:
-            site.switch.enforce(meters, rules)
+            state.switch.enforce(meters, rules)
 
     def _check(self) -> None:
         if self._goal is not None and not self._goal.unconfirmed and not self._goal.obeyed:

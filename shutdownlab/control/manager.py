@@ -2,7 +2,7 @@
 
     python -m shutdownlab.control.manager controllers/isp.py --name kcell --topology topologies/kazakhstan.yaml
 
-Addresses follow from the topology (see `plan`), so that controllers started by hand find each other.
+Addresses follow from the topology (see `addresses`), so that controllers started by hand find each other.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 
 from shutdownlab import library
 from shutdownlab.config.document import BadInput
+from shutdownlab.control.addresses import AUTHORITY, controller_addresses
 from shutdownlab.control.app import run_app
-from shutdownlab.control.plan import AUTHORITY, posts
-from shutdownlab.control.settings import DEFAULT_PROFILE, Settings
+from shutdownlab.control.settings import DEFAULT_PROFILE, ControllerSettings
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.system.child_process import stop_descriptor
 
 
-def serve(path: Path, settings: Settings, stop_fd: int, ready: Callable[[], None]) -> None:
+def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callable[[], None]) -> None:
     """Run the app until `stop_fd` is readable; call `ready` once it listens.
 
     The frameworks cannot be stopped (os-ken's threads are no daemons and know no end): leave by `os._exit` then.
@@ -56,8 +56,8 @@ def main() -> None:
     names = country.topology.operators
     if given.name not in {AUTHORITY, *names}:
         sys.exit(_bad(f"--name: found {given.name}; expected {AUTHORITY} or one of {', '.join(names)}"))
-    plan = posts(names, given.host, given.first_port)
-    settings = Settings(given.name, country.network, country.apps, plan, dict.fromkeys(names, profile))
+    plan = controller_addresses(names, given.host, given.first_port)
+    settings = ControllerSettings(given.name, country.network, country.apps, plan, dict.fromkeys(names, profile))
 
     def ready() -> None:
         host, port = plan.openflow[given.name]

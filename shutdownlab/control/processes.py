@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses
 from shutdownlab.control.manager import serve
-from shutdownlab.control.plan import AUTHORITY, Posts
-from shutdownlab.control.settings import Settings
+from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.network import Network, Role
@@ -54,7 +54,7 @@ class Controllers:
     """The controllers' processes, by name: the authority and the operators."""
 
     network: Network
-    posts: Posts
+    addresses: ControllerAddresses
     netns: Path | None
     processes: dict[str, Forked]
 
@@ -74,7 +74,7 @@ class Controllers:
 def start_controllers(
     network: Network,
     apps: Mapping[str, App],
-    posts: Posts,
+    addresses: ControllerAddresses,
     profiles: Mapping[str, Profile] | None = None,
     logs: Path | None = None,
     *,
@@ -94,9 +94,9 @@ def start_controllers(
     for name in tuple(names) or (AUTHORITY, *network.topology.operators):
         shipped = Path(str(files("shutdownlab.controllers")))
         app = (own or {}).get(name) or shipped / ("authority.py" if name == AUTHORITY else "isp.py")
-        settings = Settings(name, network, apps, posts, profiles or {})
+        settings = ControllerSettings(name, network, apps, addresses, profiles or {})
 
-        def main(child: Child, app: Path = app, settings: Settings = settings) -> None:
+        def main(child: Child, app: Path = app, settings: ControllerSettings = settings) -> None:
             if logs is not None:
                 with (logs / f"{settings.name}.log").open("ab") as log:
                     os.dup2(log.fileno(), 2)
@@ -106,7 +106,7 @@ def start_controllers(
         started[name] = fork(f"ctl-{name}", main)
     for controller in started.values():
         controller.wait_ready()
-    return Controllers(network, posts, netns, started)
+    return Controllers(network, addresses, netns, started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Confirmation:
         return iter(self.told)
 
 
-class Authority:
+class AuthorityClient:
     """The run's line to the authority."""
 
     def __init__(self, controllers: Controllers) -> None:
@@ -130,7 +130,7 @@ class Authority:
         self._controllers = controllers
         self._serial = 0
         with inside(controllers.netns):
-            self._lines = LineSocket(socket.create_connection(controllers.posts.authority, timeout=_CONNECT_S))
+            self._lines = LineSocket(socket.create_connection(controllers.addresses.authority, timeout=_CONNECT_S))
 
     def order(
         self,
@@ -231,4 +231,4 @@ class Authority:
         return "\n".join([*lines, *self._controllers.died()])
 
 
-__all__ = ["Authority", "Confirmation", "ControlError", "Controllers", "start_controllers"]
+__all__ = ["AuthorityClient", "Confirmation", "ControlError", "Controllers", "start_controllers"]

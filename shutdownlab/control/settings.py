@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from shutdownlab.control.addresses import ControllerAddresses
 from shutdownlab.control.domain import Domain
-from shutdownlab.control.plan import Posts
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.box_checks import profile_named
@@ -17,7 +17,7 @@ DEFAULT_PROFILE = "perfect"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ControllerSettings:
     """`name` is the operator whose controller it is, or `authority`.
 
     `profiles`: what operators' DPI boxes work by, where that is not the perfect one.
@@ -26,7 +26,7 @@ class Settings:
     name: str
     network: Network
     apps: Mapping[str, App]
-    posts: Posts
+    addresses: ControllerAddresses
     profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     def domain(self, owner: str, tell: Callable[[Message], None]) -> Domain:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
-from shutdownlab.control.plan import Posts, posts
-from shutdownlab.control.processes import Authority, Controllers, start_controllers
+from shutdownlab.control.addresses import ControllerAddresses, controller_addresses
+from shutdownlab.control.processes import AuthorityClient, Controllers, start_controllers
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import AgentPool
@@ -66,7 +66,7 @@ class Country:
     datapath: Choice
     net: LabNet
     controllers: Controllers
-    authority: Authority
+    authority: AuthorityClient
     services: Services
     agents: AgentPool
     others: list[Forked]
@@ -165,7 +165,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     network, took = plan.network, dict[str, float]()
     datapath = choose(plan.datapath)
     plan.files.mkdir(parents=True, exist_ok=True)
-    where = posts(network.topology.operators)
+    where = controller_addresses(network.topology.operators)
     with _timed(took, "network"):
         tell("building the network")
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
@@ -196,7 +196,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     with _timed(took, "services"):
         tell("starting routers and servers")
         services = start_services(net, network, ca, plan.files / "services")
-        authority = Authority(controllers)
+        authority = AuthorityClient(controllers)
         authority.order("no policy", {})
         others = [*boxes, *(process for process in (relay, recorder) if process)]
         for process in others:
@@ -227,7 +227,7 @@ def _relay(net: LabNet, seed: int) -> Forked | None:
     return start_relay(lines, seed) if lines else None
 
 
-def _box(plan: Plan, net: LabNet, where: Posts, trusted: Path, root: Path, operator: str) -> BoxSpec:
+def _box(plan: Plan, net: LabNet, where: ControllerAddresses, trusted: Path, root: Path, operator: str) -> BoxSpec:
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)

@@ -123,9 +123,9 @@ class _Checker:
         hint = "an on-path box sees copies and can only inject; `shutdownlab profiles` says which are in-path"
         if policy.throttle is not None:
             self.document.report((*path, "throttle"), f"`throttle` where {box} is on-path", "an in-path profile", hint)
-        dropping = policy.action is orders.Action.DROP or policy.direction is not Direction.BOTH
+        dropping = policy.action is orders.BlockAction.DROP or policy.direction is not Direction.BOTH
         if policy.block is not None and dropping:
-            key = "action" if policy.action is orders.Action.DROP else "direction"
+            key = "action" if policy.action is orders.BlockAction.DROP else "direction"
             found = f"`{key}: {getattr(policy, key)}` where {box} is on-path"
             self.document.report((*path, key), found, "an in-path profile, or `action: reset`", hint)
         for index, rule in enumerate(policy.inspect or ()):

@@ -128,7 +128,7 @@ class Means(StrEnum):
     ADDRESS = "address"
 
 
-class Action(StrEnum):
+class BlockAction(StrEnum):
     """What happens to what is blocked. By `profile`: whatever the DPI box's own does to what it blocks (switches drop).
 
     Or it is dropped silently, or answered with TCP resets (by DPI boxes only).
@@ -170,7 +170,7 @@ class Policy(Record):
     where: Scope = Scope()
     except_: Exceptions = Field(Exceptions(), alias="except")
     by: Means = Means.DPI
-    action: Action = Action.PROFILE
+    action: BlockAction = BlockAction.PROFILE
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
     source: str
@@ -225,7 +225,7 @@ class Policy(Record):
     def _within_its_means(self) -> None:
         """What only DPI boxes can do is asked of DPI boxes."""
         targets = self.targets
-        resets = self.action is Action.RESET
+        resets = self.action is BlockAction.RESET
         if resets and not (self.by is Means.DPI and self.block and self.block == self.block.for_boxes):
             hint = "only a DPI box sends resets, and it tells apps and sites apart"
             raise Expected("it with `by: dpi` and apps or sites alone", hint, found="`action: reset`", key="action")

@@ -18,7 +18,7 @@ from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import Certificate, CertificateAuthority
-from shutdownlab.servers.zones import Authority, Zone, domestic_authority, foreign_authorities, zones
+from shutdownlab.servers.zones import NameServer, Zone, domestic_authority, foreign_authorities, zones
 
 _DNS_PORT = 53
 OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
@@ -82,7 +82,7 @@ def is_resolver(hosted: Hosted) -> bool:
     return "dns" in _kinds(hosted)
 
 
-def nsd_config(authority: Authority, served: Iterable[Zone], directory: Path) -> str:
+def nsd_config(authority: NameServer, served: Iterable[Zone], directory: Path) -> str:
     """The configuration of an authoritative server."""
     lines = [
         "server:",
@@ -178,7 +178,7 @@ def zone_file(zone: Zone) -> str:
     return f"{'root' if zone.name == '.' else zone.name}.zone"
 
 
-def _nsd(authority: Authority, served: list[Zone], directory: Path) -> Daemon:
+def _nsd(authority: NameServer, served: list[Zone], directory: Path) -> Daemon:
     home = directory / f"nsd-{authority.node}"
     files: dict[str, str | bytes] = {zone_file(zone): zone.text() for zone in served}
     files["nsd.conf"] = nsd_config(authority, served, home)

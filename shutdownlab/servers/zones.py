@@ -22,7 +22,7 @@ _DELEGATION_TTL = 86400
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class NameServer:
     """Where a name server runs, and its addresses."""
 
     node: str
@@ -34,7 +34,7 @@ class Zone:
     """A zone's name without the final dot (the root is `.`), its servers, and the records below its apex."""
 
     name: str
-    servers: tuple[Authority, ...]
+    servers: tuple[NameServer, ...]
     records: list[str] = field(default_factory=list)
 
     @property
@@ -60,16 +60,16 @@ class Zone:
         return self.name if self.name == ROOT else f"{self.name}."
 
 
-def domestic_authority(network: Network) -> Authority:
+def domestic_authority(network: Network) -> NameServer:
     """The country's own name server."""
     node = next(network.by_role(Role.RESOLVER))
     subnets = (ipaddress.ip_network((a, SUBNET_LENGTHS[a.version]), strict=False) for a in _addresses(node))
-    return Authority(node.name, tuple(subnet.network_address + NAME_SERVER[subnet.version] for subnet in subnets))
+    return NameServer(node.name, tuple(subnet.network_address + NAME_SERVER[subnet.version] for subnet in subnets))
 
 
-def foreign_authorities(network: Network) -> tuple[Authority, ...]:
+def foreign_authorities(network: Network) -> tuple[NameServer, ...]:
     """A name server in every transit network."""
-    return tuple(Authority(node.name, _addresses(node)) for node in network.by_role(Role.SERVERS))
+    return tuple(NameServer(node.name, _addresses(node)) for node in network.by_role(Role.SERVERS))
 
 
 def authority_routes(network: Network, router: Node) -> list[Route]:
@@ -87,7 +87,7 @@ def zones(network: Network) -> list[Zone]:
     home = domestic_authority(network)
     abroad = foreign_authorities(network)
     names: dict[str, list[Hosted]] = defaultdict(list)
-    domains: dict[str, Authority] = {}
+    domains: dict[str, NameServer] = {}
     for hosted in network.hosted:
         for name in hosted.names:
             names[name].append(hosted)
@@ -110,7 +110,7 @@ def registered_domain(name: str) -> str:
 
 
 def _tops(
-    network: Network, domains: dict[str, Authority], home: Authority, abroad: tuple[Authority, ...]
+    network: Network, domains: dict[str, NameServer], home: NameServer, abroad: tuple[NameServer, ...]
 ) -> dict[str, Zone]:
     """Each top-level domain: at home if it is the country's own or all that is in it is, else at every transit."""
     served: dict[str, set[str]] = defaultdict(set)

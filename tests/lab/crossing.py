@@ -163,7 +163,7 @@ class Crossing:
         self._controller = threading.Thread(target=self._listen, daemon=True)
         self._controller.start()
         self.domain.switch_joined(_SWITCH, OfctlSwitch(self))
-        self.domain.pursue(0, {})
+        self.domain.reconcile(0, {})
         self.start_box()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -280,7 +280,7 @@ class Crossing:
         until("the box is connected", lambda: self.domain._box.send is not None)
         with self._lock:
             before = self.domain._box.policy
-            self.domain.pursue(self._serial, policies, local_time)
+            self.domain.reconcile(self._serial, policies, local_time)
             sent = self.domain._box.policy is not before
         if sent:
             until("the box has applied its rules", lambda: self.applied[-1:] == [self._serial])

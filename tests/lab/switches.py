@@ -17,7 +17,7 @@ import pytest
 from cables import Cables
 
 from shutdownlab.compiler.rules import MatchValue, Rule, SwitchProgram
-from shutdownlab.control.plan import Posts
+from shutdownlab.control.addresses import ControllerAddresses
 from shutdownlab.model.network import Network
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -35,11 +35,13 @@ _NAMES = {"eth_type": "dl_type", "ip_proto": "nw_proto", "eth_src": "dl_src", "e
 class Switches:
     """Bridges `NAME` of a network, in the namespace `netns`; a context manager."""
 
-    def __init__(self, network: Network, posts: Posts, directory: Path, cables: Cables, netns: Path) -> None:
+    def __init__(
+        self, network: Network, addresses: ControllerAddresses, directory: Path, cables: Cables, netns: Path
+    ) -> None:
         if shutil.which("ovs-vswitchd") is None:
             pytest.skip("openvswitch-switch is not installed")
         self.nodes = [node for node in network.nodes.values() if node.role.is_openflow]
-        self._posts = posts
+        self._addresses = addresses
         self._directory = directory
         self._cables, self._netns = cables, netns
         self._environment = os.environ | dict.fromkeys(("OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR"), str(directory))
@@ -53,7 +55,7 @@ class Switches:
         commands: list[str] = []
         for node in self.nodes:
             name = self.bridge(node.name)
-            targets = [f"tcp:{host}:{port}" for host, port in self._posts.of_switch(node.owner)]
+            targets = [f"tcp:{host}:{port}" for host, port in self._addresses.of_switch(node.owner)]
             settings = [
                 "datapath_type=dummy",
                 "fail_mode=secure",

@@ -23,8 +23,8 @@ from switches import Switches, until
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator, compile_switch
 from shutdownlab.compiler.rules import Table
-from shutdownlab.control.plan import posts
-from shutdownlab.control.processes import Authority, Confirmation, ControlError, Controllers, start_controllers
+from shutdownlab.control.addresses import controller_addresses
+from shutdownlab.control.processes import AuthorityClient, Confirmation, ControlError, Controllers, start_controllers
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
@@ -60,7 +60,7 @@ class Lab:
     network: Network
     controllers: Controllers
     switches: Switches
-    authority: Authority
+    authority: AuthorityClient
     box: Callable[[str, int], FakeBox]
     heard: list[Message] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class Lab:
         return found
 
     def port(self, name: str) -> str:
-        return str(self.controllers.posts.openflow[name][1])
+        return str(self.controllers.addresses.openflow[name][1])
 
     def hear(self, what: str, wanted: Callable[[Message], bool]) -> Message:
         """The first message of a kind that the authority tells outside orders."""
@@ -111,7 +111,7 @@ def cables() -> Iterator[Cables]:
 def lab(cables: Cables, tmp_path: Path) -> Iterator[Lab]:
     network = library.network("two-operators")
     netns = cables.netns()
-    where = posts(network.topology.operators, "127.0.0.1")
+    where = controller_addresses(network.topology.operators, "127.0.0.1")
     controllers = start_controllers(network, library.catalogue(), where, logs=tmp_path / "logs", netns=netns)
     boxes: list[FakeBox] = []
 
@@ -121,7 +121,7 @@ def lab(cables: Cables, tmp_path: Path) -> Iterator[Lab]:
 
     try:
         with Switches(network, where, tmp_path, cables, netns) as switches:
-            authority = Authority(controllers)
+            authority = AuthorityClient(controllers)
             authority.order("baseline", {})
             yield Lab(network, controllers, switches, authority, box)
             authority.close()
@@ -401,7 +401,7 @@ def ryu_python() -> str:
 def test_the_same_apps_run_under_ryu(cables: Cables, tmp_path: Path) -> None:
     network = library.network("two-operators")
     netns = cables.netns()
-    where = posts(network.topology.operators, "127.0.0.1")
+    where = controller_addresses(network.topology.operators, "127.0.0.1")
     names = ("authority", *network.topology.operators)
     processes = [start_by_hand(ryu_python(), netns, name, SHUTDOWNLAB_OPENFLOW="ryu") for name in names]
     try:
@@ -411,7 +411,7 @@ def test_the_same_apps_run_under_ryu(cables: Cables, tmp_path: Path) -> None:
             assert "switches at" in line, line + process.stderr.read()
         with Switches(network, where, tmp_path, cables, netns) as switches:
             controllers = Controllers(network, where, netns, {})
-            authority = Authority(controllers)
+            authority = AuthorityClient(controllers)
             authority.order("baseline", {})
             box = FakeBox("northnet-box", where.of_box("northnet")[0], netns)
             lab = Lab(network, controllers, switches, authority, lambda *_: box)

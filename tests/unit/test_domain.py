@@ -115,7 +115,7 @@ def scene() -> Scene:
 
 def test_an_order_is_obeyed_when_the_last_switch_has_confirmed(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     scene.confirm("southcell-dpi", "southcell-coast-sw")
     assert scene.obeyed() == []
     assert {ack.switch for ack in scene.told if isinstance(ack, Ack)} == {"southcell-dpi", "southcell-coast-sw"}
@@ -126,7 +126,7 @@ def test_an_order_is_obeyed_when_the_last_switch_has_confirmed(scene: Scene) -> 
 
 
 def test_an_order_waits_for_switches_that_are_not_connected(scene: Scene) -> None:
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     assert scene.obeyed() == []
     scene.join()
     scene.confirm()
@@ -135,9 +135,9 @@ def test_an_order_waits_for_switches_that_are_not_connected(scene: Scene) -> Non
 
 def test_the_first_order_claims_and_replaces_and_later_ones_only_change(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, {})
+    scene.domain.reconcile(1, {})
     scene.confirm()
-    scene.domain.pursue(2, BLACKOUT)
+    scene.domain.reconcile(2, BLACKOUT)
     switch = scene.switches["southcell-coast-sw"]
     assert switch.sent == ["claim", "replace", "update"]
     assert switch.program is not None
@@ -147,9 +147,9 @@ def test_the_first_order_claims_and_replaces_and_later_ones_only_change(scene: S
 
 def test_a_confirmation_of_an_older_order_is_not_one_of_the_newer(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     older = {name: switch.barrier for name, switch in scene.switches.items()}
-    scene.domain.pursue(2, {})
+    scene.domain.reconcile(2, {})
     for name, barrier in older.items():
         scene.domain.switch_confirmed(name, barrier)
     assert scene.obeyed() == []
@@ -159,7 +159,7 @@ def test_a_confirmation_of_an_older_order_is_not_one_of_the_newer(scene: Scene) 
 
 def test_a_switch_that_comes_back_is_replaced_whole(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     scene.confirm()
     scene.domain.switch_left("southcell-coast-sw")
     fresh = FakeSwitch(itertools.count(100))
@@ -174,18 +174,18 @@ def test_a_switch_that_comes_back_is_replaced_whole(scene: Scene) -> None:
 
 def test_a_refused_message_is_a_failure_and_no_confirmation_follows(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     scene.domain.switch_refused("southcell-dpi", Refusal())
     scene.confirm()
     assert scene.obeyed() == []
     assert Failure("southcell", "the switch southcell-dpi refused a message: OFPET_X OFPXX_Y") in scene.told
-    scene.domain.pursue(2, {})
+    scene.domain.reconcile(2, {})
     assert scene.switches["southcell-dpi"].sent[-2:] == ["claim", "replace"]
 
 
 def test_under_another_master_one_notice_is_told_and_nothing_more_is_tried(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, {})
+    scene.domain.reconcile(1, {})
     scene.confirm()
     scene.domain.relinquish(still_trying=True)
     scene.domain.box_said(DROP)
@@ -199,7 +199,7 @@ def test_under_another_master_one_notice_is_told_and_nothing_more_is_tried(scene
 
 def test_who_has_given_up_command_leaves_switches_that_come_back_alone(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, {})
+    scene.domain.reconcile(1, {})
     scene.domain.relinquish(still_trying=True)
     fresh = FakeSwitch(itertools.count(100))
     scene.domain.switch_joined("southcell-dpi", fresh)
@@ -209,7 +209,7 @@ def test_who_has_given_up_command_leaves_switches_that_come_back_alone(scene: Sc
 
 def test_a_role_asked_for_too_late_is_asked_for_again(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, {})
+    scene.domain.reconcile(1, {})
     scene.domain.switch_refused("southcell-dpi", Refusal(stale=True))
     assert scene.switches["southcell-dpi"].sent == ["claim", "replace", "claim", "replace"]
     scene.confirm()
@@ -219,7 +219,7 @@ def test_a_role_asked_for_too_late_is_asked_for_again(scene: Scene) -> None:
 def test_an_order_with_rules_for_the_box_waits_until_old_verdicts_are_gone(scene: Scene) -> None:
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, NAMED)
+    scene.domain.reconcile(1, NAMED)
     scene.confirm()
     assert scene.obeyed() == []
     assert [(policy.serial, len(policy.rules)) for policy in scene.box] == [(1, 1)]
@@ -234,11 +234,11 @@ def test_an_order_with_rules_for_the_box_waits_until_old_verdicts_are_gone(scene
 def test_a_box_whose_rules_stay_is_left_alone_with_its_verdicts(scene: Scene) -> None:
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, NAMED)
+    scene.domain.reconcile(1, NAMED)
     scene.domain.box_said(Applied(1))
     scene.confirm()
     scene.domain.box_said(DROP)
-    scene.domain.pursue(2, {**NAMED, "more": BLACKOUT["blackout"]})
+    scene.domain.reconcile(2, {**NAMED, "more": BLACKOUT["blackout"]})
     assert len(scene.box) == 1
     assert len(scene.switches["southcell-dpi"].enforced) == 1
 
@@ -246,8 +246,8 @@ def test_a_box_whose_rules_stay_is_left_alone_with_its_verdicts(scene: Scene) ->
 def test_rules_on_their_way_to_the_box_are_not_sent_twice(scene: Scene) -> None:
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, NAMED)
-    scene.domain.pursue(2, NAMED)
+    scene.domain.reconcile(1, NAMED)
+    scene.domain.reconcile(2, NAMED)
     assert [policy.serial for policy in scene.box] == [1]
     scene.confirm()
     scene.domain.box_said(Applied(1))
@@ -258,7 +258,7 @@ def test_rules_on_their_way_to_the_box_are_not_sent_twice(scene: Scene) -> None:
 def test_a_box_that_comes_back_is_told_its_rules_again(scene: Scene) -> None:
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, NAMED)
+    scene.domain.reconcile(1, NAMED)
     scene.domain.box_left()
     scene.domain.box_joined(scene.box.append)
     assert [type(message) for message in scene.box] == [BoxPolicy, BoxPolicy]
@@ -266,7 +266,7 @@ def test_a_box_that_comes_back_is_told_its_rules_again(scene: Scene) -> None:
 
 def test_with_nothing_to_look_for_no_box_is_needed(scene: Scene) -> None:
     scene.join()
-    scene.domain.pursue(1, BLACKOUT)
+    scene.domain.reconcile(1, BLACKOUT)
     scene.confirm()
     assert scene.obeyed() == [1]
 
@@ -286,7 +286,7 @@ def with_box(scene: Scene, policies: dict[str, Policy]) -> None:
     """A box at work under order 1, obeyed."""
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, policies)
+    scene.domain.reconcile(1, policies)
     scene.confirm()
     scene.domain.box_said(Applied(1))
     scene.confirm("southcell-dpi")
@@ -318,7 +318,7 @@ def test_past_a_lost_box_that_fails_open_nothing_is_steered_until_it_is_back(sce
 def test_an_order_is_carried_out_without_a_lost_box(scene: Scene) -> None:
     with_box(scene, NAMED)
     scene.domain.box_left()
-    scene.domain.pursue(2, {**NAMED, "more": BLACKOUT["blackout"]})
+    scene.domain.reconcile(2, {**NAMED, "more": BLACKOUT["blackout"]})
     scene.confirm()
     assert scene.obeyed() == [1, 2]
     assert bypassed(scene)
@@ -328,7 +328,7 @@ def test_an_order_is_carried_out_without_a_lost_box(scene: Scene) -> None:
 def test_an_order_that_waits_for_a_box_goes_on_without_it_when_it_is_lost(scene: Scene) -> None:
     scene.join()
     scene.domain.box_joined(scene.box.append)
-    scene.domain.pursue(1, NAMED)
+    scene.domain.reconcile(1, NAMED)
     scene.confirm()
     assert scene.obeyed() == []
     scene.domain.box_left()
@@ -355,12 +355,12 @@ def test_what_an_on_path_box_blocks_stays_with_it() -> None:
 
 def test_a_box_is_told_the_time_again_only_if_its_rules_ask_for_it(scene: Scene) -> None:
     with_box(scene, NAMED)
-    scene.domain.pursue(2, NAMED, 3600.0)
+    scene.domain.reconcile(2, NAMED, 3600.0)
     assert [policy.serial for policy in scene.box] == [1]
     rule = {"name": "evening", "when": {"hours": "18:00-23:00"}, "verdict": "drop"}
     evenings = {"evenings": Policy.model_validate({"title": "Evenings", "inspect": [rule], "source": "t"})}
-    scene.domain.pursue(3, evenings, 3600.0)
-    scene.domain.pursue(4, evenings, 7200.0)
+    scene.domain.reconcile(3, evenings, 3600.0)
+    scene.domain.reconcile(4, evenings, 7200.0)
     assert [(policy.serial, policy.local_time) for policy in scene.box[1:]] == [(3, 3600.0), (4, 7200.0)]
 
 

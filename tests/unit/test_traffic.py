@@ -14,9 +14,9 @@ from shutdownlab.compiler.traffic import (
     PASS,
     TCP,
     UDP,
+    AclVerdict,
     Classifier,
     Traffic,
-    Verdict,
     both,
     classifier,
     in_all,
@@ -64,7 +64,7 @@ def holds(traffic: Traffic, packet: Packet) -> bool:
     )
 
 
-def verdict_of(entries: Classifier, packet: Packet) -> Verdict:
+def verdict_of(entries: Classifier, packet: Packet) -> AclVerdict:
     return next(verdict for traffic, verdict in entries if holds(traffic, packet))
 
 
@@ -92,7 +92,7 @@ def test_in_all_keeps_what_every_union_has(unions: list[list[Traffic]], packet: 
 def test_exceptions_pass_targets_are_judged_and_the_rest_passes(
     targets: list[Traffic], spared: list[Traffic], packet: Packet
 ) -> None:
-    verdict = Verdict(drop=True, policy="p")
+    verdict = AclVerdict(drop=True, policy="p")
     hit = any(holds(t, packet) for t in targets) and not any(holds(t, packet) for t in spared)
     assert verdict_of(classifier(targets, spared, verdict), packet) == (verdict if hit else PASS)
 
@@ -100,7 +100,9 @@ def test_exceptions_pass_targets_are_judged_and_the_rest_passes(
 _POLICY = st.tuples(
     st.lists(traffics(), max_size=3),
     st.lists(traffics(), max_size=2),
-    st.sampled_from([Verdict(drop=True, policy="a"), Verdict(kbit=64, policy="b"), Verdict(kbit=512, policy="c")]),
+    st.sampled_from(
+        [AclVerdict(drop=True, policy="a"), AclVerdict(kbit=64, policy="b"), AclVerdict(kbit=512, policy="c")]
+    ),
 )
 
 

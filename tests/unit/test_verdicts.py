@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline import Fields, PaperSwitch
 
 from shutdownlab import library
-from shutdownlab.compiler.ends import Ways, told_apart
+from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Rule, SwitchProgram, Table, policy_cookie
 from shutdownlab.compiler.verdicts import METER_IDS, VerdictCompiler
@@ -155,7 +155,10 @@ def test_connections_are_told_apart_only_where_some_are_inspected() -> None:
     assert {"border-intl", "border-ix", "gateway", "exchange"} == {
         port.purpose for port in NODE.ports.values() if ("in_port", port.number) in ports
     }
-    assert {rule.match[0] for rule in told_apart(Ways((1,), (2,))) if rule.moves} == {("in_port", 1), ("in_port", 2)}
+    assert {rule.match[0] for rule in classify_ends(SwitchSides((1,), (2,))) if rule.moves} == {
+        ("in_port", 1),
+        ("in_port", 2),
+    }
 
 
 def test_what_the_box_must_go_on_seeing_gets_no_rule() -> None:

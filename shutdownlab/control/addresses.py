@@ -14,7 +14,7 @@ AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True)
-class Posts:
+class ControllerAddresses:
     """The ports of all controllers. `openflow` and `boxes` are by controller: an operator, or the authority.
 
     A switch of an operator has both its operator's controller and the authority's; the gateway only the authority's.
@@ -38,9 +38,11 @@ class Posts:
         return self.boxes[operator], self.authority
 
 
-def posts(operators: Iterable[str], host: str = str(next(MANAGEMENT.hosts())), first_port: int = 6653) -> Posts:
+def controller_addresses(
+    operators: Iterable[str], host: str = str(next(MANAGEMENT.hosts())), first_port: int = 6653
+) -> ControllerAddresses:
     """Give the authority and each operator two ports of `host`, from `first_port` (OpenFlow's own) on."""
     names = [AUTHORITY, *operators]
     openflow = {name: (host, first_port + 2 * index) for index, name in enumerate(names)}
     boxes = {name: (host, first_port + 2 * index + 1) for index, name in enumerate(names)}
-    return Posts(openflow, boxes)
+    return ControllerAddresses(openflow, boxes)
