@@ -23,6 +23,14 @@ def beside(document: Document, name: str) -> FilePath:
     return FilePath(document.file).parent / name
 
 
+def found_beside(document: Document, name: str) -> FilePath | None:
+    """The whole path of a file or directory that a document names; None if there is none."""
+    try:
+        return beside(document, name).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # links in a circle; a name with a zero byte
+        return None
+
+
 def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
     """The content of an ordinary file of at most `limit` bytes. Raises `NotReadable`."""
     try:

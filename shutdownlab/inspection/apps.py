@@ -17,11 +17,13 @@ from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.extensions import Extensions
 from shutdownlab.config.scalars import HostName, Prefix
 
+_SERVERS = Extensions("shutdownlab.servers", object)
+
 
 @cache
 def service_kinds() -> tuple[str, ...]:
     """What can answer on a port: the kinds that some server is registered for (see `servers.server`)."""
-    return tuple(name for name in Extensions("shutdownlab.servers", object) if "." not in name)
+    return tuple(name for name in _SERVERS if "." not in name)
 
 
 class Service(Record):
@@ -43,7 +45,9 @@ def _service(value: Any) -> Any:
         return value
     found = re.fullmatch(r"(\w[\w-]*)/(\d+)", str(value))
     if found is None or found[1] not in service_kinds():
-        raise Expected("a service and its port such as https/443", "services: " + ", ".join(service_kinds()))
+        _, hint = _SERVERS.unknown(value)
+        known = f"services: {', '.join(service_kinds())}" if service_kinds() else hint
+        raise Expected("a service and its port such as https/443", known)
     return {"kind": found[1], "port": int(found[2])}
 
 

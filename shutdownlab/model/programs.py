@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from shutdownlab.config.beside import beside
+from shutdownlab.config.beside import found_beside
 from shutdownlab.config.document import BadInput, Document, Path, Problem, dotted, quoted
 
 
@@ -26,9 +26,10 @@ class OwnProgram:
     where: str
 
     @property
-    def folder(self) -> FilePath:
-        """Where the file that brings it is, and what it needs beside it."""
-        return FilePath(self.file).parent.resolve()
+    def needs(self) -> tuple[FilePath, ...]:
+        """The folder of the file that brings it, for what it has beside it, and the files among its arguments."""
+        whole = (FilePath(argument) for argument in self.command if argument.startswith("/"))
+        return (FilePath(self.file).parent.resolve(), *whole)
 
     def __str__(self) -> str:
         return f"{self.what}: {shlex.join(self.command)}"
@@ -41,14 +42,16 @@ def own_program(document: Document, path: Path, what: str, command: Iterable[str
 
 
 def allowed(programs: Iterable[OwnProgram], *, trust: bool) -> tuple[FilePath, ...]:
-    """The folders that must stay visible in the sandbox for these programs to start. Raises `BadInput` without trust,
-    a problem for each."""
+    """What must stay visible in the sandbox for these programs to start.
+
+    Without trust raises `BadInput`, with a problem for each.
+    """
     brought = tuple(programs)
     if brought and not trust:
         hint = "if you trust where it comes from: --trust (from Python: trust=True)"
         expected = "nothing that starts programs, unless it is trusted"
         raise BadInput([Problem(p.file, p.line, p.where, str(p), expected, hint) for p in brought])
-    return tuple(dict.fromkeys(program.folder for program in brought))
+    return tuple(dict.fromkeys(path for program in brought for path in program.needs))
 
 
 def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, tuple[Path, FilePath]]:
@@ -66,11 +69,12 @@ def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, t
     found: dict[str, tuple[Path, FilePath]] = {}
     for operator, path, name in given:
         if isinstance(name, str):
-            file = beside(document, name).resolve()
-            if not (file.suffix == ".py" and file.is_file()):
+            file = found_beside(document, name)
+            if file is None or file.suffix != ".py" or not file.is_file():
                 expected = "the path of a controller app in Python, relative to this one"
                 document.report(path, f"{quoted(name)}, which is no such file", expected)
-            found[operator] = path, file
+            else:
+                found[operator] = path, file
     return found
 
 
@@ -81,11 +85,12 @@ def resolve_paths(document: Document, at: Path, command: Any) -> None:
     """
     for index, argument in enumerate(command if isinstance(command, list) else ()):
         if isinstance(argument, str) and argument.startswith(("./", "../")):
-            path = beside(document, argument).resolve()
-            if not path.exists():
+            path = found_beside(document, argument)
+            if path is None:
                 found = f"{quoted(argument)}, which is not there"
                 document.report((*at, index), found, "the path of a file, relative to this one")
-            command[index] = str(path)
+            else:
+                command[index] = str(path)
 
 
 def commands_in(document: Document) -> Iterator[tuple[Path, Any]]:

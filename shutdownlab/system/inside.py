@@ -67,7 +67,9 @@ def prepare_inside(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
     """
     real_root = _is_real_root()
     open_writable = _open_paths(writable)
-    open_kept = _open_paths(path for path in (*_own_paths(), *keep) if path not in open_writable)
+    # Whoever stands in /tmp itself, or has his files right there, gets the fresh one.
+    shown = (path for path in (*_own_paths(), *keep) if str(path) not in dict(_FRESH))
+    open_kept = _open_paths(path for path in shown if path not in open_writable)
     _own_mounts()
     with suppress(OSError):  # before Linux 5.12 the machine's files stay as writable as the user made them
         syscalls.set_read_only("/", True)
@@ -98,9 +100,7 @@ def _own_paths() -> list[Path]:
     """What this Python needs to go on: its installation, its modules and the working directory."""
     paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path.cwd(), _PACKAGES]
     paths += [Path(entry) for entry in sys.path if entry]
-    every = [path.resolve() for path in paths] + [path.absolute() for path in paths]
-    # Whoever stands in /tmp itself gets the fresh one.
-    return [path for path in every if str(path) not in dict(_FRESH)]
+    return [path.resolve() for path in paths] + [path.absolute() for path in paths]
 
 
 def _open_paths(paths: Iterable[Path]) -> dict[Path, int]:

@@ -193,7 +193,8 @@ def test_what_a_scenario_and_its_topology_would_start_is_known_with_its_place() 
     assert (Path(server.file).name, server.where) == ("country.yaml", "transits.transit-one.serves[2].command")
     assert server.command == ("python3", str(EXAMPLES / "own-programs" / "board.py"), "{address}", "8080")
     assert (Path(controller.file).name, controller.line) == ("board-run.yaml", 7)
-    assert allowed(shutdown.programs, trust=True) == (EXAMPLES / "own-programs",)
+    folder = EXAMPLES / "own-programs"
+    assert allowed(shutdown.programs, trust=True) == (folder, folder / "board.py", folder / "lenient_isp.py")
     with pytest.raises(BadInput) as refused:
         allowed(shutdown.programs, trust=False)
     assert {problem.where for problem in refused.value.problems} == {server.where, controller.where}
@@ -246,3 +247,21 @@ def test_a_name_that_an_app_has_is_not_a_server_programs_too() -> None:
         BadInput, match=r"serves\[2\]\.names\[1\]: found www\.wikipedia\.org, which something else answers"
     ):
         library.load_topology(topology)
+
+
+@pytest.mark.parametrize("name", ["./a\0b.py", "./" + "x" * 5000 + ".py", "./" + "x/" * 3000 + "y.py"])
+def test_a_path_that_no_file_can_have_is_a_mistake_like_any_other(name: str) -> None:
+    topology = yaml.safe_load((EXAMPLES / "own-programs" / "country.yaml").read_text())
+    topology["apps"] = [name]
+    topology["transits"]["transit-one"]["serves"][2]["command"] = [name]
+    with pytest.raises(BadInput) as refused:
+        library.load_topology(topology)
+    assert {problem.where for problem in refused.value.problems} == {
+        "apps[0]",
+        "transits.transit-one.serves[2].command[0]",
+    }
+    scenario = yaml.safe_load(SCENARIO.replace(": 2022", ": !!str 2022"))
+    with pytest.raises(BadInput, match="controller"):
+        library.load({**scenario, "controller": name})
+    with pytest.raises(BadInput, match="profile"):
+        library.load({**scenario, "profile": name.replace(".py", ".yaml")})
