@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from shutdownlab.compiler.ends import connection, from_end, stop
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
 from shutdownlab.compiler.rules import Match, Meter, Rule, Table
-from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
+from shutdownlab.inspection.verdict import Decision, Residual, Side
 
 IDLE_SECONDS = 60
 """How long a decided connection may be silent before its rules go, and a further packet is inspected anew."""
@@ -51,16 +51,16 @@ class VerdictCompiler:
 
     def compile(self, decision: Decision) -> Enforcement:
         """What enforces `decision`; nothing if the box must go on seeing the connection."""
-        if decision.in_box or (self._on_path and decision.action is not Action.PASS):
+        if self._on_path and decision.flow_rule != "pass":
             return Enforcement()
-        match decision.action:
-            case Action.PASS:
+        match decision.flow_rule:
+            case "pass":
                 return Enforcement(rules=(_rule(decision, connection(decision), PASS_PRIORITY, goto=Table.FORWARD),))
-            case Action.DROP | Action.RESET:
+            case "drop":
                 return Enforcement(rules=tuple(_drops(decision)))
-            case Action.THROTTLE:
+            case "meter":
                 return self._throttle(decision)
-            case _:
+            case None:
                 return Enforcement()
 
     def _throttle(self, decision: Decision) -> Enforcement:

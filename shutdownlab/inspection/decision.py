@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.actions.action import DpiAction
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.matching import address_text
 from shutdownlab.inspection.policy import Verdict
-from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
+from shutdownlab.inspection.verdict import Action, Decision, FlowRule, Residual, Side
 
 
-def make_decision(flow: Flow, verdict: Verdict | None, rule: str | None) -> Decision:
-    """`verdict` None: it passes."""
-    action = Action.PASS if verdict is None else verdict.action
+def make_decision(flow: Flow, verdict: Verdict | None, action: DpiAction | None, rule: str | None) -> Decision:
+    """`verdict` and `action` None: it passes."""
     residual: Residual | None = None
     if verdict is not None and verdict.residual is not None:
         spec = verdict.residual
         residual = Residual(spec.key, spec.seconds, spec.refreshed, spec.directions)
+    flow_rule: FlowRule | None = "pass"
+    burst: int | None = None
+    if verdict is not None and action is not None:
+        flow_rule = action.rule_for(flow, verdict)
+        burst = verdict.burst if flow_rule == "meter" else None
     return Decision(
         src=address_text(flow.src),
         sport=flow.sport,
@@ -22,7 +27,7 @@ def make_decision(flow: Flow, verdict: Verdict | None, rule: str | None) -> Deci
         dport=flow.dport,
         proto=flow.proto,
         opener=Side.OUTSIDE if flow.opener else Side.INSIDE,
-        action=action,
+        action=Action.PASS if verdict is None else verdict.action,
         rule=rule,
         protocol=flow.protocol,
         app=flow.app,
@@ -32,18 +37,6 @@ def make_decision(flow: Flow, verdict: Verdict | None, rule: str | None) -> Deci
         rate_down_kbit=verdict.rate_down if verdict is not None else None,
         cap_bytes=verdict.cap_bytes if verdict is not None else None,
         directions=verdict.directions if verdict is not None else "both",
-        in_box=_stays_in_box(flow, action, verdict),
-        burst_bytes=verdict.burst if verdict is not None and action is Action.THROTTLE else None,
+        flow_rule=flow_rule,
+        burst_bytes=burst,
     )
-
-
-def _stays_in_box(flow: Flow, action: Action, verdict: Verdict | None) -> bool:
-    """Whether carrying the verdict out needs the box for every packet."""
-    if verdict is None:
-        return False
-    if flow.protocol == "dns" or verdict.rewrite or verdict.after_packets:
-        return True
-    if action in (Action.DNS, Action.FREEZE):
-        return True
-    residual = verdict.residual
-    return residual is not None and (action is Action.RESET or residual.action == "reset")

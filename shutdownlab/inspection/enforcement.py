@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.inspection.actions import Actor
+from shutdownlab.inspection.actions.action import STOP, DpiAction
 from shutdownlab.inspection.decision import make_decision
 from shutdownlab.inspection.flow import CLOSED, Flow
 from shutdownlab.inspection.packet import RST, Packet
@@ -25,13 +26,18 @@ class Settler:
     """Settles the connections of one box, and acts on those that are settled."""
 
     def __init__(
-        self, profile: Profile, rules: RuleSet, table: FlowTable, punishments: Punishments, actor: Actor
+        self,
+        profile: Profile,
+        rules: RuleSet,
+        table: FlowTable,
+        punishments: Punishments,
+        actions: Mapping[str, DpiAction],
     ) -> None:
         self.profile = profile
         self.rules = rules
         self.table = table
         self.punishments = punishments
-        self.actor = actor
+        self.actions = dict(actions)
         self.apps = rules.apps
         self.on_path = profile.placement == "on-path"
         self.packets = 0
@@ -46,12 +52,12 @@ class Settler:
         """A rule matched: settle the connection, and act on this packet."""
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
-        if verdict.action is Action.BLOCK:
+        if verdict.action == Action.BLOCK:
             verdict = self.profile.verdict_for(flow.protocol)
         flow.rule = index
         flow.matched = index
         self.by_rule[matcher.name] += 1
-        if verdict.action is Action.PASS:
+        if verdict.action == Action.PASS:
             return Outcome(True, decision=self.decide_pass(flow, matcher.name))
         flow.verdict = verdict
         decision = self._settle(flow, matcher.name)
@@ -60,7 +66,8 @@ class Settler:
             flow.punishment = self.punishments.add(
                 verdict, index, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
             )
-        forward, replacement, inject = self.actor.strike(flow, verdict, packet, from_opener, side, now)
+        action = self.actions[verdict.action]
+        forward, replacement, inject = action.first(flow, verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)
 
     def let_pass(self, flow: Flow) -> Outcome:
@@ -77,7 +84,7 @@ class Settler:
         flow.decided = True
         flow.decided_at = self.packets
         verdict = flow.verdict
-        name = "pass" if verdict is None else verdict.action.value
+        name = "pass" if verdict is None else str(verdict.action)
         self.by_verdict[name] = self.by_verdict.get(name, 0) + 1
         self.by_protocol[flow.protocol] = self.by_protocol.get(flow.protocol, 0) + 1
         flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
@@ -90,7 +97,8 @@ class Settler:
             flow.reported = True
             return None
         flow.reported = True
-        return make_decision(flow, verdict, rule)
+        action = None if verdict is None else self.actions[verdict.action]
+        return make_decision(flow, verdict, action, rule)
 
     # -- after the decision -----------------------------------------------------------------------------------------
 
@@ -99,7 +107,8 @@ class Settler:
         verdict = flow.verdict
         if verdict is None:
             return FORWARD
-        forward, replacement, inject = self.actor.again(flow, verdict, packet, from_opener, side, now)
+        action = self.actions[verdict.action]
+        forward, replacement, inject = action.later(flow, verdict, packet, from_opener, side, now)
         if not inject and replacement is None:
             return FORWARD if forward or self.on_path else DROP
         return Outcome(forward or self.on_path, replacement, inject)
@@ -145,5 +154,11 @@ class Settler:
         by_client = packet.src == found.client
         if (found.directions == "client" and not by_client) or (found.directions == "server" and by_client):
             return Outcome(True, decision=decision)
-        forward, replacement, inject = self.actor.punish(flow, found.verdict, packet, from_opener, side, now)
+        spec = found.verdict.residual
+        way = "same" if spec is None else spec.action
+        if way == "drop":
+            forward, replacement, inject = STOP
+        else:
+            action = self.actions[found.verdict.action if way == "same" else way]
+            forward, replacement, inject = action.residual(flow, found.verdict, packet, from_opener, side, now)
         return Outcome(forward or self.on_path, replacement, inject, decision)

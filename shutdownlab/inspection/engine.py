@@ -9,7 +9,7 @@ import random
 from typing import Final
 
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
-from shutdownlab.inspection.actions import Actor
+from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.classification import Judge
 from shutdownlab.inspection.enforcement import DROP, FORWARD, Settler
@@ -64,8 +64,8 @@ class Engine:
         self.validator = Validator(profile)
         self.fragments = Fragments(profile.ip)
         self.punishments = Punishments()
-        actor = Actor(rng, self.on_path)
-        self.settler = Settler(profile, self.rules, self.table, self.punishments, actor)
+        actions = {name: kind(rng, self.on_path) for name, kind in installed_actions().items()}
+        self.settler = Settler(profile, self.rules, self.table, self.punishments, actions)
         self.recognisers = recognisers or installed_recognisers()
         self.judge = Judge(profile, self.recognisers, self.rules, self.tcb, self.settler, classify)
         self.malformed = 0

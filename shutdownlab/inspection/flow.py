@@ -8,7 +8,7 @@ from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.recognition import Recognition, UdpSession
 from shutdownlab.inspection.residual import Punishment
 from shutdownlab.inspection.stream import Stream
-from shutdownlab.inspection.throttle import Bucket
+from shutdownlab.inspection.token_bucket import Bucket
 
 NEW: Final = 0
 SYN_SEEN: Final = 1

@@ -12,6 +12,7 @@ from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ETHER_QINQ, ETHER
 from shutdownlab.inspection.checksum import checksum, pseudo_header
 from shutdownlab.inspection.packet import Packet
 
+DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 FLAG_BITS: Final = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
 
 

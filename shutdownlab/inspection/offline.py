@@ -167,7 +167,7 @@ class OfflineInspection:
             "app": app,
             "protocol": flow.protocol,
             "host": flow.host,
-            "verdict": "pass" if verdict is None else verdict.action.value,
+            "verdict": "pass" if verdict is None else str(verdict.action),
             "rule": rule,
             "packet": flow.decided_at,
         }

@@ -5,19 +5,22 @@ Made in Python by the compiler, or read from a YAML file that stands alone (`loa
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import re2
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, parse
+from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
 from shutdownlab.config.scalars import Address, Hours, Kbit, Port, Prefix, Seconds, UtcOffset
+from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.name_list import resolve_name_files
-from shutdownlab.inspection.verdict import Action, End
+from shutdownlab.inspection.verdict import Action, End, action_name
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
-DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
+if TYPE_CHECKING:
+    from shutdownlab.inspection.actions.action import DpiAction
+
 FLAG_LETTERS: Final = "FSRPAUEC"
 
 
@@ -64,6 +67,20 @@ def _flags(value: Any) -> str:
     raise Expected(f"TCP flags, letters of {FLAG_LETTERS}", "RA is a reset with ACK")
 
 
+def action_kinds() -> Mapping[str, type[DpiAction]]:
+    """The classes of all installed actions, by name."""
+    from shutdownlab.inspection.actions.registry import installed_actions  # actions know verdicts, defined here
+
+    return installed_actions()
+
+
+def _action(value: Any) -> str:
+    known = (*sorted(action_kinds()), Action.BLOCK.value)
+    if value not in known:
+        raise Expected(one_of(known), did_you_mean(str(value), known))
+    return action_name(value)
+
+
 Format = Annotated[int, BeforeValidator(_format)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
 Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(_many)]
@@ -84,11 +101,14 @@ class ResidualSpec(Record):
 
 
 class Verdict(Record):
-    """What happens to a connection that a rule matched, and to the packet that gave it away."""
+    """What happens to a connection that a rule matched, and to the packet that gave it away.
 
-    action: Action
+    Each action's class says which of these fields it heeds (`DpiAction.fields`).
+    """
+
+    action: Annotated[str, PlainValidator(_action, json_schema_input_type=str)]
     directions: End = "both"
-    """drop, throttle, freeze: whose packets suffer."""
+    """drop, freeze: whose packets suffer."""
     forward_trigger: bool = False
     """drop, reset, dns race: the packet that matched still goes on."""
     after_packets: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -119,6 +139,8 @@ class Verdict(Record):
     """throttle: bytes the token bucket of a direction holds."""
     cap_bytes: Annotated[int, Field(ge=0)] | None = None
     """freeze: payload bytes (of `directions`) after which every further packet is dropped."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What an action of a user's own takes besides; its class checks it."""
     residual: ResidualSpec | None = None
 
     @model_validator(mode="before")
@@ -136,14 +158,17 @@ class Verdict(Record):
 
     @model_validator(mode="after")
     def _complete(self) -> Verdict:
-        if self.action is Action.THROTTLE and self.rate_up is None and self.rate_down is None:
-            raise Expected(
-                "a rate for the action throttle", "add rate, rate_up or rate_down, for instance rate: 150kbit"
-            )
-        if self.action is Action.FREEZE and self.cap_bytes is None:
-            raise Expected("cap_bytes for the action freeze", "add it, for instance cap_bytes: 16384")
-        if self.action is Action.REDIRECT and not self.location:
-            raise Expected("a location for the action redirect", "add location: http://…")
+        """Everything that the action needs is given, and nothing that it would not heed."""
+        heeded = {"action"}
+        if self.action != Action.BLOCK:
+            kind = action_kinds()[self.action]
+            kind.check(self)
+            heeded |= kind.fields | {"residual"}
+        for name, field in type(self).model_fields.items():
+            if name not in heeded and getattr(self, name) != field.get_default(call_default_factory=True):
+                fields = sorted(heeded - {"action"})
+                expected = f"only what the action {self.action} heeds: {', '.join(fields) or 'nothing'}"
+                raise Expected(expected, did_you_mean(name, fields), found=f"`{name}`")
         return self
 
 

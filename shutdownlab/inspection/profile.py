@@ -30,7 +30,7 @@ from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
-from shutdownlab.inspection.verdict import Action, End
+from shutdownlab.inspection.verdict import End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
 Count = Annotated[int, Field(ge=0)]
@@ -178,7 +178,7 @@ class Table(Record):
 class Blocks(Record):
     """What `block` means for this box, by protocol; `default` for the rest."""
 
-    default: Verdict = Verdict(action=Action.DROP)
+    default: Verdict = Field(default_factory=lambda: Verdict(action="drop"))
     http: Verdict | None = None
     tls: Verdict | None = None
     dns: Verdict | None = None
@@ -210,7 +210,7 @@ class Profile(Record):
     """What its parsers forgive in the payload."""
     budget: Budget = Budget()
     table: Table = Table()
-    block: Blocks = Blocks()
+    block: Blocks = Field(default_factory=Blocks)
     rules: tuple[InspectionRule, ...] = ()
     """What the box blocks by its nature; tried after the policy's rules."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, with_config
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, PlainValidator, with_config
 
 from shutdownlab.config.wording import Expected, one_of
 
@@ -46,6 +46,8 @@ WrittenSide = Annotated[Side, BeforeValidator(_side), PlainSerializer(lambda sid
 
 
 class Action(StrEnum):
+    """The actions that ship; `actions.registry` has those of a user's packages too."""
+
     PASS = "pass"
     DROP = "drop"
     RESET = "reset"
@@ -57,6 +59,19 @@ class Action(StrEnum):
     INTERCEPT = "intercept"
     BLOCK = "block"
     """Only in policies: whatever the box's profile does to what it blocks; the engine never decides it."""
+
+
+def action_name(value: object) -> str:
+    """An action's name, an `Action` where it is one that ships; whether there is such an action is not looked at."""
+    if not isinstance(value, str):
+        raise Expected("the name of an action")
+    return Action(value) if value in Action.__members__.values() else value
+
+
+ActionName = Annotated[str, PlainValidator(action_name, json_schema_input_type=str)]
+
+FlowRule = Literal["pass", "drop", "meter"]
+"""What a rule of a switch does with a decided connection: sends it past the box, drops it, or meters each direction."""
 
 
 @with_config(_STRICT)
@@ -88,9 +103,9 @@ class Injection:
 class Decision:
     """A connection has been decided, once. The addresses are as its opener sent them; `proto` is IP's number.
 
-    What still has to happen in the box for it (`in_box`: throttling by bytes, residual with injection) keeps it there;
-    anything else a flow rule can do: `directions` says whose packets DROP takes ("both", "client", "server"),
-    the rates (None: unlimited) what a meter must leave, up being from inside, with `burst_bytes` in hand.
+    `flow_rule` can carry it out from now on; None: it stays in the box, as what answers or counts bytes does.
+    `directions` says whose packets are dropped ("both", "client", "server"), the rates (None: unlimited) what a meter
+    must leave, up being from inside, with `burst_bytes` in hand.
     """
 
     src: str
@@ -99,7 +114,7 @@ class Decision:
     dport: int
     proto: int
     opener: WrittenSide
-    action: Action
+    action: ActionName
     rule: str | None = None
     protocol: str = ""
     app: str | None = None
@@ -109,7 +124,7 @@ class Decision:
     rate_down_kbit: int | None = None
     cap_bytes: int | None = None
     directions: End = "both"
-    in_box: bool = False
+    flow_rule: FlowRule | None = None
     burst_bytes: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""Whether what a scenario asks of DPI boxes can be asked of them: names they know, and deeds their profiles allow."""
+"""Whether what a scenario asks of DPI boxes can be asked of them: names they know, and actions their profiles allow."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from functools import cache
 
 from shutdownlab.config.document import Document, Path, did_you_mean, quoted
 from shutdownlab.inspection.apps import App
-from shutdownlab.inspection.policy import Verdict
+from shutdownlab.inspection.policy import Verdict, action_kinds
 from shutdownlab.inspection.profile import Profile, is_file_name, own_profile, shipped_profile
 from shutdownlab.inspection.recognition import installed_recognisers
-from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model import policy as orders
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.topology import SubscriberClass, Topology
-
-_IN_PATH_ONLY = frozenset({Action.DROP, Action.THROTTLE, Action.FREEZE, Action.INTERCEPT})
 
 
 @cache
@@ -129,9 +126,9 @@ class _Checker:
             found = f"`{key}: {getattr(policy, key)}` where {box} is on-path"
             self.document.report((*path, key), found, "an in-path profile, or `action: reset`", hint)
         for index, rule in enumerate(policy.inspect or ()):
-            deed = _impossible(rule.verdict)
-            if deed:
-                found = f"{deed} where {box} is on-path"
+            beyond = _beyond_on_path(rule.verdict)
+            if beyond:
+                found = f"{beyond} where {box} is on-path"
                 self.document.report((*path, "inspect", index, "verdict"), found, "an in-path profile", hint)
 
     def _sees(self, path: Path, protocols: Iterable[str], box: str, profile: Profile) -> None:
@@ -142,8 +139,7 @@ class _Checker:
                 self.document.report(path, f"the protocol {name}, which {box} does not recognise", expected, hint)
 
 
-def _impossible(verdict: Verdict) -> str:
+def _beyond_on_path(verdict: Verdict) -> str:
     """What of a verdict a box beside the path cannot do."""
-    if verdict.action in _IN_PATH_ONLY:
-        return f"the verdict {verdict.action}"
-    return "a reset by `rewrite`" if verdict.action is Action.RESET and verdict.rewrite else ""
+    kind = action_kinds().get(verdict.action)
+    return "" if kind is None else kind.beyond_on_path(verdict)

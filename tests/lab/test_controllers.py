@@ -134,6 +134,7 @@ def told(confirmation: Confirmation, kind: type) -> list[Any]:
 
 
 def decision(action: str, port: int = 40000, **more: Any) -> Decision:
+    more.setdefault("flow_rule", "meter" if action == "throttle" else action)
     return Decision("100.64.1.10", port, "203.0.112.10", 443, 6, Side.INSIDE, Action(action), **more)
 
 
@@ -246,7 +247,7 @@ def test_what_a_box_decides_becomes_rules(lab: Lab) -> None:
     lab.authority.order("named", policies(named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
     assert [rule.name for rule in box.policies[-1].rules] == ["named"]
     residual = Residual("3-tuple", 90, True)
-    box.decide([decision("pass", 40001), decision("drop", 40002, residual=residual), decision("drop", in_box=True)])
+    box.decide([decision("pass", 40001), decision("drop", 40002, residual=residual), decision("drop", flow_rule=None)])
     until("verdicts on the switch", lambda: len(lab.verdicts("northnet-dpi")) == 2)
     residual_block, passed = lab.verdicts("northnet-dpi")
     assert all(part in residual_block for part in ("table=4", "idle_timeout=90", "reg9=0x1bb", "actions=drop"))

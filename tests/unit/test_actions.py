@@ -180,7 +180,7 @@ def test_a_dns_query_may_simply_be_lost() -> None:
     outcome = Connection(box("drop"), dport=53).udp(dns_query())
     assert (outcome.forward, outcome.inject) == (False, ())
     assert outcome.decision is not None
-    assert outcome.decision.in_box, "the next question from this port may be harmless"
+    assert outcome.decision.flow_rule is None, "the next question from this port may be harmless"
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def test_a_residual_may_act_otherwise_than_the_verdict() -> None:
     connection.open()
     decision = connection.data(client_hello()).decision
     assert decision is not None
-    assert decision.in_box, "a switch can drop, but it cannot reset"
+    assert decision.flow_rule is None, "a switch can drop, but it cannot reset"
     assert injected(connection.say("A"), Side.INSIDE)[0].flags & 4
 
 
@@ -353,4 +353,4 @@ def test_the_decision_tells_the_controller_of_the_residual() -> None:
     assert decision is not None
     assert decision.residual is not None
     assert (decision.residual.key, decision.residual.seconds, decision.residual.refreshed) == ("4-tuple", 100.0, False)
-    assert not decision.in_box
+    assert decision.flow_rule is not None

@@ -38,7 +38,7 @@ CLOSED = PERFECT.model_copy(update={"table": PERFECT.table.model_copy(update={"o
 SWITCHES = ("southcell-dpi", "southcell-capital-sw", "southcell-coast-sw")
 BLACKOUT = {"blackout": Policy.model_validate({"title": "All", "block": "everything", "source": "test"})}
 NAMED = {"named": Policy.model_validate({"title": "One", "block": {"apps": ["whatsapp"]}, "source": "test"})}
-DROP = Decisions((Decision("100.65.1.10", 40000, "203.0.112.10", 443, 6, Side.INSIDE, Action.DROP),))
+DROP = Decisions((Decision("100.65.1.10", 40000, "203.0.112.10", 443, 6, Side.INSIDE, Action.DROP, flow_rule="drop"),))
 
 
 @dataclass

@@ -174,7 +174,11 @@ BAD = {
         ":2: rules[0].when.nam",
         "unknown key 'nam'",
     ),
-    "unknown action": ("rules:\n  - {name: a, verdict: block-it}\n", ":2: rules[0].verdict", "one of pass, drop"),
+    "unknown action": (
+        "rules:\n  - {name: a, verdict: block-it}\n",
+        ":2: rules[0].verdict",
+        "one of block-page, dns, drop",
+    ),
     "no rate": ("rules:\n  - {name: a, verdict: throttle}\n", ":2: rules[0].verdict", "add rate"),
     "bad prefix": ("rules:\n  - {name: a, when: {address: 10.0.0.1/8}, verdict: drop}\n", "address", "prefix"),
     "bad port": ("rules:\n  - {name: a, when: {port: 70000}, verdict: drop}\n", "port", "1 to 65535"),

@@ -15,6 +15,7 @@ from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import Rule, SwitchProgram, Table, policy_cookie
 from shutdownlab.compiler.verdicts import METER_IDS, VerdictCompiler
+from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.policy import Policy
 
@@ -29,7 +30,8 @@ UNDECIDED = "undecided"
 
 def decided(action: Action, **more: Any) -> Decision:
     base = Decision(*ENDS, 6, Side.INSIDE, action, "no-whatsapp", "tls", "whatsapp", "g.whatsapp.net")
-    return replace(base, **more)
+    kind = installed_actions().get(action)
+    return replace(base, **{"flow_rule": kind.flow_rule if kind else None, **more})
 
 
 def rules(decision: Decision) -> tuple[Rule, ...]:
@@ -162,7 +164,7 @@ def test_connections_are_told_apart_only_where_some_are_inspected() -> None:
 
 
 def test_what_the_box_must_go_on_seeing_gets_no_rule() -> None:
-    assert rules(decided(Action.DROP, in_box=True)) == ()
+    assert rules(decided(Action.DROP, flow_rule=None)) == ()
     for action in (Action.DNS, Action.BLOCK_PAGE, Action.REDIRECT, Action.FREEZE, Action.INTERCEPT):
         assert rules(decided(action)) == ()
 

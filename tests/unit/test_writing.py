@@ -20,10 +20,12 @@ from shutdownlab.cli import app as command_line
 from shutdownlab.config.document import Record, parse
 from shutdownlab.config.scalars import Hours, Instant, Kbit, Port, Prefix, Seconds, UtcOffset
 from shutdownlab.config.writing import dump, to_yaml
+from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.apps import Catalogue, load_apps
-from shutdownlab.inspection.policy import DNS_CODES, InspectionPolicy, load_policy
+from shutdownlab.inspection.forge import DNS_CODES
+from shutdownlab.inspection.policy import InspectionPolicy, load_policy
 from shutdownlab.inspection.profile import load_profile, shipped_profile
-from shutdownlab.inspection.recognition import PROTOCOLS
+from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.policy import Policy
@@ -110,15 +112,26 @@ CONDITIONS = mapping(
     address=some(PREFIXES),
     subscriber=some(PREFIXES),
     port=some(PORTS),
-    protocol=some(st.sampled_from(sorted(PROTOCOLS))),
+    protocol=some(st.sampled_from(installed_recognisers().protocols)),
     ech=st.sampled_from([None, True, False]),
     version=some(st.integers(0, 0xFFFFFFFF)),
     opener=st.sampled_from(["inside", "outside"]),
     probability=st.floats(0, 1),
     hours=HOURS,
 )
+
+
+def verdict(action: Action, needed: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """What the action heeds of all that is given."""
+    kind = installed_actions().get(action)
+    heeded = set() if kind is None else kind.fields | {"residual"}
+    if "rate_up" in heeded:
+        heeded.add("rate")
+    return {"action": str(action)} | {key: value for key, value in (needed | more).items() if key in heeded}
+
+
 VERDICTS = st.builds(
-    lambda action, needed, more: {"action": str(action)} | needed | more,
+    verdict,
     st.sampled_from(Action),
     st.fixed_dictionaries({"rate": RATES, "cap_bytes": st.integers(0, 10**9), "location": WORDS}),
     mapping(

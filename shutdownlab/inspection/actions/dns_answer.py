@@ -1,0 +1,51 @@
+"""Answer a DNS question in the resolver's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.inspection import forge
+from shutdownlab.inspection.actions.action import GO_ON, STOP, DpiAction, Effect
+from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.packet import ACK, FIN, Packet
+from shutdownlab.inspection.verdict import Injection, Side
+
+if TYPE_CHECKING:
+    from shutdownlab.inspection.policy import Verdict
+
+
+class DnsAnswer(DpiAction):
+    name = "dns"
+    fields = frozenset(
+        ("forward_trigger", "race", "rcode", "addresses", "answer_ttl", "ttl", "ipid", "count", "window")
+    )
+
+    def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        forward = verdict.race or verdict.forward_trigger
+        if not from_opener:
+            return (True, None, ()) if forward else STOP
+        query = packet.data
+        over_tcp = packet.proto == TCP
+        answer = forge.dns_answer(
+            query[2:] if over_tcp else query,
+            rcode=forge.DNS_CODES[verdict.rcode],
+            addresses=tuple([address.packed for address in verdict.addresses]),
+            ttl=verdict.answer_ttl,
+        )
+        if answer is None:
+            return forward, None, ()
+        ttl = self.ttl(verdict, flow.server_ttl)
+        ipid = self.ipid(verdict, packet)
+        if packet.proto == UDP:
+            frames = [forge.udp_as_receiver(packet, answer, ttl=ttl, ipid=ipid)] * verdict.count
+            return forward, None, tuple([Injection(Side(side), frame) for frame in frames])
+        after = (packet.seq + packet.end - packet.payload) & 0xFFFFFFFF
+        data = len(answer).to_bytes(2, "big") + answer
+        frame = forge.tcp_as_receiver(
+            packet, packet.ack, after, ACK | 0x08 | FIN, ttl=ttl, window=verdict.window or 8192, ipid=ipid, data=data
+        )
+        return forward, None, (Injection(Side(side), frame),)
+
+    def later(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        return self.first(flow, verdict, packet, from_opener, side, now) if from_opener else GO_ON

@@ -1,0 +1,29 @@
+"""The actions that are installed: those that ship, and those of a user's packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.inspection.actions.action import DpiAction
+
+GROUP: Final = "shutdownlab.actions"
+"""The entry point group: each entry is a class of one action, under the action's name."""
+
+
+@cache
+def installed_actions() -> Mapping[str, type[DpiAction]]:
+    """All of them by name, found once; raises `BadInput` where one cannot be used."""
+    kinds = Extensions(GROUP, DpiAction)
+    try:
+        found = {name: kinds[name] for name in kinds}
+    except ExtensionError as error:
+        raise BadInput([Problem(GROUP, 0, "", error.found, "actions that can be used", error.hint)]) from error
+    if not found:
+        hint = "shutdownlab was installed before its parts were: run `make setup` again"
+        raise BadInput([Problem(GROUP, 0, "", "no action", "at least those that ship", hint)])
+    return MappingProxyType(found)

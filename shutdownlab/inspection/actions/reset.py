@@ -1,0 +1,133 @@
+"""End a TCP connection by resets: injected towards either end, or made of the connection's own packets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shutdownlab.config.numbers import TCP
+from shutdownlab.inspection import forge
+from shutdownlab.inspection.actions.action import GO_ON, STOP, DpiAction, Effect
+from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet
+from shutdownlab.inspection.verdict import FlowRule, Injection, Side
+
+if TYPE_CHECKING:
+    from shutdownlab.inspection.policy import Verdict
+
+
+class Injecting(DpiAction):
+    """What inject a last word into a connection, and stop what then still comes. By itself it says resets."""
+
+    def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        forward = verdict.forward_trigger or self.on_path
+        return forward, None, self.last_word(flow, verdict, packet, from_opener, side, forward)
+
+    def later(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        # A retransmission shows that an end has not heard yet.
+        if from_opener and packet.end > packet.payload and not packet.flags & RST:
+            return self.first(flow, verdict, packet, from_opener, side, now)
+        return GO_ON if packet.flags & (RST | FIN) or verdict.forward_trigger else STOP
+
+    def last_word(
+        self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, forwarded: bool
+    ) -> tuple[Injection, ...]:
+        return self.resets(flow, verdict, packet, from_opener, side, forwarded)
+
+    def resets(
+        self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, forwarded: bool
+    ) -> tuple[Injection, ...]:
+        """Resets towards both ends, numbered as each expects them next."""
+        if packet.proto != TCP:
+            return ()
+        flags = forge.flag_bits(verdict.flags)
+        length = packet.end - packet.payload + (1 if packet.flags & (SYN | FIN) else 0)
+        after = (packet.seq + length) & 0xFFFFFFFF
+        acked = packet.ack if packet.flags & ACK else 0
+        back = Side(side)
+        on = back.other
+        injections: list[Injection] = []
+        for number in range(verdict.count):
+            step = verdict.seq_steps[number] if number < len(verdict.seq_steps) else 0
+            if verdict.to == "both" or (verdict.to == "client") == from_opener:
+                ttl = self.ttl(verdict, flow.server_ttl if from_opener else flow.client_ttl)
+                frame = forge.tcp_as_receiver(
+                    packet,
+                    acked + step,
+                    after if flags & ACK else 0,
+                    flags,
+                    ttl=ttl,
+                    window=verdict.window,
+                    ipid=self.ipid(verdict, packet),
+                )
+                injections.append(Injection(back, frame))
+            if verdict.to == "both" or (verdict.to == "server") == from_opener:
+                ttl = self.ttl(verdict, packet.ttl)
+                frame = forge.tcp_as_sender(
+                    packet,
+                    (after if forwarded else packet.seq) + step,
+                    acked if flags & ACK else 0,
+                    flags,
+                    ttl=ttl,
+                    window=verdict.window,
+                    ipid=self.ipid(verdict, packet),
+                )
+                injections.append(Injection(on, frame))
+        return tuple(injections)
+
+
+class Reset(Injecting):
+    name = "reset"
+    fields = frozenset(
+        ("forward_trigger", "after_packets", "to", "flags", "count", "seq_steps", "ttl", "window", "ipid", "rewrite")
+    )
+    flow_rule = "drop"
+
+    @classmethod
+    def beyond_on_path(cls, verdict: Verdict) -> str:
+        return "a reset by `rewrite`" if verdict.rewrite else ""
+
+    def rule_for(self, flow: Flow, verdict: Verdict) -> FlowRule | None:
+        """A switch can drop, but it cannot reset: residual censorship stays in the box."""
+        stays = verdict.rewrite or verdict.residual is not None
+        return None if stays else super().rule_for(flow, verdict)
+
+    def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        if verdict.rewrite:
+            return self._rewrite(verdict, packet, from_opener)
+        return super().first(flow, verdict, packet, from_opener, side, now)
+
+    def later(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
+        if verdict.rewrite:
+            return self._rewrite(verdict, packet, from_opener)
+        return super().later(flow, verdict, packet, from_opener, side, now)
+
+    def residual(
+        self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float
+    ) -> Effect:
+        if verdict.rewrite:
+            return self._rewrite(verdict, packet, from_opener)
+        if packet.proto != TCP or packet.flags & RST:
+            return GO_ON
+        if from_opener:
+            forward = verdict.forward_trigger or self.on_path
+            return forward, None, self.resets(flow, verdict, packet, from_opener, side, forward)
+        return GO_ON if self.on_path else STOP
+
+    def _rewrite(self, verdict: Verdict, packet: Packet, from_opener: bool) -> Effect:
+        """TSPU's way: packets towards the end that shall give up lose their payload and become resets."""
+        towards_client = not from_opener
+        if verdict.to != "both" and (verdict.to == "client") != towards_client:
+            return GO_ON
+        if packet.proto != TCP or self.on_path:
+            return GO_ON
+        flags = forge.flag_bits(verdict.flags)
+        frame = forge.tcp_as_sender(
+            packet,
+            packet.seq,
+            packet.ack,
+            flags,
+            ttl=packet.ttl,
+            window=verdict.window,
+            ipid=packet.fragment_id,
+        )
+        return True, frame, ()
