@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from shutdownlab.config.beside import document_beside, listed
 from shutdownlab.config.document import BadInput, Document, did_you_mean, quoted
 from shutdownlab.inspection.apps import App, Catalogue
+from shutdownlab.inspection.recognition import installed_recognisers
 
 
 def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
@@ -43,6 +44,12 @@ def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> No
             found = f"the app {quoted(key)}, which there is already: {known[key].title}"
             hint = f"to replace it: `replaces: [{key}]` at the top of this file"
             part.report(("apps", key), found, "a name of its own", hint)
+    if any(app.protocols for app in catalogue.apps.values()):
+        protocols = installed_recognisers().protocols
+        for key, app in catalogue.apps.items():
+            for index, name in enumerate(app.protocols):
+                if name not in protocols:
+                    part.report_unknown(("apps", key, "protocols", index), "protocol", name, protocols)
     others = {key: app for key, app in known.items() if key not in catalogue.apps}
     owners = {claim: key for key, app in others.items() for _, _, claim in _claims(app)}
     for key, app in catalogue.apps.items():
