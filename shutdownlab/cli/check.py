@@ -36,8 +36,11 @@ def check(
             vantages = len(list(topology.vantages()))
             what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
             if isinstance(found, Shutdown):
-                timeline = found.scenario.timeline
-                what = f"{len(timeline)} phases, {len(found.scenario.probes)} probes; topology {topology.name}: {what}"
+                scenario = found.scenario
+                outside = len(scenario.observations)
+                seen = f", {outside} observation{'s' * (outside != 1)} from outside" if outside else ""
+                measured = f"{len(scenario.timeline)} phases, {len(scenario.probes)} probes{seen}"
+                what = f"{measured}; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
             for program in found.programs:
                 line = f"   with --trust it starts {program} ({program.file}:{program.line})"

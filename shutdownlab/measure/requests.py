@@ -14,7 +14,8 @@ from shutdownlab.results.cells import Cell
 
 
 def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
-    """What to ask for a cell; `ca`: path of the lab authority's certificate (PEM)."""
+    """What to ask for a vantage point's cell; `ca`: path of the lab authority's certificate (PEM)."""
+    assert cell.vantage is not None, "what is seen from outside is no agent's to measure"
     scenario = shutdown.scenario
     at = Surroundings(
         shutdown.network, cell.vantage, cell.family, cell.phase, scenario.throttled_below, shutdown.folder

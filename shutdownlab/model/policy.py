@@ -34,6 +34,15 @@ class Scope(Record):
             and (not self.groups or vantage.id.group in self.groups)
         )
 
+    @property
+    def is_of_operators(self) -> bool:
+        """Whether it says nothing that tells one subscriber of an operator from another."""
+        return not (self.regions or self.access or self.subscribers or self.groups)
+
+    def covers_operator(self, operator: str) -> bool:
+        """Whether an operator as a whole is meant, as it is seen from outside."""
+        return self.is_of_operators and (not self.operators or operator in self.operators)
+
     def select(self, vantages: Iterable[Vantage]) -> tuple[Vantage, ...]:
         return tuple(vantage for vantage in vantages if self.covers(vantage))
 

@@ -11,21 +11,19 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ValidationInfo, model_validator
-from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic import AfterValidator, model_validator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, quoted
-from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.config.document import Expected, quoted
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Port, Ports
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Scope
+from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import Topology, Vantage
 
 
@@ -76,7 +74,7 @@ class Errand:
     ask: Any
 
 
-class Probe(Record):
+class Probe(Registered):
     """A measurement repeated in every phase from every vantage point that `from` selects.
 
     `during` limits it to some phases. `column`: the heading that tables show it under, together with others of the same
@@ -89,8 +87,10 @@ class Probe(Record):
     from_: Scope = Scope()
     during: tuple[str, ...] = ()
 
-    model_config = Record.model_config | {"alias_generator": lambda name: name.rstrip("_")}
+    model_config = Registered.model_config | {"alias_generator": lambda name: name.rstrip("_")}
 
+    group: ClassVar[str] = "shutdownlab.probes"
+    named_by: ClassVar[str] = "test"
     runs: ClassVar[str] = ""
     """`package.module:function`, a coroutine function of a session and of what `ask` returns; see docs/extending.md."""
     ooni_test: ClassVar[str] = "x_probe"
@@ -99,33 +99,6 @@ class Probe(Record):
     """Processor time it takes while it works (client, servers and switches together), compared to a ping's."""
     alone: ClassVar[bool] = False
     """Whether it measures a line's speed, and waits until nothing else of its place is under way."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_its_kind(cls, value: Any, validate: ModelWrapValidatorHandler[Probe], info: ValidationInfo) -> Probe:
-        """Where any kind will do, the one that `test:` names reads the value."""
-        if cls is Probe and isinstance(value, Mapping):
-            if "test" not in value:
-                raise Expected("the key 'test'", f"{one_of(probe_kinds())}", found="no 'test'")
-            kind = _kind_named(value["test"])
-            _check_keys(kind, value)
-            return kind.model_validate(value, context=info.context)
-        return validate(value)
-
-    @classmethod
-    def variant(cls, value: Any) -> type[Record]:
-        if cls is not Probe or not isinstance(value, Mapping):
-            return cls
-        try:
-            return probe_kinds()[value.get("test", "")]
-        except (KeyError, ExtensionError):
-            return cls
-
-    @classmethod
-    def own_fields(cls) -> dict[str, bool]:
-        """The keys that this kind has and others have not, and whether it needs them."""
-        common = Probe.model_fields
-        return {i.alias or n: i.is_required() for n, i in cls.model_fields.items() if n not in common}
 
     @model_validator(mode="after")
     def _some_family(self) -> Probe:
@@ -182,63 +155,9 @@ class Probe(Record):
         return None
 
 
-@cache
-def probe_kinds() -> Extensions[Probe]:
-    """Every kind of probe that is installed, by the name that `test:` gives."""
-    return Extensions("shutdownlab.probes", Probe)
-
-
 def probe(test: str, **fields: Any) -> Probe:
     """A probe of an installed kind; raises pydantic's `ValidationError`."""
     return Probe.model_validate({"test": test, **fields})
-
-
-def _kind_named(name: object) -> type[Probe]:
-    kinds = probe_kinds()
-    try:
-        return kinds[str(name)]
-    except KeyError:
-        expected, hint = kinds.unknown(name)
-        raise Expected(expected, hint, found=quoted(name), key="test") from None
-    except ExtensionError as error:
-        raise Expected("a test that is installed", error.hint, found=error.found, key="test") from error
-
-
-def _check_keys(kind: type[Probe], value: Mapping[str, Any]) -> None:
-    """Tell keys that another kind has, and those that this one lacks, at once. Misspelt keys are pydantic's to tell."""
-    own = kind.own_fields()
-    given = [str(key) for key in value if key in own or key not in _keys(Probe)]
-    missing = [key for key, needed in own.items() if needed and key not in given]
-    strange = [key for key in given if key not in own]
-    if not missing and not strange:
-        return
-    if any(did_you_mean(key, own) for key in strange) or not (missing or set(strange) <= _keys_of_all()):
-        return
-    needs = [key for key, needed in own.items() if needed]
-    may = [key for key, needed in own.items() if not needed]
-    wanted = _listed(needs) if needs else f"at most {_listed(may)}" if may else "nothing more"
-    hint = "give what that test measures, and no more"
-    found = _listed(given) if given else f"no {_listed(missing)}"
-    raise Expected(f"{wanted} with `test: {value['test']}`", hint, found=found)
-
-
-def _listed(keys: list[str]) -> str:
-    return " and ".join(f"`{key}`" for key in sorted(keys))
-
-
-def _keys(kind: type[Probe]) -> set[str]:
-    return {info.alias or name for name, info in kind.model_fields.items()}
-
-
-def _keys_of_all() -> set[str]:
-    """The keys that probes of any kind have."""
-    found: set[str] = set()
-    for name in probe_kinds():
-        try:
-            found |= _keys(probe_kinds()[name])
-        except ExtensionError:
-            continue  # told when it is asked for
-    return found
 
 
 def _url(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.scalars import Instant, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
+from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.rule_files import include_rules
@@ -57,7 +59,7 @@ def _expectation_or_name(value: object) -> object:
 
 def _reach(value: object) -> object:
     if not isinstance(value, str | list | tuple):
-        raise Expected("the names of probes in a list, or `all`")
+        raise Expected("their names in a list, or `all`")
     return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -70,17 +72,40 @@ def _expectable(value: object) -> object:
     return value
 
 
-class Expectation(Record):
-    """Which outcome the cells (vantage point, probe) of a phase should have, and the fact that says so.
+_Reach = Annotated[tuple[str, ...] | Literal["all"] | None, BeforeValidator(_reach)]
 
+
+class Expectation(Record):
+    """Which outcome the cells of a phase should have, and the fact that says so.
+
+    A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
+    are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
+    it is covered where `who` tells no subscribers of one operator apart.
     Within a phase the last expectation that covers a cell counts. `given` limits it to some choice of account.
     """
 
     who: Scope = Scope()
-    probes: Annotated[tuple[str, ...] | Literal["all"], BeforeValidator(_reach)] = "all"
+    probes: _Reach = None
+    observations: _Reach = None
     outcome: Annotated[Outcome, BeforeValidator(_expectable)]
     source: str
     given: dict[str, str] = {}
+
+    @property
+    def everything(self) -> bool:
+        return self.probes is None and self.observations is None
+
+    def covers(self, vantage: Vantage, probe: str) -> bool:
+        """Whether it is about a probe from a vantage point."""
+        return (self.everything or _reaches(self.probes, probe)) and self.who.covers(vantage)
+
+    def covers_outside(self, operator: str, observation: str) -> bool:
+        """Whether it is about an observation of an operator."""
+        return (self.everything or _reaches(self.observations, observation)) and self.who.covers_operator(operator)
+
+
+def _reaches(reach: tuple[str, ...] | str | None, name: str) -> bool:
+    return reach is not None and (reach == "all" or name in reach)
 
 
 class Phase(Record):
@@ -139,6 +164,7 @@ class Scenario(Record):
     accounts: dict[Name, Account] = {}
     policies: dict[Name, Policy]
     probes: dict[str, SerializeAsAny[Probe]]
+    observations: dict[str, SerializeAsAny[Observation]] = {}
     expectations: dict[Name, tuple[Expectation, ...]] = {}
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1)]
     ends: Instant
@@ -175,6 +201,22 @@ class Scenario(Record):
             if (not probe.during or phase_name in probe.during) and probe.from_.covers(vantage)
         }
 
+    def observations_of(self, phase_name: str, operator: str) -> dict[str, Observation]:
+        """What is observed of an operator in a phase."""
+        return {
+            name: observation
+            for name, observation in self.observations.items()
+            if (not observation.during or phase_name in observation.during)
+            and (not observation.operators or operator in observation.operators)
+        }
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns of tables, in order."""
+        probes = [probe.column or name for name, probe in self.probes.items()]
+        observations = [observation.column or name for name, observation in self.observations.items()]
+        return tuple(dict.fromkeys((*probes, *observations)))
+
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):
@@ -182,12 +224,16 @@ class Scenario(Record):
                     yield expectation
 
     def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
-        """The expectation that counts for a cell: the last one of the phase that covers it."""
-        found = None
-        for expectation in self.expectations_of(phase, choices):
-            if expectation.who.covers(vantage) and (expectation.probes == "all" or probe in expectation.probes):
-                found = expectation
-        return found
+        """The expectation that counts for a probe from a vantage point: the last one of the phase that covers it."""
+        found = (each for each in self.expectations_of(phase, choices) if each.covers(vantage, probe))
+        return next(iter(deque(found, maxlen=1)), None)
+
+    def expected_outside(
+        self, phase: Phase, choices: Mapping[str, str], operator: str, observation: str
+    ) -> Expectation | None:
+        """The expectation that counts for an observation of an operator: the last one of the phase that covers it."""
+        found = (each for each in self.expectations_of(phase, choices) if each.covers_outside(operator, observation))
+        return next(iter(deque(found, maxlen=1)), None)
 
     def profile_of(self, operator: str) -> str:
         """What the operator's DPI box works by: a profile that ships, or the path of an own one's file."""
@@ -242,6 +288,8 @@ class _Checker:
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
+        for name, observation in self.scenario.observations.items():
+            self._observation(name, observation)
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
@@ -299,6 +347,14 @@ class _Checker:
         if len(self.document.problems) > before:
             self.misdirected.add(name)
 
+    def _observation(self, name: str, observation: Observation) -> None:
+        path: Path = ("observations", name)
+        if name in self.scenario.probes:
+            first = f"first: line {self.document.line(('probes', name))}"
+            self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
+        self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
+        self._names((*path, "during"), "phase", observation.during, self.phases)
+
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
         first: dict[str, int] = {}
@@ -338,25 +394,44 @@ class _Checker:
         before = len(self.document.problems)
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
-        if expectation.probes != "all":
-            self._names((*path, "probes"), "probe", expectation.probes, self.scenario.probes)
+        for key, kind in (("probes", "probe"), ("observations", "observation")):
+            self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         for name, option in expectation.given.items():
             if name not in self.scenario.accounts:
                 self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
             elif option not in self.scenario.accounts[name].options:
                 options = self.scenario.accounts[name].options
                 self.document.report_unknown((*path, "given", name), "option", option, options)
-        if len(self.document.problems) > before or expectation.probes == "all":
+        if len(self.document.problems) == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
+        who, scenario = expectation.who.select(self.vantages), self.scenario
+        if expectation.observations is not None and not expectation.who.is_of_operators:
+            found = "a scope of some of an operator's subscribers"
+            hint = "what is seen from outside is an operator's as a whole"
+            self.document.report((*path, "who"), found, "nothing but `operators` with `observations`", hint)
             return
-        who = expectation.who.select(self.vantages)
-        for index, name in enumerate(expectation.probes):
+        for index, name in enumerate(_named(expectation.observations)):
+            operators = [operator for operator in self.topology.operators if expectation.who.covers_operator(operator)]
+            seen = any(name in scenario.observations_of(phase, operator) for phase in phases for operator in operators)
+            if phases and not seen:
+                found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
+                hint = "widen its `operators` or `during`, or drop the expectation"
+                self.document.report((*path, "observations", index), found, "one that is made there", hint)
+        for index, name in enumerate(_named(expectation.probes)):
             if name in self.misdirected:
                 continue  # told already, and who runs it is not known
-            probed = any(name in self.scenario.probes_of(phase, vantage) for phase in phases for vantage in who)
+            probed = any(name in scenario.probes_of(phase, vantage) for phase in phases for vantage in who)
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+
+
+def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:
+    return reach if isinstance(reach, tuple) else ()
 
 
 def vantage_named(topology: Topology, text: str) -> Vantage | None:

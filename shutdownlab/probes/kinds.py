@@ -435,9 +435,3 @@ class Command(Probe):
 
     def ooni_input(self, at: Surroundings) -> str:
         return " ".join(self.command)
-
-
-class Routes(Probe):
-    """Whether networks abroad have routes to the operator: asked of transit routers, not of a subscriber."""
-
-    ooni_test = "x_routes"

@@ -13,7 +13,8 @@ from typing import Any, Final, get_type_hints
 from pydantic import TypeAdapter
 
 from shutdownlab.config.extensions import ExtensionError
-from shutdownlab.model.probe import probe_kinds
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.equipment import Equipment
@@ -53,7 +54,7 @@ def import_tests() -> None:
 
     One that cannot be imported is told when it is asked for: its probes end as errors that say so.
     """
-    kinds = probe_kinds()
+    kinds = kinds_of(Probe)
     for name in kinds:
         try:
             test_function(kinds[name].runs)

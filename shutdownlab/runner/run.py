@@ -22,7 +22,7 @@ from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Expectation, Outcome, Phase
 from shutdownlab.network.datapath import Wish
-from shutdownlab.observers.bgp import seen_from_abroad
+from shutdownlab.observers.observe import World, observe
 from shutdownlab.protocol import messages
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
@@ -82,6 +82,11 @@ class RunOptions:
         timeline = self.shutdown.scenario.timeline
         names = [phase.phase for phase in timeline]
         return timeline[: names.index(self.until) + 1] if self.until else timeline
+
+
+def _observed(cells: Iterable[tuple[int, Cell]]) -> dict[str, None]:
+    """The observations that cells are about."""
+    return dict.fromkeys(cell.target for _, cell in cells if cell.vantage is None)
 
 
 class SelfCheckFailed(Exception):
@@ -231,13 +236,12 @@ class Walk:
     def _begun(self) -> Begun:
         options, shutdown = self.options, self.options.shutdown
         scenario = shutdown.scenario
-        headings = dict.fromkeys(probe.column or name for name, probe in scenario.probes.items())
         return Begun(
             version=__version__, run=options.directory.name, scenario=scenario.name, title=scenario.title,
             topology=shutdown.topology.name,
             operators={name: operator.title for name, operator in shutdown.topology.operators.items()},
             phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),
-            columns=tuple(headings), sources=scenario.sources, choices=dict(options.choices),
+            columns=scenario.headings, sources=scenario.sources, choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             seed=options.seed, real_time=options.real_time,
@@ -291,7 +295,6 @@ class Walk:
         cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
         expected = {cell.id: self._expected(phase, cell) for _, cell in cells.values()}
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
-        abroad = seen_from_abroad(country.plan.network, country.services)
         found: dict[int, Result] = {}
 
         def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
@@ -299,10 +302,12 @@ class Walk:
             found[number] = self._result(phase, cell, measurement, expected[cell_id])
             tell(Measured(number=number, result=found[number], record=record))
 
+        world = World(country.plan.network, country.net, country.services)
+        seen = {name: observe(shutdown.scenario.observations[name], world) for name in _observed(cells.values())}
         for _, cell in cells.values():
-            if shutdown.scenario.probes[cell.target].test == "routes":
-                outcome, failure = abroad.outcome(cell.vantage.id.operator, cell.family)
-                conclude(cell.id, Measurement(outcome, failure), None)
+            if cell.vantage is None:
+                it = seen[cell.target][cell.operator, cell.family]
+                conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
             else:
                 todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))
         likely = {cell_id for cell_id, fact in expected.items() if fact is not None and fact.outcome is not Outcome.OK}
@@ -311,23 +316,27 @@ class Walk:
         return [result for _, result in sorted(found.items())]
 
     def _expected(self, phase: Phase, cell: Cell) -> Expectation | None:
-        return self.options.shutdown.scenario.expected(phase, self.options.choices, cell.vantage, cell.target)
+        scenario, choices = self.options.shutdown.scenario, self.options.choices
+        if cell.vantage is None:
+            return scenario.expected_outside(phase, choices, cell.operator, cell.target)
+        return scenario.expected(phase, choices, cell.vantage, cell.target)
 
     def _result(self, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None) -> Result:
-        vantage = cell.vantage
+        vantage, shutdown = cell.vantage, self.options.shutdown
+        measured = shutdown.scenario.probes if vantage else shutdown.scenario.observations
+        weight = vantage.weight if vantage else shutdown.topology.operators[cell.operator].subscribers
         return Result(
-            phase=phase.phase, time=phase.at, operator=vantage.id.operator, region=vantage.id.region,
-            subscriber=vantage.id.group, target=cell.target, family=cell.family, outcome=measurement.outcome,
-            failure=measurement.failure, expected=fact.outcome if fact else None, access=vantage.access,
-            class_=vantage.class_, weight=vantage.weight, value=measurement.value, unit=measurement.unit,
-            tries=measurement.passes, certainty=measurement.certainty,
-            column=self.options.shutdown.scenario.probes[cell.target].column or cell.target,
-            source=fact.source if fact else "",
+            phase=phase.phase, time=phase.at, operator=cell.operator, region=vantage.id.region if vantage else "",
+            subscriber=vantage.id.group if vantage else "", target=cell.target, family=cell.family,
+            outcome=measurement.outcome, failure=measurement.failure, expected=fact.outcome if fact else None,
+            access=vantage.access if vantage else "", class_=vantage.class_ if vantage else "", weight=weight,
+            value=measurement.value, unit=measurement.unit, tries=measurement.passes, certainty=measurement.certainty,
+            column=measured[cell.target].column or cell.target, source=fact.source if fact else "",
         )  # fmt: skip
 
     def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
-        topology = self.options.shutdown.topology
-        operator = topology.operators[cell.vantage.id.operator]
+        topology, vantage = self.options.shutdown.topology, cell.vantage
+        operator = topology.operators[cell.operator]
         context = ooni.Context(
             asn=operator.asn,
             cc=topology.country,
@@ -339,8 +348,8 @@ class Walk:
             annotations={
                 "scenario": self.options.shutdown.scenario.name,
                 "phase": phase.phase,
-                "region": cell.vantage.id.region,
-                "subscriber": cell.vantage.id.group,
+                "region": vantage.id.region if vantage else "",
+                "subscriber": vantage.id.group if vantage else "",
             },
         )
         return ooni.record(asked, measurement, context)

@@ -8,7 +8,7 @@ from shutdownlab import library
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.requests import request
 from shutdownlab.model.scenario import Family
-from shutdownlab.results.cells import Cell
+from shutdownlab.results.cells import Cell, cells_of
 
 
 @cache
@@ -17,7 +17,8 @@ def scenario() -> Shutdown:
 
 
 def targets(probe: str, family: Family = Family.IPV4, vantage: int = 0) -> dict[str, tuple[str, ...]]:
-    cell = Cell("baseline", scenario().network.vantages[vantage], probe, family)
+    point = scenario().network.vantages[vantage]
+    cell = Cell("baseline", point.id.operator, point, probe, family)
     return {target.host: target.addresses for target in request(scenario(), cell, "ca.pem").ask.targets}
 
 
@@ -41,7 +42,23 @@ def test_an_endpoint_is_not_asked_for_in_a_family_it_has_no_address_of() -> None
 
 
 def test_a_page_of_the_web_is_compared_with_its_true_addresses() -> None:
-    cell = Cell("baseline", scenario().network.vantages[0], "www.bbc.com", Family.IPV6)
+    point = scenario().network.vantages[0]
+    cell = Cell("baseline", point.id.operator, point, "www.bbc.com", Family.IPV6)
     asked = request(scenario(), cell, "ca.pem")
     assert asked.addresses == ("2a04:4e42::81",)
     assert asked.ask.marker == "<title>www.bbc.com</title>"
+
+
+def test_what_is_seen_from_outside_is_an_operators_own_and_no_subscribers() -> None:
+    """BGP visibility was once a probe of each operator's subscribers in the capital: as many cells, expected alike."""
+    shutdown = scenario()
+    timeline, choices = shutdown.scenario.timeline, shutdown.scenario.default_choices()
+    capital = {str(v.id): v.id.operator for v in shutdown.network.vantages if v.id[1:] == ("nur-sultan", "ordinary")}
+    as_it_was = {(phase.phase, operator, "ok") for phase in timeline for operator in capital.values()}
+    outside = [(phase, cell) for phase in timeline for cell in cells_of(shutdown, phase) if cell.vantage is None]
+    expected = [shutdown.scenario.expected_outside(p, choices, c.operator, c.target) for p, c in outside]
+    as_it_is = {(c.phase, c.operator, fact.outcome) for (_, c), fact in zip(outside, expected, strict=True) if fact}
+    assert as_it_is == as_it_was
+    assert len(outside) == len(as_it_was) == 110
+    assert sum(1 for phase in timeline for _ in cells_of(shutdown, phase)) == 10_828
+    assert {(c.target, c.family) for _, c in outside} == {("routes", Family.IPV4)}

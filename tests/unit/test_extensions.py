@@ -12,7 +12,8 @@ import pytest
 from shutdownlab import library
 from shutdownlab.config.extensions import ExtensionError, Extensions
 from shutdownlab.config.writing import dump
-from shutdownlab.model.probe import Probe, probe_kinds
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.registered import kinds_of
 
 HEAVY = {"aioquic", "dns", "h11", "mininet", "os_ken", "pyroute2", "asyncio", "ssl"}
 
@@ -70,11 +71,10 @@ def test_a_part_that_cannot_be_used_is_named_with_its_package(installed: Path, s
 
 
 def test_every_kind_that_ships_says_what_it_runs_and_what_its_record_is_called() -> None:
-    for name in probe_kinds():
-        kind = probe_kinds()[name]
-        if name != "routes":
-            module, _, function = kind.runs.partition(":")
-            assert module.startswith("shutdownlab.probes.") and function, name
+    for name in kinds_of(Probe):
+        kind = kinds_of(Probe)[name]
+        module, _, function = kind.runs.partition(":")
+        assert module.startswith("shutdownlab.probes.") and function, name
 
 
 def test_a_scenario_is_checked_without_importing_what_only_a_run_needs() -> None:

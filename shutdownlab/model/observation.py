@@ -1,0 +1,39 @@
+"""What outsiders see of a country's operators: measured from no subscriber's line, one result an operator.
+
+A kind is a subclass of `Observation`, registered under the entry point group `shutdownlab.observers` by the name that
+scenarios give as `observer:`. As with probes, its module stays light: what observing needs is in the one `runs` names.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from shutdownlab.config.document import Expected
+from shutdownlab.model.probe import Family
+from shutdownlab.model.registered import Registered
+
+
+class Observation(Registered):
+    """Something observed of every operator in every phase, or in those that `during` names.
+
+    `operators`: only these. `column`: the heading that tables show it under (default: its own name).
+    """
+
+    observer: str
+    families: tuple[Family, ...] = (Family.IPV4,)
+    column: str = ""
+    operators: tuple[str, ...] = ()
+    during: tuple[str, ...] = ()
+
+    group: ClassVar[str] = "shutdownlab.observers"
+    named_by: ClassVar[str] = "observer"
+    runs: ClassVar[str] = ""
+    """`package.module:function`, of this record and the running country; see docs/extending.md."""
+
+    @model_validator(mode="after")
+    def _some_family(self) -> Observation:
+        if not self.families:
+            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
+        return self
