@@ -72,7 +72,7 @@ class BoxSpec:
 
 
 class DpiBox:
-    """The box at work: two wires, an engine, a channels to its controllers, one loop."""
+    """A running DPI box: two packet sockets, an engine, a channel to each controller, and one loop over them."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class DpiBox:
                     else:
                         for channel in [channel for channel in self._channels if channel.fd == descriptor]:
                             for message in channel.on_event(time.monotonic()):
-                                self._obey(message, channel)
+                                self._handle(message, channel)
                 if self._decided:
                     self._report()
 
@@ -223,7 +223,7 @@ class DpiBox:
         if in_path and first < count:
             batch.forward(target, first, count)
 
-    def _obey(self, message: Message, sender: Channel) -> None:
+    def _handle(self, message: Message, sender: Channel) -> None:
         if isinstance(message, BoxPolicy):
             try:
                 engine = self._make(inspection_policy(message), message.profile, self.spec.seed)
@@ -289,7 +289,7 @@ class DpiBox:
 
 
 def _goes_on(outcome: Outcome) -> bool:
-    """Whether the frame is to be passed on as it is, and nothing else done."""
+    """Whether the frame is passed on unchanged, with nothing injected."""
     return outcome.forward and outcome.replacement is None and not outcome.inject
 
 

@@ -20,26 +20,26 @@ class Inspector(Protocol):
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
     ) -> Outcome:
-        """Judge one frame; never raises."""
+        """Inspect one frame and say what to do with it; never raises."""
         ...
 
     def expire(self, now: float) -> object:
-        """Forget what is over."""
+        """Drop the state that has timed out."""
         ...
 
     @property
     def on_path(self) -> bool:
-        """It is sent copies: it can inject, but not stop anything."""
+        """Whether it is sent copies of packets: it can inject, but not stop any."""
         ...
 
     @property
     def intercepts(self) -> bool:
-        """It may decide to intercept a connection, which then is the box's TLS proxy's."""
+        """Whether its rules may hand a connection over to the box's TLS proxy."""
         ...
 
     @property
     def counters(self) -> Mapping[str, Any]:
-        """What it has seen and done."""
+        """Counts of what it has seen and done."""
         ...
 
 

@@ -28,7 +28,7 @@ _WHOLE = {
 }
 _ACTIONS = {BlockAction.PROFILE: BoxAction.BLOCK, BlockAction.DROP: BoxAction.DROP, BlockAction.RESET: BoxAction.RESET}
 BYPASS = Rule(Table.INSPECT, 1000, goto=Table.FORWARD)
-"""Past a box that is down, where its profile fails open."""
+"""Sends everything past a box that is down, where its profile fails open."""
 
 
 def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -> tuple[InspectionRule, ...]:

@@ -62,14 +62,14 @@ Entry = tuple[Conditions, Judgement]
 
 
 def classifier(targets: Iterable[Entry], spared: Iterable[Conditions]) -> tuple[Entry, ...]:
-    """One policy: what it spares of its targets passes, the targets are judged, the rest passes."""
+    """The classifier of one policy: what it spares of its targets passes, the targets are judged, the rest passes."""
     wanted, free = tuple(targets), tuple(spared)
     excepted = ((met, PASS) for target, _ in wanted for spare in free if (met := meet(target, spare)) is not None)
     return tuple(dict.fromkeys((*excepted, *wanted, (ANY, PASS))))
 
 
 def both(first: tuple[Entry, ...], second: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Two policies at once."""
+    """Two classifiers applied to the same connections."""
     found: dict[Conditions, Judgement] = {}
     for conditions, judgement in first:
         for other, following in second:

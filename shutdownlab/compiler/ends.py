@@ -32,7 +32,7 @@ class SwitchSides:
 
 
 def classify_ends(sides: SwitchSides) -> Iterator[Rule]:
-    """What a DPI switch needs for any rule of a connection to match."""
+    """Rules that copy the ends of every connection to registers, which the rules of single connections match."""
     for ports, inbound in ((sides.inside, False), (sides.outside, True)):
         ends = ("dst", "src") if inbound else ("src", "dst")
         for port in ports:
@@ -72,7 +72,7 @@ def connection(decision: Decision, *, any_client_port: bool = False) -> Match:
 
 
 def from_end(decision: Decision, *, client: bool) -> Match:
-    """Only what this end sends: to be added to `connection`."""
+    """The match of what this end sends, to be added to `connection`'s."""
     inbound = client != (decision.opener is Side.INSIDE)
     return (("metadata", (INBOUND if inbound else 0, INBOUND)),)
 

@@ -89,7 +89,7 @@ def _groups_at(network: Network, node: Node) -> Iterator[Group]:
 
 
 def _classify(group: Group) -> Iterator[Rule]:
-    """Write group and direction into the metadata, by port and subnet."""
+    """Rules that write group and direction into the metadata, by port and subnet."""
     for subnet in group.subnets:
         kind = ETHER_TYPES[subnet.version]
         masked = (str(subnet.network_address), str(subnet.netmask))
@@ -107,7 +107,7 @@ def _applies(policy: Policy, *, inbound: bool) -> bool:
 def _blackout(
     network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], group: Group, *, inbound: bool
 ) -> Iterator[Rule]:
-    """What all blackouts of the group spare goes past the drop; the first one signs for the drop."""
+    """Drop everything of a group but what all its blackouts spare; the drop bears the first one's name."""
     cutting = {
         name: policy
         for name, policy in policies.items()
@@ -143,7 +143,7 @@ def _access_lists(
 def _as_rules(
     lists: Classifier, group: Group, meters: dict[tuple[int, str], Meter], *, inbound: bool
 ) -> Iterator[Rule]:
-    """A run of entries with the same verdict has one priority: nothing among them comes first."""
+    """The access list as rules. Consecutive entries with the same verdict share a priority."""
     entries = [entry for entry in lists if entry != (EVERYTHING, PASS)]
     metadata = (("metadata", group.metadata(inbound=inbound)),)
     runs = [(verdict, [traffic for traffic, _ in run]) for verdict, run in groupby(entries, key=lambda entry: entry[1])]
@@ -159,7 +159,7 @@ def _as_rules(
 
 
 def _matches(traffics: Iterable[Traffic], *, inbound: bool) -> Iterable[Match]:
-    """Each match once: port ranges that overlap may share some."""
+    """The OpenFlow matches of these traffics, without duplicates: port ranges that overlap share some."""
     return dict.fromkeys(match for traffic in traffics for match in traffic.matches(inbound=inbound))
 
 

@@ -29,7 +29,7 @@ def gateway(network: Network, node: Node) -> Iterator[Rule]:
 
 
 def dpi(network: Network, node: Node) -> Iterator[Rule]:
-    """Each side of the border router to its LAN and back; what the box hands over goes on its way."""
+    """Between each side of the border router and its LAN, and on from the DPI box what it hands over."""
     ports = {port.purpose: port.number for port in node.ports.values()}
     border = network.one(Role.BORDER, node.owner)
     for inner, outer, interface in (("border-intl", "gateway", "intl"), ("border-ix", "exchange", "ix")):

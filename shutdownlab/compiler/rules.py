@@ -28,9 +28,9 @@ class Table(IntEnum):
     ACCESS_LISTS = 3
     """Drops or meters by address, port and protocol."""
     RESIDUAL = 4
-    """Who is punished on after a DPI box's decision; lapses as the box's profile says."""
+    """Residual blocks: what is blocked on after a DPI box's decision, for as long as the box's profile says."""
     VERDICTS = 5
-    """A rule for each connection a DPI box has decided, or one a direction; ages out."""
+    """A rule for each connection that a DPI box has decided (or one for each direction); it expires when idle."""
     INSPECT = 6
     """Steers what is undecided through the DPI box."""
     FORWARD = 7

@@ -127,14 +127,14 @@ Classifier = tuple[Entry, ...]
 
 
 def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: AclVerdict) -> Classifier:
-    """One policy: its exceptions pass, its targets get the verdict, the rest passes."""
+    """The classifier of one policy: its exceptions pass, its targets get the verdict, the rest passes."""
     wanted = tuple(targets)
     spared = (met for target in wanted for spare in exceptions if (met := target.meet(spare)) is not None)
     return _without_shadowed((*((t, PASS) for t in spared), *((t, verdict) for t in wanted), (EVERYTHING, PASS)))
 
 
 def both(first: Classifier, second: Classifier) -> Classifier:
-    """Two policies at once."""
+    """Two classifiers applied to the same packets."""
     candidates = _Candidates([traffic for traffic, _ in second])
     return _without_shadowed(
         (met, verdict.and_then(second[place][1]))
@@ -158,20 +158,20 @@ def _in_both(first: tuple[Traffic, ...], second: tuple[Traffic, ...]) -> tuple[T
 
 
 def _maximal(members: Iterable[Traffic]) -> tuple[Traffic, ...]:
-    """Without members that another one covers."""
+    """The members that no other one covers."""
     kept = _Kept()
     return tuple(traffic for traffic in sorted(dict.fromkeys(members), key=_narrowness) if kept.add(traffic))
 
 
 def _narrowness(traffic: Traffic) -> tuple[int, int, bool, int]:
-    """What covers a traffic is nowhere narrower, so that it sorts before it."""
+    """A sort key: a traffic that covers another one sorts before it."""
     lengths = [-1 if prefix is None else prefix.prefixlen for prefix in (traffic.remote, traffic.local)]
     first, last = traffic.ports or (0, 0xFFFF)
     return lengths[0], lengths[1], traffic.protocol is not None, first - last
 
 
 def _without_shadowed(entries: Iterable[Entry]) -> Classifier:
-    """Without entries that an earlier one covers whole."""
+    """The entries that no earlier one covers."""
     kept = _Kept()
     return tuple(entry for entry in entries if kept.add(entry[0]))
 
@@ -204,7 +204,7 @@ class _Kept:
         self.wide: list[Network] = []
 
     def add(self, traffic: Traffic) -> bool:
-        """Keep it unless one that is kept covers it: then False."""
+        """Keep a traffic and return True; False where one that is kept covers it."""
         remote = traffic.remote
         around = [remote, *((None,) if remote else ()), *(p for p in self.wide if p != remote and _holds(p, remote))]
         if any(kept.covers(traffic) for prefix in around for kept in self.by_remote.get(prefix, ())):

@@ -45,12 +45,12 @@ class VerdictCompiler:
     """Turns the decisions of one box into rules; counts the meters it has given away on its switch."""
 
     def __init__(self, *, on_path: bool = False) -> None:
-        """Start with a switch that has no meter of ours."""
+        """For a switch that has none of these meters yet."""
         self._throttled = 0
         self._on_path = on_path
 
     def compile(self, decision: Decision) -> Enforcement:
-        """What enforces `decision`; nothing if the box must go on seeing the connection."""
+        """The rules and meters that enforce `decision`; none if the box must go on seeing the connection."""
         if self._on_path and decision.flow_rule != "pass":
             return Enforcement()
         match decision.flow_rule:
@@ -64,7 +64,7 @@ class VerdictCompiler:
                 return Enforcement()
 
     def _throttle(self, decision: Decision) -> Enforcement:
-        """A meter a direction for this connection alone: the policer of a DPI box counts each by itself."""
+        """A meter for each direction of this connection alone: a DPI box polices every connection by itself."""
         lap, place = divmod(self._throttled, len(METER_IDS) // 2)
         self._throttled += 1
         up, down = METER_IDS[2 * place : 2 * place + 2]
@@ -85,7 +85,7 @@ class VerdictCompiler:
 
 
 def _drops(decision: Decision) -> list[Rule]:
-    """The connection's own packets, and those of the residual block, whose rule takes the place of the connection's.
+    """Rules that drop the connection's packets and its residual block's; where both drop the same, the block's do.
 
     Once that has lapsed the connection is inspected anew.
     """
@@ -104,7 +104,7 @@ def _per_end(decision: Decision, taken: frozenset[bool], whole: Match) -> list[R
 
 
 def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
-    """One rule, so one timer.
+    """The residual block as one rule, so that it has one timer.
 
     A block that packets refresh and that takes one end's alone must see the other's too: it only marks them all, and
     VERDICTS drops the marked ones of that direction.

@@ -21,7 +21,7 @@ def to_yaml(record: BaseModel) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, but what it takes for the end of a line and reads as another one is written as an escape."""
+    """PyYAML's safe dumper, with unusual line ends as escapes: bare ones PyYAML reads as another line end."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -1,4 +1,4 @@
-"""Who listens where on the management network."""
+"""The addresses that controllers listen at on the management network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUTHORITY = "authority"
 
 @dataclass(frozen=True, slots=True)
 class ControllerAddresses:
-    """The ports of all controllers. `openflow` and `boxes` are by controller: an operator, or the authority.
+    """The addresses of all controllers. `openflow` and `boxes` are by controller: an operator, or the authority.
 
     A switch of an operator has both its operator's controller and the authority's; the gateway only the authority's.
     The authority takes orders, operators and boxes on one port.

@@ -1,4 +1,4 @@
-"""A controller app: os-ken's (or Ryu's) events as what happens to switches, one thread, and no failure in silence."""
+"""The base of a controller app: os-ken's (or Ryu's) events as calls in one thread, and every failure told."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shutdownlab.protocol.messages import Failure, Message
 
 
 class Call(event.EventBase):  # type: ignore[misc]
-    """Something that happened outside OpenFlow, to be seen to by the app's own thread."""
+    """A function to be called in the app's own thread, for what happens outside OpenFlow."""
 
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Call(event.EventBase):  # type: ignore[misc]
 
 
 class SwitchApp(App):  # type: ignore[misc]
-    """An app that sees its switches come, confirm, refuse and go; everything in one thread, so nothing needs a lock."""
+    """An app that is called when a switch connects, confirms, refuses or leaves; in one thread, so without locks."""
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)
 
@@ -73,7 +73,7 @@ class SwitchApp(App):  # type: ignore[misc]
         self.send_event(self.name, Call(function, *arguments))
 
     def call_after(self, seconds: float, function: Callable[..., None], *arguments: Any) -> None:
-        """Like `call`, later."""
+        """Like `call`, after some seconds."""
         timer = threading.Timer(seconds, self.call, (function, *arguments))
         timer.daemon = True
         timer.start()
@@ -134,7 +134,7 @@ def _mended(receive: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class _Loud(logging.Handler):
-    """The framework only logs an app's exceptions; this tells."""
+    """Passes on what the framework logs as errors, such as an app's exceptions."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)

@@ -39,19 +39,19 @@ class ConnectedSwitch(Protocol):
     """A connected switch, as a domain uses it (`openflow.Switch` is one)."""
 
     def claim(self) -> None:
-        """Become its master."""
+        """Ask for the MASTER role."""
 
     def replace(self, program: SwitchProgram) -> int:
-        """Make `program` all that it holds; the number of the barrier that will confirm it."""
+        """Replace all that it holds by `program`; returns the number of the barrier that confirms it."""
 
     def update(self, change: Change, held: SwitchProgram) -> int:
-        """Change what it holds; the number of the barrier."""
+        """Apply `change` to the program it holds; returns the number of the barrier."""
 
     def enforce(self, meters: list[tuple[Meter, bool]], rules: list[Rule]) -> None:
         """Add what a decision needs (True: a meter id that is in use already)."""
 
     def forget_verdicts(self) -> int:
-        """Remove all decisions; the number of the barrier."""
+        """Remove the rules of all decisions; returns the number of the barrier."""
 
 
 class SwitchRefusal(Protocol):
@@ -132,7 +132,7 @@ class Domain:
         self._verdicts = VerdictCompiler(on_path=self._on_path)
 
     def reconcile(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
-        """Bring everything to what it must be while the `active` policies are in force (order `serial`).
+        """Bring switches and box to the rules of the policies in force, `active` (order `serial`).
 
         `local_time`: what the country's clocks show, in seconds since 1970. A box that was lost is not waited for.
         """
@@ -163,7 +163,7 @@ class Domain:
     # --- switches --------------------------------------------------------------------------------------------------
 
     def switch_joined(self, name: str, switch: ConnectedSwitch) -> None:
-        """It is connected, perhaps again."""
+        """A switch has connected, for the first time or again."""
         self._switch_states[name] = _SwitchState(switch)
         if self._goal is not None:
             if self._goal.obeyed:
@@ -171,14 +171,14 @@ class Domain:
             self._install(name)
 
     def switch_left(self, name: str) -> None:
-        """Its connection is lost; it keeps what it holds (Open vSwitch's fail-mode `secure`)."""
+        """A switch's connection is lost; it keeps its rules (Open vSwitch's fail-mode `secure`)."""
         del self._switch_states[name]
         if self._goal is not None:
             self._goal.unconfirmed.add(name)
             self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
-        """All that was sent before `barrier` is done."""
+        """A switch has carried out all that was sent before `barrier`."""
         state, goal = self._switch_states[name], self._goal
         if name == self._dpi_switch and barrier == self._box.barrier:
             self._box.barrier, self._box.settled = None, True
@@ -191,7 +191,7 @@ class Domain:
         self._check()
 
     def switch_refused(self, name: str, why: SwitchRefusal) -> None:
-        """Something that was sent has had no effect. Under another master that is how it must be: a notice."""
+        """A switch has refused a message. Where another controller is its master that is right, and only a notice."""
         state = self._switch_states[name]
         was_ours, state.ours, state.held, state.barrier = state.ours, False, None, None
         if why.stale and self._goal is not None:
@@ -230,7 +230,7 @@ class Domain:
     # --- the box ---------------------------------------------------------------------------------------------------
 
     def box_joined(self, send: Callable[[Message], None]) -> None:
-        """The box is connected; `send` writes to it."""
+        """The box has connected; `send` writes to it."""
         was_lost = self._box.lost
         self._box = _BoxState(send)
         if self._goal is not None:
@@ -243,7 +243,7 @@ class Domain:
             self._send_box_policy()
 
     def box_left(self) -> None:
-        """It is gone, or its connection is: its operator's traffic fails open or closed, as its profile says."""
+        """The box or its connection is lost: its operator's traffic fails open or closed, as its profile says."""
         self._box = _BoxState(lost=True)
         if self._goal is not None:
             self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
@@ -253,20 +253,20 @@ class Domain:
 
     @property
     def _without_box(self) -> str:
-        """What becomes of the packets it should see."""
+        """What becomes of the packets that a lost box should see, in words."""
         if self._on_path:
             return f"{self.profile.name} is on-path, so they go on without it"
         how = "open: they go past it" if self._fails_open else "closed: they are lost"
         return f"{self.profile.name} fails {how}"
 
     def _steer_again(self) -> None:
-        """Bring the DPI switch in line with whether there is a box."""
+        """Reinstall the DPI switch's program where it depends on whether there is a box."""
         name = self._dpi_switch
         if self._fails_open and not self._on_path and name in self._switch_states and self._switch_states[name].ours:
             self._install(name)
 
     def box_said(self, message: Message) -> None:
-        """Decisions become rules at once; the rest is about orders."""
+        """Handle a message of the box's: decisions become flow rules at once."""
         match message:
             case Decisions():
                 self._enforce(message)
@@ -278,7 +278,7 @@ class Domain:
                 self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
 
     def _send_box_policy(self) -> None:
-        """Send the box its rules unless it has them: then its connections stay decided."""
+        """Send the box its rules, unless it has the same already: then its connections stay decided."""
         goal, box, state = self._goal, self._box, self._switch_states.get(self._dpi_switch or "")
         if goal is None or box.send is None or state is None or not state.ours:
             return
@@ -291,7 +291,7 @@ class Domain:
             goal.unconfirmed.discard(self.box or "")
 
     def _box_applied(self, serial: int) -> None:
-        """What was decided by older rules is forgotten: those connections are to be decided anew."""
+        """The box has applied its rules: remove what it decided by older ones, so that it is decided anew."""
         state = self._switch_states.get(self._dpi_switch or "")
         policy = self._box.policy
         if policy is not None and policy.serial == serial and state is not None and state.ours:

@@ -1,4 +1,4 @@
-"""The controllers as processes, and the run's end of its line to the authority."""
+"""The controllers' processes, and the run's connection to the authority's controller."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Controllers:
     processes: dict[str, Forked]
 
     def died(self) -> Iterator[str]:
-        """Which are no more, a sentence each."""
+        """A sentence about each controller that has ended."""
         for name, process in self.processes.items():
             if not process.alive():
                 why = f"has ended ({process.failure})" if process.failure else ending(process.status)
@@ -123,10 +123,10 @@ class Confirmation:
 
 
 class AuthorityClient:
-    """The run's line to the authority."""
+    """The run's connection to the authority's controller: gives orders and hears what came of them."""
 
     def __init__(self, controllers: Controllers) -> None:
-        """Call the authority's controller; raises OSError when it does not answer."""
+        """Connect to the authority's controller; raises OSError when it does not answer."""
         self._controllers = controllers
         self._serial = 0
         with inside(controllers.netns):
@@ -204,7 +204,7 @@ class AuthorityClient:
         return self._lines.fileno()
 
     def close(self) -> None:
-        """Hang up; everything stays as it is."""
+        """Close the connection; the rules in force stay."""
         self._lines.close()
 
     def _send(self, message: Message) -> None:
