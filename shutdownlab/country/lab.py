@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from shutdownlab.country.lab_connection import LabConnection, LabEnded, LabError
-from shutdownlab.country.lab_node import LabNode, ProbeResult
+from shutdownlab.country.lab_node import LabMeasurement, LabNode
 from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
@@ -242,7 +242,7 @@ class Lab:
 
     # --- measuring ---
 
-    def probe(self, vantage: str, target: str, family: str | None = None) -> ProbeResult:
+    def probe(self, vantage: str, target: str, family: str | None = None) -> LabMeasurement:
         """Measure a target from a vantage point.
 
         target: a probe of the scenario by its name, an app of the catalogue, a site (a host name or a URL),
@@ -258,7 +258,7 @@ class Lab:
         asked = Measure(self._connection.number(), str(place.id), target, str(family or probe.families[0].value))
         found: ProbeAnswer = self._connection.ask(asked, _MEASURE_S)
         outcome, certainty = Outcome(found.outcome), found.certainty
-        return ProbeResult(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)
+        return LabMeasurement(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)
 
     # --- the end ---
 
@@ -320,4 +320,4 @@ def lab(
     return Lab(lab_plan(name, at, dict(choose or {}), datapath, trust=trust))
 
 
-__all__ = ["Lab", "LabEnded", "LabError", "LabNode", "ProbeResult", "Program", "Server", "lab"]
+__all__ = ["Lab", "LabEnded", "LabError", "LabMeasurement", "LabNode", "Program", "Server", "lab"]

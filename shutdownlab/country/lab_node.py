@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeResult:
+class LabMeasurement:
     """What came of a measurement.
 
     outcome: ok, blocked or throttled; error where the measurement itself failed, unknown where it stayed uncertain.
