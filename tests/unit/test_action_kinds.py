@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -71,33 +72,13 @@ def test_an_on_path_box_can_do_what_injects_and_nothing_that_stops() -> None:
     assert beyond("reset", rewrite=True)
 
 
-THIN = """
-from shutdownlab.config.wording import Expected
-from shutdownlab.inspection.actions.action import GO_ON, STOP, DpiAction
-
-class Thin(DpiAction):
-    '''Loses one packet in so many of a connection.'''
-
-    name = "thin"
-    fields = frozenset({"options"})
-    in_path_only = True
-
-    @classmethod
-    def check(cls, verdict):
-        if set(verdict.options) != {"one_in"}:
-            raise Expected("options: {one_in: 3}", found=str(verdict.options), key="options")
-
-    def later(self, flow, verdict, packet, from_opener, side, now):
-        flow.counted += 1
-        return STOP if flow.counted % verdict.options["one_in"] == 0 else GO_ON
-"""
 USE = """
 from wire import Connection, client_hello, engine, rule
 verdict = {"action": "thin", "options": {"one_in": 3}}
 connection = Connection(engine("perfect", rule(verdict, name_suffix="blocked.example")))
 connection.open()
 decision = connection.data(client_hello()).decision
-print(decision.action, decision.flow_rule, *[connection.data(b"x").forward for _ in range(6)])
+print(decision.action, decision.flow_rule, *[connection.data(b"x").forward for _ in range(5)])
 """
 MISUSE = """
 from shutdownlab.inspection.policy import load_policy
@@ -105,11 +86,22 @@ load_policy("rules: [{name: a, verdict: {action: thin}}]", "mine.yaml")
 """
 
 
+GOPHER = """
+from shutdownlab.inspection.policy import load_policy
+from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.engine import Engine
+from wire import Connection
+rules = "rules: [{name: a, when: {protocol: gopher}, verdict: drop}]"
+connection = Connection(Engine(load_policy(rules, "mine.yaml"), shipped_profile("perfect")), dport=70)
+connection.open()
+print(connection.data(b"/about").forward, connection.data(b"\\r\\n").forward)
+"""
+
+
 def run(where: Path, program: str) -> subprocess.CompletedProcess[str]:
-    paths = f"{where}:{Path(__file__).parent}"
     return subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": paths, "PATH": ""},
+        env={"PYTHONPATH": f"{where}:{Path(__file__).parent}", "PATH": ""},
         cwd="/",
         capture_output=True,
         text=True,
@@ -117,14 +109,26 @@ def run(where: Path, program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_action_of_an_installed_package_is_carried_out_and_its_options_are_checked(tmp_path: Path) -> None:
-    (tmp_path / "thinning.py").write_text(THIN)
-    info = tmp_path / "thinning-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: thinning\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\nthin = thinning:Thin\n")
-    assert run(tmp_path, USE).stdout == "thin None True True False True True False\n"
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package, installed by pip into a directory of its own."""
+    where = tmp_path_factory.mktemp("installed")
+    source = where / "source"
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "plugin", source)
+    offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", where, source], check=True)
+    shutil.rmtree(source)
+    return where
+
+
+def test_an_action_of_an_installed_package_is_carried_out_and_its_options_are_checked(installed: Path) -> None:
+    assert run(installed, USE).stdout == "thin None True False True True False\n"
     assert (
-        "mine.yaml:1: rules[0].verdict.options: found {}; expected options: {one_in: 3}" in run(tmp_path, MISUSE).stderr
+        "mine.yaml:1: rules[0].verdict.options: found {}; expected options: {one_in: 5}"
+        in run(installed, MISUSE).stderr
     )
-    assert "expected one of block-page, dns, drop" in run(tmp_path / "elsewhere", MISUSE).stderr
+    assert "expected one of block-page, dns, drop" in run(installed / "elsewhere", MISUSE).stderr
+
+
+def test_a_recogniser_of_an_installed_package_is_asked_about_connections_that_rules_name(installed: Path) -> None:
+    assert run(installed, GOPHER).stdout == "True False\n"
