@@ -15,6 +15,7 @@ from rich.markup import escape
 from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
 from shutdownlab.country.session import Session
 from shutdownlab.model.network import node_name
+from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.sandbox import foreground_program, interactive
 
 _GREETING = """\
@@ -97,4 +98,4 @@ def _command(session: Session, node: str, argv: tuple[str, ...], cwd: Path) -> i
     except PermissionError:
         sys.stderr.write(f"{argv[0]}: not executable\n")
         return 126
-    return status if status >= 0 else 128 - status
+    return exit_code(status)

@@ -181,6 +181,11 @@ def ending(status: int | None) -> str:
         return f"was killed by signal {-status}"
 
 
+def exit_code(status: int) -> int:
+    """A process's status as a shell gives it: 128 and the number for a signal."""
+    return status if status >= 0 else 128 - status
+
+
 def fork(name: str, main: Callable[[Child], None], enter: Callable[[], None] | None = None) -> Forked:
     """Run `main` in a forked child called `name`, which ends when `main` returns or raises (see `Forked.failure`).
 

@@ -16,6 +16,7 @@ are passed down it. The worker sees one `Stopped`, a KeyboardInterrupt; a second
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import select
@@ -33,6 +34,7 @@ from types import FrameType
 from typing import IO
 
 from shutdownlab.system import syscalls
+from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.inside import prepare_inside
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT, MachineCannot, enter_namespaces
 
@@ -137,8 +139,8 @@ class Sandbox:
         with self.report:
             complaint = self.report.read()
         if complaint:
-            raise MachineCannot(*pickle.loads(complaint))
-        return status if status >= 0 else 128 - status
+            raise MachineCannot(*json.loads(complaint))
+        return exit_code(status)
 
     def kill(self) -> None:
         """End it at once, whatever it does; the kernel ends all that is in it."""
@@ -219,16 +221,9 @@ def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
     return result
 
 
-def _poll_child(pid: int) -> int | None:
-    done, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if done else None
-
-
 def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     """The gate: enter new namespaces and fork process 1 into them. Never returns."""
-    syscalls.die_with_parent()
-    if os.getppid() != parent:
-        os._exit(EXIT_CRASHED)
+    syscalls.die_with_parent(parent)
     syscalls.name_process("lab-gate")
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
     os.set_inheritable(report_fd, False)
@@ -243,8 +238,7 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     if init == 0:
         os.close(alive_write)
         _be_init(order, report_fd, alive_read)
-    status = _wait_for(init, lambda: _poll_child(init))
-    os._exit(status if status >= 0 else 128 - status)
+    os._exit(exit_code(_wait_for(init, lambda: _reap(init))))
 
 
 def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
@@ -268,17 +262,17 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(status if status >= 0 else 128 - status)
+        os._exit(exit_code(status))
 
 
-def _reap(worker: int) -> int | None:
-    """Collect every process that has ended; the worker's result if it is one of them."""
+def _reap(child: int) -> int | None:
+    """Collect every process that has ended (process 1 gets orphans too); `child`'s status if it is one of them."""
     while True:
         try:
             done, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return EXIT_CRASHED
-        if done == worker:
+        if done == child:
             return os.waitstatus_to_exitcode(status)
         if not done:
             return None
@@ -343,4 +337,4 @@ def foreground_program() -> Iterator[None]:
 
 def _report(fd: int, problem: MachineCannot) -> None:
     with suppress(OSError):
-        os.write(fd, pickle.dumps((problem.what, problem.why, problem.mend)))
+        os.write(fd, json.dumps((problem.what, problem.why, problem.mend)).encode())
