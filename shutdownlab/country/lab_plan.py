@@ -70,9 +70,14 @@ class LabPlan:
         return self.scenario.throttled_below if self.scenario else _THROTTLED_BELOW
 
     @property
+    def folder(self) -> Path:
+        """Where the scenario's file is, and its programs run; the working directory without a scenario."""
+        return self.loaded.folder if isinstance(self.loaded, Shutdown) else Path.cwd()
+
+    @property
     def folders(self) -> list[Path]:
         """What must stay visible inside: where the files are, for the programs that they name beside themselves."""
-        return [*self.keep, *([self.loaded.folder] if isinstance(self.loaded, Shutdown) else [])]
+        return [*self.keep, *([self.folder] if isinstance(self.loaded, Shutdown) else [])]
 
     def active_in(self, phase: str | None) -> tuple[str, ...]:
         """The names of the policies that a phase of the scenario has in force."""

@@ -73,7 +73,10 @@ class Session:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
             ca, limit = str(self.country.trusted), plan.throttled_below
-            request = request_of(network, probe, name, vantage, Family(each.family), ca, limit)
+            request = request_of(
+                network, probe, name, vantage, Family(each.family), ca, limit,
+                phase=self.phase or "", folder=plan.folder,
+            )  # fmt: skip
             places[str(each.number)] = vantage
             todo[node_name(vantage.id)].append(replace(request, id=str(each.number)))
         for _, request, found in self.country.agents.run(todo):
