@@ -124,7 +124,7 @@ CONDITIONS = mapping(
 def verdict(action: Action, needed: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """What the action heeds of all that is given."""
     kind = installed_actions().get(action)
-    heeded = set() if kind is None else kind.fields | {"residual"}
+    heeded = set() if kind is None else {*kind.fields, "residual"}
     if "rate_up" in heeded:
         heeded.add("rate")
     return {"action": str(action)} | {key: value for key, value in (needed | more).items() if key in heeded}
