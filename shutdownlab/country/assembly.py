@@ -17,7 +17,7 @@ from shutdownlab.control.addresses import ControllerAddresses, controller_addres
 from shutdownlab.control.processes import AuthorityClient, Controllers, start_controllers
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.measure.confirmation import AgentPool
+from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
 from shutdownlab.network.delay_line import DelayedLink, start_relay
@@ -68,7 +68,7 @@ class Country:
     controllers: Controllers
     authority: AuthorityClient
     services: Services
-    agents: AgentPool
+    agents: Prober
     others: list[Forked]
     trusted: Path
     state_root: Path
@@ -185,7 +185,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             spec = _box(plan, net, where, trusted, state_root, name)
             boxes.append(start_box(spec, maker))
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
-        agents = AgentPool()
+        agents = Prober()
         variables = _trusting(trusted, state_root)
         subscribers = [node.name for node in network.by_role(Role.SUBSCRIBER)]
         agents.start({name: partial(_as_subscriber, net.get(name).enter(), variables) for name in subscribers})

@@ -1,9 +1,9 @@
-"""Measures with all agents of a run at once, and decides what is believed.
+"""Measures with all agents of a run at once, and confirms what load alone could have caused.
 
-What load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience, and then in
-further rounds, when less is under way, until it comes out the same twice running. Only a confirmed timeout is believed,
-one that nobody expected only by a third try; and where more than five, and a twentieth, of those that succeeded did so
-late, the machine was slow and none of the round's is.
+An outcome that load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience,
+and then in further rounds with less under way, until two tries running have the same outcome. So a timeout counts when
+it is confirmed: by a second try where it was expected, by a third where it was not. Where more than five probes, and a
+twentieth of those that succeeded, needed a second try, the machine was slow, and no timeout of that round counts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Final
 
-from shutdownlab.measure.pace import Pace
-from shutdownlab.measure.scheduler import Round, Task, Work
+from shutdownlab.measure.concurrency import ConcurrencyLimit
+from shutdownlab.measure.scheduler import Round, Scheduler, Task
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -25,17 +25,17 @@ _SLOW: Final = 0.05
 _FEW: Final = 5
 
 
-class AgentPool:
-    """The agents of a run. Single-threaded; start it before the process has threads, from its main thread."""
+class Prober:
+    """Measures with the agents of a run. Start it before the process has threads, from its main thread; use one thread."""
 
-    def __init__(self, board: Supervisor | None = None) -> None:
-        self._board = board or Supervisor()
-        self._pace = Pace()
+    def __init__(self, supervisor: Supervisor | None = None) -> None:
+        self._supervisor = supervisor or Supervisor()
+        self._limit = ConcurrencyLimit()
 
     @property
     def pids(self) -> Mapping[str, int]:
         """The agents' process ids, by name."""
-        return {name: agent.process.pid for name, agent in self._board.agents.items()}
+        return {name: agent.process.pid for name, agent in self._supervisor.agents.items()}
 
     def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float = 20.0) -> None:
         """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
@@ -43,11 +43,11 @@ class AgentPool:
         Raises `AgentError` when one ends or is not ready in time.
         """
         import_tests()
-        self._board.start(entrances, deadline_s)
+        self._supervisor.start(entrances, deadline_s)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """End all agents; those that take longer than the deadline are killed."""
-        self._board.stop(deadline_s)
+        self._supervisor.stop(deadline_s)
 
     def run(self, requests: Mapping[str, Sequence[ProbeRequest]], hopeless: Collection[str] = ()) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
@@ -56,13 +56,13 @@ class AgentPool:
         that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
-            if agent not in self._board.agents:
+            if agent not in self._supervisor.agents:
                 raise KeyError(f"no probe agent {agent}")
         # One probe an agent in turn.
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
-        for limits in ROUNDS:
-            yield from (task.result() for task in Work(self._board, limits, self._pace).run(todo))
+        for this in ROUNDS:
+            yield from (task.result() for task in Scheduler(self._supervisor, this, self._limit).run(todo))
             doubtful = [task for task in todo if task.doubtful]
             late = sum(task.tries > 1 for task in todo if not task.doubtful)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):

@@ -2,7 +2,7 @@
 
 - A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
-  side, while probes that succeed never queue deep. How many shares there are, `Pace` learns.
+  side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
 - A download has the line of its place to itself, and so has a second try that nobody expected: on a throttled line the
   place's own probes may have been what it failed by.
@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shutdownlab.measure.pace import Pace
+from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
 PATIENCE: Final = (0.4, 0.65, 2.0, 3.0)
-"""Of each try; scales the requests' own, which the pace scales where the machine is slow."""
+"""Of each try; scales the requests' own, which the concurrency limit scales where the machine is slow."""
 
 UNDER_WAY: Final = 64
 """Probes of one agent that may be under way."""
@@ -37,7 +37,7 @@ _WAITER: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Until a probe has been tried so often; `part` of the pace's window is used."""
+    """Until a probe has been tried so often; `part` of the concurrency limit's window is used."""
 
     tries: int
     part: float
@@ -90,7 +90,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class _Flight:
+class _Attempt:
     """A try under way. `then`: what waits for it, as a call does for its callee's registration."""
 
     task: Task
@@ -99,101 +99,101 @@ class _Flight:
     then: Callable[[], None] | None
 
 
-class Work:
-    """One round over some probes."""
+class Scheduler:
+    """Spreads one round of probes over the agents, and gives them out as they come out certain."""
 
-    def __init__(self, board: Supervisor, limits: Round, pace: Pace) -> None:
-        self.board, self.limits, self.pace = board, limits, pace
+    def __init__(self, supervisor: Supervisor, this: Round, limit: ConcurrencyLimit) -> None:
+        self.supervisor, self.round, self.limit = supervisor, this, limit
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
-        self.flights: dict[int, _Flight] = {}
+        self.running: dict[int, _Attempt] = {}
         self.under_way: Counter[str] = Counter()
         self.working: Counter[str] = Counter()  # by place
         self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
-        self.settling: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
+        self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
         self.credit = 0.0
         self.credited_at = time.monotonic()
 
     def run(self, todo: Sequence[Task]) -> Iterator[Task]:
-        """Yields those that came out certain; the others are left doubtful."""
+        """Yield the probes that came out certain; the others are left doubtful."""
         # A download comes after all else of its place, whose line they share; so places with downloads begin.
         downloading = {task.request.place for task in todo if task.request.alone}
         self.first.update(task.request.place for task in todo if not task.waits_for_quiet)
         self.fresh.extend(
             sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.request.alone))
         )
-        while self.fresh or self.again or self.flights:
+        while self.fresh or self.again or self.running:
             yield from self._lost()
             self._launch_all()
-            if not self.flights:
+            if not self.running:
                 continue
-            for _, done in self.board.receive(self._wait_s()):
-                flight = self._landed(done.number)
-                if flight is None:
+            for _, done in self.supervisor.receive(self._wait_s()):
+                attempt = self._came_back(done.number)
+                if attempt is None:
                     continue  # the answer to an abandoned run
-                if done.measurement.outcome is Outcome.OK and flight.then is None:
-                    self.pace.succeeded(flight.task.kind, done.measurement.runtime)
-                elif done.measurement.doubtful and not flight.task.hopeless:
-                    self.pace.silent()
-                yield from self._finish(flight, done.measurement)
+                if done.measurement.outcome is Outcome.OK and attempt.then is None:
+                    self.limit.succeeded(attempt.task.kind, done.measurement.runtime)
+                elif done.measurement.doubtful and not attempt.task.hopeless:
+                    self.limit.silent()
+                yield from self._finish(attempt, done.measurement)
 
     def _wait_s(self) -> float:
-        waiting = bool(self.fresh or self.again) and bool(self.settling)
+        waiting = bool(self.fresh or self.again) and bool(self.working_until)
         if not waiting:
             return _TICK_S
         if self.credit < 0:
-            return -self.credit / self.pace.rate
-        until = min(until for until, _, _ in self.settling.values())
+            return -self.credit / self.limit.rate
+        until = min(until for until, _, _ in self.working_until.values())
         return min(_TICK_S, max(0.001, until - time.monotonic()))
 
-    def _landed(self, number: int) -> _Flight | None:
-        flight = self.flights.pop(number, None)
-        if flight is not None:
-            self.under_way[flight.agent] -= 1
-            self._settle(number)
-        return flight
+    def _came_back(self, number: int) -> _Attempt | None:
+        attempt = self.running.pop(number, None)
+        if attempt is not None:
+            self.under_way[attempt.agent] -= 1
+            self._waits_now(number)
+        return attempt
 
-    def _settle(self, number: int) -> None:
-        if number in self.settling:
-            _, place, shares = self.settling.pop(number)
+    def _waits_now(self, number: int) -> None:
+        if number in self.working_until:
+            _, place, shares = self.working_until.pop(number)
             self.working[place] -= 1
             self.shares -= shares
 
-    def _finish(self, flight: _Flight, measurement: Measurement) -> Iterator[Task]:
-        if flight.then is not None:
-            flight.then()
+    def _finish(self, attempt: _Attempt, measurement: Measurement) -> Iterator[Task]:
+        if attempt.then is not None:
+            attempt.then()
             return
-        task = flight.task
+        task = attempt.task
         task.learn(measurement)
         if not task.doubtful:
             yield task
-        elif task.tries < self.limits.tries:
+        elif task.tries < self.round.tries:
             self.again.append(task)
 
     def _lost(self) -> Iterator[Task]:
         """Probes of agents that have ended, or that hang and are ended for it."""
         now = time.monotonic()
-        for flight in [f for f in self.flights.values() if f.hangs_at < now]:
-            self.board.end(flight.agent, "agent hung", 0.0)
-        for number, flight in list(self.flights.items()):
-            why = self.board.agents[flight.agent].ended
+        for attempt in [each for each in self.running.values() if each.hangs_at < now]:
+            self.supervisor.end(attempt.agent, "agent hung", 0.0)
+        for number, attempt in list(self.running.items()):
+            why = self.supervisor.agents[attempt.agent].ended
             if why is not None:
-                self._landed(number)
-                yield from self._finish(flight, _lost(why))
+                self._came_back(number)
+                yield from self._finish(attempt, _lost(why))
         for queue in (self.fresh, self.again):
-            for task in [task for task in queue if self.board.agents[task.agent].ended is not None]:
+            for task in [task for task in queue if self.supervisor.agents[task.agent].ended is not None]:
                 queue.remove(task)
                 self._leaves(queue, task)
-                task.learn(_lost(self.board.agents[task.agent].ended or ""))
+                task.learn(_lost(self.supervisor.agents[task.agent].ended or ""))
                 yield task
 
     def _launch_all(self) -> None:
         """Launch what there are shares for: second tries first, then in turn."""
         now = time.monotonic()
-        for number in [number for number, (until, _, _) in self.settling.items() if until <= now]:
-            self._settle(number)
-        self.credit = min(_MOST_AT_ONCE, self.credit + (now - self.credited_at) * self.pace.rate * self.limits.part)
+        for number in [number for number, (until, _, _) in self.working_until.items() if until <= now]:
+            self._waits_now(number)
+        self.credit = min(_MOST_AT_ONCE, self.credit + (now - self.credited_at) * self.limit.rate * self.round.part)
         self.credited_at = now
         for queue in (self.again, self.fresh):
             left: list[Task] = []
@@ -210,7 +210,7 @@ class Work:
         """Whether there are shares for it: for the first always, and for what will only wait."""
         if not self.shares:
             return True
-        within = self.shares + task.request.shares <= self.pace.window * self.limits.part
+        within = self.shares + task.request.shares <= self.limit.window * self.round.part
         return self.credit > 0 and (within or (task.hopeless and not task.request.alone))
 
     def _may(self, task: Task) -> bool:
@@ -227,27 +227,27 @@ class Work:
     def _launch(self, task: Task) -> None:
         """Its errand at another agent comes first: a call's callee registers."""
         request, errand = task.request, task.request.errand
-        if errand is not None and errand.node in self.board.agents:
+        if errand is not None and errand.node in self.supervisor.agents:
             first = replace(request, ask=errand.ask, errand=None)
-            self._fly(task, errand.node, first, then=lambda: self._fly(task, task.agent, request))
+            self._begin(task, errand.node, first, then=lambda: self._begin(task, task.agent, request))
         else:
-            self._fly(task, task.agent, request)
+            self._begin(task, task.agent, request)
 
-    def _fly(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
-        number = self.board.next_number()
-        patience = PATIENCE[task.tries] * self.pace.patience(task.kind, request.timeout)
+    def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
+        number = self.supervisor.next_number()
+        patience = PATIENCE[task.tries] * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
-        self.flights[number] = _Flight(task, agent, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
+        self.running[number] = _Attempt(task, agent, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1
         self.working[request.place] += 1
         mute = (task.hopeless or task.tries > 0) and not request.alone
         shares = 1 if mute else request.shares
         self.shares += shares
         self.credit -= _WAITER if mute else shares
-        works_s = _HANG_S if request.alone else self.pace.waits_after(None if mute else task.kind)
-        self.settling[number] = now + works_s, request.place, shares
-        if self.board.agents[agent].ended is None:
-            self.board.send(agent, ProbeJob(number, replace(request, timeout=patience)))
+        works_s = _HANG_S if request.alone else self.limit.waits_after(None if mute else task.kind)
+        self.working_until[number] = now + works_s, request.place, shares
+        if self.supervisor.agents[agent].ended is None:
+            self.supervisor.send(agent, ProbeJob(number, replace(request, timeout=patience)))
 
 
 def _lost(why: str) -> Measurement:

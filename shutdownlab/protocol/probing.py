@@ -20,7 +20,7 @@ class ProbeRequest:
 
     `runs`: `package.module:function`, which the agent calls with its session and `ask`, of the type that the function's
     signature gives and JSON can hold. `timeout`: seconds one step (a
-    lookup, a connect, a handshake, a reply) may take at most; the pool scales it try by try. `lasts`: seconds that the
+    lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it try by try. `lasts`: seconds that the
     probe may take beside its steps.
     `resolver`: the address that name questions go to. `ca`: PEM file of the authority whose certificates count; ""
     trusts none. `addresses`: what the probe's host truly resolves to, in this family; empty: not known.

@@ -21,7 +21,7 @@ import pytest
 from cables import Cables
 
 from shutdownlab.config.scalars import endpoint
-from shutdownlab.measure.confirmation import AgentPool
+from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.model.probe import Errand, Probe
 from shutdownlab.model.scenario import Family, Outcome
@@ -212,7 +212,7 @@ EVERY = [(case, family) for case in CASES for family in case.families]
 class Lab:
     cables: Cables
     server: Path
-    pool: AgentPool
+    prober: Prober
     directory: Path
 
     @property
@@ -220,7 +220,7 @@ class Lab:
         return str(self.directory / "ca.pem")
 
     def measure(self, request: ProbeRequest) -> Measurement:
-        [(_, _, measurement)] = self.pool.run({"caller": [request]})
+        [(_, _, measurement)] = self.prober.run({"caller": [request]})
         return measurement
 
     @contextmanager
@@ -293,13 +293,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         cables.run(server, "nft", "-f", str(rules))
         program = [sys.executable, str(Path(servers.__file__)), str(directory)]
         process = cables.start(server, *program, SERVER[Family.IPV4], SERVER[Family.IPV6])
-        pool = AgentPool()
+        prober = Prober()
         try:
             wait_for_line(process, "ready")
-            pool.start({"caller": entrance(caller), "callee": entrance(callee)})
-            yield Lab(cables, server, pool, directory)
+            prober.start({"caller": entrance(caller), "callee": entrance(callee)})
+            yield Lab(cables, server, prober, directory)
         finally:
-            pool.stop()
+            prober.stop()
             process.kill()
             process.communicate()
 
@@ -308,7 +308,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def measured(lab: Lab) -> dict[str, Measurement]:
     """All cases at once, as a run does."""
     requests = [case.request(family, lab.ca) for case, family in EVERY]
-    return {request.id: measurement for _, request, measurement in lab.pool.run({"caller": requests})}
+    return {request.id: measurement for _, request, measurement in lab.prober.run({"caller": requests})}
 
 
 @pytest.mark.parametrize(("case", "family"), EVERY, ids=lambda value: getattr(value, "name", value))
@@ -416,22 +416,22 @@ def test_openvpn_answers_the_first_packet(lab: Lab, transport: str) -> None:
 
 
 def test_an_agent_that_dies_makes_its_probes_errors_and_no_other(lab: Lab) -> None:
-    pool = AgentPool()
+    prober = Prober()
     with lab.cables.netns().open("rb") as namespace:
         enter = entrance(Path(namespace.name))
-        pool.start({"doomed": enter, "spared": enter})
+        prober.start({"doomed": enter, "spared": enter})
     slow = ProbeRequest("slow", "slow", kinds.Tcp.runs, Endpoint("::1", 9), family=Family.IPV6)
     mute = ProbeRequest("mute", "mute", kinds.Dns.runs, NameQuestion("a.test"), resolver="127.0.0.1", timeout=5.0)
-    lab.cables.run(Path(f"/proc/{pool.pids['doomed']}/ns/net"), "nft", "-f", str(drop_everything(lab.directory)))
-    run = pool.run({"doomed": [mute, replace(mute, id="other")], "spared": [slow]})
+    lab.cables.run(Path(f"/proc/{prober.pids['doomed']}/ns/net"), "nft", "-f", str(drop_everything(lab.directory)))
+    run = prober.run({"doomed": [mute, replace(mute, id="other")], "spared": [slow]})
     first = next(run)
     assert first[0] == "spared", first
-    os.kill(pool.pids["doomed"], signal.SIGKILL)
+    os.kill(prober.pids["doomed"], signal.SIGKILL)
     rest = [(agent, found.outcome, found.failure) for agent, _, found in run]
     assert rest == [("doomed", ERROR, "unknown_failure: agent died: it was killed by SIGKILL")] * 2
-    [later] = pool.run({"doomed": [slow]})
+    [later] = prober.run({"doomed": [slow]})
     assert later[2].outcome is ERROR
-    pool.stop()
+    prober.stop()
 
 
 def drop_everything(directory: Path) -> Path:
@@ -445,9 +445,9 @@ def test_agents_end_with_the_process_that_forked_them(lab: Lab) -> None:
     runner = os.fork()
     if runner == 0:
         die_with_parent()
-        pool = AgentPool()
-        pool.start({"one": lambda: None, "two": lambda: None})
-        os.write(write, " ".join(map(str, pool.pids.values())).encode())
+        prober = Prober()
+        prober.start({"one": lambda: None, "two": lambda: None})
+        os.write(write, " ".join(map(str, prober.pids.values())).encode())
         signal.pause()
     os.close(write)
     pids = [int(pid) for pid in os.read(read, 100).split()]
@@ -465,8 +465,8 @@ def test_an_agent_that_cannot_enter_its_namespace_is_named(capfd: pytest.Capture
     def enter() -> None:
         raise FileNotFoundError("/run/netns/nowhere")
 
-    pool = AgentPool()
+    prober = Prober()
     with pytest.raises(AgentError, match=r"did not start: lost \(agent died: it ended with status 1\)"):
-        pool.start({"fine": lambda: None, "lost": enter})
-    pool.stop()
+        prober.start({"fine": lambda: None, "lost": enter})
+    prober.stop()
     assert "/run/netns/nowhere" in capfd.readouterr().err

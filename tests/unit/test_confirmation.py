@@ -1,4 +1,4 @@
-"""How probes are spread over agents, repeated and believed: a pretended switchboard instead of processes."""
+"""How probes are spread over agents, repeated and believed: a pretended supervisor instead of processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from shutdownlab.measure.confirmation import AgentPool
-from shutdownlab.measure.pace import Pace
+from shutdownlab.measure.concurrency import ConcurrencyLimit
+from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.model.probe import Errand
@@ -26,7 +26,7 @@ RESET = Measurement(Outcome.BLOCKED, "connection_reset")
 Answer = Callable[[str, ProbeRequest, int], Measurement]
 
 
-class Board:
+class PretendedSupervisor:
     """Answers each job at the next look, by a function of agent, request and how often it was asked before."""
 
     def __init__(self, agents: Sequence[str], answer: Answer) -> None:
@@ -59,8 +59,8 @@ class Board:
         self.agents[agent].ended = why
 
 
-def pool_of(board: Board) -> AgentPool:
-    return AgentPool(cast(Supervisor, board))
+def prober_of(supervisor: PretendedSupervisor) -> Prober:
+    return Prober(cast(Supervisor, supervisor))
 
 
 def probe(name: str, **more: Any) -> ProbeRequest:
@@ -68,44 +68,48 @@ def probe(name: str, **more: Any) -> ProbeRequest:
 
 
 def test_what_is_certain_is_measured_once() -> None:
-    board = Board(["a"], lambda agent, request, before: RESET)
-    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
-    assert (found.outcome, found.passes, board.asked["a", "x"]) == (Outcome.BLOCKED, 1, 1)
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: RESET)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
+    assert (found.outcome, found.passes, supervisor.asked["a", "x"]) == (Outcome.BLOCKED, 1, 1)
 
 
 def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
-    board = Board(["a"], lambda agent, request, before: TIMED_OUT)
-    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]}, hopeless={"x"})
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, hopeless={"x"})
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
-    assert [request.timeout for _, request in board.sent] == [PATIENCE[0], PATIENCE[1]]
+    assert [request.timeout for _, request in supervisor.sent] == [PATIENCE[0], PATIENCE[1]]
 
 
 def test_a_timeout_that_nobody_expected_is_believed_after_three_tries() -> None:
-    board = Board(["a"], lambda agent, request, before: TIMED_OUT)
-    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
 
 
 def test_what_failed_unexpectedly_is_tried_again_once_its_place_is_quiet() -> None:
     """A throttled line may have been full of the place's other probes."""
-    board = Board(["a"], lambda agent, request, before: OK if before or request.name != "unlucky" else TIMED_OUT)
+    supervisor = PretendedSupervisor(
+        ["a"], lambda agent, request, before: OK if before or request.name != "unlucky" else TIMED_OUT
+    )
     requests = [probe("unlucky", place="here"), *(probe(str(n), place="here") for n in range(300))]
-    found = {r.name: m.outcome for _, r, m in pool_of(board).run({"a": requests})}
+    found = {r.name: m.outcome for _, r, m in prober_of(supervisor).run({"a": requests})}
     assert found["unlucky"] is Outcome.OK
-    assert board.sent[-1][1].name == "unlucky"
+    assert supervisor.sent[-1][1].name == "unlucky"
 
 
 def test_a_timeout_that_load_caused_is_not_believed() -> None:
-    board = Board(["a"], lambda agent, request, before: OK if before else TIMED_OUT)
-    [(_, _, found)] = pool_of(board).run({"a": [probe("x")]})
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK if before else TIMED_OUT)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
     assert (found.outcome, found.passes) == (Outcome.OK, 2)
 
 
 def test_while_much_succeeds_late_no_timeout_is_believed() -> None:
     """Probes that succeed late show that the machine was slow: the others' timeouts are doubted again."""
-    board = Board(["a"], lambda agent, request, before: OK if before >= int(request.name[0]) else TIMED_OUT)
+    supervisor = PretendedSupervisor(
+        ["a"], lambda agent, request, before: OK if before >= int(request.name[0]) else TIMED_OUT
+    )
     names = ["0", *(f"1{n}" for n in range(6)), "2", "9"]
-    results = pool_of(board).run({"a": [probe(n) for n in names]}, hopeless={"9"})
+    results = prober_of(supervisor).run({"a": [probe(n) for n in names]}, hopeless={"9"})
     found = {r.name: (m.outcome, m.passes) for _, r, m in results}
     assert found["0"] == (Outcome.OK, 1)
     assert found["10"] == (Outcome.OK, 2)
@@ -114,41 +118,45 @@ def test_while_much_succeeds_late_no_timeout_is_believed() -> None:
 
 
 def test_one_late_success_among_many_timeouts_does_not_delay_the_verdict_on_the_others() -> None:
-    board = Board(["a"], lambda agent, request, before: OK if request.name == "late" and before else TIMED_OUT)
+    supervisor = PretendedSupervisor(
+        ["a"], lambda agent, request, before: OK if request.name == "late" and before else TIMED_OUT
+    )
     names = ["late", *(f"blocked{n}" for n in range(20))]
-    results = pool_of(board).run({"a": [probe(n) for n in names]}, hopeless=set(names))
+    results = prober_of(supervisor).run({"a": [probe(n) for n in names]}, hopeless=set(names))
     found = {r.name: (m.outcome, m.passes) for _, r, m in results}
     assert found.pop("late") == (Outcome.OK, 2)
     assert set(found.values()) == {(Outcome.BLOCKED, 2)}
 
 
 def test_every_probe_of_every_agent_is_answered_once() -> None:
-    board = Board([f"a{n}" for n in range(12)], lambda agent, request, before: OK)
-    requests = {agent: [probe(str(n)) for n in range(40)] for agent in board.agents}
-    found = Counter((agent, request.id) for agent, request, _ in pool_of(board).run(requests))
+    supervisor = PretendedSupervisor([f"a{n}" for n in range(12)], lambda agent, request, before: OK)
+    requests = {agent: [probe(str(n)) for n in range(40)] for agent in supervisor.agents}
+    found = Counter((agent, request.id) for agent, request, _ in prober_of(supervisor).run(requests))
     assert len(found) == 480 and set(found.values()) == {1}
 
 
 def test_only_so_many_probes_are_under_way_in_one_agent() -> None:
-    board = Board(["a"], lambda agent, request, before: OK)
-    assert len(list(pool_of(board).run({"a": [probe(str(n)) for n in range(200)]}))) == 200
-    assert board.most_at_once["a"] <= UNDER_WAY
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK)
+    assert len(list(prober_of(supervisor).run({"a": [probe(str(n)) for n in range(200)]}))) == 200
+    assert supervisor.most_at_once["a"] <= UNDER_WAY
 
 
 def test_what_will_likely_have_no_answer_goes_first_and_its_second_try_does_not_wait_for_the_others() -> None:
-    board = Board(["a", "b"], lambda agent, request, before: TIMED_OUT if request.name == "mute" else OK)
+    supervisor = PretendedSupervisor(
+        ["a", "b"], lambda agent, request, before: TIMED_OUT if request.name == "mute" else OK
+    )
     requests = {"a": [*(probe(str(n)) for n in range(200)), probe("mute")], "b": [probe("x")]}
-    list(pool_of(board).run(requests, hopeless={"mute"}))
-    sent = [request.name for _, request in board.sent]
+    list(prober_of(supervisor).run(requests, hopeless={"mute"}))
+    sent = [request.name for _, request in supervisor.sent]
     assert sent[0] == "mute"
     assert "mute" in sent[1:-1]
 
 
 def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for_other_places() -> None:
-    board = Board(["a", "b", "c"], lambda agent, request, before: OK)
+    supervisor = PretendedSupervisor(["a", "b", "c"], lambda agent, request, before: OK)
     speeds = [probe(f"speed{n}", alone=True, place="here") for n in range(3)]
     list(
-        pool_of(board).run(
+        prober_of(supervisor).run(
             {
                 "a": [*speeds, *(probe(str(n), place="here") for n in range(5))],
                 "b": [probe(str(n), place="here") for n in range(5)],
@@ -156,83 +164,87 @@ def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for
             }
         )
     )
-    here = [request.alone for _, request in board.sent if request.place == "here"]
+    here = [request.alone for _, request in supervisor.sent if request.place == "here"]
     assert here == [False] * 10 + [True] * 3
-    downloads = [n for n, (_, request) in enumerate(board.sent) if request.alone]
-    assert downloads[-1] < len(board.sent) - 1
+    downloads = [n for n, (_, request) in enumerate(supervisor.sent) if request.alone]
+    assert downloads[-1] < len(supervisor.sent) - 1
 
 
 def test_a_callee_registers_before_it_is_called() -> None:
-    board = Board(["caller", "callee"], lambda agent, request, before: OK)
+    supervisor = PretendedSupervisor(["caller", "callee"], lambda agent, request, before: OK)
     call = probe("call", ask="call 2", errand=Errand("callee", "register as 2"))
-    [(agent, _, _)] = pool_of(board).run({"caller": [call]})
+    [(agent, _, _)] = prober_of(supervisor).run({"caller": [call]})
     assert agent == "caller"
-    assert [(where, asked.ask) for where, asked in board.sent] == [("callee", "register as 2"), ("caller", "call 2")]
+    assert [(where, asked.ask) for where, asked in supervisor.sent] == [
+        ("callee", "register as 2"),
+        ("caller", "call 2"),
+    ]
 
 
 def test_the_probes_of_an_agent_that_has_ended_are_errors() -> None:
-    board = Board(["a", "b"], lambda agent, request, before: OK)
-    board.end("a", "agent died: SIGKILL")
+    supervisor = PretendedSupervisor(["a", "b"], lambda agent, request, before: OK)
+    supervisor.end("a", "agent died: SIGKILL")
     found = {
-        (agent, m.outcome, m.failure) for agent, _, m in pool_of(board).run({"a": [probe("x")], "b": [probe("y")]})
+        (agent, m.outcome, m.failure)
+        for agent, _, m in prober_of(supervisor).run({"a": [probe("x")], "b": [probe("y")]})
     }
     assert found == {("a", Outcome.ERROR, "unknown_failure: agent died: SIGKILL"), ("b", Outcome.OK, None)}
 
 
 def test_an_unknown_agent_is_refused() -> None:
     with pytest.raises(KeyError, match="no probe agent nobody"):
-        list(pool_of(Board(["a"], lambda agent, request, before: OK)).run({"nobody": [probe("x")]}))
+        list(prober_of(PretendedSupervisor(["a"], lambda agent, request, before: OK)).run({"nobody": [probe("x")]}))
 
 
-def test_the_pace_widens_while_probes_take_what_they_always_took_and_narrows_when_they_queue() -> None:
-    pace = Pace()
-    before = pace.window
+def test_the_limit_widens_while_probes_take_what_they_always_took_and_narrows_when_they_queue() -> None:
+    limit = ConcurrencyLimit()
+    before = limit.window
     for _ in range(100):
-        pace.succeeded("web", 0.1)
-    widened = pace.window
+        limit.succeeded("web", 0.1)
+    widened = limit.window
     for _ in range(200):
-        pace.succeeded("web", 0.5)
+        limit.succeeded("web", 0.5)
     assert before < widened
-    assert pace.window < widened
+    assert limit.window < widened
 
 
-def test_one_burst_narrows_the_pace_once() -> None:
-    pace = Pace()
-    pace.succeeded("web", 0.1)
-    before = pace.window
+def test_one_burst_narrows_the_limit_once() -> None:
+    limit = ConcurrencyLimit()
+    limit.succeeded("web", 0.1)
+    before = limit.window
     for _ in range(100):
-        pace.succeeded("web", 2.0)
-    assert before * 0.6 < pace.window < before
+        limit.succeeded("web", 2.0)
+    assert before * 0.6 < limit.window < before
 
 
 def test_on_a_slow_machine_a_step_may_take_longer() -> None:
-    pace = Pace()
-    pace.succeeded("web", 0.1)
-    assert pace.patience("web", 1.2) == pytest.approx(1.2)
-    pace.succeeded("emulated processor", 2.0)
-    assert pace.patience("emulated processor", 1.2) == pytest.approx(4.0)
+    limit = ConcurrencyLimit()
+    limit.succeeded("web", 0.1)
+    assert limit.patience("web", 1.2) == pytest.approx(1.2)
+    limit.succeeded("emulated processor", 2.0)
+    assert limit.patience("emulated processor", 1.2) == pytest.approx(4.0)
     for _ in range(100):
-        pace.succeeded("web", 1.0)
-    assert pace.patience("web", 1.2) > 2.0
+        limit.succeeded("web", 1.0)
+    assert limit.patience("web", 1.2) > 2.0
 
 
 def test_a_probe_counts_as_waiting_once_it_takes_twice_what_its_like_takes() -> None:
-    pace = Pace()
-    pace.succeeded("far", 0.4)
-    pace.succeeded("near", 0.001)
-    assert pace.waits_after("far") == pytest.approx(0.8)
-    assert pace.waits_after("near") == pytest.approx(0.05)
-    assert pace.waits_after("never seen") == pytest.approx(0.3)
+    limit = ConcurrencyLimit()
+    limit.succeeded("far", 0.4)
+    limit.succeeded("near", 0.001)
+    assert limit.waits_after("far") == pytest.approx(0.8)
+    assert limit.waits_after("near") == pytest.approx(0.05)
+    assert limit.waits_after("never seen") == pytest.approx(0.3)
 
 
 def test_agents_of_this_very_process_start_answer_and_stop() -> None:
     """Real agents, in the tests' own namespace: an address without a port that listens refuses at once."""
-    pool = AgentPool()
-    pool.start({"a": lambda: None, "b": lambda: None})
-    pids = dict(pool.pids)
+    prober = Prober()
+    prober.start({"a": lambda: None, "b": lambda: None})
+    pids = dict(prober.pids)
     request = probe("x", ask=Endpoint("127.0.0.1", 9))
-    found = {agent: m.failure for agent, _, m in pool.run({"a": [request], "b": [request]})}
-    pool.stop()
+    found = {agent: m.failure for agent, _, m in prober.run({"a": [request], "b": [request]})}
+    prober.stop()
     assert found == {"a": "connection_refused", "b": "connection_refused"}
     assert len(set(pids.values())) == 2
     for pid in pids.values():

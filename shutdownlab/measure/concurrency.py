@@ -22,8 +22,8 @@ _UNKNOWN_S = 0.3
 _WAITING_S = (0.05, 1.0)
 
 
-class Pace:
-    """A window of shares of the machine, and for each kind of probe the shortest time a success has taken."""
+class ConcurrencyLimit:
+    """How many shares of the machine probes may take at once, learned from how long those that succeed take."""
 
     def __init__(self) -> None:
         self.window = _FIRST
