@@ -26,7 +26,7 @@ _FEW: Final = 5
 
 
 class Prober:
-    """Measures with the agents of a run. Start it before the process has threads, from its main thread; use one thread."""
+    """Measures with the agents of a run. Start it from the main thread, before there are others; use it in one."""
 
     def __init__(self, supervisor: Supervisor | None = None) -> None:
         self._supervisor = supervisor or Supervisor()

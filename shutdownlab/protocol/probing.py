@@ -19,9 +19,9 @@ class ProbeRequest:
     """One probe from one vantage point over one address family. The caller has looked everything up.
 
     `runs`: `package.module:function`, which the agent calls with its session and `ask`, of the type that the function's
-    signature gives and JSON can hold. `timeout`: seconds one step (a
-    lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it try by try. `lasts`: seconds that the
-    probe may take beside its steps.
+    signature gives and JSON can hold.
+    `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it
+    try by try. `lasts`: seconds that the probe may take beside its steps.
     `resolver`: the address that name questions go to. `ca`: PEM file of the authority whose certificates count; ""
     trusts none. `addresses`: what the probe's host truly resolves to, in this family; empty: not known.
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
