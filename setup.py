@@ -16,7 +16,7 @@ FOLDER = "shutdownlab/inspection/"
 # fmt: off
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "token_bucket", "validation", "table",
-    "tcb", "matching", "rules", "forge", "actions/action", "actions/passing", "actions/drop", "actions/reset",
+    "tcp_tracker", "matching", "rules", "forge", "actions/action", "actions/passing", "actions/drop", "actions/reset",
     "actions/page", "actions/dns_answer", "actions/throttle", "actions/freeze", "actions/intercept", "decision",
     "enforcement", "classification", "engine", "capture", "offline", "lookup", "catalogue", "recognition",
     "recognisers/recogniser", "recognisers/result", "recognisers/names", "recognisers/certificate", "recognisers/tls",

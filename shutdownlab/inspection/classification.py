@@ -1,24 +1,24 @@
-"""What a connection is, and which rule matches it: packet by packet, until one does or none can any more."""
+"""Classifies undecided flows packet by packet, and finds the rule that matches them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.inspection.enforcement import FORWARD, Settler
+from shutdownlab.inspection.enforcement import FORWARD, Enforcer
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
-from shutdownlab.inspection.tcb import CLIENT, NOTHING, Tcb
+from shutdownlab.inspection.tcp_tracker import CLIENT, NOTHING, TcpTracker
 from shutdownlab.inspection.verdict import Outcome
 
 _HTTP_BODY: Final = Recognition("http")
 _NAMELESS: Final = ("unknown", "fet")
 
 
-class Judge:
-    """Judges undecided connections as one profile does.
+class Classifier:
+    """Classifies the undecided flows of one box, as its profile does it.
 
     `classify`: follow connections until they are recognised even where no rule could match any more.
     """
@@ -28,15 +28,15 @@ class Judge:
         profile: Profile,
         recognisers: Recognisers,
         rules: RuleSet,
-        tcb: Tcb,
-        settler: Settler,
+        tracker: TcpTracker,
+        enforcer: Enforcer,
         classify: bool,
     ) -> None:
         budget = profile.budget
         self._recognisers = recognisers
         self.rules = rules
-        self.tcb = tcb
-        self.settler = settler
+        self.tracker = tracker
+        self.enforcer = enforcer
         self.classify = classify
         self._tolerance = profile.parse
         self._only_side = {None: -1, "outbound": 0, "inbound": 1}[profile.only_direction]
@@ -47,35 +47,35 @@ class Judge:
         self._gives_up = budget.give_up_unrecognised
         self._gives_up_over = budget.give_up_unrecognised_over
         self._gives_up_clean = budget.give_up_clean
-        self._reads_answers = tcb.assembles and not tcb.client_only
+        self._reads_answers = tracker.assembles and not tracker.client_only
 
     # -- TCP --------------------------------------------------------------------------------------------------------
 
     def tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> Outcome:
         """A segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
-        tcb = self.tcb
+        tracker = self.tracker
         from_client = from_opener != flow.swapped
         _remember_ttl(flow, packet, from_client)
         swapped = flow.swapped
-        what = tcb.track(flow, packet, from_client)
+        what = tracker.track(flow, packet, from_client)
         if flow.swapped != swapped:
             self.rules.begin(flow, now)
         rules = self.rules
         if flow.rule < rules.count:
             index = rules.match_headers(flow, side, now)
             if index >= 0:
-                return self.settler.decide(flow, index, packet, from_opener, side, now)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
         if flow.given_up:
             return self._give_up(flow)
         if what == NOTHING:
             return FORWARD
         if 0 <= self._only_side != side:
             return FORWARD
-        if not tcb.assembles:
+        if not tracker.assembles:
             return self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
         client = b"" if flow.client is None else flow.client.data
         server = b"" if flow.server is None else flow.server.data
-        return self._judge(flow, packet, from_opener, side, now, client, server)
+        return self._match_stream(flow, packet, from_opener, side, now, client, server)
 
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
@@ -89,14 +89,14 @@ class Judge:
         outcome = FORWARD
         for part in parts:
             if client:
-                outcome = self._judge(flow, packet, from_opener, side, now, part, b"")
+                outcome = self._match_stream(flow, packet, from_opener, side, now, part, b"")
             else:
-                outcome = self._judge(flow, packet, from_opener, side, now, b"", part)
+                outcome = self._match_stream(flow, packet, from_opener, side, now, b"", part)
             if flow.decided:
                 break
         return outcome
 
-    def _judge(
+    def _match_stream(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
     ) -> Outcome:
         """Recognise what has been assembled so far, and try the rules on it."""
@@ -116,23 +116,23 @@ class Judge:
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, client, server, side, now, last)
             if index >= 0:
-                return self.settler.decide(flow, index, packet, from_opener, side, now)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
-        elif self.classify and not last and _unsettled(recognition):
+        elif self.classify and not last and _is_open(recognition):
             return FORWARD
         if not last:
             if self._gives_up or self._gives_up_over or self._gives_up_clean:
                 outcome = self._consider_giving_up(flow, recognition, packet)
                 if flow.decided or flow.given_up:
                     return outcome
-            if not self.tcb.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
+            if not self.tracker.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
                 rules.begin(flow, now)
                 return FORWARD
             if self._every_request and recognition.protocol == "http":
                 self._next_request(flow, now)
                 return FORWARD
-        return self.settler.let_pass(flow)
+        return self.enforcer.let_pass(flow)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> Outcome:
         """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
@@ -150,12 +150,12 @@ class Judge:
             # The box looks away; who reads a file still wants to know what it was.
             flow.rule = self.rules.count
             return FORWARD
-        return self.settler.let_pass(flow)
+        return self.enforcer.let_pass(flow)
 
     def _next_request(self, flow: Flow, now: float) -> None:
-        """Forget the request that passed, so that the next one on the connection is judged."""
+        """Forget the request that passed, so that the next one on the connection is matched."""
         if flow.decided_at == 0:
-            flow.decided_at = self.settler.packets
+            flow.decided_at = self.enforcer.packets
         for stream in (flow.client, flow.server):
             if stream is not None and stream.known:
                 stream.start(stream.next_seq)
@@ -170,10 +170,10 @@ class Judge:
         if flow.rule < rules.count:
             index = rules.match_headers(flow, side, now)
             if index >= 0:
-                return self.settler.decide(flow, index, packet, from_opener, side, now)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
         if packet.end <= packet.payload or 0 <= self._only_side != side:
             return FORWARD
-        if (self.tcb.client_only and not from_opener) or (self.tcb.server_only and from_opener):
+        if (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener):
             return FORWARD
         if flow.udp is None:
             flow.udp = self._recognisers.udp(self._tolerance)
@@ -188,17 +188,17 @@ class Judge:
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, data, b"", side, now, last)
             if index >= 0:
-                return self.settler.decide(flow, index, packet, from_opener, side, now)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return FORWARD
         elif self.classify and not last and recognition.more:
             return FORWARD
-        return self.settler.let_pass(flow)
+        return self.enforcer.let_pass(flow)
 
     def _dns(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
     ) -> Outcome:
-        """Every query is judged by itself: resolvers ask for many names from one port.
+        """Every query is matched by itself: resolvers ask for many names from one port.
 
         What is kept is the one that a rule matched, else the first.
         """
@@ -208,26 +208,26 @@ class Judge:
         index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
         if index < 0:
             if flow.decided_at == 0:
-                flow.decided_at = self.settler.packets
+                flow.decided_at = self.enforcer.packets
             return FORWARD
         first = not flow.reported
         if first:
             _remember(flow, recognition)
-        outcome = self.settler.decide(flow, index, packet, from_opener, side, now)
+        outcome = self.enforcer.decide(flow, index, packet, from_opener, side, now)
         flow.decided = False
         return outcome if first else Outcome(outcome.forward, outcome.replacement, outcome.inject)
 
     def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
-        """A packet of a protocol without ports, judged once by its headers and bytes."""
+        """A packet of a protocol without ports, matched once by its headers and bytes."""
         recognition = Recognition(flow.protocol)
         if flow.rule < self.rules.count:
             index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
             if index >= 0:
-                return self.settler.decide(flow, index, packet, from_opener, side, now)
-        return self.settler.let_pass(flow)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
+        return self.enforcer.let_pass(flow)
 
 
-def _unsettled(recognition: Recognition) -> bool:
+def _is_open(recognition: Recognition) -> bool:
     return recognition.more or (recognition.more_server and recognition.host is None)
 
 

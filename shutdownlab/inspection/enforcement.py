@@ -1,4 +1,4 @@
-"""What becomes of a connection: its verdict, once, carried out on this packet and on those that follow, and counted."""
+"""Records a flow's verdict, once, and applies it to its packets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shutdownlab.inspection.decision import make_decision
 from shutdownlab.inspection.flow import CLOSED, Flow
 from shutdownlab.inspection.packet import RST, Packet
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.inspection.residual import Punishments
+from shutdownlab.inspection.residual import ResidualBlocks
 from shutdownlab.inspection.rules import RuleSet
 from shutdownlab.inspection.table import FlowTable, new_flow, reverse_key
 from shutdownlab.inspection.verdict import Action, Decision, Outcome
@@ -22,21 +22,21 @@ FORWARD: Final = Outcome(True)
 DROP: Final = Outcome(False)
 
 
-class Settler:
-    """Settles the connections of one box, and acts on those that are settled."""
+class Enforcer:
+    """Records and applies the verdicts of one box, and counts them."""
 
     def __init__(
         self,
         profile: Profile,
         rules: RuleSet,
         table: FlowTable,
-        punishments: Punishments,
+        residual_blocks: ResidualBlocks,
         actions: Mapping[str, DpiAction],
     ) -> None:
         self.profile = profile
         self.rules = rules
         self.table = table
-        self.punishments = punishments
+        self.residual_blocks = residual_blocks
         self.actions = dict(actions)
         self.apps = rules.apps
         self.on_path = profile.placement == "on-path"
@@ -49,7 +49,7 @@ class Settler:
     # -- deciding ---------------------------------------------------------------------------------------------------
 
     def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
-        """A rule matched: settle the connection, and act on this packet."""
+        """A rule matched: record its verdict, and apply it to this packet."""
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
         if verdict.action == Action.BLOCK:
@@ -60,10 +60,10 @@ class Settler:
         if verdict.action == Action.PASS:
             return Outcome(True, decision=self.decide_pass(flow, matcher.name))
         flow.verdict = verdict
-        decision = self._settle(flow, matcher.name)
+        decision = self._record(flow, matcher.name)
         residual = verdict.residual
         if residual is not None:
-            flow.punishment = self.punishments.add(
+            flow.residual = self.residual_blocks.add(
                 verdict, index, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
             )
         action = self.actions[verdict.action]
@@ -78,9 +78,9 @@ class Settler:
     def decide_pass(self, flow: Flow, rule: str | None = None) -> Decision | None:
         """What is to be told of a connection that passes, by `rule` or for want of any; None if nothing is."""
         flow.verdict = None
-        return self._settle(flow, rule)
+        return self._record(flow, rule)
 
-    def _settle(self, flow: Flow, rule: str | None) -> Decision | None:
+    def _record(self, flow: Flow, rule: str | None) -> Decision | None:
         flow.decided = True
         flow.decided_at = self.packets
         verdict = flow.verdict
@@ -122,25 +122,25 @@ class Settler:
             if flow.fins == 3:
                 flow.state = CLOSED
 
-    def punish(self, packet: Packet, key: bytes, side: int, now: float) -> Outcome | None:
+    def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> Outcome | None:
         """What residual censorship does to this packet; None if it has nothing to do with it."""
         proto = packet.proto
         if proto != TCP and proto != UDP:
             return None
-        found = self.punishments.find(packet, now)
+        found = self.residual_blocks.find(packet, now)
         if found is None:
             return None
         flow = self.table.flows.get(key) or self.table.flows.get(reverse_key(packet))
         decision: Decision | None = None
-        if flow is None or flow.punishment is not found:
+        if flow is None or flow.residual is not found:
             if flow is None:
                 flow = new_flow(packet, key, side, now)
                 self.table.add(flow)
-            flow.punishment = found
+            flow.residual = found
             flow.verdict = found.verdict
             flow.rule = found.rule
             flow.matched = found.rule
-            decision = self._settle(flow, self.rules.matchers[found.rule].name)
+            decision = self._record(flow, self.rules.matchers[found.rule].name)
             if decision is not None and decision.residual is not None and not found.refreshed:
                 decision = replace(decision, residual=replace(decision.residual, seconds=found.until - now))
         from_opener = flow.src == packet.src and flow.sport == packet.sport

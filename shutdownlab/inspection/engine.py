@@ -11,8 +11,8 @@ from typing import Final
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.catalogue import shipped_apps
-from shutdownlab.inspection.classification import Judge
-from shutdownlab.inspection.enforcement import DROP, FORWARD, Settler
+from shutdownlab.inspection.classification import Classifier
+from shutdownlab.inspection.enforcement import DROP, FORWARD, Enforcer
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.fragments import Fragments
 from shutdownlab.inspection.matching import AppLookup
@@ -20,10 +20,10 @@ from shutdownlab.inspection.packet import FIN, RST, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognisers, installed_recognisers
-from shutdownlab.inspection.residual import Punishments
+from shutdownlab.inspection.residual import ResidualBlocks
 from shutdownlab.inspection.rules import RuleSet
 from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_key
-from shutdownlab.inspection.tcb import Tcb
+from shutdownlab.inspection.tcp_tracker import TcpTracker
 from shutdownlab.inspection.validation import Validator
 from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Residual, Side
 
@@ -60,14 +60,14 @@ class Engine:
         self.on_path = profile.placement == "on-path"
         self.rules = RuleSet(policy, profile, self.apps, rng)
         self.table = FlowTable(profile, self.on_path)
-        self.tcb = Tcb(profile, rng)
+        self.tracker = TcpTracker(profile, rng)
         self.validator = Validator(profile)
         self.fragments = Fragments(profile.ip)
-        self.punishments = Punishments()
+        self.residual_blocks = ResidualBlocks()
         actions = {name: kind(rng, self.on_path) for name, kind in installed_actions().items()}
-        self.settler = Settler(profile, self.rules, self.table, self.punishments, actions)
+        self.enforcer = Enforcer(profile, self.rules, self.table, self.residual_blocks, actions)
         self.recognisers = recognisers or installed_recognisers()
-        self.judge = Judge(profile, self.recognisers, self.rules, self.tcb, self.settler, classify)
+        self.classifier = Classifier(profile, self.recognisers, self.rules, self.tracker, self.enforcer, classify)
         self.malformed = 0
         self.disbelieved = 0
         """Packets that failed the profile's validation."""
@@ -81,7 +81,7 @@ class Engine:
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
     ) -> Outcome:
-        """Judge one Ethernet frame that came in by `side` at `now` (seconds; only differences and hours matter).
+        """Inspect one Ethernet frame that came in by `side` at `now` (seconds; only differences and hours matter).
 
         `checksum_trusted`: the sender's kernel vouches for checksums it has not finished. `segment`: payload bytes of
         each packet that a segmentation-offload frame stands for (0: it is one packet).
@@ -89,11 +89,11 @@ class Engine:
         return self.inspect(decode(frame), side, now, checksum_trusted, segment)
 
     def expire(self, now: float) -> int:
-        """Forget connections, punishments and fragments whose time is over; returns how many. Sweeps rarely."""
+        """Forget connections, residual blocks and fragments whose time is over; returns how many. Sweeps rarely."""
         if now - self._swept < SWEEP_EVERY and now >= self._swept:
             return 0
         self._swept = now
-        return self.table.expire(now) + self.punishments.expire(now) + self.fragments.expire(now)
+        return self.table.expire(now) + self.residual_blocks.expire(now) + self.fragments.expire(now)
 
     @property
     def intercepts(self) -> bool:
@@ -107,17 +107,17 @@ class Engine:
         """Everything counted so far, as plain data."""
         return {
             "profile": self.profile.name,
-            "packets": self.settler.packets,
+            "packets": self.enforcer.packets,
             "flows": len(self.table.flows),
-            "punished": len(self.punishments.by_key),
+            "punished": len(self.residual_blocks.by_key),
             "malformed": self.malformed,
             "disbelieved": self.disbelieved,
             "fragments_given_up": self.fragments.given_up,
             "overload_open": self.table.overload_open,
             "overload_closed": self.table.overload_closed,
-            "rules": dict(self.settler.by_rule),
-            "verdicts": dict(self.settler.by_verdict),
-            "protocols": dict(self.settler.by_protocol),
+            "rules": dict(self.enforcer.by_rule),
+            "verdicts": dict(self.enforcer.by_verdict),
+            "protocols": dict(self.enforcer.by_protocol),
         }
 
     # -- packets ----------------------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ class Engine:
     def inspect(self, packet: Packet, side: int, now: float, trusted: bool = False, segment: int = 0) -> Outcome:
         """`process` for a packet that is already decoded."""
         # `side` below 0: not known, as on files; then whoever opened the connection is inside.
-        settler = self.settler
-        settler.packets += 1
+        enforcer = self.enforcer
+        enforcer.packets += 1
         if packet.fragment_more or packet.fragment_offset:
             return self._fragment(packet, side, now)
         if packet.problem is not None:
@@ -134,8 +134,8 @@ class Engine:
             return FORWARD
         proto = packet.proto
         key = flow_key(packet)
-        if self.punishments.by_key:
-            outcome = settler.punish(packet, key, side, now)
+        if self.residual_blocks.by_key:
+            outcome = enforcer.enforce_residual(packet, key, side, now)
             if outcome is not None:
                 return outcome
         table = self.table
@@ -156,7 +156,7 @@ class Engine:
                 return DROP if table.refuses and len(table.flows) >= table.size else FORWARD
             from_opener = flow.src == packet.src and flow.sport == packet.sport
             if flow.rule >= self.rules.count and not self.classify:
-                decision = settler.decide_pass(flow)
+                decision = enforcer.decide_pass(flow)
         flow.last = now
         flow.packets += 1
         if side < 0:
@@ -166,20 +166,20 @@ class Engine:
                 return Outcome(True, decision=decision)
             if flow.verdict is None:
                 if proto == TCP and packet.flags & (FIN | RST):
-                    settler.end(flow, packet, from_opener)
+                    enforcer.end(flow, packet, from_opener)
                 return FORWARD
-            return settler.enforce(flow, packet, from_opener, side, now)
+            return enforcer.enforce(flow, packet, from_opener, side, now)
         if proto == TCP:
             if not believed and not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
                 self.disbelieved += 1
                 return FORWARD
-            return self.judge.tcp(flow, packet, from_opener, side, now, segment)
+            return self.classifier.tcp(flow, packet, from_opener, side, now, segment)
         if proto == UDP:
             if not believed and not self.validator.believes(packet, flow, from_opener, trusted):
                 self.disbelieved += 1
                 return FORWARD
-            return self.judge.udp(flow, packet, from_opener, side, now)
-        return self.judge.other(flow, packet, from_opener, side, now)
+            return self.classifier.udp(flow, packet, from_opener, side, now)
+        return self.classifier.other(flow, packet, from_opener, side, now)
 
     def _fragment(self, packet: Packet, side: int, now: float) -> Outcome:
         hold = self._holds
@@ -192,7 +192,7 @@ class Engine:
             return DROP if hold else FORWARD
         outcome = FORWARD
         if self._fragments == "reassemble":
-            self.settler.packets -= 1
+            self.enforcer.packets -= 1
             outcome = self.inspect(whole, side, now, False, 0)
         if not hold or not outcome.forward:
             return outcome
@@ -203,7 +203,7 @@ class Engine:
     def _create(self, packet: Packet, key: bytes, side: int, now: float, trusted: bool) -> Flow | None:
         """State for a new connection; None where the box makes none."""
         proto = packet.proto
-        creates = proto != TCP or self.tcb.may_create(packet)
+        creates = proto != TCP or self.tracker.may_create(packet)
         if not creates and self.table.born is None:
             return None
         if proto in (TCP, UDP) and not self.validator.believes(packet, None, True, trusted):

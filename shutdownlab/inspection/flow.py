@@ -6,7 +6,7 @@ from typing import Final
 
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.recognition import Recognition, UdpSession
-from shutdownlab.inspection.residual import Punishment
+from shutdownlab.inspection.residual import ResidualBlock
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.token_bucket import Bucket
 
@@ -48,10 +48,10 @@ class Flow:
         "packets",
         "proto",
         "protocol",
-        "punishment",
         "recognition",
         "reported",
         "requests",
+        "residual",
         "resync",
         "rule",
         "server",
@@ -114,7 +114,7 @@ class Flow:
         self.reported = False
         self.verdict: Verdict | None = None
         """Of the rule that matched; None while undecided and for a connection that passes."""
-        self.punishment: Punishment | None = None
+        self.residual: ResidualBlock | None = None
         self.after = 0
         self.counted = 0
         self.buckets: tuple[Bucket | None, Bucket | None] | None = None

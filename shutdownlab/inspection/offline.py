@@ -100,7 +100,7 @@ class OfflineInspection:
 
     def _feed(self, packets: Iterable[tuple[float, int, bytes]]) -> None:
         engine = self.engine
-        settler = engine.settler
+        enforcer = engine.enforcer
         inside = self._inside
         number = self._packets
         trusts_all = self._trusts_all
@@ -108,7 +108,7 @@ class OfflineInspection:
         for now, link, frame in packets:
             number += 1
             packet = decode_frame(link, frame)
-            settler.packets = number - 1
+            enforcer.packets = number - 1
             side = UNKNOWN_SIDE
             if inside is not None and packet.src:
                 side = 0 if packet.src in inside else 1

@@ -1,4 +1,4 @@
-"""Residual censorship: what keeps being punished after a decision (Bock et al., WOOT 2021)."""
+"""Residual censorship: connections that stay blocked for a time after a decision (Bock et al., WOOT 2021)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.policy import Verdict
 
 
-class Punishment:
-    """One punished key; `until` is in the engine's seconds."""
+class ResidualBlock:
+    """One key that is blocked until `until`, in the engine's seconds."""
 
     __slots__ = ("after", "client", "directions", "key", "refreshed", "rule", "seconds", "until", "verdict")
 
@@ -16,7 +16,7 @@ class Punishment:
         assert spec is not None
         self.key = key
         self.client = client
-        """Address and, for a 4-tuple, port of the punished connection's opener."""
+        """Address and, for a 4-tuple, port of the blocked connection's opener."""
         self.verdict = verdict
         self.rule = rule
         self.seconds = spec.seconds
@@ -39,29 +39,29 @@ def three_tuple(client: bytes, server: bytes, port: int, proto: int) -> bytes:
     return client + server + port.to_bytes(2, "big") + bytes((proto, 0))
 
 
-class Punishments:
-    """All that are punished now. Constant time per packet, nothing at all while there are none."""
+class ResidualBlocks:
+    """All residual blocks in force. Constant time per packet, nothing at all while there are none."""
 
     __slots__ = ("by_key",)
 
     def __init__(self) -> None:
-        self.by_key: dict[bytes, Punishment] = {}
+        self.by_key: dict[bytes, ResidualBlock] = {}
 
     def add(
         self, verdict: Verdict, rule: int, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
-    ) -> Punishment:
+    ) -> ResidualBlock:
         """Punish the connection (4-tuple) that src opened to dst, or all of their connections to its port (3-tuple)."""
         assert verdict.residual is not None
         if verdict.residual.key == "4-tuple":
             key = four_tuple(src, sport, dst, dport, proto)
         else:
             key = three_tuple(src, dst, dport, proto)
-        punishment = Punishment(key, src, verdict, rule, now)
-        self.by_key[key] = punishment
-        return punishment
+        block = ResidualBlock(key, src, verdict, rule, now)
+        self.by_key[key] = block
+        return block
 
-    def find(self, packet: Packet, now: float) -> Punishment | None:
-        """Who of the punished this packet belongs to; refreshes the time if that is how the box counts."""
+    def find(self, packet: Packet, now: float) -> ResidualBlock | None:
+        """The block that this packet falls under; refreshes the time if that is how the box counts."""
         table = self.by_key
         found = table.get(four_tuple(packet.src, packet.sport, packet.dst, packet.dport, packet.proto))
         if found is None:
@@ -79,7 +79,7 @@ class Punishments:
 
     def expire(self, now: float) -> int:
         """Forget those whose time is over; returns how many."""
-        over = [key for key, punishment in self.by_key.items() if now >= punishment.until]
+        over = [key for key, block in self.by_key.items() if now >= block.until]
         for key in over:
             del self.by_key[key]
         return len(over)

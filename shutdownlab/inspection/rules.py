@@ -1,4 +1,4 @@
-"""All rules of a box in their order, and what of a recognition the box can see at all."""
+"""The rules of a box in their order, and which recognitions the box can see."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ class FlowTable:
         return idle > self.syn_timeout
 
     def is_anew(self, flow: Flow, packet: Packet) -> bool:
-        """A SYN that starts another connection between the same ports, or the first packet after a punishment's end."""
-        if flow.punishment is not None:
+        """A SYN that starts another connection between the same ports, or the first packet after a residual block."""
+        if flow.residual is not None:
             return True
         if packet.proto != TCP or packet.flags & (SYN | ACK | RST) != SYN:
             return False

@@ -77,7 +77,7 @@ FlowRule = Literal["pass", "drop", "meter"]
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """Who is punished after a decision, and how long.
+    """What stays blocked after a decision, and how long.
 
     key: "4-tuple" the connection; "3-tuple" the two addresses and the server's port, so new connections too.
     refreshed: any packet of the key starts the `seconds` anew. directions: "both", or only packets of "client" or

@@ -1,4 +1,4 @@
-"""The names that rules and policies may use, and every one in a file that nobody bears."""
+"""The names that rules and policies may use; finds every unknown one in a file."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ WINDOW: Final = 65536
 _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 
 
-class Tcb:
+class TcpTracker:
     """The TCP model of one profile. Stateless but for chance; the state is the flow's."""
 
     def __init__(self, profile: Profile, rng: random.Random) -> None:
