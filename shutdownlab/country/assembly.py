@@ -15,6 +15,7 @@ from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.control.addresses import ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, Controllers, start_controllers
+from shutdownlab.country.health import Examination, Watch
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import Prober
@@ -74,31 +75,50 @@ class Country:
     state_root: Path
     start_again: Mapping[str, Callable[[], Forked]]
     took: dict[str, float] = field(default_factory=dict)
+    watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
     """What controllers told while a box was started again."""
 
+    def begin_watch(self) -> None:
+        """From now on notice what happens to any process of the country: `examine` tells it."""
+        titles = {process.pid: daemon.title for daemon, process in self.services.processes.items()}
+        titles |= {process.pid: f"the controller of {name}" for name, process in self.controllers.processes.items()}
+        titles |= {process.pid: process.name for process in self.others}
+        titles |= {pid: f"the probe agent of {name}" for name, pid in self.agents.pids.items()}
+        for name, instance in self.net.instances.items():
+            titles |= {process.pid: f"{program} of {name}" for program, process in instance.daemons.items()}
+        self.watch = Watch(titles)
+        self.watch.begin()
+
     def faults(self) -> Iterator[str]:
-        """What has died or complained since it was last asked. A dead DPI box is replaced, as by a watchdog."""
-        yield from self.services.died()
-        yield from self.controllers.died()
+        """What has gone wrong since it was last asked, a sentence each."""
+        yield from self.examine().found
+        self.begin_watch()
+
+    def examine(self) -> Examination:
+        """What has gone wrong since the watch began. A dead DPI box is replaced, what was stopped goes on."""
+        seen = self.watch.examine()
+        doubts, lost = list(seen.doubts), [*self.services.died(), *self.controllers.died(), *seen.lost]
+        lost += [f"the probe agent of {name} has ended ({why})" for name, why in self.agents.ended().items()]
+        for name, instance in self.net.instances.items():
+            for program, daemon in instance.daemons.items():
+                if daemon.poll() is not None:
+                    lost.append(f"{program} of {name} {ending(daemon.returncode)}")
         for index, process in enumerate(self.others):
-            for message in map(decode, process.receive()):
-                if isinstance(message, Failure):
-                    yield f"{message.where}: {message.text}"
+            doubts += [f"{m.where}: {m.text}" for m in map(decode, process.receive()) if isinstance(m, Failure)]
             if process.alive():
                 continue
-            if process.failure:
-                yield f"{process.name}: {process.failure}"
+            how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
             again = self.start_again.get(process.name)
-            if again is None:
-                yield f"{process.name} {ending(process.status)}"
+            if again is None or lost:  # a country that is lost has no controller to tell of a box
+                lost.append(how)
                 continue
-            yield f"{process.name} {ending(process.status)}, and is started again"
             process.close()
             self.others[index] = again()
             self.others[index].wait_ready()
-            if not self._is_back(process.name.removeprefix("dpi-")):
-                yield f"{process.name} has not reached its controller within {_BACK_S:g} s"
+            box = process.name.removeprefix("dpi-")
+            (doubts if self._is_back(box) else lost).append(f"{how}, and was started again")
+        return Examination(tuple(doubts), tuple(lost))
 
     def _is_back(self, box: str) -> bool:
         """Wait until the controller in command says that it has this box again."""
@@ -202,9 +222,11 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         for process in others:
             process.wait_ready()
         services.wait_ready()
-    return Country(
+    country = Country(
         plan, datapath, net, controllers, authority, services, agents, others, trusted, state_root, start_again, took
     )
+    country.begin_watch()
+    return country
 
 
 def _recorder(plan: Plan, net: LabNet) -> Forked:

@@ -55,6 +55,8 @@ class OvsInstance:
         self._logs = log_dir or self.run_dir
         self._logs.mkdir(parents=True, exist_ok=True)
         self._bridges: list[str] = []
+        self.daemons: dict[str, subprocess.Popen[Any]] = {}
+        """Its two processes, by the names of their programs."""
         database = self.run_dir / "conf.db"
         shutil.copy(_database_template(), database)
         self._spawn("ovsdb-server", f"--remote=punix:{self.socket}", str(database))
@@ -73,7 +75,7 @@ class OvsInstance:
         log = self._logs / f"{self.name}-{program}.log"
         options = [f"--pidfile={self.run_dir / program}.pid", f"--log-file={log}", "-vconsole:off", "-vsyslog:off"]
         try:
-            self.namespace.spawn(
+            self.daemons[program] = self.namespace.spawn(
                 [program, *arguments, *options],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -26,6 +26,7 @@ from shutdownlab.results.events import (
     PhaseMeasured,
     SelfChecked,
     Step,
+    Voided,
     Waiting,
 )
 from shutdownlab.results.result import Result
@@ -77,6 +78,10 @@ class Progress:
                     self._show(f"{self._doing} {len(self._under_way)}/{self._cells}")
             case PhaseMeasured():
                 self._phase(event)
+            case Voided():
+                self._under_way = []
+                where = "in a country built anew" if event.anew else "again"
+                self._note(f"{'; '.join(event.reasons)}: {event.phase} is measured {where}")
             case Notice():
                 self._note(f"{event.where}: {event.text}")
             case Fault():

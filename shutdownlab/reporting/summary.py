@@ -40,6 +40,6 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     unmet = sum(not result.met for result in results)
     errors = sum(not result.outcome.is_measured for result in results)
     if not unmet:
-        return f"All {len(expected):,} expectations met{', but not everything went well' if faults else ''}."
+        return f"All {len(expected):,} expectations met{', once what went wrong was mended' if faults else ''}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
     return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."

@@ -22,33 +22,43 @@ from shutdownlab.results.events import (
     Finished,
     Measured,
     PhaseMeasured,
+    Resumed,
     SelfChecked,
+    Voided,
     encode,
 )
 from shutdownlab.results.manifest import Durations, Manifest
-from shutdownlab.results.result import COLUMNS, Result, row
+from shutdownlab.results.result import COLUMNS, row
+
+
+class RecordError(Exception):
+    """The record of a run cannot be written: the disk is full, for instance."""
 
 
 class RunDirectory:
     """`manifest.json`, `events.jsonl`, `measurements.jsonl` and `results.csv` of one run. A context manager.
 
-    While it is open it holds a lock on events.jsonl, by which a reader knows that the run still goes on.
+    A phase's rows and measurements are written when it is whole.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises `FileExistsError` where the directory holds a run already."""
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Raises `FileExistsError` where the directory holds a run already, unless it is to be resumed."""
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        if (path / "manifest.json").exists():
-            raise FileExistsError(f"{path} holds the results of a run already")
         self.manifest = Manifest()
-        self._results: dict[int, Result] = {}
+        if resume:
+            self.manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
+            _cut_to_whole_phases(path, set(self.manifest.rows))
+        elif (path / "manifest.json").exists():
+            raise FileExistsError(f"{path} holds the results of a run already")
+        self._measured: dict[int, Measured] = {}
         self._events = (path / "events.jsonl").open("ab")
-        fcntl.flock(self._events, fcntl.LOCK_EX)
         self._measurements = (path / "measurements.jsonl").open("a")
-        self._csv_file = (path / "results.csv").open("w", newline="")
+        self._csv_file = (path / "results.csv").open("a", newline="")
         self._csv = csv.writer(self._csv_file)
-        self._csv.writerow(COLUMNS)
+        if not resume:
+            self._csv.writerow(COLUMNS)
+        self._lock = hold(path)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -58,9 +68,16 @@ class RunDirectory:
     ) -> None:
         for file in (self._events, self._measurements, self._csv_file):
             file.close()
+        os.close(self._lock)
 
     def __call__(self, event: Event) -> None:
-        """Write an event down; raises OSError where that cannot be done."""
+        """Write an event down; raises `RecordError` where that cannot be done."""
+        try:
+            self._write(event)
+        except OSError as error:
+            raise RecordError(f"{error.strerror or error}: {error.filename or self.path}") from error
+
+    def _write(self, event: Event) -> None:
         if not event.transient:
             self._events.write(encode(event))
             if not isinstance(event, Measured):  # of which a phase has thousands
@@ -75,9 +92,13 @@ class RunDirectory:
                 broken = tuple(f"{result.vantage} {result.target} {result.family}" for result in event.broken)
                 self._describe(broken=broken)
             case Measured():
-                self._results[event.number] = event.result
-                if event.record is not None:
-                    self._measurements.write(json.dumps(event.record, default=_plain, separators=(",", ":")) + "\n")
+                self._measured[event.number] = event
+            case Voided():
+                self._measured.clear()
+                reasons = (f"{event.phase}: {reason}" for reason in event.reasons)
+                self._describe(faults=(*self.manifest.faults, *reasons))
+            case Resumed():
+                self._describe(status="running")
             case PhaseMeasured():
                 self._phase(event)
             case Fault():
@@ -88,9 +109,11 @@ class RunDirectory:
 
     def _phase(self, event: PhaseMeasured) -> None:
         """A phase's rows, in the order of its cells, on the disk when this returns."""
-        for _, result in sorted(self._results.items()):
-            self._csv.writerow(row(result.model_copy(update={"phase_seconds": event.seconds})))
-        self._results.clear()
+        for _, measured in sorted(self._measured.items()):
+            self._csv.writerow(row(measured.result.model_copy(update={"phase_seconds": event.seconds})))
+            if measured.record is not None:
+                self._measurements.write(json.dumps(measured.record, default=_plain, separators=(",", ":")) + "\n")
+        self._measured.clear()
         for file in (self._csv_file, self._measurements):
             _sync(file)
         self._events.flush()
@@ -100,12 +123,58 @@ class RunDirectory:
             rows=manifest.rows | {event.phase: event.cells},
             cells=manifest.cells + event.cells,
             unmet=manifest.unmet + event.unmet,
+            errors=manifest.errors + event.errors,
         )
 
     def _describe(self, **entries: Any) -> None:
         """Change the manifest."""
         self.manifest = self.manifest.model_copy(update={**entries, "updated": datetime.now(UTC)})
         _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
+
+
+def hold(path: Path) -> int:
+    """A descriptor that says, as long as it is open, that the run in this directory still goes on."""
+    descriptor = os.open(path / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the run in this directory."""
+    try:
+        with (path / "events.jsonl").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:
+    """Take away what a run has written of a phase that it did not measure to its end, and half lines."""
+    file = path / "results.csv"
+    with file.open(newline="") as old:
+        rows = [row for row in csv.DictReader(old) if row["phase"] in whole and None not in row.values()]
+    draft = file.with_suffix(".draft")
+    with draft.open("w", newline="") as new:
+        writer = csv.DictWriter(new, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.replace(file)
+    file = path / "measurements.jsonl"
+    if file.exists():
+        draft = file.with_suffix(".draft")
+        with file.open() as old, draft.open("w") as new:
+            new.writelines(line for line in old if line.endswith("\n") and _phase_of(line) in whole)
+        draft.replace(file)
+    events = path / "events.jsonl"
+    if events.exists():  # in place: it is what the lock is on
+        os.truncate(events, events.read_bytes().rfind(b"\n") + 1)
+
+
+def _phase_of(line: str) -> str:
+    return str(json.loads(line)["annotations"]["phase"])
 
 
 def mark_killed(path: Path) -> None:

@@ -171,6 +171,24 @@ class Measured(Event):
     """The measurement as in measurements.jsonl; not in the stream of events."""
 
 
+class Voided(Event):
+    """What has been measured of a phase says nothing, for the testbed was not whole; the phase is measured again."""
+
+    event: Literal["voided"] = "voided"
+    phase: str
+    reasons: tuple[str, ...]
+    """What went wrong, a sentence each."""
+    anew: bool = False
+    """Whether it is measured again in a country that is built anew."""
+
+
+class Resumed(Event):
+    """The run goes on in a country that has been built anew, with this phase."""
+
+    event: Literal["resumed"] = "resumed"
+    phase: str
+
+
 class PhaseMeasured(Event):
     """All of a phase is measured."""
 
@@ -182,6 +200,8 @@ class PhaseMeasured(Event):
     """How many of them got through."""
     unmet: Count
     """How many were not as expected."""
+    errors: Count = 0
+    """How many have no verdict: their outcome is `error` or `unknown`."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0
@@ -285,6 +305,8 @@ AnyEvent: TypeAlias = Annotated[
     | Confirmed
     | PhaseBegun
     | Measured
+    | Voided
+    | Resumed
     | PhaseMeasured
     | Counted
     | Notice

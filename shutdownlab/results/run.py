@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.results.directory import is_held
 from shutdownlab.results.events import Event, decode
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
@@ -58,7 +58,7 @@ class Run:
         status = str(self.manifest.get("status", ""))
         if status not in {"running", "started"}:
             return status
-        return "running" if self._is_held() else "killed"
+        return "running" if is_held(self.path) else "killed"
 
     @property
     def exit_code(self) -> int | None:
@@ -171,16 +171,6 @@ class Run:
             raise BadInput([Problem(str(file), number, "", "not UTF-8 text", _NOT_A_RUN)]) from None
         except OSError as error:
             raise BadInput([Problem(str(file), 0, "", (error.strerror or "").lower(), _NOT_A_RUN)]) from None
-
-    def _is_held(self) -> bool:
-        try:
-            with (self.path / "events.jsonl").open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def __str__(self) -> str:
         name = self.manifest.get("scenario", "run")

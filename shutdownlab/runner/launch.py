@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
-from shutdownlab.results.directory import mark_killed
+from shutdownlab.results.directory import hold, mark_killed
 from shutdownlab.results.events import Listener, decode
 from shutdownlab.results.run import Run
-from shutdownlab.runner.run import EXIT_BROKEN
+from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD, MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import run_in_sandbox
 
@@ -102,22 +104,41 @@ def run(
 
 
 def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...], on_event: Listener | None) -> int:
-    if on_event is None:
-        return run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        payload["events_fd"] = theirs.fileno()
-        ear = _Ear(ours, on_event)
-        ear.start()
+    """Run in as many countries as it takes, a sandbox each; returns the last one's status."""
+    with ExitStack() as stack:
+        fds: tuple[int, ...] = ()
+        ear = None
+        if on_event is not None:
+            ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+            payload["events_fd"] = theirs.fileno()
+            fds = (theirs.fileno(),)
+            ear = _Ear(ours, on_event)
+            ear.start()
+        holding = hold(directory)
         try:
-            return run_in_sandbox(
-                "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=(theirs.fileno(),)
-            )
+            status = _in_countries(payload, directory, keep, fds)
         finally:
-            theirs.close()
-            ear.join()
-            if ear.raised is not None:
-                raise ear.raised
+            os.close(holding)
+            if ear is not None:
+                theirs.close()
+                ear.join()
+        if ear is not None and ear.raised is not None:
+            raise ear.raised
+        return status
+
+
+def _in_countries(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...], fds: tuple[int, ...]) -> int:
+    attempts, measured = 0, -1
+    while True:
+        status = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=fds)
+        if status != EXIT_REBUILD:
+            return status
+        manifest = Run.open(directory).manifest
+        now = len(manifest.get("rows", {}))
+        attempts = 1 if now > measured else attempts + 1
+        measured = now
+        given_up = tuple(manifest.get("faults", ())[-1:]) if attempts >= MOST_ATTEMPTS else ()
+        payload |= {"resume": True, "given_up": given_up}
 
 
 class _Ear(threading.Thread):

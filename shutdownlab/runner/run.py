@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from shutdownlab.protocol import messages
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of
-from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
     Begun,
@@ -48,23 +49,35 @@ from shutdownlab.results.events import (
     Ordered,
     PhaseBegun,
     PhaseMeasured,
+    Resumed,
     SelfChecked,
     Step,
+    Voided,
     Waiting,
     encode,
 )
 from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET, EXIT_BROKEN = 0, 1, 3
+EXIT_REBUILD = 75
+"""To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
+
+MOST_ATTEMPTS = 3
+"""How often a phase is measured at most, in one country and over all countries."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none."""
+    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
+
+    resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
+    enough, is not measured again: its results are unknown.
+    """
 
     shutdown: Shutdown
     choices: Mapping[str, str]
@@ -75,6 +88,8 @@ class RunOptions:
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
+    resume: bool = False
+    given_up: tuple[str, ...] = ()
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -91,6 +106,15 @@ def _observed(cells: Iterable[tuple[int, Cell]]) -> dict[str, None]:
 
 class SelfCheckFailed(Exception):
     """With no policy in force something did not work; measuring a shutdown would mean nothing."""
+
+
+class CountryLost(Exception):
+    """Something that cannot be mended has died: what is left to measure needs another country."""
+
+    def __init__(self, phase: Phase, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.phase = phase
+        self.reasons = tuple(reasons)
 
 
 class ListenersGone(KeyboardInterrupt):
@@ -123,13 +147,13 @@ class Stream:
 def recorded(options: RunOptions, live: Sequence[Listener]) -> int:
     """The run, told to `live` and written down in its directory, however it ends; returns the exit code."""
     try:
-        with RunDirectory(options.directory) as directory:
+        with RunDirectory(options.directory, resume=options.resume) as directory:
             return _ended(Walk(options, [directory, *live]))
-    except OSError as error:  # the record itself cannot be written
+    except (OSError, RecordError) as error:  # the record itself cannot be written
         return _ended(Walk(options, list(live)), error)
 
 
-def _ended(walk: Walk, error: OSError | None = None) -> int:
+def _ended(walk: Walk, error: Exception | None = None) -> int:
     """Walk to an end of whatever kind, and say which it was."""
     status: Status = "crashed"
     code = EXIT_BROKEN
@@ -138,8 +162,14 @@ def _ended(walk: Walk, error: OSError | None = None) -> int:
             raise error
         walk.go()
         status = "finished"
-        unmet = walk.tally.unmet or walk.faults
-        code = EXIT_UNMET if unmet else EXIT_OK
+        code = EXIT_BROKEN if walk.tally.errors else EXIT_UNMET if walk.tally.unmet else EXIT_OK
+    except CountryLost as lost:
+        walk.void(lost.phase, lost.reasons, anew=True)
+        return EXIT_REBUILD
+    except RecordError as failed:
+        status = "broken"
+        walk.hang_up_record()
+        walk.emit(Broken(error="RecordError", text=str(failed), lines=(str(failed),)))
     except SelfCheckFailed:
         status = "self-check failed"
     except BREAKAGES as broken:
@@ -148,22 +178,31 @@ def _ended(walk: Walk, error: OSError | None = None) -> int:
     except MachineCannot as cannot:
         status = "machine lacks"
         walk.emit(Lacking(what=cannot.what, why=cannot.why, mend=cannot.mend))
+        walk.emit(walk.finished(status, code))
         raise
     except ListenersGone:
         status = "interrupted"
         walk.hang_up()
         walk.emit(Interrupted())
+        walk.emit(walk.finished(status, code))
         raise
     except KeyboardInterrupt:
         status = "interrupted"
         walk.emit(Interrupted())
+        walk.emit(walk.finished(status, code))
         raise
     except BaseException as crash:
         walk.emit(Crashed(text=repr(crash)))
-        raise
-    finally:
         walk.emit(walk.finished(status, code))
+        raise
+    walk.emit(walk.finished(status, code))
     return code
+
+
+def _unused(directory: Path) -> Path:
+    """The directory, or `logs-2` and so on where an earlier country of the run has left its files in it."""
+    names = (directory.with_name(f"{directory.name}-{number}") for number in count(2))
+    return next(path for path in chain([directory], names) if not path.exists())
 
 
 @dataclass(slots=True)
@@ -208,27 +247,89 @@ class Walk:
         """From now on only the record is told."""
         self.heard = [listener for listener in self.heard if isinstance(listener, RunDirectory)]
 
+    def hang_up_record(self) -> None:
+        """From now on the record is not told: it cannot be written."""
+        self.heard = [listener for listener in self.heard if not isinstance(listener, RunDirectory)]
+
     def go(self) -> None:
-        """Build the country and measure every phase; raises what broke."""
+        """Build the country and measure every phase that is not yet; raises what broke."""
         options, scenario = self.options, self.options.shutdown.scenario
-        self.emit(self._begun())
+        todo = list(options.phases)
+        if options.resume:
+            before = Run.open(options.directory)
+            self.tally.add(before.results)
+            self.faults += before.faults
+            done = {result.phase for result in before.results}
+            todo = [phase for phase in todo if phase.phase not in done]
+            if not todo:
+                return
+            self.emit(Resumed(phase=todo[0].phase))
+            if options.given_up:
+                self._give_up(todo.pop(0), options.given_up, 0.0)
+        else:
+            self.emit(self._begun())
+        if not todo:
+            return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         start = time.monotonic()
         first = scenario.timeline[0]
-        unpoliced = not scenario.active(first.phase, options.choices)
-        found = self._self_check(country, first, keep=unpoliced)
-        clock = Clock(options.phases[0].at, options.real_time)
-        for phase in options.phases:
+        unpoliced = todo[0] is first and not scenario.active(first.phase, options.choices)
+        checked = self._self_check(country, first, keep=unpoliced)
+        clock = Clock(todo[0].at, options.real_time)
+        for phase in todo:
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
-            if phase is not first or not unpoliced:  # else the self-check was this phase's measurement
-                start = time.monotonic()
-                self._apply(country, clock, phase, scenario.active(phase.phase, options.choices))
-                self._begin(phase)
-                found = self._measure(country, phase, self.emit)
+            if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
+                start, checked = time.monotonic(), []
+            found = self._transact(country, clock, phase, checked)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
         for message in country.finish():
             self._told(message)
+
+    def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
+        """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
+
+        checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
+        something cannot be mended; what could not be measured in a whole country is unknown.
+        """
+        found = checked
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            if not (attempt == 1 and checked):
+                active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
+                try:
+                    country.begin_watch()
+                    self._apply(country, clock, phase, active)
+                    self._begin(phase)
+                    found = self._measure(country, phase, self.emit)
+                except BREAKAGES as broken:
+                    raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
+            examination = country.examine()
+            if examination.lost:
+                raise CountryLost(phase, examination.found)
+            if not examination.doubts:
+                return found
+            self.void(phase, examination.doubts)
+        return self._unknown(phase, examination.doubts)
+
+    def void(self, phase: Phase, reasons: Sequence[str], *, anew: bool = False) -> None:
+        """What has been measured of a phase says nothing."""
+        self.faults += [f"{phase.phase}: {reason}" for reason in reasons]
+        self.emit(Voided(phase=phase.phase, reasons=tuple(reasons), anew=anew))
+
+    def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
+        """The phase has been tried often enough: its results are unknown."""
+        self._begin(phase)
+        self._close(phase, self._unknown(phase, reasons), seconds, 0.0)
+
+    def _unknown(self, phase: Phase, reasons: Sequence[str]) -> list[Result]:
+        """The phase's results when it could not be measured, and tells them."""
+        failure = f"unknown_failure: {'; '.join(reasons)}"
+        nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
+        found = []
+        for number, cell in enumerate(cells_of(self.options.shutdown, phase)):
+            found.append(self._result(phase, cell, nothing, self._expected(phase, cell)))
+            self.emit(Measured(number=number, result=found[-1]))
+        return found
 
     def _waiting(self, phase: Phase, seconds: float) -> None:
         self.emit(Waiting(phase=phase.phase, seconds=seconds))
@@ -252,8 +353,8 @@ class Walk:
         options, shutdown = self.options, self.options.shutdown
         return Plan(
             shutdown.network, shutdown.apps, shutdown.profiles,
-            options.directory / "logs", shutdown.controllers, seed=options.seed,
-            pcap=options.directory / "pcap" if options.pcap else None, datapath=options.datapath,
+            _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
+            pcap=_unused(options.directory / "pcap") if options.pcap else None, datapath=options.datapath,
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
@@ -266,6 +367,8 @@ class Walk:
             self._begin(first)
         found = self._measure(country, first, self.emit if keep else lambda _: None)
         broken = tuple(result for result in found if result.outcome is not Outcome.OK)
+        if broken and (reasons := country.examine().found):
+            raise CountryLost(self.options.phases[0], reasons)
         self.emit(SelfChecked(cells=len(found), broken=broken))
         if broken:
             raise SelfCheckFailed
@@ -356,23 +459,25 @@ class Walk:
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """The phase is measured: its rows are written, what has died is told, boxes are asked for their counters."""
-        for fault in country.faults():
-            self._fault(fault)
         while country.heard:
             self._told(country.heard.pop(0))
-        counts = Tally().add(found)
-        self.tally.add(found)
-        self.emit(
-            PhaseMeasured(
-                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
-                late=round(late, 3),
-            )
-        )  # fmt: skip
+        self._close(phase, found, seconds, late)
         for message in country.authority.counters():
             if isinstance(message, messages.Counters):
                 self.emit(Counted(phase=phase.phase, where=message.where, counters=message.counters))
             else:
                 self._told(message)
+
+    def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
+        """Count a phase's results and say that it is measured as a whole."""
+        counts = Tally().add(found)
+        self.tally.add(found)
+        self.emit(
+            PhaseMeasured(
+                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
+                late=round(late, 3), errors=counts.errors,
+            )
+        )  # fmt: skip
 
     def broke(self, error: BaseException) -> None:
         """The run cannot go on: record what broke and what else has died."""

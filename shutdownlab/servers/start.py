@@ -61,6 +61,11 @@ class Services:
         self._running = dict(running)
 
     @property
+    def processes(self) -> Mapping[Daemon, subprocess.Popen[Any]]:
+        """Each server's process."""
+        return dict(self._running)
+
+    @property
     def daemons(self) -> tuple[Daemon, ...]:
         return tuple(self._running)
 

@@ -131,7 +131,7 @@ def wait_for_event(process: subprocess.Popen[str], record: Record, kind: str, ph
         if process.poll() is not None:
             pytest.fail(f"the run ended before {kind} of {phase}: {process.communicate()[0]}")
         try:
-            return any(event.get("phase") == phase for event in record.events_of(kind))
+            return any(event.get("phase", "") == phase for event in record.events_of(kind))
         except (FileNotFoundError, ValueError):  # not there yet, or a line under way
             return False
 
@@ -140,10 +140,15 @@ def wait_for_event(process: subprocess.Popen[str], record: Record, kind: str, ph
 
 def kill_inside(process: subprocess.Popen[str], name: str) -> None:
     """kill -9 every process of the run with this short name (at most 15 characters)."""
-    victims = [pid for pid in outside.descendants(process.pid) if outside.names(pid) == name]
+    signal_inside(process, name, signal.SIGKILL)
+
+
+def signal_inside(process: subprocess.Popen[str], name: str, number: int) -> None:
+    """Send a signal to every process of the run whose short name begins so (it has at most 15 characters)."""
+    victims = [pid for pid in outside.descendants(process.pid) if outside.names(pid).startswith(name)]
     assert victims, f"{name} is not among {sorted({outside.names(pid) for pid in outside.descendants(process.pid)})}"
     for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 SMALL: Json = {
