@@ -12,7 +12,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from shutdownlab.results.events import (
     Begun,
@@ -68,7 +68,7 @@ class RunDirectory:
     ) -> None:
         for file in (self._events, self._measurements, self._csv_file):
             file.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def __call__(self, event: Event) -> None:
         """Write an event down; raises `RecordError` where that cannot be done."""
@@ -132,11 +132,11 @@ class RunDirectory:
         _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
 
 
-def hold(path: Path) -> int:
-    """A descriptor that says, as long as it is open, that the run in this directory still goes on."""
-    descriptor = os.open(path / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor
+def hold(path: Path) -> BinaryIO:
+    """A file that says, as long as it is open, that the run in this directory still goes on."""
+    file = (path / "events.jsonl").open("ab")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
 
 
 def is_held(path: Path) -> bool:

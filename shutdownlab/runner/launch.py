@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import socket
 import threading
@@ -118,7 +117,7 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...]
         try:
             status = _in_countries(payload, directory, keep, fds)
         finally:
-            os.close(holding)
+            holding.close()
             if ear is not None:
                 theirs.close()
                 ear.join()
