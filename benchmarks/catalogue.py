@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from shutdownlab.config.scalars import Network
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -30,7 +30,7 @@ def suffixes(count: int, rng: random.Random) -> Iterator[tuple[str, str]]:
         yield (rng.choice(("www.", "m.", "news.")) + name if rng.random() < 0.25 else name), "blocked"
 
 
-def prefixes(count: int, rng: random.Random) -> Iterator[tuple[Network, str]]:
+def prefixes(count: int, rng: random.Random) -> Iterator[tuple[IpPrefix, str]]:
     """Three IPv4 prefixes (/12 to /32) to one IPv6 prefix (/24 to /64)."""
     for number in range(count):
         if number % 4:

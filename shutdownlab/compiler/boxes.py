@@ -13,8 +13,7 @@ from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose,
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.config.numbers import ETHER_TYPES
-from shutdownlab.config.scalars import Network as Prefix
-from shutdownlab.config.scalars import Ports
+from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
@@ -40,7 +39,7 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
         for rule in policy.inspect or ()
         for rule in _inspected(network, name, rule, [v for v in vantages if policy.concerns(v)])
     ]
-    lists: dict[tuple[Entry, ...], list[Prefix]] = {}
+    lists: dict[tuple[Entry, ...], list[IpPrefix]] = {}
     for vantage in vantages:
         concerned = [
             _classifier(name, policy)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
-from shutdownlab.config.scalars import Network, Ports, rate_text
+from shutdownlab.config.scalars import IpPrefix, Ports, rate_text
 from shutdownlab.inspection.policy import Conditions
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
@@ -109,7 +109,7 @@ def _name(a: str, b: str) -> str | None:
     return a if f".{a}".endswith(f".{b}") else b if f".{b}".endswith(f".{a}") else None
 
 
-def narrower_prefix(a: Network, b: Network) -> Network | None:
+def narrower_prefix(a: IpPrefix, b: IpPrefix) -> IpPrefix | None:
     """What two prefixes share: one of them, or nothing."""
     if a.version != b.version or not a.overlaps(b):
         return None

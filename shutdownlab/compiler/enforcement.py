@@ -23,8 +23,7 @@ from shutdownlab.compiler.traffic import (
     of_protocol,
 )
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
-from shutdownlab.config.scalars import Address
-from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Direction, Exceptions, Point, Policy, Targets
@@ -39,7 +38,7 @@ class Group:
 
     index: int
     vantage: Vantage
-    subnets: tuple[Prefix, ...]
+    subnets: tuple[IpPrefix, ...]
     outbound_port: int
     inbound_ports: tuple[int, ...]
     resolvers: tuple[Traffic, ...]
@@ -190,7 +189,7 @@ def _exceptions(network: Network, apps: Mapping[str, App], spared: Exceptions, g
     return (*remote, *local)
 
 
-def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[Prefix, ...]:
+def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[IpPrefix, ...]:
     return tuple(dict.fromkeys([*apps[app].prefixes, *map(_single, network.addresses_of(app))]))
 
 
@@ -200,5 +199,5 @@ def _site_addresses(network: Network, site: str) -> Iterator[Address]:
             yield from hosted.addresses
 
 
-def _single(address: Address) -> Prefix:
+def _single(address: Address) -> IpPrefix:
     return ipaddress.ip_network(str(address))

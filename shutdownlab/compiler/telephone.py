@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from shutdownlab.compiler.rules import Match, Rule, Table
 from shutdownlab.compiler.traffic import Traffic, of_ports
-from shutdownlab.config.scalars import Network as Prefix
-from shutdownlab.config.scalars import Ports
+from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.config.scalars import network as prefix
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Direction, Policy
@@ -32,7 +31,7 @@ def rules(
                 yield Rule(Table.EXEMPT, PRIORITY, whole, goto=None if name else Table.FORWARD, policy=name or "")
 
 
-def _matches(ports: Ports, remotes: tuple[Prefix, ...], *, inbound: bool) -> Iterator[Match]:
+def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> Iterator[Match]:
     for remote in remotes:
         for traffic in of_ports(ports):
             yield from Traffic(traffic.protocol, traffic.ports, remote=remote).matches(inbound=inbound)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
 from shutdownlab.config.numbers import ETHER_TYPES, ICMP, ICMPV6, PROTOCOL_NUMBERS, TCP, UDP
-from shutdownlab.config.scalars import Network, Ports
+from shutdownlab.config.scalars import IpPrefix, Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Traffic:
 
     protocol: int | None = None
     ports: tuple[int, int] | None = None
-    remote: Network | None = None
-    local: Network | None = None
+    remote: IpPrefix | None = None
+    local: IpPrefix | None = None
 
     def meet(self, other: Traffic) -> Traffic | None:
         """The packets in both, or None where there are none."""
@@ -181,7 +181,7 @@ class _Candidates:
 
     def __init__(self, traffics: Sequence[Traffic]) -> None:
         self.count = len(traffics)
-        self.single: dict[Network, list[int]] = {}
+        self.single: dict[IpPrefix, list[int]] = {}
         self.others: list[int] = []
         for place, traffic in enumerate(traffics):
             if traffic.remote is None or traffic.remote.num_addresses > 1:
@@ -200,8 +200,8 @@ class _Kept:
     """Traffics seen so far, by remote prefix: single addresses, of which there are many, are looked up, not tried."""
 
     def __init__(self) -> None:
-        self.by_remote: dict[Network | None, list[Traffic]] = {None: []}
-        self.wide: list[Network] = []
+        self.by_remote: dict[IpPrefix | None, list[Traffic]] = {None: []}
+        self.wide: list[IpPrefix] = []
 
     def add(self, traffic: Traffic) -> bool:
         """Keep a traffic and return True; False where one that is kept covers it."""
@@ -215,7 +215,7 @@ class _Kept:
         return True
 
 
-def _narrower(a: Network | None, b: Network | None) -> Network | Literal[False] | None:
+def _narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
     """The prefix inside the other; False where they are disjoint."""
     if a is None or b is None:
         return a or b
@@ -228,7 +228,7 @@ def _within(inner: tuple[int, int] | None, outer: tuple[int, int]) -> bool:
     return inner is not None and outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
-def _holds(outer: Network | None, inner: Network | None) -> bool:
+def _holds(outer: IpPrefix | None, inner: IpPrefix | None) -> bool:
     if outer is None or inner is None:
         return outer is None
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, PlainSerializer, model_serializer
 
 from shutdownlab.config.document import Expected, Record
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -53,7 +53,7 @@ def rate_text(kbit: int) -> str:
     return f"{kbit // size}{unit}"
 
 
-def network(value: Any) -> Network:
+def network(value: Any) -> IpPrefix:
     """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
     try:
         return ipaddress.ip_network(str(value))
@@ -62,7 +62,7 @@ def network(value: Any) -> Network:
         raise Expected("an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32", hint) from None
 
 
-def overlap(a: Network, b: Network) -> bool:
+def overlap(a: IpPrefix, b: IpPrefix) -> bool:
     return a.version == b.version and a.overlaps(b)
 
 
@@ -161,7 +161,7 @@ def host_name(value: Any) -> str:
 
 Seconds = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
 Kbit = Annotated[int, BeforeValidator(rate), PlainSerializer(rate_text)]
-Prefix = Annotated[Network, BeforeValidator(network)]
+Prefix = Annotated[IpPrefix, BeforeValidator(network)]
 Instant = Annotated[datetime, BeforeValidator(instant), PlainSerializer(instant_text)]
 Hours = Annotated[tuple[time, time], BeforeValidator(hours), PlainSerializer(hours_text)]
 UtcOffset = Annotated[int, BeforeValidator(utc_offset), PlainSerializer(utc_offset_text)]

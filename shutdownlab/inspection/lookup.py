@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from shutdownlab.config.scalars import Network
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.recognisers.names import host_name
 
 Value = TypeVar("Value")
@@ -54,7 +54,7 @@ class PrefixMap(Generic[Value]):
 
     __slots__ = ("_first", "_v4", "_v6")
 
-    def __init__(self, entries: Iterable[tuple[Network, Value]] = ()) -> None:
+    def __init__(self, entries: Iterable[tuple[IpPrefix, Value]] = ()) -> None:
         by_length: dict[tuple[int, int], dict[int, Value]] = {}
         first = bytearray(1 << 16)
         for network, value in entries:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import re2
 
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.config.scalars import Network, Ports
+from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
@@ -36,7 +36,7 @@ class PrefixSet:
 
     __slots__ = ("by_length",)
 
-    def __init__(self, networks: tuple[Network, ...]) -> None:
+    def __init__(self, networks: tuple[IpPrefix, ...]) -> None:
         lengths: dict[tuple[int, int], set[int]] = {}
         for network in networks:
             width = 4 if network.version == 4 else 16

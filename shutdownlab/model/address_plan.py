@@ -12,11 +12,10 @@ import itertools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from shutdownlab.config.scalars import Address
-from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Address, IpPrefix
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-Pair = tuple[Prefix, ...]
+Pair = tuple[IpPrefix, ...]
 """An IPv4 subnet and an IPv6 one."""
 
 
@@ -51,7 +50,7 @@ SERVERS, FIRST_SERVED = 2, 10
 """Places in a transit's subnet of servers, beside the router's."""
 
 
-def everywhere(version: int) -> Prefix:
+def everywhere(version: int) -> IpPrefix:
     """The prefix of a default route."""
     return ipaddress.ip_network("0.0.0.0/0" if version == 4 else "::/0")
 
@@ -69,7 +68,7 @@ def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list
     return ours, theirs
 
 
-def subnets(prefixes: tuple[Prefix, ...]) -> Iterator[Pair]:
+def subnets(prefixes: tuple[IpPrefix, ...]) -> Iterator[Pair]:
     """One /24 and /64 after another out of an owner's prefixes."""
     return _pairs(prefixes, SUBNET_LENGTHS[4], SUBNET_LENGTHS[6])
 
@@ -84,11 +83,11 @@ def fresh(pair: Pair, first: int) -> Iterator[list[Address]]:
     return ([block.network_address + number for block in pair] for number in itertools.count(first))
 
 
-def _pairs(prefixes: tuple[Prefix, ...], v4_length: int, v6_length: int) -> Iterator[Pair]:
+def _pairs(prefixes: tuple[IpPrefix, ...], v4_length: int, v6_length: int) -> Iterator[Pair]:
     return zip(_blocks(prefixes, 4, v4_length), _blocks(prefixes, 6, v6_length), strict=False)
 
 
-def _blocks(prefixes: tuple[Prefix, ...], version: int, length: int) -> Iterator[Prefix]:
+def _blocks(prefixes: tuple[IpPrefix, ...], version: int, length: int) -> Iterator[IpPrefix]:
     for prefix in prefixes:
         if prefix.version == version:
             yield from prefix.subnets(new_prefix=length)

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from shutdownlab.config.scalars import Address
-from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts
@@ -63,7 +62,7 @@ class Port:
 class Route:
     """`prefix` through `via`, or on the link itself (None)."""
 
-    prefix: Prefix
+    prefix: IpPrefix
     via: Address | None
     port: str
 
@@ -114,7 +113,7 @@ class Hosted:
     addresses: tuple[Address, ...]
     services: tuple[Service, ...]
     domestic: bool
-    blocks: tuple[Prefix, ...] = ()
+    blocks: tuple[IpPrefix, ...] = ()
     program: ServerProgram | None = None
 
     @property
@@ -133,7 +132,7 @@ class Network:
     topology: Topology
     nodes: dict[str, Node] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
-    subnets: dict[VantageId, tuple[Prefix, ...]] = field(default_factory=dict)
+    subnets: dict[VantageId, tuple[IpPrefix, ...]] = field(default_factory=dict)
     hosted: list[Hosted] = field(default_factory=list)
     vantages: tuple[Vantage, ...] = ()
     _by_name: dict[str, Hosted] = field(default_factory=dict)

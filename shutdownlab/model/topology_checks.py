@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 
 from shutdownlab.config.document import Document, Path, did_you_mean, one_of, quoted
-from shutdownlab.config.scalars import Network, overlap
+from shutdownlab.config.scalars import IpPrefix, overlap
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.programs import commands_in, resolve_paths
@@ -79,7 +79,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
             found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
             document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
         seen.setdefault(asn, name)
-    prefixes: list[tuple[Path, Network]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
+    prefixes: list[tuple[Path, IpPrefix]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
     prefixes += [
         (("operators", name, "prefixes", index), prefix)
         for name, operator in topology.operators.items()
@@ -113,7 +113,7 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
 
 def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
     hosted: dict[str, Path] = {}
-    at: dict[Network, Path] = {}
+    at: dict[IpPrefix, Path] = {}
     for path, app in topology.served():
         if app not in apps:
             document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
@@ -133,7 +133,7 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
             answered.add(name)
 
 
-def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[Network, Path]) -> None:
+def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[IpPrefix, Path]) -> None:
     """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
     holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
     prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]

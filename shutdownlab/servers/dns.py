@@ -12,8 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shutdownlab.config.scalars import Address
-from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
@@ -113,7 +112,7 @@ def nsd_config(authority: NameServer, served: Iterable[Zone], directory: Path) -
 
 def unbound_config(
     addresses: Iterable[Address],
-    clients: Iterable[Prefix],
+    clients: Iterable[IpPrefix],
     control: Path,
     secure: Iterable[Address] = (),
     *,
@@ -189,7 +188,7 @@ def _nsd(authority: NameServer, served: list[Zone], directory: Path) -> Daemon:
 def _unbound(
     node: str,
     addresses: tuple[Address, ...],
-    clients: Iterable[Prefix],
+    clients: Iterable[IpPrefix],
     root: Zone,
     homes: tuple[Path, Path],
     secure: tuple[Address, ...] = (),

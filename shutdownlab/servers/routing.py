@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from shutdownlab.config.scalars import Address
-from shutdownlab.config.scalars import Network as Prefix
+from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.network import Network, Node, Role, Route
 from shutdownlab.model.topology import Operator, Transit
 from shutdownlab.servers.daemon import Daemon
@@ -100,7 +99,7 @@ def sessions(network: Network, node: Node) -> list[Session]:
     return found
 
 
-def originated(network: Network, node: Node) -> list[Prefix]:
+def originated(network: Network, node: Node) -> list[IpPrefix]:
     """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
 
     A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
@@ -123,14 +122,14 @@ def originated(network: Network, node: Node) -> list[Prefix]:
     return list(dict.fromkeys(own))
 
 
-def _ways_to_announce(address: Prefix, blocks: Iterable[Prefix]) -> list[Prefix]:
+def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
     """From the shortest on."""
     cover = _cover(address)
     around = [b for b in blocks if b.prefixlen < cover.prefixlen and _within(cover, [b])]
     return [*sorted(around, key=lambda block: block.prefixlen), cover, address]
 
 
-def _within(inner: Prefix, prefixes: Iterable[Prefix]) -> bool:
+def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
     return any(p.version == inner.version and inner.subnet_of(p) for p in prefixes)  # type: ignore[arg-type]
 
 
@@ -148,7 +147,7 @@ def served_routes(network: Network, node: Node) -> list[Route]:
     return list(dict.fromkeys(found))
 
 
-def expected_prefixes(network: Network, node: Node) -> frozenset[Prefix]:
+def expected_prefixes(network: Network, node: Node) -> frozenset[IpPrefix]:
     """What a router's table holds when the whole country has converged."""
     members = {m.owner for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange}
     return frozenset(
@@ -159,7 +158,7 @@ def expected_prefixes(network: Network, node: Node) -> frozenset[Prefix]:
     )
 
 
-def at_the_exchange(network: Network, node: Node) -> dict[Prefix, str]:
+def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
     """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
     over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
     others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
@@ -289,5 +288,5 @@ def _leads_to(network: Network, peer: str, host: Node) -> bool:
     return peer == host.name or (at_switch and any(p.peer.node == peer for p in host.ports.values()))
 
 
-def _cover(host: Prefix) -> Prefix:
+def _cover(host: IpPrefix) -> IpPrefix:
     return host.supernet(new_prefix=_COVER[host.version])
