@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, EntryPoints, distributions
 from typing import Generic, TypeVar
 
 from shutdownlab.config.wording import did_you_mean, one_of, quoted
@@ -29,10 +29,19 @@ class Extensions(Generic[Part]):
 
     @cached_property
     def _registered(self) -> dict[str, list[EntryPoint]]:
-        """Of all distributions there are: a checkout may have an old description of itself beside the installed one."""
-        found: dict[str, list[EntryPoint]] = {}
+        """Of all distributions there are, each once: where a checkout has an old description of itself beside the
+        installed one (which alone has a RECORD), the installed one counts."""
+        described: dict[str, tuple[bool, EntryPoints]] = {}
         for distribution in distributions():
-            for entry in distribution.entry_points.select(group=self.group):
+            entries = distribution.entry_points.select(group=self.group)
+            if entries:
+                installed = distribution.read_text("RECORD") is not None
+                name = distribution.name.lower()
+                if name not in described or installed > described[name][0]:
+                    described[name] = installed, entries
+        found: dict[str, list[EntryPoint]] = {}
+        for _, entries in described.values():
+            for entry in entries:
                 if entry.value not in {other.value for other in found.get(entry.name, ())}:
                     found.setdefault(entry.name, []).append(entry)
         return found

@@ -55,6 +55,20 @@ def test_two_packages_that_register_one_name_are_told_of_and_neither_wins(instal
         kinds()["gopher"]
 
 
+def test_of_an_old_and_an_installed_description_of_one_package_the_installed_one_counts(installed: Path) -> None:
+    old, new = installed / "a", installed / "b"
+    for place in (old, new):
+        place.mkdir()
+    install(old, "burrow", "gone = burrow:Gone")
+    install(
+        new, "burrow", "gopher = burrow:Gopher", "from shutdownlab.model.probe import Probe\nclass Gopher(Probe): pass"
+    )
+    (new / "burrow-1.dist-info" / "RECORD").touch()
+    sys.path[:0] = [str(old), str(new)]  # `installed` puts it back as it was
+    assert "gopher" in kinds()
+    assert "gone" not in kinds()
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
