@@ -39,7 +39,7 @@ class Prober:
 
     def ended(self) -> dict[str, str]:
         """The agents that are no more, each with how it ended."""
-        return {name: agent.ended for name, agent in self._board.agents.items() if agent.ended is not None}
+        return {name: agent.ended for name, agent in self._supervisor.agents.items() if agent.ended is not None}
 
     def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float = 20.0) -> None:
         """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
