@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint schemas bench clean
+.PHONY: help setup demo test test-newest test-lowest lint lock schemas bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: ## install what is missing: Debian packages (sudo where needed) and a virtual environment in .venv
 	@scripts/setup
@@ -19,7 +19,14 @@ demo: setup ## the shutdown of January 2022, end to end
 	$(VENV)/bin/shutdownlab run kazakhstan-2022
 
 test: setup ## all tests: pure ones first, then real packets, each file in sandboxes of its own
-	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/lab $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/packaging \
+		tests/lab $(PYTEST_ARGS)
+
+test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
+test-lowest: ## the same with the lowest, in .venv-lowest
+test-newest test-lowest: test-%: setup
+	@python=$$(scripts/environment $*) && "$$python" scripts/compile 2>>$(VENV)-$*.log && \
+		"$${python%/*}/pytest" -n $(JOBS) tests/unit tests/golden $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .
@@ -30,10 +37,12 @@ lint: setup ## ruff, mypy, and the direction of imports
 schemas: setup ## write the JSON Schemas of what a run writes anew, after a change of its models
 	$(VENV)/bin/python -m shutdownlab.results.schema
 
+lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
+	@scripts/lock
+
 bench: setup ## the figures of the README's performance table
 	$(VENV)/bin/python -m benchmarks
 
 clean: ## remove what set-up, tests and builds made here; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find shutdownlab -name '*.so' -delete
+	rm -rf $(VENV) $(VENV)-* $(VENV).log build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

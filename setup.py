@@ -1,7 +1,7 @@
-"""Compiles the inspection engine's hot modules with mypyc; the same files run uncompiled where that is not possible.
+"""Finds the packages, and compiles the inspection engine's hot modules with mypyc.
 
-Left out in an editable install (scripts/compile adds them there, until a source changes) and with SHUTDOWNLAB_PURE=1.
-Without a C compiler the wheel is built pure, with a warning.
+They stay as they are in an editable install (scripts/compile builds them for it, until a source changes), with
+SHUTDOWNLAB_PURE=1, and, with a warning, where there is no C compiler.
 """
 
 import os
@@ -10,9 +10,15 @@ import sys
 import sysconfig
 import warnings
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
+
+DATA = {f"shutdownlab.{folder}": folder for folder in ("topologies", "controllers", "scenarios")}
+"""What a user copies lies at the top, and ships inside the package."""
 
 FOLDER = "shutdownlab/inspection/"
+LIBRARY = "shutdownlab.inspection.engine"
+"""mypyc adds `__mypyc`: the shared library that all compiled modules are in."""
+
 # fmt: off
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "token_bucket", "validation", "table",
@@ -29,7 +35,7 @@ MODULES = [
 
 
 def extensions() -> list[Extension]:
-    building = not {"bdist_wheel", "build"}.isdisjoint(sys.argv)
+    building = not {"bdist_wheel", "build", "build_ext"}.isdisjoint(sys.argv)
     wanted = building and os.environ.get("SHUTDOWNLAB_PURE", "0") != "1"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if not wanted:
@@ -42,7 +48,7 @@ def extensions() -> list[Extension]:
 
     files = [f"{FOLDER}{module}.py" for module in MODULES]
     try:
-        compiled: list[Extension] = mypycify(files, opt_level="3", debug_level="0")
+        compiled: list[Extension] = mypycify(files, opt_level="3", debug_level="0", group_name=LIBRARY)
     except SystemExit:  # mypy has told why on standard error
         warnings.warn("mypyc refused: the inspection engine stays uncompiled, at a sixth of the speed", stacklevel=1)
         return []
@@ -51,4 +57,4 @@ def extensions() -> list[Extension]:
     return compiled
 
 
-setup(ext_modules=extensions())
+setup(packages=[*find_packages(include=["shutdownlab*"]), *DATA], package_dir=DATA, ext_modules=extensions())

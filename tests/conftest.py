@@ -1,11 +1,34 @@
-"""Shared by all tests: hypothesis keeps to seeds it prints, and takes the time a shared machine needs."""
+"""Shared by all tests: the project's other environments; and hypothesis: it prints its seeds, and has no deadlines."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parents[1]
 
 settings.register_profile("default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[[str], Path]:
+    """The Python of an environment that scripts/environment makes, by its name.
+
+    Skips the test where this machine can't have it; where it could not be installed, in CI that is a failure.
+    """
+
+    def python_of(name: str) -> Path:
+        made = subprocess.run([ROOT / "scripts/environment", name], capture_output=True, text=True, check=False)
+        if made.returncode == 3 or (made.returncode != 0 and not os.environ.get("CI")):
+            pytest.skip(made.stderr)
+        assert made.returncode == 0, made.stderr
+        return Path(made.stdout.strip())
+
+    return python_of

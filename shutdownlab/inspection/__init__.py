@@ -1,9 +1,5 @@
-"""The inspection layer: packet bytes and time in, verdict out.
+"""The inspection layer: packet bytes and time in, verdict out. Runs compiled where that was possible."""
 
-In a checkout (`scripts/compile`) compiled modules count only as long as no source has changed: an edit is what runs.
-"""
+from shutdownlab.inspection.compiled import search_path
 
-from shutdownlab.inspection import freshness
-
-freshness.prefer_sources_where_edited()
-del freshness
+__path__ = search_path()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import signal
@@ -391,20 +390,13 @@ def test_a_controller_started_by_hand_for_nobody_says_who_there_is(cables: Cable
     assert complaint == "--name: found nobody; expected authority or one of northnet, southcell\n"
 
 
-def ryu_python() -> str:
-    """A Python that has Ryu: this one, or the one that SHUTDOWNLAB_RYU_PYTHON names."""
-    if importlib.util.find_spec("ryu"):
-        return sys.executable
-    return os.environ.get("SHUTDOWNLAB_RYU_PYTHON", "")
-
-
-@pytest.mark.skipif(not ryu_python(), reason="Ryu is not installed (extra [ryu]; or set SHUTDOWNLAB_RYU_PYTHON)")
-def test_the_same_apps_run_under_ryu(cables: Cables, tmp_path: Path) -> None:
+def test_the_same_apps_run_under_ryu(environment: Callable[[str], Path], cables: Cables, tmp_path: Path) -> None:
+    python = str(environment("ryu"))
     network = library.network("two-operators")
     netns = cables.netns()
     where = controller_addresses(network.topology.operators, "127.0.0.1")
     names = ("authority", *network.topology.operators)
-    processes = [start_by_hand(ryu_python(), netns, name, SHUTDOWNLAB_OPENFLOW="ryu") for name in names]
+    processes = [start_by_hand(python, netns, name, SHUTDOWNLAB_OPENFLOW="ryu") for name in names]
     try:
         for process in processes:
             assert process.stderr is not None

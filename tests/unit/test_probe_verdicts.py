@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import errno
+import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -316,22 +320,36 @@ def test_a_probe_has_oonis_test_name_and_input(fields: dict[str, object], name: 
     assert (probe.ooni_name(), probe.ooni_input(at)) == (name, input_)
 
 
-def test_a_record_is_one_that_oonis_own_reader_takes(network: Callable[[Broken], None]) -> None:
-    dataformat = pytest.importorskip("oonidata.dataformat")
+def as_ooni_reads(python: Path, record: Mapping[str, Any], *wanted: str) -> list[Any]:
+    """What OONI's own reader, in an environment of its own, makes of a record: its class, and what is wanted of it."""
+    code = (
+        "import json, sys; from oonidata.dataclient import load_measurement\n"
+        "read = load_measurement(json.load(sys.stdin))\n"
+        "print(repr([type(read).__name__, *(eval(f'read.{each}') for each in sys.argv[1:])]))"
+    )
+    argv = [str(python), "-c", code, *wanted]
+    done = subprocess.run(argv, input=json.dumps(record), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(ast.literal_eval(done.stdout))
+
+
+def test_a_record_is_one_that_oonis_own_reader_takes(
+    environment: Callable[[str], Path], network: Callable[[Broken], None]
+) -> None:
     network({"https://web.whatsapp.com/": "connection_reset"})
     ask = AppTargets("whatsapp", WHATSAPP)
     request = ProbeRequest("1", "WhatsApp", kinds.App.runs, ask, resolver="192.0.2.53", ooni_test="whatsapp")
     found = asyncio.run(run_probe(request, Equipment()))
-    read = dataformat.load_measurement(record(request, found, CONTEXT))
-    assert isinstance(read, dataformat.Whatsapp)
-    assert (read.probe_asn, read.resolver_ip, read.test_start_time) == ("AS29355", "192.0.2.53", "2022-01-05 10:30:00")
-    assert (read.test_keys.whatsapp_web_status, read.test_keys.whatsapp_endpoints_status) == ("blocked", "ok")
-    assert [each.status.success for each in read.test_keys.tcp_connect] == [True] * 4
-    assert read.test_keys.queries[0].answers[0].ipv4 == V4
+    assert as_ooni_reads(
+        environment("oonidata"), record(request, found, CONTEXT),
+        "probe_asn", "resolver_ip", "test_start_time",
+        "test_keys.whatsapp_web_status", "test_keys.whatsapp_endpoints_status",
+        "test_keys.tcp_connect.__len__()", "test_keys.tcp_connect[3].status.success",
+        "test_keys.queries[0].answers[0].ipv4",
+    ) == ["Whatsapp", "AS29355", "192.0.2.53", "2022-01-05 10:30:00", "blocked", "ok", 4, True, V4]  # fmt: skip
 
 
-def test_a_web_record_is_one_that_oonis_own_reader_takes() -> None:
-    dataformat = pytest.importorskip("oonidata.dataformat")
+def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[str], Path]) -> None:
     trace = Trace()
     trace.requested(
         0.1, method="GET", url="https://a.kz/", headers=[("Host", "a.kz")], failure=None, transaction=1,
@@ -347,13 +365,15 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes() -> None:
     )
     found = Measurement(Outcome.BLOCKED, TIMEOUT, 1.0, 0.5, trace.keys() | {"blocking": "http-failure"}, passes=2)
     written = record(request, replace(found, doubtful=True), CONTEXT)
-    read = dataformat.load_measurement(written)
-    assert isinstance(read, dataformat.WebConnectivity)
-    newest, oldest = read.test_keys.requests
-    assert (newest.request.url, newest.failure, oldest.response.code) == ("https://a.kz/2", TIMEOUT, 200)
-    assert oldest.response.body_bytes == b"\xff\xfe"
-    assert oldest.response.headers_list_str == [("server", "a"), ("server", "b")]
-    assert read.test_keys.blocking == "http-failure"
-    assert read.test_keys.tls_handshakes[0].peer_certificates[0].format == "base64"
+    assert as_ooni_reads(
+        environment("oonidata"), written,
+        "test_keys.requests[0].request.url", "test_keys.requests[0].failure",
+        "test_keys.requests[1].response.code", "test_keys.requests[1].response.body_bytes",
+        "test_keys.requests[1].response.headers_list_str",
+        "test_keys.blocking", "test_keys.tls_handshakes[0].peer_certificates[0].format",
+    ) == [
+        "WebConnectivity", "https://a.kz/2", TIMEOUT, 200, b"\xff\xfe", [("server", "a"), ("server", "b")],
+        "http-failure", "base64",
+    ]  # fmt: skip
     assert written["test_keys"]["x_passes"] == 2 and written["annotations"]["phase"] == "blackout"
     assert not {"bucket_date", "report_filename", "backend_version"} & set(written)
