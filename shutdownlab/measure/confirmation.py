@@ -1,9 +1,9 @@
 """Measures with all agents of a run at once, and confirms what load alone could have caused.
 
-An outcome that load could have caused (a timeout above all) is doubtful. It is tried again at once with more patience,
-and then in further rounds with less under way, until two tries running have the same outcome. So a timeout counts when
-it is confirmed: by a second try where it was expected, by a third where it was not. Where more than five probes, and a
-twentieth of those that succeeded, needed a second try, the machine was slow, and no timeout of that round counts.
+A probe that succeeds has succeeded. Whatever else comes out is tried again at once, with more patience, and then in
+further rounds with less under way, until two tries running have the same outcome, whatever was expected. Where more
+than five probes, and a twentieth of those that succeeded, needed a second try, the machine was slow, and nothing of
+that round counts that load could have caused (a timeout above all). What is not confirmed in the end is unknown.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Prober:
     def run(self, requests: Mapping[str, Sequence[ProbeRequest]], hopeless: Collection[str] = ()) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
-        `hopeless`: ids of requests that will likely fail; they go first, and their failures need one try less. An agent
-        that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
+        `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait. An
+        agent that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -67,8 +67,8 @@ class Prober:
         todo = [task for task in chain.from_iterable(turns) if task is not None]
         for this in ROUNDS:
             yield from (task.result() for task in Scheduler(self._supervisor, this, self._limit).run(todo))
-            doubtful = [task for task in todo if task.doubtful]
-            late = sum(task.tries > 1 for task in todo if not task.doubtful)
+            doubtful = [task for task in todo if not task.certain]
+            late = sum(task.tries > 1 for task in todo if task.succeeded)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
                 yield from (task.result() for task in doubtful if task.confirmed)
                 doubtful = [task for task in doubtful if not task.confirmed]

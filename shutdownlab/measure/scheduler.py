@@ -60,12 +60,21 @@ class Task:
         return self.agent, self.request.name, self.request.family
 
     @property
-    def doubtful(self) -> bool:
-        return self.found is None or self.found.doubtful
+    def succeeded(self) -> bool:
+        """Whether it came out ok, and nothing else can have caused that."""
+        return self.found is not None and self.found.outcome is Outcome.OK and not self.found.doubtful
 
     @property
     def confirmed(self) -> bool:
-        return self.agreeing >= (2 if self.hopeless else 3)
+        """Whether two tries running agree. How much evidence a verdict needs does not depend on what is expected."""
+        return self.agreeing >= 2
+
+    @property
+    def certain(self) -> bool:
+        """Whether nothing more need be tried: it succeeded, measuring itself failed, or it failed twice by no delay."""
+        if self.found is None or self.found.doubtful:
+            return False
+        return self.found.outcome in {Outcome.OK, Outcome.ERROR} or self.confirmed
 
     @property
     def waits_for_quiet(self) -> bool:
@@ -82,7 +91,7 @@ class Task:
     def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:
         """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
         assert self.found is not None, "it has been tried"
-        if not self.doubtful:
+        if self.certain:
             return self.agent, self.request, self.found
         if believed:
             return self.agent, self.request, replace(self.found, certainty="confirmed")
@@ -166,7 +175,7 @@ class Scheduler:
             return
         task = attempt.task
         task.learn(measurement)
-        if not task.doubtful:
+        if task.certain:
             yield task
         elif task.tries < self.round.tries:
             self.again.append(task)

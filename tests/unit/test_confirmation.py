@@ -67,10 +67,19 @@ def probe(name: str, **more: Any) -> ProbeRequest:
     return ProbeRequest(name, name, Tcp.runs, timeout=1.0, **more)
 
 
-def test_what_is_certain_is_measured_once() -> None:
-    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: RESET)
+def test_what_succeeds_is_measured_once_and_what_fails_twice_however_it_does() -> None:
+    answers = {"succeeds": OK, "is reset": RESET}
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answers[request.name])
+    found = {r.name: m for _, r, m in prober_of(supervisor).run({"a": [probe(name) for name in answers]})}
+    assert (found["succeeds"].outcome, found["succeeds"].passes) == (Outcome.OK, 1)
+    assert (found["is reset"].outcome, found["is reset"].passes) == (Outcome.BLOCKED, 2)
+    assert {m.certainty for m in found.values()} == {"certain"}
+
+
+def test_what_was_reset_once_only_has_succeeded() -> None:
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK if before else RESET)
     [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
-    assert (found.outcome, found.passes, supervisor.asked["a", "x"]) == (Outcome.BLOCKED, 1, 1)
+    assert (found.outcome, found.passes) == (Outcome.OK, 2)
 
 
 def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
@@ -80,10 +89,10 @@ def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
     assert [request.timeout for _, request in supervisor.sent] == [PATIENCE[0], PATIENCE[1]]
 
 
-def test_a_timeout_that_nobody_expected_is_believed_after_three_tries() -> None:
+def test_a_timeout_needs_as_much_evidence_where_nobody_expected_it() -> None:
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
     [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
-    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
+    assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 2, "confirmed")
 
 
 def test_what_failed_unexpectedly_is_tried_again_once_its_place_is_quiet() -> None:
