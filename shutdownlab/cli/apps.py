@@ -9,16 +9,16 @@ from rich.console import Console
 
 from shutdownlab import library
 from shutdownlab.cli.options import known
-from shutdownlab.cli.program import told
+from shutdownlab.cli.program import user_errors
 
 
-def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole.")] = None) -> None:
-    """The app catalogue: what apps are called on the wire, where they live, what answers there."""
+def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full.")] = None) -> None:
+    """The app catalogue: names, addresses and protocols of apps, and what answers there."""
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.apps import Catalogue
     from shutdownlab.reporting.inspection import app_list
 
-    with told():
+    with user_errors():
         catalogue = library.catalogue()
         if name is None:
             Console().print(app_list(catalogue))

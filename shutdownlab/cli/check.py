@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from shutdownlab import library
-from shutdownlab.cli.program import bad_option, told
+from shutdownlab.cli.program import bad_option, user_errors
 from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.library import Shutdown
 
@@ -19,10 +19,10 @@ def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Topologies and scenarios, by name or path.")],
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
 ) -> None:
-    """Check files without running anything; all problems at once."""
+    """Check files without running anything; lists all problems at once."""
     from shutdownlab.reporting.graph import draw
 
-    with told():
+    with user_errors():
         problems: list[Problem] = []
         if graph is not None and len(files) > 1:
             bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")

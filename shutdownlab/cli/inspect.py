@@ -10,19 +10,19 @@ from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.cli.options import known, read_bytes
-from shutdownlab.cli.program import bad_option, errors, told
+from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.inspection.vocabulary import profile_names
 
 
 def inspect(
     capture: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file, also gzipped.")],
-    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules to judge by.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules of the DPI box.")] = None,
     profile: Annotated[
         str | None,
         typer.Option(
             "--profile",
             metavar="NAME|FILE.yaml",
-            help="The box that looks: one of `profiles`, or your own.",
+            help="The DPI box: one of `profiles`, or your own file.",
             show_default="the policy's, or perfect",
         ),
     ] = None,
@@ -33,7 +33,7 @@ def inspect(
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
     ] = False,
 ) -> None:
-    """What a DPI box would make of a capture: one line a flow."""
+    """What a DPI box would make of a capture: one line per flow."""
     from shutdownlab.inspection.capture import NotACaptureError, open_capture
     from shutdownlab.inspection.catalogue import AppCatalogue
     from shutdownlab.inspection.offline import OfflineInspection
@@ -41,7 +41,7 @@ def inspect(
     from shutdownlab.inspection.profile import is_file_name, load_profile, shipped_profile
     from shutdownlab.reporting.inspection import flow_lines, flow_table, summary_line
 
-    with told():
+    with user_errors():
         if profile is not None and not is_file_name(profile):
             known("--profile", "profile", profile, profile_names())
         rules = load_policy(read_bytes(policy), str(policy), library.catalogue()) if policy else None

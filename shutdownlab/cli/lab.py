@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping
-from shutdownlab.cli.program import told
+from shutdownlab.cli.program import user_errors
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import vantage_point
 from shutdownlab.model.network import node_name
@@ -22,7 +22,7 @@ def lab(
     trust: Trust = False,
 ) -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
-    with told():
+    with user_errors():
         raise typer.Exit(_enter("command_line", _plan(name, at, choose, datapath, trust)))
 
 
@@ -32,18 +32,23 @@ def exec_(
         list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments, after `--`.")
     ],
     vantage: Annotated[
-        str, typer.Option("--from", metavar="OPERATOR/REGION[/GROUP]", help="As a subscriber of whom, and where.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="OPERATOR/REGION[/GROUP]",
+            help="The subscriber; without a group, an ordinary one.",
+        ),
     ],
     at: AtPhase = None,
     choose: Choices = None,
     datapath: DatapathWish = "auto",
     trust: Trust = False,
 ) -> None:
-    """Run any command as a subscriber lives it: its network, its resolver, the laboratory's certificates.
+    """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
 
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     """
-    with told():
+    with user_errors():
         plan = _plan(name, at, choose, datapath, trust)
         node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
         raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))

@@ -13,25 +13,27 @@ from shutdownlab.model import lookup
 from shutdownlab.model.scenario import Scenario
 
 ScenarioName = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario it ships (see `list`), or the path of a YAML file.")
+    str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see `list`), or the path of a YAML file.")
 ]
 AnyName = Annotated[
-    str, typer.Argument(metavar="NAME", help="A topology or scenario it ships, or the path of a YAML file.")
+    str, typer.Argument(metavar="NAME", help="A shipped scenario or country (see `list`), or the path of a YAML file.")
 ]
 Choices = Annotated[
     list[str] | None,
-    typer.Option("--choose", metavar="ACCOUNT=OPTION", help="Where accounts conflict: which to follow. Repeatable."),
+    typer.Option(
+        "--choose", metavar="ACCOUNT=OPTION", help="Where sources disagree: which version to follow; repeatable."
+    ),
 ]
 DatapathWish = Annotated[
     Literal["auto", "kernel", "userspace"],
     typer.Option(
         "--datapath",
         metavar="auto|kernel|userspace",
-        help="Open vSwitch's: the kernel's where it can be had, or one of them.",
+        help="Open vSwitch's datapath. auto: the kernel's if this machine offers it.",
     ),
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
-AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="With the policies of this phase applied.")]
+AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Apply the policies of this phase.")]
 
 
 def known(option: str, kind: str, name: str, names: Collection[str]) -> None:

@@ -8,19 +8,19 @@ import typer
 from rich.console import Console
 
 from shutdownlab.cli.options import known
-from shutdownlab.cli.program import told
+from shutdownlab.cli.program import user_errors
 from shutdownlab.inspection.vocabulary import profile_names
 
 
 def profiles(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, whole, with its sources.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full, with its sources.")] = None,
 ) -> None:
-    """How the DPI boxes that were measured parse and react."""
+    """How DPI boxes parse and react, as published measurements of real ones say."""
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.profile import shipped_profile
     from shutdownlab.reporting.inspection import profile_list
 
-    with told():
+    with user_errors():
         if name is None:
             Console().print(profile_list(map(shipped_profile, profile_names())))
         else:

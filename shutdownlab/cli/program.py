@@ -1,6 +1,6 @@
-"""The program's frame: its options, its exit codes, and how what a user can cause is told.
+"""The program's frame: its options, its exit codes, and the messages for what a user can cause.
 
-Exit codes: 0; 1 an expectation failed; 2 bad input; 3 this machine cannot; 130 interrupted.
+The exit codes are in `EXIT_CODES`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from shutdownlab import __version__
 from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.reporting.help import PlainGroup
 
-EXIT_UNMET, EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 1, 2, 3
+EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 2, 3
+EXIT_CODES = (
+    "Exit codes: 0; 1 an expectation was not met; 2 bad input; 3 this machine lacks something, or the run broke off; "
+    "70 a bug in shutdownlab; 130 interrupted. `exec` ends with its command's."
+)
 
 app = typer.Typer(
     cls=PlainGroup,
     help="Emulates a country's Internet on this machine, in a sandbox of its own, and shuts it down the way real "
     "countries did.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,7 +41,7 @@ def errors() -> Console:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def user_errors() -> Iterator[None]:
     """Turn what a user can cause into a message and an exit code."""
     from shutdownlab.system.kernel import MachineCannot
 
@@ -50,7 +55,7 @@ def told() -> Iterator[None]:
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except MachineCannot as error:
         errors().print(f"[red]This machine cannot {escape(error.what)}:[/red] {escape(error.why)}")
-        errors().print(f"    to mend it: {escape(error.mend)}")
+        errors().print(f"    how to fix it: {escape(error.mend)}")
         errors().print("    `shutdownlab doctor` shows everything that is needed.")
         raise typer.Exit(EXIT_MACHINE_CANNOT) from None
 
@@ -61,7 +66,7 @@ def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoRetu
 
 @contextmanager
 def naming_options(*parameters: str) -> Iterator[None]:
-    """Tell a mistake in one of the door's parameters (`real_time`) as one in the option of its name (`--real-time`)."""
+    """Report a mistake in a parameter of `sl.run` (`real_time`) as one in the option of its name (`--real-time`)."""
     try:
         yield
     except BadInput as error:

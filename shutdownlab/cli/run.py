@@ -10,17 +10,18 @@ from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
-from shutdownlab.cli.program import bad_option, errors, naming_options, told
+from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
 
 
 def run(
     scenario: ScenarioName,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where results go.", show_default="runs/NAME-TIME")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
     ] = None,
     real_time: Annotated[
         float | None,
-        typer.Option("--real-time", metavar="FACTOR", help="Play by the clock, FACTOR times as fast as it was."),
+        typer.Option("--real-time", metavar="FACTOR", help="Wait between phases, FACTOR times as fast as in reality."),
     ] = None,
     choose: Choices = None,
     until: Annotated[
@@ -33,17 +34,21 @@ def run(
     datapath: DatapathWish = "auto",
     events: Annotated[
         str | None,
-        typer.Option("--events", metavar="FILE|N", help="Write events as they happen, as lines of JSON."),
+        typer.Option(
+            "--events",
+            metavar="FILE|N",
+            help="Write events, one JSON object per line, to a file or an open descriptor.",
+        ),
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected."""
+    """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
     from shutdownlab.reporting.events import EventLines
     from shutdownlab.reporting.progress import Progress
     from shutdownlab.results.events import Event, Listener
     from shutdownlab.runner import launch
 
-    with told(), naming_options("out", "real_time", "choose", "until"):
+    with user_errors(), naming_options("out", "real_time", "choose", "until"):
         shutdown = library.load(scenario)
         directory = out or launch.default_directory(shutdown.scenario)
         listeners: list[Listener] = [Progress(str(directory))]

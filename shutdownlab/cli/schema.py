@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from shutdownlab.cli.options import known
-from shutdownlab.cli.program import told
+from shutdownlab.cli.program import user_errors
 
 
 def schema(
@@ -16,6 +16,6 @@ def schema(
     """Print the JSON Schema of what a run writes."""
     from shutdownlab.results.schema import NAMES, shipped
 
-    with told():
+    with user_errors():
         known("schema", "schema", name, NAMES)
         typer.echo(shipped(name), nl=False)

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from shutdownlab import library
-from shutdownlab.cli.program import told
+from shutdownlab.cli.program import user_errors
 
 
 def show(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A scenario, topology or profile it ships, or apps: the catalogue.")
+        str, typer.Argument(metavar="NAME", help="A shipped scenario, country or profile, or apps: the catalogue.")
     ],
 ) -> None:
-    """Print a file that ships, as it is: a start for your own (`shutdownlab show first-shutdown > my.yaml`)."""
-    with told():
+    """Print a shipped file, to start your own from (`shutdownlab show first-shutdown > my.yaml`)."""
+    with user_errors():
         sys.stdout.buffer.write(library.shipped_file(name).read_bytes())

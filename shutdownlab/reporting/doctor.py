@@ -12,13 +12,15 @@ from shutdownlab.country.doctor import Finding
 
 _MARKS = {"ok": "[green]ok[/green]", "instead": "[yellow]instead[/yellow]", "missing": "[red]missing[/red]"}
 
+_MEND = {"ok": "to have it", "instead": "to have it", "missing": "how to fix it"}
+
 
 def report(findings: Iterable[Finding], console: Console) -> bool:
     """Print a line a finding and a conclusion; False where something needed is missing."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     seen = list(findings)
     for finding in seen:
-        mend = f"\n[dim]to have it: {escape(finding.mend)}[/dim]" if finding.mend else ""
+        mend = f"\n[dim]{_MEND[finding.verdict]}: {escape(finding.mend)}[/dim]" if finding.mend else ""
         table.add_row(_MARKS[finding.verdict], finding.what, f"{escape(finding.found)}{mend}")
     console.print(table)
     missing = [finding.what for finding in seen if finding.verdict == "missing"]

@@ -1,4 +1,4 @@
-"""What a run tells its user as it goes, and the story at its end: a listener of its events."""
+"""What a run prints as it goes, and the table at its end: a listener of its events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EVERY = 20
 
 
 class Progress:
-    """Speaks to standard output: a live line on a terminal, a line a phase everywhere."""
+    """Prints to standard output: on a terminal a live line, everywhere a line per phase."""
 
     def __init__(self, shown: str) -> None:
         """shown: the run directory as the user wrote it."""
@@ -51,11 +51,11 @@ class Progress:
         self._under_way: list[Result] = []
         self._doing = ""
         self._cells = 0
-        self._told_heading = False
+        self._heading_printed = False
         self._broken: Broken | None = None
 
     def __call__(self, event: Event) -> None:
-        """Tell what there is to tell of an event."""
+        """Print what an event has for the user."""
         match event:
             case Begun():
                 self._begun = event
@@ -91,7 +91,7 @@ class Progress:
             case Broken():
                 self._broken = event
             case Interrupted():
-                self._quiet()
+                self._stop_live_line()
                 self._print(f"[yellow]Interrupted.[/yellow] What was measured is in {escape(self._shown)}.")
             case Finished():
                 self._finished(event)
@@ -102,12 +102,13 @@ class Progress:
         """A line for a phase that has been measured."""
         assert self._begun is not None
         self._results += self._under_way
-        if not self._told_heading:
-            self._told_heading = True
+        if not self._heading_printed:
+            self._heading_printed = True
             self._line("UTC", "phase", "got through", "took", "", style="dim")
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
         title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{escape(phase.title)}[/dim]"
-        share = f"{event.reached}/{event.cells}"
+        slow = any(result.outcome is Outcome.THROTTLED for result in self._under_way)
+        share = f"{event.reached}/{event.cells}" + "~" * slow
         self._line(f"{phase.at:%d %b %H:%M}", escape(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
@@ -120,16 +121,18 @@ class Progress:
         self._print(f"[yellow]note:[/yellow] {escape(text)}")
 
     def _finished(self, event: Finished) -> None:
-        self._quiet()
+        self._stop_live_line()
         if event.status == "finished":
-            self._story(event)
+            self._print_summary(event)
         elif self._broken is not None:
             self._broke(self._broken)
 
-    def _story(self, event: Finished) -> None:
+    def _print_summary(self, event: Finished) -> None:
         """The table, what was not as expected, and where everything is."""
         assert self._begun is not None
-        self._console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], each group by its number")
+        self._console.print(
+            "\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by number of subscribers"
+        )
         table = table_of(self._results, self._begun.columns)
         for part in tables(table, max(_LEAST_WIDTH, self._console.width)):
             self._console.print()
@@ -152,7 +155,7 @@ class Progress:
         self._print(f"Files in {escape(self._shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:
-        self._quiet()
+        self._stop_live_line()
         count = f"{len(broken)} measurement{'s' if len(broken) > 1 else ''} did not succeed"
         self._print(f"[red]The self-check failed:[/red] with nothing blocked, {count}.")
         for line in unmet_lines(
@@ -184,7 +187,7 @@ class Progress:
             self._live.start()
         self._live.update(Text(text, style="dim"), refresh=True)
 
-    def _quiet(self) -> None:
+    def _stop_live_line(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""What failed, told so that a person can act on it. Pure."""
+"""What was not as expected, in words that a person can act on. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     expected = [result for result in results if result.expected is not None]
     unmet = sum(not result.met for result in results)
     errors = sum(not result.outcome.is_measured for result in results)
+    well = "" if not faults else ", once what went wrong was mended"
+    if not unmet and not expected:
+        return f"No expectations; {len(results):,} measurements{well}."
     if not unmet:
-        return f"All {len(expected):,} expectations met{', once what went wrong was mended' if faults else ''}."
+        return f"All {len(expected):,} expectations met{well}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
     return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."

@@ -84,7 +84,7 @@ class RunDirectory:
                 self._events.flush()
         match event:
             case Begun():
-                told = _told(event, but={"version"})
+                told = _entries(event, but={"version"})
                 self._describe(shutdownlab=event.version, began=event.at, **told)
             case Built():
                 self._describe(emulation=event.emulation)
@@ -105,7 +105,7 @@ class RunDirectory:
                 self._describe(faults=(*self.manifest.faults, event.text))
             case Finished():
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
-                self._describe(**_told(event, but={"seconds"}), seconds=durations)
+                self._describe(**_entries(event, but={"seconds"}), seconds=durations)
 
     def _phase(self, event: PhaseMeasured) -> None:
         """A phase's rows, in the order of its cells, on the disk when this returns."""
@@ -183,7 +183,7 @@ def mark_killed(path: Path) -> None:
     _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))
 
 
-def _told(event: Event, but: set[str]) -> dict[str, Any]:
+def _entries(event: Event, but: set[str]) -> dict[str, Any]:
     """What an event has for the manifest, under the same names."""
     names = type(event).model_fields.keys() - {"event", "at"} - but
     return {name: getattr(event, name) for name in names}

@@ -122,7 +122,7 @@ class Run:
 
     @cached_property
     def table(self) -> Table:
-        """Percent of subscribers who got through, a row a phase; recomputed from results.csv."""
+        """Percent of subscribers who got through, a row per phase; recomputed from results.csv."""
         return table_of(self.results, self.manifest.get("columns", ()))
 
     @property

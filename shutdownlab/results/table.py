@@ -1,4 +1,4 @@
-"""The story of a run as a table: a row a phase, a column a service, the share of subscribers who reach it. Pure."""
+"""A run as a table: a row per phase, a column per service, the share of subscribers who got through. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Table:
         return self.shares.get(place, Share())
 
     def rows(self) -> list[dict[str, object]]:
-        """A dictionary a phase: `phase`, `time`, and each column's share from 0 to 1 (None: not measured)."""
+        """A dictionary per phase: `phase`, `time`, and each column's share from 0 to 1 (None: not measured)."""
         return [
             {"phase": name, "time": at, **{column: self[name, column].fraction for column in self.columns}}
             for name, at in self.phases

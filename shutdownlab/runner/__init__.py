@@ -1,1 +1,1 @@
-"""Walks a scenario's timeline in a running country."""
+"""Plays a scenario's timeline in a running country."""

@@ -10,7 +10,7 @@ _TICK = 1.0
 
 
 class Clock:
-    """Starts at `start` (scenario time) now. `factor`: scenario seconds a wall second; None jumps."""
+    """Starts at `start` (scenario time) now. `factor`: scenario seconds per wall-clock second; None: time jumps."""
 
     def __init__(self, start: datetime, factor: float | None) -> None:
         self._start = start
@@ -22,7 +22,7 @@ class Clock:
         return scenario_seconds / self._factor if self._factor else 0.0
 
     def wait_until(self, moment: datetime, tell: Callable[[float], None]) -> float:
-        """Wait for a moment of scenario time; `tell` hears the seconds left. Returns by how many it is late."""
+        """Wait for a moment of scenario time; `tell` gets the seconds left. Returns by how many it is late."""
         if self._factor is None:
             return 0.0
         due = self._began + self.wall_seconds((moment - self._start).total_seconds())

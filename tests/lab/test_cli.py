@@ -256,7 +256,7 @@ def test_doctor_tells_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     done = invoke(tmp_path, "doctor", env={"PATH": str(tmp_path)})  # servers are found in /usr/sbin all the same
     assert done.code == EXIT_MACHINE_CANNOT
     text = " ".join(done.output.split())
-    assert "missing ovs-vsctl not installed to have it: sudo apt install openvswitch-switch, or `make setup`" in text
+    assert "missing ovs-vsctl not installed how to fix it: sudo apt install openvswitch-switch, or `make setup`" in text
     assert "instead curl not installed; only for your own experiments to have it: sudo apt install curl" in text
     last = done.output.splitlines()[-1]
     assert last.startswith("This machine lacks ")
@@ -292,7 +292,7 @@ def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_tol
     assert done.code == EXIT_MACHINE_CANNOT
     assert [line for line in done.output.splitlines() if line != "A first shutdown: Northnet, Southcell"] == [
         "This machine cannot use Open vSwitch's kernel datapath: the kernel has no openvswitch",
-        "    to mend it: sudo modprobe openvswitch, or leave `--datapath kernel` out",
+        "    how to fix it: sudo modprobe openvswitch, or leave `--datapath kernel` out",
         "    `shutdownlab doctor` shows everything that is needed.",
     ]
     if command[0] == "run":
@@ -393,6 +393,6 @@ def test_a_machine_that_cannot_is_told_what_and_how_to_mend_it(tmp_path: Path) -
         assert done.returncode == EXIT_MACHINE_CANNOT
         assert done.stderr.splitlines() == [
             "This machine cannot open /dev/net/tun: it is not there",
-            "    to mend it: sudo modprobe tun",
+            "    how to fix it: sudo modprobe tun",
             "    `shutdownlab doctor` shows everything that is needed.",
         ]

@@ -23,7 +23,7 @@ from shutdownlab.system.sandbox import run_in_sandbox
         ("exchange", "a Linux bridge joins its members, late ones too"),
         ("stopping", "stop leaves nothing, and the same can be built again"),
         ("mistakes", "a wrong link or address is refused with its name"),
-        ("no_open_vswitch", "a missing Open vSwitch is told with how to mend it"),
+        ("no_open_vswitch", "a missing Open vSwitch is told with how to fix it"),
         ("many", "a country of 64 nodes and eight operators is up in seconds"),
     ],
     ids=lambda value: value if " " not in value else "",

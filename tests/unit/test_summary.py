@@ -1,0 +1,33 @@
+"""The sentence with which a run ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.reporting.summary import verdict_line
+from shutdownlab.results.result import Result
+
+OK = Result(
+    phase="baseline", time=datetime(2030, 5, 1, tzinfo=UTC), operator="kcell", region="almaty", subscriber="ordinary",
+    target="ping", family=Family.IPV4, outcome=Outcome.OK,
+)  # fmt: skip
+AS_EXPECTED = OK.model_copy(update={"expected": Outcome.OK})
+UNMET = OK.model_copy(update={"expected": Outcome.BLOCKED})
+ERROR = AS_EXPECTED.model_copy(update={"outcome": Outcome.ERROR})
+
+
+@pytest.mark.parametrize(
+    ("results", "faults", "sentence"),
+    [
+        ([OK] * 3400, (), "No expectations; 3,400 measurements."),
+        ([OK, OK], ("nginx was killed",), "No expectations; 2 measurements, once what went wrong was mended."),
+        ([OK, AS_EXPECTED], (), "All 1 expectations met."),
+        ([AS_EXPECTED, UNMET], (), "1 of 2 measurements were not as expected."),
+        ([UNMET, ERROR], (), "2 of 2 measurements were not as expected, 1 of them because measuring itself failed."),
+    ],
+)
+def test_a_run_ends_with_what_was_expected_of_it(results: list[Result], faults: tuple[str], sentence: str) -> None:
+    assert verdict_line(results, faults) == sentence
