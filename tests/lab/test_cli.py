@@ -296,7 +296,7 @@ def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_tol
         "    `shutdownlab doctor` shows everything that is needed.",
     ]
     if command[0] == "run":
-        assert Record(tmp_path / "run").manifest["status"] == "machine cannot"
+        assert Record(tmp_path / "run").manifest["status"] == "machine lacks"
 
 
 def test_the_userspace_datapath_can_be_asked_for_everywhere(tmp_path: Path) -> None:
