@@ -170,11 +170,13 @@ def make_usable(directory: Path) -> None:
     """Make a directory for a run's results; raises `BadInput` where that can't be, or where a run's are already."""
     if (directory / "manifest.json").exists():
         lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", "choose another name")
+    why = "which cannot be made"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        why = "where nothing can be written"
         probe = directory / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        found = f"{directory}, where nothing can be written ({(error.strerror or str(error)).lower()})"
+        found = f"{directory}, {why} ({(error.strerror or str(error)).lower()})"
         lookup.refuse("out", found, "a directory that can be written")
