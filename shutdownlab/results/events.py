@@ -230,7 +230,7 @@ class Notice(Event):
 
 
 class Fault(Event):
-    """Something of the testbed went wrong; the run goes on and will end with exit code 1."""
+    """Something of the testbed went wrong; the run goes on."""
 
     event: Literal["fault"] = "fault"
     text: str
