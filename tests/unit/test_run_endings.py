@@ -41,7 +41,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]
 
 def played(payload: dict[str, Any]) -> int:
     """The run's exit code; what it tells a user goes to standard output."""
-    return run.run_and_record(run.RunOptions(**payload), [Progress("run")])
+    return run.recorded(run.RunOptions(**payload), [Progress("run")])
 
 
 def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
