@@ -131,7 +131,7 @@ class Progress:
         """The table, what was not as expected, and where everything is."""
         assert self._begun is not None
         self._console.print(
-            "\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by number of subscribers"
+            "\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number"
         )
         table = table_of(self._results, self._begun.columns)
         for part in tables(table, max(_LEAST_WIDTH, self._console.width)):
