@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from shutdownlab.country.daemons import is_tested, tested_versions, versions
 from shutdownlab.inspection import words
 from shutdownlab.servers.start import PACKAGES as SERVERS
 from shutdownlab.system.kernel import MachineCannot
@@ -58,9 +59,12 @@ def findings() -> Iterator[Finding]:
         kinds = "net, mount, pid, ipc and uts namespaces" if os.geteuid() == 0 else "a user namespace and all below it"
         yield Finding("sandbox", "ok", f"{kinds}, as {who}")
         yield from _kernel(inside)
+    known = versions()
     for program, package in {**_PROGRAMS, **_FOR_COMFORT}.items():
         path = shutil.which(program, path=_PATH)
-        if path is not None:
+        if path is not None and program in known:
+            yield _daemon(program, path, known[program])
+        elif path is not None:
             yield Finding(program, "ok", path)
         elif program in _FOR_COMFORT:
             yield Finding(
@@ -68,6 +72,14 @@ def findings() -> Iterator[Finding]:
             )
         else:
             yield Finding(program, "missing", "not installed", f"sudo apt install {package}, or `make setup`")
+
+
+def _daemon(program: str, path: str, version: str) -> Finding:
+    if is_tested(program, version):
+        return Finding(program, "ok", f"{path}, {version}")
+    known = [f"{daemons[program]} ({system})" for system, daemons in tested_versions().items() if program in daemons]
+    others = " or ".join(known)
+    return Finding(program, "instead", f"{path}, {version}, which was not tested; {others} was")
 
 
 def _kernel(inside: Mapping[str, Any]) -> Iterator[Finding]:

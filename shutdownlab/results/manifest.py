@@ -44,6 +44,8 @@ class Machine(_Part):
     """Python's version."""
     packages: dict[str, str] = {}
     """Versions of the Python packages that results could depend on."""
+    daemons: dict[str, str] = {}
+    """Versions of the daemons that the country was made of: Open vSwitch, routers, servers."""
     processors: Count = 0
     """Processors that the run could use."""
     load: tuple[float, ...] = ()

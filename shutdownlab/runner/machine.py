@@ -7,6 +7,8 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from shutdownlab.country.daemons import versions
+
 _PACKAGES = ("mininet", "os-ken", "ryu", "aioquic", "pyroute2", "cryptography", "dnspython")
 
 
@@ -23,10 +25,11 @@ def _fixed() -> dict[str, object]:
         "architecture": platform.machine(),
         "python": platform.python_version(),
         "packages": packages,
+        "daemons": versions(),
         "processors": len(os.sched_getaffinity(0)),
     }
 
 
 def describe_machine() -> dict[str, object]:
-    """Kernel, versions, processors, and the load averages of now (1, 5 and 15 minutes)."""
+    """Kernel, versions of packages and daemons, processors, and the load averages of now (1, 5 and 15 minutes)."""
     return {**_fixed(), "load": [round(load, 2) for load in os.getloadavg()]}

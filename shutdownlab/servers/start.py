@@ -22,7 +22,7 @@ from shutdownlab.system.child_process import ending
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import LOOPBACK
 
-_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where Debian keeps servers; an ordinary user's PATH lacks it."""
 PACKAGES: Mapping[str, str] = {
     "bird": "bird2",
@@ -202,7 +202,7 @@ def _unconfined(program: str, directory: Path) -> str:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}")
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PROGRAMS}")
     if found is None:
         if name in PACKAGES:
             raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {PACKAGES[name]}")

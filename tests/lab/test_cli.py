@@ -252,6 +252,16 @@ def test_doctor_says_whether_the_inspection_engine_is_compiled(tmp_path: Path) -
     assert re.search(rf"^{verdict} +inspection ", invoke(tmp_path, "doctor").output, re.MULTILINE)
 
 
+def test_doctor_tells_of_a_daemon_whose_version_was_not_tested(tmp_path: Path) -> None:
+    newer = tmp_path / "bird"
+    newer.write_text("#!/bin/sh\necho BIRD version 99.1.2 >&2\n")
+    newer.chmod(0o755)
+    done = invoke(tmp_path, "doctor", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.code == 0, done.output
+    text = " ".join(done.output.split())
+    assert re.search(r"instead bird \S+ 99\.1\.2, which was not tested; 2\.0\.12 \(Debian 12\) was ok", text)
+
+
 def test_doctor_tells_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     done = invoke(tmp_path, "doctor", env={"PATH": str(tmp_path)})  # servers are found in /usr/sbin all the same
     assert done.code == EXIT_MACHINE_CANNOT

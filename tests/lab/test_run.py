@@ -130,6 +130,7 @@ def test_the_manifest_says_what_was_run_on_what(record: Record) -> None:
     assert manifest["seconds"]["total"] >= sum(manifest["seconds"]["phases"].values())
     assert set(manifest["machine"]) >= {"kernel", "architecture", "python", "packages", "processors", "load"}
     assert set(manifest["machine"]["packages"]) >= {"mininet", "os-ken"}
+    assert set(manifest["machine"]["daemons"]) >= {"ovs-vswitchd", "bird", "nginx", "unbound", "nsd"}
     emulation = manifest["emulation"]
     assert (emulation["datapath"], emulation["datapath_asked_for"]) in {("userspace", "auto"), ("kernel", "auto")}
     assert emulation["datapath_because"]
