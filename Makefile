@@ -32,7 +32,7 @@ lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-cache --no-logo
+	$(VENV)/bin/lint-imports --no-cache
 
 schemas: setup ## write the JSON Schemas of what a run writes anew, after a change of its models
 	$(VENV)/bin/python -m shutdownlab.results.schema
