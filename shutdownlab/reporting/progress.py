@@ -130,9 +130,7 @@ class Progress:
     def _print_summary(self, event: Finished) -> None:
         """The table, what was not as expected, and where everything is."""
         assert self._begun is not None
-        self._console.print(
-            "\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number"
-        )
+        self._console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
         table = table_of(self._results, self._begun.columns)
         for part in tables(table, max(_LEAST_WIDTH, self._console.width)):
             self._console.print()
