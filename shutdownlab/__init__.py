@@ -7,6 +7,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
+    run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
     from shutdownlab.results.run import Run
-    from shutdownlab.runner.launch import RunFailed, run
+    from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
 
     __version__: str
@@ -43,6 +44,7 @@ __all__ = [
     "Shutdown",
     "lab",
     "load",
+    "resume",
     "run",
 ]
 
@@ -58,6 +60,7 @@ _WHERE: Final = {
     "RunFailed": "runner.launch",
     "Shutdown": "library",
     "load": "library",
+    "resume": "runner.launch",
     "run": "runner.launch",
 }
 """Where each public name lives. They are imported when first used: a program pays only for what it asks for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -11,6 +13,7 @@ from typing import Any, Literal
 
 from shutdownlab.config.beside import NotReadable, NotThere, read_file
 from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.own_apps import own_apps
@@ -65,6 +68,14 @@ class Shutdown:
     programs: tuple[OwnProgram, ...] = ()
     """What it and its topology bring that would be started."""
     folder: Path = field(default=Path(), compare=False)
+    source: str = field(default="", compare=False)
+    """By what it was loaded: the name of one that ships, or a whole path; nothing where a program made it."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that was loaded, as hexadecimal digits: another where anything of it has changed."""
+        records = (self.scenario, self.topology, *self.apps.values(), *self.profiles.values())
+        return hashlib.sha256(json.dumps([dump(record) for record in records]).encode()).hexdigest()
 
 
 def catalogue() -> Mapping[str, App]:
@@ -197,6 +208,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         {operator: file for operator, (_, file) in apps_of.items()},
         (*country.programs, *controllers, *probes),
         Path(file).parent.resolve(),
+        "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
     )
 
 

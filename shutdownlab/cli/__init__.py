@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, run, schema, show
+from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, resume, run, schema, show
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
 
 for _name, _command in (
     ("run", run.run),
+    ("resume", resume.resume),
     ("check", check.check),
     ("list", listing.list_),
     ("show", show.show),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -63,14 +65,23 @@ def run(
             for listener in listeners:
                 listener(event)
 
-        try:
+        with failures(directory):
             finished = launch.run(
                 shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
                 datapath=datapath, trust=trust, on_event=tell,
             )  # fmt: skip
-        except launch.RunFailed as failed:
-            if failed.how:
-                kept = f"What was measured until then is in {escape(str(directory))}."
-                errors().print(f"[red]The run {failed.how}.[/red] {kept}")
-            raise typer.Exit(failed.exit_code) from None
     raise typer.Exit(finished.exit_code or 0)
+
+
+@contextmanager
+def failures(directory: Path) -> Iterator[None]:
+    """Tell that a run was killed, and end as a run that failed does."""
+    from shutdownlab.runner.launch import RunFailed
+
+    try:
+        yield
+    except RunFailed as failed:
+        if failed.how:
+            kept = f"What was measured until then is in {escape(str(directory))}."
+            errors().print(f"[red]The run {failed.how}.[/red] {kept} To go on: `shutdownlab resume`.")
+        raise typer.Exit(failed.exit_code) from None

@@ -92,7 +92,8 @@ class Progress:
                 self._broken = event
             case Interrupted():
                 self._stop_live_line()
-                self._print(f"[yellow]Interrupted.[/yellow] What was measured is in {escape(self._shown)}.")
+                kept = f"What was measured is in {escape(self._shown)}."
+                self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
             case Finished():
                 self._finished(event)
             case _:

@@ -58,6 +58,14 @@ class Begun(Event):
     """The scenario's DPI profile."""
     profiles: dict[str, str] = {}
     """The DPI profile of each operator."""
+    source: str = ""
+    """By what the scenario was loaded: its name if it ships, else its path; empty where a program made it."""
+    digest: str = ""
+    """SHA-256 of the scenario and all that it names."""
+    until: str | None = None
+    """The last phase to be measured, where not all of them were asked for."""
+    datapath: str = "auto"
+    """Which of Open vSwitch's datapaths was asked for."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None
@@ -318,6 +326,9 @@ AnyEvent: TypeAlias = Annotated[
     | Finished,
     Field(discriminator="event"),
 ]
+
+Ending: TypeAlias = Broken | Lacking | Interrupted | Crashed | Finished
+"""What a run may end with."""
 
 Listener: TypeAlias = Callable[[Event], object]
 

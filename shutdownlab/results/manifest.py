@@ -121,6 +121,14 @@ class Manifest(BaseModel):
     """The scenario's DPI profile."""
     profiles: dict[str, str] = {}
     """The DPI profile of each operator."""
+    source: str = ""
+    """By what the scenario was loaded: its name if it ships, else its path; empty where a program made it."""
+    digest: str = ""
+    """SHA-256 of the scenario and all that it names; a run is resumed only with the same."""
+    until: str | None = None
+    """The last phase to be measured, where not all of them were asked for."""
+    datapath: str = "auto"
+    """Which of Open vSwitch's datapaths was asked for."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None

@@ -19,7 +19,8 @@ from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
 from shutdownlab.results.directory import hold, mark_killed
-from shutdownlab.results.events import Listener, decode
+from shutdownlab.results.events import Ending, Listener, decode
+from shutdownlab.results.manifest import FORMAT
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD, MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
@@ -89,7 +90,53 @@ def run(
         "seed": seed,
         "datapath": datapath,
     }
-    status = _in_sandbox(payload, directory, keep, on_event)
+    return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+
+
+def resume(
+    path: str | Path,
+    *,
+    scenario: Shutdown | Mapping[str, Any] | None = None,
+    trust: bool = False,
+    on_event: Listener | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, killed or broke off, from its last whole phase, with the same results.
+
+    path: the run's directory. scenario: the same as before, where a program had made it; else it is loaded again by
+    the name or path that the manifest has. trust, on_event: as for `run`; the events of the phases that are measured
+    already come first.
+
+    Returns and raises as `run` does. `BadInput`: it has finished or still goes on, or the scenario has changed.
+    """
+    directory = Path(path)
+    before = Run.open(directory)
+    manifest = before.manifest
+    if before.status in {"finished", "running"} or manifest.get("format") != FORMAT:
+        found = f"a run that is {before.status}" if manifest.get("format") == FORMAT else "a run of version 0.1"
+        lookup.refuse(str(path), found, "one that was interrupted, killed or broke off", "start another with `run`")
+    if scenario is None and not manifest.get("source"):
+        lookup.refuse(str(path), "a scenario that a program made", "the same again: resume(path, scenario=…)")
+    given = manifest["source"] if scenario is None else scenario
+    shutdown = given if isinstance(given, Shutdown) else library.load(given)
+    if shutdown.digest != manifest.get("digest"):
+        hint = "what it names may have changed: topology, apps, profiles, lists; start another run with `run`"
+        lookup.refuse(str(path), "a scenario that has changed since", "the one that the run began with", hint)
+    payload = {
+        "shutdown": shutdown,
+        "directory": directory.resolve(),
+        **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
+        "resume": True,
+    }
+    keep = allowed(shutdown.programs, trust=trust)
+    if on_event is not None:
+        for event in before.events():
+            if not isinstance(event, Ending):
+                on_event(event)
+    return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+
+
+def _run_of(directory: Path, status: int) -> Run:
+    """The run that a sandbox has ended with this status; raises how it ended, if not well."""
     if status in {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}:
         raise KeyboardInterrupt
     finished = Run.open(directory)

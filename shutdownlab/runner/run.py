@@ -237,6 +237,8 @@ class Walk:
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
     began: float = field(default_factory=time.monotonic)
+    spent: float = 0.0
+    """Seconds that the phases measured in earlier countries took."""
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -258,6 +260,7 @@ class Walk:
         if options.resume:
             before = Run.open(options.directory)
             self.tally.add(before.results)
+            self.spent = sum(before.manifest.get("seconds", {}).get("phases", {}).values())
             self.faults += before.faults
             done = {result.phase for result in before.results}
             todo = [phase for phase in todo if phase.phase not in done]
@@ -347,6 +350,7 @@ class Walk:
             columns=scenario.headings, sources=scenario.sources, choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
+            source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             seed=options.seed, real_time=options.real_time,
             pcap=options.pcap, machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
@@ -499,7 +503,8 @@ class Walk:
     def finished(self, status: Status, code: int) -> Finished:
         """The last event."""
         return Finished(
-            status=status, exit_code=code, seconds=round(time.monotonic() - self.began, 3), cells=self.tally.cells,
+            status=status, exit_code=code, seconds=round(self.spent + time.monotonic() - self.began, 3),
+            cells=self.tally.cells,
             expectations=self.tally.expectations, unmet=self.tally.unmet, errors=self.tally.errors,
             faults=tuple(self.faults),
         )  # fmt: skip

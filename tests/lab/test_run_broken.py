@@ -22,6 +22,42 @@ from invocation import (
 )
 
 
+def test_an_interrupted_run_is_resumed_with_the_same_results(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    with under_way(tmp_path, path) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        process.send_signal(signal.SIGINT)
+        finished(process)
+
+    done = invoke(tmp_path, "resume", "run")
+
+    assert done.code == 0, done.output
+    assert "All 54 expectations met." in done.output
+    assert [row["phase"] for row in record.rows] == ["baseline"] * 18 + ["blackout"] * 18 + ["restored"] * 18
+    assert all(row["outcome"] == row["expected"] for row in record.rows)
+    assert len(record.measurements) == 54
+    assert record.manifest["status"] == "finished"
+
+    again = invoke(tmp_path, "resume", "run")
+    assert again.code == 2
+    assert "run: found a run that is finished; expected one that was interrupted, killed or broke off" in again.output
+
+
+def test_a_run_is_not_resumed_with_another_scenario(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    with under_way(tmp_path, path) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        process.send_signal(signal.SIGINT)
+        finished(process)
+    path.write_text(path.read_text().replace("tcp/179", "tcp/3785"))
+
+    done = invoke(tmp_path, "resume", "run")
+
+    assert done.code == 2
+    assert "found a scenario that has changed since" in done.output
+    assert {row["phase"] for row in record.rows} == {"baseline"}
+
+
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")

@@ -1,0 +1,25 @@
+"""`shutdownlab resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shutdownlab.cli.options import Trust
+from shutdownlab.cli.program import user_errors
+from shutdownlab.cli.run import failures
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run that did not come to its end.")],
+    trust: Trust = False,
+) -> None:
+    """Go on with a run that was interrupted, killed or broke off, from its last whole phase."""
+    from shutdownlab.reporting.progress import Progress
+    from shutdownlab.runner import launch
+
+    with user_errors(), failures(run):
+        finished = launch.resume(run, trust=trust, on_event=Progress(str(run)))
+    raise typer.Exit(finished.exit_code or 0)
