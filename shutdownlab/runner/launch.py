@@ -22,7 +22,8 @@ from shutdownlab.results.directory import hold, mark_killed
 from shutdownlab.results.events import Ending, Listener, decode
 from shutdownlab.results.manifest import FORMAT
 from shutdownlab.results.run import Run
-from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD, MOST_ATTEMPTS
+from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD
+from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import run_in_sandbox
 

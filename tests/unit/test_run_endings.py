@@ -13,7 +13,7 @@ from shutdownlab import library
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.reporting.progress import Progress
-from shutdownlab.runner import run
+from shutdownlab.runner import run, walk
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError, ending
 from shutdownlab.system.kernel import MachineCannot
@@ -34,14 +34,14 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]
         def build(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr(run, "build", build)
+        monkeypatch.setattr(walk, "build", build)
 
     return break_with
 
 
 def played(payload: dict[str, Any]) -> int:
     """The run's exit code; what it tells a user goes to standard output."""
-    return run.recorded(run.RunOptions(**payload), [Progress("run")])
+    return run.recorded(walk.RunOptions(**payload), [Progress("run")])
 
 
 def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
@@ -140,6 +140,6 @@ def test_a_directory_that_cannot_be_written_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutdownlab.results.directory.RunDirectory.__call__", full)
-    monkeypatch.setattr(run, "build", full)
+    monkeypatch.setattr(walk, "build", full)
     assert played(payload) == 3
     assert "    No space left on device" in capsys.readouterr().out.splitlines()

@@ -1,0 +1,444 @@
+"""Walks a scenario's timeline in a running country: orders, probes, results. All that happens is told as events."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+
+from shutdownlab import __version__
+from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.library import Shutdown
+from shutdownlab.measure.requests import request
+from shutdownlab.model.network import node_name
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Expectation, Outcome, Phase
+from shutdownlab.network.datapath import Wish
+from shutdownlab.observers.observe import World, observe
+from shutdownlab.protocol import messages
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.results import measurement as ooni
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.events import (
+    Acknowledged,
+    Begun,
+    Broken,
+    Built,
+    Confirmed,
+    Counted,
+    Event,
+    Fault,
+    Finished,
+    Listener,
+    Measured,
+    Notice,
+    Obeyed,
+    Ordered,
+    PhaseBegun,
+    PhaseMeasured,
+    Resumed,
+    SelfChecked,
+    Step,
+    Voided,
+    Waiting,
+)
+from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
+from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.runner.clock import Clock
+from shutdownlab.runner.machine import describe_machine
+
+MOST_ATTEMPTS = 3
+"""How often a phase is measured at most, in one country and over all countries."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
+
+    resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
+    enough, is not measured again: its results are unknown.
+    """
+
+    shutdown: Shutdown
+    choices: Mapping[str, str]
+    directory: Path
+    real_time: float | None = None
+    until: str | None = None
+    pcap: bool = False
+    seed: int = 0
+    datapath: Wish = "auto"
+    events_fd: int = -1
+    resume: bool = False
+    given_up: tuple[str, ...] = ()
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases to run: all, or up to `until` and with it."""
+        timeline = self.shutdown.scenario.timeline
+        names = [phase.phase for phase in timeline]
+        return timeline[: names.index(self.until) + 1] if self.until else timeline
+
+
+def _observed(cells: Iterable[tuple[int, Cell]]) -> dict[str, None]:
+    """The observations that cells are about."""
+    return dict.fromkeys(cell.target for _, cell in cells if cell.vantage is None)
+
+
+class SelfCheckFailed(Exception):
+    """With no policy in force something did not work; measuring a shutdown would mean nothing."""
+
+
+class CountryLost(Exception):
+    """Something that cannot be mended has died: what is left to measure needs another country."""
+
+    def __init__(self, phase: Phase, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.phase = phase
+        self.reasons = tuple(reasons)
+
+
+def _unused(directory: Path) -> Path:
+    """The directory, or `logs-2` and so on where an earlier country of the run has left its files in it."""
+    names = (directory.with_name(f"{directory.name}-{number}") for number in count(2))
+    return next(path for path in chain([directory], names) if not path.exists())
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of results. `errors`: those without a verdict."""
+
+    cells: int = 0
+    reached: int = 0
+    expectations: int = 0
+    unmet: int = 0
+    errors: int = 0
+
+    def add(self, results: Iterable[Result]) -> Tally:
+        """Count some more; returns itself."""
+        for result in results:
+            self.cells += 1
+            self.reached += result.outcome.got_through
+            self.expectations += result.expected is not None
+            self.unmet += not result.met
+            self.errors += not result.outcome.is_measured
+        return self
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
+
+    options: RunOptions
+    heard: list[Listener]
+    tally: Tally = field(default_factory=lambda: Tally())
+    """Of the phases that have been measured."""
+    faults: list[str] = field(default_factory=list)
+    country: Country | None = None
+    began: float = field(default_factory=time.monotonic)
+    spent: float = 0.0
+    """Seconds that the phases measured in earlier countries took."""
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody."""
+        for listener in self.heard:
+            listener(event)
+
+    def hang_up(self) -> None:
+        """From now on only the record is told."""
+        self.heard = [listener for listener in self.heard if isinstance(listener, RunDirectory)]
+
+    def hang_up_record(self) -> None:
+        """From now on the record is not told: it cannot be written."""
+        self.heard = [listener for listener in self.heard if not isinstance(listener, RunDirectory)]
+
+    def go(self) -> None:
+        """Build the country and measure every phase that is not yet; raises what broke."""
+        options, scenario = self.options, self.options.shutdown.scenario
+        todo = list(options.phases)
+        if options.resume:
+            before = Run.open(options.directory)
+            self.tally.add(before.results)
+            self.spent = sum(before.manifest.get("seconds", {}).get("phases", {}).values())
+            self.faults += before.faults
+            done = {result.phase for result in before.results}
+            todo = [phase for phase in todo if phase.phase not in done]
+            if not todo:
+                return
+            self.emit(Resumed(phase=todo[0].phase))
+            if options.given_up:
+                self._give_up(todo.pop(0), options.given_up, 0.0)
+        else:
+            self.emit(self._begun())
+        if not todo:
+            return
+        country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
+        self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
+        start = time.monotonic()
+        first = scenario.timeline[0]
+        unpoliced = todo[0] is first and not scenario.active(first.phase, options.choices)
+        checked = self._self_check(country, first, keep=unpoliced)
+        clock = Clock(todo[0].at, options.real_time)
+        for phase in todo:
+            late = clock.wait_until(phase.at, partial(self._waiting, phase))
+            if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
+                start, checked = time.monotonic(), []
+            found = self._transact(country, clock, phase, checked)
+            self._end(country, phase, found, round(time.monotonic() - start, 3), late)
+        for message in country.finish():
+            self._told(message)
+
+    def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
+        """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
+
+        checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
+        something cannot be mended; what could not be measured in a whole country is unknown.
+        """
+        found = checked
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            if not (attempt == 1 and checked):
+                active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
+                try:
+                    country.begin_watch()
+                    self._apply(country, clock, phase, active)
+                    self._begin(phase)
+                    found = self._measure(country, phase, self.emit)
+                except BREAKAGES as broken:
+                    raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
+            examination = country.examine()
+            if examination.lost:
+                raise CountryLost(phase, examination.found)
+            unconfirmed = sum(result.outcome is Outcome.UNKNOWN for result in found)
+            if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
+                return found
+            busy = f"{unconfirmed} outcomes could not be confirmed on this machine, busy as it is"
+            self.void(phase, examination.doubts or (busy,))
+        return self._unknown(phase, examination.doubts)
+
+    def void(self, phase: Phase, reasons: Sequence[str], *, anew: bool = False) -> None:
+        """What has been measured of a phase says nothing."""
+        self.faults += [f"{phase.phase}: {reason}" for reason in reasons]
+        self.emit(Voided(phase=phase.phase, reasons=tuple(reasons), anew=anew))
+
+    def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
+        """The phase has been tried often enough: its results are unknown."""
+        self._begin(phase)
+        self._close(phase, self._unknown(phase, reasons), seconds, 0.0)
+
+    def _unknown(self, phase: Phase, reasons: Sequence[str]) -> list[Result]:
+        """The phase's results when it could not be measured, and tells them."""
+        failure = f"unknown_failure: {'; '.join(reasons)}"
+        nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
+        found = []
+        for number, cell in enumerate(cells_of(self.options.shutdown, phase)):
+            found.append(self._result(phase, cell, nothing, self._expected(phase, cell)))
+            self.emit(Measured(number=number, result=found[-1]))
+        return found
+
+    def _waiting(self, phase: Phase, seconds: float) -> None:
+        self.emit(Waiting(phase=phase.phase, seconds=seconds))
+
+    def _begun(self) -> Begun:
+        options, shutdown = self.options, self.options.shutdown
+        scenario = shutdown.scenario
+        return Begun(
+            version=__version__, run=options.directory.name, scenario=scenario.name, title=scenario.title,
+            topology=shutdown.topology.name,
+            operators={name: operator.title for name, operator in shutdown.topology.operators.items()},
+            phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),
+            columns=scenario.headings, sources=scenario.sources, choices=dict(options.choices),
+            mode=scenario.mode(options.choices).value, profile=scenario.profile,
+            profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
+            source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
+            seed=options.seed, real_time=options.real_time,
+            pcap=options.pcap, machine=Machine.model_validate(describe_machine()),
+        )  # fmt: skip
+
+    def _plan(self) -> Plan:
+        options, shutdown = self.options, self.options.shutdown
+        return Plan(
+            shutdown.network, shutdown.apps, shutdown.profiles,
+            _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
+            pcap=_unused(options.directory / "pcap") if options.pcap else None, datapath=options.datapath,
+        )  # fmt: skip
+
+    def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
+        """Prove that with no policy everything works; returns what was measured, raises `SelfCheckFailed`.
+
+        keep: nothing is in force in the first phase, so that this is its measurement.
+        """
+        self.emit(Step(text="checking that everything works while nothing is blocked"))
+        for _ in range(MOST_ATTEMPTS):
+            if keep:
+                self._begin(first)
+            found = self._measure(country, first, self.emit if keep else lambda _: None)
+            broken = tuple(result for result in found if result.outcome is not Outcome.OK)
+            if broken and (reasons := country.examine().found):
+                raise CountryLost(self.options.phases[0], reasons)
+            if not any(result.outcome is Outcome.UNKNOWN for result in broken):
+                break  # else this machine is busy
+        self.emit(SelfChecked(cells=len(found), broken=broken))
+        if broken:
+            raise SelfCheckFailed
+        return found
+
+    def _apply(self, country: Country, clock: Clock, phase: Phase, active: Mapping[str, Policy]) -> None:
+        """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
+        shutdown = self.options.shutdown
+        mode = shutdown.scenario.mode(self.options.choices)
+        delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
+        self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
+        wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
+        local_time = shutdown.scenario.local_time(phase)
+        confirmation = country.authority.order(phase.phase, active, mode, wall, local_time=local_time)
+        for message in confirmation:
+            self._told(message)
+        self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
+        country.services.flush_dns()
+
+    def _begin(self, phase: Phase) -> None:
+        cells = sum(1 for _ in cells_of(self.options.shutdown, phase))
+        self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
+
+    def _measure(self, country: Country, phase: Phase, tell: Listener) -> list[Result]:
+        """Run every probe of the phase from every vantage point at once; tells each result as it comes."""
+        shutdown = self.options.shutdown
+        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
+        expected = {cell.id: self._expected(phase, cell) for _, cell in cells.values()}
+        todo: dict[str, list[ProbeRequest]] = defaultdict(list)
+        found: dict[int, Result] = {}
+
+        def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
+            number, cell = cells[cell_id]
+            found[number] = self._result(phase, cell, measurement, expected[cell_id])
+            tell(Measured(number=number, result=found[number], record=record))
+
+        world = World(country.plan.network, country.net, country.services)
+        seen = {name: observe(shutdown.scenario.observations[name], world) for name in _observed(cells.values())}
+        for _, cell in cells.values():
+            if cell.vantage is None:
+                it = seen[cell.target][cell.operator, cell.family]
+                conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
+            else:
+                todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))
+        likely = {cell_id for cell_id, fact in expected.items() if fact is not None and fact.outcome is not Outcome.OK}
+        for _, asked, measurement in country.agents.run(todo, likely):
+            conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
+        return [result for _, result in sorted(found.items())]
+
+    def _expected(self, phase: Phase, cell: Cell) -> Expectation | None:
+        scenario, choices = self.options.shutdown.scenario, self.options.choices
+        if cell.vantage is None:
+            return scenario.expected_outside(phase, choices, cell.operator, cell.target)
+        return scenario.expected(phase, choices, cell.vantage, cell.target)
+
+    def _result(self, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None) -> Result:
+        vantage, shutdown = cell.vantage, self.options.shutdown
+        measured = shutdown.scenario.probes if vantage else shutdown.scenario.observations
+        weight = vantage.weight if vantage else shutdown.topology.operators[cell.operator].subscribers
+        return Result(
+            phase=phase.phase, time=phase.at, operator=cell.operator, region=vantage.id.region if vantage else "",
+            subscriber=vantage.id.group if vantage else "", target=cell.target, family=cell.family,
+            outcome=measurement.outcome, failure=measurement.failure, expected=fact.outcome if fact else None,
+            access=vantage.access if vantage else "", class_=vantage.class_ if vantage else "", weight=weight,
+            value=measurement.value, unit=measurement.unit, tries=measurement.passes, certainty=measurement.certainty,
+            column=measured[cell.target].column or cell.target, source=fact.source if fact else "",
+        )  # fmt: skip
+
+    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
+        topology, vantage = self.options.shutdown.topology, cell.vantage
+        operator = topology.operators[cell.operator]
+        context = ooni.Context(
+            asn=operator.asn,
+            cc=topology.country,
+            network_name=operator.title,
+            run=self.options.directory.name,
+            began=phase.at,
+            at=phase.at,
+            software_version=__version__,
+            annotations={
+                "scenario": self.options.shutdown.scenario.name,
+                "phase": phase.phase,
+                "region": vantage.id.region if vantage else "",
+                "subscriber": vantage.id.group if vantage else "",
+            },
+        )
+        return ooni.record(asked, measurement, context)
+
+    def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
+        """The phase is measured: its rows are written, what has died is told, boxes are asked for their counters."""
+        while country.heard:
+            self._told(country.heard.pop(0))
+        self._close(phase, found, seconds, late)
+        for message in country.authority.counters():
+            if isinstance(message, messages.Counters):
+                self.emit(Counted(phase=phase.phase, where=message.where, counters=message.counters))
+            else:
+                self._told(message)
+
+    def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
+        """Count a phase's results and say that it is measured as a whole."""
+        counts = Tally().add(found)
+        self.tally.add(found)
+        self.emit(
+            PhaseMeasured(
+                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
+                late=round(late, 3), errors=counts.errors,
+            )
+        )  # fmt: skip
+
+    def broke(self, error: BaseException) -> None:
+        """The run cannot go on: record what broke and what else has died."""
+        self.emit(Broken(error=type(error).__name__, text=str(error), lines=tuple(lines_of(error))))
+        if any(isinstance(listener, RunDirectory) for listener in self.heard):
+            logs = self.options.directory / "logs"
+            with suppress(OSError):  # the disk may be what broke
+                logs.mkdir(exist_ok=True)
+                (logs / "run.log").write_text("".join(traceback.format_exception(error)))
+        for fault in self.country.faults() if self.country else ():
+            if fault not in str(error):
+                self._fault(fault)
+
+    def finished(self, status: Status, code: int) -> Finished:
+        """The last event."""
+        return Finished(
+            status=status, exit_code=code, seconds=round(self.spent + time.monotonic() - self.began, 3),
+            cells=self.tally.cells,
+            expectations=self.tally.expectations, unmet=self.tally.unmet, errors=self.tally.errors,
+            faults=tuple(self.faults),
+        )  # fmt: skip
+
+    def _told(self, message: messages.Message) -> None:
+        """What controllers and boxes say, as events."""
+        match message:
+            case messages.Ack():
+                self.emit(
+                    Acknowledged(
+                        serial=message.serial, switch=message.switch, rules=message.rules, seconds=message.seconds
+                    )
+                )
+            case messages.Obeyed():
+                self.emit(Obeyed(serial=message.serial, operator=message.operator))
+            case messages.Counters():
+                self.emit(Counted(phase="", where=message.where, counters=message.counters))
+            case messages.Failure():
+                self._fault(f"{message.where}: {brief(message.text)}")
+            case messages.BoxJoined():
+                self.emit(Notice(where=message.where, text=f"the DPI box {message.box} is connected"))
+            case messages.Notice():
+                self.emit(Notice(where=message.where, text=message.text))
+            case _:
+                pass
+
+    def _fault(self, text: str) -> None:
+        if text not in self.faults:
+            self.faults.append(text)
+            self.emit(Fault(text=text))
