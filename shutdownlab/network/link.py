@@ -43,7 +43,7 @@ class Cabling:
     def relay_namespace(self) -> Namespace:
         """Where the cut links' middle ends are; made when first needed."""
         if self.relay is None:
-            self.relay = Namespace("delay-lines", ipv6=False)
+            self.relay = Namespace("delay-lines", ipv6=False, own_mounts=False)
         return self.relay
 
 

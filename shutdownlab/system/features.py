@@ -20,7 +20,7 @@ class KernelFeatures:
     @classmethod
     def detect(cls) -> KernelFeatures:
         """Try each on the loopback interface of a namespace made for it. To be called in a sandbox."""
-        namespace = Namespace("feature-trial")
+        namespace = Namespace("feature-trial", own_mounts=False)
         try:
             return cls(
                 netem=_takes(namespace, "netem", delay=1000),

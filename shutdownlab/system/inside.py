@@ -1,8 +1,8 @@
-"""Prepares the inside of a sandbox: what its first process does before anything else runs.
+"""Prepares the inside of a sandbox: its mounts, by process 1, then the rest, by the worker.
 
-After `prepare_inside` nothing that runs in the sandbox can write a file of the machine outside the places it was given,
-reach a service of the machine through a socket file (nscd, systemd-resolved, D-Bus: they would carry DNS queries out of
-the sandbox), or change a setting of the machine's kernel.
+Nothing that runs in the sandbox can write a file of the machine outside the places it was given, open a device of the
+machine, reach a service of it through a socket file under /run or /tmp (nscd, systemd-resolved, D-Bus: they would carry
+DNS queries out of the sandbox), or change a setting of its kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from shutdownlab.system import syscalls
-from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.devices import check_tun, hold_devices, mount_devices
+from shutdownlab.system.kernel import MachineCannot, Owners
+from shutdownlab.system.seccomp import refuse_system_calls
 
 # Replaced by an empty tmpfs of at most so many bytes. 0o1777 where the original has it.
 _FRESH = (
@@ -25,12 +27,10 @@ _FRESH = (
     ("/tmp", "mode=1777,size=512m"),
     ("/var/tmp", "mode=1777,size=64m"),
     ("/var/log", "mode=755,size=64m"),
-    ("/dev/shm", "mode=1777,size=256m"),
 )
 _PACKAGES = Path(__file__).parents[2]
 """Where this package is: in site-packages, or a checkout, which need not be on the path."""
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_TUN = Path("/dev/net/tun")
 # What would lead a program to a service outside, or to a directory that is no longer there.
 _DROPPED_VARIABLES = frozenset(
     {"all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy"}
@@ -44,8 +44,67 @@ _ETC = {
 }
 
 
+def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> Owners:
+    """Make this process's mounts what the sandbox sees; returns whom the sandbox must be able to act as to use them.
+
+    writable: directories that stay writable (the run directory); created outside if missing.
+    keep: files and directories that stay visible, read-only, though under a directory that is replaced (/tmp, /run).
+
+    Must run as process 1 of new mount, pid and network namespaces, with a root's rights there. Whoever then enters a
+    user namespace and a mount namespace below (`enter_inner_namespaces`) finds all this locked: neither made writable
+    nor taken away. Raises MachineCannot.
+    """
+    real_root = _is_real_root()
+    open_writable = _open_paths(writable)
+    # Whoever stands in /tmp itself, or has his files right there, gets the fresh one.
+    shown = [path for path in (*_own_paths(), *keep) if str(path) not in dict(_FRESH)]
+    open_kept = _open_paths(path for path in shown if path not in open_writable)
+    owners = Owners.of({*open_writable, *open_kept})
+    devices = hold_devices()
+    _own_mounts()
+    for target, options in _FRESH:
+        if Path(target).is_dir() and not Path(target).is_symlink():
+            syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+    for path, fd in sorted({**open_kept, **open_writable}.items()):
+        _show(path, fd, writable=path in open_writable)
+    _fresh_proc()
+    mount_devices(devices)
+    if real_root:
+        _protect_proc()
+    mount_sysfs()
+    _private_etc()
+    return owners
+
+
+def prepare_worker() -> None:
+    """What the sandbox needs besides its mounts; ends with giving up all that it must not have. Raises MachineCannot.
+
+    Must run in the inner namespaces.
+    """
+    Path("/run/netns").mkdir()
+    syscalls.mount("tmpfs", "/run/netns", "tmpfs")  # a mount of its own, for nodes not to see each other
+    with suppress(OSError):
+        os.chdir(Path.cwd())  # by its name: what is mounted there now
+    with suppress(OSError):
+        socket.sethostname("shutdownlab")
+    check_tun()
+    _prepare_environment()
+    refuse_system_calls()
+
+
+def mount_sysfs() -> None:
+    """A /sys that names the interfaces of this thread's network namespace.
+
+    Not in the worker's own mount namespace: `ip netns exec` would take it away there, and then want a writable one.
+    Refused in some containers; then /sys/class/net names others, and no more than names them.
+    """
+    with suppress(OSError):
+        no_access = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+        syscalls.mount("sysfs", "/sys", "sysfs", no_access | syscalls.MS_RDONLY)
+
+
 def _own_mounts() -> None:
-    """From here on no mount of the sandbox shows outside."""
+    """From here on no mount of the sandbox shows outside, and no file or device of the machine can be written."""
     try:
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
@@ -54,41 +113,12 @@ def _own_mounts() -> None:
             f"its root directory is no mount of its own ({error.strerror})",
             "enter it with systemd-nspawn, a container or pivot_root instead of chroot",
         ) from error
-
-
-def prepare_inside(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> None:
-    """Make this process's fresh namespaces into a sandbox.
-
-    writable: directories that stay writable (the run directory); created outside if missing.
-    keep: files and directories that stay visible, read-only, though under a directory that is replaced (/tmp, /run).
-
-    Must run as process 1 of new mount, pid, net, ipc and uts namespaces, in which it is root.
-    Raises MachineCannot.
-    """
-    real_root = _is_real_root()
-    open_writable = _open_paths(writable)
-    # Whoever stands in /tmp itself, or has his files right there, gets the fresh one.
-    shown = (path for path in (*_own_paths(), *keep) if str(path) not in dict(_FRESH))
-    open_kept = _open_paths(path for path in shown if path not in open_writable)
-    _own_mounts()
-    with suppress(OSError):  # before Linux 5.12 the machine's files stay as writable as the user made them
-        syscalls.set_read_only("/", True)
-    for target, options in _FRESH:
-        if Path(target).is_dir() and not Path(target).is_symlink():
-            syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_NOSUID, options)
-    for path, fd in sorted({**open_kept, **open_writable}.items()):
-        _show(path, fd, writable=path in open_writable)
-    _fresh_proc(real_root)
-    with suppress(OSError):  # refused in some containers; then /sys/class/net names the machine's interfaces, no more
-        no_access = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-        syscalls.mount("sysfs", "/sys", "sysfs", no_access | syscalls.MS_RDONLY)
-    _usable_tun(real_root)
-    _private_etc()
-    Path("/run/netns").mkdir()
-    syscalls.mount("tmpfs", "/run/netns", "tmpfs")  # a mount of its own, for nodes not to see each other
-    with suppress(OSError):
-        socket.sethostname("shutdownlab")
-    _prepare_environment()
+    try:
+        syscalls.set_mount_flags("/", add=syscalls.MOUNT_RDONLY | syscalls.MOUNT_NODEV)
+    except OSError as error:
+        raise MachineCannot(
+            "make the machine's files read-only inside", f"{error.strerror}", "a kernel from Linux 5.12 on"
+        ) from error
 
 
 def _is_real_root() -> bool:
@@ -125,12 +155,13 @@ def _show(path: Path, fd: int, *, writable: bool) -> None:
             path.touch()
     if covered or writable:
         syscalls.bind(f"/proc/self/fd/{fd}", str(path))
-        with suppress(OSError):
-            syscalls.set_read_only(str(path), not writable)
+    if writable:
+        with suppress(OSError):  # read-only outside, too: told when it is written
+            syscalls.set_mount_flags(str(path), clear=syscalls.MOUNT_RDONLY)
     os.close(fd)
 
 
-def _fresh_proc(real_root: bool) -> None:
+def _fresh_proc() -> None:
     try:
         no_access = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
         syscalls.mount("proc", "/proc", "proc", no_access)
@@ -140,33 +171,21 @@ def _fresh_proc(real_root: bool) -> None:
             f"{error.strerror}: usual in a container, which hides parts of /proc",
             "start the container with --privileged, or with --security-opt systempaths=unconfined",
         ) from error
-    if real_root:
-        # Settings that aren't the network namespace's own are the machine's.
-        with suppress(OSError):
-            syscalls.bind("/proc/sys", "/proc/sys")
-            syscalls.bind("/proc/sys/net", "/proc/sys/net")
-            syscalls.set_read_only("/proc/sys", True)
-            syscalls.set_read_only("/proc/sys/net", False)
 
 
-def _usable_tun(real_root: bool) -> None:
-    """Open vSwitch's userspace datapath makes its bridges' own ports from /dev/net/tun."""
-    if real_root and _TUN.exists() and stat.S_IMODE(_TUN.stat().st_mode) & 0o006 != 0o006:
-        # The inside of a user namespace made further down must be able to open it too.
-        node = Path("/run/tun")
-        os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
-        node.chmod(0o666)
-        syscalls.bind(str(node), str(_TUN))
-    try:
-        os.close(os.open(_TUN, os.O_RDWR | os.O_CLOEXEC))
-    except FileNotFoundError as error:
-        raise MachineCannot("open /dev/net/tun", "it is not there", "sudo modprobe tun") from error
-    except OSError as error:
-        raise MachineCannot(
-            "open /dev/net/tun",
-            f"{error.strerror or error}",
-            "sudo modprobe tun && sudo chmod 0666 /dev/net/tun, or run with sudo",
-        ) from error
+def _protect_proc() -> None:
+    """What is the machine's own in /proc (settings, sysrq-trigger ...) is read-only, but for settings of the network.
+
+    Needed where the sandbox is run by root: these files ask for root's user id, not for a root's capabilities.
+    """
+    for entry in Path("/proc").iterdir():
+        kind = entry.lstat().st_mode
+        of_a_process = entry.name.isdigit() or stat.S_ISLNK(kind)
+        if not of_a_process and (stat.S_ISDIR(kind) or kind & 0o222):
+            syscalls.bind(str(entry), str(entry))
+            syscalls.set_mount_flags(str(entry), add=syscalls.MOUNT_RDONLY)
+    syscalls.bind("/proc/sys/net", "/proc/sys/net")
+    syscalls.set_mount_flags("/proc/sys/net", clear=syscalls.MOUNT_RDONLY)
 
 
 def _private_etc() -> None:

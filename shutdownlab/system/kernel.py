@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from shutdownlab.system import syscalls
 
 EXIT_MACHINE_CANNOT = 3
 
-_FLAGS = (
-    syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+_OUTER = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+_INNER = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
 )
 _SETTINGS = Path("/proc/sys")
 
@@ -29,25 +36,77 @@ class MachineCannot(Exception):
         self.what, self.why, self.mend = what, why, mend
 
 
-def enter_namespaces() -> None:
-    """Move this process into new user (unless it is root), net, mount, ipc and uts namespaces; its next child starts a
-    new pid namespace. In the user namespace it is root. Raises MachineCannot.
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The users and groups that a sandbox's root can act as: itself, and whose the files are that it must reach.
+
+    As root that is often somebody else's: `sudo shutdownlab run --out ~/here` needs what only that user's may enter.
+    """
+
+    users: frozenset[int]
+    groups: frozenset[int]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> Owners:
+        """Root, and who owns `paths` and the directories above them, as far as this process can act as them at all."""
+        found = [place.stat() for path in paths for place in {path, *path.parents} if place.exists()]
+        return cls(
+            frozenset(_known("uid_map", {0, *(each.st_uid for each in found)})),
+            frozenset(_known("gid_map", {0, *(each.st_gid for each in found)})),
+        )
+
+    def map_into(self, pid: int) -> None:
+        """Let process `pid`, in a user namespace just made, be these. Raises MachineCannot."""
+        try:
+            _proc(pid, "setgroups").write_text("deny")
+            _proc(pid, "uid_map").write_text("".join(f"{number} {number} 1\n" for number in sorted(self.users)))
+            _proc(pid, "gid_map").write_text("".join(f"{number} {number} 1\n" for number in sorted(self.groups)))
+        except OSError as error:
+            raise no_user_namespace(error) from error
+
+
+def _known(table: str, numbers: set[int]) -> Iterator[int]:
+    ranges = [[int(word) for word in line.split()] for line in _proc("self", table).read_text().splitlines()]
+    for number in numbers:
+        if any(first <= number < first + count for first, _, count in ranges):
+            yield number
+
+
+def _proc(pid: int | str, name: str) -> Path:
+    return Path(f"/proc/{pid}/{name}")
+
+
+def enter_outer_namespaces() -> None:
+    """Move this process into new user (unless it is root), mount and network namespaces; its next child starts a new
+    pid namespace. In the user namespace it is root. Raises MachineCannot.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         try:
-            syscalls.unshare(_FLAGS)
+            syscalls.unshare(_OUTER)
         except PermissionError:
             pass  # root of a container without CAP_SYS_ADMIN: no better than an ordinary user
         else:
             return
     try:
-        syscalls.unshare(_FLAGS | syscalls.CLONE_NEWUSER)
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+        syscalls.unshare(_OUTER | syscalls.CLONE_NEWUSER)
+        _proc("self", "setgroups").write_text("deny")
+        _proc("self", "uid_map").write_text(f"0 {uid} 1")
+        _proc("self", "gid_map").write_text(f"0 {gid} 1")
         # Where AppArmor forbids it the namespace is made, but without the rights that come with it.
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    except OSError as error:
+        raise no_user_namespace(error) from error
+
+
+def enter_inner_namespaces() -> None:
+    """Move this process into the namespaces that the sandbox's programs live in: user, mount, network, ipc and uts.
+
+    Root too: it has no rights over the machine from here on, and the mounts that it finds are locked. A process
+    outside of them has to say whom it may act as (`Owners.map_into`). Raises MachineCannot.
+    """
+    try:
+        syscalls.unshare(_INNER)
     except OSError as error:
         raise no_user_namespace(error) from error
 
@@ -72,7 +131,7 @@ def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCann
         return MachineCannot(
             what,
             f"user.max_user_namespaces is {limit}",
-            "run with sudo, or allow more: sudo sysctl -w user.max_user_namespaces=10000",
+            "allow more: sudo sysctl -w user.max_user_namespaces=10000",
         )
     return MachineCannot(
         what,

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
 from shutdownlab.system import netns, syscalls
+from shutdownlab.system.inside import mount_sysfs
 from shutdownlab.system.kernel import MachineCannot
 
 T = TypeVar("T")
@@ -53,7 +55,8 @@ _NO_IPV6 = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disabl
 class Namespace:
     """One network namespace, visible as /run/netns/NAME while it is open.
 
-    What is started here with a `resolv_conf` (or private directories) shares one mount namespace that has them.
+    With `own_mounts` what is started here shares one mount namespace, made when it is first needed: its /sys names this
+    namespace's interfaces, and `resolv_conf` and private directories are seen there.
     """
 
     def __init__(
@@ -61,12 +64,14 @@ class Namespace:
         name: str,
         *,
         ipv6: bool = True,
+        own_mounts: bool = True,
         resolv_conf: str | None = None,
         private_dirs: Sequence[str | tuple[str, str]] = (),
         first_index: int = 2,
     ) -> None:
         """ipv6: off for what only passes frames on, or it would add packets of its own.
 
+        own_mounts: off for what runs daemons of ours alone.
         private_dirs: directories to be seen empty here, or (directory, the one to see in its place).
         first_index: of the interfaces made here; higher where others make theirs too.
         """
@@ -74,6 +79,8 @@ class Namespace:
         self.path = NAMESPACES / name
         self._next_index = first_index
         self._mounts: int | None = None
+        self._make_mounts = partial(self._mount, resolv_conf, private_dirs) if own_mounts else None
+        self._making_mounts = threading.Lock()
         self._held: tuple[int, Any] | None = None
         self._processes: list[subprocess.Popen[Any]] = []
         with netns.returning():
@@ -84,7 +91,7 @@ class Namespace:
             _write_settings(_SETTINGS if ipv6 else {**_SETTINGS, **_NO_IPV6})
             syscalls.set_up("lo")
         if resolv_conf is not None or private_dirs:
-            self._mounts = self._in_thread(lambda: self._make_mounts(resolv_conf, private_dirs))
+            self.run(lambda: None)
 
     @classmethod
     def current(cls, name: str) -> Namespace:
@@ -92,11 +99,15 @@ class Namespace:
         current = cls.__new__(cls)
         current.name, current.path = name, netns.OWN
         current._next_index, current._mounts, current._held, current._processes = _SHARED_INDEX, None, None, []
+        current._make_mounts = None
         current._net = os.open(netns.OWN, os.O_RDONLY | os.O_CLOEXEC)
         return current
 
-    def _make_mounts(self, resolv_conf: str | None, private_dirs: Sequence[str | tuple[str, str]]) -> int:
+    def _mount(self, resolv_conf: str | None, private_dirs: Sequence[str | tuple[str, str]]) -> int:
+        """Move this thread into the mount namespace that is made here; its descriptor."""
         syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
+        netns.enter(self._net)
+        mount_sysfs()
         syscalls.detach(str(NAMESPACES))  # `ip` complains about those made later, which don't show up here
         if resolv_conf is not None:
             if not _RESOLV_CONF.exists():
@@ -171,9 +182,13 @@ class Namespace:
 
     def enter(self) -> None:
         """Move this process, which must have one thread only (a forked child), into the namespace for good."""
-        if self._mounts is not None:
+        if self._make_mounts is not None:
             here = Path.cwd()
-            syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
+            with self._making_mounts:
+                if self._mounts is None:
+                    self._mounts = self._make_mounts()
+                else:
+                    syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
             with suppress(OSError):
                 os.chdir(here)
         netns.enter(self._net)
@@ -182,7 +197,7 @@ class Namespace:
         """Call a function in a thread of its own that is inside; what it opens or starts stays inside."""
 
         def inside() -> T:
-            if self._mounts is not None:  # a thread that shares its root with others may not change mounts
+            if self._make_mounts is not None:  # a thread that shares its root with others may not change mounts
                 syscalls.unshare(syscalls.CLONE_FS)
             self.enter()
             return function()

@@ -5,7 +5,9 @@ Four processes make a chain, each living no longer than the one before it, howev
     outside   the caller's process; waits
     gate      enters the namespaces, as process 1's parent must
     init      process 1 of the sandbox: prepares it, collects orphans; when it ends the kernel kills all the rest
-    worker    runs the function
+    worker    enters a user namespace once more, where what init has mounted is locked; runs the function
+
+Root's sandbox is in a user namespace too: what runs in it has no rights over the machine, only root's user id.
 
 The first three get SIGKILL when their parent ends (PR_SET_PDEATHSIG); the worker and what it starts go with process 1's
 pid namespace, and namespaces, interfaces and mounts with the last process in them. Nothing has to be cleaned up.
@@ -21,6 +23,7 @@ import os
 import pickle
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,14 +38,22 @@ from typing import IO
 
 from shutdownlab.system import syscalls
 from shutdownlab.system.child_process import exit_code
-from shutdownlab.system.inside import prepare_inside
-from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT, MachineCannot, enter_namespaces
+from shutdownlab.system.inside import prepare_mounts, prepare_worker
+from shutdownlab.system.kernel import (
+    EXIT_MACHINE_CANNOT,
+    MachineCannot,
+    enter_inner_namespaces,
+    enter_outer_namespaces,
+)
 
 EXIT_CRASHED = 70
 """What a sandbox ends with when its function raised (`EX_SOFTWARE` of sysexits.h)."""
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SI_KERNEL = 0x80
+_WATCHED = {"lab-init": 1, "lab-worker": 2}
+_STOPPED = ("T", "t")
+_PATIENCE = 5
 # Path and package come first: unpickling the rest needs them. The package is the caller's own, from its file: found by
 # the path, a folder of its name in the working directory (a checkout's, seen from above) could stand in for it.
 _BOOT = """\
@@ -230,7 +241,7 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     order: _Order = pickle.load(order_file)
     alive_read, alive_write = os.pipe()
     try:
-        enter_namespaces()
+        enter_outer_namespaces()
     except MachineCannot as problem:
         _report(report_fd, problem)
         os._exit(EXIT_MACHINE_CANNOT)
@@ -238,7 +249,45 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     if init == 0:
         os.close(alive_write)
         _be_init(order, report_fd, alive_read)
-    os._exit(exit_code(_wait_for(init, lambda: _reap(init))))
+    os._exit(exit_code(_watch(init, report_fd)))
+
+
+def _watch(init: int, report_fd: int) -> int:
+    """Wait until process 1 ends, as `_wait_for` does; end it when it, or the worker, stays stopped.
+
+    A command inside can stop the worker, and nobody outside would hear of it again. Only seconds in which this process
+    itself runs are counted: Ctrl-Z at a terminal stops the whole chain.
+    """
+    seconds = 0
+    while (result := _reap(init)) is None:
+        info = signal.sigtimedwait({*_PASSED_ON, signal.SIGCHLD}, 1)
+        if info is None:
+            stopped = [name for name, pid in _WATCHED.items() if _state(pid) in _STOPPED]
+            seconds = seconds + 1 if stopped else 0
+            if seconds == _PATIENCE:
+                os.kill(init, signal.SIGKILL)
+                _report(report_fd, _was_stopped(stopped[0]))
+                return EXIT_MACHINE_CANNOT
+        elif info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
+            with suppress(ProcessLookupError):
+                os.kill(init, info.si_signo)
+    return result
+
+
+def _state(pid: int) -> str:
+    """What a process of the sandbox does, as its /proc tells it (which process 1 has mounted for the gate as well)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _was_stopped(name: str) -> MachineCannot:
+    return MachineCannot(
+        "go on with the sandbox",
+        f"{name}, its process {_WATCHED[name]}, has been stopped for {_PATIENCE} s (SIGSTOP, or a debugger)",
+        "leave that process alone; if a command inside stopped it, run without that command",
+    )
 
 
 def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
@@ -250,10 +299,17 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
             return  # the gate was killed before the kernel knew whom to tell
         os.close(gate_alive)
         syscalls.name_process("lab-init")
-        prepare_inside(order.writable, order.keep)
+        owners = prepare_mounts(order.writable, order.keep)
+        ours, theirs = socket.socketpair()
         worker = os.fork()
         if worker == 0:
-            _be_worker(order, report_fd)
+            ours.close()
+            _be_worker(order, report_fd, theirs)
+        theirs.close()
+        with ours:
+            if ours.recv(1):  # it is in its user namespace, or has failed and ended
+                owners.map_into(worker)
+                ours.send(b".")
         os.close(report_fd)
         status = _wait_for(worker, lambda: _reap(worker))
     except MachineCannot as problem:
@@ -278,11 +334,17 @@ def _reap(child: int) -> int | None:
             return None
 
 
-def _be_worker(order: _Order, report_fd: int) -> None:
-    """Run the function. Never returns."""
+def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
+    """Run the function, in namespaces in which the mounts made by process 1 are locked. Never returns."""
     status = EXIT_CRASHED
     try:
         syscalls.name_process("lab-worker")
+        with init:
+            enter_inner_namespaces()
+            init.send(b".")
+            if not init.recv(1):
+                return  # process 1 says why
+        prepare_worker()
         for number in _PASSED_ON:
             signal.signal(number, _stop_once)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})

@@ -30,11 +30,14 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
 
+MOUNT_RDONLY = 0x1
+MOUNT_NODEV = 0x4
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
+_PR_SET_NO_NEW_PRIVS = 38
 _SYS_MOUNT_SETATTR = 442
-_MOUNT_ATTR_RDONLY = 0x1
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _SIOCGIFFLAGS = 0x8913
@@ -93,13 +96,9 @@ def detach(target: str) -> None:
     _check(_libc.umount2(target.encode(), MNT_DETACH), target)
 
 
-def set_read_only(path: str, read_only: bool) -> None:
-    """Make the mount at `path` and all mounts below it read-only or writable (Linux 5.12: ENOSYS before it)."""
-    attr = _MountAttr()
-    if read_only:
-        attr.attr_set = _MOUNT_ATTR_RDONLY
-    else:
-        attr.attr_clr = _MOUNT_ATTR_RDONLY
+def set_mount_flags(path: str, *, add: int = 0, clear: int = 0) -> None:
+    """Change MOUNT_* of the mount at `path` and of all mounts below it (Linux 5.12: ENOSYS before it)."""
+    attr = _MountAttr(attr_set=add, attr_clr=clear)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),
         ctypes.c_int(_AT_FDCWD),
@@ -124,6 +123,20 @@ def die_with_parent(parent: int | None = None) -> None:
 def name_process(name: str) -> None:
     """What `ps -o comm` and `top` show; at most 15 bytes."""
     _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl")
+
+
+def set_no_new_privileges() -> None:
+    """From here on no program started has more rights than this process: setuid and file capabilities don't count."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
+
+
+def filter_system_calls(number: int, operation: int, flags: int, program: bytes) -> None:
+    """seccomp(2), whose system call has this `number`, with a program of `struct sock_filter`s."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    count = len(program) // 8
+    whole = ctypes.create_string_buffer(struct.pack("HxxxxxxP", count, ctypes.addressof(instructions)))
+    result = _libc.syscall(ctypes.c_long(number), ctypes.c_uint(operation), ctypes.c_uint(flags), ctypes.byref(whole))
+    _check(result, "seccomp")
 
 
 def set_timer_slack(nanoseconds: int) -> None:

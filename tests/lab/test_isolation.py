@@ -1,0 +1,103 @@
+"""Nothing that runs in a sandbox can change the machine, whoever runs it: each way out is tried."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import outside
+import pytest
+
+USERS = pytest.mark.parametrize("user", ["same", "ordinary"])
+DEVICES = {f"/dev/{name}" for name in ("full", "net/tun", "null", "random", "tty", "urandom", "zero", "pts/ptmx")}
+# /dev/console: the terminal that a sandbox was started from, if there is one.
+AT_A_TERMINAL = DEVICES | {"/dev/console"}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory of the machine's that stays visible inside."""
+    made = Path(tempfile.mkdtemp(prefix="shutdownlab-test-", dir="/var/lib" if os.geteuid() == 0 else Path.home()))
+    yield made
+    shutil.rmtree(made)
+
+
+@USERS
+def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> None:
+    result, made = tmp_path / "result", tmp_path / "made"
+    file, secret, setuid = (place / name for name in ("file", "secret", "setuid"))
+    file.write_text("as it was")
+    secret.write_text("another user's")
+    secret.chmod(0o600)
+    shutil.copy("/usr/bin/touch", setuid)
+    if os.geteuid() == 0:
+        os.chown(secret, 12345, 12345)
+        setuid.chmod(0o4755)
+        place.chmod(0o755)
+    else:
+        secret.chmod(0)
+    neighbour = subprocess.Popen(["sleep", "600"])
+    with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as server:
+        abstract.bind(f"\0shutdownlab-{os.getpid()}")
+        abstract.listen()
+        payload = {
+            "result": str(result),
+            "file": str(file),
+            "secret": str(secret),
+            "setuid": str(setuid),
+            "made": str(made),
+            "process": neighbour.pid,
+            "abstract": f"shutdownlab-{os.getpid()}",
+            "port": server.getsockname()[1],
+        }
+        argv, env = outside.command(user, "escapes:attempts", payload, tmp_path)
+        if user == "ordinary":
+            os.chown(place, outside.ORDINARY, outside.ORDINARY)
+            os.chown(file, outside.ORDINARY, outside.ORDINARY)
+        done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    try:
+        assert done.returncode == 0, done.stderr
+        assert neighbour.poll() is None
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+    told = json.loads(result.read_text())
+    outcomes = told["outcomes"]
+    assert len(outcomes) > 50
+    assert {name for name, outcome in outcomes.items() if outcome == "done"} == set()
+    assert outcomes["speak to the hypervisor"] == "EAFNOSUPPORT"
+    assert outcomes["io_uring_setup"] == outcomes["userfaultfd"] == "ENOSYS"
+    assert {outcomes[name] for name in ("keyctl", "add_key", "bpf", "init_module", "reboot", "settimeofday")} == {
+        "EPERM"
+    }
+    assert outcomes["type into the terminal"] == "EPERM"
+    assert DEVICES <= set(told["seen"]["devices"]) <= AT_A_TERMINAL
+    assert told["seen"]["no new privileges"]
+    assert max(told["seen"]["processes"]) < 20
+    assert file.read_text() == "as it was"
+    assert made.stat().st_uid == (outside.ORDINARY if user == "ordinary" else os.geteuid())
+
+
+@USERS
+def test_a_command_that_stops_the_sandbox_is_told_and_ends_with_3(user: str, tmp_path: Path) -> None:
+    argv, env = outside.command(user, "escapes:stop", {}, tmp_path)
+    begun = time.monotonic()
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert time.monotonic() - begun < 30
+    assert "lab-worker, its process 2, has been stopped" in done.stderr
+
+
+@USERS
+def test_a_node_s_sys_names_the_node_s_interfaces(user: str, tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    argv, env = outside.command(user, "escapes:own_sysfs", {"result": str(result)}, tmp_path)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(result.read_text()) == [["eth7", "eth8", "lo"]] * 2
