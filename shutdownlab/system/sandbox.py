@@ -53,7 +53,7 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SI_KERNEL = 0x80
 _WATCHED = {"lab-init": 1, "lab-worker": 2}
 _STOPPED = ("T", "t")
-_PATIENCE = 5
+_PATIENCE = 10
 # Path and package come first: unpickling the rest needs them. The package is the caller's own, from its file: found by
 # the path, a folder of its name in the working directory (a checkout's, seen from above) could stand in for it.
 _BOOT = """\
