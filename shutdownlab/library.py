@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -27,6 +28,7 @@ from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
 Kind = Literal["topologies", "scenarios"]
+_NO_NAME = "''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +116,14 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     for shipped_name, item in shipped(kind):
         if name == shipped_name:
             return item.read_bytes(), _shown(item)
-    path = Path(name)
-    if beside is not None and not path.is_absolute() and (beside / path).is_file():
-        path = beside / path
     names = [shipped_name for shipped_name, _ in shipped(kind)]
     expected = f"a file, or one of the {kind} it ships: {', '.join(names)}"
+    if not name:
+        raise BadInput([Problem(_NO_NAME, 0, "", "an empty name", expected, "`shutdownlab list` shows what it ships")])
+    path = Path(name)
+    with suppress(OSError):  # told when it is read
+        if beside is not None and not path.is_absolute() and (beside / path).is_file():
+            path = beside / path
     try:
         return read_file(path), str(path)
     except NotThere:
@@ -173,8 +178,9 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     try:
         country = load_topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
-        if error.problems[0].file == topology_name:
-            document.report(("topology",), f"{quoted(topology_name)}, no such file", error.problems[0].expected)
+        first = error.problems[0]
+        if not first.line and first.file == (topology_name or _NO_NAME):
+            document.report(("topology",), f"{quoted(topology_name)}, {first.found}", first.expected)
             document.raise_if_bad()
         raise
     apps = own_apps(document, country.apps)
@@ -183,7 +189,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         for key, host in probe.hosts.items():
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
-                hint = did_you_mean(host, known) or "some network's `serves` must name the app that has it"
+                hint = document.near(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
                 document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
     profiles = profiles_of(loaded, country.topology, apps, document)

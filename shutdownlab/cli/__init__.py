@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, resume, run, schema, show
+from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
 
@@ -31,3 +32,5 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        sys.exit(report_crash(error))

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.cli.program import bad_option, user_errors
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.document import BadInput, Problems
 from shutdownlab.library import Shutdown
+from shutdownlab.reporting.literal import literal
 
 
 def check(
@@ -23,14 +23,14 @@ def check(
     from shutdownlab.reporting.graph import draw
 
     with user_errors():
-        problems: list[Problem] = []
+        problems = Problems()
         if graph is not None and len(files) > 1:
             bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
         for file in files:
             try:
                 found = library.check(file)
             except BadInput as error:
-                problems += error.problems
+                problems.take(error)
                 continue
             topology = found.topology
             vantages = len(list(topology.vantages()))
@@ -41,16 +41,16 @@ def check(
                 seen = f", {outside} observation{'s' * (outside != 1)} from outside" if outside else ""
                 measured = f"{len(scenario.timeline)} phases, {len(scenario.probes)} probes{seen}"
                 what = f"{measured}; topology {topology.name}: {what}"
-            Console(highlight=False).print(f"[green]ok[/green] {escape(file)}: {what}", soft_wrap=True)
+            Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
             for program in found.programs:
                 line = f"   with --trust it starts {program} ({program.file}:{program.line})"
-                Console(highlight=False).print(escape(line), soft_wrap=True)
+                Console(highlight=False).print(literal(line), soft_wrap=True)
             if graph is not None:
                 try:
                     graph.write_text(draw(found.network))
                 except OSError as error:
                     reason = (error.strerror or str(error)).lower()
                     bad_option("--graph", f"{graph}, which cannot be written ({reason})", "where a file can be made")
-                Console(highlight=False).print(f"   drawn in {escape(str(graph))}", soft_wrap=True)
+                Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.cli.options import known, read_bytes
 from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.inspection.vocabulary import profile_names
+from shutdownlab.reporting.literal import literal
 
 
 def inspect(
@@ -61,4 +61,4 @@ def inspect(
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
             typer.echo(line)
         for warning in (*packets.warnings, *(f"{packets.name}: {text}" for text in inspection.warnings)):
-            errors().print(f"[yellow]warning:[/yellow] {escape(warning)}")
+            errors().print(f"[yellow]warning:[/yellow] {literal(warning)}")

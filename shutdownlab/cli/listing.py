@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from shutdownlab import library
+from shutdownlab.reporting.literal import literal
 
 _KINDS: tuple[tuple[library.Kind, str], ...] = (("scenarios", "Scenarios"), ("topologies", "Countries"))
 
@@ -18,8 +18,8 @@ def list_() -> None:
     for kind, heading in _KINDS:
         shipped = dict(library.shipped(kind))
         folder = Path(str(next(iter(shipped.values())))).parent
-        console.print(f"{heading}, in {escape(str(folder))}")
+        console.print(f"{heading}, in {literal(str(folder))}")
         width = max(map(len, shipped)) + 2
         for name, file in shipped.items():
-            console.print(f"  [bold]{name}[/bold]{' ' * (width - len(name))}{escape(library.title_of(file))}")
+            console.print(f"  [bold]{name}[/bold]{' ' * (width - len(name))}{literal(library.title_of(file))}")
     console.print("A copy to start from: shutdownlab show NAME > my.yaml")

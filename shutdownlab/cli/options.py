@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.program import bad_option
+from shutdownlab.config.beside import NotReadable, read_file
 from shutdownlab.model import lookup
 from shutdownlab.model.scenario import Scenario
 
@@ -55,6 +56,6 @@ def known_phase(option: str, scenario: Scenario, name: str) -> None:
 
 def read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        bad_option(str(path), (error.strerror or str(error)).lower(), "a file that can be read")
+        return read_file(path)
+    except NotReadable as why:
+        bad_option(str(path), f"a file {why}", "a file that can be read")

@@ -12,11 +12,11 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from shutdownlab import __version__
 from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.reporting.help import PlainGroup
+from shutdownlab.reporting.literal import literal
 
 EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 2, 3
 EXIT_CODES = (
@@ -48,14 +48,14 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        for problem in error.problems:
-            errors().print(escape(str(problem)))
-        count = len(error.problems)
-        errors().print(f"[red]{count} problem{'s' if count > 1 else ''}[/red]; nothing was run.")
+        for line in error.lines():
+            errors().print(line, markup=False)
+        count = error.count
+        errors().print(f"[red]{count:,} problem{'s' if count > 1 else ''}[/red]; nothing was run.")
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except MachineCannot as error:
-        errors().print(f"[red]This machine cannot {escape(error.what)}:[/red] {escape(error.why)}")
-        errors().print(f"    how to fix it: {escape(error.mend)}")
+        errors().print(f"[red]This machine cannot {literal(error.what)}:[/red] {literal(error.why)}")
+        errors().print(f"    how to fix it: {literal(error.mend)}")
         errors().print("    `shutdownlab doctor` shows everything that is needed.")
         raise typer.Exit(EXIT_MACHINE_CANNOT) from None
 

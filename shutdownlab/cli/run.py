@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from shutdownlab import library
 from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
+from shutdownlab.reporting.literal import literal
 
 
 def run(
@@ -82,6 +82,6 @@ def failures(directory: Path) -> Iterator[None]:
         yield
     except RunFailed as failed:
         if failed.how:
-            kept = f"What was measured until then is in {escape(str(directory))}."
+            kept = f"What was measured until then is in {literal(str(directory))}."
             errors().print(f"[red]The run {failed.how}.[/red] {kept} To go on: `shutdownlab resume`.")
         raise typer.Exit(failed.exit_code) from None

@@ -40,7 +40,10 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
                 raise NotReadable("which is no ordinary file")
             if found.st_size > limit:
                 raise NotReadable(f"which has {found.st_size:,} bytes, more than {limit:,}")
-            return file.read(limit + 1)[:limit]
+            content = file.read(limit + 1)
+            if len(content) > limit:  # it grows, or is one of those of /proc that have no size
+                raise NotReadable(f"which has more than {limit:,} bytes")
+            return content
     except IsADirectoryError:
         raise NotReadable("which is a directory") from None
     except FileNotFoundError:
@@ -62,6 +65,8 @@ def text_beside(document: Document, at: Path, name: object, limit: int = MAX_BYT
     """
     if not isinstance(name, str):
         return None
+    if not document.may_read(at):
+        return None
     path = beside(document, name)
     try:
         return read_file(path, limit), str(path)
@@ -78,7 +83,7 @@ def document_beside(document: Document, at: Path, name: object) -> Document | No
     try:
         return parse(*found)
     except BadInput as error:
-        document.problems += error.problems
+        document.problems.take(error)
         return None
 
 

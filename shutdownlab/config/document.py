@@ -1,14 +1,16 @@
 """YAML text in, plain data and the line of every value out; and the one way input errors are told.
 
 Parsing uses PyYAML's composer, so that every value keeps its line. What is refused: more than one document, duplicate
-keys, tags, documents above 1 MiB, values nested more than 100 deep, and aliases that expand to more than 100,000 values
-("YAML bomb").
+keys, tags, documents above 1 MiB, values nested more than 100 deep, more than 100,000 values, those that aliases expand
+to among them ("YAML bomb"), and numbers that are none.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -20,14 +22,29 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shutdownlab.config.mistakes import explain, unknown
-from shutdownlab.config.wording import Expected, Path, did_you_mean, dotted, one_of, quoted
+from shutdownlab.config.mistakes import Mistakes, unknown
+from shutdownlab.config.wording import (
+    Expected,
+    Path,
+    did_you_mean,
+    dotted,
+    on_one_line,
+    one_of,
+    quoted,
+    shortened,
+)
 
 Loaded = TypeVar("Loaded", bound=BaseModel)
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000
 MAX_DEPTH = 100
+MAX_DIGITS = 40
+MAX_TOLD = 100
+"""Problems that are told; of the rest, how many there are."""
+_MAX_KEPT = 1_000
+_MAX_FILES = 100
+_MAX_TEXT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +61,60 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         subject = f"{self.where}: " if self.where else ""
-        text = f"{place}: {subject}found {self.found}; expected {self.expected}"
-        return f"{text}\n    hint: {self.hint}" if self.hint else text
+        text = _line(f"{place}: {subject}found {self.found}; expected {self.expected}")
+        return f"{text}\n    hint: {_line(self.hint)}" if self.hint else text
+
+
+def _line(text: str) -> str:
+    return on_one_line(shortened(text, _MAX_TEXT))
+
+
+class Problems(list[Problem]):
+    """The problems found so far: the first thousand, and how many `more` there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = 0
+
+    def append(self, problem: Problem) -> None:
+        if len(self) < _MAX_KEPT:
+            super().append(problem)
+        else:
+            self.more += 1
+
+    def take(self, other: Problems | BadInput) -> None:
+        """Those of another file with these."""
+        for problem in other if isinstance(other, Problems) else other.problems:
+            self.append(problem)
+        self.more += other.more
 
 
 class BadInput(Exception):
-    """Every problem of the input at once; the command line prints them and exits with 2."""
+    """Every problem of the input at once; the command line prints them and exits with 2.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    Of very many, `problems` are the first, and `more` is how many there are beside them.
+    """
+
+    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.where, p.found)))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        self.more = more + (problems.more if isinstance(problems, Problems) else 0)
+        super().__init__("\n".join(self.lines()))
+
+    @property
+    def count(self) -> int:
+        return len(self.problems) + self.more
+
+    def lines(self) -> Iterator[str]:
+        """What to tell of them, a line a problem and its hint."""
+        yield from map(str, self.problems[:MAX_TOLD])
+        if self.count > MAX_TOLD:
+            yield f"and {self.count - MAX_TOLD:,} more problems"
 
 
 class Record(BaseModel):
-    """Base of everything read from YAML: frozen, unknown keys refused."""
+    """Base of everything read from YAML: frozen, unknown keys refused, every number finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 @dataclass(slots=True)
@@ -73,7 +128,8 @@ class Document:
     file: str
     data: Any
     lines: Mapping[Path, int]
-    problems: list[Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+    files_read: int = 0
     included: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
@@ -107,7 +163,18 @@ class Document:
 
     def report_unknown(self, path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         """A name that nothing of `kind` bears, with the nearest one that does."""
-        self.report(*unknown(path, kind, name, known, hint))
+        self.report(*unknown(path, kind, name, known, hint or self.near(name, known)))
+
+    def near(self, name: object, known: Iterable[str]) -> str:
+        """A hint that a known name may be meant; none any more once there are more problems than are told."""
+        return did_you_mean(str(name), known) if len(self.problems) < MAX_TOLD else ""
+
+    def may_read(self, path: Path) -> bool:
+        """Whether another of the files that it names at `path` is read; that there are too many is reported once."""
+        self.files_read += 1
+        if self.files_read == _MAX_FILES + 1:
+            self.report(path, f"more than {_MAX_FILES} files to read", f"at most {_MAX_FILES}")
+        return self.files_read <= _MAX_FILES
 
     def raise_if_bad(self) -> None:
         if self.problems:
@@ -123,8 +190,10 @@ class Document:
             return kind.model_validate(self.data)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        for mistake in explain(kind, details, self.data, self.real):
+        mistakes = Mistakes(kind, details, self.data, self.real)
+        for mistake in mistakes.told(MAX_TOLD, self.line):
             self.report(*mistake)
+        self.problems.more += mistakes.more
         unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
         if go_on and len(unknown) == len(details):
             try:
@@ -139,10 +208,13 @@ class Document:
         place: Any = self.data
         kept: list[str | int] = []
         for part in path[:-1] if missing else path:
-            known = place if isinstance(place, dict) else dict(enumerate(place)) if isinstance(place, list) else {}
-            if part not in known:
+            if isinstance(place, list):
+                there = isinstance(part, int) and part < len(place)
+            else:
+                there = isinstance(place, dict) and part in place
+            if not there:
                 continue
-            place = known[part]
+            place = place[part]
             kept.append(part)
         return (*kept, path[-1]) if missing else tuple(kept)
 
@@ -169,7 +241,8 @@ def parse(text: bytes | Mapping[str, Any], file: str) -> Document:
         line = text[: error.start].count(b"\n") + 1
         raise bad(line, f"the byte 0x{text[error.start]:02x}", "YAML text in UTF-8", "save it as UTF-8") from None
     try:
-        deep = _too_deep_in(yaml.parse(decoded, Loader=_Loader))  # before the composer, which recurses
+        # Before the composer, which recurses, and makes of a byte what takes hundreds.
+        deep = _too_deep_in(_counted(yaml.parse(decoded, Loader=_Loader), file))
         nodes = [] if deep else list(yaml.compose_all(decoded, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         # The parser has a limit of its own, and reads ahead: it can meet that one before we can meet ours.
@@ -191,6 +264,18 @@ def parse(text: bytes | Mapping[str, Any], file: str) -> Document:
     if not isinstance(data, dict):
         raise bad(1, quoted(data), "a YAML mapping", "start with `format: 1`")
     return Document(file, data, reader.lines)
+
+
+def _counted(events: Iterable[yaml.Event], file: str) -> Iterator[yaml.Event]:
+    """The same events; raises `BadInput` where there are too many."""
+    keys_and_values = 0
+    for event in events:
+        keys_and_values += isinstance(event, yaml.NodeEvent)
+        if keys_and_values > 2 * MAX_VALUES:
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            found, *rest = f"more than {MAX_VALUES:,} values", *_TOO_DEEP[1:]
+            raise BadInput([Problem(file, line, "", found, *rest)])
+        yield event
 
 
 _TOO_DEEP = f"values nested more than {MAX_DEPTH} deep", "a file of ordinary size", "remove them"
@@ -238,15 +323,20 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
     opened = error.context_mark.line + 1 if error.context_mark else line + 1
     hint = f"{error.context}, which starts in line {opened}" if error.context else ""
     if missed:
-        wanted = missed[1].replace("<", "the ").replace(">", "")
+        wanted = missed[1].replace("<", "the ").replace(">", "").replace("hexdecimal number", _HEXADECIMAL)
         return (
             line + 1,
             quoted(stands.strip()),
-            wanted if wanted[0] in "',[]" else f"{wanted} (is the indent right?)",
+            wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indent right?)",
             hint,
         )
     problem = str(error.problem or error.context).removeprefix("found ")
+    if missed := re.fullmatch(r"expected escape sequence of .*", problem):  # PyYAML's own scanner
+        return line + 1, quoted(stands.strip()), _HEXADECIMAL, hint
     return line + 1, problem, "valid YAML", hint
+
+
+_HEXADECIMAL = "hexadecimal digits after \\x, \\u or \\U in double quotes; a backslash itself is \\\\"
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -266,7 +356,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.lines: dict[Path, int] = {}
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.values = 0
 
     def _bad(self, node: yaml.Node, path: Path, found: str, expected: str, hint: str = "") -> None:
@@ -311,19 +401,33 @@ class _Reader:
         if node.style in set("'\"|>") or node.tag == "tag:yaml.org,2002:str":
             return text
         match node.tag.rpartition(":")[2]:
-            case "null":
+            case "null" if text.lower() in {"", "~", "null"}:
                 return None
-            case "bool":
-                return text.lower() in {"true", "yes", "on"}
+            case "bool" if text.lower() in _TRUE | _FALSE:
+                return text.lower() in _TRUE
             case "int" if re.fullmatch(r"[-+]?[0-9]+", text):
-                return int(text)
-            case "float" if re.fullmatch(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?", text):
-                return float(text)
+                return self._number(node, path, int)
+            case "float" if re.fullmatch(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?", text) and re.search("[0-9]", text):
+                return self._number(node, path, float)
             case "int" | "float" | "timestamp":  # 10:30 and dates stay what was typed; their fields parse them
                 return text
             case _:
                 self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")
                 return None
+
+    def _number(self, node: yaml.ScalarNode, path: Path, convert: Callable[[str], float]) -> float | None:
+        text = node.value
+        if len(text) <= MAX_DIGITS:
+            with suppress(ValueError):
+                number = convert(text)
+                if math.isfinite(number):
+                    return number
+        found = quoted(text) if len(text) <= MAX_DIGITS else f"a number of {len(text):,} characters"
+        self._bad(node, path, found, f"a finite number of at most {MAX_DIGITS} characters", "in quotes, if it is text")
+        return None
+
+
+_TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 
 class _Plain:
@@ -331,7 +435,7 @@ class _Plain:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.values = 0
 
     def _bad(self, path: Path, found: str, expected: str) -> None:
@@ -343,6 +447,9 @@ class _Plain:
             found, *rest = _TOO_DEEP if len(path) > MAX_DEPTH else (f"more than {MAX_VALUES:,} values", *_TOO_DEEP[1:])
             raise BadInput([Problem(self.file, 0, "", found, *rest)])
         match value:
+            case int() | float() if not isinstance(value, bool) and not -(10**MAX_DIGITS) < value < 10**MAX_DIGITS:
+                self._bad(path, "a number that is not finite, or very large", f"one of at most {MAX_DIGITS} digits")
+                return None
             case None | bool() | int() | float() | str():
                 return str(value) if isinstance(value, Enum) else value
             case datetime() if value.tzinfo is not None:

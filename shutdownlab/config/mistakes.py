@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from shutdownlab.config.wording import Expected, Path, did_you_mean, one_of, quoted
+from shutdownlab.config.wording import Expected, Path, did_you_mean, one_of, quoted, shortened
 
 _WRONG_KIND = {
     "string_type",
@@ -28,43 +29,61 @@ class Mistake(NamedTuple):
     hint: str = ""
 
 
-def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> Mistake:
-    """A name that nothing of `kind` bears, with the nearest one that does."""
+def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str | None = None) -> Mistake:
+    """A name that nothing of `kind` bears, with the nearest one that does unless there is another hint."""
     names = sorted(known)
-    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names), hint or did_you_mean(str(name), names))
+    near = did_you_mean(str(name), names) if hint is None else hint
+    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names), near)
 
 
-def explain(
-    kind: type[BaseModel], details: Sequence[ErrorDetails], data: Any, real: Callable[..., Path]
-) -> Iterator[Mistake]:
+class Mistakes:
     """The mistakes behind pydantic's errors about `data`.
 
-    `real(path, missing=…)` turns pydantic's path into one of the file's.
+    `real(path, missing=…)` turns pydantic's path into one of the file's. However many errors there are, each is looked
+    at once.
     """
-    placed = [(real(tuple(detail["loc"]), missing=detail["type"] == "missing"), detail) for detail in details]
-    told: dict[tuple[Path, str], Mistake] = {}
-    for path, detail in placed:
-        if _is_echo(path, detail, placed):
-            continue
-        mistake = _mistake(kind, data, path, detail)
-        key = mistake.path, mistake.found
-        if key in told and mistake.expected not in told[key].expected:  # the branches of a union
-            mistake = mistake._replace(expected=f"{told[key].expected}, or {mistake.expected}")
-        told[key] = mistake
-    yield from told.values()
 
+    def __init__(
+        self, kind: type[BaseModel], details: Sequence[ErrorDetails], data: Any, real: Callable[..., Path]
+    ) -> None:
+        self._kind, self._data = kind, data
+        self._placed = [(real(tuple(detail["loc"]), missing=detail["type"] == "missing"), detail) for detail in details]
+        self._inside: set[Path] = set()
+        """Where something deeper is wrong."""
+        self._unknown: dict[Path, list[str]] = defaultdict(list)
+        """The keys that a mapping should not have."""
+        for path, detail in self._placed:
+            self._inside.update(path[:length] for length in range(len(path)))
+            if detail["type"] == "extra_forbidden":
+                self._unknown[path[:-1]].append(str(path[-1]))
+        self.more = 0
+        """How many there are beside those told."""
 
-def _is_echo(path: Path, detail: ErrorDetails, all_details: list[tuple[Path, ErrorDetails]]) -> bool:
-    """Whether another error tells it better: one deeper in the same value, or the misspelt key that is missed."""
-    if detail["type"] in _WRONG_KIND:
-        return any(len(other) > len(path) and other[: len(path)] == path for other, _ in all_details)
-    if detail["type"] == "missing":
-        unknown = [
-            str(other[-1]) for other, its in all_details
-            if its["type"] == "extra_forbidden" and other[:-1] == path[:-1]
-        ]  # fmt: skip
-        return bool(did_you_mean(str(path[-1]), unknown))
-    return False
+    def told(self, most: int, line: Callable[[Path], int]) -> Iterator[Mistake]:
+        """The first `most` in the file's order."""
+        told: dict[tuple[Path, str], Mistake] = {}
+        beyond: set[Path] = set()
+        for path, detail in sorted(self._placed, key=lambda placed: line(placed[0])):
+            if len(told) >= most:
+                beyond.add(path)
+                continue
+            if self._is_echo(path, detail):
+                continue
+            mistake = _mistake(self._kind, self._data, path, detail)
+            key = mistake.path, mistake.found
+            if key in told and mistake.expected not in told[key].expected:  # the branches of a union
+                mistake = mistake._replace(expected=f"{told[key].expected}, or {mistake.expected}")
+            told[key] = mistake
+        self.more = len(beyond)
+        yield from told.values()
+
+    def _is_echo(self, path: Path, detail: ErrorDetails) -> bool:
+        """Whether another error tells it better: one deeper in the same value, or the misspelt key that is missed."""
+        if detail["type"] in _WRONG_KIND:
+            return path in self._inside
+        if detail["type"] == "missing":
+            return bool(did_you_mean(str(path[-1]), self._unknown.get(path[:-1], ())))
+        return False
 
 
 def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails) -> Mistake:
@@ -81,7 +100,11 @@ def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails)
     expected = _expected(detail)
     hint = ""
     if expected == "a list" and isinstance(value, str | int):
-        hint = f"write [{value}]"
+        hint = f"write [{shortened(str(value))}]"
+    elif expected == "text" and isinstance(value, bool):
+        hint = "in quotes: YAML takes on, off, yes and no for true and false"
+    elif expected == "text" and isinstance(value, int | float):
+        hint = f'in quotes: "{shortened(str(value))}"'
     elif isinstance(value, str) and (value == expected or (expected == "a whole number" and value.isdecimal())):
         hint = "without quotes"
     return Mistake(path, quoted(value), expected, hint)
@@ -102,8 +125,13 @@ def _expected(detail: ErrorDetails) -> str:
             return "a mapping"
         case "tuple_type" | "list_type" | "frozen_set_type":
             return "a list"
+        case "finite_number":
+            return "a finite number"
+        case "too_long":
+            return f"at most {context['max_length']:,}"
         case "too_short":
-            return "a list of at least one" if context["min_length"] == 1 else f"at least {context['min_length']}"
+            what = "a mapping" if context["field_type"] == "Dictionary" else "a list"
+            return f"{what} of at least one" if context["min_length"] == 1 else f"at least {context['min_length']}"
         case "literal_error" | "enum":
             choices = str(context["expected"]).replace(" or ", ", ").replace("'", "")
             return f"one of {choices}" if "," in choices else choices

@@ -1,33 +1,66 @@
 """The scalar values that every file is written with: durations, rates, prefixes, ports, instants.
 
 Each type knows how it is read and how it is written: what `writing.dump` makes of a value reads as that same value.
+Whatever a file has in a value's place, reading it returns the value or raises `Expected`, and nothing else.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, model_serializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, model_serializer
 
-from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.document import Expected, Record, quoted
 
 IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+Whole = Annotated[int, Strict()]
+"""Neither true, which Python takes for 1, nor text."""
+Number = Annotated[float, Strict()]
+
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
+_QUANTITY = r"([0-9]{1,15}(?:\.[0-9]{1,40})?)\s*"
+_LONGEST_DURATION = 100_000 * 86400.0
+_HIGHEST_RATE = 1_000 * _RATE["gbit"]
+_YEARS = range(1970, 2200)
+_LONGEST = 2_000
+
+
+def written(value: Any) -> str:
+    """A scalar as it was written; empty for all else, and for what is longer than any is."""
+    if isinstance(value, int) and (isinstance(value, bool) or abs(value) >= 1 << 128):
+        return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    text = str(value) if isinstance(value, str | int | float) else ""
+    return text if len(text) <= _LONGEST else ""
+
+
+def whole(value: Any, least: int, most: int) -> int | None:
+    """A whole number that was written as such, in quotes or without, if it is in this range."""
+    text = written(value)
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+        return None
+    return int(text)
 
 
 def duration(value: Any) -> float:
     """`"20ms"`, `"12min"` as seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", str(value))
+    found = re.fullmatch(rf"{_QUANTITY}(ms|s|min|h|d)", written(value))
     if found is None:
         raise Expected("a duration such as 20ms, 90s, 12min, 6h", "write a number and its unit")
-    return float(found[1]) * _DURATION[found[2]]
+    seconds = float(found[1]) * _DURATION[found[2]]
+    if seconds > _LONGEST_DURATION:
+        raise Expected(f"at most {duration_text(_LONGEST_DURATION)}", "that is more than two centuries")
+    return seconds
 
 
 def duration_text(seconds: float) -> str:
@@ -41,10 +74,12 @@ def duration_text(seconds: float) -> str:
 
 def rate(value: Any) -> int:
     """`"150kbit"`, `"30mbit"` as kbit/s."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(kbit|mbit|gbit)", str(value))
-    if found is None or float(found[1]) * _RATE[found[2]] < 1:
-        raise Expected("a rate such as 150kbit, 30mbit, 1gbit", "write a number and its unit, at least 1kbit")
-    return round(float(found[1]) * _RATE[found[2]])
+    found = re.fullmatch(rf"{_QUANTITY}(kbit|mbit|gbit)", written(value))
+    kbit = round(float(found[1]) * _RATE[found[2]]) if found else 0
+    if not 1 <= kbit <= _HIGHEST_RATE:
+        hint = f"write a number and its unit, from 1kbit to {rate_text(_HIGHEST_RATE)}"
+        raise Expected("a rate such as 150kbit, 30mbit, 1gbit", hint)
+    return kbit
 
 
 def rate_text(kbit: int) -> str:
@@ -55,11 +90,44 @@ def rate_text(kbit: int) -> str:
 
 def network(value: Any) -> IpPrefix:
     """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
+    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return value
+    expected = "an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32"
+    text = str(value) if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address) else written(value)
+    if "%" in text:
+        raise Expected(expected, "without a zone (what follows the %)")
     try:
-        return ipaddress.ip_network(str(value))
+        return ipaddress.ip_network(text)
     except ValueError as error:
         hint = "the bits after the prefix length must be zero" if "host bits" in str(error) else ""
-        raise Expected("an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32", hint) from None
+        raise Expected(expected, hint) from None
+
+
+def address(value: Any) -> Address:
+    """`"192.0.2.1"` or `"2001:db8::1"`."""
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return value
+    text = written(value)
+    if not is_address(text):
+        raise Expected("an IPv4 or IPv6 address such as 192.0.2.1 or 2001:db8::1")
+    return ipaddress.ip_address(text)
+
+
+def is_for_hosts(prefix: IpPrefix) -> bool:
+    """Whether hosts can have its addresses: it holds none of this host, loopback, link-local, multicast or reserved.
+
+    Source: IANA's special-purpose address registries (RFC 6890).
+    """
+    return not any(overlap(prefix, special) for special in _SPECIAL)
+
+
+_SPECIAL = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
+        *("::/96", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
+    )
+)
 
 
 def overlap(a: IpPrefix, b: IpPrefix) -> bool:
@@ -67,21 +135,24 @@ def overlap(a: IpPrefix, b: IpPrefix) -> bool:
 
 
 def is_address(text: str) -> bool:
+    """Without a zone: `fe80::1%eth0`, or whatever else Python takes after a `%`, is none."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def instant(value: Any) -> datetime:
     """ISO 8601 with a zone: `2022-01-05T10:30Z`; kept in UTC."""
     try:
-        moment = datetime.fromisoformat(str(value))
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(written(value))
     except ValueError:
         moment = datetime.min
     if moment.tzinfo is None:
         raise Expected("a time with its zone such as 2022-01-05T10:30Z", "append Z for UTC, +06:00 for Almaty in 2022")
+    if moment.year not in _YEARS:
+        raise Expected(f"a time of the years {_YEARS.start} to {_YEARS.stop - 1}")
     return moment.astimezone(UTC)
 
 
@@ -94,7 +165,7 @@ def instant_text(moment: datetime) -> str:
 
 def hours(value: Any) -> tuple[time, time]:
     """`"08:00-20:00"`, `"22:00-06:00"` as its first minute and the one after its last."""
-    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", str(value))
+    found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", written(value))
     if found is None:
         raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
     return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
@@ -108,7 +179,7 @@ def hours_text(span: tuple[time, time]) -> str:
 
 def utc_offset(value: Any) -> int:
     """`"+06:00"` as seconds east of UTC."""
-    found = re.fullmatch(r"([-+])(0\d|1[0-4]):([0-5]\d)", str(value))
+    found = re.fullmatch(r"([-+])(0[0-9]|1[0-4]):([0-5][0-9])", written(value))
     if found is None:
         raise Expected("an offset from UTC such as +06:00", "write it in quotes")
     seconds = int(found[2]) * 3600 + int(found[3]) * 60
@@ -142,7 +213,7 @@ class Ports(Record):
 
 def ports(value: Any) -> Ports:
     """`443`, `"tcp/443"`, `"udp/1024-65535"`."""
-    found = re.fullmatch(r"(?:(tcp|udp)/)?(\d{1,5})(?:-(\d{1,5}))?", str(value))
+    found = re.fullmatch(r"(?:(tcp|udp)/)?([0-9]{1,5})(?:-([0-9]{1,5}))?", written(value))
     if isinstance(value, Ports):
         return value
     if found is None or not 0 < int(found[2]) <= int(found[3] or found[2]) <= 65535:
@@ -152,16 +223,47 @@ def ports(value: Any) -> Ports:
 
 def host_name(value: Any) -> str:
     """A domain name, lower case, no trailing dot. Source: RFC 1035, RFC 5891 for its form on the wire."""
-    name = str(value).rstrip(".").lower()
+    name = written(value).rstrip(".").lower()
     label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
     if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
         raise Expected("a domain name such as kaspi.kz", "letters, digits and hyphens, labels of at most 63")
     return name
 
 
+def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:
+    """`"https://kaspi.kz/"` in its parts: a host name or address, a port or none, no user, ASCII throughout."""
+    text = written(value)
+    if not re.fullmatch(r"[!-~]*", text):
+        raise Expected("a URL in ASCII, without spaces", "write %20 for a space, %C3%A9 for é, xn--… for a host name")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535, IPv6 addresses stand in []") from None
+    if parts.scheme not in schemes or not host:
+        raise Expected(f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in reversed(schemes))}")
+    if port == 0:
+        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535")
+    if "@" in parts.netloc:
+        raise Expected("a URL without a user's name")
+    if not is_address(host):
+        host_name(host)
+    return parts
+
+
+def _url(value: str) -> str:
+    try:
+        url(value)
+    except Expected as error:
+        raise Expected(error.expected, error.hint, found=quoted(value)) from None
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
 Kbit = Annotated[int, BeforeValidator(rate), PlainSerializer(rate_text)]
 Prefix = Annotated[IpPrefix, BeforeValidator(network)]
+AnAddress = Annotated[Address, BeforeValidator(address)]
+Url = Annotated[str, AfterValidator(_url)]
 Instant = Annotated[datetime, BeforeValidator(instant), PlainSerializer(instant_text)]
 Hours = Annotated[tuple[time, time], BeforeValidator(hours), PlainSerializer(hours_text)]
 UtcOffset = Annotated[int, BeforeValidator(utc_offset), PlainSerializer(utc_offset_text)]

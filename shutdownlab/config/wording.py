@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 Path = tuple[str | int, ...]
+
+_LONGEST = 60
+"""Characters of a value that are repeated in a message."""
+_COMPARED = 2_000
+"""Names that a misspelt one is compared with."""
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def on_one_line(text: str) -> str:
+    """Text with line ends, escapes and whatever else no terminal shows as `\\n`, `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def dotted(path: Path) -> str:
     """`('links', 3, 'delay')` as `links[3].delay`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        name = shortened(str(part))
+        text += f"[{name}]" if isinstance(part, int) else f".{name}" if text else name
     return text
 
 
@@ -24,31 +42,38 @@ def quoted(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list" if value else "an empty list"
     if isinstance(value, bool | int | float):
-        return str(value).lower()
-    text = str(value)
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+        return shortened(str(value).lower())
+    return repr(shortened(str(value)))
 
 
 def one_of(names: Iterable[str]) -> str:
     names = list(names)
-    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    listed = ", ".join(map(shortened, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"one of {listed}" if names else "none (there are none)"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    if len(name) > _LONGEST:
+        return ""
+    near = (other for other in known if abs(len(other) - len(name)) <= len(name))
+    close = difflib.get_close_matches(name, list(islice(near, _COMPARED)), n=1, cutoff=0.6)
     return f"did you mean {quoted(close[0])}?" if close else ""
 
 
 class Expected(ValueError):
     """Raised by a field's own parser: what it takes, how to mend the value, and what it found if not just the value.
 
-    key: which of a mapping's values is meant, where the mapping as a whole was parsed.
+    hint: or what tells it, called only if the mistake is among those that are told. key: which of a mapping's values is
+    meant, where the mapping as a whole was parsed.
     """
 
-    def __init__(self, expected: str, hint: str = "", *, found: str = "", key: str = "") -> None:
+    def __init__(self, expected: str, hint: str | Callable[[], str] = "", *, found: str = "", key: str = "") -> None:
         super().__init__(expected)
         self.expected = expected
-        self.hint = hint
+        self._hint = hint
         self.found = found
         self.key = key
+
+    @property
+    def hint(self) -> str:
+        return self._hint if isinstance(self._hint, str) else self._hint()

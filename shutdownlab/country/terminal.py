@@ -64,7 +64,11 @@ def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console],
 
 def _teller(console: Console) -> Callable[[str], None]:
     """Say what is going on where somebody watches; a script's standard error stays clean."""
-    return (lambda text: console.print(f"{text} …", style="dim")) if console.is_terminal else (lambda _: None)
+    return (
+        (lambda text: console.print(f"{text} …", style="dim", markup=False))
+        if console.is_terminal
+        else (lambda _: None)
+    )
 
 
 def _command_line(session: Session, console: Console) -> int:

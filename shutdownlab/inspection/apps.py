@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_serializer
 
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import HostName, Prefix
+from shutdownlab.config.scalars import HostName, Prefix, Whole, whole, written
 
 _SERVERS = Extensions("shutdownlab.servers", object)
 
@@ -30,7 +30,7 @@ class Service(Record):
     """What answers on a port: `https/443`, `h3/443` (UDP), `openvpn/1194` (UDP)."""
 
     kind: str
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Annotated[Whole, Field(ge=1, le=65535)]
 
     @model_serializer
     def _text(self) -> str:
@@ -43,12 +43,12 @@ class Service(Record):
 def _service(value: Any) -> Any:
     if isinstance(value, Service):
         return value
-    found = re.fullmatch(r"(\w[\w-]*)/(\d+)", str(value))
-    if found is None or found[1] not in service_kinds():
+    kind, _, port = written(value).partition("/")
+    if kind not in service_kinds() or whole(port, 1, 65535) is None:
         _, hint = _SERVERS.unknown(value)
         known = f"services: {', '.join(service_kinds())}" if service_kinds() else hint
         raise Expected("a service and its port such as https/443", known)
-    return {"kind": found[1], "port": int(found[2])}
+    return {"kind": kind, "port": int(port)}
 
 
 class Endpoint(Record):
@@ -70,7 +70,7 @@ class App(Record):
     category: str = "site"
     suffixes: tuple[HostName, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
-    ports: tuple[int, ...] = ()
+    ports: tuple[Annotated[Whole, Field(ge=1, le=65535)], ...] = ()
     fingerprints: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()

@@ -93,7 +93,7 @@ def _names_of(document: Document, at: Path, name: str) -> tuple[str, ...]:
     try:
         return read_names(*found)
     except BadInput as error:
-        document.problems += error.problems
+        document.problems.take(error)
         return ()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from shutdownlab.config.beside import document_beside, listed
-from shutdownlab.config.document import BadInput, Document, did_you_mean, quoted
+from shutdownlab.config.document import BadInput, Document, quoted
 from shutdownlab.inspection.apps import App, Catalogue
 from shutdownlab.inspection.recognition import installed_recognisers
 
@@ -27,7 +27,7 @@ def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
         else:
             _check(part, catalogue, apps)
             apps |= catalogue.apps
-        document.problems += part.problems
+        document.problems.take(part.problems)
     return apps
 
 
@@ -37,7 +37,7 @@ def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> No
         if key not in catalogue.apps or key not in known:
             missing = "this file has none of that name" if key in known else "there is none to replace"
             names = catalogue.apps.keys() & known.keys()
-            hint = did_you_mean(key, names) or "leave it out"
+            hint = part.near(key, names) or "leave it out"
             part.report(("replaces", index), f"{quoted(key)}: {missing}", "an app that this file replaces", hint)
     for key in catalogue.apps:
         if key in known and key not in catalogue.replaces:

@@ -5,6 +5,7 @@ Made in Python by the compiler, or read from a YAML file that stands alone (`loa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -12,7 +13,19 @@ import re2
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
-from shutdownlab.config.scalars import Address, Hours, Kbit, Port, Prefix, Seconds, UtcOffset
+from shutdownlab.config.scalars import (
+    AnAddress,
+    Hours,
+    Kbit,
+    Number,
+    Port,
+    Prefix,
+    Seconds,
+    UtcOffset,
+    Whole,
+    whole,
+    written,
+)
 from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.verdict import Action, End, action_name
@@ -31,34 +44,46 @@ def _many(value: Any) -> Any:
 
 def _pattern(value: Any) -> str:
     """A regular expression in RE2's syntax, whose matching time is linear in the input."""
+    quiet = re2.Options()
+    quiet.log_errors = False  # it would write to standard error
     try:
-        re2.compile(str(value))
+        re2.compile(written(value), quiet)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise Expected(
             f"a regular expression in RE2's syntax ({reason})", "RE2 has no look-around or references"
         ) from None
-    return str(value)
+    if not written(value):
+        raise Expected("a regular expression of at most 2,000 characters")
+    return written(value)
 
 
 def _ipid(value: Any) -> Any:
-    if value in ("copy", "random"):
+    if isinstance(value, str) and value in {"copy", "random"}:
         return value
-    if str(value).isdecimal() and int(value) <= 0xFFFF:
-        return int(value)
+    number = whole(value, 0, 0xFFFF)
+    if number is not None:
+        return number
     raise Expected("0 to 65535, copy or random", "the IPv4 identification of injected packets")
 
 
+def _location(value: Any) -> str:
+    if not re.fullmatch(r"[!-~]+", written(value)):
+        raise Expected("a URL in ASCII, without spaces", "write %20 for a space")
+    return written(value)
+
+
 def _format(value: Any) -> int:
-    if str(value) == "1":
+    if written(value) == "1":
         return 1
     raise Expected("1", "the version of this file format")
 
 
 def _rcode(value: Any) -> str:
-    if str(value).upper() in DNS_CODES:
-        return str(value).upper()
-    raise Expected("one of " + ", ".join(DNS_CODES), did_you_mean(str(value).upper(), DNS_CODES))
+    name = written(value).upper()
+    if name in DNS_CODES:
+        return name
+    raise Expected("one of " + ", ".join(DNS_CODES), lambda: did_you_mean(name, DNS_CODES))
 
 
 def _flags(value: Any) -> str:
@@ -77,7 +102,7 @@ def action_kinds() -> Mapping[str, type[DpiAction]]:
 def _action(value: Any) -> str:
     known = (*sorted(action_kinds()), Action.BLOCK.value)
     if value not in known:
-        raise Expected(one_of(known), did_you_mean(str(value), known))
+        raise Expected(one_of(known), lambda: did_you_mean(str(value), known))
     return action_name(value)
 
 
@@ -111,33 +136,33 @@ class Verdict(Record):
     """drop, freeze: whose packets suffer."""
     forward_trigger: bool = False
     """drop, reset, dns race: the packet that matched still goes on."""
-    after_packets: Annotated[int, Field(ge=0, le=1000)] = 0
+    after_packets: Annotated[Whole, Field(ge=0, le=1000)] = 0
     """drop: packets of the connection that still pass after the decision (TSPU's delayed drop)."""
     to: End = "both"
     """reset, block page: who gets injected packets."""
     flags: Flags = "RA"
-    count: Annotated[int, Field(ge=1, le=16)] = 1
-    seq_steps: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    count: Annotated[Whole, Field(ge=1, le=16)] = 1
+    seq_steps: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
     """reset: added to the sequence numbers of the first, second … copy."""
-    ttl: Annotated[int, Field(ge=1, le=255)] | None = None
+    ttl: Annotated[Whole, Field(ge=1, le=255)] | None = None
     """Of injected packets; None copies the pretended sender's last seen (64 if never seen)."""
-    window: Annotated[int, Field(ge=0, le=65535)] = 0
+    window: Annotated[Whole, Field(ge=0, le=65535)] = 0
     ipid: Ipid = "random"
     rewrite: bool = False
     """reset: do not inject; strip the payload of the connection's own packets towards `to` and set `flags` on them."""
     rcode: Annotated[str, BeforeValidator(_rcode)] = "NOERROR"
-    addresses: Annotated[tuple[Address, ...], BeforeValidator(_many)] = ()
-    answer_ttl: Annotated[int, Field(ge=0, le=86400)] = 300
+    addresses: Annotated[tuple[AnAddress, ...], BeforeValidator(_many)] = ()
+    answer_ttl: Annotated[Whole, Field(ge=0, le=86400)] = 300
     race: bool = False
     """dns: the query goes on too, and the forged answer races the true one."""
-    status: Annotated[int, Field(ge=100, le=599)] = 403
+    status: Annotated[Whole, Field(ge=100, le=599)] = 403
     body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
-    location: str | None = None
+    location: Annotated[str, BeforeValidator(_location)] | None = None
     rate_up: Kbit | None = None
     rate_down: Kbit | None = None
-    burst: Annotated[int, Field(ge=1500, le=1 << 24)] = 15000
+    burst: Annotated[Whole, Field(ge=1500, le=1 << 24)] = 15000
     """throttle: bytes the token bucket of a direction holds."""
-    cap_bytes: Annotated[int, Field(ge=0)] | None = None
+    cap_bytes: Annotated[Whole, Field(ge=0)] | None = None
     """freeze: payload bytes (of `directions`) after which every further packet is dropped."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What an action of a user's own takes besides; its class checks it."""
@@ -201,9 +226,9 @@ class Conditions(Record):
     """The encrypted server name of 2018 to 2020, which came before ECH."""
     fully_encrypted: bool | None = None
     """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
-    version: Annotated[tuple[Annotated[int, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    version: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
     """A code point among the TLS versions offered (0x0304 is 772), or the QUIC version (1; QUIC v2 is 1798521807)."""
-    length_at_least: Annotated[int, Field(ge=0, le=65536)] = 0
+    length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
     """Payload bytes of the datagram, or of the client's stream so far."""
     qtype: Names = ()
     direction: Literal["outbound", "inbound"] | None = None
@@ -212,7 +237,7 @@ class Conditions(Record):
     subscriber: Prefixes = ()
     """The end on the inside."""
     subscriber_class: Names = ()
-    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
     """Drawn once for each connection and rule."""
     hours: Hours | None = None
     """Local time of the policy's `utc_offset`."""

@@ -25,7 +25,7 @@ from shutdownlab.config.document import (
     parse,
     quoted,
 )
-from shutdownlab.config.scalars import Seconds
+from shutdownlab.config.scalars import Number, Seconds, Whole, whole
 from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
@@ -33,14 +33,16 @@ from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.verdict import End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[Whole, Field(ge=0)]
 
 
 def _span(value: Any) -> tuple[int, int]:
     """A number, or `[low, high]` from which each connection draws its own."""
     both = value if isinstance(value, list | tuple) else (value, value)
-    if len(both) == 2 and all(str(number).isdecimal() for number in both) and int(both[0]) <= int(both[1]):
-        return int(both[0]), int(both[1])
+    span = [whole(number, 0, 1 << 32) for number in both]
+    match span:
+        case [int() as low, int() as high] if low <= high:
+            return low, high
     raise Expected("a number, or [lowest, highest]", "0 is unlimited")
 
 
@@ -48,7 +50,7 @@ def _protocol(value: Any) -> str:
     known = installed_recognisers().protocols
     if value in known:
         return str(value)
-    raise Expected(one_of(known), did_you_mean(str(value), known))
+    raise Expected(one_of(known), lambda: did_you_mean(str(value), known))
 
 
 Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], BeforeValidator(_many)]
@@ -59,11 +61,11 @@ class IpModel(Record):
     """reassemble: inspected once whole. ignore: they go by uninspected. drop: none passes (in-path)."""
     hold: bool = False
     """In-path: keep fragments back until the datagram is whole, then send them all, inspected or not (TSPU)."""
-    max_fragments: Annotated[int, Field(ge=2, le=8192)] = 8192
+    max_fragments: Annotated[Whole, Field(ge=2, le=8192)] = 8192
     """More pieces than this: the datagram is given up (held ones are lost)."""
     overlap: Literal["first", "last", "discard"] = "first"
     timeout: Seconds = 30.0
-    datagrams: Annotated[int, Field(ge=1)] = 1024
+    datagrams: Annotated[Whole, Field(ge=1)] = 1024
     """Unfinished datagrams kept; the oldest gives way."""
 
 
@@ -80,10 +82,10 @@ class Validation(Record):
     """Data without the ACK flag is not believed."""
     md5: bool = False
     """Packets with a TCP MD5 option are not believed (end hosts drop them)."""
-    options_unseen: tuple[Annotated[int, Field(ge=2, le=255)], ...] = ()
+    options_unseen: tuple[Annotated[Whole, Field(ge=2, le=255)], ...] = ()
     """TCP option kinds that hide a packet from the box."""
-    ttl_at_least: Annotated[int, Field(ge=0, le=255)] = 0
-    ttl_drop_at_most: Annotated[int, Field(ge=0, le=255)] | None = None
+    ttl_at_least: Annotated[Whole, Field(ge=0, le=255)] = 0
+    ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
     """A packet whose TTL is further below its connection's first one than this is not believed."""
     length: bool = False
     """A TCP data offset or length field out of range makes the packet unbelieved; else it is read as far as it goes."""
@@ -99,7 +101,7 @@ class TcpModel(Record):
     """Whose bytes stay where segments overlap (bytes already passed to the parser are never replaced)."""
     min_segment: Count = 0
     """Segments with fewer payload bytes are not assembled."""
-    gap: Annotated[int, Field(ge=0)] = 65536
+    gap: Annotated[Whole, Field(ge=0)] = 65536
     """Bytes kept out of order; beyond it, they are lost."""
     urgent: Literal["inline", "skip"] = "inline"
     """skip: the byte the urgent pointer names is taken out of the stream, as Linux receivers do."""
@@ -141,9 +143,9 @@ class TcpModel(Record):
     """Payload from the server on anything but a SYN/ACK before the client sent any: resynchronise."""
     syn_ack_bad_ack: Literal["ignore", "resync"] = "ignore"
     """A SYN/ACK that acknowledges something else than the SYN."""
-    resync_probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    resync_probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
     """Share of the events above that do resynchronise."""
-    fin_probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    fin_probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
     """Share of FINs that tear down."""
 
 
@@ -152,7 +154,7 @@ class Budget(Record):
     """Packets with payload looked at in a connection; 0 is unlimited."""
     least: Count = 0
     """Packets with payload that must have been seen before it is settled that they are no known protocol."""
-    bytes: Annotated[int, Field(ge=0, le=1 << 20)] = 65536
+    bytes: Annotated[Whole, Field(ge=0, le=1 << 20)] = 65536
     give_up_unrecognised: bool = False
     """The first payload that is no inspected protocol ends inspection of the connection."""
     give_up_unrecognised_over: Count = 0
@@ -165,7 +167,7 @@ class Budget(Record):
 
 
 class Table(Record):
-    flows: Annotated[int, Field(ge=1)] = 1_000_000
+    flows: Annotated[Whole, Field(ge=1)] = 1_000_000
     syn_timeout: Seconds = 60.0
     established_timeout: Seconds = 480.0
     udp_timeout: Seconds = 180.0
@@ -251,7 +253,7 @@ def own_profile(document: Document, path: Path, name: str, apps: Collection[str]
     try:
         return _checked(part, apps)
     except BadInput as error:
-        document.problems += error.problems
+        document.problems.take(error)
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
-from shutdownlab.config.document import Document, Path, did_you_mean, quoted
+from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import Verdict, action_kinds
 from shutdownlab.inspection.profile import Profile, is_file_name, own_profile, shipped_profile
@@ -40,7 +40,7 @@ def profiles_of(
         elif name in profile_names():
             found[name] = profile_named(name)
         else:
-            hint = did_you_mean(name, profile_names()) or "one of your own: the path of its file, such as ./mine.yaml"
+            hint = document.near(name, profile_names()) or "one of your own: the path of its file, such as ./mine.yaml"
             document.report_unknown(path, "profile of DPI boxes", name, profile_names(), hint)
             found[name] = None
 
@@ -134,7 +134,7 @@ class _Checker:
     def _sees(self, path: Path, protocols: Iterable[str], box: str, profile: Profile) -> None:
         for name in protocols:
             if name not in profile.protocols:
-                hint = did_you_mean(name, profile.protocols) or "choose another profile for it"
+                hint = self.document.near(name, profile.protocols) or "choose another profile for it"
                 expected = f"one that it does: {', '.join(sorted(profile.protocols))}"
                 self.document.report(path, f"the protocol {name}, which {box} does not recognise", expected, hint)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from shutdownlab.config.document import BadInput, Expected, Problem, did_you_mean, one_of, quoted
 from shutdownlab.config.scalars import Ports, is_address, ports
+from shutdownlab.config.scalars import url as parse_url
 from shutdownlab.model.network import Hosted, Network, Node, node_name
 from shutdownlab.model.probe import Family, Probe, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named
@@ -128,10 +128,11 @@ def _site(hosted: Hosted, host: str) -> Probe:
 
 
 def _page(network: Network, url: str, where: str) -> Probe:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        refuse(where, quoted(url), "a URL that starts with https:// or http://")
-    return probe("web", url=url, families=_families(_hosted(network, parts.hostname, where).addresses))
+    try:
+        host = parse_url(url).hostname or ""
+    except Expected as error:
+        refuse(where, quoted(url), error.expected, error.hint)
+    return probe("web", url=url, families=_families(_hosted(network, host, where).addresses))
 
 
 def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:

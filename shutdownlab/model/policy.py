@@ -50,7 +50,7 @@ class Scope(Record):
 def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
     names = tuple(dict.fromkeys(known))
     if value not in names:
-        raise Expected(one_of(names), did_you_mean(str(value), names))
+        raise Expected(one_of(names), lambda: did_you_mean(str(value), names))
     return str(value)
 
 

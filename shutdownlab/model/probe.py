@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
 
-from shutdownlab.config.document import Expected, quoted
+from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
-from shutdownlab.config.scalars import Port, Ports
+from shutdownlab.config.scalars import Port, Ports, Url
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Scope
@@ -160,20 +160,12 @@ def probe(test: str, **fields: Any) -> Probe:
     return Probe.model_validate({"test": test, **fields})
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Expected("one that starts with https:// or http://", found=quoted(text))
-    return text
-
-
 def _single(ports: Ports) -> Ports:
     if ports.first != ports.last:
         raise Expected("a single port such as tcp/443", found=f"the ports {ports}")
     return ports
 
 
-Url = Annotated[str, AfterValidator(_url)]
 SinglePort = Annotated[Port, AfterValidator(_single)]
 
 

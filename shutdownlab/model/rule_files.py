@@ -48,5 +48,5 @@ def _are_sound(part: Document, document: Document, apps: Collection[str]) -> boo
         part.report(("utc_offset",), found, "the same `utc_offset` in both", "leave it out here")
     with suppress(BadInput):  # reported to `part`, as all else
         part.validate_as(InspectionPolicy)
-    document.problems += part.problems
+    document.problems.take(part.problems)
     return not part.problems

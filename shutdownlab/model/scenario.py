@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
-from shutdownlab.config.scalars import Instant, Seconds, UtcOffset
+from shutdownlab.config.scalars import Instant, Seconds, UtcOffset, Whole
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.rule_files import include_rules
-from shutdownlab.model.topology import Name, Topology, Vantage, VantageId
+from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
 class Outcome(StrEnum):
@@ -68,7 +68,7 @@ _EXPECTABLE = tuple(outcome.value for outcome in Outcome if outcome.is_measured)
 
 def _expectable(value: object) -> object:
     if value not in _EXPECTABLE:
-        raise Expected(one_of(_EXPECTABLE), did_you_mean(str(value), _EXPECTABLE))
+        raise Expected(one_of(_EXPECTABLE), lambda: did_you_mean(str(value), _EXPECTABLE))
     return value
 
 
@@ -137,6 +137,10 @@ class Account(Record):
     options: dict[Name, Option]
 
 
+_FEW = Field(max_length=1_000)
+"""Far more than anybody can wait for."""
+
+
 class Scenario(Record):
     """A shutdown. Build one with `load_scenario`; it has been checked against its topology then."""
 
@@ -160,13 +164,13 @@ class Scenario(Record):
     """Of some operators; the others' is `controller`."""
     utc_offset: UtcOffset = 0
     """Seconds; the `hours` of inspection rules are local time."""
-    throttled_below: Annotated[int, Field(ge=1)] = 512
+    throttled_below: Annotated[Whole, Field(ge=1)] = 512
     accounts: dict[Name, Account] = {}
-    policies: dict[Name, Policy]
-    probes: dict[str, SerializeAsAny[Probe]]
-    observations: dict[str, SerializeAsAny[Observation]] = {}
-    expectations: dict[Name, tuple[Expectation, ...]] = {}
-    timeline: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    policies: Annotated[dict[Name, Policy], _FEW]
+    probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
+    observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
+    expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
+    timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     ends: Instant
 
     def phase(self, name: str) -> Phase:
@@ -280,6 +284,12 @@ class _Checker:
         self.vantages = tuple(topology.vantages())
         self.phases = [phase.phase for phase in scenario.timeline]
         self.misdirected: set[str] = set()
+        self.selected: dict[Scope, tuple[Vantage, ...]] = {}
+        self.used: dict[str, list[str]] = defaultdict(list)
+        """The phases that expect what has a name."""
+        for phase in scenario.timeline:
+            for expected in dict.fromkeys(item for item in phase.expect if isinstance(item, str)):
+                self.used[expected].append(phase.phase)
 
     def check(self) -> None:
         self._accounts()
@@ -293,7 +303,7 @@ class _Checker:
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
-                self._expectation(("expectations", name, index), expectation, self._phases_using(name))
+                self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
 
     def _names(self, path: Path, kind: str, given: object, known: object) -> None:
         """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
@@ -312,9 +322,14 @@ class _Checker:
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
-        if len(self.document.problems) == before and not scope.select(self.vantages):
+        if len(self.document.problems) == before and not self._select(scope):
             hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
+
+    def _select(self, scope: Scope) -> tuple[Vantage, ...]:
+        if scope not in self.selected:
+            self.selected[scope] = scope.select(self.vantages)
+        return self.selected[scope]
 
     def _targets(self, path: Path, targets: Targets) -> None:
         self._names((*path, "apps"), "app", targets.apps, self.apps)
@@ -387,9 +402,6 @@ class _Checker:
                     self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
             self._sources((*path, "source"), phase.source)
 
-    def _phases_using(self, name: str) -> list[str]:
-        return [phase.phase for phase in self.scenario.timeline if name in phase.expect]
-
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         before = len(self.document.problems)
         self._scope((*path, "who"), expectation.who)
@@ -407,15 +419,16 @@ class _Checker:
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
-        who, scenario = expectation.who.select(self.vantages), self.scenario
+        who, scenario = self._select(expectation.who), self.scenario
         if expectation.observations is not None and not expectation.who.is_of_operators:
             found = "a scope of some of an operator's subscribers"
             hint = "what is seen from outside is an operator's as a whole"
             self.document.report((*path, "who"), found, "nothing but `operators` with `observations`", hint)
             return
         for index, name in enumerate(_named(expectation.observations)):
-            operators = [operator for operator in self.topology.operators if expectation.who.covers_operator(operator)]
-            seen = any(name in scenario.observations_of(phase, operator) for phase in phases for operator in operators)
+            observation = scenario.observations[name]
+            of = observation.operators or self.topology.operators
+            seen = _some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
             if phases and not seen:
                 found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
@@ -423,11 +436,17 @@ class _Checker:
         for index, name in enumerate(_named(expectation.probes)):
             if name in self.misdirected:
                 continue  # told already, and who runs it is not known
-            probed = any(name in scenario.probes_of(phase, vantage) for phase in phases for vantage in who)
+            probe = scenario.probes[name]
+            probed = _some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+
+
+def _some(during: tuple[str, ...], phases: list[str]) -> bool:
+    """Whether what is limited to some phases (none: it is not) is made in one of these."""
+    return not during or not set(during).isdisjoint(phases)
 
 
 def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
-from shutdownlab.config.scalars import HostName, Kbit, Ports, Prefix, Seconds, ports
+from shutdownlab.config.scalars import HostName, Kbit, Number, Ports, Prefix, Seconds, Whole, ports, written
 
 
 class Access(StrEnum):
@@ -29,37 +30,59 @@ class SubscriberClass(StrEnum):
 
 
 def _name(value: object) -> str:
-    text = str(value)
-    if not (1 <= len(text) <= 40 and text.replace("-", "").isalnum() and text.isascii() and text == text.lower()):
+    text = written(value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", text):
         raise Expected("a name of at most 40 lower-case letters, digits and hyphens")
     return text
 
 
 def _country(value: object) -> str:
     """ISO 3166-1's two letters, or ZZ (user-assigned) for a country that isn't."""
-    text = str(value)
+    text = written(value)
     if not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
         raise Expected("a country code of two capital letters such as KZ", "ZZ for a country that does not exist")
     return text
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-Asn = Annotated[int, Field(ge=1, le=4_294_967_294)]
+MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 90, 11, 1_000
+"""What the laboratory's own links have addresses for (`address_plan`), and more subscriber groups than any machine."""
+
+
+def _label(value: object) -> str:
+    text = written(value)
+    if not (0 < len(text) <= 80 and text.isprintable() and text.strip() == text):
+        raise Expected("a name of at most 80 characters, on one line")
+    return text
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+"""What is free text but for its length: it stands in tables."""
+_LONGEST_DELAY = 10.0
+
+
+def _delay(value: float) -> float:
+    if value > _LONGEST_DELAY:
+        raise Expected("at most 10s", "it is one packet's way over one link")
+    return value
+
+
+Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294)]
 
 
 class LinkClass(Record):
     """One way's delay (seconds), the rate of each direction (kbit/s) and loss (share of packets) of a kind of link."""
 
-    delay: Seconds = 0.0
+    delay: Annotated[Seconds, AfterValidator(_delay)] = 0.0
     bandwidth: Kbit | None = None
-    loss: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
 
 
 class Region(Record):
     """A region and its share of the country's subscribers (0 to 1)."""
 
     title: str
-    weight: Annotated[float, Field(gt=0, le=1)]
+    weight: Annotated[Number, Field(gt=0, le=1)]
     source: str = ""
 
 
@@ -118,7 +141,7 @@ class Operator(Record):
     title: str
     asn: Asn
     prefixes: tuple[Prefix, ...]
-    subscribers: Annotated[float, Field(gt=0)]
+    subscribers: Annotated[Number, Field(gt=0, le=10_000)]
     transit: tuple[str, ...]
     exchange: bool = True
     obeys_after: Seconds = 0.0
@@ -183,11 +206,11 @@ class Topology(Record):
     apps: tuple[str, ...] = ()
     """Files of own apps, relative to this one."""
     links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
-    regions: dict[Name, Region]
-    operators: dict[Name, Operator]
+    regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
+    operators: Annotated[dict[Name, Operator], Field(min_length=1, max_length=MOST_OPERATORS)]
     gateway: Gateway
     exchange: Exchange
-    transits: dict[Name, Transit]
+    transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
 
     def vantages(self) -> Iterator[Vantage]:
         """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from shutdownlab.config.document import Document, Path, did_you_mean, one_of, quoted
-from shutdownlab.config.scalars import IpPrefix, overlap
+from shutdownlab.config.document import Document, Path, one_of, quoted
+from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.programs import commands_in, resolve_paths
-from shutdownlab.model.topology import Operator, Topology, Transit
+from shutdownlab.model.topology import MOST_GROUPS, Operator, Topology, Transit
 
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
 
@@ -28,6 +27,9 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
 
 
 def _check_names(topology: Topology, document: Document) -> None:
+    count = sum(len(groups) for operator in topology.operators.values() for groups in operator.regions.values())
+    if count > MOST_GROUPS:
+        document.report(("operators",), f"{count:,} groups of subscribers", f"at most {MOST_GROUPS:,} in the country")
     carriers = topology.operators.keys() | topology.transits.keys()
     for name in sorted(topology.operators.keys() & topology.transits.keys()):
         document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
@@ -41,6 +43,8 @@ def _check_names(topology: Topology, document: Document) -> None:
             document.report(("operators", name, "transit"), found, "a way abroad", hint)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
+        if not operator.regions:
+            document.report((*path, "regions"), "an empty mapping", "at least one region with subscribers")
         for region in operator.regions.keys() - topology.regions.keys():
             document.report_unknown((*path, "regions", region), "region", region, topology.regions)
         for index, carrier in enumerate(operator.transit):
@@ -80,24 +84,38 @@ def _check_numbers(topology: Topology, document: Document) -> None:
             document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
         seen.setdefault(asn, name)
     prefixes: list[tuple[Path, IpPrefix]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
-    prefixes += [
-        (("operators", name, "prefixes", index), prefix)
-        for name, operator in topology.operators.items()
-        for index, prefix in enumerate(operator.prefixes)
-    ]
-    prefixes += [
-        (("transits", name, "prefixes", index), prefix)
-        for name, transit in topology.transits.items()
-        for index, prefix in enumerate(transit.prefixes)
-    ]
-    for (path_a, a), (path_b, b) in itertools.combinations(prefixes, 2):
-        if overlap(a, b):
-            owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
-            found = f"{b}, which overlaps {a} of {owner}"
-            document.report(path_b, found, "prefixes that do not overlap", "change one of them")
+    for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
+        for name, holder in holders.items():
+            for index, prefix in enumerate(holder.prefixes):
+                path: Path = (kind, name, "prefixes", index)
+                if is_for_hosts(prefix):
+                    prefixes.append((path, prefix))
+                else:
+                    found = f"{prefix}, in which no host has an address"
+                    document.report(path, found, "a prefix of unicast addresses", "such as 100.64.0.0/16")
+    for (path_a, a), (path_b, b) in _overlapping(prefixes):
+        owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
+        found = f"{b}, which overlaps {a} of {owner}"
+        document.report(path_b, found, "prefixes that do not overlap", "change one of them")
     for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
         for name, holder in holders.items():
             _check_room(document, (kind, name, "prefixes"), holder)
+
+
+def _overlapping(prefixes: list[tuple[Path, IpPrefix]]) -> Iterator[list[tuple[Path, IpPrefix]]]:
+    """Pairs of those that overlap, in their order; each prefix inside others once, with the largest of these."""
+    order = {path: index for index, (path, _) in enumerate(prefixes)}
+
+    def place(item: tuple[Path, IpPrefix]) -> tuple[int, int, int, int]:
+        path, prefix = item
+        return prefix.version, int(prefix.network_address), prefix.prefixlen, order[path]
+
+    around: tuple[Path, IpPrefix] | None = None
+    for item in sorted(prefixes, key=place):
+        if around is not None and overlap(around[1], item[1]):
+            yield sorted((around, item), key=lambda each: order[each[0]])
+        else:
+            around = item
 
 
 def _check_room(document: Document, path: Path, holder: Operator | Transit) -> None:
@@ -114,14 +132,15 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
 def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
     hosted: dict[str, Path] = {}
     at: dict[IpPrefix, Path] = {}
+    owners = _owners(topology)
     for path, app in topology.served():
         if app not in apps:
-            document.report_unknown(path, "app", app, apps, did_you_mean(app, apps) or "`shutdownlab apps` lists them")
+            document.report_unknown(path, "app", app, apps, document.near(app, apps) or "`shutdownlab apps` lists them")
         elif app in hosted:
             found = f"{quoted(app)}, which is hosted already (line {document.line(hosted[app])})"
             document.report(path, found, "each app hosted once", "remove one of them")
         else:
-            _check_addresses(topology, document, path, apps[app], at)
+            _check_addresses(owners, document, path, apps[app], at)
         hosted.setdefault(app, path)
     known = [apps[app] for app in hosted if app in apps]
     answered = {name for app in known for endpoint in app.endpoints for name in endpoint.names}
@@ -133,15 +152,25 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
             answered.add(name)
 
 
-def _check_addresses(topology: Topology, document: Document, path: Path, app: App, at: dict[IpPrefix, Path]) -> None:
-    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
+def _owners(topology: Topology) -> Mapping[IpPrefix, str]:
+    """Whose each prefix in the country is."""
     holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
-    prefixes = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
-    prefixes += [(prefix, "the laboratory's own links") for prefix in LABORATORY]
+    owners = {prefix: name for name, holder in holders for prefix in holder.prefixes}
+    return owners | dict.fromkeys(LABORATORY, "the laboratory's own links")
+
+
+def _check_addresses(
+    owners: Mapping[IpPrefix, str], document: Document, path: Path, app: App, at: dict[IpPrefix, Path]
+) -> None:
+    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
     for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
         first = at.setdefault(address, path)
-        owner = next((name for prefix, name in prefixes if overlap(prefix, address)), None)
-        if first[:-1] != path[:-1]:
+        around = (address.supernet(new_prefix=length) for length in range(address.prefixlen + 1))
+        owner = next((owners[network] for network in around if network in owners), None)
+        if not is_for_hosts(address):
+            found = f"{app.title} at {address.network_address}, which no host has"
+            document.report(path, found, "apps at unicast addresses", "change its `addresses` in the file of apps")
+        elif first[:-1] != path[:-1]:
             found = f"{app.title} at {address.network_address}, which is hosted elsewhere (line {document.line(first)})"
             document.report(path, found, "an address in one place", "host both in the same network")
         elif owner is not None:

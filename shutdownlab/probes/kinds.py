@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.mistakes import Mistake, unknown
-from shutdownlab.config.scalars import Seconds, endpoint, is_address
+from shutdownlab.config.scalars import Seconds, endpoint, is_address, url, whole
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role, node_name
@@ -138,11 +138,10 @@ def _is_resolver(text: str) -> bool:
     if is_address(text):
         return True
     try:
-        parts = urlsplit(text)
-        whole = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username) and parts.port != 0
-    except ValueError:
+        parts = url(text, ("tls", "https"))
+    except Expected:
         return False
-    return whole and (parts.scheme == "https" or (parts.scheme == "tls" and parts.path in {"", "/"}))
+    return not (parts.query or parts.fragment) and (parts.scheme == "https" or parts.path in {"", "/"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,16 +366,17 @@ def _argv(value: object) -> object:
 def _meaning(value: object) -> object:
     meanings = [outcome.value for outcome in Outcome if outcome is not Outcome.UNKNOWN]
     if value not in meanings:
-        raise Expected(one_of(meanings), did_you_mean(str(value), meanings))
+        raise Expected(one_of(meanings), lambda: did_you_mean(str(value), meanings))
     return value
 
 
 def _exit_status(value: object) -> object:
     if value == "other":
         return value
-    if not (str(value).isdecimal() and int(str(value)) < 256):
+    status = whole(value, 0, 255)
+    if status is None:
         raise Expected("an exit status from 0 to 255, or `other`", found=quoted(value))
-    return int(str(value))
+    return status
 
 
 _ExitStatus = Annotated[int | Literal["other"], BeforeValidator(_exit_status)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from shutdownlab.country.doctor import Finding
+from shutdownlab.reporting.literal import literal
 
 _MARKS = {"ok": "[green]ok[/green]", "instead": "[yellow]instead[/yellow]", "missing": "[red]missing[/red]"}
 
@@ -20,12 +20,12 @@ def report(findings: Iterable[Finding], console: Console) -> bool:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     seen = list(findings)
     for finding in seen:
-        mend = f"\n[dim]{_MEND[finding.verdict]}: {escape(finding.mend)}[/dim]" if finding.mend else ""
-        table.add_row(_MARKS[finding.verdict], finding.what, f"{escape(finding.found)}{mend}")
+        mend = f"\n[dim]{_MEND[finding.verdict]}: {literal(finding.mend)}[/dim]" if finding.mend else ""
+        table.add_row(_MARKS[finding.verdict], finding.what, f"{literal(finding.found)}{mend}")
     console.print(table)
     missing = [finding.what for finding in seen if finding.verdict == "missing"]
     if missing:
-        console.print(f"[red]This machine lacks {', '.join(missing)}.[/red]", soft_wrap=True)
+        console.print(f"[red]This machine lacks {literal(', '.join(missing))}.[/red]", soft_wrap=True)
         return False
     console.print("[green]Everything that is needed is here.[/green]", soft_wrap=True)
     return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
+from html import escape as html_escape
 
+from shutdownlab.config.wording import on_one_line
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import Access, SubscriberClass
 
@@ -63,17 +64,18 @@ def draw(network: Network) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="11" fill="#222">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="{_MARGIN}" y="28" font-size="17" font-weight="bold">{escape(network.topology.title)}</text>',
+        f'<text x="{_MARGIN}" y="28" font-size="17" font-weight="bold">{_escaped(network.topology.title)}</text>',
         f'<text x="{_WIDTH - _MARGIN}" y="28" text-anchor="end" fill="#666">{_LEGEND}</text>',
     ]
     for role, heading in _HEADINGS.items():
         left, width = _COLUMNS[role]
-        parts.append(f'<text x="{left + width / 2}" y="56" text-anchor="middle" fill="#666">{escape(heading)}</text>')
+        parts.append(f'<text x="{left + width / 2}" y="56" text-anchor="middle" fill="#666">{_escaped(heading)}</text>')
     for owner, (top, rows) in bands.items():
         operator = network.topology.operators[owner]
+        title = _escaped(operator.title.split(" (")[0])
         parts.append(f'<rect x="8" y="{top}" width="784" height="{rows * _ROW}" rx="6" fill="#f6f7f8"/>')
         parts.append(
-            f'<text x="{_MARGIN - 8}" y="{top + 20}" font-weight="bold">{escape(operator.title.split(" (")[0])}</text>'
+            f'<text x="{_MARGIN - 8}" y="{top + 20}" font-weight="bold">{title}</text>'
             f'<text x="{_MARGIN - 8}" y="{top + 36}" fill="#666">AS{operator.asn}</text>'
         )
     parts += _lines(network, boxes)
@@ -153,11 +155,16 @@ def _drawn(box: _Box) -> str:
     vantage = box.node.vantage
     fill = _CLASS.get(vantage.class_, "#fff") if vantage else _FILL.get(box.node.role, "#fff")
     return (
-        f'<g><title>{escape(box.node.title)}</title><rect x="{box.x}" y="{box.y:.1f}" width="{box.width}" '
+        f'<g><title>{_escaped(box.node.title)}</title><rect x="{box.x}" y="{box.y:.1f}" width="{box.width}" '
         f'height="{_BOX_HEIGHT}" rx="3" fill="{fill}" stroke="#5b6670"/>'
-        f'<text x="{box.x + box.width / 2}" y="{box.y + 14:.1f}" text-anchor="middle">{escape(box.label)}</text></g>'
+        f'<text x="{box.x + box.width / 2}" y="{box.y + 14:.1f}" text-anchor="middle">{_escaped(box.label)}</text></g>'
     )
 
 
 def _short(text: str, most: int = 24) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip(", ") + "…"
+
+
+def _escaped(text: str) -> str:
+    """As XML takes it, in which most control characters have no place."""
+    return html_escape(on_one_line(text))

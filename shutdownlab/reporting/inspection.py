@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.offline import FlowRecord, Summary
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.reporting.literal import literal
 
 Format = Literal["table", "jsonl"]
 _COLUMNS = ("src", "sport", "dst", "dport", "proto", "app", "protocol", "host", "verdict", "rule", "packet")
@@ -52,14 +52,14 @@ def summary_line(summary: Summary) -> str:
 def profile_list(profiles: Iterable[Profile]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for profile in profiles:
-        table.add_row(f"[bold]{escape(profile.name)}[/bold]", profile.placement, escape(profile.title))
+        table.add_row(f"[bold]{literal(profile.name)}[/bold]", profile.placement, literal(profile.title))
     return table
 
 
 def app_list(apps: Mapping[str, App]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, app in apps.items():
-        table.add_row(f"[bold]{escape(name)}[/bold]", app.category, escape(app.title), _extent(app))
+        table.add_row(f"[bold]{literal(name)}[/bold]", literal(app.category), literal(app.title), _extent(app))
     return table
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
 from shutdownlab.reporting.table import tables
 from shutdownlab.results.events import (
@@ -60,7 +60,7 @@ class Progress:
             case Begun():
                 self._begun = event
                 operators = ", ".join(title.split(" (")[0] for title in event.operators.values())
-                self._print(f"[bold]{escape(event.title)}[/bold]: {escape(operators)}")
+                self._print(f"[bold]{literal(event.title)}[/bold]: {literal(operators)}")
             case Step():
                 self._show(f"{event.text} …")
             case Built():
@@ -92,7 +92,7 @@ class Progress:
                 self._broken = event
             case Interrupted():
                 self._stop_live_line()
-                kept = f"What was measured is in {escape(self._shown)}."
+                kept = f"What was measured is in {literal(self._shown)}."
                 self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
             case Finished():
                 self._finished(event)
@@ -107,10 +107,10 @@ class Progress:
             self._heading_printed = True
             self._line("UTC", "phase", "got through", "took", "", style="dim")
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
-        title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{escape(phase.title)}[/dim]"
+        title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{literal(phase.title)}[/dim]"
         slow = any(result.outcome is Outcome.THROTTLED for result in self._under_way)
         share = f"{event.reached}/{event.cells}" + "~" * slow
-        self._line(f"{phase.at:%d %b %H:%M}", escape(phase.phase), share, f"{event.seconds:.1f} s", title)
+        self._line(f"{phase.at:%d %b %H:%M}", literal(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
         assert self._begun is not None
@@ -119,7 +119,7 @@ class Progress:
         self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
     def _note(self, text: str) -> None:
-        self._print(f"[yellow]note:[/yellow] {escape(text)}")
+        self._print(f"[yellow]note:[/yellow] {literal(text)}")
 
     def _finished(self, event: Finished) -> None:
         self._stop_live_line()
@@ -141,17 +141,17 @@ class Progress:
             legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
         self._print(f"[dim]{legend}[/dim]\n")
         for line in unmet_lines(self._results):
-            self._print(f"[red]not as expected:[/red] {escape(line)}")
+            self._print(f"[red]not as expected:[/red] {literal(line)}")
         for code, source in cited(self._begun.sources, self._results):
-            self._print(escape(f"    [{code}] {source}"))
+            self._print(literal(f"    [{code}] {source}"))
         for fault in event.faults:
-            self._print(f"[red]went wrong:[/red] {escape(fault)}")
+            self._print(f"[red]went wrong:[/red] {literal(fault)}")
         colour = "red" if event.exit_code else "green"
         self._console.print(
             f"[{colour}]{verdict_line(self._results, event.faults)}[/] The run took {event.seconds:.0f} s."
         )
         captures = ", pcap/" if self._begun.pcap else ""
-        self._print(f"Files in {escape(self._shown)}: {_FILES}{captures}")
+        self._print(f"Files in {literal(self._shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:
         self._stop_live_line()
@@ -160,20 +160,20 @@ class Progress:
         for line in unmet_lines(
             [result.model_copy(update={"expected": Outcome.OK, "source": ""}) for result in broken]
         ):
-            self._print(f"    {escape(line)}")
+            self._print(f"    {literal(line)}")
         self._print("The run stops here: what does not work by itself cannot be shut down.")
-        self._print(f"Logs of every server are in {escape(self._shown)}/logs.")
+        self._print(f"Logs of every server are in {literal(self._shown)}/logs.")
 
     def _broke(self, event: Broken) -> None:
         """The run could not go on."""
         self._print("[red]The run broke off:[/red]")
         for line in event.lines:
-            self._print(f"    {escape(line)}")
+            self._print(f"    {literal(line)}")
         if self._begun is None:  # there is no record
             return
         if self._results:
-            self._print(f"The {len(self._results):,} measurements made until then are in {escape(self._shown)}.")
-        self._print(f"Logs of every process are in {escape(self._shown)}/logs.")
+            self._print(f"The {len(self._results):,} measurements made until then are in {literal(self._shown)}.")
+        self._print(f"Logs of every process are in {literal(self._shown)}/logs.")
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from shutdownlab.config.wording import on_one_line
 from shutdownlab.results.table import Share, Table
 
 _COLOURS = ((0.995, "green"), (0.5, "yellow"), (0.005, "dark_orange"), (0.0, "red"))
@@ -26,9 +27,11 @@ def _part(table: Table, columns: Sequence[str]) -> RichTable:
     part.add_column("UTC", style="dim", no_wrap=True)
     part.add_column("phase", no_wrap=True, overflow="ellipsis", max_width=_PHASE)
     for column in columns:
-        part.add_column("\n".join(column.split()), justify="right", no_wrap=True, min_width=_CELL)
+        part.add_column(
+            Text("\n".join(map(on_one_line, column.split()))), justify="right", no_wrap=True, min_width=_CELL
+        )
     for name, at in table.phases:
-        part.add_row(f"{at:%d %b %H:%M}", name, *(_text(table[name, column]) for column in columns))
+        part.add_row(f"{at:%d %b %H:%M}", Text(on_one_line(name)), *(_text(table[name, column]) for column in columns))
     return part
 
 

@@ -85,13 +85,14 @@ def scalar(form: str, *values: SearchStrategy[Any]) -> SearchStrategy[str]:
 
 NUMBERS = st.one_of(st.integers(0, 100_000), st.decimals(0, 1000, places=3))
 DURATIONS = scalar("{}{}", NUMBERS, st.sampled_from(["ms", "s", "min", "h", "d"]))
-RATES = scalar("{}{}", st.integers(1, 5000), st.sampled_from(["kbit", "mbit", "gbit"]))
+RATES = scalar("{}{}", st.integers(1, 1000), st.sampled_from(["kbit", "mbit", "gbit"]))
 HOURS = scalar("{:02}:{:02}-{:02}:{:02}", *[st.integers(0, 23), st.integers(0, 59)] * 2)
 OFFSETS = scalar("{}{:02}:{:02}", st.sampled_from("+-"), st.integers(0, 14), st.integers(0, 59))
 SPANS = st.lists(st.integers(1, 65535), min_size=2, max_size=2).map(sorted)
 PORTS = st.builds(lambda way, span: f"{way}{span[0]}-{span[1]}", st.sampled_from(["", "tcp/", "udp/"]), SPANS)
 PREFIXES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 WORDS = st.text(min_size=1, max_size=12)
+PLACES = st.from_regex(r"[!-~]{1,12}", fullmatch=True)
 ENDS = st.sampled_from(["client", "server", "both"])
 
 
@@ -133,7 +134,7 @@ def verdict(action: Action, needed: Mapping[str, Any], more: Mapping[str, Any]) 
 VERDICTS = st.builds(
     verdict,
     st.sampled_from(Action),
-    st.fixed_dictionaries({"rate": RATES, "cap_bytes": st.integers(0, 10**9), "location": WORDS}),
+    st.fixed_dictionaries({"rate": RATES, "cap_bytes": st.integers(0, 10**9), "location": PLACES}),
     mapping(
         directions=ENDS,
         to=ENDS,

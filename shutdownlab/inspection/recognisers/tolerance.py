@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shutdownlab.config.document import Record
+from shutdownlab.config.scalars import Whole
 
 
 class Tolerance(Record):
@@ -47,7 +48,7 @@ class Tolerance(Record):
     """Queries that announce answers, or more than one question."""
     dns_pointers: bool = True
     """A compression pointer in the question."""
-    quic_datagrams: Annotated[int, Field(ge=0, le=32)] = 32
+    quic_datagrams: Annotated[Whole, Field(ge=0, le=32)] = 32
     """Datagrams whose Initials are opened (the Great Firewall: 1); 0 leaves QUIC closed and without a name."""
 
 

@@ -1,0 +1,229 @@
+"""Input of every bad kind: refused with messages, in time and room that its size allows; bugs are told as such."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, Strict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from shutdownlab import library
+from shutdownlab.config.document import BadInput, parse
+from shutdownlab.config.scalars import (
+    HostName,
+    Hours,
+    Instant,
+    Kbit,
+    Port,
+    Prefix,
+    Seconds,
+    Url,
+    UtcOffset,
+    is_for_hosts,
+)
+from shutdownlab.inspection.apps import Catalogue
+from shutdownlab.inspection.policy import InspectionPolicy
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.model.scenario import Scenario
+from shutdownlab.model.topology import Topology
+
+TOPOLOGY = dict(library.shipped("topologies"))["two-operators"].read_text()
+STRANGE: tuple[Any, ...] = (
+    *(None, True, [], {}, -1, 10**5000, float("inf"), float("nan"), "", " ", "\0", "x" * 5000, "9" * 5000, "\ud800"),
+    *(
+        "9" * 400 + "s",
+        "9" * 400 + "mbit",
+        "0001-01-01T00:00+14:00",
+        "9999-12-31T23:59-14:00",
+        "1.1.1.1%\n",
+        "http://[",
+    ),
+    *("\u0663s", "\u0663mbit", "tcp/\u0663", "http://x:99999/", "http://x/\n", "http://\u00e9/", object()),
+)
+
+
+@pytest.mark.parametrize("kind", [Hours, HostName, Instant, Kbit, Port, Prefix, Seconds, Url, UtcOffset])
+@pytest.mark.parametrize("value", STRANGE, ids=map(str, range(len(STRANGE))))
+def test_reading_a_value_returns_it_or_says_what_was_expected(kind: Any, value: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(kind).validate_python(value)
+    for detail in refused.value.errors():
+        assert detail["type"] in {"value_error", "string_type", "string_unicode"}
+
+
+def _types(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        yield from _types(inner, (*metadata, *more))
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _types(part, metadata)
+    elif get_origin(annotation) in (tuple, dict, list):
+        for part in get_args(annotation):
+            yield from _types(part)
+    else:
+        yield annotation, metadata
+
+
+def _fields(kind: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    if kind in seen:
+        return
+    seen.add(kind)
+    for name, info in kind.model_fields.items():
+        for part, metadata in _types(info.annotation, tuple(info.metadata)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _fields(part, seen)
+            yield f"{kind.__name__}.{name}", part, metadata
+
+
+def test_no_number_of_a_file_may_be_true_or_text() -> None:
+    seen: set[type[BaseModel]] = set()
+    numbers = {
+        name: metadata
+        for kind in (Scenario, Topology, Catalogue, Profile, InspectionPolicy)
+        for name, part, metadata in _fields(kind, seen)
+        if part in (int, float)
+    }
+    assert len(numbers) > 40
+    for name, metadata in numbers.items():
+        flat = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
+        parsed = any(type(part).__name__ in {"BeforeValidator", "PlainValidator"} for part in flat)
+        computed = name in {"Ports.first", "Ports.last", "Budget.packets"}  # made by what reads the whole
+        assert parsed or computed or any(isinstance(part, Strict) and part.strict for part in flat), name
+
+
+@pytest.mark.parametrize(
+    ("prefix", "good"),
+    [
+        ("100.64.0.0/16", True), ("8.8.8.8/32", True), ("2001:db8::/32", True), ("127.0.0.0/8", False),
+        ("224.0.0.0/4", False), ("240.0.0.0/4", False), ("0.0.0.0/0", False), ("169.254.1.0/24", False),
+        ("::/0", False), ("::1/128", False), ("fe80::/10", False), ("ff02::/16", False), ("::ffff:1.2.3.4/128", False),
+    ],
+)  # fmt: skip
+def test_hosts_have_no_addresses_in_loopback_link_local_or_multicast(prefix: str, good: bool) -> None:
+    assert is_for_hosts(TypeAdapter[Any](Prefix).validate_python(prefix)) is good
+
+
+def refusal(text: str, file: Path) -> BadInput:
+    file.write_text(text)
+    with pytest.raises(BadInput) as refused:
+        library.check(str(file))
+    return refused.value
+
+
+def with_many(after: str, form: str, count: int = 9000) -> str:
+    """The topology with so many of something behind the first `after`; `#` is the number of each."""
+    return TOPOLOGY.replace(after, after + "".join(form.replace("#", str(number)) for number in range(count)), 1)
+
+
+MANY = {
+    "empty operators": with_many("operators:\n", "  o#: {}\n", 4000),
+    "operators with unknown keys": with_many("operators:\n", "  o#: {titel: x, prefix: y}\n", 4000),
+    "equal prefixes": with_many("prefixes: [", "100.64.0.0/16, ", 1200),
+    "unknown carriers": with_many("transit: [", "t#, "),
+    "unknown apps": with_many("serves: [", "whatsap#, "),
+    "unknown keys": with_many("format: 1\n", "title#: x\n"),
+    "unknown keys of one mapping": with_many("gateway: {", "key#: x, "),
+}
+
+
+@pytest.mark.parametrize("text", MANY.values(), ids=MANY)
+def test_many_mistakes_take_little_time_and_a_hundred_are_told(text: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    error = refusal(text, tmp_path / "many.yaml")
+    assert time.process_time() - began < 5  # seconds, not minutes
+    *told, rest = error.lines()
+    assert len(told) == 100
+    assert rest == f"and {error.count - 100:,} more problems"
+    assert error.count >= 1000
+
+
+def test_a_file_of_a_megabyte_of_nothing_but_values_is_refused_before_it_is_built() -> None:
+    with pytest.raises(BadInput, match="more than 100,000 values; expected a file of ordinary size"):
+        parse(b"a: [" + b"0," * 500_000 + b"]", "file.yaml")
+
+
+def test_a_scenario_names_a_hundred_files_at_most(tmp_path: Path) -> None:
+    (tmp_path / "apps.yaml").write_text("format: 1\napps: {}\n")
+    text = TOPOLOGY + f"apps: [{', '.join(['apps.yaml'] * 101)}]\n"
+    error = refusal(text, tmp_path / "many.yaml")
+    assert [problem.found for problem in error.problems] == ["more than 100 files to read"]
+
+
+def command(*arguments: str, code: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    program = f"import sys; from shutdownlab.cli import main; sys.argv[0] = 'shutdownlab'; {code}\nmain()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, timeout=60, env={**os.environ, **variables},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def odd_files(tmp_path: Path) -> dict[str, Path]:
+    files = {"zero": Path("/dev/zero"), "none": Path("/dev/null"), "directory": tmp_path}
+    files["pipe"] = tmp_path / "pipe"
+    os.mkfifo(files["pipe"])
+    files["large"] = tmp_path / "large.yaml"
+    files["large"].touch()
+    os.truncate(files["large"], 40 << 30)
+    files["long"] = tmp_path / ("x" * 300)
+    files["endless"] = tmp_path / "endless.yaml"
+    files["endless"].symlink_to("/proc/self/pagemap" if os.access("/proc/self/pagemap", os.R_OK) else "/proc/kallsyms")
+    return files
+
+
+def test_what_is_no_file_to_read_is_refused_at_once(odd_files: dict[str, Path]) -> None:
+    result = command("check", "", *map(str, odd_files.values()))
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert lines[-1] == f"{len(odd_files) + 1} problems; nothing was run."
+    assert "'': found an empty name; " in result.stderr
+    for file in odd_files.values():
+        assert f"{file}: found " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_policy_for_captures_is_read_to_its_limit_and_no_further(odd_files: dict[str, Path]) -> None:
+    for name in ("zero", "pipe", "large"):
+        result = command("inspect", "no-matter.pcap", "--policy", str(odd_files[name]))
+        assert result.returncode == 2
+        assert f"{odd_files[name]}: found a file which " in result.stderr
+
+
+def test_re2_says_nothing_of_its_own(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        'format: 1\nrules: [{name: a, when: {name_regex: ["a(?=b)", "(a{1000}){1000}"]}, verdict: drop}]\n'
+    )
+    result = command("inspect", "no-matter.pcap", "--policy", str(policy))
+    assert result.returncode == 2
+    assert "re2.cc" not in result.stderr
+    assert len(result.stderr.splitlines()) == 5
+
+
+def test_a_bug_is_told_as_one_with_what_to_report(tmp_path: Path) -> None:
+    broken = "import shutdownlab.library as l; l.check = lambda name: 1 / 0"
+    result = command("check", "a b", code=broken, TMPDIR=str(tmp_path))
+    assert result.returncode == 70
+    first, second = result.stderr.splitlines()
+    assert first.startswith("shutdownlab ")
+    assert first.endswith(" has a bug: ZeroDivisionError: division by zero")
+    (report,) = tmp_path.iterdir()
+    assert second == f"    to report it, send the file {report} and what you gave it, as of: shutdownlab check 'a b'"
+    assert "ZeroDivisionError" in report.read_text()
+    assert "Traceback" in report.read_text()
+
+
+def test_an_interruption_is_no_bug() -> None:
+    result = command(
+        "check", "x", code="import shutdownlab.library as l\ndef stop(name): raise KeyboardInterrupt\nl.check = stop"
+    )
+    assert result.returncode == 130
