@@ -81,17 +81,17 @@ def is_resolver(hosted: Hosted) -> bool:
     return "dns" in _kinds(hosted)
 
 
-def nsd_config(authority: NameServer, served: Iterable[Zone], directory: Path) -> str:
-    """The configuration of an authoritative server."""
+def nsd_config(authority: NameServer, served: Iterable[Zone]) -> str:
+    """The configuration of an authoritative server that runs in its own directory."""
     lines = [
         "server:",
         '  username: ""',
         '  chroot: ""',
-        f'  zonesdir: "{directory}"',
-        f'  pidfile: "{directory}/pid"',
-        f'  zonelistfile: "{directory}/zone.list"',
-        f'  xfrdfile: "{directory}/xfrd.state"',
-        f'  xfrdir: "{directory}"',
+        '  zonesdir: ""',
+        '  pidfile: "pid"',
+        '  zonelistfile: "zone.list"',
+        '  xfrdfile: "xfrd.state"',
+        '  xfrdir: "."',
         '  database: ""',
         "  server-count: 1",
         "  tcp-count: 20",
@@ -180,7 +180,7 @@ def zone_file(zone: Zone) -> str:
 def _nsd(authority: NameServer, served: list[Zone], directory: Path) -> Daemon:
     home = directory / f"nsd-{authority.node}"
     files: dict[str, str | bytes] = {zone_file(zone): zone.text() for zone in served}
-    files["nsd.conf"] = nsd_config(authority, served, home)
+    files["nsd.conf"] = nsd_config(authority, served)
     argv = ("nsd", "-d", "-c", str(home / "nsd.conf"))
     return Daemon("nsd", authority.node, argv, home, files, _sockets(authority.addresses))
 

@@ -172,7 +172,7 @@ def bird_config(network: Network, node: Node) -> str:
     server = node.role is Role.ROUTE_SERVER
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [
-        f"# {node.title}, AS{me}",
+        f"# {node.name}, AS{me}",
         f"router id {node.address(4)};",
         # "sorted" is what lets a channel fall back to a second route ("secondary" below).
         "ipv4 table master4 sorted;",

@@ -45,7 +45,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
             sites[hosted.node].append(hosted)
     for node, hosted_there in sites.items():
         home = directory / f"nginx-{node}"
-        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, home, runtime)}
+        files: dict[str, str | bytes] = {"nginx.conf": nginx_config(hosted_there, runtime)}
         for hosted in hosted_there:
             name = hosted.site_name
             files[f"sites/{name}/index.html"] = page(name, hosted.app)
@@ -79,8 +79,9 @@ def make_downloads(runtime: Path) -> None:
         os.truncate(path, size)
 
 
-def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str:
-    """The configuration of one nginx; its files are under `directory`, the downloads under `runtime`."""
+def nginx_config(sites: Iterable[Hosted], runtime: Path) -> str:
+    """The configuration of one nginx. The downloads are under `runtime`, all else in the directory that it is started
+    for: the way there is the user's, who may have called it anything, and stands in no configuration."""
     chosen = list(sites)
     sockets = sum(len(hosted.addresses) * len(served(hosted)) for hosted in chosen)
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -90,11 +91,11 @@ def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str
         # sandbox there is none.
         "master_process off;",
         "user root root;",
-        f"pid {directory}/pid;",
+        "pid pid;",
         "error_log stderr warn;",
         f"events {{ worker_connections {sockets + _ROOM}; }}",
         "http {",
-        *(f"  {name}_temp_path {directory}/{name};" for name in temporary),
+        *(f"  {name}_temp_path {name};" for name in temporary),
         "  types { text/html html; }",
         "  default_type application/octet-stream;",
         "  access_log off;",
@@ -109,11 +110,11 @@ def nginx_config(sites: Iterable[Hosted], directory: Path, runtime: Path) -> str
     ]
     for hosted in chosen:
         resolves = answers_https(hosted, chosen)
-        lines += [f"  {line}" for line in _server(hosted, directory, runtime, resolves=resolves)]
+        lines += [f"  {line}" for line in _server(hosted, runtime, resolves=resolves)]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -> Iterator[str]:
+def _server(hosted: Hosted, runtime: Path, *, resolves: bool) -> Iterator[str]:
     name = hosted.site_name
     services = served(hosted)
     yield "server {"
@@ -124,8 +125,8 @@ def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -
             host = f"[{address}]" if address.version == 6 else str(address)
             yield f"  listen {host}:{service.port}{protocol};"
     if any(_is_tls(service) for service in services):
-        yield f"  ssl_certificate {directory}/certificates/{name}.pem;"
-        yield f"  ssl_certificate_key {directory}/certificates/{name}.key;"
+        yield f"  ssl_certificate certificates/{name}.pem;"
+        yield f"  ssl_certificate_key certificates/{name}.key;"
     if Service(kind="http", port=443) in services:
         # Telegram's data centres speak their own protocol over HTTP and tell anything else that it isn't implemented.
         yield "  location / { return 501; }"
@@ -133,8 +134,8 @@ def _server(hosted: Hosted, directory: Path, runtime: Path, *, resolves: bool) -
         for service in hosted.services:
             if service.kind == "h3":
                 yield f"  add_header Alt-Svc 'h3=\":{service.port}\"; ma=60';"
-        yield f"  root {directory}/sites/{name};"
-        yield f"  location /bytes/ {{ root {runtime}; }}"
+        yield f"  root sites/{name};"
+        yield f'  location /bytes/ {{ root "{runtime}"; }}'
         if resolves:
             # DNS over HTTPS. The resolver's own server speaks HTTP/2 only, which of nginx's clients is gRPC's.
             yield f"  location = /dns-query {{ grpc_pass grpc://{OVER_HTTP.address}:{OVER_HTTP.port}; }}"
