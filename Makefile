@@ -3,11 +3,12 @@
 # make help    the rest
 VENV ?= .venv
 JOBS ?= 2
+FILES ?= 100000
 PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-lowest lint lock schemas bench clean
+.PHONY: help setup demo test test-newest test-lowest fuzz lint lock schemas bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -19,8 +20,8 @@ demo: setup ## the shutdown of January 2022, end to end
 	$(VENV)/bin/shutdownlab run kazakhstan-2022
 
 test: setup ## all tests: pure ones first, then real packets, each file in sandboxes of its own
-	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/packaging \
-		tests/lab $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/fuzz \
+		tests/packaging tests/lab $(PYTEST_ARGS)
 
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
 test-lowest: ## the same with the lowest, in .venv-lowest
@@ -28,11 +29,14 @@ test-newest test-lowest: test-%: setup
 	@python=$$(scripts/environment $*) && "$$python" scripts/compile 2>>$(VENV)-$*.log && \
 		"$${python%/*}/pytest" -n $(JOBS) tests/unit tests/golden $(PYTEST_ARGS)
 
+fuzz: setup ## bend FILES (100000) scenarios and topologies, and have them checked
+	$(VENV)/bin/python tests/fuzz/fuzz_check.py --files $(FILES) --workers $(JOBS)
+
 lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 schemas: setup ## write the JSON Schemas of what a run writes anew, after a change of its models
 	$(VENV)/bin/python -m shutdownlab.results.schema

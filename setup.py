@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import warnings
 
-from setuptools import Extension, find_namespace_packages, setup
+from setuptools import Extension, find_packages, setup
 
 DATA = {f"shutdownlab.{folder}": folder for folder in ("topologies", "controllers", "scenarios")}
 """What a user copies lies at the top, and ships inside the package."""
@@ -57,8 +57,4 @@ def extensions() -> list[Extension]:
     return compiled
 
 
-setup(
-    packages=[*find_namespace_packages(include=["shutdownlab", "shutdownlab.*"], exclude=["*__pycache__*"]), *DATA],
-    package_dir=DATA,
-    ext_modules=extensions(),
-)
+setup(packages=[*find_packages(include=["shutdownlab*"]), *DATA], package_dir=DATA, ext_modules=extensions())

@@ -12,7 +12,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 
 
 def linted(folder: Path) -> subprocess.CompletedProcess[str]:
-    argv = [str(LINT), "--no-cache", "--config", str(ROOT / "pyproject.toml")]
+    argv = [str(LINT), "--no-cache", "--no-logo", "--config", str(ROOT / "pyproject.toml")]
     environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
     return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

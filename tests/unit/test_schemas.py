@@ -41,7 +41,7 @@ SELDOM: list[Event] = [
 @pytest.mark.parametrize("name", NAMES)
 def test_the_file_that_ships_is_made_from_the_model_as_it_is(name: str) -> None:
     Draft202012Validator.check_schema(json.loads(shipped(name)))
-    assert json.loads(shipped(name)) == json.loads(generated(name)), "a model has changed: `make schemas`"
+    assert shipped(name) == generated(name), "a model has changed: `make schemas`"
 
 
 @pytest.mark.parametrize("event", SELDOM, ids=lambda event: event.event)
