@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, resume, run, schema, show
+from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, report, resume, run, schema, show
 from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
@@ -12,6 +12,7 @@ from shutdownlab.reporting.help import PlainCommand
 for _name, _command in (
     ("run", run.run),
     ("resume", resume.resume),
+    ("report", report.report),
     ("check", check.check),
     ("list", listing.list_),
     ("show", show.show),

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.literal import literal
-from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
-from shutdownlab.reporting.table import tables
+from shutdownlab.reporting.report import print_story
+from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.results.events import (
     Begun,
     Broken,
@@ -33,7 +33,6 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.table import table_of
 
 _FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
-_LEAST_WIDTH = 60
 _EVERY = 20
 """Measurements between two changes of the live line."""
 
@@ -130,28 +129,11 @@ class Progress:
 
     def _print_summary(self, event: Finished) -> None:
         """The table, what was not as expected, and where everything is."""
-        assert self._begun is not None
-        self._console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
-        table = table_of(self._results, self._begun.columns)
-        for part in tables(table, max(_LEAST_WIDTH, self._console.width)):
-            self._console.print()
-            self._console.print(part)
-        legend = "~ some of it throttled   ! an expectation was not met   · not measured"
-        if any(not result.outcome.is_measured for result in self._results):
-            legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
-        self._print(f"[dim]{legend}[/dim]\n")
-        for line in unmet_lines(self._results):
-            self._print(f"[red]not as expected:[/red] {literal(line)}")
-        for code, source in cited(self._begun.sources, self._results):
-            self._print(literal(f"    [{code}] {source}"))
-        for fault in event.faults:
-            self._print(f"[red]went wrong:[/red] {literal(fault)}")
-        colour = "red" if event.exit_code else "green"
-        self._console.print(
-            f"[{colour}]{verdict_line(self._results, event.faults)}[/] The run took {event.seconds:.0f} s."
-        )
-        captures = ", pcap/" if self._begun.pcap else ""
-        self._print(f"Files in {literal(self._shown)}: {_FILES}{captures}")
+        begun = self._begun
+        assert begun is not None
+        print_story(self._console, table_of(self._results, begun.columns), self._results, begun.sources, event.faults)
+        captures = ", pcap/" if begun.pcap else ""
+        self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self._shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:
         self._stop_live_line()

@@ -21,7 +21,7 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ["run", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
+COMMANDS = ["run", "resume", "report", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
 
 
 def refused(done: Done, *lines: str) -> None:

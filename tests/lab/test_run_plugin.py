@@ -43,6 +43,13 @@ def test_a_package_adds_a_kind_of_probe_that_a_scenario_can_name(
         ("x_gopher", "gopher://gopher.example:70/1")
     }
 
+    report = invoke(tmp_path, "report", "run", "--as", "shares", env=installed)
+    assert report.code == 0, report.output
+    heading, *lines = (line.split(",") for line in report.output.splitlines())
+    assert heading == ["phase", *record.manifest["columns"]]
+    assert [line[0] for line in lines] == ["baseline", "closed"]
+    assert "1.000" in lines[0]
+
 
 def test_without_the_package_its_kind_is_unknown_and_the_message_says_how_to_add_one(
     plugin: Path, tmp_path: Path

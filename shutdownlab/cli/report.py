@@ -1,0 +1,35 @@
+"""`shutdownlab report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shutdownlab.cli.program import bad_option, user_errors
+from shutdownlab.config.wording import quoted
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, finished or not.")],
+    kind: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="Which report; packages add some (docs/extending.md).")
+    ] = "table",
+) -> None:
+    """Print what there is to read about a run: the table it ended with, or another report."""
+    from shutdownlab.config.extensions import ExtensionError
+    from shutdownlab.reporting.report import installed_reports
+    from shutdownlab.results.run import Run
+
+    with user_errors():
+        reports = installed_reports()
+        if kind not in reports:
+            expected, hint = reports.unknown(kind)
+            bad_option("--as", f"unknown report {quoted(kind)}", expected, hint)
+        try:
+            chosen = reports[kind]()
+        except ExtensionError as error:
+            bad_option("--as", error.found, "a report that can be used", error.hint)
+        chosen.write(Run.open(run), Console(highlight=False))

@@ -1,0 +1,72 @@
+"""Reports: what is made of a run for somebody to read. Each is registered under `shutdownlab.reports`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import ClassVar
+
+from rich.console import Console
+
+from shutdownlab.config.extensions import Extensions
+from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
+from shutdownlab.reporting.table import tables
+from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.results.table import Table
+
+_LEAST_WIDTH = 60
+
+
+class Report(ABC):
+    """Base of all reports. A class is registered under the name by which it is asked for.
+
+    title: what it shows, for the list of reports.
+    """
+
+    title: ClassVar[str]
+
+    @abstractmethod
+    def write(self, run: Run, console: Console) -> None:
+        """Print the report of a run, of whatever status; raises `BadInput` where its directory cannot be read."""
+
+
+@cache
+def installed_reports() -> Extensions[Report]:
+    """All reports, those that ship among them, by name."""
+    return Extensions("shutdownlab.reports", Report)  # type: ignore[type-abstract]
+
+
+class TableReport(Report):
+    """The table that a run ends with, and what was not as expected: the report `table`."""
+
+    title = "percent of subscribers who got through, a row per phase, and what was not as expected"
+
+    def write(self, run: Run, console: Console) -> None:
+        """Print it."""
+        print_story(console, run.table, run.results, run.manifest.get("sources", {}), run.faults)
+        if run.status != "finished":
+            console.print(f"The run is {run.status}: this is what was measured until then.")
+
+
+def print_story(
+    console: Console, table: Table, results: Sequence[Result], sources: Mapping[str, str], faults: Sequence[str]
+) -> None:
+    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it."""
+    console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
+    for part in tables(table, max(_LEAST_WIDTH, console.width)):
+        console.print()
+        console.print(part)
+    legend = "~ some of it throttled   ! an expectation was not met   · not measured"
+    if any(not result.outcome.is_measured for result in results):
+        legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
+    lines = [f"[dim]{legend}[/dim]\n"]
+    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
+    lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
+    lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]
+    colour = "green" if all(result.met for result in results) else "red"
+    lines.append(f"[{colour}]{verdict_line(results, faults)}[/]")
+    for line in lines:
+        console.print(line, soft_wrap=True)

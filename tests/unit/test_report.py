@@ -1,0 +1,35 @@
+"""`shutdownlab report`: what a run ended with, read from its directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from shutdownlab.cli import app
+from shutdownlab.reporting.report import installed_reports
+
+OLD = Path(__file__).parent.parent / "data" / "run-0.1"
+
+
+def report(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["report", *arguments])
+    return done.exit_code, done.output
+
+
+def test_the_table_of_a_run_is_printed_from_its_directory() -> None:
+    code, output = report(str(OLD))
+    assert code == 0, output
+    assert "Percent of ordinary subscribers who got through" in output
+    assert "expectations met" in output
+
+
+def test_what_ships_is_registered_like_a_strangers() -> None:
+    assert "table" in installed_reports()
+
+
+def test_an_unknown_report_and_a_directory_without_a_run_are_refused() -> None:
+    code, output = report(str(OLD), "--as", "tabel")
+    assert code == 2
+    assert "--as: found unknown report 'tabel'; expected" in output
+    assert report("no/such/run")[0] == 2
