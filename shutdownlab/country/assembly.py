@@ -189,7 +189,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     with _timed(took, "network"):
         tell("building the network")
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
-        ca = CertificateAuthority()
+        ca = CertificateAuthority(network.names_hosted(), network.addresses_hosted())
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
         state_root = plan.files / _STATE_ROOT
         net = LabNet(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")

@@ -156,6 +156,14 @@ class Network:
                 self._by_name |= dict.fromkeys((*hosted.names, *map(str, hosted.addresses)), hosted)
         return self._by_name.get(name)
 
+    def names_hosted(self) -> frozenset[str]:
+        """Every host name that is served."""
+        return frozenset(name for hosted in self.hosted for name in hosted.names)
+
+    def addresses_hosted(self) -> frozenset[Address]:
+        """Every address that something is served at."""
+        return frozenset(address for hosted in self.hosted for address in hosted.addresses)
+
     def hosted_on(self, node: str) -> tuple[Address, ...]:
         """The addresses that a node has for what it hosts, besides its own."""
         return tuple(dict.fromkeys(a for h in self.hosted if h.node == node for a in h.addresses))

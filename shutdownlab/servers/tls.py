@@ -1,6 +1,8 @@
 """The laboratory's own certificate authority: ECDSA P-256, short-lived certificates such as sites have.
 
-Its root certificate is what the probes and `curl --cacert` trust; no machine's trust store ever sees it.
+Its root certificate is what the probes and `curl --cacert` trust. No machine's trust store should see it; in one it
+could do little harm: its key is gone with the run, it is valid for the names and addresses of that country alone, and
+for no longer than the longest run (the flagship by the clock takes ten days).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_address, ip_network
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,8 +21,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from shutdownlab.config.scalars import Address
 
 _PAST = datetime.timedelta(days=1)
-_SITE_LIFETIME = datetime.timedelta(days=90)
-_ROOT_LIFETIME = datetime.timedelta(days=365)
+_LIFETIME = datetime.timedelta(days=14)
+_NOBODYS = "shutdownlab.invalid"
+"""A domain that nobody can have (RFC 6761)."""
+USER = f"subscriber.{_NOBODYS}"
+"""Whom a certificate for a VPN's user names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,21 @@ class Certificate:
 class CertificateAuthority:
     """Issues certificates in well under a millisecond each; keys stay in memory until a service writes its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[str] = (), addresses: Iterable[Address] = ()) -> None:
+        """names, addresses: what its certificates are valid for, and what is below the names; nothing else."""
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _subject("Shutdownlab Root CA")
+        self._name = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "shutdownlab, an emulated country"),
+                x509.NameAttribute(NameOID.COMMON_NAME, "NOT A REAL AUTHORITY: one laboratory run only"),
+            ]
+        )
         public = self._key.public_key()
         self._identifier = x509.SubjectKeyIdentifier.from_public_key(public)
         self._root = (
-            self._builder(self._name, public, _ROOT_LIFETIME)
+            self._builder(self._name, public)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.NameConstraints(_permitted(names, addresses), None), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
@@ -55,13 +68,14 @@ class CertificateAuthority:
         """A certificate for host names and addresses (`client`: for a VPN's user); at least one must be given."""
         hosts = list(names)
         numbers = list(addresses)
-        common = hosts[0] if hosts else str(numbers[0])
+        # An address as it is would be taken for a host name, which the root is not to certify.
+        common = hosts[0] if hosts else f"address {numbers[0]}"
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key()
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         others = [*map(x509.DNSName, hosts), *map(x509.IPAddress, numbers)]
         certificate = (
-            self._builder(_subject(common), public, _SITE_LIFETIME)
+            self._builder(_subject(common), public)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -77,9 +91,7 @@ class CertificateAuthority:
         )
         return Certificate(certificate.public_bytes(serialization.Encoding.PEM), private)
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: datetime.timedelta
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -88,8 +100,15 @@ class CertificateAuthority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _PAST)
-            .not_valid_after(now + lifetime)
+            .not_valid_after(now + _LIFETIME)
         )
+
+
+def _permitted(names: Iterable[str], addresses: Iterable[Address]) -> list[x509.GeneralName]:
+    # Of a kind that is not mentioned everything would be permitted.
+    hosts = sorted({_NOBODYS, *names})
+    numbers = sorted({ip_address("0.0.0.0"), ip_address("::"), *addresses}, key=lambda each: (each.version, int(each)))
+    return [*map(x509.DNSName, hosts), *(x509.IPAddress(ip_network(number)) for number in numbers)]
 
 
 def _subject(common_name: str) -> x509.Name:

@@ -9,7 +9,7 @@ from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers.daemon import Daemon, Listening, Protocol
 from shutdownlab.servers.server import Premises, Server
-from shutdownlab.servers.tls import Certificate, CertificateAuthority
+from shutdownlab.servers.tls import USER, Certificate, CertificateAuthority
 
 
 def takes_over_tcp(hosted: Hosted) -> frozenset[int]:
@@ -91,7 +91,7 @@ def _server(
 ) -> Daemon:
     home = directory / f"openvpn-{hosted.node}-{number}"
     certificate = ca.issue(hosted.names, hosted.addresses)
-    user = ca.issue(["subscriber"], client=True)
+    user = ca.issue([USER], client=True)
     files: dict[str, str | bytes] = {
         "server.conf": openvpn_config(protocol, address, port, number),
         "ca.pem": ca.pem,

@@ -47,7 +47,7 @@ class Observer:
     def __init__(self, directory: Path) -> None:
         self.network: Network = read_network("two-operators")
         self.net: LabNet = build(self.network)
-        self.ca = CertificateAuthority()
+        self.ca = CertificateAuthority(self.network.names_hosted(), self.network.addresses_hosted())
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(self.ca.pem)
         started = time.monotonic()

@@ -82,7 +82,7 @@ def site(crossing: Crossing, authority: CertificateAuthority, directory: Path, v
 
 @pytest.fixture
 def authority() -> CertificateAuthority:
-    return CertificateAuthority()
+    return CertificateAuthority(["example"])
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_megabyte_passes_through_both_ways(
 
 
 def test_a_server_that_browsers_do_not_trust_is_left_alone(crossing: Crossing, tmp_path: Path) -> None:
-    own = CertificateAuthority()
+    own = CertificateAuthority(["example"])
     place = site(crossing, own, tmp_path)
     shown = place.visit()
     assert shown.issuer.rfc4514_string() != QAZNET

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import json
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Network
 from shutdownlab.servers import http3, pages, telephone, vpn, web
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises
 from shutdownlab.servers.start import plan
-from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.servers.tls import USER, CertificateAuthority
 
 LAB, RUNTIME = Path("/lab"), Path("/run/lab")
 
@@ -116,3 +119,32 @@ def test_two_laboratories_do_not_trust_each_other(ca: CertificateAuthority) -> N
     issued = x509.load_pem_x509_certificate(ca.issue(["kaspi.kz"]).chain)
     with pytest.raises(InvalidSignature):
         issued.verify_directly_issued_by(x509.load_pem_x509_certificate(CertificateAuthority().pem))
+
+
+def verified(ca: CertificateAuthority, names: list[str], addresses: list[Address], directory: Path) -> bool:
+    """Whether OpenSSL believes a certificate that this authority issued."""
+    (directory / "ca.pem").write_bytes(ca.pem)
+    (directory / "site.pem").write_bytes(ca.issue(names, addresses).chain)
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", "site.pem"]
+    return subprocess.run(command, cwd=directory, capture_output=True, check=False).returncode == 0
+
+
+def test_the_labs_authority_is_believed_for_what_the_country_hosts_and_for_nothing_else(tmp_path: Path) -> None:
+    one, other = ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("2001:db8::1")
+    ca = CertificateAuthority(["kaspi.kz"], [one, other])
+    assert verified(ca, ["kaspi.kz", "www.kaspi.kz"], [], tmp_path)
+    assert verified(ca, [], [one, other], tmp_path)
+    assert verified(ca, [USER], [], tmp_path)
+    assert not verified(ca, ["kaspi.kz", "www.bbc.com"], [], tmp_path)
+    assert not verified(ca, [], [ipaddress.ip_address("192.0.2.2")], tmp_path)
+    for names, addresses in (([], [one]), (["kaspi.kz"], [])):  # all of one kind left out is none of it permitted
+        only = CertificateAuthority(names, addresses)
+        assert not verified(only, ["www.bbc.com"], [], tmp_path)
+        assert not verified(only, [], [other], tmp_path)
+
+
+def test_the_labs_authority_outlives_a_run_by_little_and_says_that_it_is_none(ca: CertificateAuthority) -> None:
+    root = x509.load_pem_x509_certificate(ca.pem)
+    assert root.not_valid_after_utc - root.not_valid_before_utc < datetime.timedelta(days=16)
+    assert "NOT A REAL AUTHORITY" in root.subject.rfc4514_string()
+    assert root.extensions.get_extension_for_class(x509.NameConstraints).critical
