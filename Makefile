@@ -4,11 +4,12 @@
 VENV ?= .venv
 JOBS ?= 2
 FILES ?= 100000
+FAULTS ?= 200
 PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-lowest fuzz lint lock schemas bench clean
+.PHONY: help setup demo test test-newest test-lowest fuzz chaos lint lock schemas bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -31,6 +32,9 @@ test-newest test-lowest: test-%: setup
 
 fuzz: setup ## bend FILES (100000) scenarios and topologies, and have them checked
 	$(VENV)/bin/python tests/fuzz/fuzz_check.py --files $(FILES) --workers $(JOBS)
+
+chaos: setup ## put FAULTS (200) faults into running scenarios, one each, and count the rows that would mislead
+	$(VENV)/bin/python tests/lab/chaos.py --faults $(FAULTS)
 
 lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .
