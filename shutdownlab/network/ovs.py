@@ -82,7 +82,7 @@ class OvsInstance:
                 env={**os.environ, **self.environment(), **_allocator()},
             )
         except FileNotFoundError as error:
-            raise _no_open_vswitch(program) from error
+            raise _no_open_vswitch(program, error) from error
 
     def adopt(self, bridge: str) -> str:
         """Count a bridge in; a short name for it that is unique in this instance."""
@@ -99,7 +99,7 @@ class OvsInstance:
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
         except FileNotFoundError as error:
-            raise _no_open_vswitch("ovs-vsctl") from error
+            raise _no_open_vswitch("ovs-vsctl", error) from error
 
     def finish(self, begun: subprocess.Popen[str]) -> str:
         """Wait for the transaction; what it printed. Raises MachineCannot if it failed."""
@@ -145,7 +145,7 @@ def _database_template() -> Path:
             for argv in (["create", str(made), str(_SCHEMA)], ["transact", str(made), insert % config]):
                 subprocess.run(["ovsdb-tool", *argv], check=True, capture_output=True, text=True)
         except FileNotFoundError as error:
-            raise _no_open_vswitch("ovsdb-tool") from error
+            raise _no_open_vswitch("ovsdb-tool", error) from error
         except subprocess.CalledProcessError as error:
             raise MachineCannot(
                 "make an Open vSwitch database", error.stderr.strip(), "reinstall openvswitch-switch"
@@ -154,8 +154,13 @@ def _database_template() -> Path:
     return template
 
 
-def _no_open_vswitch(program: str) -> MachineCannot:
-    return MachineCannot("start Open vSwitch", f"{program} is not installed", "sudo apt install openvswitch-switch")
+def _no_open_vswitch(program: str, error: FileNotFoundError) -> MachineCannot:
+    """That a program is missing; or, where it is there, what else is: the working directory, for instance."""
+    if shutil.which(program) is None:
+        why, mend = f"{program} is not installed", "sudo apt install openvswitch-switch"
+    else:
+        why, mend = f"{program} needs {error.filename}, which is not there", "work in a directory that exists"
+    return MachineCannot("start Open vSwitch", why, mend)
 
 
 class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]

@@ -17,8 +17,6 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.table import Table
 
-_LEAST_WIDTH = 60
-
 
 class Report(ABC):
     """Base of all reports. A class is registered under the name by which it is asked for.
@@ -56,7 +54,7 @@ def print_story(
 ) -> None:
     """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it."""
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
-    for part in tables(table, max(_LEAST_WIDTH, console.width)):
+    for part in tables(table, console.width):
         console.print()
         console.print(part)
     legend = "~ some of it throttled   ! an expectation was not met   · not measured"

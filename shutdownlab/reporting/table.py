@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -13,25 +14,47 @@ from shutdownlab.results.table import Share, Table
 _COLOURS = ((0.995, "green"), (0.5, "yellow"), (0.005, "dark_orange"), (0.0, "red"))
 _CELL = 6
 _PHASE = 24
+_LEAST_PHASE = 4
+_TIME = 12
 
 
 def tables(table: Table, width: int) -> Iterator[RichTable]:
-    """As many tables, side by side in content, as a terminal of `width` columns needs."""
-    fit = max(4, (width - _PHASE - 14) // (_CELL + 1))
-    for start in range(0, len(table.columns), fit):
-        yield _part(table, table.columns[start : start + fit])
+    """As many tables, side by side in content, as a terminal of `width` columns needs.
+
+    No figure is cut: a narrow terminal gets fewer of them a table, names of phases cut short, and then no times.
+    """
+    widest = max((_width(column) for column in table.columns), default=_CELL)
+    with_times = width >= _TIME + 1 + _LEAST_PHASE + 1 + widest + 1
+    room = width - (_TIME + 1 if with_times else 0)
+    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    phase = max(_LEAST_PHASE, min(_PHASE, longest, room - 1 - widest - 1))
+    columns: list[str] = []
+    left = room - phase - 1
+    for column in table.columns:
+        if columns and left < _width(column) + 1:
+            yield _part(table, columns, phase, with_times=with_times)
+            columns, left = [], room - phase - 1
+        columns.append(column)
+        left -= _width(column) + 1
+    if columns:
+        yield _part(table, columns, phase, with_times=with_times)
 
 
-def _part(table: Table, columns: Sequence[str]) -> RichTable:
+def _width(column: str) -> int:
+    return max([_CELL, *(cell_len(on_one_line(word)) for word in column.split())])
+
+
+def _part(table: Table, columns: Sequence[str], phase: int, *, with_times: bool) -> RichTable:
     part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", title_justify="left")
-    part.add_column("UTC", style="dim", no_wrap=True)
-    part.add_column("phase", no_wrap=True, overflow="ellipsis", max_width=_PHASE)
+    if with_times:
+        part.add_column("UTC", style="dim", no_wrap=True, min_width=_TIME)
+    part.add_column("phase", no_wrap=True, overflow="ellipsis", min_width=phase, max_width=phase)
     for column in columns:
-        part.add_column(
-            Text("\n".join(map(on_one_line, column.split()))), justify="right", no_wrap=True, min_width=_CELL
-        )
+        heading = Text("\n".join(map(on_one_line, column.split())))
+        part.add_column(heading, justify="right", no_wrap=True, min_width=_width(column))
     for name, at in table.phases:
-        part.add_row(f"{at:%d %b %H:%M}", Text(on_one_line(name)), *(_text(table[name, column]) for column in columns))
+        time = [f"{at:%d %b %H:%M}"] if with_times else []
+        part.add_row(*time, Text(on_one_line(name)), *(_text(table[name, column]) for column in columns))
     return part
 
 
