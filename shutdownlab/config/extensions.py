@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, EntryPoints, distributions
 from typing import Generic, TypeVar
@@ -58,15 +58,13 @@ class Extensions(Generic[Part]):
             self._loaded[name] = self._load(name, self._registered[name])
         return self._loaded[name]
 
-    def unknown(self, name: object) -> tuple[str, str]:
-        """What was expected instead of a name that nobody registered, and how to mend it."""
+    def unknown(self, name: object) -> tuple[str, Callable[[], str]]:
+        """What was expected instead of a name that nobody registered, and what tells how to mend it."""
         if not self._registered:
-            return (
-                "a name that is registered",
-                "shutdownlab was installed before its parts were: run `make setup` again",
-            )
-        hint = did_you_mean(str(name), self) or f"a package adds one by the entry point group {self.group!r}"
-        return one_of(self), hint
+            hint = "shutdownlab was installed before its parts were: run `make setup` again"
+            return "a name that is registered", lambda: hint
+        adds = f"a package adds one by the entry point group {self.group!r}"
+        return one_of(self), lambda: did_you_mean(str(name), self) or adds
 
     def _load(self, name: str, entries: list[EntryPoint]) -> type[Part]:
         if len(entries) > 1:

@@ -46,7 +46,7 @@ def _service(value: Any) -> Any:
     kind, _, port = written(value).partition("/")
     if kind not in service_kinds() or whole(port, 1, 65535) is None:
         _, hint = _SERVERS.unknown(value)
-        known = f"services: {', '.join(service_kinds())}" if service_kinds() else hint
+        known = f"services: {', '.join(service_kinds())}" if service_kinds() else hint()
         raise Expected("a service and its port such as https/443", known)
     return {"kind": kind, "port": int(port)}
 
