@@ -27,7 +27,7 @@ def report(
         reports = installed_reports()
         if kind not in reports:
             expected, hint = reports.unknown(kind)
-            bad_option("--as", f"unknown report {quoted(kind)}", expected, hint)
+            bad_option("--as", f"unknown report {quoted(kind)}", expected, hint())
         try:
             chosen = reports[kind]()
         except ExtensionError as error:

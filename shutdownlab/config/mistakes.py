@@ -128,7 +128,8 @@ def _expected(detail: ErrorDetails) -> str:
         case "finite_number":
             return "a finite number"
         case "too_long":
-            return f"at most {context['max_length']:,}"
+            what = "a mapping" if context["field_type"] == "Dictionary" else "a list"
+            return f"{what} of at most {context['max_length']:,}"
         case "too_short":
             what = "a mapping" if context["field_type"] == "Dictionary" else "a list"
             return f"{what} of at least one" if context["min_length"] == 1 else f"at least {context['min_length']}"
