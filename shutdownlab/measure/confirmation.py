@@ -1,9 +1,10 @@
 """Measures with all agents of a run at once, and confirms what load alone could have caused.
 
 A probe that succeeds has succeeded. Whatever else comes out is tried again at once, with more patience, and then in
-further rounds with less under way, until two tries running have the same outcome, whatever was expected. Where more
-than five probes, and a twentieth of those that succeeded, needed a second try, the machine was slow, and nothing of
-that round counts that load could have caused (a timeout above all). What is not confirmed in the end is unknown.
+further rounds with less under way, until two tries running have the same outcome; three where load could have caused it
+and nobody expected it. Where more than five probes, and a twentieth of those that succeeded, needed a second try, the
+machine was slow, and nothing of that round counts that load could have caused (a timeout above all). What is not
+confirmed in the end is unknown.
 """
 
 from __future__ import annotations

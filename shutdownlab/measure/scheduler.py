@@ -66,15 +66,15 @@ class Task:
 
     @property
     def confirmed(self) -> bool:
-        """Whether two tries running agree. How much evidence a verdict needs does not depend on what is expected."""
-        return self.agreeing >= 2
+        """Whether enough tries running agree: two, or three of what failed against all expectation."""
+        return self.agreeing >= (2 if self.hopeless else 3)
 
     @property
     def certain(self) -> bool:
         """Whether nothing more need be tried: it succeeded, measuring itself failed, or it failed twice by no delay."""
         if self.found is None or self.found.doubtful:
             return False
-        return self.found.outcome in {Outcome.OK, Outcome.ERROR} or self.confirmed
+        return self.found.outcome in {Outcome.OK, Outcome.ERROR} or self.agreeing >= 2
 
     @property
     def waits_for_quiet(self) -> bool:

@@ -75,7 +75,7 @@ def script(*lines: str) -> Iterator[subprocess.Popen[str]]:
 
 def wait_for_end(namespaces: set[str]) -> None:
     assert namespaces
-    outside.wait_until(lambda: not outside.in_namespaces(namespaces), "the end of every process of the lab", 10)
+    outside.wait_until(lambda: not outside.in_namespaces(namespaces), "the end of every process of the lab")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -89,10 +89,10 @@ def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
     assert [request.timeout for _, request in supervisor.sent] == [PATIENCE[0], PATIENCE[1]]
 
 
-def test_a_timeout_needs_as_much_evidence_where_nobody_expected_it() -> None:
+def test_a_timeout_that_nobody_expected_is_believed_after_three_tries() -> None:
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
     [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
-    assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 2, "confirmed")
+    assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 3, "confirmed")
 
 
 def test_what_failed_unexpectedly_is_tried_again_once_its_place_is_quiet() -> None:
