@@ -88,7 +88,7 @@ def test_the_delay_is_what_was_asked_for(cables: Cables, delay_ms: float) -> Non
         taken.append((end - start) * 1000)
     delayed.close()
     assert min(taken) >= delay_ms
-    assert min(taken) < delay_ms + 0.5  # the rest of the spread is the machine's other work
+    assert min(taken) < delay_ms + 2.0  # the rest of the spread is the machine's other work
     assert statistics.median(taken) < delay_ms + 5
 
 
