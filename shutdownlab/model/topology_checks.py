@@ -132,7 +132,7 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
 def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
     hosted: dict[str, Path] = {}
     at: dict[IpPrefix, Path] = {}
-    owners = _owners(topology)
+    owners = _Owners(topology)
     for path, app in topology.served():
         if app not in apps:
             document.report_unknown(path, "app", app, apps, document.near(app, apps) or "`shutdownlab apps` lists them")
@@ -152,21 +152,37 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
             answered.add(name)
 
 
-def _owners(topology: Topology) -> Mapping[IpPrefix, str]:
-    """Whose each prefix in the country is."""
-    holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
-    owners = {prefix: name for name, holder in holders for prefix in holder.prefixes}
-    return owners | dict.fromkeys(LABORATORY, "the laboratory's own links")
+class _Owners:
+    """Whose each prefix in the country is, found by the lengths that prefixes have."""
+
+    def __init__(self, topology: Topology) -> None:
+        holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
+        owned = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
+        owned += [(prefix, "the laboratory's own links") for prefix in LABORATORY]
+        self._by_length: dict[tuple[int, int], dict[int, str]] = {}
+        for prefix, name in owned:
+            self._by_length.setdefault((prefix.version, prefix.prefixlen), {})[_bits(prefix, prefix.prefixlen)] = name
+
+    def of(self, prefix: IpPrefix) -> str | None:
+        """Who has `prefix`, or one around it."""
+        for (version, length), names in self._by_length.items():
+            if version == prefix.version and length <= prefix.prefixlen:
+                name = names.get(_bits(prefix, length))
+                if name is not None:
+                    return name
+        return None
 
 
-def _check_addresses(
-    owners: Mapping[IpPrefix, str], document: Document, path: Path, app: App, at: dict[IpPrefix, Path]
-) -> None:
+def _bits(prefix: IpPrefix, length: int) -> int:
+    """The first bits of a prefix, so many of them."""
+    return int(prefix.network_address) >> prefix.max_prefixlen - length
+
+
+def _check_addresses(owners: _Owners, document: Document, path: Path, app: App, at: dict[IpPrefix, Path]) -> None:
     """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
     for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
         first = at.setdefault(address, path)
-        around = (address.supernet(new_prefix=length) for length in range(address.prefixlen + 1))
-        owner = next((owners[network] for network in around if network in owners), None)
+        owner = owners.of(address)
         if not is_for_hosts(address):
             found = f"{app.title} at {address.network_address}, which no host has"
             document.report(path, found, "apps at unicast addresses", "change its `addresses` in the file of apps")

@@ -21,8 +21,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz_documents import Documents
@@ -39,6 +40,8 @@ MEMORY = 300 << 10
 ROOM = 2 << 30
 """Bytes of address space: beyond, Python raises MemoryError."""
 _WAIT = 120
+Figures = dict[str, float]
+"""Of a run: files, how many were refused, seconds, the slowest one's milliseconds, memory."""
 _LINE = re.compile(r"    hint: .+|and [\d,]+ more problems|.+: found .+; expected .+")
 
 
@@ -87,8 +90,8 @@ def write(made: dict[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(text)
 
 
-def fuzz(files: int, seed: int, folder: Path) -> dict[str, float]:
-    """Check so many files in this process; raises `Failure`. Returns figures of the run."""
+def fuzz(files: int, seed: int, folder: Path, stall: float = STALL) -> Figures:
+    """Check so many files in this process, in at most `stall` seconds of processor time each; raises `Failure`."""
     documents = Documents(seed)
     os.chdir(folder)
     start, slowest, refused = time.perf_counter(), 0.0, 0
@@ -108,7 +111,7 @@ def fuzz(files: int, seed: int, folder: Path) -> dict[str, float]:
             raise Failure(number, "".join(traceback.format_exception(error))) from None
         spent = time.process_time() - began
         slowest = max(slowest, spent)
-        if spent > STALL:
+        if spent > stall:
             raise Failure(number, f"took {spent:.2f} s")
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if used > MEMORY:
@@ -123,7 +126,7 @@ def fuzz(files: int, seed: int, folder: Path) -> dict[str, float]:
     }
 
 
-def fuzz_command(files: int, seed: int, folder: Path) -> dict[str, float]:
+def fuzz_command(files: int, seed: int, folder: Path) -> Figures:
     """The same through the command: it exits with 0 or 2, and standard error has messages and nothing else."""
     documents = Documents(seed)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
@@ -140,15 +143,33 @@ def fuzz_command(files: int, seed: int, folder: Path) -> dict[str, float]:
     return {"files": files, "seed": seed, "refused": refused, "seconds": round(time.perf_counter() - start, 1)}
 
 
-def _worker(arguments: tuple[bool, int, int, str]) -> dict[str, float] | str:
-    through_command, files, seed, kept = arguments
-    folder = Path(tempfile.mkdtemp(prefix=f"check-{seed}-", dir=kept))
-    if not through_command:
-        resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+@dataclass(frozen=True)
+class Share:
+    """What one process is given to do."""
+
+    files: int
+    seed: int
+    kept: Path
+    """Where the files are."""
+    stall: float = STALL
+    through_command: bool = False
+
+
+def in_processes(shares: Sequence[Share]) -> list[Figures | str]:
+    """Do them at once, in a new process each: the memory that it has used is that of checking. Figures, or failures."""
+    with multiprocessing.get_context("spawn").Pool(len(shares)) as pool:
+        return pool.map(_do, shares)
+
+
+def _do(share: Share) -> Figures | str:
+    folder = Path(tempfile.mkdtemp(prefix=f"check-{share.seed}-", dir=share.kept))
     try:
-        return (fuzz_command if through_command else fuzz)(files, seed, folder)
+        if share.through_command:
+            return fuzz_command(share.files, share.seed, folder)
+        resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+        return fuzz(share.files, share.seed, folder, share.stall)
     except Failure as failure:
-        return f"{folder}, seed {seed}: {failure}"
+        return f"{folder}, seed {share.seed}: {failure}"
     except Exception as error:  # must travel between processes as text
         return "".join(traceback.format_exception(error))
 
@@ -161,11 +182,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", metavar="DIR", help="where the files are (default: a new temporary directory)")
     options = parser.parse_args()
-    kept = options.keep or tempfile.mkdtemp(prefix="shutdownlab-fuzz-")
-    share = -(-(options.command or options.files) // options.workers)
-    work = [(bool(options.command), share, options.seed + number, kept) for number in range(options.workers)]
-    with multiprocessing.Pool(options.workers) as pool:
-        reports = pool.map(_worker, work)
+    kept = Path(options.keep or tempfile.mkdtemp(prefix="shutdownlab-fuzz-"))
+    files = -(-(options.command or options.files) // options.workers)
+    seeds = range(options.seed, options.seed + options.workers)
+    reports = in_processes([Share(files, seed, kept, through_command=bool(options.command)) for seed in seeds])
     failures = [report for report in reports if isinstance(report, str)]
     print(json.dumps({"runs": [r for r in reports if not isinstance(r, str)], "failures": len(failures)}, indent=1))
     for failure in failures:

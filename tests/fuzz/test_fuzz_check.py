@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fuzz_check import Failure, fuzz, fuzz_command, write
+from fuzz_check import HANG, Failure, Share, fuzz, fuzz_command, in_processes, write
 from fuzz_documents import Documents
 
 from shutdownlab import library
@@ -25,8 +25,9 @@ def seed() -> int:
     return number
 
 
-def test_two_hundred_files_are_checked_or_refused_with_messages_in_no_time(seed: int, tmp_path: Path) -> None:
-    report = fuzz(200, seed, tmp_path)
+def test_two_hundred_files_are_checked_or_refused_with_messages_in_bounded_memory(seed: int, tmp_path: Path) -> None:
+    (report,) = in_processes([Share(200, seed, tmp_path, stall=HANG)])
+    assert not isinstance(report, str), report
     assert 0 < report["refused"] < 200
 
 
