@@ -6,13 +6,12 @@ It listens to the run's events, and holds nothing that is not in them.
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from shutdownlab.results.events import (
     Begun,
@@ -27,6 +26,7 @@ from shutdownlab.results.events import (
     Voided,
     encode,
 )
+from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import Durations, Manifest
 from shutdownlab.results.result import COLUMNS, row
 
@@ -130,25 +130,6 @@ class RunDirectory:
         """Change the manifest."""
         self.manifest = self.manifest.model_copy(update={**entries, "updated": datetime.now(UTC)})
         _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
-
-
-def hold(path: Path) -> BinaryIO:
-    """A file that says, as long as it is open, that the run in this directory still goes on."""
-    file = (path / "events.jsonl").open("ab")
-    fcntl.flock(file, fcntl.LOCK_SH)
-    return file
-
-
-def is_held(path: Path) -> bool:
-    """Whether somebody holds the run in this directory."""
-    try:
-        with (path / "events.jsonl").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from shutdownlab.config.document import BadInput, Problem
-from shutdownlab.results.directory import is_held
 from shutdownlab.results.events import Event, decode
+from shutdownlab.results.holding import is_held
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Table, table_of

@@ -18,8 +18,9 @@ from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
-from shutdownlab.results.directory import hold, mark_killed
+from shutdownlab.results.directory import mark_killed
 from shutdownlab.results.events import Ending, Listener, decode
+from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD

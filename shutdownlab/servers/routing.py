@@ -1,169 +1,18 @@
 """The country's BGP: a bird configuration for every border router, transit and the exchange's route server.
 
-Who tells whom what follows Gao and Rexford ("Stable Internet routing without global coordination", 2001): customers'
-routes go to everyone, those of peers and providers to customers only. The exchange is a peer, and what is reachable
-through it is preferred, so that domestic traffic stays at home. Every border router and transit sits on the gateway's
-peering LAN: a route bought from another operator carries that operator in its AS path, while its next hop stays the
-router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go straight there.
+Who speaks with whom and announces what is the model's (`model.routing`).
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.network import Network, Node, Role, Route
-from shutdownlab.model.topology import Operator, Transit
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.routing import Relation, Session, asn, originated, routers, served_routes, sessions
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
-
-ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
-_COVER = {4: 24, 6: 48}
-"""The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
-two networks share it."""
-
-
-class Relation(Enum):
-    """What a neighbour is to a network: the value is (large community, local preference)."""
-
-    CUSTOMER = (1, 200)
-    EXCHANGE = (2, 300)
-    PEER = (3, 150)
-    PROVIDER = (4, 100)
-    CLIENT = (5, 100)
-    """A member of the exchange, as its route server sees it."""
-
-    @property
-    def hears_everything(self) -> bool:
-        """Customers pay for every route; peers, providers and the exchange get our own and our customers'."""
-        return self in {Relation.CUSTOMER, Relation.CLIENT}
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A BGP session of one IP version, seen from one of its ends."""
-
-    name: str
-    relation: Relation
-    local: Address
-    neighbour: Address
-    asn: int
-
-    @property
-    def version(self) -> int:
-        return self.neighbour.version
-
-
-def routers(network: Network) -> Iterator[Node]:
-    """Every node that runs bird."""
-    return (node for role in ROUTER_ROLES for node in network.by_role(role))
-
-
-def asn(network: Network, node: Node) -> int:
-    """The AS number of a router's owner."""
-    if node.role is Role.ROUTE_SERVER:
-        return network.topology.exchange.asn
-    return _holder(network, node).asn
-
-
-def sessions(network: Network, node: Node) -> list[Session]:
-    """Every session of a router, IPv4 and IPv6 each."""
-    found: list[Session] = []
-    if node.role is Role.ROUTE_SERVER:
-        for member in network.by_role(Role.BORDER):
-            if network.topology.operators[member.owner].exchange:
-                found += _pair(network, Relation.CLIENT, node, "ix", member, "ix")
-        return found
-    lan = _lan_port(node)
-    operators = network.topology.operators
-    if node.role is Role.BORDER:
-        own = operators[node.owner]
-        if own.exchange:
-            server = network.one(Role.ROUTE_SERVER, "exchange")
-            found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
-        for carrier in (_router(network, name) for name in own.transit):
-            found += _pair(network, Relation.PROVIDER, node, lan, carrier, _lan_port(carrier))
-    for name, operator in operators.items():
-        if node.owner in operator.transit:
-            customer = _router(network, name)
-            found += _pair(network, Relation.CUSTOMER, node, lan, customer, _lan_port(customer))
-    for port in node.ports.values():
-        other = network.nodes[port.peer.node]
-        if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
-            found += _pair(network, Relation.PEER, node, port.name, other, port.peer.port)
-    return found
-
-
-def originated(network: Network, node: Node) -> list[IpPrefix]:
-    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
-
-    A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
-    in the same one, each goes on to the next longer, in the end the address alone.
-    """
-    if node.role is Role.ROUTE_SERVER:
-        return []
-    own = list(_holder(network, node).prefixes)
-    blocks = {block for hosted in network.hosted for block in hosted.blocks}
-    elsewhere = {
-        prefix
-        for other in routers(network)
-        if other is not node
-        for route in served_routes(network, other)
-        for prefix in _ways_to_announce(route.prefix, blocks)
-    }
-    for route in served_routes(network, node):
-        if not _within(_cover(route.prefix), own):
-            own.append(next(p for p in _ways_to_announce(route.prefix, blocks) if p not in elsewhere))
-    return list(dict.fromkeys(own))
-
-
-def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
-    """From the shortest on."""
-    cover = _cover(address)
-    around = [b for b in blocks if b.prefixlen < cover.prefixlen and _within(cover, [b])]
-    return [*sorted(around, key=lambda block: block.prefixlen), cover, address]
-
-
-def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
-    return any(p.version == inner.version and inner.subnet_of(p) for p in prefixes)  # type: ignore[arg-type]
-
-
-def served_routes(network: Network, node: Node) -> list[Route]:
-    """Routes to the served addresses that lie outside their host's own subnet, through that host."""
-    found: list[Route] = []
-    for hosted in network.hosted:
-        host = network.nodes[hosted.node]
-        port = next((p for p in node.ports.values() if _leads_to(network, p.peer.node, host)), None)
-        if host.owner != node.owner or port is None:
-            continue
-        own = [interface.network for each in host.ports.values() for interface in each.addresses]
-        outside = (a for a in hosted.addresses if not any(a in subnet for subnet in own))
-        found += [Route(ipaddress.ip_network(a), host.address(a.version), port.name) for a in outside]
-    return list(dict.fromkeys(found))
-
-
-def expected_prefixes(network: Network, node: Node) -> frozenset[IpPrefix]:
-    """What a router's table holds when the whole country has converged."""
-    members = {m.owner for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange}
-    return frozenset(
-        prefix
-        for other in routers(network)
-        if node.role is not Role.ROUTE_SERVER or other.owner in members
-        for prefix in originated(network, other)
-    )
-
-
-def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
-    """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
-    over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
-    others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
-    found = {prefix for other in others for prefix in originated(network, other)} - set(originated(network, node))
-    return {prefix: over[prefix.version] for prefix in found if prefix.version in over}
 
 
 def bird_config(network: Network, node: Node) -> str:
@@ -256,37 +105,3 @@ def _bgp(session: Session, me: int, *, server: bool) -> list[str]:
         f"  ipv{session.version} {{ {' '.join(channel)} }};",
         "}",
     ]
-
-
-def _pair(
-    network: Network, relation: Relation, node: Node, port: str, other: Node, other_port: str
-) -> Iterator[Session]:
-    theirs = {a.version: a.ip for a in other.ports[other_port].addresses}
-    for own in node.ports[port].addresses:
-        if own.version in theirs:
-            name = f"{relation.name.lower()}_{other.name.replace('-', '_')}_{own.version}"
-            yield Session(name, relation, own.ip, theirs[own.version], asn(network, other))
-
-
-def _holder(network: Network, node: Node) -> Operator | Transit:
-    topology = network.topology
-    return topology.transits[node.owner] if node.role is Role.TRANSIT else topology.operators[node.owner]
-
-
-def _router(network: Network, name: str) -> Node:
-    role = Role.TRANSIT if name in network.topology.transits else Role.BORDER
-    return network.one(role, name)
-
-
-def _lan_port(node: Node) -> str:
-    return "gateway" if node.role is Role.TRANSIT else "intl"
-
-
-def _leads_to(network: Network, peer: str, host: Node) -> bool:
-    """Whether a router's link ends at a host, or at the access switch the host is on."""
-    at_switch = network.nodes[peer].role is Role.ACCESS_SWITCH
-    return peer == host.name or (at_switch and any(p.peer.node == peer for p in host.ports.values()))
-
-
-def _cover(host: IpPrefix) -> IpPrefix:
-    return host.supernet(new_prefix=_COVER[host.version])

@@ -12,8 +12,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from shutdownlab.model import routing
 from shutdownlab.model.network import Network
-from shutdownlab.servers import birdc, dns, routing
+from shutdownlab.servers import birdc, dns
 from shutdownlab.servers.daemon import Daemon, listening
 from shutdownlab.servers.server import Premises, servers
 from shutdownlab.servers.tls import CertificateAuthority

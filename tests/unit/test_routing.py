@@ -11,17 +11,17 @@ from countries import countries, country, small_country
 from hypothesis import given, settings
 
 from shutdownlab.model.network import Network, Role
-from shutdownlab.servers.routing import (
+from shutdownlab.model.routing import (
     Relation,
     asn,
     at_the_exchange,
-    bird_config,
     expected_prefixes,
     originated,
     routers,
     served_routes,
     sessions,
 )
+from shutdownlab.servers.routing import bird_config
 
 MIRRORED = {
     Relation.CUSTOMER: Relation.PROVIDER,
