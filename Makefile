@@ -27,7 +27,7 @@ test: setup ## all tests: pure ones first, then real packets, each file in sandb
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
 test-lowest: ## the same with the lowest, in .venv-lowest
 test-newest test-lowest: test-%: setup
-	@python=$$(scripts/environment $*) && "$$python" scripts/compile 2>>$(VENV)-$*.log && \
+	@python=$$(scripts/environment $*) && MYPYC_OPT_LEVEL=1 "$$python" scripts/compile 2>>$(VENV)-$*.log && \
 		"$${python%/*}/pytest" -n $(JOBS) tests/unit tests/golden $(PYTEST_ARGS)
 
 fuzz: setup ## bend FILES (100000) scenarios and topologies, and have them checked
