@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
-from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
+from shutdownlab.results.manifest import Emulation, Status, Undertaking
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
 
 
@@ -28,51 +28,12 @@ class Event(BaseModel):
     """When it happened, by the wall clock (UTC)."""
 
 
-class Begun(Event):
+class Begun(Undertaking, Event):
     """The run has begun."""
 
     event: Literal["begun"] = "begun"
     version: str
     """The version of shutdownlab."""
-    run: str
-    """The name of the run directory."""
-    scenario: str
-    """The scenario's name."""
-    title: str
-    """The scenario's title."""
-    topology: str
-    """The topology's name."""
-    operators: dict[str, str]
-    """The operators' titles, by name."""
-    phases: tuple[PhaseInfo, ...]
-    """The phases to be measured, in order."""
-    columns: tuple[str, ...]
-    """The headings of the table, in order."""
-    sources: dict[str, str] = {}
-    """The scenario's sources, by the codes with which it cites them."""
-    choices: dict[str, str] = {}
-    """Where sources disagree: the version that is followed, by account."""
-    mode: str = "operators"
-    """Who carries orders out: `operators`, or `direct`: the authority itself."""
-    profile: str = "perfect"
-    """The scenario's DPI profile."""
-    profiles: dict[str, str] = {}
-    """The DPI profile of each operator."""
-    source: str = ""
-    """By what the scenario was loaded: its name if it ships, else its path; empty where a program made it."""
-    digest: str = ""
-    """SHA-256 of the scenario and all that it names."""
-    until: str | None = None
-    """The last phase to be measured, where not all of them were asked for."""
-    datapath: str = "auto"
-    """Which of Open vSwitch's datapaths was asked for."""
-    seed: int = 0
-    """The seed for everything random."""
-    real_time: Annotated[float | None, Field(gt=0)] = None
-    """How many times as fast as in reality the scenario is played; null: it jumps from phase to phase."""
-    pcap: bool = False
-    """Whether packets are recorded."""
-    machine: Machine = Machine()
 
 
 class Step(Event):

@@ -82,21 +82,11 @@ class Durations(_Part):
     """From the beginning of the build to the end of the run; null while it goes on."""
 
 
-class Manifest(BaseModel):
-    """What was run, on what, and how it ended. Kept up to date while the run goes on; the file is always whole."""
+class Undertaking(BaseModel):
+    """What a run measures, and on what machine: said when it begins, and kept in its manifest."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
-    format: Literal[2] = FORMAT
-    """The version of the run directory's format."""
-    shutdownlab: str = ""
-    """The version of shutdownlab."""
-    status: Status = "running"
-    """How the run ended, or `running`."""
-    began: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When the run began, by the wall clock (UTC)."""
-    updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When this file was last written, by the wall clock (UTC)."""
     run: str = ""
     """The name of the run directory."""
     scenario: str = ""
@@ -136,6 +126,21 @@ class Manifest(BaseModel):
     pcap: bool = False
     """Whether packets were recorded."""
     machine: Machine = Machine()
+
+
+class Manifest(Undertaking):
+    """What was run, on what, and how it ended. Kept up to date while the run goes on; the file is always whole."""
+
+    format: Literal[2] = FORMAT
+    """The version of the run directory's format."""
+    shutdownlab: str = ""
+    """The version of shutdownlab."""
+    status: Status = "running"
+    """How the run ended, or `running`."""
+    began: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When the run began, by the wall clock (UTC)."""
+    updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When this file was last written, by the wall clock (UTC)."""
     emulation: Emulation | None = None
     """Null until the country is up."""
     broken: tuple[str, ...] = ()
