@@ -8,7 +8,6 @@ right (meson-python, scikit-build-core, maturin) each need an import hook for it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 from pathlib import Path
@@ -27,15 +26,5 @@ def package(sources: Path = FOLDER) -> str:
 
 def search_path() -> list[str]:
     """The folders to import the modules of `shutdownlab.inspection` from."""
-    _remove_what_the_former_build_left()
     spec = importlib.util.find_spec(package())
     return [*((spec and spec.submodule_search_locations) or ()), str(FOLDER)]
-
-
-def _remove_what_the_former_build_left() -> None:
-    """For checkouts from before this module: modules compiled beside their sources, and the stamp that guarded them."""
-    for stamp in FOLDER.glob(".compiled*"):
-        with contextlib.suppress(OSError):
-            for module in FOLDER.rglob("*.so"):
-                module.unlink()
-            stamp.unlink()

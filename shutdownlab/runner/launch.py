@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shutdownlab import library
+from shutdownlab.country.breakage import EXIT_BROKEN
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
@@ -23,7 +24,7 @@ from shutdownlab.results.events import Ending, Listener, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT
 from shutdownlab.results.run import Run
-from shutdownlab.runner.run import EXIT_BROKEN, EXIT_REBUILD
+from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import run_in_sandbox

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shutdownlab.country.breakage import BREAKAGES
+from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN
 from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Broken,
@@ -21,7 +21,7 @@ from shutdownlab.results.manifest import Status
 from shutdownlab.runner.walk import CountryLost, RunOptions, SelfCheckFailed, Walk
 from shutdownlab.system.kernel import MachineCannot
 
-EXIT_OK, EXIT_UNMET, EXIT_BROKEN = 0, 1, 3
+EXIT_OK, EXIT_UNMET = 0, 1
 EXIT_REBUILD = 75
 """To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
 
