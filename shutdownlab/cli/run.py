@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,14 @@ def run(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
+    openflow: Annotated[
+        Literal["os-ken", "ryu"],
+        typer.Option("--openflow", metavar="os-ken|ryu", help="The framework that controllers run under."),
+    ] = "os-ken",
+    ryu_python: Annotated[
+        Path | None,
+        typer.Option("--ryu-python", metavar="PATH", help="A Python with Ryu.", show_default="the one in .venv-ryu"),
+    ] = None,
     events: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +58,7 @@ def run(
     from shutdownlab.results.events import Event, Listener
     from shutdownlab.runner import launch
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until"):
+    with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
         shutdown = library.load(scenario)
         directory = out or launch.default_directory(shutdown.scenario)
         listeners: list[Listener] = [Progress(str(directory))]
@@ -68,7 +76,7 @@ def run(
         with failures(directory):
             finished = launch.run(
                 shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                datapath=datapath, trust=trust, on_event=tell,
+                datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
             )  # fmt: skip
     raise typer.Exit(finished.exit_code or 0)
 

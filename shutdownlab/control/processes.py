@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses
 from shutdownlab.control.manager import serve
+from shutdownlab.control.ryu import RyuPython
 from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
@@ -39,6 +40,9 @@ from shutdownlab.system.netns import enter, inside
 _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
 _COUNTERS_S = 3.0
+_READY_S = 10.0
+_RYU_READY_S = 60.0
+"""It imports everything anew."""
 _GRACE_S = 3.0
 """How long after a failure an order may still be confirmed: what failed may have had nothing to do with it."""
 
@@ -81,12 +85,14 @@ def start_controllers(
     netns: Path | None = None,
     names: Iterable[str] = (),
     own: Mapping[str, Path] | None = None,
+    ryu: RyuPython | None = None,
 ) -> Controllers:
     """Fork the authority and every operator's controller (or those in `names`), into the namespace at `netns`.
 
     They share with this process what it has imported and worked out. `profiles` are the DPI boxes', by operator (none:
     the perfect one); `own`: apps of the user's own, by operator; `logs`: a directory for what they write to standard
-    error. From the main thread, before starting others (see `forked`). Returns once all listen; raises `ForkedError`.
+    error; `ryu`: the Python to run them in, under Ryu. From the main thread, before starting others (see
+    `child_process`). Returns once all listen; raises `ForkedError`.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
@@ -101,11 +107,13 @@ def start_controllers(
                 with (logs / f"{settings.name}.log").open("ab") as log:
                     os.dup2(log.fileno(), 2)
             enter(netns)
+            if ryu is not None:
+                ryu.go_on(child, app, settings)
             serve(app, settings, child.stop_fd, child.ready)
 
         started[name] = fork(f"ctl-{name}", main)
     for controller in started.values():
-        controller.wait_ready()
+        controller.wait_ready(_RYU_READY_S if ryu else _READY_S)
     return Controllers(network, addresses, netns, started)
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.control.addresses import ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, Controllers, start_controllers
+from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.health import Examination, Watch
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
@@ -41,7 +43,8 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NO
 class Plan:
     """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
 
-    `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for.
+    `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
+    Python to run controllers in, under Ryu (none: under os-ken, in this one).
     """
 
     network: Network
@@ -52,6 +55,7 @@ class Plan:
     seed: int = 0
     pcap: Path | None = None
     datapath: Wish = "auto"
+    ryu: RyuPython | None = None
 
 
 @dataclass(slots=True)
@@ -148,6 +152,7 @@ class Country:
             "datapath_asked_for": self.datapath.wish,
             "datapath_because": self.datapath.why,
             "openvswitch": ovs_version(),
+            "openflow": str(self.plan.ryu or f"os-ken {version('os-ken')}"),
             "delays": "netem" if netem else "userspace delay line",
             "delay_lines": len(self.net.delay_lines),
             "nodes": len(self.plan.network.nodes),
@@ -196,7 +201,9 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         logs = plan.files / "controllers"
-        controllers = start_controllers(network, plan.apps, where, plan.profiles, logs, own=plan.controllers)
+        controllers = start_controllers(
+            network, plan.apps, where, plan.profiles, logs, own=plan.controllers, ryu=plan.ryu
+        )
         relay = _relay(net, plan.seed)
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}

@@ -12,6 +12,8 @@ from shutdownlab.results.result import Count, ScenarioTime, Seconds
 FORMAT: Final = 2
 """Of the run directory. 1 had ten columns in results.csv, events of other names, and no `format` in the manifest."""
 
+Openflow = Literal["os-ken", "ryu"]
+
 Status = Literal[
     "running", "finished", "self-check failed", "broken", "interrupted", "machine lacks", "crashed", "killed"
 ]
@@ -63,6 +65,8 @@ class Emulation(_Part):
     """Why this datapath was used."""
     openvswitch: str = ""
     """Open vSwitch's version."""
+    openflow: str = ""
+    """The framework that controllers ran under, and its version."""
     delays: str = ""
     """What delays packets on links: `netem` or `userspace delay line`."""
     delay_lines: Count = 0
@@ -119,6 +123,10 @@ class Undertaking(BaseModel):
     """The last phase to be measured, where not all of them were asked for."""
     datapath: str = "auto"
     """Which of Open vSwitch's datapaths was asked for."""
+    openflow: Openflow = "os-ken"
+    """The framework that controllers were to run under: `os-ken` or `ryu`."""
+    ryu_python: str = ""
+    """The Python with Ryu, where it was that."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shutdownlab import library
+from shutdownlab.control.ryu import RyuPython, ryu_python
 from shutdownlab.country.breakage import EXIT_BROKEN
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
@@ -22,7 +23,7 @@ from shutdownlab.network.datapath import Wish
 from shutdownlab.results.directory import mark_killed
 from shutdownlab.results.events import Ending, Listener, decode
 from shutdownlab.results.holding import hold
-from shutdownlab.results.manifest import FORMAT
+from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
@@ -56,6 +57,8 @@ def run(
     pcap: bool = False,
     seed: int = 0,
     datapath: Wish = "auto",
+    openflow: Openflow = "os-ken",
+    ryu_python: str | Path | None = None,
     trust: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
@@ -65,10 +68,11 @@ def run(
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
     phase). pcap: record what every switch receives. seed: of everything random. datapath: "auto", "kernel" or
-    "userspace", Open vSwitch's. trust: start the programs that the scenario brings along (servers, controllers,
-    commands) inside the sandbox; without it a scenario that brings any is refused. on_event: called with each event
-    (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what it raises ends the run
-    and is raised here.
+    "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
+    Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
+    the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
+    scenario that brings any is refused. on_event: called with each event (see `shutdownlab.results.events`) as it
+    happens, one at a time, in a thread of its own; what it raises ends the run and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -81,6 +85,7 @@ def run(
     if real_time is not None and not 0 < real_time < math.inf:
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     keep = allowed(shutdown.programs, trust=trust)
+    ryu = ryu_python_of(openflow, ryu_python)
     directory = Path(out) if out is not None else default_directory(shutdown.scenario)
     make_usable(directory)
     payload = {
@@ -92,6 +97,7 @@ def run(
         "pcap": pcap,
         "seed": seed,
         "datapath": datapath,
+        "ryu": ryu,
     }
     return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
 
@@ -128,6 +134,7 @@ def resume(
         "shutdown": shutdown,
         "directory": directory.resolve(),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
+        "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,
     }
     keep = allowed(shutdown.programs, trust=trust)
@@ -136,6 +143,15 @@ def resume(
             if not isinstance(event, Ending):
                 on_event(event)
     return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+
+
+def ryu_python_of(openflow: Openflow, given: str | Path | None) -> RyuPython | None:
+    """The Python to run controllers in, where that is another than this one."""
+    if openflow == "ryu":
+        return ryu_python(given)
+    if given is not None:
+        lookup.refuse("ryu_python", f"{given} without openflow ryu", "openflow ryu beside it, or neither")
+    return None
 
 
 def _run_of(directory: Path, status: int) -> Run:
@@ -178,6 +194,8 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...]
 
 def _in_countries(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...], fds: tuple[int, ...]) -> int:
     attempts, measured = 0, -1
+    if payload["ryu"] is not None:
+        keep += payload["ryu"].keep
     while True:
         status = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=fds)
         if status != EXIT_REBUILD:

@@ -13,6 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from shutdownlab import __version__
+from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.library import Shutdown
@@ -65,7 +66,7 @@ class RunOptions:
     """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
 
     resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
-    enough, is not measured again: its results are unknown.
+    enough, is not measured again: its results are unknown. ryu: the Python to run controllers in, under Ryu.
     """
 
     shutdown: Shutdown
@@ -79,6 +80,7 @@ class RunOptions:
     events_fd: int = -1
     resume: bool = False
     given_up: tuple[str, ...] = ()
+    ryu: RyuPython | None = None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -258,8 +260,9 @@ class Walk:
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
-            seed=options.seed, real_time=options.real_time,
-            pcap=options.pcap, machine=Machine.model_validate(describe_machine()),
+            openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
+            seed=options.seed, real_time=options.real_time, pcap=options.pcap,
+            machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
@@ -268,6 +271,7 @@ class Walk:
             shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, datapath=options.datapath,
+            ryu=options.ryu,
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -56,6 +56,18 @@ class Child:
     def receive(self) -> list[bytes]:
         """The lines that the parent has sent since the last call; never waits."""
         return self.lines.receive()
+
+    def go_on_as(self, argv: Sequence[str], environment: Mapping[str, str], files: Sequence[int] = ()) -> NoReturn:
+        """Go on as another program, which is this child still for its parent: it calls `go_on`.
+
+        argv: to it this adds the descriptor that `go_on` takes. files: descriptors that stay open.
+        Raises OSError where that program can't be run.
+        """
+        for descriptor in (self.lines.fileno(), *files):
+            os.set_inheritable(descriptor, True)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.execve(argv[0], [*argv, str(self.lines.fileno())], dict(environment))
 
 
 class Forked:
@@ -213,21 +225,49 @@ def _run_child(
         syscalls.set_timer_slack(1)  # nanoseconds; the default of 50 µs shows in a 1 ms delay
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        lines = LineSocket(theirs)
-        try:
+
+        def prepared(child: Child) -> None:
             if enter is not None:
                 enter()
             _own_streams(theirs.fileno())
             gc.freeze()  # what was imported is never garbage: not looking at it keeps its pages shared
-            main(Child(name, stop_descriptor(), lines))
-            status = 0
-        except BaseException:
-            failure = traceback.format_exc()
-            _complain(f"{name}: {failure}")
-            lines.send(_FAILED + json.dumps(failure).encode() + b"\n")
-        lines.flush(_FAREWELL_S)
+            child.stop_fd = stop_descriptor()
+            main(child)
+
+        status = _at_work(Child(name, -1, LineSocket(theirs)), prepared)
     finally:
         os._exit(status)
+
+
+def go_on(name: str, descriptor: int, main: Callable[[Child], None]) -> NoReturn:
+    """Run `main` in the program that a child goes on as (`Child.go_on_as`), as `fork` would have."""
+    status = 1
+
+    def prepared(child: Child) -> None:
+        syscalls.name_process(name)
+        child.stop_fd = stop_descriptor()
+        main(child)
+
+    try:
+        # With its family: a socket of eventlet's does not ask the kernel.
+        lines = LineSocket(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor))
+        status = _at_work(Child(name, -1, lines), prepared)
+    finally:
+        os._exit(status)
+
+
+def _at_work(child: Child, main: Callable[[Child], None]) -> int:
+    """Run `main`; the child's exit status. Its parent is told of the exception that ended it."""
+    try:
+        main(child)
+        return 0
+    except BaseException:
+        failure = traceback.format_exc()
+        _complain(f"{child.name}: {failure}")
+        child.lines.send(_FAILED + json.dumps(failure).encode() + b"\n")
+        return 1
+    finally:
+        child.lines.flush(_FAREWELL_S)
 
 
 def _own_streams(kept: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import outside
@@ -74,6 +75,23 @@ def test_results_csv_has_a_row_a_phase_vantage_point_target_and_family(record: R
     vantages = {(row["operator"], row["region"], row["subscriber"]) for row in rows}
     assert vantages == {tuple(vantage.id) for vantage in library.network("two-operators").vantages}
     assert all((row["failure"] == "") == (row["outcome"] in {"ok", "throttled"}) for row in rows)
+
+
+def test_under_ryu_every_result_is_as_under_os_ken(
+    record: Record, environment: Callable[[str], Path], tmp_path: Path
+) -> None:
+    python = environment("ryu")
+    done = invoke(
+        tmp_path, "run", "first-shutdown", "--out", "ryu", "--seed", 7, "--openflow", "ryu", "--ryu-python", python
+    )
+    assert done.code == 0, done.output
+    under_ryu = Record(tmp_path / "ryu")
+    columns = COLUMNS.split(",")[:9]
+    assert [[row[name] for name in columns] for row in under_ryu.rows] == [
+        [row[name] for name in columns] for row in record.rows
+    ]
+    assert re.fullmatch(r"Ryu 4\.34 under Python 3\.11\.\d+", under_ryu.manifest["emulation"]["openflow"])
+    assert record.manifest["emulation"]["openflow"].startswith("os-ken ")
 
 
 def test_each_means_of_a_shutdown_shows_as_what_it_is(record: Record) -> None:
