@@ -8,6 +8,7 @@ from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles
 from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
+from shutdownlab.system.streams import OutputLost, finish_output, guard_standard_streams
 
 for _name, _command in (
     ("run", run.run),
@@ -29,8 +30,14 @@ for _name, _command in (
 
 def main() -> None:
     """Entry point of the `shutdownlab` command."""
+    guard_standard_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            finish_output()
+    except OutputLost as lost:
+        sys.exit(lost.told())
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

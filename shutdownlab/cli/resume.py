@@ -9,7 +9,7 @@ import typer
 
 from shutdownlab.cli.options import Trust
 from shutdownlab.cli.program import user_errors
-from shutdownlab.cli.run import failures
+from shutdownlab.cli.run import one_run
 
 
 def resume(
@@ -20,6 +20,6 @@ def resume(
     from shutdownlab.reporting.progress import Progress
     from shutdownlab.runner import launch
 
-    with user_errors(), failures(run):
+    with user_errors(), one_run(run):
         finished = launch.resume(run, trust=trust, on_event=Progress(str(run)))
     raise typer.Exit(finished.exit_code or 0)

@@ -12,7 +12,9 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
+from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
+from shutdownlab.system.streams import output_is_extra, output_lost
 
 
 def run(
@@ -53,27 +55,27 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
-    from shutdownlab.reporting.events import EventLines
     from shutdownlab.reporting.progress import Progress
-    from shutdownlab.results.events import Event, Listener
+    from shutdownlab.results.events import Event
     from shutdownlab.runner import launch
 
     with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
         shutdown = library.load(scenario)
         directory = out or launch.default_directory(shutdown.scenario)
-        listeners: list[Listener] = [Progress(str(directory))]
+        progress, lines = Progress(str(directory)), None
         if events is not None:
             try:
-                listeners.append(EventLines(events))
+                lines = EventLines(events)
             except OSError as error:
                 found = f"{events}, which cannot be written ({(error.strerror or str(error)).lower()})"
                 bad_option("--events", found, "a file, or the number of an open descriptor")
 
         def tell(event: Event) -> None:
-            for listener in listeners:
-                listener(event)
+            progress(event)
+            if lines is not None:
+                lines(event)
 
-        with failures(directory):
+        with one_run(directory, lines):
             finished = launch.run(
                 shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
                 datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
@@ -82,10 +84,14 @@ def run(
 
 
 @contextmanager
-def failures(directory: Path) -> Iterator[None]:
-    """Tell that a run was killed, and end as a run that failed does."""
+def one_run(directory: Path, lines: EventLines | None = None) -> Iterator[None]:
+    """A run goes on though nobody takes what it prints, or its event `lines`: its record is in its directory.
+
+    Tells that it was killed, and ends as a run that failed does.
+    """
     from shutdownlab.runner.launch import RunFailed
 
+    output_is_extra()
     try:
         yield
     except RunFailed as failed:
@@ -93,3 +99,7 @@ def failures(directory: Path) -> Iterator[None]:
             kept = f"What was measured until then is in {literal(str(directory))}."
             errors().print(f"[red]The run {failed.how}.[/red] {kept} To go on: `shutdownlab resume`.")
         raise typer.Exit(failed.exit_code) from None
+    finally:
+        lost = [str(failure) for failure in (output_lost(), lines and lines.lost) if failure]
+        if lost:
+            errors().print(literal(f"note: {'; '.join(lost)}; the record is in {directory}"))

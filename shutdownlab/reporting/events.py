@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 
 from shutdownlab.results.events import Event, encode
 
+_DESCRIPTOR = re.compile("[0-9]{1,9}")
+
 
 class EventLines:
-    """Writes every event, transient ones too, to a file or an open descriptor."""
+    """Writes every event, transient ones too, to a file or an open descriptor, as long as that takes them."""
 
     def __init__(self, target: str) -> None:
         """target: a path, or the number of a descriptor. Raises OSError where it cannot be written."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        descriptor = os.dup(int(target)) if target.isdecimal() else os.open(target, flags, 0o666)
-        self._file = os.fdopen(descriptor, "wb")
+        descriptor = os.dup(int(target)) if _DESCRIPTOR.fullmatch(target) else os.open(target, flags, 0o666)
+        self._target = target
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self.lost = ""
+        """Why the rest of the events was not written, if it was not."""
 
     def __call__(self, event: Event) -> None:
-        """Write it at once; raises OSError (BrokenPipeError where nobody reads)."""
-        self._file.write(encode(event))
-        self._file.flush()
+        """Write it at once."""
+        if self.lost:
+            return
+        line = memoryview(encode(event))
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self.lost = f"events cannot be written to {self._target}: {(error.strerror or str(error)).lower()}"

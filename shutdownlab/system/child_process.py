@@ -22,6 +22,7 @@ from typing import Final, NoReturn
 
 from shutdownlab.system import syscalls
 from shutdownlab.system.line_socket import LineSocket
+from shutdownlab.system.streams import flush_standard_streams
 
 _READY: Final = b"ready\n"
 _FAILED: Final = b"failed "
@@ -206,8 +207,7 @@ def fork(name: str, main: Callable[[Child], None], enter: Callable[[], None] | N
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_standard_streams()
     pid = os.fork()
     if pid == 0:
         _run_child(name, main, enter, theirs, parent)

@@ -45,6 +45,7 @@ from shutdownlab.system.kernel import (
     enter_inner_namespaces,
     enter_outer_namespaces,
 )
+from shutdownlab.system.streams import OutputLost, finish_output, flush_standard_streams, guard_standard_streams
 
 EXIT_CRASHED = 70
 """What a sandbox ends with when its function raised (`EX_SOFTWARE` of sysexits.h)."""
@@ -182,8 +183,7 @@ def start_sandbox(
     places = [path.resolve() for path in (*writable, *([run_dir] if run_dir else []))]
     places = [path for path in places if path != Path(path.anchor)]  # with it, every mount would become writable
     order = _Order(target, pickle.dumps(payload), tuple(places), tuple(path.absolute() for path in keep))
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    flush_standard_streams()
     with os.fdopen(os.memfd_create("order"), "wb") as order_file:
         pickle.dump(([entry or str(Path.cwd()) for entry in sys.path], str(_PACKAGE)), order_file)
         pickle.dump(order, order_file)
@@ -234,6 +234,7 @@ def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
 
 def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     """The gate: enter new namespaces and fork process 1 into them. Never returns."""
+    guard_standard_streams()
     syscalls.die_with_parent(parent)
     syscalls.name_process("lab-gate")
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
@@ -350,9 +351,12 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
         module, _, function = order.target.partition(":")
         status = int(getattr(import_module(module), function)(pickle.loads(order.payload)))
+        finish_output()
     except MachineCannot as problem:
         _report(report_fd, problem)
         status = EXIT_MACHINE_CANNOT
+    except OutputLost as lost:
+        status = lost.told()
     except Stopped as stopped:
         status = 128 + stopped.number
     except KeyboardInterrupt:
@@ -362,9 +366,8 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
+        with suppress(OutputLost):
+            flush_standard_streams()
         os._exit(status)
 
 
