@@ -21,6 +21,7 @@ from shutdownlab.inspection.own_apps import own_apps
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
+from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
@@ -40,6 +41,11 @@ class LoadedTopology:
     apps: Mapping[str, App]
     programs: tuple[OwnProgram, ...] = ()
     """What it brings that would be started."""
+
+    @property
+    def idle(self) -> tuple[Idle, ...]:
+        """It orders nothing."""
+        return ()
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
@@ -70,6 +76,8 @@ class Shutdown:
     programs: tuple[OwnProgram, ...] = ()
     """What it and its topology bring that would be started."""
     folder: Path = field(default=Path(), compare=False)
+    idle: tuple[Idle, ...] = field(default=(), compare=False)
+    """What can have no effect, and why."""
     source: str = field(default="", compare=False)
     """By what it was loaded: the name of one that ships, or a whole path; nothing where a program made it."""
 
@@ -214,6 +222,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         {operator: file for operator, (_, file) in apps_of.items()},
         (*country.programs, *controllers, *probes),
         Path(file).parent.resolve(),
+        tuple(without_effect(loaded, built, profiles, document)),
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
     )
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.cli.program import bad_option, user_errors
+from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.config.document import BadInput, Problems
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.literal import literal
@@ -45,6 +45,8 @@ def check(
             for program in found.programs:
                 line = f"   with --trust it starts {program} ({program.file}:{program.line})"
                 Console(highlight=False).print(literal(line), soft_wrap=True)
+            for idle in found.idle:
+                errors().print(f"[yellow]warning:[/yellow] {literal(str(idle))}")
             if graph is not None:
                 try:
                     graph.write_text(draw(found.network))

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, model_serializer
 
 from shutdownlab.config.document import Expected, Record, quoted
+from shutdownlab.config.idn import to_ascii
 
 IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -97,10 +98,14 @@ def network(value: Any) -> IpPrefix:
     if "%" in text:
         raise Expected(expected, "without a zone (what follows the %)")
     try:
-        return ipaddress.ip_network(text)
+        found = ipaddress.ip_network(text)
     except ValueError as error:
         hint = "the bits after the prefix length must be zero" if "host bits" in str(error) else ""
         raise Expected(expected, hint) from None
+    if found.version == 6 and found.subnet_of(_MAPPED):
+        inside = ipaddress.IPv4Address(int(found.network_address) & 0xFFFFFFFF)
+        raise Expected(expected, f"no packet has such an address: write {inside}/{found.prefixlen - _MAPPED.prefixlen}")
+    return found
 
 
 def address(value: Any) -> Address:
@@ -110,7 +115,10 @@ def address(value: Any) -> Address:
     text = written(value)
     if not is_address(text):
         raise Expected("an IPv4 or IPv6 address such as 192.0.2.1 or 2001:db8::1")
-    return ipaddress.ip_address(text)
+    found = ipaddress.ip_address(text)
+    if found.version == 6 and found.ipv4_mapped is not None:
+        raise Expected("an IPv4 or IPv6 address", f"no packet has such an address: write {found.ipv4_mapped}")
+    return found
 
 
 def is_for_hosts(prefix: IpPrefix) -> bool:
@@ -120,6 +128,9 @@ def is_for_hosts(prefix: IpPrefix) -> bool:
     """
     return not any(overlap(prefix, special) for special in _SPECIAL)
 
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""How IPv6 sockets show IPv4 addresses (RFC 4291 §2.5.5.2); never on the wire."""
 
 _SPECIAL = tuple(
     ipaddress.ip_network(block)
@@ -164,11 +175,15 @@ def instant_text(moment: datetime) -> str:
 
 
 def hours(value: Any) -> tuple[time, time]:
-    """`"08:00-20:00"`, `"22:00-06:00"` as its first minute and the one after its last."""
-    found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", written(value))
+    """`"08:00-20:00"`, `"22:00-06:00"`, `"18:00-24:00"` as its first minute and the one after its last."""
+    clock = r"([01][0-9]|2[0-3]):([0-5][0-9])"
+    found = re.fullmatch(rf"{clock}-{clock}", re.sub(r"-24:00\Z", "-00:00", written(value)))
     if found is None:
         raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
-    return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    first, after = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    if first == after:
+        raise Expected("hours that end at another time than they begin", "leave `hours` out for the whole day")
+    return first, after
 
 
 def hours_text(span: tuple[time, time]) -> str:
@@ -178,12 +193,12 @@ def hours_text(span: tuple[time, time]) -> str:
 
 
 def utc_offset(value: Any) -> int:
-    """`"+06:00"` as seconds east of UTC."""
+    """`"+06:00"` as seconds east of UTC, -12:00 to +14:00."""
     found = re.fullmatch(r"([-+])(0[0-9]|1[0-4]):([0-5][0-9])", written(value))
-    if found is None:
-        raise Expected("an offset from UTC such as +06:00", "write it in quotes")
-    seconds = int(found[2]) * 3600 + int(found[3]) * 60
-    return -seconds if found[1] == "-" else seconds
+    seconds = int(f"{found[1]}1") * (int(found[2]) * 3600 + int(found[3]) * 60) if found else -(1 << 31)
+    if not -12 * 3600 <= seconds <= 14 * 3600:
+        raise Expected("an offset from UTC such as +06:00", "-12:00 to +14:00, in hours and minutes with their sign")
+    return seconds
 
 
 def utc_offset_text(seconds: int) -> str:
@@ -221,20 +236,64 @@ def ports(value: Any) -> Ports:
     return Ports(protocol=found[1], first=int(found[2]), last=int(found[3] or found[2]))
 
 
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+NAME = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
+"""A host name in its one spelling, as a regular expression."""
+_NAME = re.compile(NAME)
+
+
+def is_host_name(text: str) -> bool:
+    """Whether it is a name in its one spelling already: as `host_name` returns it."""
+    return _NAME.fullmatch(text) is not None
+
+
 def host_name(value: Any) -> str:
-    """A domain name, lower case, no trailing dot. Source: RFC 1035, RFC 5891 for its form on the wire."""
-    name = written(value).rstrip(".").lower()
-    label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
-    if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
-        raise Expected("a domain name such as kaspi.kz", "letters, digits and hyphens, labels of at most 63")
+    """The name of one host, in its one spelling: lower case, A-labels, no dot at the end.
+
+    It may be written as people do: capitals, a final dot, letters of any script. Source: RFC 1035; see `idn`.
+    """
+    text = written(value)
+    name = text.rstrip(".").lower()
+    if not name.isascii():
+        try:
+            name = to_ascii(name).rstrip(".")
+        except UnicodeError as error:
+            raise Expected("a domain name such as kaspi.kz", f"no client could look that up: {error}") from None
+    if not is_host_name(name):
+        hint = "letters, digits and hyphens, labels of at most 63"
+        if name.startswith(("*.", ".")) and is_host_name(name.lstrip("*").removeprefix(".")):
+            hint = "the name of one host; what is below a name is meant where whole domains are, as in `sites`"
+        elif "://" in name or "/" in name:
+            hint = "the name alone, without https:// and without a path"
+        raise Expected("a domain name such as kaspi.kz", hint)
     return name
 
 
-def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:
-    """`"https://kaspi.kz/"` in its parts: a host name or address, a port or none, no user, ASCII throughout."""
+def domain(value: Any) -> str:
+    """A name with everything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same, spelt as `host_name`."""
     text = written(value)
-    if not re.fullmatch(r"[!-~]*", text):
-        raise Expected("a URL in ASCII, without spaces", "write %20 for a space, %C3%A9 for é, xn--… for a host name")
+    return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
+
+
+def host(value: Any) -> str:
+    """A host's name or its address, each in its one spelling."""
+    text = written(value)
+    if is_address(text):
+        return str(address(text))
+    try:
+        return host_name(text)
+    except Expected as error:
+        hint = "without a zone (what follows the %)" if "%" in text else error.hint
+        raise Expected("a domain name such as kaspi.kz, or an address", hint) from None
+
+
+def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:
+    """`"https://kaspi.kz/"` in its parts: a host name (in its one spelling) or address, a port or none, no user."""
+    text = written(value)
+    scheme, _, rest = text.partition("://")
+    authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # it matches whatever there is
+    if not re.fullmatch(r"[!-~]*", scheme + rest.removeprefix(authority)) or re.search(r"[\s\x00-\x1f]", authority):
+        raise Expected("a URL in ASCII but for its host's name, without spaces", "write %20 for a space, %C3%A9 for é")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -247,16 +306,16 @@ def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult
     if "@" in parts.netloc:
         raise Expected("a URL without a user's name")
     if not is_address(host):
-        host_name(host)
+        suffix = "" if port is None else f":{port}"
+        parts = parts._replace(netloc=host_name(host) + suffix)
     return parts
 
 
 def _url(value: str) -> str:
     try:
-        url(value)
+        return url(value).geturl()
     except Expected as error:
         raise Expected(error.expected, error.hint, found=quoted(value)) from None
-    return value
 
 
 Seconds = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
@@ -269,6 +328,8 @@ Hours = Annotated[tuple[time, time], BeforeValidator(hours), PlainSerializer(hou
 UtcOffset = Annotated[int, BeforeValidator(utc_offset), PlainSerializer(utc_offset_text)]
 Port = Annotated[Ports, BeforeValidator(ports)]
 HostName = Annotated[str, BeforeValidator(host_name)]
+Domain = Annotated[str, BeforeValidator(domain)]
+Host = Annotated[str, BeforeValidator(host)]
 
 
 def endpoint(ip: str, port: int) -> str:

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Field, model_serializer
 
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import HostName, Prefix, Whole, whole, written
+from shutdownlab.config.scalars import Domain, HostName, Prefix, Whole, whole, written
+from shutdownlab.inspection.terms import Fingerprint
 
 _SERVERS = Extensions("shutdownlab.servers", object)
 
@@ -68,10 +69,10 @@ class App(Record):
 
     title: str
     category: str = "site"
-    suffixes: tuple[HostName, ...] = ()
+    suffixes: tuple[Domain, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
     ports: tuple[Annotated[Whole, Field(ge=1, le=65535)], ...] = ()
-    fingerprints: tuple[str, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
     protocols: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     source: str = ""

@@ -9,12 +9,14 @@ from typing import Final, Protocol
 
 import re2
 
+from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.terms import pattern_options, readable_url
 
 NO: Final = 0
 YES: Final = 1
@@ -56,10 +58,10 @@ class NameSet:
     __slots__ = ("contains", "exact", "regexes", "suffixes")
 
     def __init__(self, when: Conditions) -> None:
-        self.exact = frozenset(_spelled(name) for name in when.name_exact)
-        self.suffixes = frozenset(_spelled(name).lstrip(".") for name in when.name_suffix)
-        self.contains = tuple(name.lower() for name in when.name_contains)
-        self.regexes = [re2.compile(pattern) for pattern in when.name_regex]
+        self.exact = frozenset(when.name_exact)
+        self.suffixes = frozenset(when.name_suffix)
+        self.contains = when.name_contains
+        self.regexes = [re2.compile(pattern, pattern_options()) for pattern in when.name_regex]
 
     def __bool__(self) -> bool:
         return bool(self.exact or self.suffixes or self.contains or self.regexes)
@@ -76,21 +78,15 @@ class NameSet:
                 at = name.find(".", at) + 1
                 if at == 0:
                     break
+        if not self.contains and not self.regexes:
+            return False
+        return self._looks_like(name) or ("xn--" in name and self._looks_like(to_unicode(name)))
+
+    def _looks_like(self, name: str) -> bool:
         for part in self.contains:
             if part in name:
                 return True
         return any(regex.search(name) for regex in self.regexes)
-
-
-def _spelled(name: str) -> str:
-    """Names in rules may be written as people do: capitals, a trailing dot, an IDN."""
-    name = name.rstrip(".").lower()
-    if not name.isascii():
-        try:
-            return name.encode("idna").decode("ascii")
-        except UnicodeError:
-            return name
-    return name
 
 
 class Matcher:
@@ -134,9 +130,9 @@ class Matcher:
         self.name = rule.name
         self.apps = frozenset(when.app)
         self.names = NameSet(when)
-        self.url_contains = tuple(when.url_contains)
-        self.url_regexes = [re2.compile(pattern) for pattern in when.url_regex]
-        self.keywords = [keyword.lower().encode() for keyword in when.keyword]
+        self.url_contains = tuple(part.lower() for part in when.url_contains)
+        self.url_regexes = [re2.compile(pattern, pattern_options()) for pattern in when.url_regex]
+        self.keywords = [keyword.encode().lower() for keyword in when.keyword]
         self.addresses = PrefixSet(when.address) if when.address else None
         self.ports = when.port
         self.protocols = frozenset(when.protocol)
@@ -147,7 +143,7 @@ class Matcher:
         self.encrypted = when.fully_encrypted
         self.versions = frozenset(when.version)
         self.length = when.length_at_least
-        self.qtypes = frozenset(qtype.upper() for qtype in when.qtype)
+        self.qtypes = frozenset(when.qtype)
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
         self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
@@ -200,9 +196,19 @@ class Matcher:
         return True
 
     def test_payload(
-        self, flow: Flow, recognition: Recognition, apps: AppLookup, client: bytes, server: bytes, last: bool
+        self,
+        flow: Flow,
+        recognition: Recognition,
+        apps: AppLookup,
+        client: bytes,
+        server: bytes,
+        last: bool,
+        reads: bool = True,
     ) -> int:
-        """The conditions on content. `last`: nothing more will be seen, so what is not known now is no."""
+        """The conditions on content. `last`: nothing more will be seen, so what is not known now is no.
+
+        `reads`: the box parses this protocol, and so finds keywords in it.
+        """
         more = not last and recognition.more
         answer = YES
         if self.protocols and recognition.protocol not in self.protocols:
@@ -234,7 +240,7 @@ class Matcher:
                 if not more:
                     return NO
                 answer = WAIT
-        if self.qtypes and (recognition.qtype or "").upper() not in self.qtypes:
+        if self.qtypes and recognition.qtype not in self.qtypes:
             if not more:
                 return NO
             answer = WAIT
@@ -264,12 +270,12 @@ class Matcher:
                 answer = WAIT
         if self.ja4:
             ja4 = recognition.ja4
-            if ja4 is None or (ja4 not in self.ja4 and ja4.split("_", 1)[0] not in self.ja4):
+            if ja4 is None or not self._fingerprint_matches(ja4):
                 if not more or ja4 is not None:
                     return NO
                 answer = WAIT
-        if self.keywords and not self._keyword_in(client, server):
-            if last:
+        if self.keywords and not (reads and self._keyword_in(client, server)):
+            if last or not (reads or more):
                 return NO
             answer = WAIT
         return answer
@@ -279,8 +285,24 @@ class Matcher:
             return recognition.host in self.names
         return any(name.removeprefix("*.") in self.names for name in recognition.certificate_names)
 
+    def _fingerprint_matches(self, ja4: str) -> bool:
+        """Whole, or by its first one or two parts."""
+        while ja4:
+            if ja4 in self.ja4:
+                return True
+            ja4 = ja4.rpartition("_")[0]
+        return False
+
     def _url_matches(self, url: str) -> bool:
-        return any(part in url for part in self.url_contains) or any(regex.search(url) for regex in self.url_regexes)
+        readable = readable_url(url)
+        return self._url_looks(url) or (readable != url and self._url_looks(readable))
+
+    def _url_looks(self, url: str) -> bool:
+        lowered = url.lower()
+        for part in self.url_contains:
+            if part in lowered:
+                return True
+        return any(regex.search(url) for regex in self.url_regexes)
 
     def _keyword_in(self, client: bytes, server: bytes) -> bool:
         low_client = client.lower()

@@ -12,15 +12,13 @@ from typing import Any
 
 from shutdownlab.config.beside import text_beside
 from shutdownlab.config.document import BadInput, Document, Expected, Path, Problem, quoted
-from shutdownlab.config.scalars import host_name
-from shutdownlab.inspection.recognisers.names import unicode_host
+from shutdownlab.config.scalars import NAME, domain
 
 MAX_BYTES = 32 << 20
 MAX_NAMES = 1_000_000
 """What national block lists come to, and what fits into a message to a DPI box."""
 _TOLD = 20
-_LABEL = rb"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
-_PLAIN = re.compile(rb"(?=.{1,253}\Z)" + _LABEL + rb"(?:\." + _LABEL + rb")*")
+_PLAIN = re.compile(NAME.encode())
 """What most lines are: a name in its one spelling already, of which there may be a million."""
 
 
@@ -59,10 +57,10 @@ def _suffix(entry: bytes) -> str:
         text = entry.decode("utf-8")
     except UnicodeDecodeError:
         raise Expected("a domain name in UTF-8", "save the file as UTF-8") from None
-    name = unicode_host(text.removeprefix("*").removeprefix("."))
-    if name is None:
-        raise Expected("a domain name such as kaspi.kz", "one name a line; # begins a comment")
-    return host_name(name)
+    try:
+        return domain(text)
+    except Expected as error:
+        raise Expected(error.expected, f"one name a line; # begins a comment; {error.hint}") from None
 
 
 def resolve_name_files(document: Document, path: Path) -> None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import re2
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
@@ -28,6 +27,18 @@ from shutdownlab.config.scalars import (
 )
 from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.name_list import resolve_name_files
+from shutdownlab.inspection.terms import (
+    Domains,
+    Fingerprints,
+    Hosts,
+    Keywords,
+    NameParts,
+    NamePatterns,
+    QueryTypes,
+    UrlParts,
+    UrlPatterns,
+    many,
+)
 from shutdownlab.inspection.verdict import Action, End, action_name
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
@@ -35,27 +46,6 @@ if TYPE_CHECKING:
     from shutdownlab.inspection.actions.action import DpiAction
 
 FLAG_LETTERS: Final = "FSRPAUEC"
-
-
-def _many(value: Any) -> Any:
-    """One value where a list may stand: `app: whatsapp`."""
-    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
-
-
-def _pattern(value: Any) -> str:
-    """A regular expression in RE2's syntax, whose matching time is linear in the input."""
-    quiet = re2.Options()
-    quiet.log_errors = False  # it would write to standard error
-    try:
-        re2.compile(written(value), quiet)
-    except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise Expected(
-            f"a regular expression in RE2's syntax ({reason})", "RE2 has no look-around or references"
-        ) from None
-    if not written(value):
-        raise Expected("a regular expression of at most 2,000 characters")
-    return written(value)
 
 
 def _ipid(value: Any) -> Any:
@@ -107,10 +97,9 @@ def _action(value: Any) -> str:
 
 
 Format = Annotated[int, BeforeValidator(_format)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
-Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(_many)]
-Ports = Annotated[tuple[Port, ...], BeforeValidator(_many)]
-Patterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(_many)]
+Names = Annotated[tuple[str, ...], BeforeValidator(many)]
+Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(many)]
+Ports = Annotated[tuple[Port, ...], BeforeValidator(many)]
 Flags = Annotated[str, BeforeValidator(_flags)]
 Ipid = Annotated[int | Literal["copy", "random"], BeforeValidator(_ipid)]
 
@@ -142,7 +131,7 @@ class Verdict(Record):
     """reset, block page: who gets injected packets."""
     flags: Flags = "RA"
     count: Annotated[Whole, Field(ge=1, le=16)] = 1
-    seq_steps: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    seq_steps: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
     """reset: added to the sequence numbers of the first, second … copy."""
     ttl: Annotated[Whole, Field(ge=1, le=255)] | None = None
     """Of injected packets; None copies the pretended sender's last seen (64 if never seen)."""
@@ -151,7 +140,7 @@ class Verdict(Record):
     rewrite: bool = False
     """reset: do not inject; strip the payload of the connection's own packets towards `to` and set `flags` on them."""
     rcode: Annotated[str, BeforeValidator(_rcode)] = "NOERROR"
-    addresses: Annotated[tuple[AnAddress, ...], BeforeValidator(_many)] = ()
+    addresses: Annotated[tuple[AnAddress, ...], BeforeValidator(many)] = ()
     answer_ttl: Annotated[Whole, Field(ge=0, le=86400)] = 300
     race: bool = False
     """dns: the query goes on too, and the forged answer races the true one."""
@@ -198,20 +187,28 @@ class Verdict(Record):
 
 
 class Conditions(Record):
-    """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`."""
+    """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`.
+
+    Case matters nowhere. Names may be written as people do, in letters of any script.
+    """
 
     app: Names = ()
-    name_exact: Names = ()
-    name_suffix: Names = ()
-    """The name itself or anything below it: `kaspi.kz` is also `www.kaspi.kz`."""
+    name_exact: Hosts = ()
+    name_suffix: Domains = ()
+    """The name itself or anything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are also `www.kaspi.kz`."""
     name_file: Names = ()
     """Files of names, added to `name_suffix` when a file's rules are read (`name_list`); else nothing reads them."""
-    name_contains: Names = ()
-    name_regex: Patterns = ()
-    url_contains: Names = ()
-    url_regex: Patterns = ()
-    keyword: Names = ()
-    """Anywhere in the assembled stream of either end, or in a datagram; ASCII case does not matter."""
+    name_contains: NameParts = ()
+    """Tried on the name as it is on the wire and, where that is in A-labels (`xn--…`), as people write it."""
+    name_regex: NamePatterns = ()
+    """Likewise."""
+    url_contains: UrlParts = ()
+    """Tried on the URL as it is on the wire, and as people write it: its host's letters, `%D0%BF` as `п`."""
+    url_regex: UrlPatterns = ()
+    """Likewise."""
+    keyword: Keywords = ()
+    """Anywhere in the assembled stream of either end, or in a datagram, as UTF-8; the case of ASCII letters does not
+    matter, that of others does. Only in protocols that the box's profile recognises."""
     address: Prefixes = ()
     """The end that did not open the connection."""
     port: Ports = ()
@@ -219,18 +216,20 @@ class Conditions(Record):
     protocol: Names = ()
     protocol_except: Names = ()
     """None of these, known so only once it is recognised, or can no longer be."""
-    ja4: Names = ()
+    ja4: Fingerprints = ()
+    """Whole, or its first one or two parts."""
     ech: bool | None = None
     """Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
     esni: bool | None = None
     """The encrypted server name of 2018 to 2020, which came before ECH."""
     fully_encrypted: bool | None = None
     """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
-    version: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(_many)] = ()
+    version: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
     """A code point among the TLS versions offered (0x0304 is 772), or the QUIC version (1; QUIC v2 is 1798521807)."""
     length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
     """Payload bytes of the datagram, or of the client's stream so far."""
-    qtype: Names = ()
+    qtype: QueryTypes = ()
+    """A DNS record type by its name or number: `HTTPS`, `TYPE65`, `65`."""
     direction: Literal["outbound", "inbound"] | None = None
     """Which way the packet that is being looked at travels; outbound is from inside to outside."""
     opener: Literal["inside", "outside"] | None = None
@@ -250,10 +249,39 @@ class Conditions(Record):
         return self
 
 
+_SHOWN_IN: Final = {
+    "qtype": ("dns",),
+    "url_contains": ("http", "http2", "sip"),
+    "url_regex": ("http", "http2", "sip"),
+}
+"""Conditions on what only these protocols have, of those that ship."""
+
+
 class InspectionRule(Record):
     name: str
     when: Conditions = Conditions()
     verdict: Verdict
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> InspectionRule:
+        """Some connection can meet all the conditions, and the verdict can be carried out on it."""
+        when = self.when
+        for key, protocols in _SHOWN_IN.items():
+            if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
+                found = f"`{key}` beside `protocol: {', '.join(when.protocol)}`, which no connection meets"
+                raise Expected(f"it with `protocol: {protocols[0]}`, or without `protocol`", found=found, key="when")
+        spared = [name for name in when.protocol if name in when.protocol_except]
+        if spared and len(spared) == len(when.protocol):
+            found = f"`protocol` and `protocol_except` of {', '.join(spared)}, which no connection meets"
+            raise Expected("one of them", found=found, key="when")
+        kind = action_kinds().get(self.verdict.action)
+        beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
+        if beyond:
+            found = f"the action {self.verdict.action} for {', '.join(beyond)}"
+            raise Expected(
+                "an action that can be done to it", "`drop` can; make a rule of its own", found=found, key="verdict"
+            )
+        return self
 
 
 class InspectionPolicy(Record):

@@ -27,9 +27,10 @@ from shutdownlab.config.document import (
 )
 from shutdownlab.config.scalars import Number, Seconds, Whole, whole
 from shutdownlab.inspection.name_list import resolve_name_files
-from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict, _many
+from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
+from shutdownlab.inspection.terms import many
 from shutdownlab.inspection.verdict import End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
@@ -53,7 +54,7 @@ def _protocol(value: Any) -> str:
     raise Expected(one_of(known), lambda: did_you_mean(str(value), known))
 
 
-Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], BeforeValidator(_many)]
+Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], BeforeValidator(many)]
 
 
 class IpModel(Record):
@@ -105,7 +106,7 @@ class TcpModel(Record):
     """Bytes kept out of order; beyond it, they are lost."""
     urgent: Literal["inline", "skip"] = "inline"
     """skip: the byte the urgent pointer names is taken out of the stream, as Linux receivers do."""
-    create: Annotated[tuple[Literal["syn", "syn-ack", "data", "any"], ...], BeforeValidator(_many)] = (
+    create: Annotated[tuple[Literal["syn", "syn-ack", "data", "any"], ...], BeforeValidator(many)] = (
         "syn",
         "syn-ack",
         "data",

@@ -55,6 +55,8 @@ class Recognisers:
                 tcp.append(recogniser)
             elif isinstance(recogniser, UdpRecogniser):
                 udp.append(recogniser)
+        self.over_tcp = frozenset({UNKNOWN, *(name for one in tcp for name in one.protocols)})
+        """Those of them that a TCP connection can be of."""
         tcp.sort(key=_order)
         udp.sort(key=_order)
         self.protocols: tuple[str, ...] = tuple(sorted(names))

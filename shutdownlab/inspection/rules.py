@@ -78,7 +78,8 @@ class RuleSet:
         self, flow: Flow, recognition: Recognition, client: bytes, server: bytes, side: int, now: float, last: bool
     ) -> int:
         """The first rule that matches; NONE, or OPEN (never if `last`: nothing more will be seen)."""
-        if self.limited and not self.sees(recognition, flow):
+        reads = not self.limited or self.sees(recognition, flow)
+        if not reads:
             recognition = STILL_UNKNOWN if recognition.more else _UNKNOWN
         index = flow.rule
         while index < self.count:
@@ -88,7 +89,7 @@ class RuleSet:
                 if matcher.direction >= 0 and matcher.direction != side:
                     answer = NO if last else WAIT
                 elif matcher.needs_payload:
-                    answer = matcher.test_payload(flow, recognition, self.apps, client, server, last)
+                    answer = matcher.test_payload(flow, recognition, self.apps, client, server, last, reads)
                 if answer == WAIT:
                     flow.rule = index
                     return OPEN

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from shutdownlab.config.document import BadInput, Expected, Problem, did_you_mean, one_of, quoted
 from shutdownlab.config.scalars import Ports, is_address, ports
+from shutdownlab.config.scalars import host as host_of
 from shutdownlab.config.scalars import url as parse_url
 from shutdownlab.model.network import Hosted, Network, Node, node_name
 from shutdownlab.model.probe import Family, Probe, probe
@@ -95,7 +96,7 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
     endpoint = _ENDPOINT.fullmatch(text)
     if endpoint is not None:
         return text, _connection(network, endpoint, where)
-    host = text.lower().rstrip(".")
+    host = _spelt(text)
     hosted = network.hosted_as(host)
     if hosted is None:
         hosts = [name for hosted in network.hosted for name in hosted.names]
@@ -136,11 +137,19 @@ def _page(network: Network, url: str, where: str) -> Probe:
 
 
 def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:
-    host, number = endpoint["v6"] or endpoint["host"].lower().rstrip("."), int(endpoint["port"])
+    host, number = endpoint["v6"] or _spelt(endpoint["host"]), int(endpoint["port"])
     if not 0 < number < 65536 or (endpoint["v6"] and not is_address(endpoint["v6"])):
         refuse(where, quoted(endpoint[0]), "ADDRESS:PORT such as 8.8.8.8:53 or [2001:db8::1]:443")
     families = _families([host] if is_address(host) else _hosted(network, host, where).addresses)
     return probe("tcp", host=host, port=Ports(protocol="tcp", first=number, last=number), families=families)
+
+
+def _spelt(host: str) -> str:
+    """A host's name or address in its one spelling; what is neither stays as it is, and is unknown."""
+    try:
+        return host_of(host)
+    except Expected:
+        return host
 
 
 def _hosted(network: Network, host: str, where: str) -> Hosted:

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import HostName, Kbit, Port, Prefix
+from shutdownlab.config.scalars import Kbit, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognition import installed_recognisers
+from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
@@ -72,7 +73,7 @@ class Targets(Record):
 
     everything: bool = False
     apps: tuple[str, ...] = ()
-    sites: tuple[HostName, ...] = ()
+    sites: Domains = ()
     addresses: tuple[Prefix, ...] = ()
     ports: tuple[Port, ...] = ()
     protocols: tuple[AnyProtocol, ...] = ()
@@ -104,7 +105,7 @@ class Exceptions(Record):
     access: tuple[Access, ...] = ()
     subscribers: tuple[SubscriberClass, ...] = ()
     apps: tuple[str, ...] = ()
-    sites: tuple[HostName, ...] = ()
+    sites: Domains = ()
     addresses: tuple[Prefix, ...] = ()
     ports: tuple[Port, ...] = ()
     protocols: tuple[Protocol, ...] = ()
@@ -238,6 +239,11 @@ class Policy(Record):
         if resets and not (self.by is Means.DPI and self.block and self.block == self.block.for_boxes):
             hint = "only a DPI box sends resets, and it tells apps and sites apart"
             raise Expected("it with `by: dpi` and apps or sites alone", hint, found="`action: reset`", key="action")
+        beyond = [name for name in targets.recognised if name not in installed_recognisers().over_tcp]
+        if resets and beyond:
+            hint = "only TCP has connections to reset; make a policy of its own with `action: drop`"
+            found = f"`action: reset` for {', '.join(beyond)}"
+            raise Expected("protocols over TCP alone", hint, found=found, key="action")
         if resets and self.direction is not Direction.BOTH:
             hint = "a reset ends the whole connection"
             raise Expected("`direction: both` with `action: reset`", hint, found=f"`{self.direction}`", key="direction")
@@ -247,11 +253,11 @@ class Policy(Record):
         if self.at is Point.GATEWAY and self.by is Means.DPI and (targets.apps or targets.sites):
             hint = "the gateway is a switch: DPI boxes are the operators'"
             raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
-        beyond = next((name for name in targets.protocols if name not in _WITHOUT_A_BOX), None)
-        if beyond and (self.at is Point.GATEWAY or self.by is not Means.DPI):
+        hidden = next((name for name in targets.protocols if name not in _WITHOUT_A_BOX), None)
+        if hidden and (self.at is Point.GATEWAY or self.by is not Means.DPI):
             key, found = ("at", "`at: gateway`") if self.at is Point.GATEWAY else ("by", f"`by: {self.by}`")
-            hint = f"only a DPI box tells {beyond} apart"
-            raise Expected(f"`by: dpi` and `at: access` for the protocol {beyond}", hint, found=found, key=key)
+            hint = f"only a DPI box tells {hidden} apart"
+            raise Expected(f"`by: dpi` and `at: access` for the protocol {hidden}", hint, found=found, key=key)
 
     @property
     def targets(self) -> Targets:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, model_validator
 
 from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
-from shutdownlab.config.scalars import Port, Ports, Url
+from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Scope
@@ -172,7 +172,7 @@ SinglePort = Annotated[Port, AfterValidator(_single)]
 class HostProbe(Probe):
     """One that goes to `host`, a name or an address of the topology."""
 
-    host: str
+    host: Host
 
     @property
     def host_name(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
-from shutdownlab.config.scalars import Instant, Seconds, UtcOffset, Whole
+from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
@@ -164,7 +164,8 @@ class Scenario(Record):
     """Of some operators; the others' is `controller`."""
     utc_offset: UtcOffset = 0
     """Seconds; the `hours` of inspection rules are local time."""
-    throttled_below: Annotated[Whole, Field(ge=1)] = 512
+    throttled_below: Kbit = 512
+    """A line that carries less is throttled."""
     accounts: dict[Name, Account] = {}
     policies: Annotated[dict[Name, Policy], _FEW]
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]

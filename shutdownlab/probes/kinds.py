@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.mistakes import Mistake, unknown
-from shutdownlab.config.scalars import Seconds, endpoint, is_address, url, whole
+from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url, whole
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role, node_name
@@ -109,10 +109,13 @@ class Dns(HostProbe):
     @field_validator("resolver")
     @classmethod
     def _known_way(cls, value: str | None) -> str | None:
-        if value is not None and not _is_resolver(value):
+        if value is None or is_address(value):
+            return value
+        found = _secure_resolver(value)
+        if found is None:
             wanted = "an address, tls://HOST or https://HOST/PATH"
             raise Expected(wanted, "such as 8.8.8.8 or https://dns.google/dns-query", found=quoted(value))
-        return value
+        return found
 
     @property
     def resolver_address(self) -> str | None:
@@ -134,14 +137,14 @@ class Dns(HostProbe):
         return f"dnslookup://{self.host}"
 
 
-def _is_resolver(text: str) -> bool:
-    if is_address(text):
-        return True
+def _secure_resolver(text: str) -> str | None:
+    """`tls://HOST` or `https://HOST/PATH` in its one spelling; None if it is neither."""
     try:
         parts = url(text, ("tls", "https"))
     except Expected:
-        return False
-    return not (parts.query or parts.fragment) and (parts.scheme == "https" or parts.path in {"", "/"})
+        return None
+    sound = not (parts.query or parts.fragment) and (parts.scheme == "https" or parts.path in {"", "/"})
+    return parts.geturl() if sound else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +396,7 @@ class Command(Probe):
 
     command: Annotated[tuple[str, ...], BeforeValidator(_argv), Field(min_length=1)]
     timeout: Seconds = 10.0
-    host: str | None = None
+    host: Host | None = None
     outcomes: dict[_ExitStatus, Annotated[Outcome, BeforeValidator(_meaning)]] = Field({})
 
     runs = "shutdownlab.probes.command:command_test"

@@ -46,7 +46,7 @@ STRANGE: tuple[Any, ...] = (
         "1.1.1.1%\n",
         "http://[",
     ),
-    *("\u0663s", "\u0663mbit", "tcp/\u0663", "http://x:99999/", "http://x/\n", "http://\u00e9/", object()),
+    *("\u0663s", "\u0663mbit", "tcp/\u0663", "http://x:99999/", "http://x/\n", "http://x/\u00e9", object()),
 )
 
 
@@ -105,7 +105,7 @@ def test_no_number_of_a_file_may_be_true_or_text() -> None:
     [
         ("100.64.0.0/16", True), ("8.8.8.8/32", True), ("2001:db8::/32", True), ("127.0.0.0/8", False),
         ("224.0.0.0/4", False), ("240.0.0.0/4", False), ("0.0.0.0/0", False), ("169.254.1.0/24", False),
-        ("::/0", False), ("::1/128", False), ("fe80::/10", False), ("ff02::/16", False), ("::ffff:1.2.3.4/128", False),
+        ("::/0", False), ("::1/128", False), ("fe80::/10", False), ("ff02::/16", False),
     ],
 )  # fmt: skip
 def test_hosts_have_no_addresses_in_loopback_link_local_or_multicast(prefix: str, good: bool) -> None:

@@ -56,7 +56,7 @@ def test_a_scenario_is_loaded_by_name_by_path_and_from_a_mapping(tmp_path: Path)
     path = tmp_path / "mine.yaml"
     path.write_bytes(text)
     made = yaml.load(text, Loader=yaml.BaseLoader)
-    made["format"], made["throttled_below"] = 1, int(made.get("throttled_below", 512))
+    made["format"] = 1
 
     by_name = sl.load("first-shutdown")
 

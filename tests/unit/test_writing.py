@@ -86,12 +86,15 @@ def scalar(form: str, *values: SearchStrategy[Any]) -> SearchStrategy[str]:
 NUMBERS = st.one_of(st.integers(0, 100_000), st.decimals(0, 1000, places=3))
 DURATIONS = scalar("{}{}", NUMBERS, st.sampled_from(["ms", "s", "min", "h", "d"]))
 RATES = scalar("{}{}", st.integers(1, 1000), st.sampled_from(["kbit", "mbit", "gbit"]))
-HOURS = scalar("{:02}:{:02}-{:02}:{:02}", *[st.integers(0, 23), st.integers(0, 59)] * 2)
-OFFSETS = scalar("{}{:02}:{:02}", st.sampled_from("+-"), st.integers(0, 14), st.integers(0, 59))
+HOURS = scalar("{:02}:{:02}-{:02}:{:02}", *[st.integers(0, 23), st.integers(0, 59)] * 2).filter(
+    lambda text: text[:5] != text[6:]
+)
+OFFSETS = scalar("{}{:02}:{:02}", st.sampled_from("+-"), st.integers(0, 11), st.integers(0, 59))
 SPANS = st.lists(st.integers(1, 65535), min_size=2, max_size=2).map(sorted)
 PORTS = st.builds(lambda way, span: f"{way}{span[0]}-{span[1]}", st.sampled_from(["", "tcp/", "udp/"]), SPANS)
-PREFIXES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+PREFIXES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6, network="2000::/3")).map(str)
 WORDS = st.text(min_size=1, max_size=12)
+NAMES = st.from_regex(r"[A-Za-z0-9\u0430-\u044f]{1,20}(\.[A-Za-z0-9]{1,20}){0,3}\.?", fullmatch=True)
 PLACES = st.from_regex(r"[!-~]{1,12}", fullmatch=True)
 ENDS = st.sampled_from(["client", "server", "both"])
 
@@ -107,7 +110,7 @@ def some(values: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 CONDITIONS = mapping(
     app=some(st.sampled_from(["whatsapp", "telegram"])),
-    name_exact=some(WORDS),
+    name_exact=some(NAMES),
     name_regex=st.sampled_from(["^a+$", ["x|y", "[0-9]"]]),
     keyword=some(WORDS),
     address=some(PREFIXES),
@@ -150,7 +153,16 @@ VERDICTS = st.builds(
         residual=st.fixed_dictionaries({"for": DURATIONS}, optional={"key": st.just("3-tuple"), "directions": ENDS}),
     ),
 )
-RULES = st.fixed_dictionaries({"name": WORDS, "verdict": VERDICTS}, optional={"when": CONDITIONS})
+
+
+def can_be_met(rule: Mapping[str, Any]) -> bool:
+    """Whether the action can be done to the protocols that the rule names."""
+    named = rule.get("when", {}).get("protocol", ())
+    kind = installed_actions().get(rule["verdict"]["action"])
+    return kind is None or all(kind.can_meet(name) for name in ([named] if isinstance(named, str) else named))
+
+
+RULES = st.fixed_dictionaries({"name": WORDS, "verdict": VERDICTS}, optional={"when": CONDITIONS}).filter(can_be_met)
 POLICIES: SearchStrategy[Mapping[str, Any]] = mapping(
     name=WORDS,
     inside=some(PREFIXES),

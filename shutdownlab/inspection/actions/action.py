@@ -53,6 +53,11 @@ class DpiAction:
         """What of the verdict an on-path box cannot do, in a message's words; empty where it can do all of it."""
         return f"the verdict {verdict.action}" if cls.in_path_only else ""
 
+    @classmethod
+    def can_meet(cls, protocol: str) -> bool:
+        """Whether it can be done to connections of a protocol; of one that it can't, a rule is refused."""
+        return True
+
     def rule_for(self, flow: Flow, verdict: Verdict) -> FlowRule | None:
         """The flow rule that this connection can be left to."""
         residual = verdict.residual

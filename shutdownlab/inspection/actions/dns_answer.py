@@ -21,6 +21,10 @@ class DnsAnswer(DpiAction):
         ("forward_trigger", "race", "rcode", "addresses", "answer_ttl", "ttl", "ipid", "count", "window")
     )
 
+    @classmethod
+    def can_meet(cls, protocol: str) -> bool:
+        return protocol == "dns"
+
     def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
         forward = verdict.race or verdict.forward_trigger
         if not from_opener:

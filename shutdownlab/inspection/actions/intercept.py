@@ -8,3 +8,8 @@ from shutdownlab.inspection.actions.action import DpiAction
 class Intercept(DpiAction):
     name = "intercept"
     in_path_only = True
+
+    @classmethod
+    def can_meet(cls, protocol: str) -> bool:
+        """What a forged certificate can stand in for: TLS over TCP, and what goes by other names inside it."""
+        return protocol in ("tls", "dot", "doh", "tor")

@@ -25,6 +25,11 @@ class BlockPage(Injecting):
         ("forward_trigger", "to", "flags", "ttl", "window", "ipid", "status", "body", "count", "seq_steps")
     )
 
+    @classmethod
+    def can_meet(cls, protocol: str) -> bool:
+        """Who asked in the clear can read a page."""
+        return protocol == "http"
+
     def response(self, verdict: Verdict) -> bytes:
         """The HTTP response."""
         reason = {200: "OK", 403: "Forbidden", 451: "Unavailable For Legal Reasons"}.get(verdict.status, "Blocked")

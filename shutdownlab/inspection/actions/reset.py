@@ -9,6 +9,7 @@ from shutdownlab.inspection import forge
 from shutdownlab.inspection.actions.action import GO_ON, STOP, DpiAction, Effect
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet
+from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.verdict import FlowRule, Injection, Side
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 class Injecting(DpiAction):
     """What inject a last word into a connection, and stop what then still comes. By itself it says resets."""
+
+    @classmethod
+    def can_meet(cls, protocol: str) -> bool:
+        """Only TCP has connections to reset."""
+        return protocol in installed_recognisers().over_tcp
 
     def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
         forward = verdict.forward_trigger or self.on_path

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
+from shutdownlab.inspection.query_types import name_of as query_type_name
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
-
-QTYPES = {
-    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 11: "WKS", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT",
-    17: "RP", 18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT",
-    39: "DNAME", 41: "OPT", 42: "APL", 43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
-    49: "DHCID", 50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY",
-    61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS", 99: "SPF", 104: "NID", 105: "L32",
-    106: "L64", 107: "LP", 108: "EUI48", 109: "EUI64", 249: "TKEY", 250: "TSIG", 251: "IXFR", 252: "AXFR",
-    253: "MAILB", 254: "MAILA", 255: "ANY", 256: "URI", 257: "CAA", 258: "AVC", 259: "DOA", 260: "AMTRELAY",
-    261: "RESINFO", 32768: "TA", 32769: "DLV",
-}  # fmt: skip
-"""IANA's registry of resource record types; others are shown as TYPE<n> (RFC 3597)."""
 
 PORTS = frozenset((53, 5353, 5355))
 """DNS, mDNS, LLMNR: here a message need not be perfect to be called DNS."""
@@ -104,7 +93,7 @@ def recognise_dns(message: bytes, dport: int, tolerance: Tolerance = TOLERANT) -
             return None if number == 0 else result
         if number == 0:
             result.host = host_name(name)
-            result.qtype = QTYPES.get(kind) or f"TYPE{kind}"
+            result.qtype = query_type_name(kind)
     if not usual and not _ends_well(message, index, answers + authorities + additional):
         return None
     if response and answers:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from encodings import idna, punycode
 from typing import Final
+
+from shutdownlab.config.idn import punycoded, to_ascii
 
 MAX_NAME: Final = 255
 """Octets of a name in text (RFC 1035 §2.3.4); TLS allows more, nothing real uses it."""
 
+MAX_LABEL: Final = 63
 _HOST_BYTES: Final = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*:[]"))
 
 
@@ -39,35 +41,18 @@ def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
 
 
 def unicode_host(text: str) -> str | None:
-    """U-labels to A-labels, label by label; the ideographic full stops count as dots (RFC 3490 §3.1)."""
-    for dot in "\u3002\uff0e\uff61":
-        text = text.replace(dot, ".")
-    labels = []
-    for label in text.rstrip(".").split("."):
-        ascii_label = _ascii_label(label)
-        if ascii_label is None:
+    """U-labels to A-labels; what no client of today would send, but an odd one did, label by label as it stands."""
+    try:
+        name = to_ascii(text)
+    except UnicodeError:
+        labels = text.lower().split(".")
+        if max(map(len, labels)) > MAX_LABEL:
             return None
-        labels.append(ascii_label)
-    name = ".".join(labels)
+        name = ".".join([label if label.isascii() else punycoded(label) for label in labels])
+    name = name.rstrip(".")
+    if any(char <= " " or char == "\x7f" for char in name):
+        return None
     return name if 0 < len(name) <= MAX_NAME else None
-
-
-def _ascii_label(label: str) -> str | None:
-    if label.isascii():
-        return None if any(char <= " " or char == "\x7f" for char in label) else label.lower()
-    if len(label) > 63:
-        return None
-    try:
-        prepared = idna.nameprep(label)
-    except UnicodeError:
-        # Code points newer than IDNA 2003's tables: IDNA 2008 clients still send them.
-        prepared = label.lower()
-    if prepared.isascii():
-        return prepared if prepared else None
-    try:
-        return "xn--" + punycode.punycode_encode(prepared).decode("ascii")
-    except UnicodeError:
-        return None
 
 
 def strip_port(raw: bytes) -> bytes:

@@ -1,0 +1,138 @@
+"""What rules look for in traffic, written as people do and kept as it is on the wire.
+
+Whatever no packet could ever match is refused here, with what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import re2
+from pydantic import BeforeValidator, WrapValidator
+
+from shutdownlab.config.document import Expected
+from shutdownlab.config.idn import folded, to_unicode
+from shutdownlab.config.scalars import Domain, Host, host_name, is_host_name, written
+from shutdownlab.inspection.query_types import query_type
+
+_IN_NAMES = re.compile(r"[a-z0-9_.:\-\u0080-\U0010ffff]+")
+_JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
+
+
+def many(value: Any) -> Any:
+    """One value where a list may stand: `app: whatsapp`."""
+    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
+
+
+def _domains(value: Any, each: Any) -> Any:
+    """A list's names one by one, unless all are spelt as on the wire already: there may be a million of them."""
+    names = many(value)
+    if all(isinstance(name, str) and is_host_name(name) for name in names):
+        return names
+    return each(names)
+
+
+def pattern_options() -> re2.Options:
+    """Case does not matter, as in all that rules look for: `(?-i)` says otherwise."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False  # it would write to standard error
+    return options
+
+
+def _text(value: Any) -> str:
+    """What was written as text: of `007`, which YAML takes for 7, nobody knows any more how it was written."""
+    if not isinstance(value, str):
+        raise Expected("text", "in quotes, as it is to be looked for")
+    return written(value)
+
+
+def _pattern(value: Any) -> str:
+    """A regular expression in RE2's syntax, whose matching time is linear in the input."""
+    text = _text(value)
+    try:
+        re2.compile(text, pattern_options())
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        hint = "RE2 has no look-around or references"
+        raise Expected(f"a regular expression in RE2's syntax ({reason})", hint) from None
+    if not text:
+        raise Expected("a regular expression of at most 2,000 characters")
+    return text
+
+
+def _name_pattern(value: Any) -> str:
+    text = _pattern(value)
+    if "://" in text:
+        raise Expected("a regular expression for host names", "`url_regex` looks at whole URLs")
+    return text
+
+
+def _name_part(value: Any) -> str:
+    text = folded(_text(value))
+    if not _IN_NAMES.fullmatch(text):
+        hint = "a name holds letters, digits, hyphens and dots"
+        if text.startswith("*."):
+            hint = "`name_suffix` takes names with everything below them"
+        elif "/" in text:
+            hint = "`url_contains` looks at whole URLs"
+        raise Expected("a part of a host name", hint)
+    return text
+
+
+def _url_part(value: Any) -> str:
+    """With its host, where it gives a whole one, spelt as on the wire; port 80 is not shown in what is matched."""
+    text = _text(value)
+    if not text:
+        raise Expected("a part of a URL")
+    scheme, mark, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    if not (mark and slash and host):
+        return text
+    try:
+        return f"{scheme}://{host_name(host.removesuffix(':80'))}/{path}"
+    except Expected:
+        return text  # with a port, or an address
+
+
+def _keyword(value: Any) -> str:
+    text = _text(value)
+    if not text:
+        raise Expected("a word to look for, of at most 2,000 characters")
+    return text
+
+
+def _ja4(value: Any) -> str:
+    text = written(value)
+    if not _JA4.fullmatch(text):
+        hint = "that is JA3, which is not computed" if re.fullmatch(r"[0-9a-fA-F]{32}", text) else ""
+        raise Expected("a JA4 such as t13d1516h2_8daaf6152771_e5627efa2ab1, or its first one or two parts", hint)
+    return text.lower()
+
+
+def readable_url(url: str) -> str:
+    """A URL off the wire as people write it: its host's letters, and its path's, percent-encoded or as bytes of UTF-8.
+
+    What is no UTF-8 stays as it is.
+    """
+    absolute = url.startswith(("http://", "https://"))
+    scheme, mark, rest = url.partition("://") if absolute else ("", "", url)
+    host, slash, path = rest.partition("/") if absolute else ("", "", rest)
+    with suppress(UnicodeError):
+        path = unquote(path.encode("latin-1").decode("utf-8"), errors="strict")
+    return f"{scheme}{mark}{to_unicode(host)}{slash}{path}"
+
+
+Hosts = Annotated[tuple[Host, ...], BeforeValidator(many)]
+Domains = Annotated[tuple[Domain, ...], WrapValidator(_domains)]
+NameParts = Annotated[tuple[Annotated[str, BeforeValidator(_name_part)], ...], BeforeValidator(many)]
+NamePatterns = Annotated[tuple[Annotated[str, BeforeValidator(_name_pattern)], ...], BeforeValidator(many)]
+UrlParts = Annotated[tuple[Annotated[str, BeforeValidator(_url_part)], ...], BeforeValidator(many)]
+UrlPatterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(many)]
+Keywords = Annotated[tuple[Annotated[str, BeforeValidator(_keyword)], ...], BeforeValidator(many)]
+QueryTypes = Annotated[tuple[Annotated[str, BeforeValidator(query_type)], ...], BeforeValidator(many)]
+Fingerprint = Annotated[str, BeforeValidator(_ja4)]
+Fingerprints = Annotated[tuple[Fingerprint, ...], BeforeValidator(many)]

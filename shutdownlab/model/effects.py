@@ -1,0 +1,177 @@
+"""What a scenario orders that can have no effect, and why. Pure.
+
+It is no mistake: nothing of it is refused. But who wrote it expects something, and will measure nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from shutdownlab.config.document import Document, Path, dotted
+from shutdownlab.config.scalars import hours_text, overlap
+from shutdownlab.inspection.policy import Conditions, InspectionRule
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.network import Network
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Phase, Scenario
+from shutdownlab.model.topology import Vantage
+
+_HELLO = ("tls", "dot", "doh", "tor", "quic", "dtls")
+_NEEDS = {
+    "qtype": ("dns",),
+    "url_contains": ("http", "http2", "sip"),
+    "url_regex": ("http", "http2", "sip"),
+    "ja4": _HELLO,
+    "ech": _HELLO,
+    "esni": _HELLO,
+    "version": _HELLO,
+}
+"""Conditions, and the protocols that have what they are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Something without effect: where it stands, and the reason."""
+
+    file: str
+    line: int
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.where}: no effect: {self.reason}"
+
+
+def without_effect(
+    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], document: Document
+) -> Iterator[Idle]:
+    """All that can have none, in the file's order. profiles: of the operators' DPI boxes, by operator."""
+    for name, policy in scenario.policies.items():
+        path: Path = ("policies", name)
+        for place, reason in _reasons(scenario, network, profiles, name, policy):
+            file, at = document.locate((*path, *place))
+            yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
+
+
+def _reasons(
+    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], name: str, policy: Policy
+) -> Iterator[tuple[Path, str]]:
+    phases = _phases_of(scenario, name)
+    if not phases:
+        yield (), "no phase starts it"
+        return
+    vantages = [vantage for vantage in network.vantages if policy.concerns(vantage)]
+    if not vantages:
+        yield ("except",), "it spares everybody whom it is about"
+        return
+    if _is_about_dns(policy) and not _asks_abroad(scenario, vantages):
+        yield (
+            (),
+            "DPI boxes do not see what subscribers ask their operator's own resolver, which is on their side of the "
+            "box, and no probe asks another (`resolver: 8.8.8.8`)",
+        )
+        return
+    for index, rule in enumerate(policy.inspect or ()):
+        place: Path = ("inspect", index, "when")
+        yield from ((place, reason) for reason in _nobody(network, rule.when, vantages))
+        if rule.when.hours is not None and not any(_is_within(scenario, phase, rule.when) for phase in phases):
+            begin = ", ".join(phase.phase for phase in phases)
+            yield (
+                (*place, "hours"),
+                f"none of the phases that it is in force in ({begin}) begins within {hours_text(rule.when.hours)} of "
+                "`utc_offset`",
+            )
+        boxes = {operator: profile for operator, profile in profiles.items() if _has(vantages, operator)}
+        reasons = {operator: _unseen(rule, profile) for operator, profile in boxes.items()}
+        if boxes and all(reasons.values()):
+            operator, reason = next(iter(reasons.items()))
+            yield place, f"{operator}'s box, {boxes[operator].name}, {reason}"
+        elif rule.when.keyword:
+            yield from ((place, reason) for reason in _keywords_alone(boxes))
+
+
+def _phases_of(scenario: Scenario, policy: str) -> list[Phase]:
+    """Those that it is in force in, under some choice of accounts."""
+    found: list[Phase] = []
+    active = False
+    for phase in scenario.timeline:
+        active = policy in phase.start or (active and policy not in phase.stop)
+        if active:
+            found.append(phase)
+    return found
+
+
+def _has(vantages: list[Vantage], operator: str) -> bool:
+    return any(vantage.id.operator == operator for vantage in vantages)
+
+
+def _is_about_dns(policy: Policy) -> bool:
+    """Whether all that it can meet are questions of DNS in the clear."""
+    if policy.inspect:
+        return all(_is_dns_rule(rule) for rule in policy.inspect)
+    return policy.needs_boxes and policy.inspect is None and policy.targets.protocols == ("dns",)
+
+
+def _is_dns_rule(rule: InspectionRule) -> bool:
+    return bool(rule.when.qtype) or rule.when.protocol == ("dns",) or rule.verdict.action == Action.DNS
+
+
+def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
+    """Whether a probe of one of these asks a resolver of its own choice; what programs ask nobody knows."""
+    return any(
+        (probe.resolver_address is not None or probe.programs) and any(probe.from_.covers(each) for each in vantages)
+        for probe in scenario.probes.values()
+    )
+
+
+def _nobody(network: Network, when: Conditions, vantages: list[Vantage]) -> Iterator[str]:
+    classes = when.subscriber_class
+    those = [vantage for vantage in vantages if not classes or vantage.class_ in classes]
+    if not those:
+        yield f"whom the policy is about are not of the class {', '.join(classes)}"
+        return
+    subnets = [subnet for vantage in those for subnet in network.subnets[vantage.id]]
+    if when.subscriber and not any(overlap(subnet, given) for subnet in subnets for given in when.subscriber):
+        yield f"nobody whom the policy is about has an address in {', '.join(map(str, when.subscriber))}"
+
+
+def _is_within(scenario: Scenario, phase: Phase, when: Conditions) -> bool:
+    assert when.hours is not None
+    begin, end = ((at.hour * 60 + at.minute) * 60 for at in when.hours)
+    second = int(scenario.local_time(phase)) % 86400
+    return begin <= second < end if begin <= end else second >= begin or second < end
+
+
+def _unseen(rule: InspectionRule, profile: Profile) -> str:
+    """Why a box of this profile never meets a rule; nothing where it may."""
+    when = rule.when
+    for key, protocols in _NEEDS.items():
+        given = getattr(when, key)
+        if given not in ((), None) and profile.protocols and not {*protocols} & {*profile.protocols}:
+            return f"parses {', '.join(profile.protocols)} alone, which have nothing for `{key}`"
+    if when.opener is not None and profile.opener not in ("any", when.opener):
+        return f"acts only upon what is opened from {profile.opener}"
+    if when.direction is not None and profile.only_direction not in (None, when.direction):
+        return f"looks at {profile.only_direction} packets alone"
+    limits = [profile.ports.get(protocol) for protocol in when.protocol]
+    if when.port and limits and all(limits):
+        looked_at = [span for spans in limits for span in spans or ()]
+        if not any(
+            span.first <= given.last and given.first <= span.last and {span.protocol, given.protocol} != {"tcp", "udp"}
+            for span in looked_at
+            for given in when.port
+        ):
+            return f"looks for {', '.join(when.protocol)} on {', '.join(map(str, looked_at))} alone"
+    return ""
+
+
+def _keywords_alone(boxes: Mapping[str, Profile]) -> Iterator[str]:
+    """Of boxes that look for keywords in some protocols alone, in which."""
+    for operator, profile in boxes.items():
+        if profile.protocols:
+            seen = ", ".join(profile.protocols)
+            yield f"outside {seen}, as {operator}'s box, {profile.name}, looks for keywords in nothing else"
+            return

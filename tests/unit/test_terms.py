@@ -1,0 +1,227 @@
+"""Whatever rules look for either means what its author meant, or is refused with what to write instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from scapy_traffic import TcpTraffic, datagram, http_request, inspected, question
+
+from shutdownlab import library
+from shutdownlab.config.document import BadInput
+from shutdownlab.config.scalars import Domain, Host, HostName, Hours, Url, UtcOffset, address, network
+from shutdownlab.config.wording import Expected
+from shutdownlab.inspection.policy import load_policy
+from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.model.policy import Policy
+
+PATH = b"/\xd0\xbf\xd0\xbe\xd0\xb8\xd1\x81\xd0\xba"  # /поиск, as bytes of UTF-8
+
+
+def is_met(folder: Path, when: str, request: bytes, profile: str = "perfect") -> bool:
+    traffic = TcpTraffic().says(request)
+    [record] = inspected(folder, traffic.frames, f"[{{name: it, when: {when}, verdict: drop}}]", profile)
+    return record["rule"] == "it"
+
+
+@pytest.mark.parametrize(
+    ("when", "host"),
+    [
+        ("{name_suffix: '*.kaspi.kz'}", "www.kaspi.kz"),
+        ("{name_suffix: '.Kaspi.KZ.'}", "kaspi.kz"),
+        ("{name_suffix: '*.рф'}", "xn--e1afmkfd.xn--p1ai"),
+        ("{name_suffix: ПРИМЕР.РФ}", "www.xn--e1afmkfd.xn--p1ai"),
+        ("{name_suffix: пример。рф}", "xn--e1afmkfd.xn--p1ai"),
+        ("{name_exact: пример.рф}", "XN--E1AFMKFD.XN--P1AI"),
+        ("{name_exact: 2001:DB8::1}", "[2001:db8::1]"),
+        ("{name_contains: Приме}", "xn--e1afmkfd.xn--p1ai"),
+        ("{name_contains: e1afm}", "xn--e1afmkfd.xn--p1ai"),
+        ("{name_contains: KASPI}", "www.kaspi.kz"),
+        ("{name_regex: '^при.*\\.рф$'}", "xn--e1afmkfd.xn--p1ai"),
+        ("{name_regex: '^WWW\\.Kaspi'}", "www.kaspi.kz"),
+        ("{name_suffix: faß.de}", "xn--fa-hia.de"),
+        ("{name_suffix: ☃.net}", "xn--n3h.net"),
+    ],
+)
+def test_a_name_in_a_rule_means_what_its_author_meant(tmp_path: Path, when: str, host: str) -> None:
+    assert is_met(tmp_path, when, http_request(host))
+    assert not is_met(tmp_path, when, http_request("other.example"))
+
+
+def test_sharp_s_is_a_letter_of_its_own(tmp_path: Path) -> None:
+    assert not is_met(tmp_path, "{name_suffix: faß.de}", http_request("fass.de"))
+    assert host_name("faß.de".encode()) == "xn--fa-hia.de"
+
+
+@pytest.mark.parametrize(
+    ("when", "request_"),
+    [
+        ("{url_contains: /поиск}", http_request("a.example", PATH)),
+        ("{url_contains: /поиск}", http_request("a.example", "/%D0%BF%D0%BE%D0%B8%D1%81%D0%BA")),
+        ("{url_contains: '/a b'}", http_request("a.example", "/a%20b")),
+        ("{url_contains: 'http://ПРИМЕР.рф/'}", http_request("xn--e1afmkfd.xn--p1ai")),
+        ("{url_contains: 'http://A.Example:80/x'}", http_request("a.example", "/x")),
+        ("{url_contains: /Sport/}", http_request("a.example", "/sport/")),
+        ("{url_regex: '^http://A\\.example/П'}", http_request("a.example", "/%D0%BF")),
+        ("{keyword: СВОБОДА}", http_request("a.example", more="X: СВОБОДА\r\n".encode())),
+        ("{keyword: свобода}", http_request("a.example", more="X: свобода\r\n".encode())),
+        ("{keyword: Falun}", http_request("a.example", more=b"X: fALUN\r\n")),
+    ],
+)
+def test_a_url_or_keyword_in_a_rule_means_what_its_author_meant(tmp_path: Path, when: str, request_: bytes) -> None:
+    assert is_met(tmp_path, when, request_)
+    assert not is_met(tmp_path, when, http_request("other.example", "/other"))
+
+
+@pytest.mark.parametrize("written", ["HTTPS", "https", "TYPE65", "type65", "'65'", "65"])
+def test_a_query_type_is_given_by_name_or_number(tmp_path: Path, written: str) -> None:
+    rules = f"[{{name: it, when: {{qtype: {written}}}, verdict: drop}}]"
+    asked = [datagram(question("a.example", kind), 53, 5000 + kind) for kind in (1, 65)]
+    assert [record["rule"] for record in inspected(tmp_path, asked, rules)] == [None, "it"]
+
+
+def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
+    rules = "[{name: it, when: {qtype: 65400}, verdict: drop}]"
+    [record] = inspected(tmp_path, [datagram(question("a.example", 65400), 53)], rules)
+    assert record["rule"] == "it"
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("{qtype: HTPS}", "did you mean 'HTTPS'?"),
+        ("{qtype: 65536}", "a DNS record type"),
+        ("{qtype: 0}", "a DNS record type"),
+        ("{name_exact: '*.kaspi.kz'}", "whole domains are"),
+        ("{name_suffix: 'https://kaspi.kz'}", "without https://"),
+        ("{name_suffix: ''}", "a domain name"),
+        ("{name_suffix: -ф.kz}", "no client could look that up"),
+        ("{name_contains: '*.kaspi.kz'}", "`name_suffix`"),
+        ("{name_contains: kaspi.kz/pay}", "`url_contains`"),
+        ("{name_contains: 'kas pi'}", "letters, digits, hyphens and dots"),
+        ("{name_regex: '^https://kaspi'}", "`url_regex`"),
+        ("{url_contains: ''}", "a part of a URL"),
+        ("{keyword: ''}", "a word to look for"),
+        ("{keyword: 007}", "in quotes"),
+        ("{ja4: 579ccef312d18482fc42e2b822ca2430}", "that is JA3"),
+        ("{ja4: t13d1516h2_8daaf6152771_}", "a JA4 such as"),
+        ("{address: '::ffff:192.0.2.1'}", "write 192.0.2.1/32"),
+        ("{hours: '08:00-08:00'}", "leave `hours` out"),
+        ("{qtype: A, protocol: tls}", "which no connection meets"),
+        ("{url_contains: /x, protocol: tls}", "which no connection meets"),
+        ("{protocol: tls, protocol_except: tls}", "which no connection meets"),
+    ],
+)
+def test_what_no_packet_could_match_is_refused_with_its_line_and_what_to_write(when: str, says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        load_policy(f"format: 1\nrules:\n  - name: it\n    when: {when}\n    verdict: drop\n", "policy.yaml")
+    [problem] = refused.value.problems
+    assert problem.line == 4
+    assert says in str(problem)
+
+
+@pytest.mark.parametrize("action", ["reset", "block-page", "dns", "intercept"])
+def test_an_action_that_cannot_be_done_to_a_protocol_is_refused(action: str) -> None:
+    with pytest.raises(BadInput, match=f"the action {action} for quic"):
+        load_policy(f"rules: [{{name: it, when: {{protocol: quic}}, verdict: {action}}}]", "policy.yaml")
+
+
+@pytest.mark.parametrize("protocol", ["quic", "wireguard"])
+def test_only_protocols_over_tcp_are_reset(protocol: str) -> None:
+    order = {"title": "t", "source": "s", "action": "reset"}
+    with pytest.raises(ValueError, match="protocols over TCP alone"):
+        Policy.model_validate(order | {"block": {"protocols": [protocol, "tls"]}})
+    assert Policy.model_validate(order | {"block": {"protocols": ["tls", "openvpn"]}}).targets.protocols
+
+
+@pytest.mark.parametrize("kind", [UtcOffset, Hours])
+@pytest.mark.parametrize("value", [3, True, 21600, "3", "6h", None])
+def test_a_number_without_its_unit_is_refused(kind: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        TypeAdapter(kind).validate_python(value)
+
+
+def test_every_place_that_takes_a_domain_takes_the_same_spellings() -> None:
+    spellings = ["bbc.com", ".bbc.com", "*.BBC.com", "пример.рф", "*.пример.рф."]
+    meant = ("bbc.com", "bbc.com", "bbc.com", "xn--e1afmkfd.xn--p1ai", "xn--e1afmkfd.xn--p1ai")
+    order = {"title": "t", "source": "s", "block": {"sites": spellings}, "except": {"sites": spellings}}
+    policy = Policy.model_validate(order)
+    assert policy.targets.sites == policy.except_.sites == meant
+    when = load_policy({"rules": [{"name": "a", "when": {"name_suffix": spellings}, "verdict": "drop"}]}, "").rules[0]  # type: ignore[arg-type]
+    assert when.when.name_suffix == meant
+    assert tuple(map(TypeAdapter(Domain).validate_python, spellings)) == meant
+
+
+def test_hosts_are_spelt_one_way_too() -> None:
+    assert TypeAdapter(HostName).validate_python("Пример.РФ.") == "xn--e1afmkfd.xn--p1ai"
+    assert TypeAdapter(Host).validate_python("2001:DB8:0::1") == "2001:db8::1"
+    assert TypeAdapter(Url).validate_python("https://Пример.рф:8443/?q=1") == "https://xn--e1afmkfd.xn--p1ai:8443/?q=1"
+
+
+@pytest.mark.parametrize("reads", [address, network])
+def test_an_ipv4_address_inside_an_ipv6_one_is_refused(reads: Any) -> None:
+    with pytest.raises(Expected) as refused:
+        reads("::ffff:192.0.2.1")
+    assert "no packet has such an address: write 192.0.2.1" in refused.value.hint
+
+
+def test_evenings_may_end_at_24_oclock() -> None:
+    adapter = TypeAdapter[Any](Hours)
+    assert adapter.validate_python("18:00-24:00") == adapter.validate_python("18:00-00:00")
+
+
+def test_a_keyword_is_looked_for_in_what_the_box_parses_alone(tmp_path: Path) -> None:
+    said = http_request("a.example", more=b"X: falun\r\n")
+    assert is_met(tmp_path, "{keyword: falun}", said, "gfw-http")
+    assert not is_met(tmp_path, "{keyword: falun}", b"\x16\x03\x01falun" + said, "gfw-http")
+    assert not is_met(tmp_path, "{keyword: falun}", b"SSH-2.0-falun\r\n", "gfw-http")
+    assert is_met(tmp_path, "{keyword: falun}", b"SSH-2.0-falun\r\n")
+
+
+IDLE = {
+    "no phase starts it": {"never": {"block": {"sites": ["bbc.com"]}}},
+    "it spares everybody": {"used": {"block": {"sites": ["bbc.com"]}, "except": {"access": ["fixed", "mobile"]}}},
+    "do not see what subscribers ask their operator's own resolver": {
+        "used": {"inspect": [{"name": "q", "when": {"qtype": "A"}, "verdict": "reset"}]}
+    },
+    "outside http": {"used": {"inspect": [{"name": "k", "when": {"keyword": "falun"}, "verdict": "reset"}]}},
+    "have nothing for `ja4`": {"used": {"inspect": [{"name": "j", "when": {"ja4": "t13d1516h2"}, "verdict": "reset"}]}},
+    "begins within 03:00-03:01": {
+        "used": {"inspect": [{"name": "h", "when": {"hours": "03:00-03:01"}, "verdict": "reset"}]}
+    },
+    "has an address in 192.0.2.0/24": {
+        "used": {"inspect": [{"name": "s", "when": {"subscriber": "192.0.2.0/24"}, "verdict": "reset"}]}
+    },
+    "": {"used": {"inspect": [{"name": "n", "when": {"name_suffix": "bbc.com"}, "verdict": "reset"}]}},
+}
+
+
+@pytest.mark.parametrize("reason", IDLE)
+def test_a_policy_that_can_have_no_effect_is_told_with_the_reason(reason: str) -> None:
+    policies = {name: {"title": "t", "source": "s", **policy} for name, policy in IDLE[reason].items()}
+    scenario = {
+        "format": 1,
+        "name": "idle",
+        "title": "Idle",
+        "topology": "two-operators",
+        "profile": "gfw-http",
+        "policies": policies,
+        "probes": {
+            "bbc": {"test": "web", "url": "http://www.bbc.com/"},
+            "name": {"test": "dns", "host": "www.bbc.com"},
+        },
+        "timeline": [
+            {"phase": "before", "at": "2022-01-05T10:00Z", "title": "Before"},
+            {
+                "phase": "during",
+                "at": "2022-01-05T12:00Z",
+                "title": "During",
+                "start": [p for p in policies if p == "used"],
+            },
+        ],
+        "ends": "2022-01-06T00:00Z",
+    }
+    idle = library.load(scenario).idle
+    assert [reason in str(each) for each in idle] == ([True] if reason else [])
