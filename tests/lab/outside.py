@@ -71,6 +71,13 @@ def python_of(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
     return [*become, _python_for_all(become, env)], env
 
 
+def machine_of_its_own(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
+    """The argv of a Python, as `python_of`, in namespaces that play a machine (no sandbox: root's holds no other)."""
+    (*become, python), env = python_of(user, run_dir)
+    machine = ["unshare", "--net", "--mount", *(["--user", "--map-root-user"] if user == "ordinary" else [])]
+    return [*become, *machine, "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh", python], env
+
+
 def _python_for_all(become: list[str], env: dict[str, str]) -> str:
     """A Python of this version that the ordinary user may run with our modules."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

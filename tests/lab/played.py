@@ -1,4 +1,4 @@
-"""What the tests of a whole run's confinement run inside: functions named "played:NAME" to `run_in_sandbox`."""
+"""What the test of a whole run's confinement runs, in namespaces that play a machine."""
 
 from __future__ import annotations
 

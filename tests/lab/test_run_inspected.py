@@ -111,16 +111,14 @@ def killed(scenario: Json) -> None:
     scenario["timeline"] = [baseline, {"phase": "blocked", **blocked}, {"phase": "still-blocked", **still}]
 
 
-def test_a_box_that_is_killed_fails_open_is_replaced_and_the_run_tells(tmp_path: Path) -> None:
+def test_a_box_that_is_killed_fails_open_and_what_went_past_it_meanwhile_is_no_result(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path, killed), "--real-time", "600") as (process, record):
         wait_for_event(process, record, "phase-measured", "baseline")
         kill_inside(process, "dpi-southcell-b")
         done = finished(process)
-        assert done.code == 1, done.output
+        assert done.code == 0, done.output
     told = [event["text"] for event in record.events_of("notice")]
     assert any("lost the DPI box southcell-box; kazakhstan-sni fails open" in text for text in told), told
-    assert any("dpi-southcell-box was killed by SIGKILL, and is started again" in f for f in record.manifest["faults"])
-    seen = {(row["phase"], row["operator"]): row["outcome"] for row in record.rows if row["target"] == "www.bbc.com"}
-    assert seen["blocked", "northnet"] == "blocked"
-    assert seen["blocked", "southcell"] == "ok", "past a box that is down"
-    assert seen["still-blocked", "southcell"] == "blocked", "by the one that took its place"
+    assert any("dpi-southcell-box was killed by SIGKILL, and was started again" in f for f in record.manifest["faults"])
+    seen = {(row["phase"], row["outcome"]) for row in record.rows if row["target"] == "www.bbc.com"}
+    assert seen == {("baseline", "ok"), ("blocked", "blocked"), ("still-blocked", "blocked")}

@@ -179,12 +179,8 @@ def test_ctrl_c_at_a_prompt_ends_the_command_and_not_the_lab(tmp_path: Path) -> 
 @USERS
 def test_no_packet_of_a_lab_reaches_an_interface_of_the_machine(user: str, tmp_path: Path) -> None:
     result = tmp_path / "result"
-    (*become, python), env = outside.python_of(user, tmp_path)
-    # Not in a sandbox itself: root's has no /proc that another could be mounted beside.
-    machine = ["unshare", "--net", "--mount", *(["--user", "--map-root-user"] if user == "ordinary" else [])]
-    own_run = ["sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
-    argv = [*become, *machine, *own_run, python, "-c", "import sandboxed, sys; sandboxed.count_traffic(sys.argv[1])"]
-    argv.append(str(result))
+    python, env = outside.machine_of_its_own(user, tmp_path)
+    argv = [*python, "-c", "import sandboxed, sys; sandboxed.count_traffic(sys.argv[1])", str(result)]
     done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     seen = json.loads(result.read_text())
