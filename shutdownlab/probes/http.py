@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import h11
 
+from shutdownlab.probes.browser import PAGES, request_headers, target_of
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.session import Session
@@ -16,11 +17,6 @@ from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
 _MAX_BODY: Final = 65536
 _MAX_REDIRECTS: Final = 3
-_USER_AGENT: Final = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/96.0.4664.110 Safari/537.36"
-)
-_PAGES: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 # A round trip as a whole may take this many times the patience that each wait for data has.
 _WHOLE: Final = 4
 
@@ -74,21 +70,7 @@ def record_unsent(session: Session, method: str, url: str, failure: str) -> None
     trace.requested(trace.now(), method=method, url=url, headers=(), failure=failure, transaction=trace.transaction())
 
 
-def request_headers(parts: SplitResult, accept: str = _PAGES) -> list[tuple[str, str]]:
-    return [
-        ("Host", parts.netloc),
-        ("User-Agent", _USER_AGENT),
-        ("Accept", accept),
-        ("Accept-Language", "en-US;q=0.8,en;q=0.5"),
-        ("Connection", "close"),
-    ]
-
-
-def target_of(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept: str = _PAGES) -> Response:
+async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept: str = PAGES) -> Response:
     """Send one request and read its response; each wait may take the session's patience. Raises `StepFailed`."""
     session, trace = stream.session, stream.session.trace
     started, headers = trace.now(), request_headers(parts, accept)

@@ -16,10 +16,11 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent
 
 from shutdownlab.config.scalars import endpoint
+from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import EOF, StepFailed, failure_of
-from shutdownlab.probes.http import Response, record_unsent, request_headers, target_of
+from shutdownlab.probes.http import Response, record_unsent
 from shutdownlab.probes.kinds import Page
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.web import page_test

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import h11
 
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.http import request_headers, target_of
 from shutdownlab.probes.kinds import Download
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream, connect, handshake

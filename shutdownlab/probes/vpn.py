@@ -1,9 +1,4 @@
-"""The first exchange of an OpenVPN session: the client's hard reset, and the server's.
-
-Packet: opcode (5 bits) and key id (3), session id (8 octets), acknowledged packet ids (count, ids, the remote session
-id if any), packet id (4); over TCP a length (2) before it. Source: OpenVPN wire protocol,
-https://openvpn.github.io/openvpn-rfc/openvpn-wire-protocol.html.
-"""
+"""The first exchange of an OpenVPN session: the client's hard reset, and the server's."""
 
 from __future__ import annotations
 
@@ -19,27 +14,11 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import Endpoint
+from shutdownlab.probes.openvpn import SESSION_ID_SIZE, answers, client_reset
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream, connect
 
-_CLIENT_RESET: Final = 7
-_SERVER_RESET: Final = 8
 _OPERATION: Final = "openvpn_handshake"
-_SESSION_ID_SIZE: Final = 8
-
-
-def client_reset(session_id: bytes) -> bytes:
-    """P_CONTROL_HARD_RESET_CLIENT_V2, key 0, packet 0, nothing to acknowledge."""
-    return bytes([_CLIENT_RESET << 3]) + session_id + struct.pack("!BI", 0, 0)
-
-
-def answers(packet: bytes, session_id: bytes) -> bool:
-    """Whether a packet is the server's hard reset for our session: it acknowledges our packet 0."""
-    if len(packet) < 10 or packet[0] >> 3 != _SERVER_RESET:
-        return False
-    acknowledged = 4 * packet[9]
-    remote = packet[10 + acknowledged : 10 + acknowledged + _SESSION_ID_SIZE]
-    return acknowledged > 0 and remote == session_id
 
 
 async def vpn_test(session: Session, ask: Endpoint) -> Conclusion:
@@ -66,7 +45,7 @@ async def vpn_test(session: Session, ask: Endpoint) -> Conclusion:
 
 
 async def _over_udp(session: Session, address: str, port: int) -> None:
-    loop, session_id = session.loop, os.urandom(_SESSION_ID_SIZE)
+    loop, session_id = session.loop, os.urandom(SESSION_ID_SIZE)
     with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         try:
             async with asyncio.timeout(session.patience):
@@ -90,7 +69,7 @@ def _send_again(sock: socket.socket, session_id: bytes) -> None:
 
 
 async def _over_tcp(session: Session, address: str, port: int) -> None:
-    session_id = os.urandom(_SESSION_ID_SIZE)
+    session_id = os.urandom(SESSION_ID_SIZE)
     packet = client_reset(session_id)
     with await connect(session, address, port) as tcp:
         try:

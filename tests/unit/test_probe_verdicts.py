@@ -26,11 +26,11 @@ from shutdownlab.probes.dns import Answer
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import AppTargets, Target
+from shutdownlab.probes.openvpn import answers, client_reset
 from shutdownlab.probes.run import run_probe
 from shutdownlab.probes.session import Session
 from shutdownlab.probes.stream import TcpStream
 from shutdownlab.probes.trace import Trace
-from shutdownlab.probes.vpn import answers, client_reset
 from shutdownlab.probes.web import blocking_of
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results.measurement import Context, record
