@@ -8,6 +8,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
+    found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
+    from shutdownlab.verifier.verify import Verified, verify
 
     __version__: str
 
@@ -42,10 +44,12 @@ __all__ = [
     "Run",
     "RunFailed",
     "Shutdown",
+    "Verified",
     "lab",
     "load",
     "resume",
     "run",
+    "verify",
 ]
 
 _WHERE: Final = {
@@ -62,6 +66,8 @@ _WHERE: Final = {
     "load": "library",
     "resume": "runner.launch",
     "run": "runner.launch",
+    "Verified": "verifier.verify",
+    "verify": "verifier.verify",
 }
 """Where each public name lives. They are imported when first used: a program pays only for what it asks for."""
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from shutdownlab.cli import apps, check, doctor, inspect, lab, listing, profiles, report, resume, run, schema, show
+from shutdownlab.cli import (
+    apps,
+    check,
+    doctor,
+    inspect,
+    lab,
+    listing,
+    profiles,
+    report,
+    resume,
+    run,
+    schema,
+    show,
+    verify,
+)
 from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app
 from shutdownlab.reporting.help import PlainCommand
@@ -15,6 +29,7 @@ for _name, _command in (
     ("resume", resume.resume),
     ("report", report.report),
     ("check", check.check),
+    ("verify", verify.verify),
     ("list", listing.list_),
     ("show", show.show),
     ("lab", lab.lab),

@@ -38,7 +38,8 @@ class Engine:
 
     `apps` tells which app a connection is (None: the catalogue that ships), `recognisers` its protocol (None: those
     installed). `classify`: follow connections until they
-    are recognised even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable.
+    are recognised even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable;
+    `chance` stands in its place.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class Engine:
         apps: AppLookup | None = None,
         recognisers: Recognisers | None = None,
         classify: bool = False,
+        chance: random.Random | None = None,
     ) -> None:
         self.policy = policy
         self.profile = profile
         self.apps: AppLookup = apps or shipped_apps()
         self.classify = classify
-        rng = random.Random(seed)
+        rng = chance or random.Random(seed)
         self.rng = rng
         self.on_path = profile.placement == "on-path"
         self.rules = RuleSet(policy, profile, self.apps, rng)

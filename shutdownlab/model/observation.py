@@ -31,6 +31,8 @@ class Observation(Registered):
     named_by: ClassVar[str] = "observer"
     runs: ClassVar[str] = ""
     """`package.module:function`, of this record and the running country; see docs/extending.md."""
+    unaffected: ClassVar[bool] = False
+    """Whether no policy changes what is seen: `verify` takes it to be ok."""
 
     @model_validator(mode="after")
     def _some_family(self) -> Observation:

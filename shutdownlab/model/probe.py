@@ -93,6 +93,9 @@ class Probe(Registered):
     named_by: ClassVar[str] = "test"
     runs: ClassVar[str] = ""
     """`package.module:function`, a coroutine function of a session and of what `ask` returns; see docs/extending.md."""
+    follows: ClassVar[str] = ""
+    """`package.module:function`, a function of a line on paper (`verifier.line.Line`) and of what `ask` returns: what
+    `runs` would find. Without, `verify` cannot say what comes of it."""
     ooni_test: ClassVar[str] = "x_probe"
     """OONI's name for the test, with `x_` before it where OONI has none."""
     shares: ClassVar[int] = 1

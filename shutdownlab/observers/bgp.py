@@ -9,3 +9,4 @@ class Bgp(Observation):
     """An operator is ok where some transit has a route to each of its prefixes of the family, else blocked."""
 
     runs = "shutdownlab.observers.routes:seen_from_abroad"
+    unaffected = True

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ import dns.rdatatype
 
 from shutdownlab.config.scalars import endpoint, is_address
 from shutdownlab.model.scenario import Family
+from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.session import Session
 
@@ -27,30 +27,6 @@ _RCODES: Final = {
     dns.rcode.REFUSED: "dns_refused_error",
     dns.rcode.SERVFAIL: "dns_servfail_error",
 }
-# Addresses that no public name resolves to. Of the registries' special ranges, shared address space (100.64/10), the
-# benchmarking (198.18/15) and the documentation ranges are not here: the emulated Internet itself lives in them.
-_BOGONS: Final = tuple(
-    ipaddress.ip_network(block)
-    for block in (
-        "0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4",
-        "240.0.0.0/4", "::/127", "fc00::/7", "fe80::/10", "ff00::/8",
-    )
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The addresses of a name, in the order of the answer."""
-
-    addresses: tuple[str, ...]
-
-    @property
-    def is_bogon(self) -> bool:
-        return any(ipaddress.ip_address(a) in block for a in self.addresses for block in _BOGONS)
-
-    def agrees_with(self, control: Sequence[str]) -> bool:
-        """Whether at least one address is one of the true ones; also where those aren't known (empty)."""
-        return not control or not set(self.addresses).isdisjoint(control)
 
 
 @dataclass(slots=True)

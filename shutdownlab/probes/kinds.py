@@ -46,6 +46,7 @@ class Tcp(_ToPort):
     """A TCP connection to `port` of `host`, by its true address."""
 
     runs = "shutdownlab.probes.steps:tcp_test"
+    follows = "shutdownlab.verifier.follow:tcp"
     ooni_test = _SINGLE_STEP
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -56,6 +57,7 @@ class Tls(_ToPort):
     """A TLS handshake with `host`, by its true address."""
 
     runs = "shutdownlab.probes.steps:tls_test"
+    follows = "shutdownlab.verifier.follow:tls"
     ooni_test = _SINGLE_STEP
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -66,6 +68,7 @@ class Vpn(_ToPort):
     """The first exchange of an OpenVPN session with `host`, by its true address."""
 
     runs = "shutdownlab.probes.vpn:vpn_test"
+    follows = "shutdownlab.verifier.follow:vpn"
     ooni_test = "openvpn"
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -77,6 +80,7 @@ class Ping(HostProbe):
     """An ICMP echo from `host`, by its true address."""
 
     runs = "shutdownlab.probes.steps:ping_test"
+    follows = "shutdownlab.verifier.follow:ping"
     ooni_test = "x_ping"
 
     def ask(self, at: Surroundings) -> Endpoint:
@@ -104,6 +108,7 @@ class Dns(HostProbe):
     resolver: str | None = None
 
     runs = "shutdownlab.probes.steps:dns_test"
+    follows = "shutdownlab.verifier.follow:dns"
     ooni_test = _SINGLE_STEP
 
     @field_validator("resolver")
@@ -159,6 +164,7 @@ class Web(UrlProbe):
     """A web page, looked up through the operator's resolver: OONI's web_connectivity."""
 
     runs = "shutdownlab.probes.web:web_test"
+    follows = "shutdownlab.verifier.follow:web"
     ooni_test = "web_connectivity"
 
     def ask(self, at: Surroundings) -> Page:
@@ -171,6 +177,7 @@ class Http3(Web):
     """A web page over HTTP/3, looked up through the operator's resolver."""
 
     runs = "shutdownlab.probes.http3:http3_test"
+    follows = "shutdownlab.verifier.follow:http3"
     ooni_test = _SINGLE_STEP
     shares = 6
 
@@ -193,6 +200,7 @@ class Throughput(UrlProbe):
     """How fast a download runs."""
 
     runs = "shutdownlab.probes.throughput:throughput_test"
+    follows = "shutdownlab.verifier.follow:throughput"
     ooni_test = "x_throughput"
     shares = 8
     alone = True
@@ -231,6 +239,7 @@ class App(Probe):
     app: str
 
     runs = "shutdownlab.probes.apps:app_test"
+    follows = "shutdownlab.verifier.follow:app"
     shares = 4
 
     def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
@@ -316,6 +325,7 @@ class Call(_Telephone):
     """A telephone call that is heard at both ends."""
 
     runs = "shutdownlab.probes.calls:call_test"
+    follows = "shutdownlab.verifier.follow:call"
     ooni_test = "x_call"
     shares = 3
 
@@ -324,6 +334,7 @@ class Sms(_Telephone):
     """A short message that the other telephone acknowledges."""
 
     runs = "shutdownlab.probes.calls:sms_test"
+    follows = "shutdownlab.verifier.follow:sms"
     ooni_test = "x_sms"
 
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import dns.message
 
-from shutdownlab.probes.dns import Answer, Question, lookup, resolve
+from shutdownlab.probes.answer import Answer
+from shutdownlab.probes.dns import Question, lookup, resolve
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.http import round_trip
 from shutdownlab.probes.session import Session

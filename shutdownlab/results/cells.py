@@ -1,13 +1,15 @@
-"""Which cells a phase has: what is measured, from where, over which address family. Pure."""
+"""Which cells a phase has, what is expected of each, and what makes a result of it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shutdownlab.library import Shutdown
-from shutdownlab.model.scenario import Family, Phase
+from shutdownlab.model.scenario import Expectation, Family, Phase
 from shutdownlab.model.topology import Vantage
+from shutdownlab.protocol.probing import Measurement
+from shutdownlab.results.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,28 @@ def cells_of(shutdown: Shutdown, phase: Phase) -> Iterator[Cell]:
         for name, observation in shutdown.scenario.observations_of(phase.phase, operator).items():
             for family in observation.families:
                 yield Cell(phase.phase, operator, None, name, family)
+
+
+def expected_of(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell) -> Expectation | None:
+    """The expectation that counts for a cell, if any does."""
+    scenario = shutdown.scenario
+    if cell.vantage is None:
+        return scenario.expected_outside(phase, choices, cell.operator, cell.target)
+    return scenario.expected(phase, choices, cell.vantage, cell.target)
+
+
+def result_of(
+    shutdown: Shutdown, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None
+) -> Result:
+    """What became of a cell, beside what was expected of it."""
+    vantage = cell.vantage
+    measured = shutdown.scenario.probes if vantage else shutdown.scenario.observations
+    weight = vantage.weight if vantage else shutdown.topology.operators[cell.operator].subscribers
+    return Result(
+        phase=phase.phase, time=phase.at, operator=cell.operator, region=vantage.id.region if vantage else "",
+        subscriber=vantage.id.group if vantage else "", target=cell.target, family=cell.family,
+        outcome=measurement.outcome, failure=measurement.failure, expected=fact.outcome if fact else None,
+        access=vantage.access if vantage else "", class_=vantage.class_ if vantage else "", weight=weight,
+        value=measurement.value, unit=measurement.unit, tries=measurement.passes, certainty=measurement.certainty,
+        column=measured[cell.target].column or cell.target, source=fact.source if fact else "",
+    )  # fmt: skip

@@ -15,9 +15,18 @@ FORMAT: Final = 2
 Openflow = Literal["os-ken", "ryu"]
 
 Status = Literal[
-    "running", "finished", "self-check failed", "broken", "interrupted", "machine lacks", "crashed", "killed"
+    "running",
+    "finished",
+    "self-check failed",
+    "broken",
+    "interrupted",
+    "machine lacks",
+    "crashed",
+    "killed",
+    "verified",
 ]
-"""`running` and `killed` are told apart by whether the run's process still lives."""
+"""`running` and `killed` are told apart by whether the run's process still lives. `verified`: nothing was measured, the
+results are what `shutdownlab verify` worked out."""
 
 
 class _Part(BaseModel):

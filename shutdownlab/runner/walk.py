@@ -26,7 +26,7 @@ from shutdownlab.observers.observe import World, observe
 from shutdownlab.protocol import messages
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
-from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
@@ -339,23 +339,10 @@ class Walk:
         return [result for _, result in sorted(found.items())]
 
     def _expected(self, phase: Phase, cell: Cell) -> Expectation | None:
-        scenario, choices = self.options.shutdown.scenario, self.options.choices
-        if cell.vantage is None:
-            return scenario.expected_outside(phase, choices, cell.operator, cell.target)
-        return scenario.expected(phase, choices, cell.vantage, cell.target)
+        return expected_of(self.options.shutdown, self.options.choices, phase, cell)
 
     def _result(self, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None) -> Result:
-        vantage, shutdown = cell.vantage, self.options.shutdown
-        measured = shutdown.scenario.probes if vantage else shutdown.scenario.observations
-        weight = vantage.weight if vantage else shutdown.topology.operators[cell.operator].subscribers
-        return Result(
-            phase=phase.phase, time=phase.at, operator=cell.operator, region=vantage.id.region if vantage else "",
-            subscriber=vantage.id.group if vantage else "", target=cell.target, family=cell.family,
-            outcome=measurement.outcome, failure=measurement.failure, expected=fact.outcome if fact else None,
-            access=vantage.access if vantage else "", class_=vantage.class_ if vantage else "", weight=weight,
-            value=measurement.value, unit=measurement.unit, tries=measurement.passes, certainty=measurement.certainty,
-            column=measured[cell.target].column or cell.target, source=fact.source if fact else "",
-        )  # fmt: skip
+        return result_of(self.options.shutdown, phase, cell, measurement, fact)
 
     def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
         topology, vantage = self.options.shutdown.topology, cell.vantage

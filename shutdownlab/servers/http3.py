@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from shutdownlab.model import pages
 from shutdownlab.model.network import Hosted, Network
-from shutdownlab.servers import pages
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import CertificateAuthority

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from shutdownlab.inspection.apps import Service
 from shutdownlab.model.network import Hosted, Network
+from shutdownlab.model.pages import DOWNLOADS, page
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
-from shutdownlab.servers.pages import DOWNLOADS, page
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.vpn import takes_over_tcp

@@ -16,8 +16,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shutdownlab.config.scalars import Address
+from shutdownlab.model import pages
 from shutdownlab.model.network import Network
-from shutdownlab.servers import http3, pages, telephone, vpn, web
+from shutdownlab.servers import http3, telephone, vpn, web
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises
 from shutdownlab.servers.start import plan

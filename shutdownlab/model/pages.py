@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import random
+from functools import cache
 
 DOWNLOADS = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 """Sizes (bytes) of what every site offers at `/bytes/SIZE`; zeros, in files that take no room."""
@@ -17,6 +18,7 @@ _WORDS = (
 )
 
 
+@cache
 def page(name: str, app: str) -> str:
     """A site's page: 2 to 12 kB, the same in every run; its title is the site's name."""
     source = random.Random(hashlib.sha256(name.encode()).digest())

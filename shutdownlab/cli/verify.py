@@ -1,0 +1,40 @@
+"""`shutdownlab verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from shutdownlab.cli.options import Choices, ScenarioName, as_mapping
+from shutdownlab.cli.program import naming_options, user_errors
+
+
+def verify(
+    scenario: ScenarioName,
+    choose: Choices = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="A new directory for the results, as of a run.")
+    ] = None,
+    form: Annotated[
+        Literal["table", "json", "junit"],
+        typer.Option("--format", metavar="table|json|junit", help="What is printed."),
+    ] = "table",
+    strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
+) -> None:
+    """Say what a run would find, without one: in a second, without rights, on any system. Ends as `run` does."""
+    from shutdownlab.reporting.verified import as_json, as_junit, print_verified
+    from shutdownlab.verifier import verify as model
+
+    with user_errors(), naming_options("choose", "at"):
+        verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict)
+        if out is not None:
+            verified.write(out)
+        if form == "table":
+            print_verified(verified, Console(highlight=False))
+        else:
+            typer.echo(as_json(verified) if form == "json" else as_junit(verified))
+    raise typer.Exit(verified.exit_code)

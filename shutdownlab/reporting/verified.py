@@ -1,0 +1,103 @@
+"""What `shutdownlab verify` found: for people, for programs, and as JUnit's XML for a CI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from xml.etree import ElementTree
+
+from rich.console import Console
+
+from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
+from shutdownlab.reporting.table import tables
+from shutdownlab.results.result import Result
+from shutdownlab.verifier.verify import Verified
+
+
+def print_verified(verified: Verified, console: Console) -> None:
+    """The table, what would not be as expected with its sources, what cannot be decided, and the sum of it."""
+    console.print("\n[bold]Percent of ordinary subscribers who would get through[/bold], weighted by their number")
+    for part in tables(verified.table, console.width):
+        console.print()
+        console.print(part)
+    legend = "~ some of it throttled   ! an expectation is not met   ? some undecided   · not measured"
+    lines = [f"[dim]{legend}[/dim]\n"]
+    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet)]
+    lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
+    lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
+    lines.append(f"[{'red' if verified.unmet else 'green'}]{literal(sum_of(verified))}[/]")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def sum_of(verified: Verified) -> str:
+    """How many expectations hold, in one sentence."""
+    unmet, undecided = len(verified.unmet), len(verified.undecided)
+    expected = sum(result.expected is not None for result in verified.results)
+    rest = f"; {undecided:,} undecided" if undecided else ""
+    if unmet:
+        return f"{unmet:,} of {len(verified.results):,} cells are not as expected{rest}."
+    if not expected:
+        return f"No expectations; {len(verified.results):,} cells{rest}."
+    decided = sum(result.expected is not None and result.outcome.is_measured for result in verified.results)
+    return f"All {decided:,} expectations hold{rest}."
+
+
+def undecided_lines(results: Sequence[Result]) -> Iterator[str]:
+    """One line for each (target, what it could be), with the phases; at most 20."""
+    groups: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        groups.setdefault((result.target, result.failure or ""), {})[result.phase] = None
+    for (target, what), phases in list(groups.items())[:MOST_LINES]:
+        yield f"{target} in {', '.join(phases)}: {what.removeprefix('undecided: ')}"
+    if len(groups) > MOST_LINES:
+        yield f"and {len(groups) - MOST_LINES} more kinds"
+
+
+def as_json(verified: Verified) -> str:
+    """One object: the sum, the table, and each cell that is not as expected or cannot be decided."""
+    told = [result.model_dump(mode="json", by_alias=True) for result in verified.unmet]
+    table = [{**row, "time": f"{row['time']:%Y-%m-%dT%H:%MZ}"} for row in verified.table.rows()]
+    found = {
+        "scenario": verified.shutdown.scenario.name,
+        "status": verified.status,
+        "exit_code": verified.exit_code,
+        "cells": len(verified.results),
+        "choices": dict(verified.choices),
+        "table": table,
+        "unmet": told,
+        "undecided": [result.model_dump(mode="json", by_alias=True) for result in verified.undecided],
+    }
+    return json.dumps(found, indent=2)
+
+
+def as_junit(verified: Verified) -> str:
+    """A test suite for each phase, a test for each target: it fails where a cell is not as expected."""
+    name = verified.shutdown.scenario.name
+    root = ElementTree.Element("testsuites", name=name)
+    for phase, of_phase in groupby(verified.results, key=lambda result: result.phase):
+        suite = ElementTree.SubElement(root, "testsuite", name=phase)
+        targets: dict[str, list[Result]] = {}
+        for result in of_phase:
+            targets.setdefault(result.target, []).append(result)
+        failed = skipped = 0
+        for target, results in targets.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.{phase}", name=target)
+            unmet = [r for r in results if not r.met and (verified.strict or r.outcome.is_measured)]
+            if unmet:
+                failed += 1
+                lines = list(unmet_lines(unmet))
+                ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
+            elif not any(result.outcome.is_measured for result in results):
+                skipped += 1
+                ElementTree.SubElement(case, "skipped", message=next(undecided_lines(results), "undecided"))
+        counts = {"tests": len(targets), "failures": failed, "errors": 0, "skipped": skipped}
+        suite.attrib |= {key: str(count) for key, count in counts.items()}
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _cited(verified: Verified) -> Iterator[tuple[str, str]]:
+    return cited(verified.shutdown.scenario.sources, verified.unmet)

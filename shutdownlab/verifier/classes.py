@@ -1,0 +1,164 @@
+"""Which cells cannot differ: told apart is only what could make a difference to their packets. Pure.
+
+Two vantage points whose operators have boxes of the same profile and the same way out, and whom the same policies
+concern, see the same of a host, as long as they are as near to it; whatever the phase. Phases and vantage points are
+many, such classes few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.inspection.apps import is_whatsapp_endpoint
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Node, Role
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.scenario import Phase
+from shutdownlab.model.topology import Vantage, VantageId
+from shutdownlab.results.cells import Cell
+
+CellClass: TypeAlias = tuple[object, ...]
+_Near: TypeAlias = tuple[tuple[int, int], ...]
+"""Of each host in the country that a probe talks to: how near it is, and which vantage point is there."""
+
+
+class Classes:
+    """The class of every cell of a scenario, under a choice of accounts."""
+
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
+        self.shutdown, self.choices = shutdown, dict(choices)
+        self._network = shutdown.network
+        self._index: dict[VantageId, int] = {v.id: place for place, v in enumerate(self._network.vantages)}
+        self._told_apart = _within_operators(shutdown)
+        self._numbers: dict[object, int] = {}
+        self._situations: dict[str, list[int]] = {}
+        self._active: dict[str, dict[str, Policy]] = {}
+        self._hosts: dict[str, tuple[Node, ...]] = {}
+        self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
+        self._timed: dict[str, bool] = {}
+
+    def active(self, phase: Phase) -> dict[str, Policy]:
+        """The policies in force in a phase."""
+        if phase.phase not in self._active:
+            self._active[phase.phase] = self.shutdown.scenario.active(phase.phase, self.choices)
+        return self._active[phase.phase]
+
+    def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
+        """The class of a cell that is measured from a vantage point."""
+        situations = self._of_phase(phase)
+        near, picked = self._relations(cell, vantage)
+        there = tuple((nearness, situations[place]) for nearness, place in near)
+        clock = phase.phase if self._timed[phase.phase] else ""
+        return cell.target, cell.family, situations[self._index[vantage.id]], there, picked, clock
+
+    def owners(self, target: str, vantage: Vantage) -> set[str]:
+        """The operators whose equipment a probe's packets pass."""
+        return {vantage.id.operator, *(node.owner for node in self._hosts_of(target) if node.role is Role.SUBSCRIBER)}
+
+    def _of_phase(self, phase: Phase) -> list[int]:
+        """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
+        if phase.phase not in self._situations:
+            active = self.active(phase)
+            self._situations[phase.phase] = [self._situation(active, vantage) for vantage in self._network.vantages]
+            self._timed[phase.phase] = self._is_timed(active)
+        return self._situations[phase.phase]
+
+    def _situation(self, active: Mapping[str, Policy], vantage: Vantage) -> int:
+        operator = vantage.id.operator
+        subnets = self._network.subnets[vantage.id]
+        situation = (
+            tuple(name for name, policy in active.items() if policy.concerns(vantage)),
+            self.shutdown.profiles[operator].name,
+            self.shutdown.topology.operators[operator].exchange,
+            vantage.access,
+            operator if operator in self.shutdown.controllers else "",
+            tuple(p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)),
+        )
+        return self._numbers.setdefault(situation, len(self._numbers))
+
+    def _relations(self, cell: Cell, vantage: Vantage) -> tuple[_Near, int]:
+        """What a probe talks to in the country; and which of WhatsApp's end points, of which each vantage point has
+        one."""
+        key = cell.target, vantage.id
+        if key not in self._near:
+            probe = self.shutdown.scenario.probes[cell.target]
+            nodes = list(self._hosts_of(cell.target))
+            errand = probe.errand(Surroundings(self._network, vantage, cell.family))
+            if errand is not None:
+                nodes.append(self._network.nodes[errand.node])
+            near = tuple(
+                (_nearness(vantage, node.vantage), self._index[node.vantage.id])
+                for node in nodes
+                if node.vantage is not None
+            )
+            picked = 0
+            if getattr(probe, "app", "") == "whatsapp":
+                alike = sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names)
+                picked = self._index[vantage.id] % max(1, alike)
+            self._near[key] = near, picked
+        return self._near[key]
+
+    def _hosts_of(self, target: str) -> tuple[Node, ...]:
+        """The hosts that a probe talks to, its operator's own left out."""
+        if target not in self._hosts:
+            probe = self.shutdown.scenario.probes[target]
+            app = getattr(probe, "app", None)
+            names = {*probe.hosts.values(), *_answered(self.shutdown)}
+            found = dict.fromkeys(
+                hosted.node
+                for hosted in self._network.hosted
+                if hosted.app == app or not names.isdisjoint({*hosted.names, *map(str, hosted.addresses)})
+            )
+            self._hosts[target] = tuple(self._network.nodes[name] for name in found)
+        return self._hosts[target]
+
+    def _is_timed(self, active: Mapping[str, Policy]) -> bool:
+        """Whether the time of day counts."""
+        rules = [rule for policy in active.values() for rule in policy.inspect or ()]
+        rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
+        return any(rule.when.hours is not None for rule in rules)
+
+
+def _nearness(vantage: Vantage, host: Vantage) -> int:
+    """How much of the way two vantage points share: all, the access switch, the operator, nothing."""
+    if vantage.id == host.id:
+        return 3
+    if vantage.id[:2] == host.id[:2]:
+        return 2
+    return int(vantage.id.operator == host.id.operator)
+
+
+def _within_operators(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
+    """The prefixes that policies and profiles name by which they could tell subscribers apart."""
+    own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
+    named = prefixes_named(shutdown)
+    return tuple(p for p in named if any(p.version == o.version and p.overlaps(o) for o in own))
+
+
+def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
+    """Whatever prefixes policies and profiles name, also by an app that has them."""
+    found: dict[IpPrefix, None] = {}
+    for policy in shutdown.scenario.policies.values():
+        targets = policy.targets
+        found |= dict.fromkeys((*targets.addresses, *policy.except_.addresses))
+        for app in (*targets.apps, *policy.except_.apps):
+            found |= dict.fromkeys(shutdown.apps[app].prefixes)
+        for rule in policy.inspect or ():
+            found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))
+    for profile in shutdown.profiles.values():
+        for rule in profile.rules:
+            found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))
+    return tuple(found)
+
+
+def _answered(shutdown: Shutdown) -> set[str]:
+    """The addresses that boxes answer DNS questions with."""
+    rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
+    verdicts = [rule.verdict for rule in rules]
+    for profile in shutdown.profiles.values():
+        verdicts += [rule.verdict for rule in profile.rules]
+        verdicts += [profile.verdict_for(name) for name in type(profile.block).model_fields]
+    return {str(address) for verdict in verdicts for address in verdict.addresses}

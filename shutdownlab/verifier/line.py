@@ -1,0 +1,262 @@
+"""A subscriber's line: the steps that probes take from it, each to what the client would see. Pure.
+
+They are those of `probes.dns`, `probes.stream` and `probes.http`, and raise `StepFailed` where those do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.scalars import is_address
+from shutdownlab.model.network import Role, node_name
+from shutdownlab.model.probe import Family, Surroundings
+from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
+from shutdownlab.verifier import speech
+from shutdownlab.verifier.answers import Response, dns_addresses, response_of
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, Segment, Stream, icmp_of
+from shutdownlab.verifier.services import Servers, Service
+from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
+from shutdownlab.verifier.wire import EPHEMERAL, Arrival, Country, Wire
+
+_MOST_REDIRECTS: Final = 3
+_AGAIN_S: Final = 0.6
+OWN_SERVER: Final = "what a server of the user's own answers"
+
+
+class Undecided(Exception):
+    """What cannot be worked out, and why."""
+
+
+@dataclass(slots=True)
+class Open:
+    """A connection that is open. `secure`: inside TLS, of the server name `name`."""
+
+    connection: Connection
+    address: str
+    port: int
+    service: Service
+    secure: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """One measurement's line. `wires`: of every connection it made, in order."""
+
+    country: Country
+    servers: Servers
+    at: Surroundings
+    resolver: str
+    chances: Chances
+    wires: list[Wire] = field(default_factory=list)
+    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names, and the addresses that were answered."""
+
+    @property
+    def family(self) -> Family:
+        return self.at.family
+
+    @property
+    def version(self) -> int:
+        return self.at.family.version
+
+    @property
+    def node(self) -> str:
+        return node_name(self.at.vantage.id)
+
+    def wire(
+        self, proto: int, server: str, port: int = 0, kinds: tuple[int, int] = (0, 0), client_port: int | None = None,
+        client: str = "",
+    ) -> Wire:  # fmt: skip
+        """The network between this subscriber (or the node `client`) and a server's port."""
+        client = client or self.node
+        source = str(self.country.network.nodes[client].address(self.version))
+        own = EPHEMERAL + len(self.wires) if client_port is None else client_port
+        stream = Stream(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
+        host = self.country.ways.host_of(server)
+        now = self.wires[-1].now + 0.01 if self.wires else 0.0
+        made = Wire(self.country, stream, client, host.name if host else None, self.chances, now)
+        self.wires.append(made)
+        return made
+
+    # -- names --------------------------------------------------------------------------------------------------------
+
+    def lookup(self, host: str, operation: str = "resolve") -> tuple[str, ...]:
+        """The addresses that the resolver, or whoever speaks in its name, gives."""
+        if is_address(host):
+            return (host,)
+        answers = self._asks(host, operation)
+        self.asked[host] = answers
+        return answers
+
+    def _asks(self, host: str, operation: str) -> tuple[str, ...]:
+        answer = speech.dns_answer(host, self.version, self.servers.addresses(host, self.version))
+        wire = self.wire(UDP, self.resolver, 53)
+        return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
+
+    def locate(self, host: str) -> str:
+        """The true address of a host, or what the resolver says."""
+        true = self.at.addresses(host)
+        return true[0] if true else self.first(self.lookup(host), host)
+
+    def first(self, addresses: tuple[str, ...], host: str) -> str:
+        """Of several addresses the one that the resolver names first."""
+        unlike = self.country.equipment.unlike(addresses)
+        return unlike[self.chances.choose(len(unlike), f"which address of {host} the resolver names first")]
+
+    # -- datagrams ----------------------------------------------------------------------------------------------------
+
+    def datagrams(self, wire: Wire, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve") -> bytes:
+        """What comes for datagrams, sent once more where nothing does."""
+        service = self.servers.at(wire.stream.server, wire.stream.server_port, "udp")
+        for _ in range(2):
+            for data in sent:
+                arrivals = wire.send(Segment(data), by_client=True)
+                heard = _heard(arrivals)
+                if heard is not None:
+                    return heard
+                if not any(not arrival.at_client for arrival in arrivals):
+                    self._unreachable(wire, operation)
+                    continue
+                if service is None:
+                    self._told(wire, REFUSED, operation)
+                    continue
+                if data is sent[-1]:
+                    heard = _heard(wire.send(Segment(answer), by_client=False))
+                    if heard is not None:
+                        return heard
+            wire.now += _AGAIN_S
+        raise StepFailed(TIMEOUT, operation)
+
+    def _unreachable(self, wire: Wire, operation: str) -> None:
+        raise_if_unreachable(wire, operation)
+
+    def _told(self, wire: Wire, failure: str, operation: str) -> None:
+        """Raise a failure of which an ICMP message of the server tells, if that comes."""
+        if self._comes_back(wire.stream.server):
+            raise StepFailed(failure, operation)
+
+    def _comes_back(self, server: str) -> bool:
+        kind = UNREACHABLE[self.version]
+        errors = self.wire(icmp_of(self.version), server, kinds=(kind, kind))
+        return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
+
+    def ping(self, address: str) -> None:
+        """An echo."""
+        kinds = ECHO[self.version], ECHO_REPLY[self.version]
+        wire = self.wire(icmp_of(self.version), address, kinds=kinds)
+        for _ in range(2):
+            arrivals = wire.send(Segment(bytes(48)), by_client=True)
+            if any(not arrival.at_client for arrival in arrivals):
+                if any(arrival.at_client for arrival in wire.send(Segment(bytes(48)), by_client=False)):
+                    return
+            elif not wire.inspected:
+                self._unreachable(wire, "ping")
+            wire.now += _AGAIN_S
+        raise StepFailed(TIMEOUT, "ping")
+
+    # -- streams ------------------------------------------------------------------------------------------------------
+
+    def connect(self, address: str, port: int) -> Open:
+        """A TCP connection."""
+        service = self.servers.at(address, port, "tcp")
+        connection = Connection(self.wire(TCP, address, port), listens=service is not None)
+        connection.open()
+        assert service is not None
+        return Open(connection, address, port, service)
+
+    def connect_first(self, addresses: tuple[str, ...], port: int) -> Open:
+        """A TCP connection to the first address that lets us."""
+        failed: StepFailed | None = None
+        for address in addresses:
+            try:
+                return self.connect(address, port)
+            except StepFailed as failure:
+                failed = failure
+        assert failed is not None
+        raise failed
+
+    def shake_hands(self, stream: Open, name: str, alpn: tuple[str, ...] = ()) -> None:
+        """TLS over a connection, and whether the certificate is the name's."""
+        hello = speech.client_hello(name, alpn)
+        if stream.service.kind == "own":
+            self._own_program()
+        answer = speech.server_hello() if stream.service.speaks_tls else speech.http_response(b"", 400)
+        said = stream.connection.exchange(hello, answer, "tls_handshake")
+        if stream.connection.wire.intercepted:
+            raise StepFailed("ssl_unknown_authority", "tls_handshake")
+        if not said:
+            raise StepFailed(EOF, "tls_handshake")
+        if not said.startswith(b"\x16"):
+            raise StepFailed("ssl_failed_handshake", "tls_handshake")
+        if said != answer:
+            raise StepFailed(EOF if stream.connection.ended else TIMEOUT, "tls_handshake")
+        if stream.service.site(name) is None:
+            raise StepFailed("ssl_invalid_hostname", "tls_handshake")
+        stream.secure = True
+
+    def round_trip(self, stream: Open, method: str, parts: SplitResult, body: Callable[[], bytes]) -> Response:
+        """A request and its response; `body`: of the genuine one."""
+        if stream.service.kind == "own":
+            self._own_program()
+        request = speech.http_request(method, parts)
+        answer = self._answer(stream, parts, body)
+        if stream.secure:
+            sealed = speech.sealed(len(answer))
+            finished = b"\x14\x03\x03\0\1\1" + speech.sealed(52)
+            said = stream.connection.exchange(finished + speech.sealed(len(request)), sealed, "http_round_trip")
+            said = answer if said == sealed else said[:0]
+        else:
+            said = stream.connection.exchange(request, answer, "http_round_trip")
+        if not said:
+            raise StepFailed(EOF, "http_round_trip")
+        return response_of(said)
+
+    def _answer(self, stream: Open, parts: SplitResult, body: Callable[[], bytes]) -> bytes:
+        site = stream.service.site(parts.hostname or "")
+        speaks_501 = any(s.kind == "http" and s.port == 443 for h in stream.service.hosted for s in h.services)
+        if speaks_501:  # Telegram's data centres
+            return speech.http_response(b"", 501)
+        if site is None:
+            return speech.http_response(b"<html><title>another site</title></html>")
+        return speech.http_response(body())
+
+    def fetch(self, url: str, body: Callable[[SplitResult], bytes]) -> Response:
+        """GET a page, following redirects."""
+        for _ in range(_MOST_REDIRECTS):
+            response = self._fetch_once(url, body)
+            if not 300 <= response.code < 400 or not response.location:
+                return response
+            url = urljoin(url, response.location)
+        return response
+
+    def _fetch_once(self, url: str, body: Callable[[SplitResult], bytes]) -> Response:
+        parts = urlsplit(url)
+        host, secure = parts.hostname or "", parts.scheme == "https"
+        addresses = self.lookup(host)
+        stream = self.connect_first(addresses, parts.port or (443 if secure else 80))
+        if secure:
+            self.shake_hands(stream, host, ("http/1.1",))
+        response = self.round_trip(stream, "GET", parts, lambda: body(parts))
+        stream.connection.close()
+        return response
+
+    def _own_program(self) -> None:
+        raise Undecided(OWN_SERVER)
+
+
+def _heard(arrivals: list[Arrival]) -> bytes | None:
+    """The first datagram that has come to the client."""
+    return next((arrival.segment.data for arrival in arrivals if arrival.at_client), None)
+
+
+def resolver_of(at: Surroundings, own: str | None) -> str:
+    """Whom name questions go to: the probe's own, else the operator's."""
+    return own or str(at.network.one(Role.RESOLVER, at.vantage.id.operator).address(at.family.version))
+
+
+__all__ = ["Line", "Open", "Undecided", "resolver_of"]

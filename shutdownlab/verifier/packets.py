@@ -1,0 +1,97 @@
+"""Packets as the model sends them: as fields for switches, and as the frames that DPI boxes read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+
+from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ICMP, ICMPV6, TCP, UDP
+from shutdownlab.inspection.forge import ip_packet, tcp_body, udp_body
+from shutdownlab.inspection.packet import Packet, decode
+from shutdownlab.verifier.switch import Fields
+
+SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
+MOST_DATA = 1400
+"""Octets of data in a segment."""
+_WINDOW = 64240
+_TTL = 60
+_LINK = bytes.fromhex("020000000001020000000002")
+ECHO = {4: 8, 6: 128}
+ECHO_REPLY = {4: 0, 6: 129}
+UNREACHABLE = {4: 3, 6: 1}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What packets of one connection have in common: the protocol and the addresses and ports of client and server.
+
+    For ICMP the ports are nothing, and `kinds` are the types of what client and server send.
+    """
+
+    proto: int
+    client: str
+    server: str
+    client_port: int = 0
+    server_port: int = 0
+    kinds: tuple[int, int] = (0, 0)
+
+    @cached_property
+    def version(self) -> int:
+        return 6 if ":" in self.client else 4
+
+    @cached_property
+    def _packed(self) -> tuple[bytes, bytes]:
+        return ip_address(self.client).packed, ip_address(self.server).packed
+
+    def fields(self, *, by_client: bool) -> Fields:
+        """What a switch sees of a packet that one end sends."""
+        ends = [(self.client, self.client_port), (self.server, self.server_port)]
+        (source, sport), (target, dport) = ends if by_client else reversed(ends)
+        version = self.version
+        found: Fields = {
+            "eth_type": ETHER_IPV4 if version == 4 else ETHER_IPV6, "ip_proto": self.proto,
+            f"ipv{version}_src": source, f"ipv{version}_dst": target,
+        }  # fmt: skip
+        if self.proto in (TCP, UDP):
+            name = "tcp" if self.proto == TCP else "udp"
+            found |= {f"{name}_src": sport, f"{name}_dst": dport}
+        elif version == 6:
+            found["icmpv6_type"] = self.kinds[0 if by_client else 1]
+        return found
+
+    def frame(self, segment: Segment, *, by_client: bool) -> bytes:
+        """The packet as a box reads it. Link addresses mean nothing to it."""
+        ends = [(self._packed[0], self.client_port), (self._packed[1], self.server_port)]
+        (source, sport), (target, dport) = ends if by_client else reversed(ends)
+        if self.proto == TCP:
+            body = tcp_body(
+                source, target, sport, dport, segment.seq, segment.ack, segment.flags, _WINDOW, segment.data
+            )
+        elif self.proto == UDP:
+            body = udp_body(source, target, sport, dport, segment.data)
+        else:
+            body = bytes([self.kinds[0 if by_client else 1], 0]) + bytes(6) + segment.data
+        kind = ETHER_IPV4 if self.version == 4 else ETHER_IPV6
+        return _LINK + kind.to_bytes(2, "big") + ip_packet(source, target, self.proto, body, ttl=_TTL, ipid=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one packet says: a TCP segment, or a datagram's data."""
+
+    data: bytes = b""
+    flags: int = 0
+    seq: int = 0
+    ack: int = 0
+
+
+def segment_of(frame: bytes) -> Segment:
+    """What a frame that a box sent says."""
+    packet: Packet = decode(frame)
+    return Segment(packet.data, packet.flags, packet.seq, packet.ack)
+
+
+def icmp_of(version: int) -> int:
+    """The number of ICMP that goes with an IP version."""
+    return ICMP if version == 4 else ICMPV6

@@ -1,0 +1,126 @@
+"""Which router each router hands a packet to once the country's BGP has converged. Pure.
+
+Of the routes that `model.routing` lets each network hear, the preferred one counts: one's own, over the exchange, from
+a customer, from a peer, from a provider; among these the shortest AS path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.topology import Operator, Transit
+
+Lan = Literal["gateway", "exchange", "backbone"]
+_COVER = {4: 24, 6: 48}
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """The owner of the next router, and over which LAN it is reached."""
+
+    owner: str
+    lan: Lan
+
+
+class Routes:
+    """Next hops, worked out for a destination when it is first asked for."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        topology = network.topology
+        self._providers = {name: operator.transit for name, operator in topology.operators.items()}
+        self._members = [name for name, operator in topology.operators.items() if operator.exchange]
+        self._transits = tuple(topology.transits)
+        self._next: dict[str, dict[str, NextHop]] = {}
+        self._owner: dict[Address, str | None] = {}
+
+    def next_hop(self, owner: str, to: str) -> NextHop:
+        """From an owner's router towards another owner's; raises `KeyError` where there is no route."""
+        if to not in self._next:
+            self._next[to] = self._towards(to)
+        return self._next[to][owner]
+
+    def owner_of(self, address: Address) -> str | None:
+        """To whose network packets for an address go; None: nobody announces it, and routers say so."""
+        if address not in self._owner:
+            self._owner[address] = self._find_owner(address)
+        return self._owner[address]
+
+    def _find_owner(self, address: Address) -> str | None:
+        hosted = self._network.hosted_as(str(address))
+        if hosted is not None:
+            return self._network.nodes[hosted.node].owner
+        return next((owner for prefix, owner in self._announced if address in prefix), None)
+
+    @cached_property
+    def _announced(self) -> list[tuple[IpPrefix, str]]:
+        """Prefixes and whose they are; those around served addresses are announced by whoever serves there."""
+        topology = self._network.topology
+        holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
+        own = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
+        around = [
+            (ipaddress.ip_network((address, _COVER[address.version]), strict=False), self._network.nodes[h.node].owner)
+            for h in self._network.hosted
+            for address in h.addresses
+        ]
+        return [*own, *around]
+
+    def _towards(self, to: str) -> dict[str, NextHop]:
+        """Every router's next hop towards the network of `to`."""
+        climbed = self._customers(to)  # and the length of the AS path
+        best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
+        members = [name for name in self._members if name in climbed]
+        for name in self._members:
+            others = [other for other in members if other != name]
+            if name != to and others:
+                nearest = min(others, key=lambda other: climbed[other])
+                best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
+        for name, length in climbed.items():
+            best.setdefault(name, (length, NextHop(to, "gateway")))
+        for name in self._transits:
+            others = [other for other in self._transits if other in climbed and other != name]
+            if name not in best and others:
+                nearest = min(others, key=lambda other: climbed[other])
+                best[name] = climbed[nearest] + 1, NextHop(nearest, "backbone")
+        self._descend(best)
+        return {name: hop for name, (_, hop) in best.items() if name != to}
+
+    def _customers(self, to: str) -> dict[str, int]:
+        """Who has a route from a customer (or its own), with the AS path's length: the providers of providers."""
+        found = {to: 0}
+        waiting = [to]
+        for name in waiting:
+            for provider in self._providers.get(name, ()):
+                if provider not in found:
+                    found[provider] = found[name] + 1
+                    waiting.append(provider)
+        return found
+
+    def _descend(self, best: dict[str, tuple[int, NextHop]]) -> None:
+        """What providers tell their customers. A next hop on the gateway's LAN stays the router that owns the route."""
+        left = [name for name in self._providers if name not in best]
+        while True:
+            offers: list[tuple[int, str, str]] = [
+                (best[provider][0] + 1, name, provider)
+                for name in left
+                for provider in self._providers[name]
+                if provider in best
+            ]
+            if not offers:
+                return
+            length, name, provider = min(offers, key=lambda offer: offer[0])
+            hop = best[provider][1]
+            own = best[provider][0] == 0
+            best[name] = length, hop if hop.lan == "gateway" and not own else NextHop(provider, "gateway")
+            left.remove(name)
+
+
+def router_of(network: Network, owner: str) -> Node:
+    """The border router of an operator, or a transit's router."""
+    role = Role.TRANSIT if owner in network.topology.transits else Role.BORDER
+    return network.one(role, owner)

@@ -1,0 +1,89 @@
+"""What answers at an address and a port, as the country's servers do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shutdownlab.model.network import Hosted, Network, Role
+from shutdownlab.model.telephony import SMS, VOICE
+
+_WEB = frozenset({"https", "http", "tls", "tcp"})
+_TLS = frozenset({"https", "tls"})
+Transport = Literal["tcp", "udp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who listens on a port. kind: as the catalogue has it, `own` for a user's own program.
+
+    names: those that it has certificates for. hosted: what it serves, one for each name.
+    """
+
+    kind: str
+    hosted: tuple[Hosted, ...] = ()
+
+    @property
+    def speaks_tls(self) -> bool:
+        return self.kind in _TLS
+
+    def site(self, name: str) -> Hosted | None:
+        """What answers under a host name there."""
+        return next((each for each in self.hosted if name in each.names or name in map(str, each.addresses)), None)
+
+
+class Servers:
+    """The servers of a network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._by_address: dict[str, list[Hosted]] = {}
+        for hosted in network.hosted:
+            for address in hosted.addresses:
+                self._by_address.setdefault(str(address), []).append(hosted)
+        self._infrastructure: dict[str, Role] = {}
+        for role in (Role.RESOLVER, Role.TELEPHONE):
+            for node in network.by_role(role):
+                own = (str(a.ip) for port in node.ports.values() for a in port.addresses)
+                self._infrastructure |= dict.fromkeys(own, role)
+        self._addresses: dict[str, list[str]] = {}
+        for hosted in network.hosted:
+            for name in hosted.names:
+                self._addresses.setdefault(name, []).extend(map(str, hosted.addresses))
+
+    def addresses(self, name: str, version: int) -> tuple[str, ...] | None:
+        """What name servers say of a host name; None: there is no such name."""
+        found = self._addresses.get(name)
+        if found is None:
+            return None
+        return tuple(dict.fromkeys(a for a in found if (":" in a) == (version == 6)))
+
+    def at(self, address: str, port: int, transport: Transport) -> Service | None:
+        """Who listens there; None: nobody."""
+        role = self._infrastructure.get(address)
+        if role is Role.RESOLVER:
+            return Service("dns") if port == 53 else None
+        if role is Role.TELEPHONE:
+            return Service("sip") if transport == "udp" and port in (VOICE.first, SMS.first) else None
+        there = self._by_address.get(address, [])
+        kinds = {kind: [h for h in there if _listens(h, kind, port, transport)] for kind in _kinds(there)}
+        answering = next((kind for kind in kinds if kinds[kind]), None)
+        return None if answering is None else Service(answering, tuple(kinds[answering]))
+
+
+def _kinds(there: list[Hosted]) -> list[str]:
+    found = [service.kind for hosted in there for service in hosted.services]
+    return list(dict.fromkeys(["own", *found]))
+
+
+def _listens(hosted: Hosted, kind: str, port: int, transport: Transport) -> bool:
+    if kind == "own":
+        return hosted.program is not None and any(
+            ports.first == port and (ports.protocol or "tcp") == transport for ports in hosted.program.ports
+        )
+    if kind == "dns":
+        return port == 53 and any(service.kind == "dns" for service in hosted.services)
+    own = "udp" if kind in {"h3", "openvpn"} else "tcp"
+    if any(service.kind == kind and service.port == port for service in hosted.services):
+        return transport == own
+    return False

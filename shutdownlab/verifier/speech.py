@@ -1,0 +1,120 @@
+"""What clients and servers say, octet by octet, as those of a run do: only DPI boxes care. Pure.
+
+TLS and QUIC clients are the real ones, asked for their first flight; of what is encrypted the length alone counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from contextlib import suppress
+from functools import cache
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import SplitResult
+
+from shutdownlab.probes.browser import PAGES, request_headers, target_of
+
+_UDP_PAYLOAD: Final = 1232
+_TYPES: Final = {4: 1, 6: 28}
+_SERVER_HELLO: Final = bytes.fromhex(
+    "160303007a0200007603035a2b1c0d9e8f70615243342516071829304a5b6c7d8e9fa0b1c2d3e4f50617282039"
+    "4a5b6c7d8e9f00112233445566778899aabbccddeeff0011223344556677130200002e002b00020304003300240"
+    "01d0020a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90"
+)
+"""TLS 1.3 (RFC 8446, 4.1.3): what the rest of the handshake is, certificates among it, is encrypted."""
+_CERTIFICATES: Final = 1900
+"""Octets of a server's encrypted handshake messages: two certificates of P-256 keys."""
+
+
+def dns_query(name: str, version: int) -> bytes:
+    """A question for addresses, with EDNS as the probes' stub resolver has it (RFC 1035, RFC 6891)."""
+    header = bytes.fromhex("1a2b01000001000000000001")
+    option = b"\0\0\x29" + _UDP_PAYLOAD.to_bytes(2, "big") + bytes(6)
+    return header + _question(name, version) + option
+
+
+def _question(name: str, version: int) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
+    return labels + b"\0" + _TYPES[version].to_bytes(2, "big") + b"\0\1"
+
+
+def dns_answer(name: str, version: int, addresses: tuple[str, ...] | None) -> bytes:
+    """The true answer; None: there is no such name."""
+    code = b"\x81\x83" if addresses is None else b"\x81\x80"
+    addresses = addresses or ()
+    records = b"".join(
+        b"\xc0\x0c" + _TYPES[version].to_bytes(2, "big") + b"\0\1\0\0\0\x3c" + len(packed).to_bytes(2, "big") + packed
+        for packed in (ip_address(address).packed for address in addresses)
+    )
+    head = b"\x1a\x2b" + code + b"\0\1" + len(addresses).to_bytes(2, "big") + bytes(4)
+    return head + _question(name, version) + records
+
+
+@cache
+def client_hello(server_name: str, alpn: tuple[str, ...]) -> bytes:
+    """The first flight of a TLS client: Python's, as the probes have it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.options |= ssl.OP_NO_TICKET
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    outgoing = ssl.MemoryBIO()
+    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_name)
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+def server_hello() -> bytes:
+    """The server's flight: its hello, and what is encrypted."""
+    return _SERVER_HELLO + b"\x14\x03\x03\0\1\1" + sealed(_CERTIFICATES)
+
+
+@cache
+def sealed(octets: int) -> bytes:
+    """Application data of so many octets, in TLS records (RFC 8446, 5.2)."""
+    records = b""
+    while octets > 0:
+        part = min(octets, 16000)
+        records += b"\x17\x03\x03" + (part + 17).to_bytes(2, "big") + bytes(i * 73 % 251 for i in range(part + 17))
+        octets -= part
+    return records
+
+
+@cache
+def quic_initial(server_name: str) -> tuple[bytes, ...]:
+    """The first datagrams of a QUIC client: aioquic's, as the probes have it."""
+    from aioquic.h3.connection import H3_ALPN
+    from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.connection import QuicConnection
+
+    client = QuicConnection(configuration=QuicConfiguration(alpn_protocols=H3_ALPN, server_name=server_name))
+    client.connect(("192.0.2.1", 443), now=0.0)
+    return tuple(data for data, _ in client.datagrams_to_send(now=0.0))
+
+
+def quic_handshake() -> bytes:
+    """A datagram of the server's handshake: encrypted."""
+    head = bytes.fromhex("e00000000108f1e2d3c4b5a6978808a1b2c3d4e5f60718" + "4480")
+    return head + bytes(i * 89 % 251 for i in range(1152))
+
+
+def http_request(method: str, parts: SplitResult, accept: str = PAGES) -> bytes:
+    """An HTTP/1.1 request of the probes' browser."""
+    headers = request_headers(parts, accept)
+    if method == "POST":
+        headers.append(("Content-Length", "0"))
+    lines = [f"{method} {target_of(parts)} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def http_response(body: bytes, code: int = 200) -> bytes:
+    """A web server's answer."""
+    reason = {200: "OK", 501: "Not Implemented"}.get(code, "")
+    head = f"HTTP/1.1 {code} {reason}\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
+
+
+def doh_path(name: str, version: int) -> str:
+    """The query of a question over HTTPS (RFC 8484, 4.1)."""
+    return "dns=" + base64.urlsafe_b64encode(dns_query(name, version)).rstrip(b"=").decode()

@@ -1,0 +1,153 @@
+"""A TCP connection of the model, both of its ends, segment by segment. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shutdownlab.config.numbers import TCP
+from shutdownlab.probes.failure import RESET, TIMEOUT, StepFailed
+from shutdownlab.verifier.packets import ACK, FIN, MOST_DATA, PSH, RST, SYN, Segment
+from shutdownlab.verifier.wire import Arrival, Wire
+
+REFUSED: Final = "connection_refused"
+_AGAIN_S: Final = 0.3
+"""After which what has not arrived is sent again, once: what a second try does not bring, a third does not."""
+_WRAP: Final = 1 << 32
+
+
+class Connection:
+    """One connection. `listens`: somebody at the server answers on the port.
+
+    `open` and `exchange` raise `StepFailed` with OONI's name for what the client sees.
+    """
+
+    def __init__(self, wire: Wire, *, listens: bool) -> None:
+        assert wire.stream.proto == TCP
+        self.wire, self.listens = wire, listens
+        self.ended = False
+        """Whether the server, or whoever speaks in its name, has closed."""
+        self._client_next, self._server_next = 1000, 5000
+        """The next sequence number of each end, as it counts itself."""
+        self._received = bytearray()
+        self._said_by_boxes = 0
+        """Octets that boxes have sent to the client in the server's name: by so much it is ahead of the server."""
+        self._reset = False
+        self._server_gone = False
+
+    def open(self) -> None:
+        """The handshake."""
+        for _ in range(2):
+            if self._shake_hands():
+                return
+            self.wire.now += _AGAIN_S
+        raise StepFailed(TIMEOUT, "connect")
+
+    def _shake_hands(self) -> bool:
+        arrivals = self.wire.send(Segment(flags=SYN, seq=self._client_next), by_client=True)
+        self._raise_if_refused(arrivals)
+        if not any(not arrival.at_client and arrival.segment.flags & SYN for arrival in arrivals):
+            raise_if_unreachable(self.wire)
+            return False
+        after = (self._client_next + 1) % _WRAP
+        answer = Segment(flags=SYN | ACK, seq=self._server_next, ack=after)
+        if not self.listens:
+            answer = Segment(flags=RST | ACK, ack=after)
+        arrivals = self.wire.send(answer, by_client=False)
+        self._raise_if_refused(arrivals)
+        if not any(arrival.at_client and arrival.segment.flags & SYN for arrival in arrivals):
+            return False
+        self._client_next, self._server_next = after, (self._server_next + 1) % _WRAP
+        self._hear(self.wire.send(self._segment(ACK), by_client=True), for_client=False)
+        return True
+
+    def _raise_if_refused(self, arrivals: list[Arrival]) -> None:
+        """A reset that acknowledges the SYN refuses the connection (RFC 9293, 3.10.7.3)."""
+        for arrival in arrivals:
+            segment = arrival.segment
+            if arrival.at_client and segment.flags & RST and segment.ack == (self._client_next + 1) % _WRAP:
+                raise StepFailed(REFUSED, "connect")
+
+    def exchange(self, request: bytes, answer: bytes, operation: str) -> bytes:
+        """Send a request, and return what comes for it: the answer, or what a box says in its place.
+
+        Nothing comes (b"") where the stream has ended instead.
+        """
+        if not self.wire.inspected:  # nobody looks at what is said
+            if not self.wire.passes:
+                raise StepFailed(TIMEOUT, operation)
+            return answer
+        self._received.clear()
+        whole = self._say(request, by_client=True)
+        if whole and not (self._reset or self._server_gone or self._received or self.ended):
+            whole = self._say(answer, by_client=False)
+        if self._said_by_boxes or self.ended:
+            return bytes(self._received)
+        if self._reset:
+            raise StepFailed(RESET, operation)
+        if not whole or self._server_gone:
+            raise StepFailed(TIMEOUT, operation)
+        return bytes(self._received)
+
+    def close(self) -> None:
+        """The client closes."""
+        if not self._reset:
+            self.wire.send(self._segment(FIN | ACK), by_client=True)
+
+    def _say(self, data: bytes, *, by_client: bool) -> bool:
+        """Send data, segment by segment; whether all of it came to the other end."""
+        parts = (data[at : at + MOST_DATA] for at in range(0, len(data), MOST_DATA))
+        return all(self._bring(part, by_client=by_client) for part in parts)
+
+    def _bring(self, data: bytes, *, by_client: bool) -> bool:
+        """One segment, sent again if it does not come."""
+        for _ in range(2):
+            if self._reset or self.ended:
+                return False
+            arrivals = self.wire.send(self._segment(PSH | ACK, data, by_client=by_client), by_client=by_client)
+            came = any(a.at_client is not by_client and not a.injected and a.segment.data for a in arrivals)
+            self._hear(arrivals, for_client=not by_client)
+            if came:
+                self._count(len(data), by_client=by_client)
+                return not self._reset
+            if self._server_gone or self._said_by_boxes:
+                return False
+            self.wire.now += _AGAIN_S
+        return False
+
+    def _count(self, octets: int, *, by_client: bool) -> None:
+        if by_client:
+            self._client_next = (self._client_next + octets) % _WRAP
+            return
+        self._server_next = (self._server_next + octets) % _WRAP
+        self._hear(self.wire.send(self._segment(ACK), by_client=True), for_client=False)
+
+    def _hear(self, arrivals: list[Arrival], *, for_client: bool) -> None:
+        """Take what has come to either end; `for_client`: it was the server who spoke."""
+        for arrival in arrivals:
+            segment = arrival.segment
+            if not arrival.at_client:
+                self._server_gone = self._server_gone or bool(segment.flags & RST)
+            elif self._reset or self.ended:
+                continue
+            elif segment.flags & RST:
+                # Another number than the next one is answered with a challenge (RFC 5961, 3.2).
+                self._reset = segment.seq == (self._server_next + self._said_by_boxes) % _WRAP
+            elif arrival.injected:
+                self._said_by_boxes += len(segment.data)
+                self._received += segment.data
+                self.ended = bool(segment.flags & FIN)
+            elif for_client and not self._said_by_boxes:
+                self._received += segment.data
+
+    def _segment(self, flags: int, data: bytes = b"", *, by_client: bool = True) -> Segment:
+        if by_client:
+            return Segment(data, flags, self._client_next, self._server_next)
+        return Segment(data, flags, self._server_next, self._client_next)
+
+
+def raise_if_unreachable(wire: Wire, operation: str = "connect") -> None:
+    """Raise `StepFailed` where routers, or the own machine, say that nobody has the server's address."""
+    way = wire.way(True)
+    if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):
+        return
+    raise StepFailed(REFUSED if len(way.nodes) == 1 else "network_unreachable", operation)

@@ -1,0 +1,129 @@
+"""The way of a packet through the country: from a host to an address, switch by switch. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.model.network import Network, Node, Port, Role
+from shutdownlab.verifier.routes import Routes, router_of
+from shutdownlab.verifier.switch import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A packet at a switch: where it comes in, where it should leave, and its link addresses there."""
+
+    switch: str
+    port: int
+    onwards: int
+    source: str
+    target: str
+
+    @property
+    def fields(self) -> Fields:
+        """What is added to the packet's own fields."""
+        return {"in_port": self.port, "eth_src": self.source, "eth_dst": self.target}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a packet gets to an address, or how far it would.
+
+    nodes: hosts and routers it passes, in order. arrives: some host has the address. silent: where it does not arrive,
+    nobody says so.
+    """
+
+    crossings: tuple[Crossing, ...]
+    nodes: tuple[str, ...]
+    arrives: bool = True
+    silent: bool = False
+
+
+class Ways:
+    """Finds ways; what was found is kept."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.routes = Routes(network)
+        self._found: dict[tuple[str, str], Way] = {}
+        self._hosts: dict[Address, Node] = {}
+        for node in network.nodes.values():
+            if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
+                own = (a.ip for port in node.ports.values() for a in port.addresses)
+                self._hosts |= dict.fromkeys((*own, *network.hosted_on(node.name)), node)
+
+    def host_of(self, address: str) -> Node | None:
+        """Which host has an address."""
+        return self._hosts.get(ip_address(address))
+
+    def between(self, host: str, address: str) -> Way:
+        """From a host, by its node's name, to an address."""
+        key = host, address
+        if key not in self._found:
+            self._found[key] = self._find(self.network.nodes[host], ip_address(address))
+        return self._found[key]
+
+    def _find(self, host: Node, address: Address) -> Way:
+        target = self._hosts.get(address)
+        if target is host or address.is_loopback:
+            return Way((), (host.name,), arrives=target is host)
+        router = router_of(self.network, host.owner)
+        nodes, crossings = [host.name, router.name], self._last_mile(host, router, up=True)
+        owner = target.owner if target is not None else self.routes.owner_of(address)
+        if owner is None:
+            return Way(tuple(crossings), tuple(nodes), arrives=False)
+        while router.owner != owner:
+            try:
+                hop = self.routes.next_hop(router.owner, owner)
+            except KeyError:
+                return Way(tuple(crossings), tuple(nodes), arrives=False)
+            following = router_of(self.network, hop.owner)
+            if hop.lan != "backbone":
+                crossings += self._over_lan(router, following, hop.lan)
+            router = following
+            nodes.append(router.name)
+        if target is None:  # its prefix is announced, and discarded where it is
+            return Way(tuple(crossings), tuple(nodes), arrives=False, silent=True)
+        return Way((*crossings, *self._last_mile(target, router, up=False)), (*nodes, target.name))
+
+    def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing]:
+        """Between a host and its router: over an access switch, where the host is a subscriber."""
+        if host.role is not Role.SUBSCRIBER:
+            return []
+        line = host.ports["eth0"]
+        switch = self.network.nodes[line.peer.node]
+        uplink = switch.port_for("uplink")
+        theirs = router.ports[uplink.peer.port]
+        inner = switch.ports[line.peer.port].number
+        if up:
+            return [Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac)]
+        return [Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac)]
+
+    def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing]:
+        """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
+        mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
+        found = []
+        if router.role is Role.BORDER:
+            found.append(self._past_box(router, lan, mine, theirs, outwards=True))
+        if lan == "gateway":
+            switch = self.network.nodes["gateway"]
+            ports = [switch.port_for(node.owner).number for node in (router, following)]
+            found.append(Crossing(switch.name, ports[0], ports[1], mine.mac, theirs.mac))
+        if following.role is Role.BORDER:
+            found.append(self._past_box(following, lan, mine, theirs, outwards=False))
+        return found
+
+    def _past_box(self, router: Node, lan: str, mine: Port, theirs: Port, *, outwards: bool) -> Crossing:
+        switch = self.network.one(Role.DPI_SWITCH, router.owner)
+        inner = switch.port_for("border-intl" if lan == "gateway" else "border-ix").number
+        outer = switch.port_for(lan).number
+        first, second = (inner, outer) if outwards else (outer, inner)
+        return Crossing(switch.name, first, second, mine.mac, theirs.mac)
+
+    @staticmethod
+    def _lan_port(router: Node, lan: str) -> Port:
+        if router.role is Role.TRANSIT:
+            return router.port_for("gateway")
+        return router.port_for("intl" if lan == "gateway" else "ix")

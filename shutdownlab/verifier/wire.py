@@ -1,0 +1,298 @@
+"""The network between the two ends of a connection, with the switches and DPI boxes on the way. Pure.
+
+What headers decide is worked out once a direction: switches hold nothing of a connection. Where a DPI box is on the way
+every packet goes through its engine, as the bytes that it would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+
+from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.rules import Rule
+from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.engine import Engine, Side
+from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
+from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.verdict import Decision
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Node, Role
+from shutdownlab.model.policy import Point, Policy
+from shutdownlab.model.topology import Vantage
+from shutdownlab.verifier.chance import Chances, Draws
+from shutdownlab.verifier.classes import prefixes_named
+from shutdownlab.verifier.packets import Segment, Stream, segment_of
+from shutdownlab.verifier.switch import Fate, PaperSwitch
+from shutdownlab.verifier.ways import Crossing, Way, Ways
+
+EPHEMERAL = 40000
+"""The port of a measurement's first connection; the next has the next."""
+_BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
+
+
+class Equipment:
+    """The switches and DPI boxes of the country, with the programs that they have been given in any phase.
+
+    Programs are made when a packet first comes to them, one for the same policies.
+    """
+
+    def __init__(self, shutdown: Shutdown, ways: Ways, catalogue: AppCatalogue) -> None:
+        self.shutdown, self.ways, self.catalogue = shutdown, ways, catalogue
+        self.steps: dict[tuple[PaperSwitch, Crossing, Stream, bool], Step] = {}
+        """What headers decided of the packets that were followed."""
+        self._switches: dict[tuple[str, ...], PaperSwitch] = {}
+        self._boxes: dict[tuple[str, ...], Box] = {}
+        self._named = prefixes_named(shutdown)
+        vantages = shutdown.network.vantages
+        self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
+        for vantage in vantages:
+            operator, region, _ = vantage.id
+            self._vantages.setdefault(operator, []).append(vantage)
+            self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
+
+    def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
+        found: dict[object, str] = {}
+        for text in addresses:
+            address, host = ip_address(text), self.ways.host_of(text)
+            within = tuple(prefix for prefix in self._named if address in prefix)
+            found.setdefault((host and host.name, within), text)
+        return tuple(found.values())
+
+    def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
+        """A switch with its program while these policies are in force."""
+        node = self.shutdown.network.nodes[name]
+        mine = self._concerning(node, active)
+        key = (name, *mine)
+        if key not in self._switches:
+            profile = self.shutdown.profiles.get(node.owner)
+            on_path = profile is not None and profile.placement == "on-path"
+            program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
+            self._switches[key] = PaperSwitch(program)
+        return self._switches[key]
+
+    def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
+        """The policies that a switch has rules of."""
+        point: Point | None = None
+        match node.role:
+            case Role.ACCESS_SWITCH:
+                own = next(port.purpose for port in node.ports.values() if port.purpose != "uplink")
+                mine, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
+            case Role.GATEWAY_SWITCH:
+                mine, point = self._vantages["gateway"], Point.GATEWAY
+            case _:
+                mine = self._vantages[node.owner]
+        return {
+            name: policy
+            for name, policy in active.items()
+            if (policy.needs_boxes if point is None else policy.at is point) and any(map(policy.concerns, mine))
+        }
+
+    def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
+        """An operator's DPI box while these policies are in force."""
+        mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
+        key = (operator, *mine)
+        if key not in self._boxes:
+            rules = compile_box(self.shutdown.network, mine, operator)
+            self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
+        return self._boxes[key]
+
+
+class Country:
+    """The country while some policies are in force.
+
+    local_time: what the boxes' clocks say, as seconds since 1970.
+    """
+
+    def __init__(self, equipment: Equipment, active: Mapping[str, Policy], local_time: float) -> None:
+        self.equipment, self.active, self.local_time = equipment, dict(active), local_time
+        self.shutdown, self.ways = equipment.shutdown, equipment.ways
+        self.network = equipment.shutdown.network
+        self._switches: dict[str, PaperSwitch] = {}
+        self._boxes: dict[str, Box] = {}
+
+    def switch(self, name: str) -> PaperSwitch:
+        """A switch with its program."""
+        if name not in self._switches:
+            self._switches[name] = self.equipment.switch(name, self.active)
+        return self._switches[name]
+
+    def box(self, operator: str) -> Box:
+        """An operator's DPI box."""
+        if operator not in self._boxes:
+            self._boxes[operator] = self.equipment.box(operator, self.active)
+        return self._boxes[operator]
+
+
+class Box:
+    """A DPI box: the engine of its profile, with the rules of its operator."""
+
+    def __init__(
+        self, operator: str, profile: Profile, rules: tuple[InspectionRule, ...], catalogue: AppCatalogue
+    ) -> None:
+        self.operator, self.profile, self.rules = operator, profile, rules
+        self.on_path = self.profile.placement == "on-path"
+        self._catalogue = catalogue
+        self._draws = Draws()
+        self.engine = self._made()
+
+    def _made(self) -> Engine:
+        policy = InspectionPolicy(name="order", profile=self.profile.name, rules=self.rules)
+        return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
+
+    def begin(self, chances: Chances) -> None:
+        """Another measurement begins: the box knows nothing of those before."""
+        self._draws.chances = chances
+        if self.engine.table.flows or self.engine.residual_blocks.by_key:
+            self.engine = self._made()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a packet ended: at a switch by a rule, in a box by a decision, or because nobody has its address."""
+
+    at: str
+    rule: Rule | None = None
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A packet at one switch, as its headers decide. `box`: whose DPI box it is steered to."""
+
+    crossing: Crossing
+    fate: Fate
+    box: str = ""
+    side: Side = Side.INSIDE
+
+
+def _step(node: Node, crossing: Crossing, fate: Fate) -> Step:
+    if node.role is Role.DPI_SWITCH:
+        purposes = {port.number: port.purpose for port in node.ports.values()}
+        for number in fate.outputs:
+            if purposes[number] in _BOX_SIDES:
+                return Step(crossing, fate, node.owner, _BOX_SIDES[purposes[number]])
+    return Step(crossing, fate)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A segment that has come to an end. `injected`: a box has sent it."""
+
+    at_client: bool
+    segment: Segment
+    injected: bool = False
+
+
+@dataclass(slots=True)
+class Wire:
+    """One connection's network. `stops`: where packets ended, the last one last; `decisions`: what boxes said."""
+
+    country: Country
+    stream: Stream
+    client: str
+    server: str | None
+    chances: Chances
+    now: float = 0.0
+    stops: list[Stop] = field(default_factory=list)
+    decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    _steps: dict[bool, list[Step]] = field(default_factory=dict)
+
+    def way(self, by_client: bool) -> Way:
+        """From the end that sends to the other one."""
+        if by_client:
+            return self.country.ways.between(self.client, self.stream.server)
+        return self.country.ways.between(self.server or self.client, self.stream.client)
+
+    def steps(self, by_client: bool) -> list[Step]:
+        """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
+        if by_client not in self._steps:
+            self._steps[by_client] = list(self._walk(by_client))
+        return self._steps[by_client]
+
+    def _walk(self, by_client: bool) -> Iterator[Step]:
+        stream = self.stream
+        if stream.client_port > EPHEMERAL:  # the kernel's choice: which of them makes no difference to switches
+            stream = replace(stream, client_port=EPHEMERAL)
+        known = self.country.equipment.steps
+        for crossing in self.way(by_client).crossings:
+            switch = self.country.switch(crossing.switch)
+            key = switch, crossing, stream, by_client
+            if key not in known:
+                fate = switch.run(stream.fields(by_client=by_client) | crossing.fields)
+                known[key] = _step(self.country.network.nodes[crossing.switch], crossing, fate)
+            yield known[key]
+
+    @property
+    def kbit(self) -> int | None:
+        """What the meters on the way to the client let through (kbit/s); None: there are none."""
+        rates = [step.fate.rate for step in self.steps(False) if step.fate.rate is not None]
+        rates += [
+            decision.rate_down_kbit
+            for _, decision in self.decisions
+            if decision.flow_rule == "meter" and decision.rate_down_kbit is not None
+        ]
+        return min(rates, default=None)
+
+    @property
+    def inspected(self) -> bool:
+        """Whether a box is on the way."""
+        return any(step.box for way in (True, False) for step in self.steps(way))
+
+    @property
+    def passes(self) -> bool:
+        """Whether headers let packets pass both ways."""
+        return not any(step.fate.dropped for way in (True, False) for step in self.steps(way))
+
+    @property
+    def intercepted(self) -> bool:
+        """Whether a box's TLS proxy has taken the connection over."""
+        return any(decision.action == "intercept" for _, decision in self.decisions)
+
+    def send(self, segment: Segment, *, by_client: bool) -> list[Arrival]:
+        """What comes to either end because of a segment that one end sends, in the order in which it comes."""
+        self.now += 0.001
+        way = self.way(by_client)
+        found = list(self._carry(self.steps(by_client), segment, by_client, arrives=way.arrives))
+        if not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
+            self.stops.append(Stop(way.nodes[-1]))
+        return found
+
+    def _carry(
+        self, steps: list[Step], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
+    ) -> Iterator[Arrival]:
+        frame = b""
+        for place, step in enumerate(steps):
+            if step.fate.dropped:
+                self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
+                return
+            if not step.box:
+                continue
+            box = self.country.box(step.box)
+            frame = frame or self.stream.frame(segment, by_client=by_client)
+            outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
+            if outcome.decision is not None:
+                self.decisions.append((box.operator, outcome.decision))
+            for injection in outcome.inject:
+                ahead = injection.towards is not step.side
+                onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
+                said = segment_of(injection.frame)
+                yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
+            if not box.on_path:
+                if not outcome.forward:
+                    decision = next((d for o, d in reversed(self.decisions) if o == box.operator), None)
+                    self.stops.append(Stop(f"{box.operator}-box", decision=decision))
+                    return
+                if outcome.replacement is not None:
+                    frame, segment = outcome.replacement, segment_of(outcome.replacement)
+        if arrives:
+            yield Arrival(not by_client, segment, injected)
+
+    def _back_from(self, step: Step, by_client: bool) -> list[Step]:
+        """The way back from a box to whoever has sent the packet."""
+        back = self.steps(not by_client)
+        places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
+        return back[places[0] + 1 :] if places else []

@@ -1,0 +1,144 @@
+"""`shutdownlab verify`: what it says is what a run has measured, and it needs nothing that a run needs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.verify import Verified, verify
+
+MEASURED = Path(__file__).parents[1] / "data/first-shutdown-measured.csv"
+"""The cells that `shutdownlab run first-shutdown` has measured (29 November 2026)."""
+
+
+@pytest.fixture(scope="module")
+def first() -> Verified:
+    return verify("first-shutdown")
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    """first-shutdown as a mapping, with some of its keys replaced."""
+    import yaml
+
+    text = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
+    return {**yaml.safe_load(text.read_text()), **fields}
+
+
+def test_every_cell_of_a_measured_run_comes_out_with_the_outcome_and_the_failure_that_were_measured(
+    first: Verified,
+) -> None:
+    with MEASURED.open(newline="") as file:
+        measured = [tuple(row.values()) for row in csv.DictReader(file)]
+    found = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure or "") for r in first]
+    assert found == measured
+
+
+def test_all_expectations_of_the_flagship_hold_whoever_commands() -> None:
+    for command in ("operators", "direct"):
+        found = verify("kazakhstan-2022", choose={"command": command})
+        assert (len(found.results), found.unmet, found.undecided) == (10_828, [], [])
+
+
+def test_cells_that_cannot_differ_are_followed_once(first: Verified) -> None:
+    assert len(first.results) == 454
+    assert len(first.verifier.verdicts) < 200
+
+
+def test_it_works_where_nothing_of_linux_can_be_imported() -> None:
+    script = """
+        import sys
+
+        class Nothing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in {"fcntl", "pyroute2", "mininet", "os_ken"}:
+                    raise ImportError(f"{name} is not there")
+
+        sys.meta_path.insert(0, Nothing())
+        import shutdownlab as sl
+
+        found = sl.verify("first-shutdown", at="messenger")
+        print(len(found.results), found.exit_code)
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("64 0\n", "")
+
+
+def test_it_ends_as_a_run_does_and_names_the_cells_that_are_not_as_expected(tmp_path: Path) -> None:
+    scenario = changed()
+    scenario["policies"]["blackout"]["except"] = {"subscribers": ["government"]}
+    file = tmp_path / "closed.yaml"
+    file.write_text(json.dumps(scenario))
+    done = CliRunner().invoke(app, ["verify", str(file)])
+    assert done.exit_code == 1
+    line = (
+        "not as expected: blackout: bridge-179 from northnet/capital/ordinary, northnet/capital/datacentre, "
+        "northnet/coast/ordinary and 2 more: expected ok [EXAMPLE], saw blocked (generic_timeout_error)"
+    )
+    assert line in done.output
+    assert "5 of 454 cells are not as expected." in done.output
+    assert CliRunner().invoke(app, ["verify", str(file), "--at", "messenger"]).exit_code == 0
+
+
+def test_a_wrong_phase_or_choice_is_bad_input() -> None:
+    for arguments, found in (
+        (["--at", "mesenger"], "--at: found unknown phase 'mesenger'"),
+        (["--choose", "comand=direct"], "--choose: found unknown account 'comand'"),
+    ):
+        done = CliRunner().invoke(app, ["verify", "first-shutdown", *arguments])
+        assert done.exit_code == 2
+        assert found in done.output
+
+
+def test_a_written_directory_reads_as_a_run_that_says_it_was_verified(first: Verified, tmp_path: Path) -> None:
+    first.write(tmp_path / "out")
+    run = sl.Run.open(tmp_path / "out")
+    assert (run.status, run.exit_code, run.unmet) == ("verified", 0, [])
+    assert str(run.table) == str(first.table)
+    assert [r.model_copy(update={"phase_seconds": None}) for r in run.results] == first.results
+    with pytest.raises(sl.BadInput, match="holds the results of a run"):
+        first.write(tmp_path / "out")
+
+
+def test_chance_is_undecided_and_fails_only_where_one_is_strict() -> None:
+    scenario = changed(expectations={}, timeline=[])
+    scenario["policies"] = {
+        "often": {
+            "title": "WhatsApp's names, nine times out of ten",
+            "inspect": [
+                {"name": "wa", "when": {"name_suffix": "whatsapp.net", "probability": 0.9}, "verdict": "reset"}
+            ],
+            "source": "EXAMPLE",
+        }
+    }
+    scenario["accounts"] = {}
+    phase = {"phase": "one", "at": "2030-05-01T08:00Z", "title": "One", "start": ["often"]}
+    scenario["timeline"] = [phase | {"expect": [{"outcome": "ok", "source": "EXAMPLE"}]}]
+    scenario["probes"] = {name: scenario["probes"][name] for name in ("whatsapp", "telegram")}
+    found = verify(scenario)
+    undecided = [result for result in found.results if result.target == "whatsapp"]
+    assert {result.outcome for result in undecided} == {Outcome.UNKNOWN}
+    assert {result.failure for result in undecided} == {
+        "undecided: blocked (connection_reset) or ok: what the box draws"
+    }
+    assert {result.outcome for result in found.results if result.target == "telegram"} == {Outcome.OK}
+    assert (found.exit_code, verify(scenario, strict=True).exit_code) == (0, 1)
+
+
+def test_junit_has_a_test_for_each_target_of_a_phase_and_json_the_sum() -> None:
+    runner = CliRunner()
+    xml = runner.invoke(app, ["verify", "first-shutdown", "--at", "blackout", "--format", "junit"]).output
+    assert '<testsuite name="blackout" tests="10" failures="0" errors="0" skipped="0">' in xml
+    assert '<testcase classname="first-shutdown.blackout" name="bridge-179" />' in xml
+    told = json.loads(runner.invoke(app, ["verify", "first-shutdown", "--format", "json"]).output)
+    assert (told["cells"], told["exit_code"], told["unmet"], told["undecided"]) == (454, 0, [], [])
