@@ -8,7 +8,6 @@ connection alone. All it sends and gets passes through the box, over the link "p
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import tempfile
@@ -26,6 +25,7 @@ from pyroute2 import IPRoute
 from shutdownlab.box.forgery import Forger
 from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
+from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
@@ -125,7 +125,7 @@ def start_proxy(
         with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
             proxy = _Proxy(Path(scratch), trusted, Forger(root), child)
             child.ready()
-            while child.stop_fd not in select.select([child.lines.fileno(), child.stop_fd], [], [])[0]:
+            while child.stop_fd not in polling.wait([child.lines, child.stop_fd]):
                 for line in child.receive():
                     handover = _HANDOVER.validate_json(line)
                     threading.Thread(target=proxy.serve, args=(handover,), daemon=True).start()
@@ -265,7 +265,7 @@ def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
             continue
         reading = [way.source for way in ways if not way.ended]
         writing = [way.target for way in ways if way.waiting]
-        if not any(select.select(reading, writing, [], _IDLE_S)[:2]):
+        if not polling.wait(reading, writing, _IDLE_S):
             return
 
 

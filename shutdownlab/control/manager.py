@@ -13,7 +13,6 @@ from shutdownlab.control import framework  # noqa: F401 - ahead of all others: s
 
 import argparse
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from shutdownlab.control.addresses import AUTHORITY, controller_addresses
 from shutdownlab.control.app import run_app
 from shutdownlab.control.settings import DEFAULT_PROFILE, ControllerSettings
 from shutdownlab.model.box_checks import profile_named
+from shutdownlab.system import polling
 from shutdownlab.system.child_process import stop_descriptor
 
 
@@ -35,7 +35,7 @@ def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callabl
     """
     run_app(str(path), settings)
     ready()
-    select.select([stop_fd], [], [])
+    polling.wait([stop_fd])
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ from shutdownlab.protocol.messages import (
     decode,
     encode,
 )
+from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, ending, fork
 from shutdownlab.system.line_socket import CLOSED, LineSocket
 from shutdownlab.system.netns import enter, inside
@@ -152,15 +152,17 @@ class AuthorityClient:
         """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
 
         delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
-        longest. local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour.
-        A `Failure` that does not keep the order from being confirmed is among what was told. Raises `ControlError` when
-        one does, when the authority is gone, and at the deadline.
+        longest, and anew whenever a switch or an operator has confirmed: big orders to many take their time.
+        local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. A `Failure`
+        that does not keep the order from being confirmed is among what was told. Raises `ControlError` when one does,
+        when the authority is gone, and at the deadline.
         """
         self._serial += 1
         delays = dict(delays or {})
         order = Order(self._serial, phase, policies, mode, local_time=local_time)
         begin = time.monotonic()
-        end = begin + deadline_s + (max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0)
+        longest = max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0
+        end = begin + deadline_s + longest
         self._send(Command(order, delays))
         waiting = {"gateway", *self._controllers.network.topology.operators}
         told: list[Message] = []
@@ -171,8 +173,10 @@ class AuthorityClient:
                 raise ControlError(self._complaint(order, waiting, told, time.monotonic() - begin))
             for message in self.events(left):
                 told.append(message)
-                if isinstance(message, Obeyed) and message.serial == order.serial:
-                    waiting.discard(message.operator)
+                if isinstance(message, Ack | Obeyed) and message.serial == order.serial:
+                    end = end if failures else max(end, time.monotonic() + deadline_s)
+                    if isinstance(message, Obeyed):
+                        waiting.discard(message.operator)
                 elif isinstance(message, Failure) and not failures:
                     failures.append(message)
                     end = min(end, time.monotonic() + _GRACE_S)
@@ -199,9 +203,7 @@ class AuthorityClient:
 
         Raises `ControlError` when the authority is gone.
         """
-        poller = select.poll()
-        poller.register(self._lines, select.POLLIN)
-        poller.poll(wait_s * 1000)
+        polling.wait([self._lines], seconds=wait_s)
         messages = [decode(line) for line in self._lines.receive()]
         if self._lines.ended is not None and not messages:
             raise self._lost()

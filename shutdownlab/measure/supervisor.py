@@ -43,7 +43,7 @@ class Supervisor:
         return next(self._numbers)
 
     def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float) -> None:
-        """Fork the agents and wait until each is in place; raises `AgentError`."""
+        """Fork the agents and wait until each is in place; raises `AgentError` where for so long none came to be."""
         gc.freeze()  # what is there now is never garbage: not looking at it keeps its pages shared
         for name, enter in entrances.items():
             process = fork_agent(name, enter)
@@ -54,6 +54,7 @@ class Supervisor:
         for name in entrances:
             try:
                 self.agents[name].process.wait_ready(max(0.0, end - time.monotonic()))
+                end = time.monotonic() + deadline_s
             except ForkedError:
                 ended = not self.agents[name].process.alive()
                 self.end(name, "agent died" if ended else "agent was not ready in time", 0.0)

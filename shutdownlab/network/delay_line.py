@@ -139,6 +139,8 @@ class Relay:
         self._lines: list[Line] = []
         self._links = tuple(links)
         with ExitStack() as opened:
+            # Before all others: select, which it is waited for with, takes no descriptor above 1,023.
+            self._poller = opened.enter_context(select.epoll())
             for link in links:
                 a, b = (open_wire(link.netns, ifname) for ifname in (link.if_a, link.if_b))
                 opened.callback(a.close)
@@ -152,7 +154,7 @@ class Relay:
 
     def serve(self, stop_fd: int) -> None:
         """Relay until `stop_fd` is readable."""
-        with select.epoll() as poller:
+        with self._poller as poller:
             poller.register(stop_fd, select.EPOLLIN)
             index_of = {wire.fd: index for index, wire in enumerate(self._sources)}
             for descriptor in index_of:

@@ -78,17 +78,23 @@ class Services:
         raise LookupError(f"no {name} on {node}")
 
     def wait_ready(self, seconds: float = 15.0) -> None:
-        """Wait until every server listens and every router has every route. Raises `ServicesNotReady`."""
+        """Wait until every server listens and every router has every route.
+
+        Raises `ServicesNotReady` where nothing has come nearer to that for `seconds`: a big country takes longer.
+        """
         deadline = time.monotonic() + seconds
-        waiting = list(self._running)
+        unready: dict[Daemon, str] = dict.fromkeys(self._running, "")
         while True:
             self._raise_if_died()
-            unready = {daemon: problem for daemon in waiting if (problem := self._problem(daemon)) is not None}
+            before = unready
+            unready = {daemon: problem for daemon in before if (problem := self._problem(daemon)) is not None}
             if not unready:
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if unready != before:
+                deadline = now + seconds
+            elif now > deadline:
                 raise ServicesNotReady([f"{d.title}: {problem}" for d, problem in unready.items()])
-            waiting = list(unready)
             time.sleep(_PATIENCE)
 
     def flush_dns(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -20,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from shutdownlab.system import syscalls
+from shutdownlab.system import polling, syscalls
 from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.streams import flush_standard_streams
 
@@ -163,13 +162,11 @@ class Forked:
 
     def _pause(self, end: float | None) -> bool:
         """Wait until the child says something or ends, and see to it; False at `end` (monotonic; None: never)."""
-        poller = select.poll()
-        if self.status is None:
-            poller.register(self._pidfd, select.POLLIN)
+        watched: list[polling.Descriptor] = [self._pidfd] if self.status is None else []
         if self._lines.ended is None:
-            poller.register(self._lines, select.POLLIN)
-        happened = poller.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000)
-        if any(descriptor == self._pidfd for descriptor, _ in happened):
+            watched.append(self._lines)
+        happened = polling.wait(watched, seconds=None if end is None else end - time.monotonic())
+        if self._pidfd in happened:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self._drain()
         return bool(happened)

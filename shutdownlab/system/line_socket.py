@@ -5,7 +5,6 @@ Over a Unix socket, open files can go with a line."""
 from __future__ import annotations
 
 import os
-import select
 import socket
 import struct
 import threading
@@ -14,6 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
+
+from shutdownlab.system import polling
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Longest line accepted, bytes: a policy of a million names fits; a peer that never ends its line does not."""
@@ -102,9 +103,7 @@ class LineSocket:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            poller = select.poll()
-            poller.register(self._socket, select.POLLOUT)
-            poller.poll(left * 1000)
+            polling.wait(writing=[self._socket], seconds=left)
 
     def receive(self) -> list[bytes]:
         """The lines that have come, without their newlines and without empty ones; see `ended` afterwards."""

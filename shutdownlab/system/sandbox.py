@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import select
 import signal
 import socket
 import subprocess
@@ -36,7 +35,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from shutdownlab.system import syscalls
+from shutdownlab.system import polling, syscalls
 from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.inside import prepare_mounts, prepare_worker
 from shutdownlab.system.kernel import (
@@ -296,7 +295,7 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
     status = EXIT_CRASHED
     try:
         syscalls.die_with_parent()
-        if select.select([gate_alive], [], [], 0)[0]:
+        if polling.wait([gate_alive], seconds=0):
             return  # the gate was killed before the kernel knew whom to tell
         os.close(gate_alive)
         syscalls.name_process("lab-init")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
+
+from shutdownlab.system import polling
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -63,7 +64,7 @@ class _Sink(io.RawIOBase):
             try:
                 return os.write(self._descriptor, data)
             except BlockingIOError:  # whoever shares it has made it non-blocking
-                select.select([], [self._descriptor], [])
+                polling.wait(writing=[self._descriptor])
             except OSError as error:
                 self.lost = OutputLost(error)
                 if not self.extra:
