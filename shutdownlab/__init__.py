@@ -9,6 +9,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
+    sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
+    from shutdownlab.verifier.explain import Explanation, explain
     from shutdownlab.verifier.verify import Verified, verify
 
     __version__: str
 
 __all__ = [
     "BadInput",
+    "Explanation",
     "Lab",
     "LabEnded",
     "LabError",
@@ -45,6 +48,7 @@ __all__ = [
     "RunFailed",
     "Shutdown",
     "Verified",
+    "explain",
     "lab",
     "load",
     "resume",
@@ -66,6 +70,8 @@ _WHERE: Final = {
     "load": "library",
     "resume": "runner.launch",
     "run": "runner.launch",
+    "Explanation": "verifier.explain",
+    "explain": "verifier.explain",
     "Verified": "verifier.verify",
     "verify": "verifier.verify",
 }

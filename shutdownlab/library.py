@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from shutdownlab.config.beside import NotReadable, NotThere, read_file
 from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps
@@ -80,6 +81,14 @@ class Shutdown:
     """What can have no effect, and why."""
     source: str = field(default="", compare=False)
     """By what it was loaded: the name of one that ships, or a whole path; nothing where a program made it."""
+    document: Document | None = field(default=None, compare=False, repr=False)
+    """The scenario's file, for the line of each value."""
+
+    def place(self, path: ValuePath) -> str:
+        """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
+        if self.document is None or not self.document.lines:
+            return ""
+        return f"{self.document.locate(path)[0].file}:{self.document.line(path)}"
 
     @property
     def digest(self) -> str:
@@ -224,6 +233,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         Path(file).parent.resolve(),
         tuple(without_effect(loaded, built, profiles, document)),
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
+        document,
     )
 
 

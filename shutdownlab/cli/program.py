@@ -66,14 +66,17 @@ def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoRetu
 
 
 @contextmanager
-def naming_options(*parameters: str) -> Iterator[None]:
-    """Report a mistake in a parameter of `sl.run` (`real_time`) as one in the option of its name (`--real-time`)."""
+def naming_options(*parameters: str, **others: str) -> Iterator[None]:
+    """Report a mistake in a parameter of `sl.run` (`real_time`) as one in the option of its name (`--real-time`).
+
+    others: parameters whose option, or argument, is called otherwise (`vantage="--from"`).
+    """
+    names = {parameter: f"--{parameter.replace('_', '-')}" for parameter in parameters} | others
     try:
         yield
     except BadInput as error:
         raise BadInput(
-            replace(problem, file=f"--{problem.file.replace('_', '-')}") if problem.file in parameters else problem
-            for problem in error.problems
+            replace(problem, file=names.get(problem.file, problem.file)) for problem in error.problems
         ) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_address
 
 from shutdownlab.config.scalars import Address
@@ -27,18 +28,27 @@ class Crossing:
         return {"in_port": self.port, "eth_src": self.source, "eth_dst": self.target}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Way:
     """How a packet gets to an address, or how far it would.
 
-    nodes: hosts and routers it passes, in order. arrives: some host has the address. silent: where it does not arrive,
-    nobody says so.
+    hops: hosts and routers by their names, and the switches between them, in order. arrives: some host has the address.
+    silent: where it does not arrive, nobody says so.
     """
 
-    crossings: tuple[Crossing, ...]
-    nodes: tuple[str, ...]
+    hops: tuple[str | Crossing, ...]
     arrives: bool = True
     silent: bool = False
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The switches."""
+        return tuple(hop for hop in self.hops if isinstance(hop, Crossing))
+
+    @cached_property
+    def nodes(self) -> tuple[str, ...]:
+        """The hosts and routers."""
+        return tuple(hop for hop in self.hops if isinstance(hop, str))
 
 
 class Ways:
@@ -68,25 +78,23 @@ class Ways:
     def _find(self, host: Node, address: Address) -> Way:
         target = self._hosts.get(address)
         if target is host or address.is_loopback:
-            return Way((), (host.name,), arrives=target is host)
+            return Way((host.name,), arrives=target is host)
         router = router_of(self.network, host.owner)
-        nodes, crossings = [host.name, router.name], self._last_mile(host, router, up=True)
+        hops: list[str | Crossing] = [host.name, *self._last_mile(host, router, up=True), router.name]
         owner = target.owner if target is not None else self.routes.owner_of(address)
         if owner is None:
-            return Way(tuple(crossings), tuple(nodes), arrives=False)
+            return Way(tuple(hops), arrives=False)
         while router.owner != owner:
             try:
                 hop = self.routes.next_hop(router.owner, owner)
             except KeyError:
-                return Way(tuple(crossings), tuple(nodes), arrives=False)
+                return Way(tuple(hops), arrives=False)
             following = router_of(self.network, hop.owner)
-            if hop.lan != "backbone":
-                crossings += self._over_lan(router, following, hop.lan)
+            hops += [*(self._over_lan(router, following, hop.lan) if hop.lan != "backbone" else ()), following.name]
             router = following
-            nodes.append(router.name)
         if target is None:  # its prefix is announced, and discarded where it is
-            return Way(tuple(crossings), tuple(nodes), arrives=False, silent=True)
-        return Way((*crossings, *self._last_mile(target, router, up=False)), (*nodes, target.name))
+            return Way(tuple(hops), arrives=False, silent=True)
+        return Way((*hops, *self._last_mile(target, router, up=False), target.name))
 
     def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing]:
         """Between a host and its router: over an access switch, where the host is a subscriber."""

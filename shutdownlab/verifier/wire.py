@@ -152,11 +152,19 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a packet ended: at a switch by a rule, in a box by a decision, or because nobody has its address."""
+    """Where a packet ended: at a switch by a rule, in a box, or because nobody has its address."""
 
     at: str
     rule: Rule | None = None
-    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an operator's box decided of a connection, on seeing its so-manieth packet."""
+
+    operator: str
+    decision: Decision
+    packet: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,10 @@ class Arrival:
 
 @dataclass(slots=True)
 class Wire:
-    """One connection's network. `stops`: where packets ended, the last one last; `decisions`: what boxes said."""
+    """One connection's network. `stops`: where packets ended, the last one last; `seen`: what boxes said.
+
+    reached: something of the client's came to the server; answered: something of the server's came back.
+    """
 
     country: Country
     stream: Stream
@@ -198,7 +209,10 @@ class Wire:
     chances: Chances
     now: float = 0.0
     stops: list[Stop] = field(default_factory=list)
-    decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    reached: bool = False
+    answered: bool = False
+    _sent: int = 0
     _steps: dict[bool, list[Step]] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
@@ -231,9 +245,9 @@ class Wire:
         """What the meters on the way to the client let through (kbit/s); None: there are none."""
         rates = [step.fate.rate for step in self.steps(False) if step.fate.rate is not None]
         rates += [
-            decision.rate_down_kbit
-            for _, decision in self.decisions
-            if decision.flow_rule == "meter" and decision.rate_down_kbit is not None
+            seen.decision.rate_down_kbit
+            for seen in self.seen
+            if seen.decision.flow_rule == "meter" and seen.decision.rate_down_kbit is not None
         ]
         return min(rates, default=None)
 
@@ -250,15 +264,18 @@ class Wire:
     @property
     def intercepted(self) -> bool:
         """Whether a box's TLS proxy has taken the connection over."""
-        return any(decision.action == "intercept" for _, decision in self.decisions)
+        return any(seen.decision.action == "intercept" for seen in self.seen)
 
     def send(self, segment: Segment, *, by_client: bool) -> list[Arrival]:
         """What comes to either end because of a segment that one end sends, in the order in which it comes."""
         self.now += 0.001
+        self._sent += 1
         way = self.way(by_client)
         found = list(self._carry(self.steps(by_client), segment, by_client, arrives=way.arrives))
         if not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
             self.stops.append(Stop(way.nodes[-1]))
+        own = any(arrival.at_client is not by_client and not arrival.injected for arrival in found)
+        self.reached, self.answered = self.reached or (own and by_client), self.answered or (own and not by_client)
         return found
 
     def _carry(
@@ -275,7 +292,7 @@ class Wire:
             frame = frame or self.stream.frame(segment, by_client=by_client)
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
-                self.decisions.append((box.operator, outcome.decision))
+                self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
                 ahead = injection.towards is not step.side
                 onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
@@ -283,8 +300,7 @@ class Wire:
                 yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
             if not box.on_path:
                 if not outcome.forward:
-                    decision = next((d for o, d in reversed(self.decisions) if o == box.operator), None)
-                    self.stops.append(Stop(f"{box.operator}-box", decision=decision))
+                    self.stops.append(Stop(f"{box.operator}-box"))
                     return
                 if outcome.replacement is not None:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)

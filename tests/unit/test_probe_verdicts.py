@@ -22,7 +22,7 @@ from shutdownlab import library
 from shutdownlab.model.probe import Family, Probe, Surroundings
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes import apps, http, kinds
-from shutdownlab.probes.dns import Answer
+from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import AppTargets, Target

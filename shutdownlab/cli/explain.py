@@ -1,0 +1,51 @@
+"""`shutdownlab explain`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from shutdownlab.cli.options import Choices, as_mapping
+from shutdownlab.cli.program import naming_options, user_errors
+
+
+def explain(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO|RUN", help="A scenario, by name or path, or the directory of a run.")
+    ],
+    at: Annotated[str, typer.Option("--at", metavar="PHASE", help="The phase.")],
+    vantage: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="OPERATOR/REGION[/GROUP]", help="The subscriber; without a group, an ordinary one."
+        ),
+    ],
+    target: Annotated[str, typer.Option("--to", metavar="PROBE", help="The probe, by its name in the scenario.")],
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="ipv4|ipv6", help="The address family.", show_default="its first")
+    ] = None,
+    choose: Choices = None,
+    form: Annotated[
+        Literal["text", "json", "mermaid"],
+        typer.Option("--format", metavar="text|json|mermaid", help="What is printed."),
+    ] = "text",
+) -> None:
+    """Say why a probe comes out as it does: hop by hop, who decided by which rule, and what would let it through.
+
+    For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram
+    """
+    from shutdownlab.reporting.explained import as_json, as_mermaid, explanation_lines
+    from shutdownlab.verifier import explain as model
+
+    with user_errors(), naming_options("at", "family", "choose", vantage="--from", target="--to", scenario="RUN"):
+        explanation = model.explain(
+            scenario, at=at, vantage=vantage, target=target, family=family, choose=as_mapping(choose)
+        )
+    if form == "json":
+        typer.echo(as_json(explanation))
+    elif form == "mermaid":
+        typer.echo(as_mermaid(explanation))
+    else:
+        for line in explanation_lines(explanation):
+            typer.echo(line)

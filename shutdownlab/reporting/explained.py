@@ -1,0 +1,95 @@
+"""Why a cell comes out as it does, for people, for programs, and as a Mermaid drawing."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.explain import Explanation, Hop, Order
+
+_WIDTH = 100
+
+
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """One screen."""
+    verdict = explanation.verdict
+    outcome = f"{verdict.outcome}{f' ({verdict.failure})' if verdict.failure else ''}"
+    where = f"{explanation.target} from {explanation.vantage} in {explanation.phase}, {explanation.family}"
+    yield f"{where}: {outcome}"
+    if verdict.outcome is Outcome.UNKNOWN and verdict.text:
+        yield f"  {verdict.text}"
+    if explanation.expected is not None:
+        yield f"  expected: {explanation.expected.outcome} [{explanation.expected.source}]"
+    if explanation.measured is not None:
+        found = explanation.measured
+        told = f"{found.outcome}{f' ({found.failure})' if found.failure else ''}"
+        agrees = found.outcome is verdict.outcome and found.failure == verdict.failure
+        yield f"  measured: {told}, {found.certainty} in {found.tries} tries{'' if agrees else ', which differs'}"
+    if not explanation.hops:
+        return
+    yield ""
+    more = f", one of {explanation.others + 1} connections" if explanation.others > 0 else ""
+    yield f"The way of {'the answers to ' if explanation.back else ''}{explanation.connection}{more}:"
+    width = max(len(hop.node) for hop in explanation.hops)
+    orders: dict[Order, None] = {}
+    for hop in explanation.hops:
+        mark = "✗" if hop.stops else "│"
+        did = f"  {hop.did}" if hop.did else ""
+        by = f" for {hop.order.policy}" if hop.order else ""
+        yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if did else ''}{did}{by}".rstrip()
+        if hop.rule:
+            yield f"    {'':<{width}}  {hop.rule}"
+        if hop.order is not None:
+            orders[hop.order] = None
+    yield ""
+    for order in orders:
+        yield from _order_lines(order)
+    for line in explanation.saw:
+        yield f"The box saw: {line}"
+    yield f"The server: {explanation.server}"
+    for number, mend in enumerate(explanation.mends):
+        first = "To let it through:" if number == 0 else "or:"
+        changed = f"{mend.cells:,} cell{'s' if mend.cells != 1 else ''} of the phase would change"
+        yield f"{first} {mend.change} in {', '.join(mend.policies)} ({changed})"
+
+
+def _order_lines(order: Order) -> Iterator[str]:
+    place = f", {order.place}" if order.place else ""
+    yield f"Policy {order.policy}: {order.title} [{order.source}]{place}"
+    ordered = f", {order.ordered}" if order.ordered else ""
+    yield f"  in force since {order.since}{ordered}"
+    if order.account:
+        yield from textwrap.wrap(f"account {order.account}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def as_json(explanation: Explanation) -> str:
+    """All of it as one object."""
+    told = asdict(explanation)
+    for key in ("expected", "measured"):
+        record = getattr(explanation, key)
+        told[key] = record.model_dump(mode="json", by_alias=True) if record is not None else None
+    return json.dumps(told, indent=2)
+
+
+def as_mermaid(explanation: Explanation) -> str:
+    """The way as a flowchart; what stops the packets is red."""
+    lines = ["flowchart LR"]
+    for number, hop in enumerate(explanation.hops):
+        lines.append(f'  n{number}["{_label(hop)}"]')
+        if number:
+            lines.append(f"  n{number - 1} {'-.->' if _after_stop(explanation, number) else '-->'} n{number}")
+        if hop.stops:
+            lines.append(f"  style n{number} stroke:#c00,stroke-width:3px")
+    return "\n".join(lines)
+
+
+def _label(hop: Hop) -> str:
+    parts = [hop.node, hop.role, hop.did, hop.order.policy if hop.order else ""]
+    return "<br/>".join(part.replace('"', "#quot;") for part in parts if part)
+
+
+def _after_stop(explanation: Explanation, number: int) -> bool:
+    return any(hop.stops for hop in explanation.hops[:number])

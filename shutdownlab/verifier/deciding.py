@@ -1,0 +1,36 @@
+"""Of all connections of a measurement the one that decides, and the policies that do. Pure."""
+
+from __future__ import annotations
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.line import Line
+from shutdownlab.verifier.wire import Step, Wire
+
+
+def deciding_wire(line: Line, outcome: Outcome) -> Wire | None:
+    """The first connection that did not get through, or that was slowed where that is the outcome; else the last."""
+    if not line.wires:
+        return None
+    failed = [wire for wire in line.wires if wire.stops or any(s.decision.action != "pass" for s in wire.seen)]
+    slowed = [wire for wire in line.wires if wire.kbit is not None]
+    if outcome is Outcome.THROTTLED and slowed:
+        return slowed[-1]
+    return failed[0] if failed and outcome is not Outcome.OK else line.wires[-1]
+
+
+def policies_of(wire: Wire) -> tuple[str, ...]:
+    """The policies that stop or slow a connection, in the order in which it meets them."""
+    both = (step for by_client in (True, False) for step in wire.steps(by_client))
+    names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
+    names += [(seen.decision.rule or "").partition("/")[0] for seen in wire.seen if seen.decision.action != "pass"]
+    return tuple(dict.fromkeys(name for name in names if name in wire.country.active))
+
+
+def stops(step: Step) -> bool:
+    """Whether headers alone end the way here."""
+    return step.fate.dropped
+
+
+def slows(step: Step) -> bool:
+    """Whether a meter holds it back here."""
+    return step.fate.rate is not None

@@ -1,0 +1,306 @@
+"""Why a cell comes out as it does: the way of its packets, what decided there and who ordered it. `sl.explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shutdownlab.compiler.rules import Rule, Table
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
+from shutdownlab.config.scalars import endpoint
+from shutdownlab.library import Shutdown, load
+from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, vantage_point
+from shutdownlab.model.scenario import Expectation, Family, Outcome, Phase
+from shutdownlab.results.cells import Cell, expected_of
+from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.deciding import deciding_wire, slows, stops
+from shutdownlab.verifier.line import Line, Undecided
+from shutdownlab.verifier.mending import Mend, mends
+from shutdownlab.verifier.verdicts import Verdict, Verifier
+from shutdownlab.verifier.ways import Crossing
+from shutdownlab.verifier.wire import Seen, Step, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A policy that decided something: where it stands, since when it is in force, and under whose account.
+
+    places are `file:line`, empty where a program made the scenario.
+    """
+
+    policy: str
+    title: str
+    place: str
+    source: str
+    since: str
+    ordered: str
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A node on the way, and what it did. rule: the flow entry or the box's rule. stops: nothing went on from here."""
+
+    node: str
+    role: str
+    did: str = ""
+    rule: str = ""
+    order: Order | None = None
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one cell comes out as it does.
+
+    connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
+    the answers. mends: what would let it through, the least change first. measured: what a run has found.
+    """
+
+    phase: str
+    vantage: str
+    target: str
+    family: str
+    verdict: Verdict
+    expected: Expectation | None
+    connection: str
+    others: int
+    back: bool
+    hops: tuple[Hop, ...]
+    saw: tuple[str, ...]
+    server: str
+    mends: tuple[Mend, ...]
+    measured: Result | None = None
+
+
+def explain(
+    scenario: str | Path | Mapping[str, Any] | Shutdown,
+    *,
+    at: str,
+    vantage: str,
+    target: str,
+    family: str | None = None,
+    choose: Mapping[str, str] | None = None,
+) -> Explanation:
+    """Why a probe comes out as it does, from a vantage point in a phase.
+
+    `scenario`: what `sl.load` takes, or the directory of a run, of which it also tells what was measured. `target`: the
+    probe's name; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
+    """
+    run = _run_at(scenario)
+    if run is not None:
+        scenario, choose = run.manifest.get("source") or refuse("scenario", *_NO_SOURCE), run.manifest.get("choices")
+    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+    loaded = shutdown.scenario
+    choices, phase = choices_of(loaded, choose or {}, "choose"), phase_named(loaded, at, "at")
+    found = vantage_point(shutdown.topology, vantage, "vantage")
+    probes = loaded.probes_of(phase.phase, found)
+    known("probe", target, loaded.probes, "target")
+    if target not in probes:
+        refuse("target", f"{target}, which {found.id} does not run in {phase.phase}", f"one of {', '.join(probes)}")
+    families = [each.value for each in probes[target].families]
+    chosen = Family(known("address family", family or families[0], families, "family"))
+    cell = Cell(phase.phase, found.id.operator, found, target, chosen)
+    explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
+    return explanation if run is None else _with_measured(explanation, run)
+
+
+_NO_SOURCE = "a run of a scenario that a program made", "one whose scenario is in a file", "explain the scenario itself"
+
+
+def _run_at(scenario: object) -> Run | None:
+    if isinstance(scenario, str | Path) and (Path(scenario) / "manifest.json").is_file():
+        return Run.open(scenario)
+    return None
+
+
+def _with_measured(explanation: Explanation, run: Run) -> Explanation:
+    key = explanation.phase, explanation.vantage, explanation.target, explanation.family
+    found = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
+    return replace(explanation, measured=next(found, None))
+
+
+class _Explainer:
+    def __init__(self, verifier: Verifier, phase: Phase, cell: Cell) -> None:
+        assert cell.vantage is not None, "what is seen from outside takes no way of its own"
+        self.verifier, self.phase, self.cell, self.vantage = verifier, phase, cell, cell.vantage
+        self.shutdown, self.choices = verifier.shutdown, verifier.choices
+        self.network = verifier.network
+
+    def explain(self) -> Explanation:
+        verdict = self.verifier.verdict(self.phase, self.cell)
+        line: Line | None = None
+        if self.shutdown.scenario.probes[self.cell.target].follows:
+            try:
+                line, _ = self.verifier.line(self.phase, self.cell, self.vantage, Chances())
+            except Undecided:
+                line = None
+        wire = deciding_wire(line, verdict.outcome) if line else None
+        expected = expected_of(self.shutdown, self.choices, self.phase, self.cell)
+        told: tuple[Mend, ...] = ()
+        if wire is not None and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+            told = tuple(mends(self.shutdown, self.choices, self.phase, self.cell, wire))
+        return Explanation(
+            phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
+            family=self.cell.family.value, verdict=verdict, expected=expected,
+            connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
+            back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
+            saw=tuple(self._saw(wire)) if wire else (), server=_server(wire) if wire else "", mends=told,
+        )  # fmt: skip
+
+    def _is_back(self, wire: Wire) -> bool:
+        """Whether the answers' way tells more: the question's way is free."""
+        decides = stops if wire.stops else slows
+        return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
+
+    # -- the way ------------------------------------------------------------------------------------------------------
+
+    def _hops(self, wire: Wire) -> Iterator[Hop]:
+        by_client = not self._is_back(wire)
+        steps = iter(wire.steps(by_client))
+        stopped = False
+        for hop in wire.way(by_client).hops:
+            if isinstance(hop, Crossing):
+                found = self._at_switch(next(steps), wire, stopped)
+            else:
+                node = self.network.nodes[hop]
+                found = [Hop(node.name, node.role.value.replace("-", " "))]
+            for each in found:
+                yield each if not stopped else Hop(each.node, each.role)
+                stopped = stopped or each.stops
+
+    def _at_switch(self, step: Step, wire: Wire, stopped: bool) -> list[Hop]:
+        node = self.network.nodes[step.crossing.switch]
+        role, rule = node.role.value.replace("-", " "), step.fate.decided_by
+        if step.fate.dropped:
+            return [Hop(node.name, role, "drops it", _rule_text(rule), self._order(rule.policy if rule else ""), True)]
+        did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
+        if rule is not None and rule.table is Table.EXEMPT:
+            did = "spares it"
+        if not step.box:
+            return [
+                Hop(
+                    node.name,
+                    role,
+                    did,
+                    _rule_text(rule) if did else "",
+                    self._order(rule.policy) if did and rule else None,
+                )
+            ]
+        hops = [
+            Hop(node.name, role, "sends a copy to the DPI box" if self._on_path(step) else "sends it to the DPI box")
+        ]
+        return [*hops, self._at_box(step, wire)]
+
+    def _on_path(self, step: Step) -> bool:
+        return self.shutdown.profiles[step.box].placement == "on-path"
+
+    def _at_box(self, step: Step, wire: Wire) -> Hop:
+        profile = self.shutdown.profiles[step.box]
+        name, role = f"{step.box}-box", f"DPI box, {profile.name}"
+        seen = next((seen for seen in wire.seen if seen.operator == step.box and seen.decision.action != "pass"), None)
+        if seen is None:
+            return Hop(name, role, "lets it pass")
+        stops = any(stop.at == name for stop in wire.stops) and not self._on_path(step)
+        rule = seen.decision.rule or ""
+        return Hop(
+            name,
+            role,
+            _ACTS.get(seen.decision.action, f"does {seen.decision.action}"),
+            f"rule {rule}",
+            self._order(rule.partition("/")[0], rule),
+            stops,
+        )
+
+    def _order(self, policy: str, rule: str = "") -> Order | None:
+        scenario = self.shutdown.scenario
+        if policy not in scenario.policies:
+            return None
+        record = scenario.policies[policy]
+        names = [phase.phase for phase in scenario.timeline]
+        begun = scenario.timeline[: names.index(self.phase.phase) + 1]
+        since = max(index for index, phase in enumerate(begun) if policy in phase.start)
+        place = ("timeline", since, "start", scenario.timeline[since].start.index(policy))
+        at = self.shutdown.place(("policies", policy))
+        if "/" in rule and record.inspect is not None:
+            named = [each.name for each in record.inspect]
+            index = named.index(rule.partition("/")[2]) if rule.partition("/")[2] in named else 0
+            at = self.shutdown.place(("policies", policy, "inspect", index))
+        return Order(
+            policy, record.title, at, record.source, names[since], self.shutdown.place(place), self._account(policy)
+        )
+
+    def _account(self, policy: str) -> str:
+        """The account under which a policy is in force, where another would leave it out."""
+        for name, account in self.shutdown.scenario.accounts.items():
+            for option, told in account.options.items():
+                if policy in told.without:
+                    chosen = self.choices[name]
+                    return f"{name}={chosen}: {account.options[chosen].says}; not under {name}={option}"
+        return ""
+
+    def _saw(self, wire: Wire) -> Iterator[str]:
+        for seen in wire.seen:
+            yield f"{seen.operator}-box at packet {seen.packet}: {_recognised(seen)}: {seen.decision.action}"
+
+
+_ACTS = {
+    "drop": "drops it",
+    "reset": "resets it",
+    "dns": "answers in the resolver's name",
+    "block-page": "sends a block page",
+    "redirect": "redirects it",
+    "throttle": "slows it",
+    "freeze": "freezes it",
+    "intercept": "takes it over",
+}
+
+
+def _recognised(seen: Seen) -> str:
+    decision = seen.decision
+    parts = [decision.protocol if decision.protocol != "unknown" else "nothing known"]
+    parts += [f"name {decision.host}"] if decision.host else []
+    parts += [f"app {decision.app}"] if decision.app else []
+    return ", ".join(parts)
+
+
+def _described(wire: Wire) -> str:
+    stream = wire.stream
+    protocol = PROTOCOL_NAMES.get(stream.proto, str(stream.proto))
+    if not stream.server_port:
+        return f"{protocol} to {stream.server}"
+    what = "DNS over UDP" if stream.server_port == 53 and stream.proto != TCP else protocol.upper()
+    return f"{what} to {endpoint(stream.server, stream.server_port)}"
+
+
+def _server(wire: Wire) -> str:
+    if not wire.way(True).arrives:
+        return "nobody has the address"
+    if not wire.reached:
+        return "never heard of it"
+    if not wire.answered:
+        return "answered, and the answer did not arrive"
+    cut = any(stop.at.endswith("-box") for stop in wire.stops) or any(s.decision.action != "pass" for s in wire.seen)
+    return "answered until the box stepped in" if cut else "answered"
+
+
+def _rule_text(rule: Rule | None) -> str:
+    """A flow entry in words: its table, its priority and what it asks for."""
+    if rule is None:
+        return ""
+    wanted = []
+    for name, value in rule.match:
+        if name in {"metadata", "eth_type", "in_port"}:
+            continue
+        text = "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if name == "ip_proto" and isinstance(value, int):
+            name, text = "protocol", PROTOCOL_NAMES.get(value, text)
+        wanted.append(f"{name} {text}")
+    table = rule.table.name.lower().replace("_", " ")
+    return (
+        f"table {rule.table.value} {table}, priority {rule.priority}: {', '.join(wanted) or 'everything of its group'}"
+    )

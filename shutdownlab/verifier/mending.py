@@ -1,0 +1,123 @@
+"""The smallest change to a scenario that would let a cell through: tried on the model, the least effect first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.scalars import Ports
+from shutdownlab.library import Shutdown
+from shutdownlab.model.policy import Policy, Scope
+from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.deciding import deciding_wire, policies_of
+from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.verifier.wire import Wire
+
+_MOST_TOLD = 3
+_MOST_POLICIES = 4
+_NOBODY = Scope(operators=("",))
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A change that lets the cell through. policies: where it is made. cells: how many of the phase come out otherwise,
+    this one among them."""
+
+    change: str
+    policies: tuple[str, ...]
+    cells: int
+
+
+_Change = Callable[[Policy], Policy]
+
+
+def mends(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell, wire: Wire) -> Iterator[Mend]:
+    """The changes that work, those of which the fewest cells change first. `wire`: the connection that decides."""
+    before = _outcomes(shutdown, choices, phase)
+    found = []
+    for text, change in _candidates(shutdown, cell, wire):
+        mended = _mended(shutdown, choices, phase, cell, change)
+        if mended is not None:
+            changed, where = mended
+            after = _outcomes(changed, choices, phase)
+            found.append(Mend(text, where, sum(old != new for old, new in zip(before, after, strict=True))))
+    yield from sorted(found, key=lambda mend: mend.cells)[:_MOST_TOLD]
+
+
+def _mended(
+    shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell, change: _Change
+) -> tuple[Shutdown, tuple[str, ...]] | None:
+    """The scenario with a change in each policy that blocks the cell; None where that does not let it through."""
+    changed, where = shutdown, list[str]()
+    for _ in range(_MOST_POLICIES):
+        blocking = _blocking(changed, choices, phase, cell)
+        if not blocking:
+            break
+        if set(blocking) <= set(where):
+            return None
+        for name in blocking:
+            changed = _with(changed, name, change)
+        where += [name for name in blocking if name not in where]
+    passes = Verifier(changed, choices).verdict(phase, cell).outcome is Outcome.OK
+    return (changed, tuple(where)) if passes else None
+
+
+def _blocking(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell) -> tuple[str, ...]:
+    """The policies that keep a cell from being ok; none where it is, or where no policy does."""
+    assert cell.vantage is not None
+    line, (outcome, _) = Verifier(shutdown, choices).line(phase, cell, cell.vantage, Chances())
+    wire = deciding_wire(line, outcome)
+    return policies_of(wire) if wire is not None and outcome is not Outcome.OK else ()
+
+
+def _with(shutdown: Shutdown, name: str, change: _Change) -> Shutdown:
+    scenario = shutdown.scenario
+    policies = scenario.policies | {name: change(scenario.policies[name])}
+    return replace(shutdown, scenario=scenario.model_copy(update={"policies": policies}))
+
+
+def _outcomes(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase) -> list[Outcome]:
+    verifier = Verifier(shutdown, choices)
+    return [verifier.verdict(phase, cell).outcome for cell in cells_of(shutdown, phase)]
+
+
+def _candidates(shutdown: Shutdown, cell: Cell, wire: Wire) -> Iterator[tuple[str, _Change]]:
+    """Exceptions for what the cell is about: its host, its port, its app, its address; and whom it is about."""
+    probe, stream, vantage = shutdown.scenario.probes[cell.target], wire.stream, cell.vantage
+    app = getattr(probe, "app", None)
+    if app:
+        yield f"except: {{apps: [{app}]}}", _sparing(apps=(app,))
+    elif probe.host_name:
+        hosted = shutdown.network.hosted_as(probe.host_name)
+        if hosted is not None and probe.host_name in hosted.names:
+            yield f"except: {{sites: [{probe.host_name}]}}", _sparing(sites=(probe.host_name,))
+    if stream.proto in (TCP, UDP):
+        protocol = "tcp" if stream.proto == TCP else "udp"
+        port = Ports(protocol=protocol, first=stream.server_port, last=stream.server_port)
+        yield f"except: {{ports: [{protocol}/{stream.server_port}]}}", _sparing(ports=(port,))
+    else:
+        yield "except: {protocols: [icmp]}", _sparing(protocols=("icmp",))
+    yield f"except: {{addresses: [{stream.server}]}}", _sparing(addresses=(ip_network(stream.server),))
+    assert vantage is not None
+    host = shutdown.network.nodes.get(wire.server or "")
+    if host is not None and host.vantage is not None and host.vantage.class_ != vantage.class_:
+        kind = host.vantage.class_
+        yield f"except: {{subscribers: [{kind}]}}", _sparing(subscribers=(kind,))
+    yield f"except: {{operators: [{vantage.id.operator}]}}", _sparing(operators=(vantage.id.operator,))
+    yield f"except: {{regions: [{vantage.id.region}]}}", _sparing(regions=(vantage.id.region,))
+    yield f"except: {{access: [{vantage.access}]}}", _sparing(access=(vantage.access,))
+    yield f"except: {{subscribers: [{vantage.class_}]}}", _sparing(subscribers=(vantage.class_,))
+    yield "nothing in this phase: stop it", lambda policy: policy.model_copy(update={"where": _NOBODY})
+
+
+def _sparing(**more: tuple[object, ...]) -> _Change:
+    def change(policy: Policy) -> Policy:
+        spared = policy.except_
+        wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
+        return policy.model_copy(update={"except_": spared.model_copy(update=wider)})
+
+    return change

@@ -1,0 +1,137 @@
+"""`shutdownlab explain`: the way of a cell's packets, who decided there by which line, what would let it through."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.explain import explain
+from shutdownlab.verifier.verify import verify
+
+SCENARIO = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
+SCREEN = 24
+
+
+def line_of(text: str) -> int:
+    """Where a text stands in the scenario's file."""
+    return SCENARIO.read_text().split("\n").index(text) + 1
+
+
+def test_a_blackout_is_explained_by_the_switch_the_rule_and_the_line_of_the_policy() -> None:
+    found = explain(SCENARIO, at="blackout", vantage="southcell/coast", target="ping")
+    assert (found.verdict.outcome, found.verdict.failure) == (Outcome.BLOCKED, "generic_timeout_error")
+    stop = next(hop for hop in found.hops if hop.stops)
+    assert (stop.node, stop.did) == ("southcell-coast-sw", "drops it")
+    assert stop.rule == "table 2 blackout, priority 100: everything of its group"
+    assert stop.order is not None
+    assert (stop.order.policy, stop.order.since) == ("blackout", "blackout")
+    assert stop.order.place == f"{SCENARIO}:{line_of('  blackout:')}"
+    assert stop.order.ordered == f"{SCENARIO}:{line_of('    start: [blackout]')}"
+    assert found.server == "never heard of it"
+
+
+def test_a_dpi_box_is_explained_by_what_it_saw() -> None:
+    found = explain("first-shutdown", at="messenger", vantage="northnet/coast", target="whatsapp")
+    stop = next(hop for hop in found.hops if hop.stops)
+    assert (stop.node, stop.role, stop.did) == ("northnet-box", "DPI box, perfect", "resets it")
+    assert found.saw == ("northnet-box at packet 4: tls, name v.whatsapp.net, app whatsapp: reset",)
+    assert found.server == "answered until the box stepped in"
+
+
+def test_answers_that_do_not_come_back_are_shown_on_their_way_back() -> None:
+    found = explain("first-shutdown", at="one-way", vantage="southcell/coast", target="ping")
+    assert found.back
+    assert found.hops[0].node == "transit-one-servers"
+    assert found.server == "answered, and the answer did not arrive"
+
+
+@pytest.mark.parametrize(
+    ("at", "vantage", "target"),
+    [
+        ("blackout", "southcell/coast", "dns"),
+        ("blackout", "northnet/capital/government", "kaspi.kz"),  # the site's own group is cut
+        ("messenger", "southcell/coast", "whatsapp"),
+        ("mobile-throttled", "southcell/capital", "speed"),
+    ],
+)
+def test_every_change_that_is_told_lets_the_cell_through_and_changes_as_many_cells_as_it_says(
+    at: str, vantage: str, target: str
+) -> None:
+    found = explain("first-shutdown", at=at, vantage=vantage, target=target)
+    assert found.mends
+    assert [mend.cells for mend in found.mends] == sorted(mend.cells for mend in found.mends)
+    shutdown = sl.load("first-shutdown")
+    before = verify(shutdown, at=at).results
+    for mend in found.mends:
+        kind, _, values = mend.change.removeprefix("except: {").removesuffix("]}").partition(": [")
+        policies = dict(shutdown.scenario.policies)
+        for name in mend.policies:
+            record = policies[name].model_dump(by_alias=True, exclude_unset=True)
+            spared = record.setdefault("except", {})
+            spared[kind] = [*spared.get(kind, ()), values]
+            policies[name] = type(policies[name]).model_validate(record)
+        changed = replace(shutdown, scenario=shutdown.scenario.model_copy(update={"policies": policies}))
+        after = verify(changed, at=at).results
+        assert sum(a.outcome is not b.outcome for a, b in zip(before, after, strict=True)) == mend.cells
+        assert next(r for r in after if (r.vantage, r.target) == (found.vantage, target)).outcome is Outcome.OK
+
+
+def test_where_two_policies_block_the_change_is_told_of_both() -> None:
+    found = explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="signal")
+    assert any(set(mend.policies) == {"blackout", "signal-nationwide"} for mend in found.mends)
+
+
+def test_the_account_under_which_a_policy_is_in_force_is_named() -> None:
+    found = explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="call")
+    orders = [hop.order for hop in found.hops if hop.order]
+    assert [order.policy for order in orders] == ["voice-off-almaty"]
+    assert orders[0].account.startswith("voice=cut-in-almaty: ")
+
+
+def test_an_answer_is_one_screen_and_json_and_a_drawing_have_the_same_way() -> None:
+    asked = ["explain", "kazakhstan-2022", "--at", "blackout", "--from", "kcell/almaty", "--to", "telegram"]
+    runner = CliRunner()
+    text = runner.invoke(app, asked).output
+    assert text.startswith("telegram from kcell/almaty/ordinary in blackout, ipv4: blocked (generic_timeout_error)\n")
+    assert len(text.splitlines()) <= SCREEN
+    told = json.loads(runner.invoke(app, [*asked, "--format", "json"]).output)
+    assert [hop["node"] for hop in told["hops"] if hop["stops"]] == ["kcell-almaty-sw"]
+    drawn = runner.invoke(app, [*asked, "--format", "mermaid"]).output
+    assert drawn.startswith("flowchart LR\n")
+    assert drawn.count("-->") + drawn.count("-.->") == len(told["hops"]) - 1
+
+
+def test_a_verified_directory_is_explained_beside_what_it_holds(tmp_path: Path) -> None:
+    verify("first-shutdown").write(tmp_path / "run")
+    found = explain(tmp_path / "run", at="messenger", vantage="southcell/coast", target="whatsapp")
+    assert found.measured is not None
+    assert (found.measured.outcome, found.measured.failure) == (Outcome.BLOCKED, "generic_timeout_error")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--at", "blakout", "--from", "southcell/coast", "--to", "ping"], "--at: found unknown phase 'blakout'"),
+        (["--at", "blackout", "--from", "southcell/cost", "--to", "ping"], "--from: found unknown vantage point"),
+        (["--at", "blackout", "--from", "southcell/coast", "--to", "pong"], "--to: found unknown probe 'pong'"),
+        (
+            ["--at", "blackout", "--from", "southcell/coast", "--to", "speed"],
+            "--to: found speed, which southcell/coast",
+        ),
+        (
+            ["--at", "blackout", "--from", "southcell/coast", "--to", "ping", "--family", "ipv6"],
+            "--family: found unknown address family 'ipv6'",
+        ),
+    ],
+)
+def test_wrong_names_are_bad_input(arguments: list[str], found: str) -> None:
+    done = CliRunner().invoke(app, ["explain", "first-shutdown", *arguments])
+    assert done.exit_code == 2
+    assert found in done.output
