@@ -9,6 +9,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
+    sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
@@ -25,12 +26,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from shutdownlab.comparison import diff
     from shutdownlab.config.document import BadInput, Problem
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
+    from shutdownlab.verifier.compare import Comparison
     from shutdownlab.verifier.explain import Explanation, explain
     from shutdownlab.verifier.verify import Verified, verify
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadInput",
+    "Comparison",
     "Explanation",
     "Lab",
     "LabEnded",
@@ -48,6 +52,7 @@ __all__ = [
     "RunFailed",
     "Shutdown",
     "Verified",
+    "diff",
     "explain",
     "lab",
     "load",
@@ -70,6 +75,8 @@ _WHERE: Final = {
     "load": "library",
     "resume": "runner.launch",
     "run": "runner.launch",
+    "Comparison": "verifier.compare",
+    "diff": "comparison",
     "Explanation": "verifier.explain",
     "explain": "verifier.explain",
     "Verified": "verifier.verify",

@@ -7,6 +7,7 @@ import sys
 from shutdownlab.cli import (
     apps,
     check,
+    diff,
     doctor,
     explain,
     inspect,
@@ -32,6 +33,7 @@ for _name, _command in (
     ("check", check.check),
     ("verify", verify.verify),
     ("explain", explain.explain),
+    ("diff", diff.diff),
     ("list", listing.list_),
     ("show", show.show),
     ("lab", lab.lab),

@@ -1,0 +1,50 @@
+"""`shutdownlab diff`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shutdownlab.cli.options import Choices, as_mapping
+from shutdownlab.cli.program import naming_options, user_errors
+
+_SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a run or of `verify --out`."
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=_SIDE)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
+    choose: Choices = None,
+    form: Annotated[
+        Literal["table", "json", "markdown", "github"],
+        typer.Option("--format", metavar="table|json|markdown|github", help="What is printed."),
+    ] = "table",
+    allow: Annotated[bool, typer.Option("--allow", help="End with 0 although something has changed.")] = False,
+) -> None:
+    """Say for whom what has changed between two versions of a scenario, or two runs, and why. Ends with 1 if anything.
+
+    For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml
+    """
+    from shutdownlab import comparison
+    from shutdownlab.reporting import compared
+
+    with user_errors(), naming_options("choose"):
+        found = comparison.diff(old, new, choose=as_mapping(choose))
+    if form == "json":
+        typer.echo(compared.as_json(found))
+    elif form == "markdown":
+        typer.echo(compared.as_markdown(found))
+    elif form == "github":
+        for line in compared.as_github(found):
+            typer.echo(line)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            with Path(summary).open("a") as file:
+                file.write(compared.as_markdown(found) + "\n")
+    else:
+        for line in compared.lines_of(found):
+            typer.echo(line)
+    raise typer.Exit(1 if found.changed and not allow else 0)

@@ -1,0 +1,135 @@
+"""What differs between two sets of results: for people, for programs, and for a pull request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from shutdownlab.verifier.compare import Change, Comparison, Seen, Who
+
+_MOST_NAMED = 3
+_MOST_TARGETS = 4
+MOST_ANNOTATIONS = 5
+"""GitHub shows ten of a kind: the rest is in the summary."""
+_DIMENSIONS = (0, 1, 4, 3, 2)
+"""The parts of a `Who`, in the order in which they tell most: operator, region, class, access, group."""
+
+
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """A line a group of cells, and the sum."""
+    for change in comparison.changes:
+        yield line_of(change, comparison.phases)
+    yield sum_of(comparison)
+
+
+def line_of(change: Change, phases: Sequence[str]) -> str:
+    """`all operators, almaty, `blackout` to `blackout-4`: bridge-3785: ok → blocked, since …`"""
+    targets = list(change.targets[:_MOST_TARGETS])
+    targets += [f"{len(change.targets) - _MOST_TARGETS} more"] if len(change.targets) > _MOST_TARGETS else []
+    family = f" over {change.families[0]}" if len(change.families) == 1 and change.families[0] != "ipv4" else ""
+    what = f"{', '.join(targets)}{family}: {_told(change.old, change.new)} → {_told(change.new, change.old)}"
+    since = f", since {'; '.join(change.causes)}" if change.causes else ""
+    return f"{who_text(change.who, change.asked)}, {phases_text(change.phases, phases)}: {what}{since}"
+
+
+def _told(seen: Seen, other: Seen) -> str:
+    outcome, failure = seen
+    return f"{outcome} ({failure})" if failure and outcome is other[0] else outcome.value
+
+
+def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
+    """Vantage points by what they have in common that the others have not; else by their names."""
+    chosen, values = set(who), {part: {each[part] for each in who} for part in _DIMENSIONS}
+    if chosen == set(asked):
+        return "everybody"
+    left, told = set(asked), list[str]()
+    for part in _DIMENSIONS:
+        alike = {each for each in left if each[part] in values[part]}
+        if alike != left:
+            told.append(", ".join(sorted(values[part])))
+        elif part == 0:
+            told.append("all operators")
+        left = alike
+    if left == chosen:
+        return ", ".join(told)
+    names = ["/".join(part for part in each[:3] if part) for each in who]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def phases_text(phases: Sequence[str], timeline: Sequence[str]) -> str:
+    """Phases, those that follow each other as a span."""
+    places = sorted(timeline.index(phase) for phase in phases)
+    if len(places) == len(timeline) and len(places) > 1:
+        return "all phases"
+    spans: list[list[int]] = []
+    for place in places:
+        if spans and spans[-1][-1] == place - 1:
+            spans[-1].append(place)
+        else:
+            spans.append([place])
+    parts = []
+    for span in spans:
+        first, last = f"`{timeline[span[0]]}`", f"`{timeline[span[-1]]}`"
+        parts += [first] if len(span) == 1 else [first, last] if len(span) == 2 else [f"{first} to {last}"]
+    return ", ".join(parts)
+
+
+def sum_of(comparison: Comparison) -> str:
+    """How many cells came out otherwise, in one sentence."""
+    kinds = {kind: sum(c.cells for c in comparison.changes if c.kind == kind) for kind in _KINDS}
+    told = [f"{count:,} {_KINDS[kind]}" for kind, count in kinds.items() if count]
+    rest = [
+        f"{count:,} cells only in the {which}"
+        for count, which in ((comparison.only_old, "old"), (comparison.only_new, "new"))
+        if count
+    ]
+    if not told:
+        return "; ".join([f"No change: {comparison.compared:,} cells come out as before", *rest]) + "."
+    return "; ".join([f"Of {comparison.compared:,} cells, {', '.join(told)}", *rest]) + "."
+
+
+_KINDS = {
+    "blocked": "newly blocked",
+    "allowed": "newly allowed",
+    "slower": "newly throttled",
+    "otherwise": "fail otherwise",
+    "undecided": "undecided",
+}
+
+
+def as_json(comparison: Comparison) -> str:
+    """All of it as one object."""
+    changes = [asdict(change) | {"kind": change.kind} for change in comparison.changes]
+    for change in changes:
+        change["who"] = ["/".join(part for part in who[:3] if part) for who in change["who"]]
+        del change["asked"]
+    told = {"compared": comparison.compared, "changed": comparison.changed, "changes": changes}
+    return json.dumps(told | {"only_old": comparison.only_old, "only_new": comparison.only_new}, indent=2)
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """A comment for a pull request."""
+    lines = [f"**{sum_of(comparison)}**"]
+    if comparison.changes:
+        lines.append("")
+    lines += [f"- {line_of(change, comparison.phases)}" for change in comparison.changes]
+    return "\n".join(lines)
+
+
+def as_github(comparison: Comparison) -> Iterator[str]:
+    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause."""
+    for change in comparison.changes[:MOST_ANNOTATIONS]:
+        level = "warning" if change.kind == "undecided" else "error"
+        place = change.causes[0].rpartition(", ")[2] if change.causes else ""
+        file, _, line = place.rpartition(":")
+        where = f" file={_escaped(file, True)},line={line}" if file and line.isdecimal() else ""
+        yield f"::{level}{where}::{_escaped(line_of(change, comparison.phases))}"
+    yield sum_of(comparison)
+
+
+def _escaped(text: str, property_: bool = False) -> str:
+    for found, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), *((":", "%3A"), (",", "%2C"))[: 2 * property_]):
+        text = text.replace(found, code)
+    return text

@@ -1,0 +1,127 @@
+"""Two sets of results beside each other: which cells came out otherwise, in groups that a person reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.result import Result
+
+Seen: TypeAlias = tuple[Outcome, str | None]
+"""An outcome and its failure."""
+Who: TypeAlias = tuple[str, str, str, str, str]
+"""A vantage point: operator, region, subscriber group, access, class; all but the first empty for one outside."""
+_Key: TypeAlias = tuple[str, Who, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Cells that came out alike before, and alike now.
+
+    old, new: outcome and failure. phases: in the order of the timeline. who: the vantage points, of all `asked` ones.
+    families: of the cells. causes: what of the scenario changed that concerns them, where that is known.
+    """
+
+    old: Seen
+    new: Seen
+    targets: tuple[str, ...]
+    phases: tuple[str, ...]
+    who: tuple[Who, ...]
+    asked: tuple[Who, ...]
+    families: tuple[str, ...]
+    cells: int
+    causes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """`blocked`, `allowed`, `slower`, `otherwise` (blocked in another way), or `undecided`: neither."""
+        old, new = self.old[0], self.new[0]
+        if not (old.is_measured and new.is_measured):
+            return "undecided"
+        if old is new:
+            return "otherwise"
+        if new is Outcome.BLOCKED:
+            return "blocked"
+        return "allowed" if old is Outcome.BLOCKED or new is Outcome.OK else "slower"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two sets of results. only_old, only_new: cells that just one of them has."""
+
+    changes: tuple[Change, ...]
+    compared: int
+    only_old: int
+    only_new: int
+    phases: tuple[str, ...]
+
+    @property
+    def changed(self) -> int:
+        """How many cells came out otherwise; undecided ones not among them."""
+        return sum(change.cells for change in self.changes if change.kind != "undecided")
+
+
+def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
+    """Compare cell by cell what both have; groups with most cells first, what is newly blocked before all else."""
+    before, after = ({_key(result): result for result in results} for results in (old, new))
+    shared = [key for key in after if key in before]
+    phases = tuple(dict.fromkeys(key[0] for key in (*after, *before)))
+    asked: dict[tuple[str, str], dict[Who, None]] = {}
+    otherwise: dict[tuple[Seen, Seen, str], dict[str, dict[Who, set[str]]]] = {}
+    for key in shared:
+        phase, who, target, family = key
+        asked.setdefault((target, family), {})[who] = None
+        was, now = _seen(before[key]), _seen(after[key])
+        if was != now:
+            found = otherwise.setdefault((was, now, target), {}).setdefault(phase, {})
+            found.setdefault(who, set()).add(family)
+    changes = _merged(list(_by_phases(otherwise, asked)))
+    ordered = sorted(changes, key=lambda change: (_ORDER.index(change.kind), -change.cells))
+    return Comparison(tuple(ordered), len(shared), len(before) - len(shared), len(after) - len(shared), phases)
+
+
+_ORDER = ("blocked", "allowed", "slower", "otherwise", "undecided")
+
+
+def _key(result: Result) -> _Key:
+    who = result.operator, result.region, result.subscriber, result.access, result.class_
+    return result.phase, who, result.target, result.family.value
+
+
+def _seen(result: Result) -> Seen:
+    return result.outcome, None if result.outcome is Outcome.UNKNOWN else result.failure
+
+
+def _by_phases(
+    otherwise: Mapping[tuple[Seen, Seen, str], Mapping[str, Mapping[Who, set[str]]]],
+    asked: Mapping[tuple[str, str], Mapping[Who, None]],
+) -> Iterable[Change]:
+    """A change for each target, with all phases in which it befalls the same vantage points."""
+    for (was, now, target), phases in otherwise.items():
+        alike: dict[tuple[Who, ...], list[str]] = {}
+        for phase, found in phases.items():
+            alike.setdefault(tuple(found), []).append(phase)
+        for who, where in alike.items():
+            families = sorted({family for phase in where for each in who for family in phases[phase][each]})
+            cells = sum(len(phases[phase][each]) for phase in where for each in who)
+            everybody = dict.fromkeys(each for family in families for each in asked[target, family])
+            yield Change(was, now, (target,), tuple(where), who, tuple(everybody), tuple(families), cells)
+
+
+def _merged(changes: Sequence[Change]) -> list[Change]:
+    """Targets to which the same has happened, told together."""
+    groups: dict[object, list[Change]] = {}
+    for change in changes:
+        alike = change.old, change.new, change.phases, frozenset(change.who), len(change.asked)
+        groups.setdefault(alike, []).append(change)
+    return [
+        Change(
+            group[0].old, group[0].new, tuple(target for change in group for target in change.targets),
+            group[0].phases, group[0].who, group[0].asked,
+            tuple(sorted({family for change in group for family in change.families})),
+            sum(change.cells for change in group),
+        )
+        for group in groups.values()
+    ]  # fmt: skip

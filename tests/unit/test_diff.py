@@ -1,0 +1,145 @@
+"""`shutdownlab diff`: for whom what has changed, in a few lines, and since which line of the policy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shutdownlab.cli import app
+from shutdownlab.comparison import diff
+from shutdownlab.reporting.compared import phases_text, who_text
+from shutdownlab.verifier.verify import verify
+
+ROOT = Path(__file__).parents[2]
+FLAGSHIP = ROOT / "scenarios/kazakhstan-2022.yaml"
+FIRST = ROOT / "scenarios/first-shutdown.yaml"
+
+
+def written(folder: Path, old: str, new: str, source: Path = FIRST, name: str = "mine.yaml") -> Path:
+    """A scenario with one text replaced, once."""
+    text = source.read_text()
+    assert old in text
+    file = folder / name
+    file.write_text(text.replace(old, new, 1))
+    return file
+
+
+def test_a_hole_that_is_closed_is_told_in_a_line_with_the_policys_own(tmp_path: Path) -> None:
+    old = "    title: Everything off but the government and forgotten ports\n    block: everything\n"
+    spared = "    except: {subscribers: [government], ports: [179, 3785, 5060]}\n    source: CF, NB, RA, SEED, N99"
+    mine = written(tmp_path, old + spared, old + spared.replace("3785, ", ""), FLAGSHIP)
+    done = CliRunner().invoke(app, ["diff", str(FLAGSHIP), str(mine)])
+    assert done.exit_code == 1
+    line = mine.read_text().split("\n").index(spared.split("\n")[0].replace("3785, ", "")) + 1
+    assert done.output.splitlines()[0] == (
+        "all operators, datacentre, ordinary, `blackout`, `blackout-2`, `blackout-3`: bridge-3785: ok → blocked, "
+        f"since `blackout` no longer excepts 3785, {mine}:{line}"
+    )
+    assert "newly blocked" in done.output.splitlines()[-1]
+    assert len(done.output.splitlines()) <= 5
+    assert CliRunner().invoke(app, ["diff", str(FLAGSHIP), str(mine), "--allow"]).exit_code == 0
+
+
+def test_two_versions_that_come_out_alike_are_no_change(tmp_path: Path) -> None:
+    mine = written(tmp_path, "title: A first shutdown\n", "title: The first one\n")
+    done = CliRunner().invoke(app, ["diff", "first-shutdown", str(mine)])
+    assert (done.exit_code, done.output) == (0, "No change: 454 cells come out as before.\n")
+
+
+def test_what_is_newly_allowed_and_what_fails_otherwise_are_told_apart(tmp_path: Path) -> None:
+    mine = written(tmp_path, "    action: drop  # the app waits", "    action: reset  # the app fails")
+    otherwise = diff(FIRST, mine)
+    assert [(change.kind, change.cells) for change in otherwise.changes] == [("otherwise", 2)]
+    allowed = diff(
+        FIRST,
+        written(
+            tmp_path,
+            "    except: {subscribers: [government], ports: [tcp/179]}",
+            "    except: {subscribers: [government, ordinary], ports: [tcp/179]}",
+        ),
+    )
+    assert {change.kind for change in allowed.changes} == {"allowed"}
+    assert all("`blackout` excepts subscribers ordinary now" in change.causes[0] for change in allowed.changes)
+
+
+def test_a_verified_directory_is_compared_with_a_scenario(tmp_path: Path) -> None:
+    verify(FIRST).write(tmp_path / "run")
+    assert diff(tmp_path / "run", FIRST).changes == ()
+    mine = written(tmp_path, "    throttle: 512kbit", "    throttle: 20mbit")
+    found = diff(tmp_path / "run", mine)
+    assert [(c.targets, c.phases, c.kind) for c in found.changes] == [(("speed",), ("mobile-throttled",), "allowed")]
+    assert found.changes[0].causes == ()
+
+
+def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    topology = (ROOT / "topologies/two-operators.yaml").read_text()
+    (tmp_path / "country.yaml").write_text(topology)
+    written(tmp_path, "topology: two-operators", "topology: ./country.yaml")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    written(tmp_path, "    throttle: 512kbit", "    throttle: 20mbit", tmp_path / "mine.yaml")
+    script = "from shutdownlab.comparison import diff; print(diff('HEAD:mine.yaml', 'mine.yaml').changed)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "found"),
+    [
+        ("nothing:scenarios/first-shutdown.yaml", "OLD: found the revision 'nothing'"),
+        ("HEAD:scenarios/none.yaml", "OLD: found 'scenarios/none.yaml', which HEAD does not have"),
+        ("none.yaml", "none.yaml: found no such file"),
+    ],
+)
+def test_a_side_that_is_not_there_is_bad_input(old: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(app, ["diff", old, "first-shutdown"])
+    assert done.exit_code == 2
+    assert found in done.output
+
+
+def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> None:
+    mine = written(
+        tmp_path, "ports: [tcp/179]}\n    source: EXAMPLE\n  allowlist", "}\n    source: EXAMPLE\n  allowlist"
+    )
+    runner = CliRunner()
+    plain = runner.invoke(app, ["diff", str(FIRST), str(mine)]).output.splitlines()
+    markdown = runner.invoke(app, ["diff", str(FIRST), str(mine), "--format", "markdown"]).output
+    assert markdown.startswith(f"**{plain[-1]}**\n\n- {plain[0]}")
+    told = json.loads(runner.invoke(app, ["diff", str(FIRST), str(mine), "--format", "json"]).output)
+    assert (told["compared"], told["changed"]) == (454, 5)
+    summary = tmp_path / "summary.md"
+    annotated = runner.invoke(
+        app, ["diff", str(FIRST), str(mine), "--format", "github"], env={"GITHUB_STEP_SUMMARY": str(summary)}
+    ).output
+    assert annotated.startswith(f"::error file={mine},line=")
+    assert summary.read_text() == markdown
+
+
+def test_vantage_points_are_told_by_what_they_have_in_common() -> None:
+    def who(operator: str, region: str, access: str = "fixed") -> tuple[str, str, str, str, str]:
+        return operator, region, "ordinary", access, "ordinary"
+
+    asked = [who(o, r, "mobile" if o == "b" else "fixed") for o in "abc" for r in ("coast", "hills", "plain")]
+    assert who_text(asked, asked) == "everybody"
+    assert who_text([each for each in asked if each[1] != "plain"], asked) == "all operators, coast, hills"
+    assert who_text([each for each in asked if each[0] == "b"], asked) == "b"
+    assert who_text(asked[:2], asked) == "a, coast, hills"
+    assert who_text([asked[0], asked[4], asked[8]], asked) == "a/coast/ordinary, b/hills/ordinary, c/plain/ordinary"
+
+
+def test_phases_in_a_row_are_a_span() -> None:
+    timeline = ["one", "two", "three", "four", "five"]
+    assert phases_text(["one", "two", "three"], timeline) == "`one` to `three`"
+    assert phases_text(["one", "two", "five"], timeline) == "`one`, `two`, `five`"
+    assert phases_text(timeline, timeline) == "all phases"
