@@ -27,6 +27,7 @@ from shutdownlab.box.channel import Channel
 from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_policy
 from shutdownlab.box.interception import Interception
 from shutdownlab.box.replacement import replaced
+from shutdownlab.config.numbers import ETHER_IPV4
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
 from shutdownlab.inspection.verdict import Action, Decision, Outcome, Side
 from shutdownlab.protocol.messages import (
@@ -43,6 +44,7 @@ from shutdownlab.protocol.messages import (
 from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, stop_descriptor
 from shutdownlab.system.packet_socket import Batch, open_wire
 
+_IPV4: Final = ETHER_IPV4.to_bytes(2, "big")
 _BATCH: Final = 32
 _HELD: Final = 8
 """Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
@@ -57,7 +59,8 @@ class BoxSpec:
     """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
 
     Of several controllers the one whose policy came last is told what is decided. `trusted`: the authorities browsers
-    trust (PEM; None: this machine's), whose servers alone are intercepted. `root`: see `forgery.Forger`.
+    trust (PEM; None: this machine's), whose servers alone are intercepted. `root`: see `forgery.Forger`. `controls`:
+    addresses (packed) whose packets prove that the box is at work: they pass through it, but not through its engine.
     """
 
     name: str
@@ -69,6 +72,7 @@ class BoxSpec:
     seed: int = 0
     trusted: Path | None = None
     root: Path | None = None
+    controls: frozenset[bytes] = frozenset()
 
 
 class DpiBox:
@@ -171,6 +175,7 @@ class DpiBox:
         batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
         in_path, interception = not self._engine.on_path, self._interception
+        controls = self.spec.controls
         count = batch.read(source)
         now = time.monotonic() + self._clock
         first = 0  # of the frames judged fit to pass and not passed yet
@@ -183,6 +188,8 @@ class DpiBox:
                     continue
             try:
                 frame, trusted, segment = load(i)
+                if controls and not controls.isdisjoint(_ends(frame)):
+                    continue  # goes on with those around it
                 outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
             except Exception:  # it must not; a box that stops would look like a block
                 self._engine_failed()
@@ -286,6 +293,13 @@ class DpiBox:
         failure = Failure(self._where, text)
         self._tell(failure)
         self._answer(failure)
+
+
+def _ends(frame: bytes) -> tuple[bytes, bytes]:
+    """Where an Ethernet frame's IP packet comes from and goes to; of any other frame whatever is there."""
+    if frame[12:14] == _IPV4:
+        return frame[26:30], frame[30:34]
+    return frame[22:38], frame[38:54]
 
 
 def _goes_on(outcome: Outcome) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import reduce
 
+from shutdownlab.compiler import controls
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, Rule, Table
@@ -136,12 +137,18 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         ("gateway", "dst", "box-outside"),
         ("exchange", "dst", "box-outside"),
     ]
+    inside, outside = (
+        tuple(ports[purpose] for purpose, _, at in ways if at == box and purpose in ports)
+        for box in ("box-inside", "box-outside")
+    )
+    sides = SwitchSides(inside, outside)
     onwards = Table.FORWARD if on_path else None
-    rules = []
+    rules: list[Rule] = []
     for vantage in network.vantages:
         name = next((name for name, policy in inspected.items() if policy.concerns(vantage)), None)
         if name is None or vantage.id.operator != node.owner:
             continue
+        rules += controls.passing(network, vantage, sides.inside, sides.outside, Table.INSPECT)
         for subnet in network.subnets[vantage.id]:
             kind = ETHER_TYPES[subnet.version]
             masked = (str(subnet.network_address), str(subnet.netmask))
@@ -151,9 +158,5 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
                     match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
                     rules.append(Rule(Table.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
-        yield from rules
-        inside, outside = (
-            tuple(ports[purpose] for purpose, _, at in ways if at == box and purpose in ports)
-            for box in ("box-inside", "box-outside")
-        )
-        yield from classify_ends(SwitchSides(inside, outside))
+        yield from dict.fromkeys(rules)  # groups share some of the controls'
+        yield from classify_ends(sides)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from shutdownlab.compiler import telephone
+from shutdownlab.compiler import controls, telephone
 from shutdownlab.compiler.metadata import ALL_BITS, of_group
 from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
 from shutdownlab.compiler.traffic import (
@@ -62,11 +62,12 @@ def program(
         if not here and point is Point.GATEWAY:
             continue
         rules += _classify(group)
+        rules += controls.passing(network, group.vantage, [group.outbound_port], group.inbound_ports)
         for inbound in (False, True):
             rules += _blackout(network, apps, here, group, inbound=inbound)
             lists = _access_lists(network, apps, here, group, inbound=inbound)
             rules += _as_rules(lists, group, meters, inbound=inbound)
-    return SwitchProgram(tuple(meters.values()), tuple(rules))
+    return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
 
 
 def _groups_at(network: Network, node: Node) -> Iterator[Group]:

@@ -214,7 +214,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = Prober()
         variables = _trusting(trusted, state_root)
-        subscribers = [node.name for node in network.by_role(Role.SUBSCRIBER)]
+        subscribers = [node.name for role in (Role.SUBSCRIBER, Role.CONTROL) for node in network.by_role(role)]
         agents.start({name: partial(_as_subscriber, net.get(name).enter(), variables) for name in subscribers})
     with _timed(took, "switches"):
         tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
@@ -270,6 +270,12 @@ def _box(plan: Plan, net: LabNet, where: ControllerAddresses, trusted: Path, roo
         seed=plan.seed,
         trusted=trusted,
         root=root,
+        controls=frozenset(
+            address.packed
+            for vantage in plan.network.vantages
+            if vantage.id.operator == operator
+            for address in plan.network.control_addresses(vantage.id)
+        ),
     )
 
 

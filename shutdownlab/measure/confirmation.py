@@ -1,9 +1,9 @@
-"""Measures with all agents of a run at once, and confirms what load alone could have caused.
+"""Measures with all agents of a run at once, and confirms what the testbed alone could have caused.
 
-A probe that succeeds has succeeded. Whatever else comes out is tried again at once, with more patience, and then in
-further rounds with less under way, until two tries running have the same outcome; three where load could have caused it
-and nobody expected it. Where more than five probes, and a twentieth of those that succeeded, needed a second try, the
-machine was slow, and nothing of that round counts that load could have caused (a timeout above all). What is not
+A probe that succeeds has succeeded. Whatever else comes out is tried again, with more patience, and in further rounds
+with less under way, until two tries running have the same outcome and all controls between them succeeded: for every
+cell alike (see `belief`). Where more than five probes, and a twentieth of those that succeeded, needed a second try,
+the machine was slow, and nothing of that round counts that load could have caused (a timeout above all). What is not
 confirmed in the end is unknown.
 """
 
@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
+from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
+from shutdownlab.measure.controls import Control
 from shutdownlab.measure.scheduler import Round, Scheduler, Task
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 Result = tuple[str, ProbeRequest, Measurement]
 
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
+NO_CONTROLS: Final[Mapping[str, tuple[Control, ...]]] = MappingProxyType({})
 _SLOW: Final = 0.05
 _FEW: Final = 5
 
@@ -54,11 +58,17 @@ class Prober:
         """End all agents; those that take longer than the deadline are killed."""
         self._supervisor.stop(deadline_s)
 
-    def run(self, requests: Mapping[str, Sequence[ProbeRequest]], hopeless: Collection[str] = ()) -> Iterator[Result]:
+    def run(
+        self,
+        requests: Mapping[str, Sequence[ProbeRequest]],
+        hopeless: Collection[str] = (),
+        controls: Mapping[str, tuple[Control, ...]] = NO_CONTROLS,
+    ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
-        `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait. An
-        agent that ended or hangs makes its probes the outcome `error`. Raises KeyError for an unknown agent.
+        `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
+        `controls`: which ones vouch for a request, by its id. An agent that ended or hangs makes its probes the outcome
+        `error`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -66,10 +76,12 @@ class Prober:
         # One probe an agent in turn.
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
+        vouching = Vouching(controls)
         for this in ROUNDS:
-            yield from (task.result() for task in Scheduler(self._supervisor, this, self._limit).run(todo))
+            scheduler = Scheduler(self._supervisor, this, self._limit, vouching)
+            yield from (task.result() for task in scheduler.run(todo))
             doubtful = [task for task in todo if not task.certain]
-            late = sum(task.tries > 1 for task in todo if task.succeeded)
+            late = sum(len(task.tries) > 1 for task in todo if task.succeeded)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
                 yield from (task.result() for task in doubtful if task.confirmed)
                 doubtful = [task for task in doubtful if not task.confirmed]

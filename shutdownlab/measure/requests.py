@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shutdownlab.library import Shutdown
+from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.probe import Family, Probe, Surroundings
 from shutdownlab.model.topology import Vantage
@@ -15,12 +16,20 @@ from shutdownlab.results.cells import Cell
 
 def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
     """What to ask for a vantage point's cell; `ca`: path of the lab authority's certificate (PEM)."""
-    assert cell.vantage is not None, "what is seen from outside is no agent's to measure"
-    scenario = shutdown.scenario
-    at = Surroundings(
-        shutdown.network, cell.vantage, cell.family, cell.phase, scenario.throttled_below, shutdown.folder
+    return replace(
+        _request(shutdown.scenario.probes[cell.target], cell.target, _around(shutdown, cell), ca), id=cell.id
     )
-    return replace(_request(scenario.probes[cell.target], cell.target, at, ca), id=cell.id)
+
+
+def controls(shutdown: Shutdown, cell: Cell, asked: ProbeRequest) -> tuple[Control, ...]:
+    """The controls that vouch for a vantage point's cell, which `asked` asks for."""
+    return controls_of(shutdown.scenario.probes[cell.target], _around(shutdown, cell), asked)
+
+
+def _around(shutdown: Shutdown, cell: Cell) -> Surroundings:
+    assert cell.vantage is not None, "what is seen from outside is no agent's to measure"
+    limit = shutdown.scenario.throttled_below
+    return Surroundings(shutdown.network, cell.vantage, cell.family, cell.phase, limit, shutdown.folder)
 
 
 def request_of(

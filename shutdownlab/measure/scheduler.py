@@ -4,20 +4,24 @@
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
-- A download has the line of its place to itself, and so has a second try that nobody expected: on a throttled line the
-  place's own probes may have been what it failed by.
+- A download has the line of its place to itself, and so has a second try on a line that a policy slows: the place's own
+  probes may have been what it failed by.
+- Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
+  time share them.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from shutdownlab.measure.belief import UNTRIED, Judgement, Try
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
@@ -30,6 +34,9 @@ UNDER_WAY: Final = 64
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
+REFUTED: Final = "unknown_failure: controls failed:"
+"""How the failure of a cell begins whose outcome its controls refute."""
+_CONTROL_TICK_S: Final = 0.02
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
 _WAITER: Final = 0.4
@@ -45,14 +52,14 @@ class Round:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A probe and how it came out so far. `hopeless`: likely to fail. `agreeing`: how many of the last tries agree."""
+    """A probe and how it came out so far. `hopeless`: likely to fail, so that it goes first."""
 
     agent: str
     request: ProbeRequest
     hopeless: bool
-    tries: int = 0
+    tries: list[Try] = field(default_factory=list)
     found: Measurement | None = None
-    agreeing: int = 0
+    judgement: Judgement = UNTRIED
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -66,36 +73,36 @@ class Task:
 
     @property
     def confirmed(self) -> bool:
-        """Whether enough tries running agree: two, or three of what failed against all expectation."""
-        return self.agreeing >= (2 if self.hopeless else 3)
+        """Whether enough is known to believe it (see `belief`)."""
+        return self.judgement.believed
 
     @property
     def certain(self) -> bool:
-        """Whether nothing more need be tried: it succeeded, measuring itself failed, or it failed twice by no delay."""
-        if self.found is None or self.found.doubtful:
-            return False
-        return self.found.outcome in {Outcome.OK, Outcome.ERROR} or self.agreeing >= 2
+        """Whether it is confirmed, and load cannot have caused it."""
+        return self.confirmed and self.found is not None and not self.found.doubtful
 
     @property
     def waits_for_quiet(self) -> bool:
-        """Whether it waits until its place is quiet, as a download does and what has failed unexpectedly."""
-        return self.request.alone or (self.tries > 0 and not self.hopeless)
+        """Whether it waits until its place is quiet, as a download does and a second try on a line that is slowed."""
+        return self.request.alone or (bool(self.tries) and self.request.slowed)
 
-    def learn(self, found: Measurement) -> None:
+    def learn(self, found: Measurement, began: float, ended: float) -> None:
         """Another try has come out."""
-        self.tries += 1
-        alike = self.found is not None and self.found.outcome is found.outcome
-        self.agreeing = self.agreeing + 1 if alike else 1
-        self.found = replace(found, passes=self.tries)
+        self.tries.append(Try(found.outcome, began, ended, found.doubtful))
+        self.found = replace(found, passes=len(self.tries))
 
     def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:
         """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
         assert self.found is not None, "it has been tried"
+        found = replace(self.found, controls=self.judgement.proofs)
         if self.certain:
-            return self.agent, self.request, self.found
+            return self.agent, self.request, found
         if believed:
-            return self.agent, self.request, replace(self.found, certainty="confirmed")
-        return self.agent, self.request, replace(self.found, outcome=Outcome.UNKNOWN, certainty="unconfirmed")
+            return self.agent, self.request, replace(found, certainty="confirmed")
+        if found.controls:
+            failed = "; ".join(f"{proof.name}: {proof.failure}" for proof in found.controls)
+            found = replace(found, failure=f"{REFUTED} {failed}")
+        return self.agent, self.request, replace(found, outcome=Outcome.UNKNOWN, certainty="unconfirmed")
 
 
 @dataclass(slots=True)
@@ -104,6 +111,7 @@ class _Attempt:
 
     task: Task
     agent: str
+    began: float
     hangs_at: float
     then: Callable[[], None] | None
 
@@ -111,8 +119,8 @@ class _Attempt:
 class Scheduler:
     """Spreads one round of probes over the agents, and gives them out as they come out certain."""
 
-    def __init__(self, supervisor: Supervisor, this: Round, limit: ConcurrencyLimit) -> None:
-        self.supervisor, self.round, self.limit = supervisor, this, limit
+    def __init__(self, supervisor: Supervisor, this: Round, limit: ConcurrencyLimit, vouching: Vouching) -> None:
+        self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -128,16 +136,25 @@ class Scheduler:
         """Yield the probes that came out certain; the others are left doubtful."""
         # A download comes after all else of its place, whose line they share; so places with downloads begin.
         downloading = {task.request.place for task in todo if task.request.alone}
-        self.first.update(task.request.place for task in todo if not task.waits_for_quiet)
+        fresh = [task for task in todo if not task.tries]
+        self.first.update(task.request.place for task in fresh if not task.waits_for_quiet)
         self.fresh.extend(
-            sorted(todo, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.request.alone))
+            sorted(fresh, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.request.alone))
         )
-        while self.fresh or self.again or self.running:
+        for task in todo:
+            if task.tries:
+                self._again(task)
+        while self.fresh or self.again or self.running or self.vouching.busy:
             yield from self._lost()
+            self._launch_controls()
             self._launch_all()
-            if not self.running:
+            if not (self.running or self.vouching.busy):
                 continue
             for _, done in self.supervisor.receive(self._wait_s()):
+                served = self.vouching.came_back(done.number, done.measurement, time.monotonic())
+                if served is not None:
+                    self._vouched(served)
+                    continue
                 attempt = self._came_back(done.number)
                 if attempt is None:
                     continue  # the answer to an abandoned run
@@ -148,6 +165,9 @@ class Scheduler:
                 yield from self._finish(attempt, done.measurement)
 
     def _wait_s(self) -> float:
+        return min(self._idle_s(), _CONTROL_TICK_S) if self.vouching.busy else self._idle_s()
+
+    def _idle_s(self) -> float:
         waiting = bool(self.fresh or self.again) and bool(self.working_until)
         if not waiting:
             return _TICK_S
@@ -173,29 +193,55 @@ class Scheduler:
         if attempt.then is not None:
             attempt.then()
             return
-        task = attempt.task
-        task.learn(measurement)
+        yield from self._learn(attempt.task, measurement, attempt.began)
+
+    def _learn(self, task: Task, measurement: Measurement, began: float) -> Iterator[Task]:
+        task.learn(measurement, began, time.monotonic())
+        task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
             yield task
-        elif task.tries < self.round.tries:
+        elif len(task.tries) < self.round.tries:
+            self._again(task)
+
+    def _again(self, task: Task) -> None:
+        """Try it again, once the controls are there that must be before that."""
+        missing = self.vouching.judge(task.request.id, task.tries).missing
+        if missing:
+            patience = PATIENCE[len(task.tries) - 1] * self.limit.patience(task.kind, task.request.timeout)
+            self.vouching.wait(task, missing, task.tries[-1].ended, patience)
+        else:
             self.again.append(task)
+
+    def _vouched(self, served: Iterable[object]) -> None:
+        self.again.extend(task for task in served if isinstance(task, Task))
+
+    def _launch_controls(self) -> None:
+        """Whatever controls are due go ahead of everything: probes wait for them."""
+        now = time.monotonic()
+        for run in self.vouching.due(now):
+            number = self.supervisor.next_number()
+            self.vouching.launched(number, run)
+            self.credit -= run.request.shares
+            if self.supervisor.agents[run.agent].ended is None:
+                self.supervisor.send(run.agent, ProbeJob(number, run.request))
 
     def _lost(self) -> Iterator[Task]:
         """Probes of agents that have ended, or that hang and are ended for it."""
         now = time.monotonic()
+        agents = self.supervisor.agents
+        self._vouched(self.vouching.lost(now, lambda agent: agents[agent].ended))
         for attempt in [each for each in self.running.values() if each.hangs_at < now]:
             self.supervisor.end(attempt.agent, "agent hung", 0.0)
         for number, attempt in list(self.running.items()):
-            why = self.supervisor.agents[attempt.agent].ended
+            why = agents[attempt.agent].ended
             if why is not None:
                 self._came_back(number)
                 yield from self._finish(attempt, _lost(why))
         for queue in (self.fresh, self.again):
-            for task in [task for task in queue if self.supervisor.agents[task.agent].ended is not None]:
+            for task in [task for task in queue if agents[task.agent].ended is not None]:
                 queue.remove(task)
                 self._leaves(queue, task)
-                task.learn(_lost(self.supervisor.agents[task.agent].ended or ""))
-                yield task
+                yield from self._learn(task, _lost(agents[task.agent].ended or ""), now)
 
     def _launch_all(self) -> None:
         """Launch what there are shares for: second tries first, then in turn."""
@@ -244,12 +290,12 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        patience = PATIENCE[task.tries] * self.limit.patience(task.kind, request.timeout)
+        patience = PATIENCE[len(task.tries)] * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
-        self.running[number] = _Attempt(task, agent, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
+        self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1
         self.working[request.place] += 1
-        mute = (task.hopeless or task.tries > 0) and not request.alone
+        mute = (task.hopeless or bool(task.tries)) and not request.alone
         shares = 1 if mute else request.shares
         self.shares += shares
         self.credit -= _WAITER if mute else shares

@@ -42,9 +42,11 @@ SUBNET_LENGTHS: Mapping[int, int] = MappingProxyType({4: 24, 6: 64})
 RESOLVER: Mapping[int, int] = MappingProxyType({4: 53, 6: 0x53})
 TELEPHONE: Mapping[int, int] = MappingProxyType({4: 57, 6: 0x57})
 NAME_SERVER: Mapping[int, int] = MappingProxyType({4: 61, 6: 0x61})
-"""Places in an operator's infrastructure subnet: the first two on a point-to-point subnet with the border router."""
+CONTROL: Mapping[int, int] = MappingProxyType({4: 65, 6: 0x67})
+"""Places in an operator's infrastructure subnet: all but the name server's on a point-to-point subnet with the border
+router."""
 
-ROUTER, SUBSCRIBER, FIRST_HOSTED = 1, 10, 80
+ROUTER, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 9, 10, 80
 """Places in a subscriber group's subnet."""
 SERVERS, FIRST_SERVED = 2, 10
 """Places in a transit's subnet of servers, beside the router's."""

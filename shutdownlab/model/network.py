@@ -24,6 +24,8 @@ class Role(StrEnum):
     SUBSCRIBER = "subscriber"
     RESOLVER = "resolver"
     TELEPHONE = "telephone"
+    CONTROL = "control"
+    """An operator's control subscriber: beside its border router, where no policy is about it."""
     BORDER = "border"
     TRANSIT = "transit"
     SERVERS = "servers"
@@ -149,6 +151,10 @@ class Network:
     def subscriber(self, vantage: VantageId) -> Node:
         return self.nodes[node_name(vantage)]
 
+    def control_addresses(self, vantage: VantageId) -> tuple[Address, ...]:
+        """Where a subscriber group's controls come from and go to: in its subnets, but no policy is about them."""
+        return tuple(subnet.network_address + plan.SUBSCRIBER_CONTROL for subnet in self.subnets[vantage])
+
     def hosted_as(self, name: str) -> Hosted | None:
         """What answers under a host name or an address, if anything of this network does."""
         if not self._by_name:
@@ -221,6 +227,8 @@ class _Builder:
         self._backbone()
         for index, name in enumerate(topology.operators):
             self._operator(name, index, gateway, exchange)
+        for name in topology.operators:
+            self._point_to_point(name, Role.CONTROL, plan.CONTROL)
         return self.network
 
     def _transit(self, name: str, index: int, gateway: Node) -> None:
@@ -260,7 +268,9 @@ class _Builder:
         self.link((box, "inside", []), (dpi, "box-inside", []))
         self.link((box, "outside", []), (dpi, "box-outside", []))
         pools = plan.subnets(operator.prefixes)
-        self._infrastructure(name, border, next(pools))
+        next(pools)  # infrastructure
+        self._point_to_point(name, Role.RESOLVER, plan.RESOLVER)
+        self._point_to_point(name, Role.TELEPHONE, plan.TELEPHONE)
         for region, groups in operator.regions.items():
             access = self.node(f"{name}-{region}-sw", Role.ACCESS_SWITCH, name, f"{operator.title} {region}")
             vantages = [v for v in self.network.vantages if v.id[:2] == (name, region)]
@@ -277,13 +287,13 @@ class _Builder:
                 host.routes += _default(subnet, "eth0")
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
 
-    def _infrastructure(self, name: str, border: Node, subnet: Pair) -> None:
-        title = self.topology.operators[name].title
-        for role, place in ((Role.RESOLVER, plan.RESOLVER), (Role.TELEPHONE, plan.TELEPHONE)):
-            host = self.node(f"{name}-{role}", role, name, f"{title} {role}")
-            ours, theirs = plan.point_to_point(subnet, place)
-            self.link((border, role.value, theirs), (host, "eth0", ours))
-            host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
+    def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
+        """A host of an operator's infrastructure, beside its border router."""
+        operator, border = self.topology.operators[name], self.network.one(Role.BORDER, name)
+        host = self.node(f"{name}-{role}", role, name, f"{operator.title} {role}")
+        ours, theirs = plan.point_to_point(next(plan.subnets(operator.prefixes)), place)
+        self.link((border, role.value, theirs), (host, "eth0", ours))
+        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
 
     def _host(
         self, node: Node, serves: tuple[str | ServerProgram, ...], fresh: Iterator[list[Address]], *, domestic: bool

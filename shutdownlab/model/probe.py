@@ -21,7 +21,7 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.network import Hosted, Network
+from shutdownlab.model.network import Hosted, Network, node_name
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import Topology, Vantage
@@ -72,6 +72,18 @@ class Errand:
 
     node: str
     ask: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What an operator's control subscriber measures: a probe's function and its `ask`.
+
+    `of_operator`: it proves a server of the operator at hand; else one that all operators' subscribers ask.
+    """
+
+    runs: str
+    ask: Any
+    of_operator: bool = False
 
 
 class Probe(Registered):
@@ -149,6 +161,19 @@ class Probe(Registered):
         """What must happen at another vantage point first."""
         return None
 
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        """The paths that it needs, as the nodes at their ends: controls go along them. The first is a subscriber's."""
+        own, hosted = node_name(at.vantage.id), at.hosted(self.host_name)
+        return ((own, hosted.node),) if hosted is not None else ()
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        """The names that it asks the operator's resolver for: controls ask for them too."""
+        return ()
+
+    def control(self, at: Surroundings) -> Control | None:
+        """What a control subscriber, whom no policy is about, asks of the same server: by default the very same."""
+        return Control(self.runs, self.ask(at))
+
     def ooni_name(self) -> str:
         """The `test_name` of its OONI records."""
         return self.ooni_test
@@ -204,6 +229,9 @@ class UrlProbe(Probe):
     @property
     def hosts(self) -> dict[str, str]:
         return {"url": self.host_name or ""}
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host_name,) if self.host_name else ()
 
     def ooni_input(self, at: Surroundings) -> str | None:
         return self.url

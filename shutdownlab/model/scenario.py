@@ -23,8 +23,8 @@ from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 class Outcome(StrEnum):
     """What became of a probe.
 
-    `error`: the measurement itself failed. `unknown`: what was seen could not be made certain. Neither is a verdict on
-    the network, and neither can be expected.
+    `error`: the probe itself failed. `unknown`: the testbed did, or may have. Neither is a verdict on the network, and
+    neither can be expected.
     """
 
     OK = "ok"

@@ -153,6 +153,7 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
 
     Params, all optional, besides Mininet's ip, mac and defaultRoute:
         addresses: list of (interface, "address/length"), IPv4 and IPv6; `lo` is an interface too
+        spare_addresses: the same, of addresses that nothing is sent from but what asks for it
         routes: list of (prefix or "default", gateway or None, interface or None)
         local_prefixes: whole prefixes this host answers for
         sysctls: {"net.ipv4.…": value}
@@ -166,6 +167,7 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
         ip: str | None = None,
         defaultRoute: str | None = None,  # noqa: N803
         addresses: Sequence[Address] = (),
+        spare_addresses: Sequence[Address] = (),
         routes: Sequence[Route] = (),
         local_prefixes: Sequence[str] = (),
         sysctls: Mapping[str, object] | None = None,
@@ -185,6 +187,8 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
                 self.setMAC(mac)
             for name, address in every:
                 self._add_address(netlink, name, address)
+            for name, address in spare_addresses:
+                self._add_address(netlink, name, address, spare=True)
             for prefix in local_prefixes:
                 netlink.route(
                     "add",
@@ -209,14 +213,18 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
             raise KeyError(f"{self.name} has no interface {name!r}; it has lo, {', '.join(self.nameToIntf)}")
         return int(found[0])
 
-    def _add_address(self, netlink: Any, name: str, address: str) -> None:
+    def _add_address(self, netlink: Any, name: str, address: str, *, spare: bool = False) -> None:
+        """spare: deprecated (RFC 4862, section 5.5.4), or in IPv4 merely the last of its subnet's."""
         value = ip_interface(address)
+        options: dict[str, Any] = {"broadcast": str(value.network.broadcast_address)} if value.version == 4 else {}
+        if spare and value.version == 6:
+            options["preferred_lft"] = 0
         netlink.addr(
             "add",
             index=self._index(netlink, name),
             address=str(value.ip),
             prefixlen=value.network.prefixlen,
-            **({"broadcast": str(value.network.broadcast_address)} if value.version == 4 else {}),
+            **options,
         )
         intf = self.nameToIntf.get(name)
         if intf is not None and (intf.ip is None or ":" in intf.ip):

@@ -11,6 +11,7 @@ from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import LinkClass
 
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
+_SUBSCRIBERS = {Role.SUBSCRIBER, Role.CONTROL}
 _STOCK_NAME_LIMIT = 15
 
 
@@ -45,15 +46,21 @@ class CountryTopo(Topo):  # type: ignore[misc]
             return str(self.addSwitch(node.name, bridge=True, dpid="ffff"))
         if node.role.is_openflow:
             name = node.name if len(node.name) <= _STOCK_NAME_LIMIT or not stock else f"s{node.dpid}"
-            options: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
-            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **options))
+            ours: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
+            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **ours))
         addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
         addresses += [("eth0", str(address)) for address in network.hosted_on(node.name)]
         routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
         if stock:
             return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
         forwarding = node.role in _ROUTERS
-        options = {"resolv": _resolv(network, node.owner)} if node.role is Role.SUBSCRIBER else {}
+        options: dict[str, Any] = {}
+        if node.role in _SUBSCRIBERS:
+            options["resolv"] = _resolv(network, node.owner)
+        if node.vantage is not None:
+            subnets, controls = network.subnets[node.vantage.id], network.control_addresses(node.vantage.id)
+            pairs = zip(subnets, controls, strict=True)
+            options["spare_addresses"] = [("eth0", f"{address}/{subnet.prefixlen}") for subnet, address in pairs]
         return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
 
 

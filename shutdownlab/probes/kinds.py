@@ -21,7 +21,7 @@ from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url,
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role, node_name
-from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
+from shutdownlab.model.probe import Control, Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
 
@@ -129,6 +129,9 @@ class Dns(HostProbe):
     @property
     def _secure_resolver(self) -> str:
         return self.resolver if self.resolver is not None and not is_address(self.resolver) else ""
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return () if self.resolver is not None and is_address(self.resolver) else (self.host,)
 
     @property
     def hosts(self) -> dict[str, str]:
@@ -250,6 +253,13 @@ class App(Probe):
             hint = did_you_mean(self.app, sorted(served)) or "add it to the `serves` of a network of the topology"
             yield unknown(("app",), "app in this topology", self.app, served, hint)
 
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        there = dict.fromkeys(hosted.node for hosted in at.network.hosted if hosted.app == self.app)
+        return tuple((node_name(at.vantage.id), node) for node in there)
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return tuple(target.host for target in _targets(self.app, at) if target.host)
+
     def ask(self, at: Surroundings) -> AppTargets:
         return AppTargets(self.app, tuple(_targets(self.app, at)))
 
@@ -298,6 +308,9 @@ class Lines:
     peer: Line | None = None
 
 
+_CONTROL_NUMBER: Final = "77009999999"
+
+
 class _Telephone(Probe):
     """Between two subscribers of an operator; `to`: the region called."""
 
@@ -315,6 +328,19 @@ class _Telephone(Probe):
         """The callee's telephone registers first."""
         callee = _callee(at.network, at.vantage, self.to)
         return Errand(node_name(callee), Lines(_line(at, callee))) if callee else None
+
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        """The callee's path to the telephone service, the caller's, and the one between them."""
+        service = at.network.one(Role.TELEPHONE, at.vantage.id.operator).name
+        caller, callee = node_name(at.vantage.id), _callee(at.network, at.vantage, self.to)
+        if callee is None:
+            return ((caller, service),)
+        return (caller, service), (node_name(callee), service), (caller, node_name(callee))
+
+    def control(self, at: Surroundings) -> Control:
+        """A telephone of the control subscriber's registers."""
+        registrar = self.ask(at).line.registrar
+        return Control(self.runs, Lines(Line(_CONTROL_NUMBER, registrar)), of_operator=True)
 
     def ooni_input(self, at: Surroundings) -> str | None:
         peer = self.ask(at).peer
@@ -393,6 +419,7 @@ def _exit_status(value: object) -> object:
     return status
 
 
+_OVER_TCP: Final = frozenset({"http", "https", "tcp", "tls"})
 _ExitStatus = Annotated[int | Literal["other"], BeforeValidator(_exit_status)]
 
 
@@ -429,6 +456,19 @@ class Command(Probe):
     @property
     def programs(self) -> tuple[tuple[str, ...], ...]:
         return (self.command,)
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host,) if self.host and not is_address(self.host) else ()
+
+    def control(self, at: Surroundings) -> Control | None:
+        """A connection to the host's first TCP port: the program itself runs at the vantage points alone."""
+        hosted = at.hosted(self.host)
+        if hosted is None:
+            return None
+        listens = hosted.program.ports if hosted.program else ()
+        ports = [each.first for each in listens if each.protocol == "tcp"]
+        ports += [service.port for service in hosted.services if service.kind in _OVER_TCP]
+        return Control(Tcp.runs, Endpoint(self.host or "", ports[0])) if ports else None
 
     def ask(self, at: Surroundings) -> Execution:
         vantage = at.vantage

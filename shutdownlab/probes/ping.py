@@ -20,16 +20,16 @@ _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROT
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
-async def ping(session: Session, address: str) -> float:
+async def ping(session: Session, address: str, source: str = "") -> float:
     """Echo a packet off `address`, sending again at half of the patience; returns the round trip in seconds.
 
-    Raises `StepFailed`.
+    `source`: the own address to send from, where not the usual one. Raises `StepFailed`.
     """
     failure: str | None = None
     rtt = 0.0
     try:
         async with asyncio.timeout(session.patience):
-            rtt = await _echo(session, address)
+            rtt = await _echo(session, address, source)
     except (OSError, StepFailed) as error:
         failure = failure_of(error)
     session.trace.extra["x_ping"] = {"address": address, "failure": failure, "rtt": rtt or None}
@@ -38,12 +38,14 @@ async def ping(session: Session, address: str) -> float:
     return rtt
 
 
-async def _echo(session: Session, address: str) -> float:
+async def _echo(session: Session, address: str, source: str) -> float:
     loop, family = session.loop, session.family
     request, reply, unreachable = _TYPES[family]
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
     ident = os.urandom(4)  # identifier and sequence number: what tells our echo from those of other probes
     with socket.socket(session.address_family, kind, _PROTOCOL[family]) as sock:
+        if source:
+            sock.bind((source, 0))
         sock.connect((address, 0))
         message = _message(request, ident)
         sent = loop.time()

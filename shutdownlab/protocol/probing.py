@@ -25,7 +25,8 @@ class ProbeRequest:
     `resolver`: the address that name questions go to. `ca`: PEM file of the authority whose certificates count; ""
     trusts none. `addresses`: what the probe's host truly resolves to, in this family; empty: not known.
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
-    waits until the place is quiet. `shares`: of the machine's processor time while it works.
+    waits until the place is quiet; where a policy has `slowed` its line, so does a second try: the place's own probes
+    may have been what the first one failed by. `shares`: of the machine's processor time while it works.
     `ooni_test` and `ooni_input`: what its record says was measured.
     """
 
@@ -43,8 +44,34 @@ class ProbeRequest:
     errand: Errand | None = None
     shares: int = 1
     alone: bool = False
+    slowed: bool = False
     ooni_test: str = "x_probe"
     ooni_input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Part of a control: whether `address` answers an echo sent from `source`; or, as a resolver, knows `host`."""
+
+    name: str
+    address: str
+    source: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of a control (see `measure.controls`), of which `name` says what it proves.
+
+    `failure`: OONI's name for what failed, None where nothing did. `began`, `ended`: seconds by one monotonic clock.
+    `started`: Unix time when it began.
+    """
+
+    name: str
+    began: float
+    ended: float
+    failure: str | None = None
+    started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +81,7 @@ class Measurement:
     `failure` is OONI's failure string, None where the block shows otherwise (a block page, a forged DNS answer) or
     nothing failed. `value`, in `unit`: what was measured, where that is a number. `doubtful`: load alone could have
     caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
-    outcome that stayed `unconfirmed` is `unknown`.
+    outcome that stayed `unconfirmed` is `unknown`. `controls`: those that vouch for it, or that failed and refute it.
     """
 
     outcome: Outcome
@@ -67,6 +94,7 @@ class Measurement:
     certainty: Literal["certain", "confirmed", "unconfirmed"] = "certain"
     value: float | None = None
     unit: str = ""
+    controls: tuple[Proof, ...] = ()
 
 
 @with_config(_STRICT)

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.protocol.probing import Measurement, ProbeRequest, Proof
 
 _EXTENSIONS: Final = {"dnst": 0, "httpt": 0, "netevents": 0, "tcpconnect": 0, "tlshandshake": 0}
 _TEST_VERSION: Final = "0.1.0"
@@ -45,6 +45,20 @@ class Context:
 
 
 @with_config(_SCHEMA)
+class ControlKeys(TypedDict):
+    """A control: a measurement beside the cell's own, of something that it needs, which no policy touches."""
+
+    name: str
+    """What it proves: a path, a resolver, a server."""
+    failure: str | None
+    """OONI's name for what failed; null where it succeeded."""
+    measured_at: str
+    """The wall clock's time when it was measured."""
+    runtime: Annotated[float, Field(ge=0)]
+    """Seconds that it took, there and back."""
+
+
+@with_config(_SCHEMA)
 class TestKeys(TypedDict):
     """What the probe saw, in OONI's forms (`queries`, `tcp_connect`, `tls_handshakes`, `requests`, `network_events` and
     others), and ours, which begin with `x_`."""
@@ -61,6 +75,9 @@ class TestKeys(TypedDict):
     """OONI's name for what failed, as in results.csv."""
     x_passes: Annotated[int, Field(ge=1)]
     """How often it was measured until the outcome was believed: `tries` in results.csv."""
+    x_control: list[ControlKeys]
+    """Where it did not succeed: the controls that succeeded between the two tries that agree; where it is `unknown`,
+    those that failed."""
 
 
 @with_config(_SCHEMA)
@@ -113,11 +130,12 @@ def record(request: ProbeRequest, measurement: Measurement, context: Context) ->
         "x_outcome": measurement.outcome,
         "x_failure": measurement.failure,
         "x_passes": measurement.passes,
+        "x_control": [_control(proof) for proof in measurement.controls],
     }
     return {
         "annotations": {
             "engine_name": "shutdownlab",
-            "measured_at": datetime.fromtimestamp(measurement.started, UTC).isoformat(timespec="milliseconds"),
+            "measured_at": _wall_clock(measurement.started),
             **context.annotations,
         },
         "data_format_version": "0.2.0",
@@ -141,6 +159,19 @@ def record(request: ProbeRequest, measurement: Measurement, context: Context) ->
         "test_start_time": _time(context.began),
         "test_version": _TEST_VERSION,
     }
+
+
+def _control(proof: Proof) -> ControlKeys:
+    return {
+        "name": proof.name,
+        "failure": proof.failure,
+        "measured_at": _wall_clock(proof.started),
+        "runtime": round(proof.ended - proof.began, 6),
+    }
+
+
+def _wall_clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _time(moment: datetime) -> str:

@@ -54,8 +54,8 @@ class Result(BaseModel):
     family: Family
     """The address family."""
     outcome: Outcome
-    """`ok`, `throttled` (it got through, but slowly), `blocked`; without a verdict: `error` (measuring itself failed),
-    `unknown` (tries came out differently)."""
+    """`ok`, `throttled` (it got through, but slowly), `blocked`; without a verdict: `error` (the probe's own
+    failure), `unknown` (the testbed's: tries came out differently, or the controls of the cell failed)."""
     failure: Annotated[str | None, _Empty] = None
     """OONI's name for what failed; null where nothing did, or where a forged answer or a block page shows the block."""
     expected: Annotated[Outcome | None, _Empty] = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,16 +16,11 @@ from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.requests import request
-from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.scenario import Expectation, Outcome, Phase
+from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
-from shutdownlab.observers.observe import World, observe
 from shutdownlab.protocol import messages
-from shutdownlab.protocol.probing import Measurement, ProbeRequest
-from shutdownlab.results import measurement as ooni
-from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
+from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
@@ -39,7 +33,6 @@ from shutdownlab.results.events import (
     Fault,
     Finished,
     Listener,
-    Measured,
     Notice,
     Obeyed,
     Ordered,
@@ -56,6 +49,7 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
+from shutdownlab.runner.measuring import Measuring, unconfirmed_of
 
 MOST_ATTEMPTS = 3
 """How often a phase is measured at most, in one country and over all countries."""
@@ -88,11 +82,6 @@ class RunOptions:
         timeline = self.shutdown.scenario.timeline
         names = [phase.phase for phase in timeline]
         return timeline[: names.index(self.until) + 1] if self.until else timeline
-
-
-def _observed(cells: Iterable[tuple[int, Cell]]) -> dict[str, None]:
-    """The observations that cells are about."""
-    return dict.fromkeys(cell.target for _, cell in cells if cell.vantage is None)
 
 
 class SelfCheckFailed(Exception):
@@ -148,6 +137,11 @@ class Walk:
     began: float = field(default_factory=time.monotonic)
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
+    measuring: Measuring = field(init=False)
+
+    def __post_init__(self) -> None:
+        options = self.options
+        self.measuring = Measuring(options.shutdown, options.choices, options.directory.name)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -212,18 +206,17 @@ class Walk:
                     country.begin_watch()
                     self._apply(country, clock, phase, active)
                     self._begin(phase)
-                    found = self._measure(country, phase, self.emit)
+                    found = self.measuring.measure(country, phase, active, self.emit)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine()
             if examination.lost:
                 raise CountryLost(phase, examination.found)
-            unconfirmed = sum(result.outcome is Outcome.UNKNOWN for result in found)
+            unconfirmed = unconfirmed_of(found)
             if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
                 return found
-            busy = f"{unconfirmed} outcomes could not be confirmed on this machine, busy as it is"
-            self.void(phase, examination.doubts or (busy,))
-        return self._unknown(phase, examination.doubts)
+            self.void(phase, examination.doubts or (unconfirmed,))
+        return self.measuring.unknown(phase, examination.doubts, self.emit)
 
     def void(self, phase: Phase, reasons: Sequence[str], *, anew: bool = False) -> None:
         """What has been measured of a phase says nothing."""
@@ -233,17 +226,7 @@ class Walk:
     def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
         """The phase has been tried often enough: its results are unknown."""
         self._begin(phase)
-        self._close(phase, self._unknown(phase, reasons), seconds, 0.0)
-
-    def _unknown(self, phase: Phase, reasons: Sequence[str]) -> list[Result]:
-        """The phase's results when it could not be measured, and tells them."""
-        failure = f"unknown_failure: {'; '.join(reasons)}"
-        nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
-        found = []
-        for number, cell in enumerate(cells_of(self.options.shutdown, phase)):
-            found.append(self._result(phase, cell, nothing, self._expected(phase, cell)))
-            self.emit(Measured(number=number, result=found[-1]))
-        return found
+        self._close(phase, self.measuring.unknown(phase, reasons, self.emit), seconds, 0.0)
 
     def _waiting(self, phase: Phase, seconds: float) -> None:
         self.emit(Waiting(phase=phase.phase, seconds=seconds))
@@ -283,7 +266,7 @@ class Walk:
         for _ in range(MOST_ATTEMPTS):
             if keep:
                 self._begin(first)
-            found = self._measure(country, first, self.emit if keep else lambda _: None)
+            found = self.measuring.measure(country, first, {}, self.emit if keep else lambda _: None)
             broken = tuple(result for result in found if result.outcome is not Outcome.OK)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
@@ -311,58 +294,6 @@ class Walk:
     def _begin(self, phase: Phase) -> None:
         cells = sum(1 for _ in cells_of(self.options.shutdown, phase))
         self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
-
-    def _measure(self, country: Country, phase: Phase, tell: Listener) -> list[Result]:
-        """Run every probe of the phase from every vantage point at once; tells each result as it comes."""
-        shutdown = self.options.shutdown
-        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
-        expected = {cell.id: self._expected(phase, cell) for _, cell in cells.values()}
-        todo: dict[str, list[ProbeRequest]] = defaultdict(list)
-        found: dict[int, Result] = {}
-
-        def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
-            number, cell = cells[cell_id]
-            found[number] = self._result(phase, cell, measurement, expected[cell_id])
-            tell(Measured(number=number, result=found[number], record=record))
-
-        world = World(country.plan.network, country.net, country.services)
-        seen = {name: observe(shutdown.scenario.observations[name], world) for name in _observed(cells.values())}
-        for _, cell in cells.values():
-            if cell.vantage is None:
-                it = seen[cell.target][cell.operator, cell.family]
-                conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
-            else:
-                todo[node_name(cell.vantage.id)].append(request(shutdown, cell, str(country.trusted)))
-        likely = {cell_id for cell_id, fact in expected.items() if fact is not None and fact.outcome is not Outcome.OK}
-        for _, asked, measurement in country.agents.run(todo, likely):
-            conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
-        return [result for _, result in sorted(found.items())]
-
-    def _expected(self, phase: Phase, cell: Cell) -> Expectation | None:
-        return expected_of(self.options.shutdown, self.options.choices, phase, cell)
-
-    def _result(self, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None) -> Result:
-        return result_of(self.options.shutdown, phase, cell, measurement, fact)
-
-    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
-        topology, vantage = self.options.shutdown.topology, cell.vantage
-        operator = topology.operators[cell.operator]
-        context = ooni.Context(
-            asn=operator.asn,
-            cc=topology.country,
-            network_name=operator.title,
-            run=self.options.directory.name,
-            began=phase.at,
-            at=phase.at,
-            software_version=__version__,
-            annotations={
-                "scenario": self.options.shutdown.scenario.name,
-                "phase": phase.phase,
-                "region": vantage.id.region if vantage else "",
-                "subscriber": vantage.id.group if vantage else "",
-            },
-        )
-        return ooni.record(asked, measurement, context)
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """The phase is measured: its rows are written, what has died is told, boxes are asked for their counters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -114,6 +114,37 @@ def test_the_gateway_does_what_the_policies_mean(data: st.DataObject, active: Ma
         who = data.draw(st.sampled_from(VANTAGES))
         packet = data.draw(random_policies.packets(country(), who, ABROAD))
         assert said(policed.through_gateway(who, packet)) == reference.answer(who, packet)
+
+
+def controls_of(who: Vantage, remote: Address) -> Iterator[Packet]:
+    """What a subscriber group's control address sends, and is sent."""
+    own = next(a for a in country().control_addresses(who.id) if a.version == remote.version)
+    yield from (Packet(inbound, own, remote, 1 if own.version == 4 else 58, 0, 0) for inbound in (False, True))
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(st.data(), random_policies.several(), random_policies.several(at="gateway"))
+def test_no_policy_touches_controls(
+    data: st.DataObject, at_access: Mapping[str, Policy], at_gateway: Mapping[str, Policy]
+) -> None:
+    policed = Policed({**at_access, **{f"gateway {name}": policy for name, policy in at_gateway.items()}})
+    who, remote = data.draw(st.sampled_from(VANTAGES)), data.draw(st.sampled_from(ABROAD))
+    for packet in controls_of(who, remote):
+        assert said(policed.through_access(who, packet)) == Answer(dropped=False)
+        assert said(policed.through_gateway(who, packet)) == Answer(dropped=False)
+
+
+def test_what_subscribers_serve_answers_the_operators_control_subscribers_in_a_blackout() -> None:
+    policed = Policed({"dark": order(block="everything"), "darker": order(block="everything", at="gateway")})
+    who = vantage("northnet/capital/datacentre")
+    for asking in country().by_role(Role.CONTROL):
+        for version in (4, 6):
+            own = next(a for a in country().subnets[who.id] if a.version == version).network_address + 80
+            for inbound in (False, True):
+                packet = Packet(inbound, own, asking.address(version), 6, 443, 50000)
+                assert said(policed.through_access(who, packet)) == Answer(dropped=False)
+    stranger = Packet(False, own, next(a for a in ABROAD if a.version == own.version), 6, 443, 50000)
+    assert said(policed.through_access(who, stranger)) == Answer(dropped=True)
 
 
 MESSENGER = next(a for a in country().addresses_of("whatsapp") if a.version == 4)

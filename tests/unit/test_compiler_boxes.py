@@ -197,6 +197,17 @@ def test_only_inspected_subscribers_pass_through_the_box_both_ways() -> None:
     assert steered({}, ordinary) == ("gateway",)
 
 
+def test_the_controls_of_inspected_subscribers_pass_through_the_box_too_and_those_of_others_do_not() -> None:
+    active = {"messengers": order(block={"apps": ["signal"]}, where={"subscribers": ["ordinary"]})}
+    controls = {
+        str(v.id): str(next(a for a in country().control_addresses(v.id) if a.version == 4)) for v in country().vantages
+    }
+    assert steered(active, controls["northnet/capital/ordinary"]) == ("box-inside",)
+    assert steered(active, controls["northnet/capital/ordinary"], inbound=True) == ("box-outside",)
+    assert steered(active, controls["northnet/capital/government"]) == ("gateway",)
+    assert steered({}, controls["northnet/capital/ordinary"]) == ("gateway",)
+
+
 def test_what_the_box_hands_back_is_not_steered_to_it_again() -> None:
     active = {"messengers": order(block={"apps": ["signal"]})}
     node = country().nodes["northnet-dpi"]

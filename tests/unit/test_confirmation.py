@@ -12,12 +12,13 @@ import pytest
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.confirmation import Prober
+from shutdownlab.measure.controls import Control
 from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.kinds import Endpoint, Tcp
-from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest, ProbeResult
+from shutdownlab.protocol.probing import Check, Measurement, ProbeJob, ProbeRequest, ProbeResult
 
 OK = Measurement(Outcome.OK)
 TIMED_OUT = Measurement(Outcome.BLOCKED, "generic_timeout_error", doubtful=True)
@@ -64,7 +65,7 @@ def prober_of(supervisor: PretendedSupervisor) -> Prober:
 
 
 def probe(name: str, **more: Any) -> ProbeRequest:
-    return ProbeRequest(name, name, Tcp.runs, timeout=1.0, **more)
+    return ProbeRequest(name, name, Tcp.runs, **{"timeout": 1.0, **more})
 
 
 def test_what_succeeds_is_measured_once_and_what_fails_twice_however_it_does() -> None:
@@ -89,21 +90,110 @@ def test_a_timeout_is_believed_once_a_more_patient_try_confirms_it() -> None:
     assert [request.timeout for _, request in supervisor.sent] == [PATIENCE[0], PATIENCE[1]]
 
 
-def test_a_timeout_that_nobody_expected_is_believed_after_three_tries() -> None:
-    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
-    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
-    assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 3, "confirmed")
+def test_what_is_believed_of_a_timeout_does_not_depend_on_what_was_expected() -> None:
+    for expected in (set(), {"x"}):
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before: TIMED_OUT)
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, hopeless=expected)
+        assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 2, "confirmed")
 
 
-def test_what_failed_unexpectedly_is_tried_again_once_its_place_is_quiet() -> None:
-    """A throttled line may have been full of the place's other probes."""
-    supervisor = PretendedSupervisor(
-        ["a"], lambda agent, request, before: OK if before or request.name != "unlucky" else TIMED_OUT
-    )
-    requests = [probe("unlucky", place="here"), *(probe(str(n), place="here") for n in range(300))]
-    found = {r.name: m.outcome for _, r, m in prober_of(supervisor).run({"a": requests})}
-    assert found["unlucky"] is Outcome.OK
-    assert supervisor.sent[-1][1].name == "unlucky"
+def test_what_failed_on_a_slowed_line_is_tried_again_once_its_place_is_quiet() -> None:
+    """The line may have been full of the place's other probes."""
+    others = (probe(str(n), place="here", slowed=True) for n in range(300))
+    requests = [probe("unlucky", place="here", slowed=True), *others]
+    for expected in (set(), {"unlucky"}):
+        supervisor = PretendedSupervisor(
+            ["a"], lambda agent, request, before: OK if before or request.name != "unlucky" else TIMED_OUT
+        )
+        found = {r.name: m.outcome for _, r, m in prober_of(supervisor).run({"a": requests}, hopeless=expected)}
+        assert found["unlucky"] is Outcome.OK
+        assert supervisor.sent[-1][1].name == "unlucky"
+
+
+PATH = Control("path a to b", "a", Check("path a to b", "192.0.2.1", "192.0.2.9"))
+SERVER = Control("server of x", "control", request=probe("server of x"))
+VOUCHING = {"x": (PATH, SERVER)}
+
+
+def checked(failure: str | None) -> Measurement:
+    return Measurement(Outcome.OK, test_keys={"x_checks": {PATH.name: failure}})
+
+
+def test_between_two_tries_of_what_failed_all_its_controls_are_measured() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        return TIMED_OUT if request.name == "x" else OK if request.name == SERVER.name else checked(None)
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
+    assert [request.name for _, request in supervisor.sent] == ["x", "control", SERVER.name, "x"]
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 2)
+    assert [(proof.name, proof.failure) for proof in found.controls] == [(PATH.name, None), (SERVER.name, None)]
+
+
+def test_a_control_has_no_more_patience_than_the_try_that_it_vouches_for() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        return TIMED_OUT if request.name == "x" else OK if request.name == SERVER.name else checked(None)
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    list(prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING))
+    assert {request.timeout for _, request in supervisor.sent[:3]} == {PATIENCE[0]}
+
+
+def test_what_succeeds_needs_no_control() -> None:
+    supervisor = PretendedSupervisor(["a", "control"], lambda agent, request, before: OK)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
+    assert len(supervisor.sent) == 1
+    assert found.controls == ()
+
+
+def test_where_a_control_failed_the_tries_before_it_do_not_count() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        if request.name == "x":
+            return TIMED_OUT
+        return OK if request.name == SERVER.name else checked(None if before else "generic_timeout_error")
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
+    assert all(proof.failure is None for proof in found.controls)
+
+
+def test_a_cell_whose_controls_fail_is_unknown_and_says_which_did() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        return RESET if request.name in {"x", SERVER.name} else checked(None)
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
+    assert (found.outcome, found.certainty) == (Outcome.UNKNOWN, "unconfirmed")
+    assert found.failure == "unknown_failure: controls failed: server of x: connection_reset"
+    assert {(proof.name, proof.failure) for proof in found.controls} == {(SERVER.name, "connection_reset")}
+
+
+def test_an_agent_that_does_not_answer_a_control_vouches_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutdownlab.measure.vouching._GRACE_S", 0.0)
+
+    class Mute(PretendedSupervisor):
+        def send(self, agent: str, job: ProbeJob) -> None:
+            if job.request.name != "control":
+                super().send(agent, job)
+
+    supervisor = Mute(["a", "control"], lambda agent, request, before: RESET if request.name == "x" else OK)
+    quick = {"a": [probe("x", timeout=0.01)]}
+    [(_, _, found)] = prober_of(supervisor).run(quick, controls={"x": (PATH,)})
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.failure == ("unknown_failure: controls failed: path a to b: unknown_failure: no answer from the agent")
+
+
+def test_cells_that_fail_together_share_their_controls() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        return checked(None) if request.name == "control" else OK if request.name == SERVER.name else TIMED_OUT
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    names = [f"x{n}" for n in range(20)]
+    shared = dict.fromkeys(names, (PATH, SERVER))
+    found = [m.outcome for _, _, m in prober_of(supervisor).run({"a": list(map(probe, names))}, controls=shared)]
+    assert found == [Outcome.BLOCKED] * 20
+    assert sum(request.name in {"control", SERVER.name} for _, request in supervisor.sent) <= 4
 
 
 def test_a_timeout_that_load_caused_is_not_believed() -> None:

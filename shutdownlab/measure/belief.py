@@ -1,0 +1,67 @@
+"""What is believed of a cell, given its tries and the controls beside them. Pure.
+
+A success is believed at once, and so is a fault of the probe's own. Anything else takes two tries running with the same
+outcome, and between them, after the first had ended and before the second began, a success of every control that the
+cell needs: what was wrong with the testbed during both tries would have been wrong then. A control of the cell that
+failed meanwhile refutes the tries before it. What was expected plays no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.protocol.probing import Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a cell. `began`, `ended`: seconds by the clock of the controls. `doubtful`: load could have caused it.
+
+    A `doubtful` success is one that only a second try makes sure of.
+    """
+
+    outcome: Outcome
+    began: float
+    ended: float
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What follows from the tries so far.
+
+    believed: no further try is needed. missing: names of the controls that must be measured before the next one begins,
+    if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
+    """
+
+    believed: bool
+    missing: tuple[str, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+
+
+UNTRIED = Judgement(False)
+
+
+def judge(tries: Sequence[Try], needed: Collection[str], history: Mapping[str, Sequence[Proof]]) -> Judgement:
+    """Judge a cell by its tries (at least one) and what its `needed` controls have shown, each in order of time."""
+    last = tries[-1]
+    if last.outcome in {Outcome.OK, Outcome.ERROR}:
+        needed = ()  # it is the failures that the testbed could have caused
+        if not last.doubtful:
+            return Judgement(True)
+    proofs = {name: history.get(name, ()) for name in needed}
+    missing = tuple(name for name, shown in proofs.items() if not any(p.began >= last.ended for p in shown))
+    failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
+    not_yet = Judgement(False, missing, tuple(failed.values()))
+    if len(tries) < 2 or tries[-2].outcome is not last.outcome:
+        return not_yet
+    first, vouchers = tries[-2], []
+    for shown in proofs.values():
+        beside = [p for p in shown if p.ended >= first.began and p.began <= last.ended]
+        between = [p for p in beside if p.began >= first.ended and p.ended <= last.began]
+        if not between or any(p.failure for p in beside):
+            return not_yet
+        vouchers.append(between[-1])
+    return Judgement(True, missing, tuple(vouchers))

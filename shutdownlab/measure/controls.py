@@ -1,0 +1,95 @@
+"""Which controls vouch for a cell: measurements beside it that no policy touches, of all that it needs. Pure.
+
+- The path: the vantage point's own agent sends an echo to the node of the server, from an address that every switch
+  and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go.
+- The resolver: the operator's control subscriber asks it for the cell's names.
+- The server: an operator's control subscriber measures the same probe.
+
+Cells share controls: all of a vantage point its paths, all of an operator its resolver, all of the country the server.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.protocol.probing import Check, ProbeRequest
+
+CHECKS = "shutdownlab.probes.checks:checks_test"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own."""
+
+    name: str
+    agent: str
+    check: Check | None = None
+    request: ProbeRequest | None = None
+
+
+def controls_of(probe: Probe, at: Surroundings, asked: ProbeRequest) -> tuple[Control, ...]:
+    """The controls of a cell: of `probe` from the vantage point `at`, which `asked` asks for."""
+    return (*_paths(probe, at), *_lookups(probe, at, asked), *_server(probe, at, asked))
+
+
+def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> ProbeRequest:
+    """What makes an agent carry out checks, all at once."""
+    return ProbeRequest(f"control {agent}", "control", CHECKS, checks, timeout=timeout)
+
+
+def _paths(probe: Probe, at: Surroundings) -> Iterator[Control]:
+    network, version = at.network, at.family.version
+    ends = probe.far_ends(at)
+    for own, far in ends:
+        source = _spared(network, network.nodes[own], version)
+        name = f"path {own} to {far}, {at.family}"
+        yield Control(name, own, Check(name, _spared(network, network.nodes[far], version), source))
+    if not ends:
+        own = network.subscriber(at.vantage.id).name
+        yield Control(f"agent of {own}", own, Check(f"agent of {own}", ""))
+
+
+def _spared(network: Network, node: Node, version: int) -> str:
+    """The address of a node by which it is reached whatever is in force."""
+    if node.vantage is None:
+        return str(node.address(version))
+    return next(str(a) for a in network.control_addresses(node.vantage.id) if a.version == version)
+
+
+def _lookups(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
+    agent = at.network.one(Role.CONTROL, at.vantage.id.operator).name
+    for host in probe.looked_up(at):
+        name = f"resolver of {at.vantage.id.operator} for {host}, {at.family}"
+        yield Control(name, agent, Check(name, asked.resolver, host=host))
+
+
+def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
+    control = probe.control(at)
+    if control is None:
+        return
+    operator, name = at.vantage.id.operator, f"server of {asked.name}, {at.family}"
+    if control.of_operator:
+        name = f"server of {asked.name} of {operator}, {at.family}"
+    else:  # any operator's subscriber may ask; which one asks for what is spread over all
+        operators = tuple(at.network.topology.operators)
+        operator = operators[zlib.crc32(asked.name.encode()) % len(operators)]
+    agent = at.network.one(Role.CONTROL, operator).name
+    resolver = probe.resolver_address or str(at.network.one(Role.RESOLVER, operator).address(at.family.version))
+    yield Control(
+        name,
+        agent,
+        request=replace(
+            asked,
+            id=name,
+            runs=control.runs,
+            ask=control.ask,
+            place=agent,
+            resolver=resolver,
+            errand=None,
+            slowed=False,
+        ),
+    )

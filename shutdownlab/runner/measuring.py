@@ -1,0 +1,112 @@
+"""Measures the cells of a phase in a running country, and joins what comes with what was expected of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shutdownlab import __version__
+from shutdownlab.country.assembly import Country
+from shutdownlab.library import Shutdown
+from shutdownlab.measure.controls import Control
+from shutdownlab.measure.requests import controls, request
+from shutdownlab.measure.scheduler import REFUTED
+from shutdownlab.model.network import node_name
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.observers.observe import World, observe
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.results import measurement as ooni
+from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
+from shutdownlab.results.events import Listener, Measured
+from shutdownlab.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """A run's measurements: of which shutdown, by which accounts of it, under which name."""
+
+    shutdown: Shutdown
+    choices: Mapping[str, str]
+    run: str
+
+    def measure(self, country: Country, phase: Phase, active: Mapping[str, Policy], tell: Listener) -> list[Result]:
+        """Run every probe of the phase from every vantage point at once; tells each result as it comes.
+
+        active: the policies in force.
+        """
+        shutdown, ca = self.shutdown, str(country.trusted)
+        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
+        todo: dict[str, list[ProbeRequest]] = defaultdict(list)
+        vouching: dict[str, tuple[Control, ...]] = {}
+        found: dict[int, Result] = {}
+
+        def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
+            number, cell = cells[cell_id]
+            found[number] = self.result(phase, cell, measurement)
+            tell(Measured(number=number, result=found[number], record=record))
+
+        world = World(country.plan.network, country.net, country.services)
+        observed = dict.fromkeys(cell.target for _, cell in cells.values() if cell.vantage is None)
+        seen = {name: observe(shutdown.scenario.observations[name], world) for name in observed}
+        throttling = [policy for policy in active.values() if policy.throttle is not None]
+        for _, cell in cells.values():
+            if cell.vantage is None:
+                it = seen[cell.target][cell.operator, cell.family]
+                conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
+                continue
+            slowed = any(policy.concerns(cell.vantage) for policy in throttling)
+            asked = replace(request(shutdown, cell, ca), slowed=slowed)
+            vouching[cell.id] = controls(shutdown, cell, asked)
+            todo[node_name(cell.vantage.id)].append(asked)
+        facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
+        likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
+        for _, asked, measurement in country.agents.run(todo, likely, vouching):
+            conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
+        return [result for _, result in sorted(found.items())]
+
+    def unknown(self, phase: Phase, reasons: Sequence[str], tell: Listener) -> list[Result]:
+        """The phase's results when it could not be measured, and tells them."""
+        failure = f"unknown_failure: {'; '.join(reasons)}"
+        nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
+        found = []
+        for number, cell in enumerate(cells_of(self.shutdown, phase)):
+            found.append(self.result(phase, cell, nothing))
+            tell(Measured(number=number, result=found[-1]))
+        return found
+
+    def result(self, phase: Phase, cell: Cell, measurement: Measurement) -> Result:
+        """What came of a cell, beside what was expected of it."""
+        fact = expected_of(self.shutdown, self.choices, phase, cell)
+        return result_of(self.shutdown, phase, cell, measurement, fact)
+
+    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
+        topology, vantage = self.shutdown.topology, cell.vantage
+        operator = topology.operators[cell.operator]
+        context = ooni.Context(
+            asn=operator.asn,
+            cc=topology.country,
+            network_name=operator.title,
+            run=self.run,
+            began=phase.at,
+            at=phase.at,
+            software_version=__version__,
+            annotations={
+                "scenario": self.shutdown.scenario.name,
+                "phase": phase.phase,
+                "region": vantage.id.region if vantage else "",
+                "subscriber": vantage.id.group if vantage else "",
+            },
+        )
+        return ooni.record(asked, measurement, context)
+
+
+def unconfirmed_of(found: Sequence[Result]) -> str:
+    """How many results could not be confirmed, and what kept them from it; "" where all were."""
+    unknown = [result for result in found if result.outcome is Outcome.UNKNOWN]
+    if not unknown:
+        return ""
+    refuted = next((f for r in unknown if (f := r.failure or "").startswith(REFUTED)), None)
+    why = refuted.removeprefix("unknown_failure: ") if refuted else "this machine is busy"
+    return f"{len(unknown)} outcomes could not be confirmed: {why}"

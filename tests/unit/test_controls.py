@@ -1,0 +1,89 @@
+"""Which controls vouch for a cell."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from shutdownlab import library
+from shutdownlab.measure.controls import CHECKS, Control, checks_request, controls_of
+from shutdownlab.measure.requests import request_of
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.probe import Family, Surroundings, probe
+from shutdownlab.model.scenario import vantage_named
+from shutdownlab.probes.kinds import Call, Lines, Tcp
+
+
+@cache
+def country() -> Network:
+    return library.network("two-operators")
+
+
+def controls(test: str, where: str = "northnet/coast", family: Family = Family.IPV4, **fields: object) -> list[Control]:
+    network, kind = country(), probe(test, **fields)
+    vantage = vantage_named(network.topology, where)
+    assert vantage is not None
+    asked = request_of(network, kind, "mine", vantage, family, "ca.pem", 512)
+    return list(controls_of(kind, Surroundings(network, vantage, family), asked))
+
+
+def test_a_page_abroad_needs_the_path_to_its_server_the_resolver_and_the_server() -> None:
+    path, resolver, server = controls("web", url="https://www.bbc.com/")
+    assert path.name == "path northnet-coast to transit-two-servers, ipv4"
+    assert resolver.name == "resolver of northnet for www.bbc.com, ipv4"
+    assert server.name == "server of mine, ipv4"
+
+
+def test_a_path_is_proven_from_the_vantage_points_own_address_that_no_policy_touches() -> None:
+    path, *_ = controls("ping", host="www.bbc.com", family=Family.IPV6)
+    assert path.agent == "northnet-coast"
+    assert path.check is not None
+    vantage = vantage_named(country().topology, "northnet/coast")
+    assert vantage is not None
+    assert path.check.source in {str(a) for a in country().control_addresses(vantage.id)}
+    assert path.check.address == str(country().nodes["transit-two-servers"].address(6))
+
+
+def test_what_subscribers_host_is_reached_at_their_control_address() -> None:
+    host = next(hosted for hosted in country().hosted if hosted.domestic)
+    path, *_ = controls("web", url=f"https://{host.names[0]}/")
+    server = country().nodes[host.node]
+    assert path.check is not None and server.vantage is not None
+    assert path.check.address in {str(a) for a in country().control_addresses(server.vantage.id)}
+
+
+def test_a_server_is_asked_the_very_same_by_one_operators_control_subscriber_for_all() -> None:
+    cells = [controls("web", where, url="https://www.bbc.com/")[-1] for where in ("northnet/coast", "southcell/coast")]
+    assert cells[0].name == cells[1].name
+    assert {cell.agent for cell in cells} < {node.name for node in country().by_role(Role.CONTROL)}
+    asked = cells[0].request
+    assert asked is not None
+    operator = country().nodes[cells[0].agent].owner
+    assert asked.resolver == str(country().one(Role.RESOLVER, operator).address(4))
+
+
+def test_a_call_needs_the_paths_of_both_its_ends_and_the_operators_telephone_service() -> None:
+    found = controls("call", where="northnet/capital", to="coast")
+    assert [control.name for control in found] == [
+        "path northnet-capital to northnet-telephone, ipv4",
+        "path northnet-coast to northnet-telephone, ipv4",
+        "path northnet-capital to northnet-coast, ipv4",
+        "server of mine of northnet, ipv4",
+    ]
+    registers = found[-1].request
+    assert registers is not None
+    assert (registers.runs, registers.errand) == (Call.runs, None)
+    assert isinstance(registers.ask, Lines) and registers.ask.peer is None
+
+
+def test_a_program_of_ones_own_is_not_run_by_a_control_subscriber() -> None:
+    assert [control.name for control in controls("command", command=["true"])] == ["agent of northnet-coast"]
+    *_, server = controls("command", command=["true"], host="www.bbc.com")
+    assert server.request is not None
+    assert server.request.runs == Tcp.runs
+
+
+def test_the_checks_of_an_agent_go_in_one_request() -> None:
+    path, resolver, _ = controls("web", url="https://www.bbc.com/")
+    assert path.check is not None and resolver.check is not None
+    asked = checks_request("northnet-coast", (path.check,), 0.5)
+    assert (asked.runs, asked.ask, asked.timeout) == (CHECKS, (path.check,), 0.5)
