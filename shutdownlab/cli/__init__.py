@@ -22,8 +22,10 @@ from shutdownlab.cli import (
     verify,
 )
 from shutdownlab.cli.crash import report_crash
-from shutdownlab.cli.program import app
+from shutdownlab.cli.program import app, report_limit
 from shutdownlab.reporting.help import PlainCommand
+from shutdownlab.system.limits import limit_reached
+from shutdownlab.system.signals import reset_dispositions
 from shutdownlab.system.streams import OutputLost, finish_output, guard_standard_streams
 
 for _name, _command in (
@@ -49,6 +51,7 @@ for _name, _command in (
 
 def main() -> None:
     """Entry point of the `shutdownlab` command."""
+    reset_dispositions()
     guard_standard_streams()
     try:
         try:
@@ -60,4 +63,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        if limit := limit_reached(error):
+            sys.exit(report_limit(limit))
         sys.exit(report_crash(error))

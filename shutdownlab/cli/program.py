@@ -61,6 +61,13 @@ def user_errors() -> Iterator[None]:
         raise typer.Exit(EXIT_MACHINE_CANNOT) from None
 
 
+def report_limit(limit: str) -> int:
+    """Say that a limit of this process was reached; returns the exit code."""
+    errors().print(f"[red]This machine cannot go on:[/red] {literal(limit)}", soft_wrap=True)
+    errors().print("    how to fix it: raise that limit, or free what uses it up")
+    return EXIT_MACHINE_CANNOT
+
+
 def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoReturn:
     raise BadInput([Problem(option, 0, "", found, expected, hint)])
 

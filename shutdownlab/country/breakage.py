@@ -1,11 +1,14 @@
-"""What can break under a running country that is no mistake of the program's, and how it is told. Pure."""
+"""What can break under a running country that is no mistake of the program's, and how it is told."""
 
 from __future__ import annotations
+
+import errno
 
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError
+from shutdownlab.system.limits import limit_reached
 
 EXIT_BROKEN = 3
 """What a command ends with then."""
@@ -23,7 +26,14 @@ def lines_of(error: BaseException) -> list[str]:
         text = "\n".join(error.problems)
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        text = with_limit(text, error)
     return brief(text).splitlines()
+
+
+def with_limit(text: str, error: BaseException | None) -> str:
+    """`text`, which tells of `error`, with the limit of this process that it comes from."""
+    limit = limit_reached(error) if isinstance(error, OSError) and error.errno != errno.ENOSPC else ""
+    return f"{text} ({limit})" if limit else text
 
 
 def brief(text: str) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from shutdownlab import library
 from shutdownlab.config.document import quoted
+from shutdownlab.country.limits import check_room
 from shutdownlab.library import LoadedTopology, Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Mode, Scenario
+from shutdownlab.system.limits import Room
 
 if TYPE_CHECKING:
     from shutdownlab.model.probe import Probe
@@ -101,6 +103,7 @@ def lab_plan(
     """
     lookup.known("datapath", datapath, _DATAPATHS, option("datapath"))
     loaded = _loaded(what)
+    check_room(loaded.network, Room.here())
     keep = allowed(loaded.programs, trust=trust)
     if isinstance(loaded, LoadedTopology):
         if at is not None or choose:

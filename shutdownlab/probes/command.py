@@ -15,6 +15,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import TIMEOUT
 from shutdownlab.probes.kinds import Execution
 from shutdownlab.probes.session import Session
+from shutdownlab.system.signals import defaults_for_others
 
 _KEPT: Final = 4096
 _LONGEST_LINE: Final = 200
@@ -82,10 +83,11 @@ class _Program:
 
     def __init__(self, argv: tuple[str, ...], folder: str, environment: dict[str, str]) -> None:
         """Raises OSError where it cannot be started."""
-        self._process = subprocess.Popen(
-            argv, cwd=folder, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        with defaults_for_others():
+            self._process = subprocess.Popen(
+                argv, cwd=folder, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.out, self.err = _Output(self._process.stdout.fileno()), _Output(self._process.stderr.fileno())

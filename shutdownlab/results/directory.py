@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,10 @@ from shutdownlab.results.events import (
     encode,
 )
 from shutdownlab.results.holding import hold
-from shutdownlab.results.manifest import Durations, Manifest
+from shutdownlab.results.manifest import Durations, Manifest, Status
 from shutdownlab.results.result import COLUMNS, row
+
+_MEASURED = PhaseMeasured.model_fields["event"].default
 
 
 class RecordError(Exception):
@@ -67,7 +70,8 @@ class RunDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in (self._events, self._measurements, self._csv_file):
-            file.close()
+            with suppress(OSError):  # what could not be written has been told when it was
+                file.close()
         self._lock.close()
 
     def __call__(self, event: Event) -> None:
@@ -151,17 +155,32 @@ def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:
         draft.replace(file)
     events = path / "events.jsonl"
     if events.exists():  # in place: it is what the lock is on
-        os.truncate(events, events.read_bytes().rfind(b"\n") + 1)
+        os.truncate(events, _length_to_whole_phases(events, whole))
+
+
+def _length_to_whole_phases(events: Path, whole: set[str]) -> int:
+    """The bytes of a run's events before a half line, or before one that says more than the manifest came to say."""
+    length = 0
+    with events.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            event = json.loads(line)
+            if event["event"] == _MEASURED and event["phase"] not in whole:
+                break
+            length += len(line)
+    return length
 
 
 def _phase_of(line: str) -> str:
     return str(json.loads(line)["annotations"]["phase"])
 
 
-def mark_killed(path: Path) -> None:
-    """Say in the manifest that the run's process was killed: it could not."""
-    manifest = json.loads((path / "manifest.json").read_text()) | {"status": "killed"}
-    _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))
+def mark_ended(path: Path, status: Status) -> None:
+    """Say in the manifest how the run ended: its process could not. Nor can this where the disk is full."""
+    manifest = json.loads((path / "manifest.json").read_text()) | {"status": status}
+    with suppress(OSError):
+        _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))
 
 
 def _entries(event: Event, but: set[str]) -> dict[str, Any]:

@@ -15,19 +15,22 @@ from typing import Any
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
 from shutdownlab.country.breakage import EXIT_BROKEN
+from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
-from shutdownlab.results.directory import mark_killed
-from shutdownlab.results.events import Ending, Listener, decode
+from shutdownlab.results.cells import cells_of
+from shutdownlab.results.directory import mark_ended
+from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
+from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
 
 _LINE_LIMIT = 64 * 1024 * 1024
@@ -87,6 +90,7 @@ def run(
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
     directory = Path(out) if out is not None else default_directory(shutdown.scenario)
+    _check_room(shutdown, directory)
     make_usable(directory)
     payload = {
         "shutdown": shutdown,
@@ -138,11 +142,20 @@ def resume(
         "resume": True,
     }
     keep = allowed(shutdown.programs, trust=trust)
+    _check_room(shutdown, directory)
     if on_event is not None:
         for event in before.events():
+            if isinstance(event, PhaseMeasured) and event.phase not in manifest["rows"]:
+                break  # the manifest did not come to say so
             if not isinstance(event, Ending):
                 on_event(event)
     return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+
+
+def _check_room(shutdown: Shutdown, directory: Path) -> None:
+    """Raises `BadInput` where this process may not use what the run needs, or the disk has no room for its record."""
+    cells = sum(1 for phase in shutdown.scenario.timeline for _ in cells_of(shutdown, phase))
+    check_room(shutdown.network, Room.here(directory), cells)
 
 
 def ryu_python_of(openflow: Openflow, given: str | Path | None) -> RyuPython | None:
@@ -160,9 +173,10 @@ def _run_of(directory: Path, status: int) -> Run:
         raise KeyboardInterrupt
     finished = Run.open(directory)
     if finished.status == "killed":
-        mark_killed(directory)
-        finished = Run.open(directory)
-        raise RunFailed(finished, EXIT_BROKEN, ending(-(status - 128) if status > 128 else status))
+        unrecorded = status == EXIT_BROKEN  # it has told that itself, but could not write it down
+        mark_ended(directory, "broken" if unrecorded else "killed")
+        how = "" if unrecorded else ending(-(status - 128) if status > 128 else status)
+        raise RunFailed(Run.open(directory), EXIT_BROKEN, how)
     if finished.status != "finished":
         raise RunFailed(finished, status)
     return finished

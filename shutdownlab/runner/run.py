@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN
+from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, with_limit
 from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Broken,
@@ -78,7 +78,8 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
     except RecordError as failed:
         status = "broken"
         walk.hang_up_record()
-        walk.emit(Broken(error="RecordError", text=str(failed), lines=(str(failed),)))
+        line = with_limit(str(failed), failed.__cause__)
+        walk.emit(Broken(error="RecordError", text=str(failed), lines=(line,)))
     except SelfCheckFailed:
         status = "self-check failed"
     except BREAKAGES as broken:

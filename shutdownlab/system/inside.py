@@ -19,6 +19,7 @@ from pathlib import Path
 from shutdownlab.system import syscalls
 from shutdownlab.system.devices import check_tun, hold_devices, mount_devices
 from shutdownlab.system.kernel import MachineCannot, Owners
+from shutdownlab.system.limits import is_machines_root
 from shutdownlab.system.seccomp import refuse_system_calls
 
 # Replaced by an empty tmpfs of at most so many bytes. 0o1777 where the original has it.
@@ -54,7 +55,7 @@ def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
     user namespace and a mount namespace below (`enter_inner_namespaces`) finds all this locked: neither made writable
     nor taken away. Raises MachineCannot.
     """
-    real_root = _is_real_root()
+    real_root = is_machines_root()
     open_writable = _open_paths(writable)
     # Whoever stands in /tmp itself, or has his files right there, gets the fresh one.
     shown = [path for path in (*_own_paths(), *keep) if str(path) not in dict(_FRESH)]
@@ -119,11 +120,6 @@ def _own_mounts() -> None:
         raise MachineCannot(
             "make the machine's files read-only inside", f"{error.strerror}", "a kernel from Linux 5.12 on"
         ) from error
-
-
-def _is_real_root() -> bool:
-    """Whether this is the machine's root and not one that a user namespace made up."""
-    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
 
 
 def _own_paths() -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -216,7 +217,10 @@ class Namespace:
                 problems.append(problem)
 
         thread = threading.Thread(target=body)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # as pthread_create(3) failed
+            raise BlockingIOError(errno.EAGAIN, str(error)) from None
         thread.join()
         if problems:
             raise problems[0]

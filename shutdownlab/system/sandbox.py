@@ -13,7 +13,8 @@ The first three get SIGKILL when their parent ends (PR_SET_PDEATHSIG); the worke
 pid namespace, and namespaces, interfaces and mounts with the last process in them. Nothing has to be cleaned up.
 
 Signals. Ctrl-C reaches the worker from the terminal; SIGINT, SIGTERM and SIGHUP sent to any one process of the chain
-are passed down it. The worker sees one `Stopped`, a KeyboardInterrupt; a second signal kills it.
+are passed down it. The worker sees one `Stopped`, a KeyboardInterrupt; a second signal kills it. What the caller's own
+parent had it ignore or block means nothing inside, but for SIGHUP under nohup(1).
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ from shutdownlab.system.kernel import (
     enter_inner_namespaces,
     enter_outer_namespaces,
 )
+from shutdownlab.system.limits import limit_reached
+from shutdownlab.system.signals import passed_on, reset_dispositions
 from shutdownlab.system.streams import OutputLost, finish_output, flush_standard_streams, guard_standard_streams
 
 EXIT_CRASHED = 70
 """What a sandbox ends with when its function raised (`EX_SOFTWARE` of sysexits.h)."""
 
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SI_KERNEL = 0x80
 _WATCHED = {"lab-init": 1, "lab-worker": 2}
 _STOPPED = ("T", "t")
@@ -211,11 +213,11 @@ def _signals_held() -> Iterator[bool]:
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*passed_on(), signal.SIGCHLD})
     try:
         yield True
     finally:
-        while signal.sigtimedwait(_PASSED_ON, 0):  # seen to: the sandbox got it from the terminal
+        while signal.sigtimedwait(passed_on(), 0):  # seen to: the sandbox got it from the terminal
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -223,7 +225,7 @@ def _signals_held() -> Iterator[bool]:
 def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
     """Wait until `poll` has a result, handing signals down to process `pid`. All of them must be blocked."""
     while (result := poll()) is None:
-        info = signal.sigwaitinfo({*_PASSED_ON, signal.SIGCHLD})
+        info = signal.sigwaitinfo({*passed_on(), signal.SIGCHLD})
         # A key pressed at the terminal went to the whole chain at once; passing it on would make two of it.
         if info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
             with suppress(ProcessLookupError):
@@ -236,7 +238,8 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     guard_standard_streams()
     syscalls.die_with_parent(parent)
     syscalls.name_process("lab-gate")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*_PASSED_ON, signal.SIGCHLD})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*passed_on(), signal.SIGCHLD})
+    reset_dispositions(blocked={*passed_on(), signal.SIGCHLD})
     os.set_inheritable(report_fd, False)
     order: _Order = pickle.load(order_file)
     alive_read, alive_write = os.pipe()
@@ -245,7 +248,11 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     except MachineCannot as problem:
         _report(report_fd, problem)
         os._exit(EXIT_MACHINE_CANNOT)
-    init = os.fork()
+    try:
+        init = os.fork()
+    except OSError as error:
+        _report(report_fd, _no_process(error))
+        os._exit(EXIT_MACHINE_CANNOT)
     if init == 0:
         os.close(alive_write)
         _be_init(order, report_fd, alive_read)
@@ -260,7 +267,7 @@ def _watch(init: int, report_fd: int) -> int:
     """
     seconds = 0
     while (result := _reap(init)) is None:
-        info = signal.sigtimedwait({*_PASSED_ON, signal.SIGCHLD}, 1)
+        info = signal.sigtimedwait({*passed_on(), signal.SIGCHLD}, 1)
         if info is None:
             stopped = [name for name, pid in _WATCHED.items() if _state(pid) in _STOPPED]
             seconds = seconds + 1 if stopped else 0
@@ -290,6 +297,11 @@ def _was_stopped(name: str) -> MachineCannot:
     )
 
 
+def _no_process(error: OSError) -> MachineCannot:
+    why = (error.strerror or str(error)).lower()
+    return MachineCannot("start a sandbox", limit_reached(error) or why, "raise that limit, or free what uses it up")
+
+
 def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
     """Process 1. Never returns."""
     status = EXIT_CRASHED
@@ -314,6 +326,9 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
         status = _wait_for(worker, lambda: _reap(worker))
     except MachineCannot as problem:
         _report(report_fd, problem)
+        status = EXIT_MACHINE_CANNOT
+    except OSError as error:
+        _report(report_fd, _no_process(error))
         status = EXIT_MACHINE_CANNOT
     except BaseException:
         traceback.print_exc()
@@ -345,9 +360,9 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
             if not init.recv(1):
                 return  # process 1 says why
         prepare_worker()
-        for number in _PASSED_ON:
+        for number in passed_on():
             signal.signal(number, _stop_once)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_PASSED_ON, signal.SIGCHLD})
+        reset_dispositions()
         module, _, function = order.target.partition(":")
         status = int(getattr(import_module(module), function)(pickle.loads(order.payload)))
         finish_output()
@@ -371,7 +386,7 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
 
 
 def _stop_once(number: int, _frame: FrameType | None) -> None:
-    for each in _PASSED_ON:
+    for each in passed_on():
         signal.signal(each, signal.SIG_DFL)
     raise Stopped(number)
 

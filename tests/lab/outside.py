@@ -20,7 +20,8 @@ ORDINARY = 65534
 """User id `nobody` has everywhere."""
 
 _RUN = (
-    "import json, sys; from pathlib import Path; from shutdownlab.system.sandbox import run_in_sandbox; "
+    "import json, signal, sys; from pathlib import Path; from shutdownlab.system.sandbox import run_in_sandbox; "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # the tests may run under nohup
     "sys.exit(run_in_sandbox(sys.argv[1], json.loads(sys.argv[2]), run_dir=Path(sys.argv[3])))"
 )
 _OPEN_TUN = (

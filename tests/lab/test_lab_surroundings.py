@@ -14,7 +14,6 @@ from pathlib import Path
 
 import outside
 import pytest
-from invocation import invoke
 
 import shutdownlab as sl
 
@@ -167,9 +166,3 @@ def test_what_is_wrong_with_the_arguments_is_told_before_anything_is_started() -
         sl.lab("two-operators", datapath="fast")  # type: ignore[arg-type]
     with pytest.raises(sl.BadInput, match="no such file"):
         sl.lab("nonesuch")
-
-
-def test_a_command_under_exec_is_not_deaf_to_ctrl_c(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "exec", "two-operators", "--from", COAST, "--", "grep", "SigIgn", "/proc/self/status")
-    ignored = int(done.output.split()[1], 16)
-    assert not ignored & 1 << (signal.SIGINT - 1)

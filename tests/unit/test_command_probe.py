@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ def test_the_last_line_is_recorded_and_is_the_value_where_it_is_a_number(tmp_pat
     found = run(["printf", "hops\\n12.5 ms\\n"], tmp_path)
     assert (found.value, found.unit) == (12.5, "ms")
     assert run(["echo", "12 of 13"], tmp_path).value is None
+
+
+def test_a_program_does_not_inherit_what_its_agent_ignores(tmp_path: Path) -> None:
+    ignored = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ignored]
+    try:
+        found = run(["grep", "SigIgn", "/proc/self/status"], tmp_path)
+        assert [signal.getsignal(number) for number in ignored] == [signal.SIG_IGN] * 3
+    finally:
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
+    assert int(found.test_keys["x_command"]["line"].split(":")[1], 16) == 0
 
 
 def test_a_program_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""What a country needs of this machine, counted before anything of it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.model.network import Network
+from shutdownlab.model.pages import DOWNLOADS
+from shutdownlab.system.limits import Room
+
+# Of two countries as they ran, 27 and 94 nodes: 119 and 234 open files in one process, but unbound wants room for 848
+# or does not start; 131 and 342 processes and threads; 1,250 and 1,716 MiB of address space in one process; 4 MiB of
+# configurations and logs. Here is half as much again.
+_DESCRIPTORS, _DESCRIPTORS_A_NODE = 896, 3
+_PROCESSES, _PROCESSES_A_NODE = 96, 4
+_ADDRESSES, _ADDRESSES_A_NODE = 1536 << 20, 12 << 20
+_FILES = 16 << 20
+_RECORD_A_CELL = 16 << 10
+"""Bytes: a measurement with all its tries is half of it."""
+
+
+def needed(network: Network, cells: int = 0) -> Room:
+    """What a country needs to run, and the record of so many measurements."""
+    nodes = len(network.nodes)
+    record = _FILES + cells * _RECORD_A_CELL
+    return Room(
+        descriptors=_DESCRIPTORS + _DESCRIPTORS_A_NODE * nodes,
+        processes=_PROCESSES + _PROCESSES_A_NODE * nodes,
+        file_bytes=max(record, *DOWNLOADS),
+        address_bytes=_ADDRESSES + _ADDRESSES_A_NODE * nodes,
+        disk_bytes=2 * record,
+    )
+
+
+def check_room(network: Network, there: Room, cells: int = 0) -> None:
+    """Raises `BadInput` with everything of which there is too little for a country and so many measurements."""
+    what = f"the {len(network.nodes)} nodes of {network.topology.name}"
+    problems = list(_too_little(needed(network, cells), there, what))
+    if problems:
+        raise BadInput(problems)
+
+
+def _too_little(needs: Room, there: Room, what: str) -> Iterator[Problem]:
+    def problem(option: str, found: int, least: int, unit: int, of: str) -> Problem:
+        least = -(-least // unit)
+        hint = f"ulimit {option} {least}; where that is refused, /etc/security/limits.conf or an administrator"
+        return Problem(f"ulimit {option}", 0, "", f"{found // unit:,} {of}", f"at least {least:,} for {what}", hint)
+
+    if there.descriptors < needs.descriptors:
+        yield problem("-n", there.descriptors, needs.descriptors, 1, "open files")
+    if there.processes < needs.processes:
+        found = f"room for {there.processes:,} more processes and threads"
+        hint = "raise it by the difference; where that is refused, /etc/security/limits.conf or an administrator"
+        yield Problem("ulimit -u", 0, "", found, f"at least {needs.processes:,} for {what}", hint)
+    if there.file_bytes < needs.file_bytes:
+        yield problem("-f", there.file_bytes, needs.file_bytes, 1024, "KiB a file")
+    if there.address_bytes < needs.address_bytes:
+        yield problem("-v", there.address_bytes, needs.address_bytes, 1024, "KiB of address space a process")
+    if there.disk_bytes < needs.disk_bytes:
+        found = f"a disk with {there.disk_bytes >> 10:,} KiB free"
+        expected = f"at least {needs.disk_bytes >> 10:,} KiB for {what}"
+        yield Problem("out", 0, "", found, expected, "make room on it, or choose a directory on another")

@@ -1,0 +1,94 @@
+"""What this process and those it starts may use at most (getrlimit(2)), and how much of it is there still."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_LIMITS = {
+    errno.EMFILE: ("-n", resource.RLIMIT_NOFILE, 1, "open files"),
+    errno.EAGAIN: ("-u", resource.RLIMIT_NPROC, 1, "processes and threads"),
+    errno.EFBIG: ("-f", resource.RLIMIT_FSIZE, 1024, "KiB a file"),
+    errno.ENOMEM: ("-v", resource.RLIMIT_AS, 1024, "KiB of address space a process"),
+}
+"""By the error that meets who goes beyond: ulimit's option, the limit, its unit."""
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is there for a program that starts more processes; a very large number where nothing limits it.
+
+    descriptors: open files of one process. processes: processes and threads, besides the user's that run already.
+    file_bytes: of one file. address_bytes: address space of one process. disk_bytes: free on a file system.
+    """
+
+    descriptors: int = _NO_LIMIT
+    processes: int = _NO_LIMIT
+    file_bytes: int = _NO_LIMIT
+    address_bytes: int = _NO_LIMIT
+    disk_bytes: int = _NO_LIMIT
+
+    @classmethod
+    def here(cls, directory: Path | None = None) -> Room:
+        """This process's, and of the disk that `directory` is or would be on."""
+        return cls(
+            descriptors=_limit(resource.RLIMIT_NOFILE, hard=True),  # a sandbox raises its own as far as it may
+            processes=_processes(),
+            file_bytes=_limit(resource.RLIMIT_FSIZE),
+            address_bytes=_limit(resource.RLIMIT_AS),
+            disk_bytes=_free(directory) if directory is not None else _NO_LIMIT,
+        )
+
+
+def limit_reached(error: BaseException) -> str:
+    """Which limit an error comes from, as `ulimit -n is 64 open files`; nothing where it comes from none."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOMEM if isinstance(error, MemoryError) else None
+    if number == errno.ENOSPC:
+        return "the disk is full"
+    if number not in _LIMITS:
+        return ""
+    option, limit, unit, what = _LIMITS[number]
+    most = _limit(limit)
+    return f"`ulimit {option}` is {most // unit:,} {what}" if most < _NO_LIMIT else ""
+
+
+def _limit(which: int, *, hard: bool = False) -> int:
+    most = resource.getrlimit(which)[hard]
+    return _NO_LIMIT if most == resource.RLIM_INFINITY else most
+
+
+def _processes() -> int:
+    """How many more this user may have. The machine's root may have any number, and one made up by a namespace not."""
+    most = _limit(resource.RLIMIT_NPROC)
+    if most == _NO_LIMIT or is_machines_root():
+        return _NO_LIMIT
+    return max(0, most - sum(_threads_of(os.getuid())))
+
+
+def _threads_of(user: int) -> list[int]:
+    """The threads of each process of a user's."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            if process.stat().st_uid == user:
+                lines = (process / "status").read_text().splitlines()
+                found += [int(line.split()[1]) for line in lines if line.startswith("Threads:")]
+    return found
+
+
+def is_machines_root() -> bool:
+    """Whether this is the machine's root and not one that a user namespace made up."""
+    return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
+def _free(directory: Path) -> int:
+    for place in (directory, *directory.absolute().parents):
+        with suppress(OSError):
+            found = os.statvfs(place)
+            return found.f_bavail * found.f_frsize
+    return _NO_LIMIT

@@ -1,0 +1,67 @@
+"""What a country needs of a machine, and what is told of a limit that is too low."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from shutdownlab import library
+from shutdownlab.config.document import BadInput
+from shutdownlab.country.breakage import lines_of
+from shutdownlab.country.limits import check_room, needed
+from shutdownlab.system.limits import Room, limit_reached
+
+NETWORK = library.network("two-operators")
+PLENTY = Room()
+LOW = {
+    "descriptors": ("ulimit -n: found 3 open files; expected at least 977 for the 27 nodes of two-operators", 3),
+    "processes": ("ulimit -u: found room for 3 more processes and threads; expected at least 204 for", 3),
+    "file_bytes": ("ulimit -f: found 3 KiB a file; expected at least 97,657 for", 3 << 10),
+    "address_bytes": ("ulimit -v: found 3 KiB of address space a process; expected at least 1,904,640 for", 3 << 10),
+    "disk_bytes": ("out: found a disk with 3 KiB free; expected at least 32,800 KiB for", 3 << 10),
+}
+
+
+@pytest.mark.parametrize("limit", LOW)
+def test_a_limit_that_is_too_low_is_told_with_what_there_is_what_is_needed_and_how_to_raise_it(limit: str) -> None:
+    told, there = LOW[limit]
+    with pytest.raises(BadInput) as refused:
+        check_room(NETWORK, replace(PLENTY, **{limit: there}), cells=1)
+    (problem,) = refused.value.problems
+    assert str(problem).startswith(told)
+    assert problem.hint
+
+
+def test_all_limits_are_told_at_once_and_exactly_enough_is_enough() -> None:
+    with pytest.raises(BadInput) as refused:
+        check_room(NETWORK, Room(0, 0, 0, 0, 0))
+    assert len(refused.value.problems) == len(fields(Room)) == len(LOW)
+    check_room(NETWORK, needed(NETWORK))
+
+
+def test_a_larger_country_and_a_longer_record_need_more() -> None:
+    large = needed(library.network("kazakhstan"), cells=10_000)
+    small = needed(NETWORK, cells=10)
+    for each in fields(Room):
+        assert getattr(large, each.name) > getattr(small, each.name)
+
+
+def test_what_is_there_is_what_the_kernel_says(tmp_path: Path) -> None:
+    there = Room.here(tmp_path / "not" / "yet" / "made")
+    assert there.descriptors == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    disk = os.statvfs(tmp_path)
+    assert there.disk_bytes == pytest.approx(disk.f_bavail * disk.f_frsize, rel=0.5)
+
+
+def test_an_error_at_a_limit_names_it() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    error = OSError(errno.EMFILE, "Too many open files", "/somewhere")
+    assert limit_reached(error) == f"`ulimit -n` is {most:,} open files"
+    assert lines_of(error) == [f"Too many open files: /somewhere (`ulimit -n` is {most:,} open files)"]
+    assert limit_reached(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
+    assert limit_reached(OSError(errno.ENOENT, "No such file")) == limit_reached(ValueError()) == ""
