@@ -14,7 +14,9 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 PRINTABLE = bytes(range(0x20, 0x7F))
-_BLANKED = bytes(byte if 0x20 <= byte <= 0x7E else 0 for byte in range(256))
+_MARKED = bytes(byte in PRINTABLE for byte in range(256))
+"""1 for a printable byte, 0 for another: counting and searching then run at the speed of memory."""
+_LONG_RUN = b"\1" * 21
 _METHODS = (b"GET ", b"PUT ", b"POST", b"HEAD")
 ENTROPY_SAMPLE = 1024
 _OBFS4_CLIENT = (149, 8192)
@@ -38,13 +40,14 @@ def fully_encrypted(first: bytes) -> bool:
     if first[:4] in _METHODS:
         return False
     # Ex2: the first six bytes are printable ASCII.
-    if length >= 6 and not first[:6].translate(None, PRINTABLE):
+    marked = first.translate(_MARKED)
+    if length >= 6 and marked.startswith(_LONG_RUN[:6]):
         return False
     # Ex3: more than half of all bytes are printable.
-    if (length - len(first.translate(None, PRINTABLE))) * 2 > length:
+    if marked.count(1) * 2 > length:
         return False
     # Ex4: more than 20 contiguous bytes are printable.
-    return all(len(run) <= 20 for run in first.translate(_BLANKED).split(b"\0"))
+    return _LONG_RUN not in marked
 
 
 def entropy(data: bytes) -> float:
