@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping
-from shutdownlab.cli.program import user_errors
+from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
+from shutdownlab.cli.program import bad_option, user_errors
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import vantage_point
 from shutdownlab.model.network import node_name
@@ -20,10 +21,18 @@ def lab(
     choose: Choices = None,
     datapath: DatapathWish = "auto",
     trust: Trust = False,
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
+    ] = None,
 ) -> None:
     """The emulated country with Mininet's own command line (`help` there lists its commands)."""
     with user_errors():
-        raise typer.Exit(_enter("command_line", _plan(name, at, choose, datapath, trust)))
+        plan = _plan(name, at, choose, datapath, trust)
+        if script is not None and not script.is_file():
+            bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
+        keep = [script.resolve()] if script is not None else []
+        raise typer.Exit(_enter("command_line", plan, keep, script=str(keep[0]) if keep else None))
 
 
 def exec_(
@@ -32,13 +41,17 @@ def exec_(
         list[str], typer.Argument(metavar="COMMAND...", help="The command and its arguments, after `--`.")
     ],
     vantage: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
             metavar="OPERATOR/REGION[/GROUP]",
             help="The subscriber; without a group, an ordinary one.",
         ),
-    ],
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NODE", help="Any node instead, such as a router; `nodes` in `lab` lists them."),
+    ] = None,
     at: AtPhase = None,
     choose: Choices = None,
     datapath: DatapathWish = "auto",
@@ -50,7 +63,13 @@ def exec_(
     """
     with user_errors():
         plan = _plan(name, at, choose, datapath, trust)
-        node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
+        if (vantage is None) == (node is None):
+            found = "neither" if node is None else f"{vantage} and --node {node}"
+            bad_option("--from", found, "a subscriber by --from, or any node by --node")
+        if vantage is not None:
+            node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
+        assert node is not None
+        known("--node", "node", node, plan.loaded.network.nodes)
         raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))
 
 
@@ -58,8 +77,10 @@ def _plan(name: str, at: str | None, choose: list[str] | None, datapath: Datapat
     return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 
 
-def _enter(how: Literal["command_line", "command"], plan: LabPlan, **more: Any) -> int:
+def _enter(how: Literal["command_line", "command"], plan: LabPlan, keep: Sequence[Path] = (), **more: Any) -> int:
     from shutdownlab.system.sandbox import run_in_sandbox
 
     payload = {"plan": plan, **more}
-    return run_in_sandbox(f"shutdownlab.country.terminal:{how}", payload, keep=plan.folders, writable=[Path.cwd()])
+    return run_in_sandbox(
+        f"shutdownlab.country.terminal:{how}", payload, keep=[*plan.folders, *keep], writable=[Path.cwd()]
+    )

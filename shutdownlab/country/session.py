@@ -31,11 +31,12 @@ class Session:
 
     def __init__(self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None) -> None:
         """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`."""
-        files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
+        self.files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
         loaded = plan.loaded
         self.plan = plan
         self.country: Country = build(
-            Plan(loaded.network, loaded.apps, loaded.profiles, files, loaded.controllers, datapath=plan.datapath), tell
+            Plan(loaded.network, loaded.apps, loaded.profiles, self.files, loaded.controllers, datapath=plan.datapath),
+            tell,
         )
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []

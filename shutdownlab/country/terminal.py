@@ -5,38 +5,37 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mininet.cli import CLI
 from rich.console import Console
 from rich.markup import escape
 
 from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
+from shutdownlab.country.prompt import Prompt
 from shutdownlab.country.session import Session
+from shutdownlab.country.tools import add_tools
 from shutdownlab.model.network import node_name
 from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.sandbox import foreground_program, interactive
+
+EXIT_FAILED = 1
+"""What `lab --script` ends with where a command could not be carried out."""
 
 _GREETING = """\
 {count} nodes of {title} are up{policy}.
 Open vSwitch's {datapath} datapath: {why}.
 Mininet's commands work here, and any command at a node:
-    nodes, net, help              what there is
+    nodes, net, dump, help        what there is
     {example} ping -c 3 {site}
     {example} curl https://{site}/
     exit                          (or Ctrl-D) the end of it all"""
 
 
-class LabCLI(CLI):  # type: ignore[misc]
-    """Mininet's command line, for nodes that have a dash in their names too."""
-
-    identchars = f"{CLI.identchars}-"
-
-
 def command_line(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan` and hand over to Mininet's command line; returns an exit code."""
-    return _with_session(payload, _command_line)
+    """Bring up the `plan` and hand over to Mininet's command line, or carry out the `script`; returns an exit code."""
+    return _with_session(payload, partial(_command_line, script=payload["script"]))
 
 
 def command(payload: Mapping[str, Any]) -> int:
@@ -57,6 +56,8 @@ def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console],
         for line in lines_of(error):
             console.print(f"    {escape(line)}", soft_wrap=True)
         return EXIT_BROKEN
+    add_tools(session.country.net, session.country.services, session.files / "bin")
+    os.environ |= session.country.environment()
     for fault in session.faults():
         console.print(fault, style="red", soft_wrap=True, markup=False)
     return then(session, console)
@@ -71,7 +72,7 @@ def _teller(console: Console) -> Callable[[str], None]:
     )
 
 
-def _command_line(session: Session, console: Console) -> int:
+def _command_line(session: Session, console: Console, script: str | None) -> int:
     country, network = session.country, session.plan.loaded.network
     policy = f", with the policies of {session.phase}" if session.active else ""
     webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
@@ -82,10 +83,9 @@ def _command_line(session: Session, console: Console) -> int:
         datapath=country.datapath.name, why=country.datapath.why,
     )  # fmt: skip
     console.print(text, soft_wrap=True, markup=False)
-    os.environ |= country.environment()
     with interactive():
-        LabCLI(country.net)
-    return 0
+        failures = Prompt(session, script=script).failures
+    return EXIT_FAILED if script and failures else 0
 
 
 def _command(session: Session, node: str, argv: tuple[str, ...], cwd: Path) -> int:

@@ -61,7 +61,7 @@ class LabNet(Mininet):  # type: ignore[misc]
     # Mininet's API
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:  # noqa: N802
-        if params.get("addresses"):
+        if "addresses" in params:
             params.setdefault("ip", None)  # not one of Mininet's choosing
         host = super().addHost(name, cls=cls, **params)
         self._namespaces.append(host.namespace)

@@ -35,6 +35,8 @@ class LabNode(Node):  # type: ignore[misc]
         self._shell: Any = None
         self._pid: int | None = None
         self._ended = False
+        self.variables: dict[str, str] = {}
+        """What `environment` has besides."""
         self.namespace = self._take_namespace(name, params)
         params["inNamespace"] = True
         super().__init__(name, **params)
@@ -109,7 +111,7 @@ class LabNode(Node):  # type: ignore[misc]
 
     def environment(self) -> dict[str, str]:
         """Variables that programs run in this node get besides their own."""
-        return {}
+        return dict(self.variables)
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[Any]:
         """As Mininet's (a list, words, or a string to be split), without a shell having been started."""

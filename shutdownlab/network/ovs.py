@@ -185,7 +185,7 @@ class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]
         return self.instance.namespace
 
     def environment(self) -> dict[str, str]:
-        return self.instance.environment()
+        return self.instance.environment() | self.variables
 
     def bridge_commands(self, controllers: Iterable[Any]) -> list[list[str]]:
         """The ovs-vsctl commands that make this bridge with all its ports."""

@@ -1,0 +1,321 @@
+"""Mininet's command line for a country: its commands, made to work here, and what else there is to do in a country.
+
+No mistake ends it: whatever a command raises is told in a line, and the next is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mininet.cli import CLI
+from mininet.log import error, output
+
+from shutdownlab.config.document import BadInput
+from shutdownlab.control.processes import ControlError
+from shutdownlab.country.session import Session
+from shutdownlab.model import lookup
+from shutdownlab.model.network import Role
+from shutdownlab.network.ovs import LabSwitch
+from shutdownlab.protocol.session import Measure
+
+_ASKED = (Role.SUBSCRIBER, Role.SERVERS)
+"""Between whose nodes `pingall` pings: those at the two ends of the Internet."""
+_PING_S = "2"
+_IPERF_S = 3
+_IPERF_LIMIT_S = 30.0
+_NO_DISPLAY = (
+    "*** {command} opens a window, and the sandbox has no display. In this one: NODE bash\n"
+    "*** In another terminal: shutdownlab exec NAME --node NODE -- bash (a country of its own)\n"
+)
+
+
+class Prompt(CLI):  # type: ignore[misc]
+    """The command line of a session. `failures`: how many commands could not be carried out."""
+
+    identchars = f"{CLI.identchars}-"
+    doc_header = "Commands of Mininet and of the country (type help COMMAND):"
+
+    def __init__(self, session: Session, **options: Any) -> None:
+        """Ask for commands until there are no more; `options` as `mininet.cli.CLI` takes them."""
+        self.session = session
+        self.failures = 0
+        with suppress(ImportError):
+            import readline
+
+            readline.set_completer_delims(readline.get_completer_delims().replace("-", "").replace("/", ""))
+        super().__init__(session.country.net, **options)
+
+    # --- whatever is typed ---
+
+    def onecmd(self, line: str) -> bool:
+        """Carry out a line; what it raises is told, and counts as a failure."""
+        try:
+            return bool(super().onecmd(line))
+        except BadInput as mistake:
+            for text in mistake.lines():
+                self._fail(text)
+        except ControlError as broken:
+            self._fail(str(broken))
+        except (KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as bug:  # of a Mininet command given what it does not expect
+            self._fail(f"{line.split()[0]}: {type(bug).__name__}: {bug}")
+        return False
+
+    def default(self, line: str) -> None:
+        first, arguments, _ = self.parseline(line)
+        if first not in self.mn:
+            self._fail(f"unknown command {first or line!r}; `help` lists them, `nodes` where any program can be run")
+        elif not arguments:
+            self._fail(f"what is to be run at {first}? For example: {first} ip address")
+        else:
+            super().default(line)
+
+    def completenames(self, text: str, *ignored: Any) -> list[str]:
+        """Commands, and nodes."""
+        return [*super().completenames(text, *ignored), *(name for name in self.mn if name.startswith(text))]
+
+    def completedefault(self, text: str, *_ignored: Any) -> list[str]:
+        names = [*self.mn, *self.session.plan.policies, *self.session.plan.probes, *self._phases()]
+        return [name for name in names if name.startswith(text)]
+
+    def _fail(self, text: str) -> None:
+        self.failures += 1
+        error(f"*** {text}\n")
+
+    def do_source(self, line: str) -> None:
+        """Carry out the commands of a file, up to an `exit`.
+        Usage: source FILE"""
+        try:
+            lines = Path(line).read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as why:
+            self._fail(f"{line or 'source'}: {getattr(why, 'strerror', None) or why}")
+            return
+        for each in lines:
+            if not each.lstrip().startswith("#") and self.onecmd(each):
+                break
+
+    # --- the country ---
+
+    def do_phase(self, line: str) -> None:
+        """Go to a phase of the scenario: its policies are in force, its time is told.
+        Usage: phase [NAME]    (none: which there are)"""
+        scenario = self.session.plan.scenario
+        if scenario is None:
+            self._fail("a topology has no phases; `shutdownlab lab SCENARIO` has")
+        elif not line:
+            for phase in scenario.timeline:
+                here = "*" if phase.phase == self.session.phase else " "
+                output(f"{here} {phase.phase:<24} {phase.at:%Y-%m-%d %H:%M}  {phase.title}\n")
+        else:
+            name = lookup.phase_named(scenario, line, "phase").phase
+            self.session.put_in_force(name, self.session.plan.active_in(name))
+            self._tell_policies()
+
+    def do_policies(self, _line: str) -> None:
+        """The scenario's policies; a * is before those in force."""
+        for name, policy in self.session.plan.policies.items():
+            output(f"{'*' if name in self.session.active else ' '} {name:<24} {policy.title}\n")
+
+    def do_start(self, line: str) -> None:
+        """Put policies of the scenario in force, beside those that are.
+        Usage: start POLICY..."""
+        named = self._policies(line, "start")
+        if named:
+            self._put_in_force([*self.session.active, *(name for name in named if name not in self.session.active)])
+
+    def do_stop(self, line: str) -> None:
+        """Take policies out of force.
+        Usage: stop POLICY..."""
+        named = self._policies(line, "stop")
+        if named:
+            self._put_in_force([name for name in self.session.active if name not in named])
+
+    def do_probe(self, line: str) -> None:
+        """Measure as a subscriber: a probe of the scenario, an app, a site or ADDRESS:PORT.
+        Usage: probe OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]"""
+        words = line.split()
+        if len(words) not in {2, 3} or words[2:] not in ([], ["ipv4"], ["ipv6"]):
+            self._fail("usage: probe OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]")
+            return
+        for answer in self.session.measure([Measure(1, words[0], words[1], words[2] if len(words) == 3 else "ipv4")]):
+            failure = f" ({answer.failure})" if answer.failure else ""
+            figure = f", {answer.value:g} {answer.unit}" if answer.value is not None else ""
+            output(f"{answer.outcome}{failure}{figure}, in {answer.runtime:.2f} s\n")
+        self._tell_complaints()
+
+    def _policies(self, line: str, command: str) -> list[str]:
+        if not line:
+            self._fail(f"usage: {command} POLICY...; `policies` lists them")
+        return [lookup.known("policy", name, self.session.plan.policies, command) for name in line.split()]
+
+    def _put_in_force(self, policies: list[str]) -> None:
+        self.session.put_in_force(self.session.phase or "", policies, moved=False)
+        self._tell_policies()
+
+    def _tell_policies(self) -> None:
+        output(f"in force: {', '.join(self.session.active) or 'no policy'}\n")
+        self._tell_complaints()
+
+    def _tell_complaints(self) -> None:
+        for complaint in self.session.faults():
+            error(f"*** {complaint}\n")
+
+    def _phases(self) -> list[str]:
+        scenario = self.session.plan.scenario
+        return [phase.phase for phase in scenario.timeline] if scenario else []
+
+    # --- Mininet's, where they need to know more of the country ---
+
+    def do_net(self, _line: str) -> None:
+        """What each node is connected to."""
+        for name in self.mn:
+            ends = ((link.intf1, link.intf2) for link in self.mn.links)
+            pairs = [(a, b) if a.node.name == name else (b, a) for a, b in ends if name in (a.node.name, b.node.name)]
+            output(f"{name}: {' '.join(f'{own}--{far.node.name}' for own, far in pairs)}\n")
+
+    def do_links(self, _line: str) -> None:
+        """The links, by their nodes and interfaces, and whether they are up."""
+        for link in self.mn.links:
+            ends = "--".join(f"{end.node.name}:{end}" for end in (link.intf1, link.intf2))
+            output(f"{ends} {link.status()}\n")
+
+    def do_dump(self, _line: str) -> None:
+        """What each node is, and its addresses."""
+        for node in self.session.plan.loaded.network.nodes.values():
+            addresses = [str(address.ip) for port in node.ports.values() for address in port.addresses]
+            output(f"{node.name}: {node.role.value}, {node.title}{': ' * bool(addresses)}{' '.join(addresses)}\n")
+
+    def do_dpctl(self, line: str) -> None:
+        """Run an ovs-ofctl command on all switches that speak OpenFlow. Of one: sh ovs-ofctl dump-flows SWITCH
+        Usage: dpctl COMMAND [ARGUMENT]..."""
+        if not line:
+            self._fail("usage: dpctl COMMAND [ARGUMENT]...; for example: dpctl dump-flows")
+            return
+        for switch in self.mn.switches:
+            if isinstance(switch, LabSwitch):
+                output(f"*** {switch.name} {'-' * 72}\n{switch.dpctl(*line.split())}")
+
+    def do_pingall(self, line: str) -> None:
+        """Ping (IPv4) between all subscribers and servers.
+        Usage: pingall [SECONDS to wait for each]"""
+        self.mn.ping(self._ends(), timeout=line or _PING_S)
+
+    def do_pingpair(self, line: str) -> None:
+        """Ping (IPv4) between the first two subscribers or servers."""
+        self.mn.ping(self._ends()[:2], timeout=line or _PING_S)
+
+    def do_pingallfull(self, line: str) -> None:
+        """The same as pingall, with times."""
+        self.mn.pingFull(self._ends(), timeout=line or _PING_S)
+
+    def do_pingpairfull(self, line: str) -> None:
+        """The same as pingpair, with times."""
+        self.mn.pingFull(self._ends()[:2], timeout=line or _PING_S)
+
+    def do_iperf(self, line: str) -> None:
+        """TCP throughput from one node to another and back (iperf3, 3 s each; none named: the first two ends).
+        Usage: iperf [NODE NODE]"""
+        self._iperf(line.split(), [])
+
+    def do_iperfudp(self, line: str) -> None:
+        """UDP throughput at a rate from one node to another and back.
+        Usage: iperfudp RATE [NODE NODE]    (for example: iperfudp 10M)"""
+        rate, *nodes = line.split() or [""]
+        if not re.fullmatch(r"\d+[KMG]?", rate):
+            self._fail("usage: iperfudp RATE [NODE NODE], with a rate in bit/s such as 10M")
+            return
+        self._iperf(nodes, ["--udp", "--bitrate", rate])
+
+    def do_xterm(self, _line: str, term: str = "xterm") -> None:
+        """Needs a display, which the sandbox has not."""
+        self.failures += 1
+        error(_NO_DISPLAY.format(command=term))
+
+    def do_gterm(self, line: str) -> None:
+        """Needs a display, which the sandbox has not."""
+        self.do_xterm(line, "gterm")
+
+    def do_x(self, line: str) -> None:
+        """Needs a display, which the sandbox has not."""
+        self.do_xterm(line, "x")
+
+    def do_py(self, line: str) -> None:
+        """Evaluate a Python expression in which nodes are called by name: py northnet-capital.IP()"""
+        super().do_py(self._python(line))
+
+    def do_px(self, line: str) -> None:
+        """Execute a Python statement in which nodes are called by name: px print(northnet-capital.IP())"""
+        super().do_px(self._python(line))
+        sys.stdout.flush()  # before what a node prints next
+
+    def do_switch(self, line: str) -> None:
+        """Start or stop a switch. A stopped one forwards nothing; started again, it asks its controller for its rules.
+        Usage: switch SWITCH start|stop"""
+        words = line.split()
+        switches = {switch.name for switch in self.mn.switches if isinstance(switch, LabSwitch)}
+        if len(words) != 2 or words[0] not in switches or words[1] not in {"start", "stop"}:
+            self._fail(f"usage: switch SWITCH start|stop, with one of {', '.join(sorted(switches))}")
+            return
+        switch = self.mn[words[0]]
+        if words[1] == "stop":
+            switch.stop(deleteIntfs=False)
+        else:
+            switch.batchStartup([switch])
+
+    def _python(self, line: str) -> str:
+        """Names with a dash, where a node is called so, as Python can say them."""
+        names = sorted((name for name in self.mn if not name.isidentifier()), key=len, reverse=True)
+        if not names:
+            return line
+        pattern = rf"(?<![\w\"'-])({'|'.join(map(re.escape, names))})(?![\w\"'-])"
+        return re.sub(pattern, lambda found: f"net[{found[0]!r}]", line)
+
+    def _ends(self) -> list[Any]:
+        network = self.session.plan.loaded.network
+        return [self.mn[node.name] for role in _ASKED for node in network.by_role(role)]
+
+    def _iperf(self, names: list[str], options: list[str]) -> None:
+        if len(names) not in {0, 2} or any(name not in self.mn for name in names):
+            self._fail("two nodes, or none; `nodes` lists them")
+            return
+        client, server = (self.mn[name] for name in names) if names else self._ends()[:2]
+        output(f"*** iperf3 between {client.name} and {server.name}\n")
+        for way, reverse in (("there", []), ("back", ["--reverse"])):
+            output(f"{way}: {_throughput(client, server, [*options, *reverse])}\n")
+
+
+def _throughput(client: Any, server: Any, options: list[str]) -> str:
+    """What an iperf3 client measures against a server that takes one connection."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    listening = server.spawn(["iperf3", "--server", "--one-off"], **quiet)
+    try:
+        end = time.monotonic() + _IPERF_LIMIT_S
+        argv = ["iperf3", "--client", server.IP(), "--time", str(_IPERF_S), "--connect-timeout", "5000", "--json"]
+        while True:
+            asking = client.spawn([*argv, *options], **{**quiet, "stdout": subprocess.PIPE})
+            try:
+                printed, _ = asking.communicate(timeout=max(1.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                asking.kill()
+                asking.communicate()
+                return f"nothing within {_IPERF_LIMIT_S:g} s"
+            told = json.loads(printed or b"{}")
+            why = told.get("error", "")
+            if "refused" in why and listening.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)  # the server does not listen yet
+                continue
+            break
+        sums = told.get("end", {})
+        received = sums.get("sum_received") or sums.get("sum") or {}
+        return why or f"{received.get('bits_per_second', 0.0) / 1e6:.1f} Mbit/s"
+    finally:
+        listening.kill()
+        listening.wait()

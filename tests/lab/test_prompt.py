@@ -1,0 +1,164 @@
+"""The command line of `lab`: every command that its `help` lists works, or says why it can't; no mistake ends it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from invocation import Done, invoke
+
+COMMANDS = """\
+# what there is
+net
+links
+dump
+ports
+intfs
+nodes
+# Open vSwitch and BIRD
+dpctl dump-ports
+sh ovs-ofctl -O OpenFlow13 dump-flows northnet-capital-sw
+sh ovs-vsctl list-br
+northnet-border birdc show protocols
+sh birdc show status
+# traffic
+pingall 5
+pingpair
+iperf northnet-capital northnet-coast
+iperfudp 1M northnet-capital northnet-coast
+# Python
+py northnet-capital.IP()
+px print('at', northnet-coast.IP())
+# the country
+phase
+phase blackout
+policies
+probe southcell/coast whatsapp
+stop blackout
+probe southcell/coast whatsapp
+start whatsapp-dropped
+probe southcell/coast whatsapp ipv6
+# mistakes
+xterm northnet-capital
+x northnet-capital
+nosuch
+northnet-capital
+phase nosuch
+start nosuch
+probe nowhere whatsapp
+probe southcell/coast
+switch nosuch stop
+iperf northnet-capital
+iperfudp fast
+dpctl
+source /nowhere
+link northnet-capital
+# and goes on
+switch gateway stop
+switch gateway start
+northnet-capital echo it goes on
+exit
+nosuch again
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    place = tmp_path_factory.mktemp("prompt")
+    script = place / "commands"
+    script.write_text(COMMANDS)
+    return invoke(place, "lab", "first-shutdown", "--script", script)
+
+
+def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: Done) -> None:
+    assert told.code == 1, told.output
+    assert "it goes on" in told.output.splitlines()[-1]
+    for mistake in (
+        "unknown command 'nosuch'",
+        "unknown phase 'nosuch'",
+        "unknown policy 'nosuch'",
+        "/nowhere: No such",
+    ):
+        assert mistake in told.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "southcell-coast: eth0--southcell-coast-sw",
+        "southcell-coast:eth0--southcell-coast-sw:s25p2 (OK OK)",
+        "southcell-coast: subscriber, Southcell, Coast, ordinary: 100.65.2.10 2001:db8:65:2::a",
+        "southcell-coast: eth0",
+        "southcell-coast-sw s25p1:1 s25p2:2 ",
+    ],
+)
+def test_what_there_is_is_told_by_the_names_of_nodes(told: Done, line: str) -> None:
+    assert line in told.output.splitlines()
+
+
+def test_a_switch_and_a_router_are_asked_by_their_names_in_the_topology(told: Done) -> None:
+    lines = told.output.splitlines()
+    assert len([line for line in lines if line.startswith("OFPST_PORT reply")]) == 7, "dpctl: once a switch"
+    assert any(re.search(r"cookie=0x\w+, .*table=0.*in_port=", line) for line in lines)
+    assert "# southcell" in lines
+    assert any(re.match(r"provider_transit_one_4 +BGP .* Established", line) for line in lines)
+    assert "birdc: which router's? For example: northnet-border birdc show protocols" in lines
+
+
+def test_traffic_is_measured_between_nodes_that_have_addresses(told: Done) -> None:
+    assert "*** Results: 0% dropped (56/56 received)" in told.output
+    assert "-box" not in "".join(line for line in told.output.splitlines() if " -> " in line)
+    figures = re.findall(r"^(?:there|back): ([\d.]+) Mbit/s$", told.output, re.MULTILINE)
+    assert len(figures) == 4
+    assert [round(float(figure)) for figure in figures[2:]] == [1, 1]
+
+
+def test_nodes_are_called_by_their_names_in_python(told: Done) -> None:
+    lines = told.output.splitlines()
+    assert "100.64.1.10" in lines
+    assert "at 100.64.4.10" in lines
+
+
+def test_policies_start_and_stop_and_a_probe_sees_it(told: Done) -> None:
+    lines = told.output.splitlines()
+    outcomes = [line.partition(",")[0] for line in lines if re.search(r", in \d+\.\d\d s$", line)]
+    assert outcomes == ["blocked (generic_timeout_error)", "ok", "blocked (generic_timeout_error)"]
+    assert [line for line in lines if line.startswith("in force: ")] == [
+        "in force: blackout", "in force: no policy", "in force: whatsapp-dropped",
+    ]  # fmt: skip
+    assert any(line.startswith("* blackout ") for line in lines)
+
+
+def test_what_needs_a_display_says_so_and_what_does_instead(told: Done) -> None:
+    for command in ("xterm", "x"):
+        assert f"*** {command} opens a window, and the sandbox has no display. In this one: NODE bash" in told.output
+
+
+def test_a_router_s_own_commands_run_by_exec(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "exec", "two-operators", "--node", "transit-one", "--", "birdc", "show", "protocols")
+    assert done.code == 0, done.output
+    assert "customer_northnet_border_4 BGP" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "--from: found neither; expected a subscriber by --from, or any node by --node"),
+        (
+            ["--from", "northnet/coast", "--node", "gateway"],
+            "--from: found northnet/coast and --node gateway; expected",
+        ),
+        (["--node", "gatewy"], "--node: found unknown node 'gatewy'; expected"),
+    ],
+)
+def test_exec_runs_at_one_node_that_there_is(tmp_path: Path, options: list[str], complaint: str) -> None:
+    done = invoke(tmp_path, "exec", "two-operators", *options, "--", "true")
+    assert done.code == 2
+    assert complaint in done.output
+
+
+def test_a_script_that_is_not_there_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "lab", "two-operators", "--script", "nowhere")
+    assert done.code == 2
+    assert "--script: found nowhere, which is no file" in done.output
