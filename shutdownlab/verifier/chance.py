@@ -64,6 +64,8 @@ class Draws(random.Random):
     """
 
     chances: Chances | None = None
+    drawn = False
+    """Whether anything was drawn that decides."""
 
     def random(self) -> float:
         """Certain to be below any probability but nothing, or above any but certainty."""
@@ -77,4 +79,5 @@ class Draws(random.Random):
         return 0
 
     def _way(self, condition: str) -> int:
+        self.drawn = True
         return self.chances.choose(2, condition) if self.chances is not None else 0

@@ -52,6 +52,7 @@ class Line:
     at: Surroundings
     resolver: str
     chances: Chances
+    first_port: int = EPHEMERAL
     wires: list[Wire] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names, and the addresses that were answered."""
@@ -75,7 +76,7 @@ class Line:
         """The network between this subscriber (or the node `client`) and a server's port."""
         client = client or self.node
         source = str(self.country.network.nodes[client].address(self.version))
-        own = EPHEMERAL + len(self.wires) if client_port is None else client_port
+        own = self.first_port + len(self.wires) if client_port is None else client_port
         stream = Stream(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
         host = self.country.ways.host_of(server)
         now = self.wires[-1].now + 0.01 if self.wires else 0.0
@@ -113,7 +114,7 @@ class Line:
     def datagrams(self, wire: Wire, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve") -> bytes:
         """What comes for datagrams, sent once more where nothing does."""
         service = self.servers.at(wire.stream.server, wire.stream.server_port, "udp")
-        for _ in range(2):
+        for _ in range(2 if wire.inspected else 1):
             for data in sent:
                 arrivals = wire.send(Segment(data), by_client=True)
                 heard = _heard(arrivals)
@@ -149,7 +150,7 @@ class Line:
         """An echo."""
         kinds = ECHO[self.version], ECHO_REPLY[self.version]
         wire = self.wire(icmp_of(self.version), address, kinds=kinds)
-        for _ in range(2):
+        for _ in range(2 if wire.inspected else 1):
             arrivals = wire.send(Segment(bytes(48)), by_client=True)
             if any(not arrival.at_client for arrival in arrivals):
                 if any(arrival.at_client for arrival in wire.send(Segment(bytes(48)), by_client=False)):

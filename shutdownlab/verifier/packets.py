@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import ip_address
 
 from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ICMP, ICMPV6, TCP, UDP
@@ -20,6 +20,11 @@ _LINK = bytes.fromhex("020000000001020000000002")
 ECHO = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
 UNREACHABLE = {4: 3, 6: 1}
+
+
+@cache
+def _number(address: str) -> int:
+    return int(ip_address(address))
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Stream:
         version = self.version
         found: Fields = {
             "eth_type": ETHER_IPV4 if version == 4 else ETHER_IPV6, "ip_proto": self.proto,
-            f"ipv{version}_src": source, f"ipv{version}_dst": target,
+            f"ipv{version}_src": _number(source), f"ipv{version}_dst": _number(target),
         }  # fmt: skip
         if self.proto in (TCP, UDP):
             name = "tcp" if self.proto == TCP else "udp"

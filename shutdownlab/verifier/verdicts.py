@@ -21,8 +21,10 @@ from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.line import Line, Undecided, resolver_of
 from shutdownlab.verifier.services import Servers
 from shutdownlab.verifier.ways import Ways
-from shutdownlab.verifier.wire import Country, Equipment
+from shutdownlab.verifier.wire import EPHEMERAL, Country, Equipment
 
+_PORTS, _PORTS_EACH = 20_000, 40
+"""Of clients, given to one measurement after the other; and how many a measurement takes at most."""
 Follow: TypeAlias = Callable[[Line, Any], Conclusion]
 
 
@@ -65,6 +67,7 @@ class Verifier:
         self._servers = Servers(shutdown.network)
         self._equipment = Equipment(shutdown, Ways(shutdown.network), AppCatalogue(shutdown.apps))
         self._countries: dict[str, Country] = {}
+        self._ports = 0
 
     def country(self, phase: Phase) -> Country:
         """The country in a phase."""
@@ -114,7 +117,9 @@ class Verifier:
         for operator in self.classes.owners(cell.target, vantage):
             country.box(operator).begin(chances)
         at = Surroundings(self.network, vantage, cell.family, phase.phase, scenario.throttled_below)
-        line = Line(country, self._servers, at, resolver_of(at, probe.resolver_address), chances)
+        self._ports = (self._ports + _PORTS_EACH) % _PORTS
+        resolver = resolver_of(at, probe.resolver_address)
+        line = Line(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
         try:
             concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:

@@ -45,6 +45,11 @@ class Verified:
         return Verifier(self.shutdown, self.choices)
 
     @cached_property
+    def _facts(self) -> dict[tuple[int, ...], dict[tuple[object, str], Expectation | None]]:
+        """What is expected of whom by which probe, for phases that expect the same."""
+        return {}
+
+    @cached_property
     def results(self) -> list[Result]:
         """A `Result` for each cell, as `Run.results` has them; its failure says on what an `unknown` one hangs."""
         return list(self)
@@ -57,7 +62,8 @@ class Verified:
 
     def of_phase(self, phase: Phase) -> Iterator[tuple[Cell, Result]]:
         """The cells of a phase, and what each comes out as."""
-        facts: dict[tuple[object, str], Expectation | None] = {}
+        expectations = tuple(map(id, self.shutdown.scenario.expectations_of(phase, self.choices)))
+        facts = self._facts.setdefault(expectations, {})
         for cell in cells_of(self.shutdown, phase):
             about = cell.vantage.id if cell.vantage else cell.operator, cell.target
             if about not in facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
 
@@ -33,12 +33,14 @@ class Way:
     """How a packet gets to an address, or how far it would.
 
     hops: hosts and routers by their names, and the switches between them, in order. arrives: some host has the address.
-    silent: where it does not arrive, nobody says so.
+    silent: where it does not arrive, nobody says so. number: of
+    all ways that were found.
     """
 
     hops: tuple[str | Crossing, ...]
     arrives: bool = True
     silent: bool = False
+    number: int = 0
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -72,7 +74,8 @@ class Ways:
         """From a host, by its node's name, to an address."""
         key = host, address
         if key not in self._found:
-            self._found[key] = self._find(self.network.nodes[host], ip_address(address))
+            found = self._find(self.network.nodes[host], ip_address(address))
+            self._found[key] = replace(found, number=len(self._found))
         return self._found[key]
 
     def _find(self, host: Node, address: Address) -> Way:

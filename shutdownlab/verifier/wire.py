@@ -25,11 +25,13 @@ from shutdownlab.model.topology import Vantage
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.packets import Segment, Stream, segment_of
-from shutdownlab.verifier.switch import Fate, PaperSwitch
+from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
 EPHEMERAL = 40000
 """The port of a measurement's first connection; the next has the next."""
+_MOST_FLOWS = 5000
+"""After which a box forgets all: no two measurements in between have the same ports."""
 _BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
 
 
@@ -41,8 +43,10 @@ class Equipment:
 
     def __init__(self, shutdown: Shutdown, ways: Ways, catalogue: AppCatalogue) -> None:
         self.shutdown, self.ways, self.catalogue = shutdown, ways, catalogue
-        self.steps: dict[tuple[PaperSwitch, Crossing, Stream, bool], Step] = {}
-        """What headers decided of the packets that were followed."""
+        self.steps: dict[tuple[object, ...], tuple[Step, ...]] = {}
+        """What headers decided of the packets that were followed, by the switches on the way."""
+        self.at_switch: dict[tuple[object, ...], Step] = {}
+        """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
         self._named = prefixes_named(shutdown)
@@ -144,10 +148,11 @@ class Box:
         return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
 
     def begin(self, chances: Chances) -> None:
-        """Another measurement begins: the box knows nothing of those before."""
-        self._draws.chances = chances
-        if self.engine.table.flows or self.engine.residual_blocks.by_key:
+        """Another measurement begins, from ports of its own: the box knows nothing of those before that counts."""
+        full = len(self.engine.table.flows) > _MOST_FLOWS
+        if full or self._draws.drawn or self.engine.residual_blocks.by_key:
             self.engine = self._made()
+        self._draws.chances, self._draws.drawn = chances, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +218,8 @@ class Wire:
     reached: bool = False
     answered: bool = False
     _sent: int = 0
-    _steps: dict[bool, list[Step]] = field(default_factory=dict)
+    _inspected: bool | None = None
+    _steps: dict[bool, tuple[Step, ...]] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
         """From the end that sends to the other one."""
@@ -221,23 +227,27 @@ class Wire:
             return self.country.ways.between(self.client, self.stream.server)
         return self.country.ways.between(self.server or self.client, self.stream.client)
 
-    def steps(self, by_client: bool) -> list[Step]:
+    def steps(self, by_client: bool) -> tuple[Step, ...]:
         """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
         if by_client not in self._steps:
-            self._steps[by_client] = list(self._walk(by_client))
+            way, stream, known = self.way(by_client), self.stream, self.country.equipment.steps
+            # An ephemeral port is the kernel's choice: which of them makes no difference to switches.
+            port = min(stream.client_port, EPHEMERAL)
+            switches = tuple([self.country.switch(crossing.switch) for crossing in way.crossings])
+            key = switches, way.number, stream.proto, stream.client, stream.server, port, stream.server_port, by_client
+            if key not in known:
+                fields = replace(stream, client_port=port).fields(by_client=by_client)
+                known[key] = tuple(self._walk(way, switches, fields))
+            self._steps[by_client] = known[key]
         return self._steps[by_client]
 
-    def _walk(self, by_client: bool) -> Iterator[Step]:
-        stream = self.stream
-        if stream.client_port > EPHEMERAL:  # the kernel's choice: which of them makes no difference to switches
-            stream = replace(stream, client_port=EPHEMERAL)
-        known = self.country.equipment.steps
-        for crossing in self.way(by_client).crossings:
-            switch = self.country.switch(crossing.switch)
-            key = switch, crossing, stream, by_client
+    def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], fields: Fields) -> Iterator[Step]:
+        known, told = self.country.equipment.at_switch, tuple(fields.values())
+        for crossing, switch in zip(way.crossings, switches, strict=True):
+            key = switch, crossing.port, told
             if key not in known:
-                fate = switch.run(stream.fields(by_client=by_client) | crossing.fields)
-                known[key] = _step(self.country.network.nodes[crossing.switch], crossing, fate)
+                node = self.country.network.nodes[crossing.switch]
+                known[key] = _step(node, crossing, switch.run(fields | crossing.fields))
             yield known[key]
 
     @property
@@ -254,7 +264,9 @@ class Wire:
     @property
     def inspected(self) -> bool:
         """Whether a box is on the way."""
-        return any(step.box for way in (True, False) for step in self.steps(way))
+        if self._inspected is None:
+            self._inspected = any(step.box for way in (True, False) for step in self.steps(way))
+        return self._inspected
 
     @property
     def passes(self) -> bool:
@@ -279,7 +291,7 @@ class Wire:
         return found
 
     def _carry(
-        self, steps: list[Step], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
+        self, steps: tuple[Step, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
     ) -> Iterator[Arrival]:
         frame = b""
         for place, step in enumerate(steps):
@@ -307,8 +319,8 @@ class Wire:
         if arrives:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: Step, by_client: bool) -> list[Step]:
+    def _back_from(self, step: Step, by_client: bool) -> tuple[Step, ...]:
         """The way back from a box to whoever has sent the packet."""
         back = self.steps(not by_client)
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
-        return back[places[0] + 1 :] if places else []
+        return back[places[0] + 1 :] if places else ()
