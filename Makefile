@@ -5,11 +5,13 @@ VENV ?= .venv
 JOBS ?= 2
 FILES ?= 100000
 FAULTS ?= 200
+SEED ?= 1
+CELLS ?= 2000
 PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-lowest fuzz chaos lint lock schemas bench clean
+.PHONY: help setup demo test test-newest test-lowest fuzz chaos differential lint lock schemas bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -35,6 +37,9 @@ fuzz: setup ## bend FILES (100000) scenarios and topologies, and have them check
 
 chaos: setup ## put FAULTS (200) faults into running scenarios, one each, and count the rows that would mislead
 	$(VENV)/bin/python tests/lab/chaos.py --faults $(FAULTS)
+
+differential: setup ## run made-up shutdowns from SEED (1) on until CELLS (2000) cells are compared with what verify says
+	$(VENV)/bin/python tests/lab/differential.py --seed $(SEED) --cells $(CELLS)
 
 lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .

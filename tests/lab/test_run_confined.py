@@ -9,9 +9,11 @@ from pathlib import Path
 
 import outside
 import pytest
+from differential import differences
 from invocation import Record, invoke, shutdownlab, small
 from test_sandbox import USERS
 
+import shutdownlab as sl
 from shutdownlab import library
 
 
@@ -38,6 +40,7 @@ def test_an_ordinary_user_plays_the_first_shutdown_without_sudo(tmp_path: Path) 
     record = Record(tmp_path / "run")
     assert {path.lstat().st_uid for path in (record.path, *record.path.rglob("*"))} == {outside.ORDINARY}
     assert (record.manifest["status"], record.manifest["unmet"]) == ("finished", 0)
+    assert list(differences(sl.Run.open(record.path), sl.verify("first-shutdown"))) == []
     phases = len(library.load("first-shutdown").scenario.timeline)
     assert len(record.events_of("phase-measured")) == phases
 
