@@ -20,7 +20,9 @@ def check(
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
 ) -> None:
     """Check files without running anything; lists all problems at once."""
+    from shutdownlab.country.limits import lacks
     from shutdownlab.reporting.graph import draw
+    from shutdownlab.system.limits import Room
 
     with user_errors():
         problems = Problems()
@@ -47,6 +49,9 @@ def check(
                 Console(highlight=False).print(literal(line), soft_wrap=True)
             for idle in found.idle:
                 errors().print(f"[yellow]warning:[/yellow] {literal(str(idle))}")
+            for lacking in lacks(found.network, Room.here()):
+                errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
+                errors().print(str(lacking), markup=False)
             if graph is not None:
                 try:
                     graph.write_text(draw(found.network))

@@ -15,6 +15,11 @@ from shutdownlab.system.limits import Room
 _DESCRIPTORS, _DESCRIPTORS_A_NODE = 896, 3
 _PROCESSES, _PROCESSES_A_NODE = 96, 4
 _ADDRESSES, _ADDRESSES_A_NODE = 1536 << 20, 12 << 20
+# Of three countries (2 operators with 5 subscriber groups, 7 with 35, 40 with 80) 0.4, 1.1 and 2.8 GiB, shared pages
+# counted once. An operator has an Open vSwitch, a controller, a DPI box and four servers; a group has a probe agent.
+_MEMORY, _MEMORY_AN_OPERATOR, _MEMORY_A_GROUP = 400 << 20, 60 << 20, 7 << 20
+_MANAGEMENT_PORTS = 1024
+"""Of a Linux bridge: an Open vSwitch instance and a DPI box of each operator, and the gateway, are on one."""
 _FILES = 16 << 20
 _RECORD_A_CELL = 16 << 10
 """Bytes: a measurement with all its tries is half of it."""
@@ -30,15 +35,31 @@ def needed(network: Network, cells: int = 0) -> Room:
         file_bytes=max(record, *DOWNLOADS),
         address_bytes=_ADDRESSES + _ADDRESSES_A_NODE * nodes,
         disk_bytes=2 * record,
+        memory_bytes=_MEMORY
+        + _MEMORY_AN_OPERATOR * len(network.topology.operators)
+        + _MEMORY_A_GROUP * len(network.vantages),
     )
 
 
 def check_room(network: Network, there: Room, cells: int = 0) -> None:
     """Raises `BadInput` with everything of which there is too little for a country and so many measurements."""
-    what = f"the {len(network.nodes)} nodes of {network.topology.name}"
-    problems = list(_too_little(needed(network, cells), there, what))
+    problems = lacks(network, there, cells)
     if problems:
         raise BadInput(problems)
+
+
+def lacks(network: Network, there: Room, cells: int = 0) -> list[Problem]:
+    """Everything of which there is too little for a country and so many measurements."""
+    what = f"the {len(network.nodes)} nodes of {network.topology.name}"
+    return [*_too_little(needed(network, cells), there, what), *_too_many(network)]
+
+
+def _too_many(network: Network) -> Iterator[Problem]:
+    operators = len(network.topology.operators)
+    most = (_MANAGEMENT_PORTS - 1) // 2
+    if operators > most:
+        found, hint = f"{operators:,} operators", "`verify` works out what any number of them would see"
+        yield Problem(network.topology.name, 0, "operators", found, f"at most {most} to be run", hint)
 
 
 def _too_little(needs: Room, there: Room, what: str) -> Iterator[Problem]:
@@ -61,3 +82,8 @@ def _too_little(needs: Room, there: Room, what: str) -> Iterator[Problem]:
         found = f"a disk with {there.disk_bytes >> 10:,} KiB free"
         expected = f"at least {needs.disk_bytes >> 10:,} KiB for {what}"
         yield Problem("out", 0, "", found, expected, "make room on it, or choose a directory on another")
+    if there.memory_bytes < needs.memory_bytes:
+        found = f"{there.memory_bytes >> 20:,} MiB that are free"
+        expected = f"at least {needs.memory_bytes >> 20:,} MiB for {what}"
+        hint = "end other programs, or leave out operators, regions or subscriber groups"
+        yield Problem("memory", 0, "", found, expected, hint)

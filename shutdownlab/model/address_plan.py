@@ -26,14 +26,14 @@ def _pair(v4: str, v6: str) -> Pair:
 LABORATORY = _pair("198.18.0.0/15", "2001:db8:ffff::/48")
 """RFC 2544's benchmarking block and a slice of RFC 3849's documentation block; all that follows is in them."""
 
-GATEWAY_LAN = _pair("198.18.0.0/24", "2001:db8:ffff:1::/64")
-EXCHANGE_LAN = _pair("198.18.1.0/24", "2001:db8:ffff:2::/64")
-BACKBONE = _pair("198.18.2.0/24", "2001:db8:ffff:3::/64")
+GATEWAY_LAN = _pair("198.18.0.0/18", "2001:db8:ffff:1::/64")
+EXCHANGE_LAN = _pair("198.18.64.0/18", "2001:db8:ffff:2::/64")
+BACKBONE = _pair("198.18.128.0/17", "2001:db8:ffff:3::/64")
 """Of the links between transits, a /30 and a /126 each."""
 MANAGEMENT = ipaddress.IPv4Network("198.19.0.0/16")
 """By which switches and boxes reach controllers. Its first address is the sandbox's, where controllers listen."""
 
-ROUTE_SERVER, FIRST_BORDER, FIRST_TRANSIT = 1, 11, 101
+ROUTE_SERVER, FIRST_BORDER, FIRST_TRANSIT = 1, 11, 8193
 """Places on the gateway's and the exchange's LAN."""
 
 SUBNET_LENGTHS: Mapping[int, int] = MappingProxyType({4: 24, 6: 64})

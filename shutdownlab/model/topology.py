@@ -45,8 +45,9 @@ def _country(value: object) -> str:
 
 
 Name = Annotated[str, BeforeValidator(_name)]
-MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 90, 11, 1_000
-"""What the laboratory's own links have addresses for (`address_plan`), and more subscriber groups than any machine."""
+MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 1_000, 64, 20_000
+"""Fewer than the laboratory's own links have addresses for (`address_plan`); what a machine can run is counted by
+`country.limits`."""
 
 
 def _label(value: object) -> str:

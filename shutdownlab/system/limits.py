@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Room:
 
     descriptors: open files of one process. processes: processes and threads, besides the user's that run already.
     file_bytes: of one file. address_bytes: address space of one process. disk_bytes: free on a file system.
+    memory_bytes: of the machine's, or of what this control group may use, not in use.
     """
 
     descriptors: int = _NO_LIMIT
@@ -32,6 +34,7 @@ class Room:
     file_bytes: int = _NO_LIMIT
     address_bytes: int = _NO_LIMIT
     disk_bytes: int = _NO_LIMIT
+    memory_bytes: int = _NO_LIMIT
 
     @classmethod
     def here(cls, directory: Path | None = None) -> Room:
@@ -42,6 +45,7 @@ class Room:
             file_bytes=_limit(resource.RLIMIT_FSIZE),
             address_bytes=_limit(resource.RLIMIT_AS),
             disk_bytes=_free(directory) if directory is not None else _NO_LIMIT,
+            memory_bytes=min(_available(), *_of_control_groups()),
         )
 
 
@@ -84,6 +88,33 @@ def _threads_of(user: int) -> list[int]:
 def is_machines_root() -> bool:
     """Whether this is the machine's root and not one that a user namespace made up."""
     return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
+def _available() -> int:
+    """What /proc/meminfo says that new programs can have without swapping."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return _NO_LIMIT
+
+
+def _of_control_groups() -> Iterator[int]:
+    """What is left of the limits of this process's control groups (cgroups(7)), of version 1 and 2."""
+    yield _NO_LIMIT
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, name = line.split(":", 2)
+            if kinds not in {"", "memory"}:
+                continue
+            top = Path("/sys/fs/cgroup", kinds)
+            most, used = (
+                ("memory.limit_in_bytes", "memory.usage_in_bytes") if kinds else ("memory.max", "memory.current")
+            )
+            group = top / name.lstrip("/")
+            for place in (group, *(each for each in group.parents if each.is_relative_to(top))):
+                with suppress(OSError, ValueError):  # no such file, or `max`
+                    yield max(0, int((place / most).read_text()) - int((place / used).read_text()))
 
 
 def _free(directory: Path) -> int:

@@ -43,9 +43,12 @@ def country(
         "operators": {
             f"op{number}": {
                 "title": f"Operator {number}",
-                "asn": 64600 + number,
+                "asn": (64600 if number < 100 else 4_200_000_000) + number,
                 "subscribers": 1,
-                "prefixes": [f"100.{64 + number}.0.0/16", f"2001:db8:{number + 1:x}::/48"],
+                "prefixes": [
+                    f"{100 + number // 192}.{64 + number % 192}.0.0/16",
+                    f"2001:db8:{number + (1 if number < 200 else 0x1000):x}::/48",
+                ],
                 "transit": sellers,
                 "exchange": member,
                 "regions": subscribers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 from pathlib import Path
@@ -16,6 +17,7 @@ from shutdownlab.config import numbers
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model import address_plan
 from shutdownlab.model.network import Role
+from shutdownlab.model.topology import MOST_OPERATORS, MOST_TRANSITS
 
 SOURCES = [path for path in Path(shutdownlab.__file__).parent.rglob("*.py") if "controllers" not in path.parts]
 
@@ -74,11 +76,21 @@ def test_the_laboratorys_own_subnets_are_in_its_blocks_and_apart() -> None:
         assert not any(a.overlaps(b) for a in own for b in own if a is not b)
 
 
+def test_the_laboratorys_own_links_have_an_address_for_everyone_that_a_topology_may_name() -> None:
+    borders = range(address_plan.FIRST_BORDER, address_plan.FIRST_BORDER + MOST_OPERATORS)
+    transits = range(address_plan.FIRST_TRANSIT, address_plan.FIRST_TRANSIT + MOST_TRANSITS)
+    assert borders.start > address_plan.ROUTE_SERVER and borders.stop <= transits.start
+    for lan in (*address_plan.GATEWAY_LAN, *address_plan.EXCHANGE_LAN):
+        assert transits.stop < lan.num_addresses - 1
+    links = MOST_TRANSITS * (MOST_TRANSITS - 1) // 2
+    assert len(list(itertools.islice(address_plan.backbone_links(), links))) == links
+
+
 def test_every_address_of_a_country_is_where_the_plan_puts_it() -> None:
     network = library.load_topology("two-operators").network
     assert [str(network.one(Role.BORDER, "northnet").port_for(port).addresses[0]) for port in ("intl", "ix")] == [
-        "198.18.0.11/24",
-        "198.18.1.11/24",
+        "198.18.0.11/18",
+        "198.18.64.11/18",
     ]
     resolver, telephone = (network.one(role, "northnet") for role in (Role.RESOLVER, Role.TELEPHONE))
     prefixes = network.topology.operators["northnet"].prefixes

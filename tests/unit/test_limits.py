@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from countries import country
 
 from shutdownlab import library
 from shutdownlab.config.document import BadInput
@@ -19,10 +20,11 @@ from shutdownlab.system.limits import Room, limit_reached
 NETWORK = library.network("two-operators")
 PLENTY = Room()
 LOW = {
-    "descriptors": ("ulimit -n: found 3 open files; expected at least 977 for the 27 nodes of two-operators", 3),
-    "processes": ("ulimit -u: found room for 3 more processes and threads; expected at least 204 for", 3),
+    "descriptors": ("ulimit -n: found 3 open files; expected at least 983 for the 29 nodes of two-operators", 3),
+    "processes": ("ulimit -u: found room for 3 more processes and threads; expected at least 212 for", 3),
     "file_bytes": ("ulimit -f: found 3 KiB a file; expected at least 97,657 for", 3 << 10),
-    "address_bytes": ("ulimit -v: found 3 KiB of address space a process; expected at least 1,904,640 for", 3 << 10),
+    "address_bytes": ("ulimit -v: found 3 KiB of address space a process; expected at least 1,929,216 for", 3 << 10),
+    "memory_bytes": ("memory: found 3 MiB that are free; expected at least 562 MiB for the 29 nodes of two", 3 << 20),
     "disk_bytes": ("out: found a disk with 3 KiB free; expected at least 32,800 KiB for", 3 << 10),
 }
 
@@ -39,9 +41,15 @@ def test_a_limit_that_is_too_low_is_told_with_what_there_is_what_is_needed_and_h
 
 def test_all_limits_are_told_at_once_and_exactly_enough_is_enough() -> None:
     with pytest.raises(BadInput) as refused:
-        check_room(NETWORK, Room(0, 0, 0, 0, 0))
+        check_room(NETWORK, Room(0, 0, 0, 0, 0, 0))
     assert len(refused.value.problems) == len(fields(Room)) == len(LOW)
     check_room(NETWORK, needed(NETWORK))
+
+
+def test_more_operators_than_a_bridge_has_ports_for_are_told_with_how_many_can_be_run() -> None:
+    network = country([(["t0"], True)] * 512)
+    with pytest.raises(BadInput, match=r"operators: found 512 operators; expected at most 511 to be run"):
+        check_room(network, PLENTY)
 
 
 def test_a_larger_country_and_a_longer_record_need_more() -> None:
