@@ -47,8 +47,8 @@ lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 
-schemas: setup ## write the JSON Schemas of what a run writes anew, after a change of its models
-	$(VENV)/bin/python -m shutdownlab.results.schema
+schemas: setup ## write the JSON Schemas of all files anew, after a change of the models
+	$(VENV)/bin/python -m shutdownlab.schemas.generate
 
 lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
 	@scripts/lock

@@ -8,14 +8,20 @@ import typer
 
 from shutdownlab.cli.options import known
 from shutdownlab.cli.program import user_errors
+from shutdownlab.schemas.shipped import names, shipped
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="event, result, measurement or manifest.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Of what you write: scenario, topology, policy, profile, apps. "
+            "Of what a run writes: results, measurement, event, manifest.",
+        ),
+    ],
 ) -> None:
-    """Print the JSON Schema of what a run writes."""
-    from shutdownlab.results.schema import NAMES, shipped
-
+    """Print the JSON Schema of a kind of file, for editors and for programs."""
     with user_errors():
-        known("schema", "schema", name, NAMES)
+        known("schema", "schema", name, names())
         typer.echo(shipped(name), nl=False)

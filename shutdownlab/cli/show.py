@@ -9,6 +9,7 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.program import user_errors
+from shutdownlab.schemas.shipped import pointing_here
 
 
 def show(
@@ -18,4 +19,4 @@ def show(
 ) -> None:
     """Print a shipped file, to start your own from (`shutdownlab show first-shutdown > my.yaml`)."""
     with user_errors():
-        sys.stdout.buffer.write(library.shipped_file(name).read_bytes())
+        sys.stdout.buffer.write(pointing_here(library.shipped_file(name).read_bytes()))

@@ -9,12 +9,21 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, model_serializer
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Strict,
+    model_serializer,
+)
+from pydantic_core import CoreSchema
 
 from shutdownlab.config.document import Expected, Record, quoted
 from shutdownlab.config.idn import to_ascii
@@ -318,18 +327,86 @@ def _url(value: str) -> str:
         raise Expected(error.expected, error.hint, found=quoted(value)) from None
 
 
-Seconds = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
-Kbit = Annotated[int, BeforeValidator(rate), PlainSerializer(rate_text)]
-Prefix = Annotated[IpPrefix, BeforeValidator(network)]
-AnAddress = Annotated[Address, BeforeValidator(address)]
-Url = Annotated[str, AfterValidator(_url)]
-Instant = Annotated[datetime, BeforeValidator(instant), PlainSerializer(instant_text)]
-Hours = Annotated[tuple[time, time], BeforeValidator(hours), PlainSerializer(hours_text)]
-UtcOffset = Annotated[int, BeforeValidator(utc_offset), PlainSerializer(utc_offset_text)]
-Port = Annotated[Ports, BeforeValidator(ports)]
-HostName = Annotated[str, BeforeValidator(host_name)]
-Domain = Annotated[str, BeforeValidator(domain)]
-Host = Annotated[str, BeforeValidator(host)]
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadAs:
+    """How a file writes a value, as JSON Schema says it; without, that would be the form that is kept in memory."""
+
+    form: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.form) if handler.mode == "validation" else handler(schema)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrElse:
+    """What a file may have in a value's place beside its own form, as JSON Schema says it."""
+
+    form: dict[str, Any]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        own = handler(schema)
+        return {"anyOf": [own, dict(self.form)]} if handler.mode == "validation" else own
+
+
+def text_like(title: str, *examples: str, pattern: str = "") -> ReadAs:
+    """A value that is written as text of a certain form."""
+    form = {"title": title, "type": "string"} | ({"pattern": f"^{pattern}$"} if pattern else {})
+    return ReadAs(form | {"examples": list(examples)})
+
+
+_NUMBER = r"[0-9]{1,15}(\.[0-9]{1,40})? *"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(duration),
+    PlainSerializer(duration_text),
+    text_like("duration", "20ms", "90s", "12min", "6h", "2d", pattern=f"{_NUMBER}(ms|s|min|h|d)"),
+]
+Kbit = Annotated[
+    int,
+    BeforeValidator(rate),
+    PlainSerializer(rate_text),
+    text_like("rate", "512kbit", "30mbit", "1gbit", pattern=f"{_NUMBER}(kbit|mbit|gbit)"),
+]
+Prefix = Annotated[IpPrefix, BeforeValidator(network), text_like("prefix or address", "100.64.0.0/16", "2001:db8::/32")]
+AnAddress = Annotated[Address, BeforeValidator(address), text_like("address", "192.0.2.1", "2001:db8::1")]
+Url = Annotated[str, AfterValidator(_url), text_like("URL", "https://www.bbc.com/", pattern="https?://.+")]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(instant),
+    PlainSerializer(instant_text),
+    text_like("time with its zone", "2022-01-05T10:30Z", "2022-01-05T16:30+06:00"),
+]
+Hours = Annotated[
+    tuple[time, time],
+    BeforeValidator(hours),
+    PlainSerializer(hours_text),
+    text_like("hours of the day", "08:00-20:00", "22:00-06:00", pattern=f"{_CLOCK}-{_CLOCK}"),
+]
+UtcOffset = Annotated[
+    int,
+    BeforeValidator(utc_offset),
+    PlainSerializer(utc_offset_text),
+    text_like("offset from UTC", "+06:00", pattern="[-+](0[0-9]|1[0-4]):[0-5][0-9]"),
+]
+Port = Annotated[
+    Ports,
+    BeforeValidator(ports),
+    ReadAs(
+        {
+            "title": "port or ports",
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+                {"type": "string", "pattern": "^((tcp|udp)/)?[0-9]{1,5}(-[0-9]{1,5})?$"},
+            ],
+            "examples": [443, "tcp/443", "udp/16384-16399"],
+        }
+    ),
+]
+HostName = Annotated[str, BeforeValidator(host_name), text_like("host name", "www.bbc.com", "пример.рф")]
+Domain = Annotated[str, BeforeValidator(domain), text_like("domain", "kaspi.kz", "*.kaspi.kz", ".kaspi.kz")]
+Host = Annotated[str, BeforeValidator(host), text_like("host name or address", "www.bbc.com", "8.8.8.8")]
 
 
 def endpoint(ip: str, port: int) -> str:

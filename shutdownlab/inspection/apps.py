@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_serializer
 
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import Domain, HostName, Prefix, Whole, whole, written
+from shutdownlab.config.scalars import Domain, HostName, Prefix, Whole, text_like, whole, written
 from shutdownlab.inspection.terms import Fingerprint
 
 _SERVERS = Extensions("shutdownlab.servers", object)
@@ -52,38 +52,55 @@ def _service(value: Any) -> Any:
     return {"kind": kind, "port": int(port)}
 
 
+ServiceAndPort = Annotated[
+    Service, BeforeValidator(_service), text_like("service and its port", "https/443", "dns/53", pattern="[^/]+/[0-9]+")
+]
+
+
 class Endpoint(Record):
     """Names that answer together. Without `addresses` the network that hosts them gives each name its own."""
 
     names: tuple[HostName, ...] = ()
+    """Host names that answer together."""
     addresses: tuple[Prefix, ...] = ()
-    ports: tuple[Annotated[Service, BeforeValidator(_service)], ...] = ()
+    """Real addresses, of one IP version or both; without any, the network that hosts them gives each name its own."""
+    ports: tuple[ServiceAndPort, ...] = ()
+    """What answers: https/443 http/80 h3/443 (UDP) tls/993 tcp/5222 dns/53 (UDP, TCP) openvpn/1194 (UDP)."""
 
 
 class App(Record):
-    """An app or site.
-
-    `suffixes`: domains that are the app's with everything below them. `prefixes`: address ranges. `fingerprints`: JA4
-    of its own TLS client, where it has one. `protocols`: what the inspection engine calls its own protocols.
-    """
+    """An app or site: what it is called on the wire, where it lives, and what answers there."""
 
     title: str
+    """As people call it."""
     category: str = "site"
+    """messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank, government, voip, shop, games,
+    cloud, p2p or site."""
     suffixes: tuple[Domain, ...] = ()
+    """Domains that are the app's, each with everything below it; the longest of all apps' counts."""
     prefixes: tuple[Prefix, ...] = ()
+    """Address ranges that are the app's alone (no shared hosting or CDN); the longest of all apps' counts."""
     ports: tuple[Annotated[Whole, Field(ge=1, le=65535)], ...] = ()
+    """With `prefixes`: only traffic with these ports; left out: every port."""
     fingerprints: tuple[Fingerprint, ...] = ()
+    """JA4 of its own TLS client, if it has one: whole, or its first part up to an underscore."""
     protocols: tuple[str, ...] = ()
+    """What the inspection engine calls the app's own protocols; such a flow is the app's."""
     endpoints: tuple[Endpoint, ...] = ()
+    """What the emulated world hosts of it."""
     source: str = ""
+    """Where these facts come from, with version or date."""
 
 
 class Catalogue(Record):
-    """A file of apps. `replaces`: apps known already that this file's, of the same names, stand in place of."""
+    """A file of apps: the catalogue that ships, or one of your own."""
 
     format: Literal[1]
+    """The version of this file format."""
     replaces: tuple[str, ...] = ()
+    """Apps known already that this file's, of the same names, stand in place of."""
     apps: dict[str, App]
+    """The apps, by the names that policies and probes use."""
 
 
 def load_apps(text: bytes, file: str) -> Mapping[str, App]:

@@ -96,7 +96,11 @@ def _action(value: Any) -> str:
     return action_name(value)
 
 
-Format = Annotated[int, BeforeValidator(_format)]
+ResponseCode = Annotated[
+    str,
+    BeforeValidator(_rcode, json_schema_input_type=Literal["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "REFUSED"]),
+]
+Format = Annotated[int, BeforeValidator(_format, json_schema_input_type=Literal[1])]
 Names = Annotated[tuple[str, ...], BeforeValidator(many)]
 Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(many)]
 Ports = Annotated[tuple[Port, ...], BeforeValidator(many)]
@@ -105,57 +109,78 @@ Ipid = Annotated[int | Literal["copy", "random"], BeforeValidator(_ipid)]
 
 
 class ResidualSpec(Record):
-    """See `verdict.Residual`. `action`: what later packets of the key meet; "same" repeats the verdict's."""
+    """What stays blocked after a decision: residual censorship (Bock et al., "Your Censor is My Censor", WOOT 2021)."""
 
     key: Literal["3-tuple", "4-tuple"] = "4-tuple"
+    """What stays blocked: the connection (4-tuple), or everything between its two addresses with the server's port
+    (3-tuple), so new connections too."""
     seconds: Seconds = Field(alias="for")
+    """How long it stays blocked."""
     refreshed: bool = False
+    """Whether each packet that comes meanwhile starts the time anew."""
     directions: End = "both"
+    """Whose packets are blocked meanwhile."""
     action: Literal["same", "drop", "reset"] = "same"
+    """What packets meet that come meanwhile; `same` repeats the verdict's action."""
 
 
 class Verdict(Record):
     """What happens to a connection that a rule matched, and to the packet that gave it away.
 
-    Each action's class says which of these fields it heeds (`DpiAction.fields`).
+    An action takes only the keys that it heeds.
     """
 
     action: Annotated[str, PlainValidator(_action, json_schema_input_type=str)]
+    """What the box does. In policies also `block`: whatever the box's profile does to what it blocks."""
     directions: End = "both"
     """drop, freeze: whose packets suffer."""
     forward_trigger: bool = False
     """drop, reset, dns race: the packet that matched still goes on."""
     after_packets: Annotated[Whole, Field(ge=0, le=1000)] = 0
-    """drop: packets of the connection that still pass after the decision (TSPU's delayed drop)."""
+    """drop, reset: packets of the connection that still pass after the decision (TSPU's delayed drop)."""
     to: End = "both"
-    """reset, block page: who gets injected packets."""
+    """reset, block-page, redirect: who gets what the box sends."""
     flags: Flags = "RA"
+    """reset, block-page, redirect: the TCP flags of what the box sends, as letters; RA is a reset with ACK."""
     count: Annotated[Whole, Field(ge=1, le=16)] = 1
+    """How many copies of each packet the box sends."""
     seq_steps: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
-    """reset: added to the sequence numbers of the first, second … copy."""
+    """reset, block-page, redirect: added to the sequence numbers of the first, second … copy."""
     ttl: Annotated[Whole, Field(ge=1, le=255)] | None = None
-    """Of injected packets; None copies the pretended sender's last seen (64 if never seen)."""
+    """The TTL of what the box sends; left out: as last seen from whom it pretends to be (64 if never seen)."""
     window: Annotated[Whole, Field(ge=0, le=65535)] = 0
+    """The TCP window of what the box sends."""
     ipid: Ipid = "random"
+    """The IPv4 identification of what the box sends: a number, `copy` (of the packet that matched) or `random`."""
     rewrite: bool = False
-    """reset: do not inject; strip the payload of the connection's own packets towards `to` and set `flags` on them."""
-    rcode: Annotated[str, BeforeValidator(_rcode)] = "NOERROR"
+    """reset: nothing is sent; the payload of the connection's own packets towards `to` is stripped, and `flags` are set
+    on them."""
+    rcode: ResponseCode = "NOERROR"
+    """dns: the response code of the forged answer."""
     addresses: Annotated[tuple[AnAddress, ...], BeforeValidator(many)] = ()
+    """dns: the addresses of the forged answer."""
     answer_ttl: Annotated[Whole, Field(ge=0, le=86400)] = 300
+    """dns: how long the forged answer may be kept, in seconds."""
     race: bool = False
     """dns: the query goes on too, and the forged answer races the true one."""
     status: Annotated[Whole, Field(ge=100, le=599)] = 403
+    """block-page, redirect: the HTTP status."""
     body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
+    """block-page: the page, as HTML."""
     location: Annotated[str, BeforeValidator(_location)] | None = None
+    """redirect: where to."""
     rate_up: Kbit | None = None
+    """throttle: the rate from inside to outside; left out: unlimited."""
     rate_down: Kbit | None = None
+    """throttle: the rate from outside to inside; left out: unlimited."""
     burst: Annotated[Whole, Field(ge=1500, le=1 << 24)] = 15000
-    """throttle: bytes the token bucket of a direction holds."""
+    """throttle: bytes that the token bucket of a direction holds."""
     cap_bytes: Annotated[Whole, Field(ge=0)] | None = None
     """freeze: payload bytes (of `directions`) after which every further packet is dropped."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What an action of a user's own takes besides; its class checks it."""
+    """What an action of a package of your own takes besides; its class checks it."""
     residual: ResidualSpec | None = None
+    """What stays blocked after the decision, and how long; left out: nothing but the connection."""
 
     @model_validator(mode="before")
     @classmethod
@@ -193,53 +218,63 @@ class Conditions(Record):
     """
 
     app: Names = ()
+    """One of these apps: by name, else by protocol, else by fingerprint, else by address."""
     name_exact: Hosts = ()
+    """The host name (of a TLS or QUIC ClientHello, an HTTP Host, a DNS question) is one of these."""
     name_suffix: Domains = ()
     """The name itself or anything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are also `www.kaspi.kz`."""
     name_file: Names = ()
-    """Files of names, added to `name_suffix` when a file's rules are read (`name_list`); else nothing reads them."""
+    """Files of names, relative to the file that has the rule, one name a line; added to `name_suffix`."""
     name_contains: NameParts = ()
-    """Tried on the name as it is on the wire and, where that is in A-labels (`xn--…`), as people write it."""
+    """The name has one of these texts in it: as it is on the wire or, where that is in A-labels (`xn--…`), as people
+    write it."""
     name_regex: NamePatterns = ()
-    """Likewise."""
+    """One of these regular expressions (RE2) is found in the name, in either form."""
     url_contains: UrlParts = ()
-    """Tried on the URL as it is on the wire, and as people write it: its host's letters, `%D0%BF` as `п`."""
+    """The URL of an HTTP request has one of these texts in it: as it is on the wire, or as people write it, with its
+    host's letters, and `%D0%BF` as `п`."""
     url_regex: UrlPatterns = ()
-    """Likewise."""
+    """One of these regular expressions (RE2) is found in the URL of an HTTP request, in either form."""
     keyword: Keywords = ()
     """Anywhere in the assembled stream of either end, or in a datagram, as UTF-8; the case of ASCII letters does not
     matter, that of others does. Only in protocols that the box's profile recognises."""
     address: Prefixes = ()
-    """The end that did not open the connection."""
+    """The end that did not open the connection has one of these addresses."""
     port: Ports = ()
-    """Likewise: the port that was connected to."""
+    """The port that was connected to."""
     protocol: Names = ()
+    """The connection is recognised as one of these."""
     protocol_except: Names = ()
-    """None of these, known so only once it is recognised, or can no longer be."""
+    """It is none of these: known once it is recognised, or can no longer be."""
     ja4: Fingerprints = ()
-    """Whole, or its first one or two parts."""
+    """The JA4 fingerprint of the TLS client: whole, or its first one or two parts."""
     ech: bool | None = None
-    """Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
+    """Whether the ClientHello has an Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
     esni: bool | None = None
-    """The encrypted server name of 2018 to 2020, which came before ECH."""
+    """Whether it has the encrypted server name of 2018 to 2020, which came before ECH."""
     fully_encrypted: bool | None = None
-    """The published rule on what came so far, whatever it is recognised as (Wu et al., USENIX Security 2023)."""
+    """Whether the published rule on what came so far holds, whatever it is recognised as (Wu et al., USENIX Security
+    2023)."""
     version: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
-    """A code point among the TLS versions offered (0x0304 is 772), or the QUIC version (1; QUIC v2 is 1798521807)."""
+    """One of these code points is among the TLS versions offered (0x0304 is 772), or is the QUIC version (1; QUIC v2 is
+    1798521807)."""
     length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
     """Payload bytes of the datagram, or of the client's stream so far."""
     qtype: QueryTypes = ()
-    """A DNS record type by its name or number: `HTTPS`, `TYPE65`, `65`."""
+    """The type of a DNS question, by its name or number: `HTTPS`, `TYPE65`, `65`."""
     direction: Literal["outbound", "inbound"] | None = None
-    """Which way the packet that is being looked at travels; outbound is from inside to outside."""
+    """Which way the packet that is being looked at travels: outbound is from inside to outside."""
     opener: Literal["inside", "outside"] | None = None
+    """Which end opened the connection."""
     subscriber: Prefixes = ()
-    """The end on the inside."""
+    """The end on the inside has one of these addresses."""
     subscriber_class: Names = ()
+    """The end on the inside is a subscriber of one of these classes (in a policy file for captures: of those under
+    `classes`)."""
     probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
-    """Drawn once for each connection and rule."""
+    """The share of connections to which the rule applies, drawn once for each connection and rule."""
     hours: Hours | None = None
-    """Local time of the policy's `utc_offset`."""
+    """The rule applies in these hours of the day, local time (see `utc_offset`); they may run over midnight."""
 
     @model_validator(mode="after")
     def _resolved(self) -> Conditions:
@@ -258,9 +293,15 @@ _SHOWN_IN: Final = {
 
 
 class InspectionRule(Record):
+    """What a DPI box looks for, and what it then does."""
+
     name: str
+    """What decisions, events and `inspect` call it; each name once."""
     when: Conditions = Conditions()
+    """All conditions that are given must hold; left out: every connection."""
     verdict: Verdict
+    """What happens to a connection that it matches. `verdict: drop` is short for `verdict: {action: drop}`, and `rate`
+    for `rate_up` and `rate_down` alike."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> InspectionRule:
@@ -285,18 +326,22 @@ class InspectionRule(Record):
 
 
 class InspectionPolicy(Record):
-    """First match wins; a connection that no rule matches passes."""
+    """Rules of a DPI box, in a file of their own."""
 
     format: Format = 1
+    """The version of this file format."""
     name: str = "policy"
+    """What output calls it."""
     profile: str | None = None
-    """How the box parses and reacts, where nobody says otherwise."""
+    """How the box parses and reacts, where `--profile` does not say otherwise."""
     inside: Prefixes = ()
-    """Addresses behind the box, for captures; in the lab the box knows by its ports."""
+    """Addresses behind the box, for captures; in the lab a box knows by its ports."""
     classes: dict[str, Prefixes] = Field(default_factory=dict)
-    """Subscriber classes that rules name."""
+    """Subscriber classes that rules name, by the addresses of their subscribers; for captures."""
     utc_offset: UtcOffset = 0
+    """What local clocks show, as an offset from UTC, in quotes; for the `hours` of rules."""
     rules: tuple[InspectionRule, ...] = ()
+    """The first rule that matches counts; a connection that none matches passes."""
 
 
 def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = None) -> InspectionPolicy:

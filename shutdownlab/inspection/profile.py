@@ -58,14 +58,18 @@ Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], Be
 
 
 class IpModel(Record):
+    """What the box does with IP fragments."""
+
     fragments: Literal["reassemble", "ignore", "drop"] = "reassemble"
     """reassemble: inspected once whole. ignore: they go by uninspected. drop: none passes (in-path)."""
     hold: bool = False
-    """In-path: keep fragments back until the datagram is whole, then send them all, inspected or not (TSPU)."""
+    """In-path: keeps fragments back until the datagram is whole, then sends them all, inspected or not (TSPU)."""
     max_fragments: Annotated[Whole, Field(ge=2, le=8192)] = 8192
-    """More pieces than this: the datagram is given up (held ones are lost)."""
+    """Of more pieces than this the datagram is given up (held ones are lost)."""
     overlap: Literal["first", "last", "discard"] = "first"
+    """Whose bytes count where fragments overlap; discard: the datagram is given up."""
     timeout: Seconds = 30.0
+    """How long an unfinished datagram is kept."""
     datagrams: Annotated[Whole, Field(ge=1)] = 1024
     """Unfinished datagrams kept; the oldest gives way."""
 
@@ -74,7 +78,9 @@ class Validation(Record):
     """What a packet must be like for the box to believe it. One that fails goes by without being looked at."""
 
     ip_checksum: bool = False
+    """A wrong IPv4 header checksum makes the packet unbelieved."""
     tcp_checksum: bool = False
+    """A wrong TCP checksum makes the packet unbelieved."""
     sequence: Literal["none", "window", "exact"] = "none"
     """Where an RST or FIN must lie to be believed: anywhere, in the next 64 KiB, or at exactly the next (RFC 5961)."""
     ack: bool = False
@@ -86,6 +92,7 @@ class Validation(Record):
     options_unseen: tuple[Annotated[Whole, Field(ge=2, le=255)], ...] = ()
     """TCP option kinds that hide a packet from the box."""
     ttl_at_least: Annotated[Whole, Field(ge=0, le=255)] = 0
+    """A packet with a lower TTL is not believed."""
     ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
     """A packet whose TTL is further below its connection's first one than this is not believed."""
     length: bool = False
@@ -93,6 +100,8 @@ class Validation(Record):
 
 
 class TcpModel(Record):
+    """How the box follows a TCP connection, and what makes it lose one."""
+
     reassembly: Literal["none", "arrival", "in-order", "full"] = "full"
     """none: each packet by itself. arrival: payloads one after the other as they come, whatever their numbers.
     in-order: what is not next is not seen. full: what comes out of order is kept."""
@@ -115,6 +124,7 @@ class TcpModel(Record):
     handshake: Literal["none", "syn", "full"] = "none"
     """What must have been seen before payload is inspected: nothing, the SYN, or SYN, SYN/ACK and ACK."""
     syn_payload: Literal["ignore", "inspect", "give-up"] = "ignore"
+    """Payload on the SYN is passed over, inspected, or ends inspection of the connection."""
     second_syn: Literal["ignore", "resync", "restart"] = "ignore"
     """A further SYN from the opener with another sequence number."""
     client_syn_ack: Literal["ignore", "swap"] = "ignore"
@@ -136,6 +146,7 @@ class TcpModel(Record):
     rst: Literal["ignore", "teardown", "resync"] = "teardown"
     """From the client; any combination of flags that has RST."""
     server_rst: Literal["ignore", "teardown", "resync"] = "teardown"
+    """The same from the server."""
     bad_seq_ack: Literal["ignore", "resync"] = "ignore"
     """A bare ACK from the client far off its sequence."""
     fin: Literal["ignore", "teardown", "close"] = "close"
@@ -151,11 +162,17 @@ class TcpModel(Record):
 
 
 class Budget(Record):
-    packets: Annotated[tuple[int, int], BeforeValidator(_span)] = (64, 64)
+    """How much of a connection the box looks at before it lets it go."""
+
+    packets: Annotated[tuple[int, int], BeforeValidator(_span, json_schema_input_type=Count | tuple[Count, Count])] = (
+        64,
+        64,
+    )
     """Packets with payload looked at in a connection; 0 is unlimited."""
     least: Count = 0
     """Packets with payload that must have been seen before it is settled that they are no known protocol."""
     bytes: Annotated[Whole, Field(ge=0, le=1 << 20)] = 65536
+    """Bytes of the client's stream that are looked at."""
     give_up_unrecognised: bool = False
     """The first payload that is no inspected protocol ends inspection of the connection."""
     give_up_unrecognised_over: Count = 0
@@ -165,14 +182,22 @@ class Budget(Record):
     every_request: bool = False
     """Goes on inspecting after a request that no rule matched, within the budget."""
     datagrams: Count = 16
+    """Datagrams looked at in a UDP flow; 0 is unlimited."""
 
 
 class Table(Record):
+    """The connections that the box remembers."""
+
     flows: Annotated[Whole, Field(ge=1)] = 1_000_000
+    """Connections tracked at once."""
     syn_timeout: Seconds = 60.0
+    """How long a connection is tracked of which only SYNs were seen."""
     established_timeout: Seconds = 480.0
+    """How long a connection is tracked without any packet, once its handshake is done."""
     udp_timeout: Seconds = 180.0
+    """How long a UDP flow is tracked without any packet."""
     closed_timeout: Seconds = 10.0
+    """How long a connection is tracked after its end."""
     overload: Literal["open", "closed"] = "open"
     """What happens to new connections when the table is full, and in the lab to undecided ones when the box is lost:
     they pass uninspected, or none does (in-path). None that ships fails closed: no measured box is documented to."""
@@ -182,20 +207,34 @@ class Blocks(Record):
     """What `block` means for this box, by protocol; `default` for the rest."""
 
     default: Verdict = Field(default_factory=lambda: Verdict(action="drop"))
+    """What is done to what has no line of its own here."""
     http: Verdict | None = None
+    """To HTTP."""
     tls: Verdict | None = None
+    """To TLS, DNS over TLS or HTTPS, and Tor."""
     dns: Verdict | None = None
+    """To DNS in the clear."""
     quic: Verdict | None = None
+    """To QUIC."""
     fet: Verdict | None = None
+    """To fully encrypted traffic: what looks like random bytes."""
 
 
 class Profile(Record):
+    """A make of DPI box: how it parses and reacts."""
+
     format: Format = 1
+    """The version of this file format."""
     name: str
+    """What scenarios and `--profile` call it; an own one's must be none that ships."""
     title: str
+    """Which boxes, when, in a line."""
     sources: Annotated[Names, Field(min_length=1)]
+    """Who measured it."""
     notes: str = ""
+    """What was measured that the other keys do not say."""
     placement: Literal["in-path", "on-path"] = "in-path"
+    """in-path: packets go through the box, which can hold them back. on-path: it gets copies, and can only inject."""
     protocols: Protocols = ()
     """What the box can recognise; empty: everything the engine can."""
     ports: dict[Annotated[str, BeforeValidator(_protocol)], Ports] = Field(default_factory=dict)
@@ -207,13 +246,19 @@ class Profile(Record):
     only_direction: Literal["outbound", "inbound"] | None = None
     """Only packets that travel this way can trigger."""
     ip: IpModel = IpModel()
+    """IP fragments."""
     validate_: Validation = Field(default=Validation(), alias="validate")
+    """Which packets it believes."""
     tcp: TcpModel = TcpModel()
+    """How it follows TCP."""
     parse: Tolerance = TOLERANT
     """What its parsers forgive in the payload."""
     budget: Budget = Budget()
+    """How much it looks at."""
     table: Table = Table()
+    """How many connections it remembers, and how long."""
     block: Blocks = Field(default_factory=Blocks)
+    """What `block` means for this box."""
     rules: tuple[InspectionRule, ...] = ()
     """What the box blocks by its nature; tried after the policy's rules."""
 

@@ -27,7 +27,7 @@ def many(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
 
 
-def _domains(value: Any, each: Any) -> Any:
+def domains(value: Any, each: Any) -> Any:
     """A list's names one by one, unless all are spelt as on the wire already: there may be a million of them."""
     names = many(value)
     if all(isinstance(name, str) and is_host_name(name) for name in names):
@@ -127,12 +127,13 @@ def readable_url(url: str) -> str:
 
 
 Hosts = Annotated[tuple[Host, ...], BeforeValidator(many)]
-Domains = Annotated[tuple[Domain, ...], WrapValidator(_domains)]
+Domains = Annotated[tuple[Domain, ...], WrapValidator(domains)]
 NameParts = Annotated[tuple[Annotated[str, BeforeValidator(_name_part)], ...], BeforeValidator(many)]
 NamePatterns = Annotated[tuple[Annotated[str, BeforeValidator(_name_pattern)], ...], BeforeValidator(many)]
 UrlParts = Annotated[tuple[Annotated[str, BeforeValidator(_url_part)], ...], BeforeValidator(many)]
 UrlPatterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(many)]
 Keywords = Annotated[tuple[Annotated[str, BeforeValidator(_keyword)], ...], BeforeValidator(many)]
-QueryTypes = Annotated[tuple[Annotated[str, BeforeValidator(query_type)], ...], BeforeValidator(many)]
+QueryType = Annotated[str, BeforeValidator(query_type, json_schema_input_type=str | int)]
+QueryTypes = Annotated[tuple[QueryType, ...], BeforeValidator(many)]
 Fingerprint = Annotated[str, BeforeValidator(_ja4)]
 Fingerprints = Annotated[tuple[Fingerprint, ...], BeforeValidator(many)]

@@ -16,16 +16,18 @@ from shutdownlab.model.registered import Registered
 
 
 class Observation(Registered):
-    """Something observed of every operator in every phase, or in those that `during` names.
-
-    `operators`: only these. `column`: the heading that tables show it under (default: its own name).
-    """
+    """Something observed of every operator in every phase, or in those that `during` names."""
 
     observer: str
+    """The kind of observation."""
     families: tuple[Family, ...] = (Family.IPV4,)
+    """The address families that are looked at, each an observation of its own."""
     column: str = ""
+    """The heading that tables show it under; left out: its own name."""
     operators: tuple[str, ...] = ()
+    """Only these operators; left out: all."""
     during: tuple[str, ...] = ()
+    """The phases in which it is made; left out: all."""
 
     group: ClassVar[str] = "shutdownlab.observers"
     named_by: ClassVar[str] = "observer"

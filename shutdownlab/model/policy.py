@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import Kbit, Port, Prefix
+from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
@@ -21,10 +21,15 @@ class Scope(Record):
     """Whom something concerns. An empty field means all; the fields that are given must all hold."""
 
     operators: tuple[str, ...] = ()
+    """Only subscribers of these operators."""
     regions: tuple[str, ...] = ()
+    """Only subscribers in these regions."""
     access: tuple[Access, ...] = ()
+    """Only subscribers who are connected so."""
     subscribers: tuple[SubscriberClass, ...] = ()
+    """Only subscribers of these classes."""
     groups: tuple[str, ...] = ()
+    """Only the groups of these names, whatever their class: the keys below an operator's regions in the topology."""
 
     def covers(self, vantage: Vantage) -> bool:
         return (
@@ -66,19 +71,27 @@ AnyProtocol = Annotated[
 
 
 class Targets(Record):
-    """What a policy is about. `voice` and `sms` are the operators' telephone service, not the Internet.
-
-    `protocols` are IP's own (tcp, icmp, …), or those that DPI boxes recognise (openvpn, wireguard, tor, quic, …).
-    """
+    """What a policy is about: all that any of these keys names."""
 
     everything: bool = False
+    """All traffic of the Internet. `block: everything` is short for it."""
     apps: tuple[str, ...] = ()
+    """Apps of the catalogue (`shutdownlab apps`) or of `apps` files. By DPI: their names, their own protocols, and
+    those addresses that no other app shares. By address: all their prefixes."""
     sites: Domains = ()
+    """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
+    them."""
     addresses: tuple[Prefix, ...] = ()
+    """Prefixes at the far end, in either direction."""
     ports: tuple[Port, ...] = ()
+    """Ports at the far end."""
     protocols: tuple[AnyProtocol, ...] = ()
+    """IP's own (tcp, udp, icmp, icmp6, gre, esp), quic (as udp/443, where no DPI box is asked), or any that DPI boxes
+    recognise (openvpn, wireguard, tor …; see rules)."""
     voice: bool = False
+    """Telephone calls: the operators' telephone service, not the Internet."""
     sms: bool = False
+    """Short messages, likewise."""
 
     @property
     def recognised(self) -> tuple[str, ...]:
@@ -101,14 +114,24 @@ class Exceptions(Record):
     """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
 
     operators: tuple[str, ...] = ()
+    """All subscribers of these operators are left alone."""
     regions: tuple[str, ...] = ()
+    """All subscribers in these regions are left alone."""
     access: tuple[Access, ...] = ()
+    """All subscribers who are connected so are left alone."""
     subscribers: tuple[SubscriberClass, ...] = ()
+    """All subscribers of these classes are left alone."""
     apps: tuple[str, ...] = ()
+    """Traffic with these apps passes: as a DPI box tells them apart, where one blocks; else by the addresses that they
+    have."""
     sites: Domains = ()
+    """Traffic with these domain names and what is below them passes, told apart likewise."""
     addresses: tuple[Prefix, ...] = ()
+    """Traffic with these prefixes passes."""
     ports: tuple[Port, ...] = ()
+    """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()
+    """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
 
     def spares(self, vantage: Vantage) -> bool:
         """Whether a vantage point is left alone altogether: any one field that names it is enough."""
@@ -164,26 +187,48 @@ def _targets(value: Any) -> Any:
     raise Expected("`everything`, or a mapping such as {apps: [whatsapp]}", "keys: " + ", ".join(Targets.model_fields))
 
 
-class Policy(Record):
-    """One order that can be given and withdrawn: `block` something, `throttle` it to a rate (kbit/s), or `inspect`.
+_Targets = Annotated[Targets, BeforeValidator(_targets), OrElse({"const": "everything"})]
 
-    `inspect`: rules for the DPI boxes, or the path of a policy file of theirs (see `rule_files`). Over all such
-    policies in force, in the order in which they were started, the first rule that matches counts; then what is blocked
-    or throttled by name. With no rule at all ([]) connections meet just what the boxes' profiles do by nature.
-    """
+
+def _rules(value: Any) -> Any:
+    if isinstance(value, str):
+        raise Expected("a list of rules", "the path of a file of rules is read in scenarios alone")
+    return value
+
+
+_Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({"type": "string"})]
+
+
+class Policy(Record):
+    """One order that can be given and withdrawn: to `block` something, to `throttle` it, or to `inspect` by rules."""
 
     title: str
-    block: Annotated[Targets | None, BeforeValidator(_targets)] = None
+    """What it does, in a few words; it stands in results and messages."""
+    block: _Targets | None = None
+    """What is blocked. Each kind of target adds to the others."""
     throttle: Kbit | None = None
-    inspect: tuple[InspectionRule, ...] | None = None
-    only: Annotated[Targets, BeforeValidator(_targets)] = Targets(everything=True)
+    """Slows traffic down instead, each subscriber group's, to this rate in each direction."""
+    inspect: _Rules | None = None
+    """Rules for the DPI boxes themselves, or the path of a file that has them under `rules`. Over all such policies in
+    force, in the order in which they were started, the first rule that matches counts; then what is blocked or
+    throttled by name. With no rule at all ([]) connections meet just what the boxes' profiles do by nature."""
+    only: _Targets = Targets(everything=True)
+    """With `throttle`: what is slowed down; left out: everything."""
     where: Scope = Scope()
+    """For whom it is in force; left out: for all."""
     except_: Exceptions = Field(Exceptions(), alias="except")
+    """Who and what it leaves alone."""
     by: Means = Means.DPI
+    """How apps, sites and protocols are told apart: by the operators' DPI boxes, or by access lists with their
+    addresses."""
     action: BlockAction = BlockAction.PROFILE
+    """What happens to what is blocked."""
     direction: Direction = Direction.BOTH
+    """Which packets are stopped, as the subscriber sees it."""
     at: Point = Point.ACCESS
+    """Which switches enforce it. `gateway` is the national gateway: international traffic only, and no DPI box."""
     source: str
+    """Who reported it: codes that `sources` explains, or free text."""
 
     @model_validator(mode="after")
     def _sound(self) -> Policy:

@@ -87,17 +87,18 @@ class Control:
 
 
 class Probe(Registered):
-    """A measurement repeated in every phase from every vantage point that `from` selects.
-
-    `during` limits it to some phases. `column`: the heading that tables show it under, together with others of the same
-    (default: its own name).
-    """
+    """A measurement repeated in every phase from every vantage point that `from` selects."""
 
     test: str
+    """The kind of measurement."""
     families: tuple[Family, ...] = (Family.IPV4,)
+    """The address families that it is made over, each a measurement of its own."""
     column: str = ""
+    """The heading that tables show it under, together with others of the same; left out: its own name."""
     from_: Scope = Scope()
+    """The subscribers who run it; left out: all."""
     during: tuple[str, ...] = ()
+    """The phases in which it is run; left out: all."""
 
     model_config = Registered.model_config | {"alias_generator": lambda name: name.rstrip("_")}
 
@@ -201,6 +202,7 @@ class HostProbe(Probe):
     """One that goes to `host`, a name or an address of the topology."""
 
     host: Host
+    """A host name that the topology's servers have, or an address."""
 
     @property
     def host_name(self) -> str | None:
@@ -215,12 +217,14 @@ class PortProbe(HostProbe):
     """One that goes to a port of a host."""
 
     port: SinglePort
+    """One port with its transport."""
 
 
 class UrlProbe(Probe):
     """One that fetches `url`, from a host of the topology."""
 
     url: Url
+    """Of a host that the topology serves."""
 
     @property
     def host_name(self) -> str | None:

@@ -72,7 +72,10 @@ def _expectable(value: object) -> object:
     return value
 
 
-_Reach = Annotated[tuple[str, ...] | Literal["all"] | None, BeforeValidator(_reach)]
+_Reach = Annotated[
+    tuple[str, ...] | Literal["all"] | None,
+    BeforeValidator(_reach, json_schema_input_type=tuple[str, ...] | str),
+]
 
 
 class Expectation(Record):
@@ -81,15 +84,23 @@ class Expectation(Record):
     A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
     are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
     it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts. `given` limits it to some choice of account.
+    Within a phase the last expectation that covers a cell counts.
     """
 
     who: Scope = Scope()
+    """The subscribers it is about; left out: all."""
     probes: _Reach = None
+    """The names of probes that it is about, or `all`."""
     observations: _Reach = None
-    outcome: Annotated[Outcome, BeforeValidator(_expectable)]
+    """The names of observations that it is about, or `all`."""
+    outcome: Annotated[
+        Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled"])
+    ]
+    """What should be seen."""
     source: str
+    """Who says so."""
     given: dict[str, str] = {}
+    """Counts only where the user has chosen so: options by account (see `accounts`)."""
 
     @property
     def everything(self) -> bool:
@@ -112,29 +123,44 @@ class Phase(Record):
     """From `at` on, until the next phase: what is started and stopped, and what is expected then."""
 
     phase: Name
+    """Its name: `--until`, `--at` and `during` take it."""
     at: Instant
+    """When it begins; it lasts until the next one."""
     title: str
+    """What happens, in a few words."""
     start: tuple[str, ...] = ()
+    """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
+    """The policies that end now."""
     expect: tuple[Annotated[str | Expectation, BeforeValidator(_expectation_or_name)], ...] = ()
+    """What should be seen: expectations, and names of some under `expectations`. Of those that cover a measurement the
+    last one counts."""
     source: str = ""
+    """Who says that it happened then."""
 
 
 class Option(Record):
-    """One account of what happened: the policies left out under it, and who commanded."""
+    """One version of what happened."""
 
     says: str
+    """This version, in one sentence."""
     source: str
+    """Who says so."""
     without: tuple[str, ...] = ()
+    """The policies that are left out under it."""
     command: Mode | None = None
+    """Who carries orders out under it; left out: as the scenario says."""
 
 
 class Account(Record):
     """A question on which the sources conflict; the user chooses with `--choose NAME=OPTION`."""
 
     question: str
+    """What the sources disagree about."""
     default: str
+    """The option that is followed unless the user chooses another."""
     options: dict[Name, Option]
+    """The versions, by name."""
 
 
 _FEW = Field(max_length=1_000)
@@ -142,37 +168,57 @@ _FEW = Field(max_length=1_000)
 
 
 class Scenario(Record):
-    """A shutdown. Build one with `load_scenario`; it has been checked against its topology then."""
+    """A shutdown of a country's Internet."""
 
     format: Literal[1]
+    """The version of this file format."""
     name: Name
+    """What commands call it, where it ships; run directories are named after it."""
     title: str
+    """The heading of its output."""
     summary: str = ""
+    """A few sentences for those who read the file."""
     topology: str
+    """The country: the name of one that ships, or the path of a file, relative to this one."""
     sources: dict[str, str] = {}
+    """What the codes in `source` stand for. Where there are any, a code in capitals that is missing here is a
+    mistake."""
     apps: tuple[str, ...] = ()
-    """Files of own apps, relative to this one; the topology's are known too."""
+    """Files of apps of your own, relative to this one; the topology's are known too."""
     command: Mode = Mode.OPERATORS
+    """Who carries orders out: the operators, each after its delay, or (`direct`) the authority, on the operators'
+    switches."""
     delays: dict[str, Seconds] = {}
+    """How long operators take to carry out an order, in the scenario's time, by operator; the others as the topology
+    says (`obeys_after`)."""
     profile: str = "perfect"
-    """What DPI boxes work by: a profile that ships, or the path of an own one's file, relative to this one."""
+    """What DPI boxes work by: a profile that ships (`shutdownlab profiles`), or the path of an own one's file, relative
+    to this one."""
     profiles: dict[str, str] = {}
-    """Of the DPI boxes of some operators; the others' is `profile`."""
+    """The same for the DPI boxes of some operators; the others' is `profile`."""
     controller: str | None = None
-    """The operators' controller app, where it is one of the user's own: the path of a Python file."""
+    """The operators' controller app, where it is one of your own: the path of a Python file. Needs `--trust`."""
     controllers: dict[str, str] = {}
-    """Of some operators; the others' is `controller`."""
+    """The same for some operators; the others' is `controller`."""
     utc_offset: UtcOffset = 0
-    """Seconds; the `hours` of inspection rules are local time."""
+    """What clocks in the country show, as an offset from UTC, in quotes. The `hours` of rules are local time; times of
+    phases carry their own zone."""
     throttled_below: Kbit = 512
-    """A line that carries less is throttled."""
+    """A download that is slower counts as throttled."""
     accounts: dict[Name, Account] = {}
+    """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
     policies: Annotated[dict[Name, Policy], _FEW]
+    """What an authority can order, by name; phases start and stop them."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
+    """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
+    """What the world outside sees of each operator, by name."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
+    """Lists of expectations that several phases share, by name."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
+    """The phases, in the order of their times."""
     ends: Instant
+    """When the last phase ends."""
 
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.timeline if phase.phase == name)

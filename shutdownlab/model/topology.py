@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
-from shutdownlab.config.scalars import HostName, Kbit, Number, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
 
 
 class Access(StrEnum):
@@ -72,19 +72,26 @@ Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294)]
 
 
 class LinkClass(Record):
-    """One way's delay (seconds), the rate of each direction (kbit/s) and loss (share of packets) of a kind of link."""
+    """What a kind of link does to packets. In seconds, kbit/s and shares of 1."""
 
     delay: Annotated[Seconds, AfterValidator(_delay)] = 0.0
+    """How long a packet travels over such a link, one way; at most 10s."""
     bandwidth: Kbit | None = None
+    """The rate of each direction; left out: unlimited."""
     loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
+    """The share of packets that are lost, 0 to 0.5."""
 
 
 class Region(Record):
-    """A region and its share of the country's subscribers (0 to 1)."""
+    """A part of the country, in which operators have subscribers."""
 
     title: str
+    """What people call it; it stands in tables and drawings."""
     weight: Annotated[Number, Field(gt=0, le=1)]
+    """Its share of the country's subscribers, more than 0, at most 1. The shares of all regions need not add up to 1:
+    what counts is how they compare."""
     source: str = ""
+    """Where these facts come from; codes such as RIS are explained under `sources`."""
 
 
 def _listens(value: object) -> Ports:
@@ -92,6 +99,9 @@ def _listens(value: object) -> Ports:
     if found.protocol is None or found.first != found.last:
         raise Expected("one port with its protocol, such as tcp/8080 or udp/53")
     return found
+
+
+_Listening = Annotated[Port, BeforeValidator(_listens)]
 
 
 def _app_or_program(value: object) -> object:
@@ -103,15 +113,19 @@ def _app_or_program(value: object) -> object:
 class ServerProgram(Record):
     """A server program of the user's own, on the node of the network that serves it, with an address of that network.
 
-    `command`: its argv. Arguments that begin with ./ or ../ are paths relative to this file; {address} and {address6}
-    stand for its addresses, {certificate} and {key} for PEM files by the laboratory's authority, for its `names`. It
-    runs in a directory of its own, stays in the foreground, and is up once it listens on all of its `ports`.
+    It runs in a directory of its own and must stay in the foreground. Only `--trust` starts it.
     """
 
     command: Annotated[tuple[str, ...], Field(min_length=1)]
-    ports: Annotated[tuple[Annotated[Ports, BeforeValidator(_listens)], ...], Field(min_length=1)]
+    """The program and its arguments. Those that begin with ./ or ../ are files beside this one; {address} and
+    {address6} stand for its addresses, {certificate} and {key} for PEM files by the laboratory's authority, for its
+    `names`."""
+    ports: Annotated[tuple[_Listening, ...], Field(min_length=1)]
+    """What it listens on, each with its transport; it is up once it listens on all of them."""
     names: tuple[HostName, ...] = ()
+    """Host names that lead to it."""
     title: str = ""
+    """What messages and drawings call it; left out: the program's name."""
 
     @property
     def name(self) -> str:
@@ -123,56 +137,77 @@ Served = Annotated[str | ServerProgram, BeforeValidator(_app_or_program)]
 
 
 class Subscribers(Record):
-    """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64.
-
-    `serves` names the apps (of the catalogue) hosted there, or is a server program of one's own.
-    """
+    """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64."""
 
     class_: SubscriberClass = Field(alias="class", default=SubscriberClass.ORDINARY)
+    """What kind of subscribers they are; policies tell them apart by it. Only `ordinary` ones count in tables."""
     access: Access
+    """How they are connected: the link class, and what policies tell apart by `access`."""
     serves: tuple[Served, ...] = ()
+    """What is hosted there: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
+    own."""
 
 
 class Operator(Record):
-    """A network operator. `subscribers` is in millions; `transit` names the operators and transits it buys from.
-
-    `obeys_after` is how long it takes to carry out an order (seconds of scenario time).
-    """
+    """A network operator: an autonomous system with a border router, a DPI box and a controller of its own."""
 
     title: str
+    """The company's name; what stands in brackets is left out where there is little room."""
     asn: Asn
+    """The number of its autonomous system."""
     prefixes: tuple[Prefix, ...]
+    """The addresses that it announces: IPv4 ones with room for a /24 for each group of subscribers and one more, IPv6
+    ones with room for as many /64. No two networks' prefixes may overlap."""
     subscribers: Annotated[Number, Field(gt=0, le=10_000)]
+    """How many subscribers it has, in millions: their weight in tables."""
     transit: tuple[str, ...]
+    """The networks that it buys transit from: foreign transits, or other operators of the country, through which its
+    traffic abroad then goes."""
     exchange: bool = True
+    """Whether it peers at the domestic exchange; without, its traffic to other operators goes through its transit."""
     obeys_after: Seconds = 0.0
+    """How long it takes to carry out an order, in the scenario's time. A scenario's `delays` say otherwise."""
     regions: dict[Name, dict[Name, Subscribers]]
+    """Where it has subscribers: by region, its groups of them by name. `ordinary`, `government` and `datacentre` are
+    the customary names of groups."""
     source: str = ""
+    """Where these facts come from."""
 
 
 class Transit(Record):
     """A foreign transit network and the services reached through it."""
 
     title: str
+    """The company's name."""
     asn: Asn
+    """The number of its autonomous system."""
     prefixes: tuple[Prefix, ...]
+    """Addresses that it announces beside those of the apps it serves; services that have no addresses of their own get
+    some of these."""
     serves: tuple[Served, ...]
+    """What is reached abroad through it: apps of the catalogue or of `apps` files, and server programs of your own."""
     source: str = ""
+    """Where these facts come from."""
 
 
 class Gateway(Record):
     """The switch where every international link enters the country, and who commands it."""
 
     title: str
+    """Who commands it, or what it is called."""
     source: str = ""
+    """Where these facts come from."""
 
 
 class Exchange(Record):
     """The domestic exchange: a peering LAN with a route server."""
 
     title: str
+    """What it is called."""
     asn: Asn
+    """The number of its route server's autonomous system."""
     source: str = ""
+    """Where these facts come from."""
 
 
 class VantageId(NamedTuple):
@@ -196,22 +231,35 @@ class Vantage(Record):
 
 
 class Topology(Record):
-    """A country's Internet. Build one with `topology_checks.check_topology`; it has been checked as a whole then."""
+    """A country's Internet."""
 
     format: Literal[1]
+    """The version of this file format."""
     name: Name
+    """What scenarios and commands call it, where it ships; else it stands in messages."""
     title: str
+    """The heading of drawings."""
     summary: str = ""
+    """A few sentences for those who read the file."""
     country: Annotated[str, BeforeValidator(_country)]
+    """ISO 3166-1's two capital letters; ZZ for a country that does not exist. It is OONI's `probe_cc`."""
     sources: dict[str, str] = {}
+    """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
-    """Files of own apps, relative to this one."""
+    """Files of apps of your own, relative to this one."""
     links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
+    """What each kind of link is like: `fixed` and `mobile` from subscribers to their operator, `transit` from foreign
+    transits to the gateway."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
+    """The country's regions, by name."""
     operators: Annotated[dict[Name, Operator], Field(min_length=1, max_length=MOST_OPERATORS)]
+    """The network operators, by name."""
     gateway: Gateway
+    """The switch where every international link enters the country."""
     exchange: Exchange
+    """The domestic exchange: a peering LAN with a route server."""
     transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
+    """The foreign transit networks, by name."""
 
     def vantages(self) -> Iterator[Vantage]:
         """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones."""

@@ -99,13 +99,11 @@ class NameQuestion:
 
 
 class Dns(HostProbe):
-    """A lookup of `host`: through the operator's resolver, or the one that `resolver` gives.
-
-    That is an address, `tls://HOST[:PORT]` or `https://HOST[:PORT]/PATH` (DNS over TLS, over HTTPS; a name is looked up
-    through the operator's).
-    """
+    """A lookup of `host`: through the operator's resolver, or the one that `resolver` gives."""
 
     resolver: str | None = None
+    """Whom to ask instead of the operator's resolver: an address, `tls://HOST[:PORT]` (DNS over TLS) or
+    `https://HOST[:PORT]/PATH` (DNS over HTTPS); a name is looked up through the operator's."""
 
     runs = "shutdownlab.probes.steps:dns_test"
     follows = "shutdownlab.verifier.follow:dns"
@@ -200,7 +198,7 @@ class Download:
 
 
 class Throughput(UrlProbe):
-    """How fast a download runs."""
+    """How fast a download runs, in kbit/s; `throttled` below the scenario's `throttled_below`."""
 
     runs = "shutdownlab.probes.throughput:throughput_test"
     follows = "shutdownlab.verifier.follow:throughput"
@@ -240,6 +238,7 @@ class App(Probe):
     """OONI's test of an app of the catalogue; of an app that OONI has no test for, its web pages."""
 
     app: str
+    """An app of the catalogue (`shutdownlab apps`) or of `apps` files, which some network serves."""
 
     runs = "shutdownlab.probes.apps:app_test"
     follows = "shutdownlab.verifier.follow:app"
@@ -312,9 +311,11 @@ _CONTROL_NUMBER: Final = "77009999999"
 
 
 class _Telephone(Probe):
-    """Between two subscribers of an operator; `to`: the region called."""
+    """Between two subscribers of an operator."""
 
     to: str | None = None
+    """The region that is called; left out, or where the operator has no other subscriber there: another of its
+    regions."""
 
     def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
         if self.to is not None and self.to not in topology.regions:
@@ -420,22 +421,32 @@ def _exit_status(value: object) -> object:
 
 
 _OVER_TCP: Final = frozenset({"http", "https", "tcp", "tls"})
+_Meaning = Annotated[
+    Outcome,
+    BeforeValidator(_meaning, json_schema_input_type=Literal["ok", "blocked", "throttled", "error"]),
+]
 _ExitStatus = Annotated[int | Literal["other"], BeforeValidator(_exit_status)]
 
 
 class Command(Probe):
     """Any program, run at the vantage point in the folder of the scenario's file; its exit status is the outcome.
 
-    0 is ok, 1 blocked, 3 throttled, any other an error of the program itself; `outcomes` says otherwise, by exit status
-    or for all the `other` ones. Of what it writes to standard output the last line is recorded: one that is a number,
-    with or without a unit, is the probe's value, and one such as `connection_reset` is what failed.
-    `timeout`: after which it is killed, and counts as blocked. `host`: one of the topology, whose address it is told.
+    Of what it writes to standard output the last line is recorded: one that is a number, with or without a unit, is the
+    probe's value, and one such as `connection_reset` is what failed. See docs/extending.md; needs `--trust`.
     """
 
-    command: Annotated[tuple[str, ...], BeforeValidator(_argv), Field(min_length=1)]
+    command: Annotated[
+        tuple[str, ...], BeforeValidator(_argv, json_schema_input_type=tuple[str | float, ...]), Field(min_length=1)
+    ]
+    """The program and its arguments. One that begins with ./ or ../ is a file beside the scenario."""
     timeout: Seconds = 10.0
+    """After which it is killed, with its children; that counts as blocked."""
     host: Host | None = None
-    outcomes: dict[_ExitStatus, Annotated[Outcome, BeforeValidator(_meaning)]] = Field({})
+    """A host name of the topology: the program is told it as SHUTDOWNLAB_HOST, and its true address as
+    SHUTDOWNLAB_ADDRESS."""
+    outcomes: dict[_ExitStatus, _Meaning] = Field({})
+    """What an exit status means, by status, or for all the `other` ones: ok, blocked, throttled or error. Left out: 0
+    is ok, 1 blocked, 3 throttled, any other an error of the program itself."""
 
     runs = "shutdownlab.probes.command:command_test"
     ooni_test = "x_command"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -105,12 +106,15 @@ def test_list_tells_scenarios_from_countries_and_says_where_their_files_are(tmp_
 
 
 @pytest.mark.parametrize("name", ["first-shutdown", "two-operators", "gfw-tls", "apps"])
-def test_show_prints_the_file_that_ships_byte_for_byte(tmp_path: Path, name: str) -> None:
-    file = library.shipped_file(name)
+def test_show_prints_the_file_that_ships_and_where_its_schema_is(tmp_path: Path, name: str) -> None:
+    _, ships = library.shipped_file(name).read_bytes().split(b"\n", 1)
     shown = subprocess.run(
         [sys.executable, "-m", "shutdownlab", "show", name], cwd=tmp_path, capture_output=True, check=True
     ).stdout
-    assert shown == file.read_bytes()
+    first, rest = shown.split(b"\n", 1)
+    assert rest == ships
+    schema = first.decode().removeprefix("# yaml-language-server: $schema=file://")
+    assert "properties" in json.loads(Path(schema).read_text())
 
 
 def test_show_of_what_does_not_ship_says_what_is_meant(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_without_trust_nothing_of_it_starts_and_all_that_would_is_listed(tmp_pat
             r"own/country[.]yaml:\d+: transits.transit-one.serves\[2\].command: found the server notice board: python3"
         )
         assert re.search(server, done.output)
-        assert "own/board-run.yaml:7: controllers.alpnet: found the controller" in done.output
+        assert "own/board-run.yaml:8: controllers.alpnet: found the controller" in done.output
         assert "--trust" in done.output
     assert not (tmp_path / "run").exists()
 
@@ -54,7 +54,7 @@ def test_check_needs_no_trust_and_lists_what_would_start(tmp_path: Path, program
     done = invoke(tmp_path, "check", "own/board-run.yaml")
     assert done.code == 0
     assert f"with --trust it starts the server notice board: python3 {programs}/board.py" in done.output
-    assert f"with --trust it starts the controller: {programs}/lenient_isp.py (own/board-run.yaml:7)" in done.output
+    assert f"with --trust it starts the controller: {programs}/lenient_isp.py (own/board-run.yaml:8)" in done.output
 
 
 def test_a_server_of_ones_own_that_ends_is_told_with_its_log(tmp_path: Path, programs: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from shutdownlab.results.schema import shipped
+from shutdownlab.schemas.shipped import shipped
 
 OPEN = {"TestKeys"}
 """What others add to: OONI's own keys stand beside ours."""
@@ -24,7 +24,7 @@ def held_to(name: str) -> Draft202012Validator:
 
 def typed(row: dict[str, str]) -> dict[str, Any]:
     """A row of results.csv, its columns read by the types that the schema gives them; empty is null where it may be."""
-    fields = json.loads(shipped("result"))["properties"]
+    fields = json.loads(shipped("results"))["properties"]
     return {column: _typed(text, fields[column]) for column, text in row.items()}
 
 

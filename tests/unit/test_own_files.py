@@ -192,7 +192,7 @@ def test_what_a_scenario_and_its_topology_would_start_is_known_with_its_place() 
     server, controller = shutdown.programs
     assert (Path(server.file).name, server.where) == ("country.yaml", "transits.transit-one.serves[2].command")
     assert server.command == ("python3", str(EXAMPLES / "own-programs" / "board.py"), "{address}", "8080")
-    assert (Path(controller.file).name, controller.line) == ("board-run.yaml", 7)
+    assert (Path(controller.file).name, controller.line) == ("board-run.yaml", 8)
     folder = EXAMPLES / "own-programs"
     assert allowed(shutdown.programs, trust=True) == (folder, folder / "board.py", folder / "lenient_isp.py")
     with pytest.raises(BadInput) as refused:

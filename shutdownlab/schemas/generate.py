@@ -1,0 +1,160 @@
+"""Makes the schemas from the models that read and write the files: `make schemas` writes them anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, get_args, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import is_typeddict
+
+from shutdownlab.inspection.policy import Verdict
+from shutdownlab.inspection.terms import domains, many
+from shutdownlab.model.registered import Registered
+from shutdownlab.schemas.docstrings import field_texts, joined
+from shutdownlab.schemas.kinds import KINDS, REGISTERED, FileKind, shipped_kinds
+from shutdownlab.schemas.shipped import path_of
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's, without a title for each field that only repeats its name, and with what may stand for a list."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def function_before_schema(self, schema: Any) -> Any:
+        return _or_alone(schema, super().function_before_schema(schema))
+
+    def function_wrap_schema(self, schema: Any) -> Any:
+        return _or_alone(schema, super().function_wrap_schema(schema))
+
+
+def _or_alone(schema: Any, listed: Any) -> Any:
+    """One value may stand where some lists are read."""
+    if schema["function"]["function"] in (many, domains) and "items" in listed:
+        return {"anyOf": [listed["items"], listed]}
+    return listed
+
+
+def generated(name: str) -> str:
+    """The schema as it should be in its file."""
+    return json.dumps(schema_of(KINDS[name]), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema_of(kind: FileKind) -> dict[str, Any]:
+    """The schema of a kind of file, every field described in the words below it in the source."""
+    schema = _described(kind.type, kind.mode)
+    for base in REGISTERED:
+        if base.__name__ in schema.get("$defs", {}):
+            _spread(schema["$defs"], base)
+    if Verdict.__name__ in schema.get("$defs", {}):
+        schema["$defs"][Verdict.__name__] = _with_short_forms(schema["$defs"][Verdict.__name__])
+    head = {"$schema": _DIALECT, "title": kind.title}
+    return {**head, **schema, **head}
+
+
+def _described(type_: Any, mode: Any) -> dict[str, Any]:
+    made = TypeAdapter(type_).json_schema(mode=mode, schema_generator=_Generator)
+    schema: dict[str, Any] = json.loads(json.dumps(made))  # its parts are of their own: some versions share them
+    definitions = schema.get("$defs", {})
+    for model in dict.fromkeys(_models_in(type_)):
+        part = schema if model is type_ else definitions.get(model.__name__, {})
+        _describe(part, model, reads=mode == "validation")
+    return _same_in_all_versions(schema)  # type: ignore[no-any-return]
+
+
+def _models_in(type_: Any, seen: set[type] | None = None) -> Iterator[type]:
+    """All classes with fields that a type is made of."""
+    seen = set() if seen is None else seen
+    for part in get_args(type_):
+        yield from _models_in(part, seen)
+    if not isinstance(type_, type) or type_ in seen:
+        return
+    if issubclass(type_, BaseModel):
+        seen.add(type_)
+        yield type_
+        for field in type_.model_fields.values():
+            yield from _models_in(field.annotation, seen)
+    elif is_typeddict(type_):
+        seen.add(type_)
+        yield type_
+        for hint in get_type_hints(type_).values():
+            yield from _models_in(hint, seen)
+
+
+def _describe(schema: dict[str, Any], model: type, *, reads: bool) -> None:
+    """Give the fields of a model their descriptions and, where a file is read, the defaults as a person writes them."""
+    texts = field_texts(model)
+    fields = model.model_fields if issubclass(model, BaseModel) else {}
+    aliases = {name: field.alias or name for name, field in fields.items()}
+    properties = schema.get("properties", {})
+    for name, text in texts.items():
+        if aliases.get(name, name) in properties:
+            properties[aliases.get(name, name)]["description"] = text
+    if properties and reads and issubclass(model, BaseModel):
+        written = model.model_construct().model_dump(mode="json", by_alias=True, warnings=False)
+        for key, field in properties.items():
+            if "default" in field:
+                field.pop("default")
+                if written[key] not in (None, "", [], {}) and not isinstance(written[key], dict):
+                    field["default"] = written[key]
+
+
+def _spread(definitions: dict[str, Any], base: type[Registered]) -> None:
+    """Put a definition for each kind that ships beside what all kinds have in common.
+
+    Of a kind that does not ship, a user's package may have more to say: all that is known of it are the common keys.
+    """
+    common, named_by = definitions[base.__name__], base.named_by
+    common.pop("additionalProperties", None)
+    common["allOf"] = []
+    names = []
+    for name, model in shipped_kinds(base):
+        own = _described(model, "validation")
+        definitions.update(own.pop("$defs", {}))
+        own["properties"][named_by] = {"const": name, "description": common["properties"][named_by]["description"]}
+        definitions[f"{base.__name__}-{name}"] = own
+        given = {"properties": {named_by: {"const": name}}, "required": [named_by]}
+        common["allOf"].append({"if": given, "then": {"$ref": f"#/$defs/{base.__name__}-{name}"}})
+        names.append(name)
+    common["properties"][named_by] |= {"anyOf": [{"enum": names}, {"type": "string"}]}
+    common["properties"][named_by].pop("type", None)
+
+
+def _with_short_forms(verdict: dict[str, Any]) -> dict[str, Any]:
+    """`verdict: drop`, and `rate` for both directions."""
+    rate = verdict["properties"]["rate_up"] | {"description": "throttle: short for `rate_up` and `rate_down` alike."}
+    properties: dict[str, Any] = {}
+    for name, field in verdict["properties"].items():
+        properties |= ({"rate": rate} if name == "rate_up" else {}) | {name: field}
+    whole = verdict | {"properties": properties}
+    description, title = whole.pop("description"), whole.pop("title")
+    return {"title": title, "description": description, "anyOf": [{"type": "string"}, whole]}
+
+
+def _same_in_all_versions(schema: Any) -> Any:
+    """Without what some versions of pydantic write and others leave out, and without the line breaks of docstrings."""
+    if isinstance(schema, list):
+        return [_same_in_all_versions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _same_in_all_versions(value) for key, value in schema.items() if key != "propertyNames"}
+    if kept.get("additionalProperties") is True:
+        del kept["additionalProperties"]
+    for bound in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        if isinstance(number := kept.get(bound), float) and number.is_integer():
+            kept[bound] = int(number)
+    if "const" in kept:
+        kept.pop("enum", None)
+    if isinstance(text := kept.get("description"), str):
+        kept["description"] = joined(text)
+    return kept
+
+
+if __name__ == "__main__":
+    for _name in KINDS:
+        path_of(_name).write_text(generated(_name))
