@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-lowest fuzz chaos differential lint lock schemas bench clean
+.PHONY: help setup demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -49,6 +49,9 @@ lint: setup ## ruff, mypy, and the direction of imports
 
 schemas: setup ## write the JSON Schemas of all files anew, after a change of the models
 	$(VENV)/bin/python -m shutdownlab.schemas.generate
+
+reference: schemas ## write docs/reference anew, after a change of the models
+	$(VENV)/bin/python -m shutdownlab.schemas.reference
 
 lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
 	@scripts/lock

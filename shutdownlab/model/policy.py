@@ -147,7 +147,7 @@ _SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
 
 class Direction(StrEnum):
-    """Seen from the subscriber: `outbound` leaves for the Internet, `inbound` comes from it."""
+    """Which packets suffer, seen from the subscriber: `outbound` leaves for the Internet, `inbound` comes from it."""
 
     BOTH = "both"
     INBOUND = "inbound"
@@ -155,7 +155,7 @@ class Direction(StrEnum):
 
 
 class Means(StrEnum):
-    """How apps, sites and protocols are told apart: DPI boxes, which read packets, or access lists with addresses."""
+    """How apps, sites and protocols are told apart: by DPI boxes, which read packets, or by addresses."""
 
     DPI = "dpi"
     ADDRESS = "address"
@@ -173,7 +173,7 @@ class BlockAction(StrEnum):
 
 
 class Point(StrEnum):
-    """Which switches enforce: the operators' access switches, or the national gateway (international traffic only)."""
+    """Which switches enforce it: the operators', or (`gateway`) the national one, which has foreign traffic only."""
 
     ACCESS = "access"
     GATEWAY = "gateway"
@@ -219,14 +219,10 @@ class Policy(Record):
     except_: Exceptions = Field(Exceptions(), alias="except")
     """Who and what it leaves alone."""
     by: Means = Means.DPI
-    """How apps, sites and protocols are told apart: by the operators' DPI boxes, or by access lists with their
-    addresses."""
     action: BlockAction = BlockAction.PROFILE
-    """What happens to what is blocked."""
     direction: Direction = Direction.BOTH
-    """Which packets are stopped, as the subscriber sees it."""
     at: Point = Point.ACCESS
-    """Which switches enforce it. `gateway` is the national gateway: international traffic only, and no DPI box."""
+    """At the gateway there is no DPI box: apps and sites are blocked `by: address` there."""
     source: str
     """Who reported it: codes that `sources` explains, or free text."""
 

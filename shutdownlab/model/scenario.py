@@ -45,7 +45,7 @@ class Outcome(StrEnum):
 
 
 class Mode(StrEnum):
-    """Who carries orders out: the operators, each after its delay, or the authority on the operators' switches."""
+    """Who carries orders out: the operators, each after its delay, or (`direct`) the authority on their switches."""
 
     OPERATORS = "operators"
     DIRECT = "direct"
@@ -149,7 +149,7 @@ class Option(Record):
     without: tuple[str, ...] = ()
     """The policies that are left out under it."""
     command: Mode | None = None
-    """Who carries orders out under it; left out: as the scenario says."""
+    """Left out: as the scenario says."""
 
 
 class Account(Record):
@@ -186,8 +186,6 @@ class Scenario(Record):
     apps: tuple[str, ...] = ()
     """Files of apps of your own, relative to this one; the topology's are known too."""
     command: Mode = Mode.OPERATORS
-    """Who carries orders out: the operators, each after its delay, or (`direct`) the authority, on the operators'
-    switches."""
     delays: dict[str, Seconds] = {}
     """How long operators take to carry out an order, in the scenario's time, by operator; the others as the topology
     says (`obeys_after`)."""

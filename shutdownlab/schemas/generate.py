@@ -26,6 +26,14 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
+    def dict_schema(self, schema: Any) -> Any:
+        """Pydantic's, which would take the title from a value that has one of its own."""
+        made = super().dict_schema(schema)
+        title = self.generate_inner(schema["values_schema"]).get("title") if "values_schema" in schema else None
+        if title and isinstance(made.get("additionalProperties"), dict):
+            made["additionalProperties"]["title"] = title
+        return made
+
     def function_before_schema(self, schema: Any) -> Any:
         return _or_alone(schema, super().function_before_schema(schema))
 

@@ -1,0 +1,350 @@
+"""Makes docs/reference from the schemas: `make reference` writes its pages anew. For a checkout of the repository."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from shutdownlab.config.document import parse
+from shutdownlab.config.extensions import Extensions
+from shutdownlab.inspection.policy import action_kinds
+from shutdownlab.inspection.recognisers.recogniser import Recogniser
+from shutdownlab.inspection.recognition import GROUP, UNKNOWN
+from shutdownlab.schemas.kinds import KINDS, REGISTERED, shipped_kinds
+from shutdownlab.schemas.markdown import ROOT, Examples, code, found_examples, loaded, table
+from shutdownlab.schemas.shipped import shipped
+
+CHECKOUT: Final = Path(__file__).parents[2]
+FOLDER: Final = CHECKOUT / "docs/reference"
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "scenario": ("scenarios/*.yaml", "docs/reference/examples/*-run.yaml", "examples/*/*-run.yaml"),
+    "topology": ("topologies/*.yaml", "docs/reference/examples/country.yaml", "examples/*/country.yaml"),
+    "policy": ("docs/reference/examples/rules.yaml", "examples/*/rules.yaml"),
+    "profile": ("docs/reference/examples/box.yaml", "shutdownlab/inspection/profiles/*.yaml"),
+    "apps": ("shutdownlab/inspection/apps.yaml", "docs/reference/examples/apps.yaml"),
+    "results": ("docs/reference/examples/run/results.csv",),
+    "measurement": ("docs/reference/examples/run/measurements.jsonl",),
+    "event": ("docs/reference/examples/run/events.jsonl",),
+    "manifest": ("docs/reference/examples/run/manifest.json",),
+}
+"""Where the examples of each kind of file are from."""
+_OF_PACKAGES: Final = {("Verdict", "options"): {"one_in": 5}}
+"""Examples of what only files have that need a user's package (examples/plugin)."""
+
+
+_EVENTS: Final = (
+    *("Begun", "Built", "SelfChecked", "PhaseBegun", "Ordered", "Acknowledged", "Obeyed", "Confirmed", "Measured"),
+    *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
+    *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
+)
+"""In the order in which they come, and what they are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What a page says of one definition of a schema. `common`: a definition whose keys are not said again."""
+
+    name: str
+    heading: str
+    common: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The sections of a page that are about one kind of file."""
+
+    kind: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: its file, its title, what it is about, and what is in it."""
+
+    file: str
+    title: str
+    what: str
+    parts: tuple[Part, ...]
+
+
+def _kinds_of_all() -> Iterator[Section]:
+    for base in REGISTERED:
+        named_by = base.named_by
+        yield Section(base.__name__, f"Every {base.__name__.lower()}")
+        for name, _ in shipped_kinds(base):
+            yield Section(f"{base.__name__}-{name}", f"{code(f'{named_by}: {name}')}", base.__name__)
+
+
+def pages() -> tuple[Page, ...]:
+    """All pages, in order."""
+    scenario = (
+        Section(ROOT, "The file"),
+        Section("Policy", "A policy: `policies.NAME`"),
+        Section("Targets", "What is blocked or slowed down: `block`, `only`"),
+        Section("Scope", "For whom: `where`, `from`, `who`"),
+        Section("Exceptions", "What is left alone: `except`"),
+        Section("Account", "A question on which sources disagree: `accounts.NAME`"),
+        Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
+        Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
+        Section("Phase", "A phase: `timeline[]`"),
+    )
+    topology = (
+        Section(ROOT, "The file"),
+        Section("LinkClass", "A kind of link: `links.NAME`"),
+        Section("Region", "A region: `regions.NAME`"),
+        Section("Operator", "An operator: `operators.NAME`"),
+        Section("Subscribers", "A group of subscribers: `operators.NAME.regions.NAME.NAME`"),
+        Section("ServerProgram", "A server program of your own: in `serves`"),
+        Section("Gateway", "The gateway: `gateway`"),
+        Section("Exchange", "The exchange: `exchange`"),
+        Section("Transit", "A foreign transit: `transits.NAME`"),
+    )
+    rules = (
+        Section(ROOT, "The file"),
+        Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
+        Section("Conditions", "Conditions: `when`"),
+        Section("Verdict", "What happens: `verdict`"),
+        Section("ResidualSpec", "What stays blocked: `verdict.residual`"),
+    )
+    profile = (
+        Section(ROOT, "The file"),
+        Section("IpModel", "IP fragments: `ip`"),
+        Section("Validation", "Which packets it believes: `validate`"),
+        Section("TcpModel", "How it follows TCP: `tcp`"),
+        Section("Tolerance", "What its parsers forgive: `parse`"),
+        Section("Budget", "How much it looks at: `budget`"),
+        Section("Table", "What it remembers: `table`"),
+        Section("Blocks", "What `block` means: `block`"),
+    )
+    apps = (
+        Section(ROOT, "The file"),
+        Section("App", "An app: `apps.NAME`"),
+        Section("Endpoint", "What answers: `endpoints[]`"),
+    )
+    written = (
+        Part("results", (Section(ROOT, "A row of results.csv"),)),
+        Part(
+            "measurement",
+            (
+                Section(ROOT, "A line of measurements.jsonl"),
+                Section("TestKeys", "`test_keys` of a measurement"),
+                Section("ControlKeys", "`x_control` of a measurement"),
+            ),
+        ),
+        Part("event", tuple(Section(name, _event_heading(name)) for name in _EVENTS)),
+        Part(
+            "manifest",
+            (
+                Section(ROOT, "manifest.json"),
+                Section("Machine", "`machine`"),
+                Section("Emulation", "`emulation`"),
+                Section("Durations", "`durations`"),
+            ),
+        ),
+    )
+    measures = tuple(_kinds_of_all())
+    return (
+        Page("scenario.md", "Scenarios", _ABOUT["scenario"], (Part("scenario", scenario),)),
+        Page("probes.md", "Probes and observations", _ABOUT["probes"], (Part("scenario", measures),)),
+        Page("topology.md", "Topologies", _ABOUT["topology"], (Part("topology", topology),)),
+        Page("rules.md", "Rules of DPI boxes", _ABOUT["rules"], (Part("policy", rules),)),
+        Page("profile.md", "Profiles of DPI boxes", _ABOUT["profile"], (Part("profile", profile),)),
+        Page("apps.md", "Apps", _ABOUT["apps"], (Part("apps", apps),)),
+        Page("results.md", "What a run writes", _ABOUT["results"], written),
+    )
+
+
+_ABOUT: Final = {
+    "scenario": "A shutdown: policies, a timeline, what is expected.",
+    "probes": "What a scenario measures: `test:` of its `probes`, `observer:` of its `observations`.",
+    "topology": "A country: operators, regions, subscribers, the world abroad.",
+    "rules": "What DPI boxes look for, and what they then do: `inspect:` of a policy, and files for captures.",
+    "profile": "How a make of DPI box parses and reacts.",
+    "apps": "What apps are called on the wire, where they live, and what answers there.",
+    "results": "The files in a run's directory. An event is a line of events.jsonl, or of `run --events`.",
+}
+
+
+def _event_heading(name: str) -> str:
+    schema = loaded(shipped("event"))
+    named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
+    return f"The event {code(named[name])}" if name in named else "A phase in the event `begun`"
+
+
+_VALUES: Final = {
+    "duration": "a number and its unit: ms, s, min, h or d",
+    "rate": "a number and its unit: kbit, mbit or gbit, each a second",
+    "prefix or address": "IPv4 or IPv6; an address is a prefix of one; bits after the prefix length are zero",
+    "address": "IPv4 or IPv6, without a zone",
+    "URL": "http or https, in ASCII, without a user's name",
+    "time with its zone": "ISO 8601; Z is UTC",
+    "hours of the day": "from the first minute to the one after the last; may run over midnight",
+    "offset from UTC": "in quotes; hours and minutes east (+) or west (-) of UTC",
+    "port or ports": "of TCP and UDP, or of one of them; a range from low to high",
+    "host name": "of one host, in letters of any script; capitals and a final dot do not matter",
+    "domain": "a name with everything below it, with or without `*.` or a dot before it",
+    "host name or address": "as the two",
+    "service and its port": "what answers: https, http, h3, tls, tcp, dns, openvpn, or what a package adds",
+}
+"""What the titles of scalar types mean."""
+
+_INTRODUCTION: Final = """\
+# Reference: every key of every file
+
+Made from the models that read and write the files: `make reference` writes it anew. The same as JSON Schema:
+`shutdownlab schema NAME`; files that ship name theirs in the first line, for editors.
+`shutdownlab check FILE` tells all mistakes of a file, and of those that it names, at once.
+"""
+
+_WRITTEN: Final = """\
+
+## How values are written
+
+What is called a list may be one value alone where "or a list" stands. A key that is left out has the default.
+
+"""
+
+
+def rendered() -> dict[str, str]:
+    """The pages by their files' names."""
+    whole = pages()
+    place = {
+        (part.kind, section.name): f"{page.file}#{_anchor(section.heading)}"
+        for page in whole
+        for part in page.parts
+        for section in part.sections
+    }
+    found = {page.file: _page(page, place) for page in whole}
+    contents = "".join(f"- [{page.title}]({page.file}): {page.what}\n" for page in whole)
+    more = "- [Glossary](../glossary.md) · [extending it](../extending.md)\n"
+    return {"README.md": f"{_INTRODUCTION}\n{contents}{more}{_WRITTEN}{_values()}", **found}
+
+
+def _values() -> str:
+    found: dict[str, list[Any]] = {}
+    for kind in KINDS:
+        _collect(loaded(shipped(kind)), found)
+    lines = ["| what | how | examples |", "|---|---|---|"]
+    for title, text in _VALUES.items():
+        lines.append(f"| {title} | {text} | {', '.join(code(str(example)) for example in found[title])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _collect(part: Any, found: dict[str, list[Any]]) -> None:
+    if isinstance(part, dict):
+        if isinstance(part.get("title"), str) and "examples" in part:
+            found[part["title"]] = part["examples"]
+        for inner in part.values():
+            _collect(inner, found)
+    elif isinstance(part, list):
+        for inner in part:
+            _collect(inner, found)
+
+
+def _page(page: Page, place: Mapping[tuple[str, str], str]) -> str:
+    text = [f"# {page.title}\n", f"{page.what} [All of the reference](README.md), made by `make reference`.\n"]
+    for part in page.parts:
+        schema = loaded(shipped(part.kind))
+        examples = examples_of(part.kind)
+        text.append(f"As JSON Schema: `shutdownlab schema {part.kind}`.\n")
+        for section in part.sections:
+            text += _section(section, schema, examples, page, part.kind, place)
+    if page.file == "rules.md":
+        text += [*_actions(), *_protocols()]
+    return "\n".join(text)
+
+
+def _section(
+    section: Section,
+    schema: Mapping[str, Any],
+    examples: Examples,
+    page: Page,
+    kind: str,
+    place: Mapping[tuple[str, str], str],
+) -> Iterator[str]:
+    definitions = schema.get("$defs", {})
+    part = dict(definitions[section.name] if section.name != ROOT else schema)
+    yield f"## {section.heading}\n"
+    if description := part.get("description"):
+        yield description + "\n"
+    if "anyOf" in part and "properties" not in part:
+        part |= next(option for option in part["anyOf"] if "properties" in option)
+    if section.common:
+        known = definitions[section.common]["properties"]
+        part["properties"] = {key: field for key, field in part["properties"].items() if key not in known}
+        if not part["properties"]:
+            yield f"No keys but [those of every {section.common.lower()}](#every-{section.common.lower()}).\n"
+            return
+
+    def link(name: str) -> str:
+        elsewhere = (to for (_, other), to in place.items() if other == name)
+        target = place.get((kind, name)) or next(elsewhere, place["results", ROOT])
+        return f"[{_WORDS.get(name, name.lower())}]({target.removeprefix(page.file)})"
+
+    yield table(part, definitions, section.name, examples, link, reads=KINDS[kind].mode == "validation") + "\n"
+
+
+_WORDS: Final = {
+    "InspectionRule": "rule", "LinkClass": "kind of link", "ServerProgram": "server program",
+    "ResidualSpec": "residual", "IpModel": "IP", "TcpModel": "TCP", "PhaseInfo": "phase",
+    "TestKeys": "test keys", "ControlKeys": "control keys",
+    "Blocks": "what `block` means",
+}  # fmt: skip
+"""What links call definitions, where their names are not words."""
+
+
+def _actions() -> Iterator[str]:
+    yield "## Actions: `verdict.action`\n"
+    yield "| action | what it does | keys that it heeds, beside `residual` |\n|---|---|---|"
+    for name, kind in sorted(action_kinds().items()):
+        if kind.__module__.startswith("shutdownlab."):
+            title = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
+            place = " Only in-path boxes can." if kind.in_path_only else ""
+            yield f"| {code(name)} | {title}{place} | {', '.join(map(code, sorted(kind.fields)))} |"
+    yield "| `block` | In policies: whatever the profile's `block` says. | |\n"
+
+
+def _protocols() -> Iterator[str]:
+    kinds = Extensions(GROUP, Recogniser)
+    ours = (kinds[name] for name in kinds if kinds[name].__module__.startswith("shutdownlab."))
+    names = {protocol for kind in ours for protocol in kind.protocols} | {UNKNOWN}
+    yield "## Protocols: `protocol`, `protocol_except`, and `protocols` of profiles\n"
+    yield ", ".join(map(code, sorted(names))) + "; and those that packages add.\n"
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def examples_of(kind: str) -> Examples:
+    """An example of every key, from the files that are there for it."""
+    files = (path for pattern in EXAMPLES[kind] for path in sorted(CHECKOUT.glob(pattern)))
+    return _OF_PACKAGES | found_examples(loaded(shipped(kind)), (data for path in files for data in _read(path)))
+
+
+def _read(path: Path) -> Iterator[Any]:
+    text = path.read_text()
+    match path.suffix:
+        case ".csv":
+            for row in csv.DictReader(text.splitlines()):
+                yield {key: yaml.safe_load(value) for key, value in row.items() if value}
+        case ".jsonl":
+            yield from map(json.loads, text.splitlines())
+        case ".json":
+            yield json.loads(text)
+        case _:
+            yield parse(text.encode(), path.name).data
+
+
+if __name__ == "__main__":
+    for _file, _text in rendered().items():
+        (FOLDER / _file).write_text(_text)
