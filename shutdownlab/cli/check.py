@@ -26,8 +26,17 @@ def check(
 
     with user_errors():
         problems = Problems()
-        if graph is not None and len(files) > 1:
-            bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
+        if graph is not None:
+            if len(files) > 1:
+                bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
+            if graph.suffix.lower() != ".svg":
+                svg = graph.with_suffix(".svg")
+                hint = (
+                    f"--graph {svg}; then, for a picture of pixels: rsvg-convert {svg} -o {graph.with_suffix('.png')}"
+                )
+                bad_option(
+                    "--graph", str(graph), "a file whose name ends with .svg, which browsers and slides show", hint
+                )
         for file in files:
             try:
                 found = library.check(file)

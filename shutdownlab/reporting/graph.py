@@ -1,168 +1,355 @@
-"""A topology as a drawing: subscribers on the left, the world abroad on the right, operators as bands. Pure."""
+"""A topology as a drawing for a slide, an SVG document. Pure.
+
+Each operator is a lane, from its subscribers on the left to its border router and DPI switch on the right; there the
+exchange and the national gateway cross all lanes, and beyond the gateway is the world abroad. Arrows tell who buys
+transit from whom. Its colours follow the viewer's preference for light or dark.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape as html_escape
+from typing import Final
 
 from shutdownlab.config.wording import on_one_line
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.topology import Access, SubscriberClass
+from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
 
-_ROW, _MARGIN, _HEAD, _BOX_HEIGHT = 26, 24, 70, 20
-_COLUMNS = {  # role: (left edge, width)
-    Role.SUBSCRIBER: (130, 178),
-    Role.ACCESS_SWITCH: (350, 120),
-    Role.BORDER: (520, 110),
-    Role.DPI_SWITCH: (680, 90),
-    Role.DPI_BOX: (680, 90),
-    Role.GATEWAY_SWITCH: (840, 130),
-    Role.EXCHANGE_SWITCH: (840, 130),
-    Role.ROUTE_SERVER: (840, 130),
-    Role.TRANSIT: (1030, 140),
-    Role.SERVERS: (1220, 210),
+WIDTH: Final = 1000
+"""Units; text is 11 of them high, so that it is legible where the drawing is as many pixels wide."""
+_MARGIN, _ROW, _LINE, _PAD = 14, 19, 14, 10
+_LANE_RIGHT: Final = 694
+_SUBSCRIBERS, _ACCESS, _BORDER, _DPI = (22, 296), (330, 122), (464, 112), (588, 96)
+"""Left edges and widths of the columns in a lane."""
+_EXCHANGE, _GATEWAY, _ABROAD = (756, 20), (790, 20), (840, 148)
+_MONO: Final = 6.05
+"""The width of a character of node names, at their size."""
+_SQUEEZED: Final = 1.25
+"""How much longer than its room a name may be to be set narrower there; of a longer one its middle is left out."""
+_COLOURS: Final = {  # light, dark
+    "page": ("#ffffff", "#14181d"),
+    "lane": ("#f3f5f7", "#1e242b"),
+    "box": ("#ffffff", "#283039"),
+    "ink": ("#1c2430", "#e8edf2"),
+    "soft": ("#5a6675", "#a3b0bd"),
+    "link": ("#97a3b0", "#66727f"),
+    "edge": ("#5b6670", "#8d99a6"),
+    "dpi": ("#f7c69a", "#8a4f17"),
+    "gate": ("#f4b8b8", "#8a3434"),
+    "switch": ("#c6dbf3", "#2b527d"),
+    "router": ("#cfe8cd", "#2c5a33"),
+    "government": ("#fbe59b", "#6d5a10"),
+    "datacentre": ("#dcd3f2", "#4d4178"),
+    "buys": ("#1f6fb2", "#6db7f2"),
 }
-_WIDTH = 1454
-_HEADINGS = {
-    Role.SUBSCRIBER: "subscribers",
-    Role.ACCESS_SWITCH: "access switches",
-    Role.BORDER: "border routers",
-    Role.DPI_SWITCH: "DPI",
-    Role.GATEWAY_SWITCH: "gateway, exchange",
-    Role.TRANSIT: "transit",
-    Role.SERVERS: "abroad",
-}
-_FILL = {
-    Role.ACCESS_SWITCH: "#dbe7f5", Role.DPI_SWITCH: "#f6dcc4", Role.DPI_BOX: "#f0b98d", Role.GATEWAY_SWITCH: "#f2c4c4",
-    Role.BORDER: "#d5ecd4", Role.TRANSIT: "#d5ecd4", Role.ROUTE_SERVER: "#d5ecd4", Role.EXCHANGE_SWITCH: "#dbe7f5",
-}  # fmt: skip
-_LEGEND = "dashed: mobile access · yellow: government · violet: data centre"
-_LINE = {Access.FIXED: "", Access.MOBILE: "5 3"}
-_CLASS = {SubscriberClass.GOVERNMENT: "#fbe7a8", SubscriberClass.DATACENTRE: "#d9d2ec"}
+_CLASSES: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
-    node: Node
-    x: float
-    y: float
-    width: float
-    label: str
+def _fill(colour: str) -> str:
+    """As an attribute, which every program that reads SVG knows; the class is for viewers that prefer dark."""
+    return f'class="{colour}" fill="{_COLOURS[colour][0]}"'
+
+
+def _stroke(colour: str, more: str = "") -> str:
+    return f'class="s-{colour}" fill="none" stroke="{_COLOURS[colour][0]}"{more}'
+
+
+_EDGE: Final = f'stroke="{_COLOURS["edge"][0]}"'
+_MOBILE: Final = ' stroke-dasharray="4 3"'
+_BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
+_DARK: Final = "".join(
+    f".{name} {{ fill: {dark} }} .s-{name} {{ stroke: {dark} }} " for name, (_, dark) in _COLOURS.items()
+)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """An operator's lane: where it is, and its subscribers' rows by region."""
+
+    name: str
+    operator: Operator
+    top: float
+    rows: list[tuple[Node, float]] = field(default_factory=list)
+    notes: list[tuple[str, float]] = field(default_factory=list)
+    bottom: float = 0.0
 
     @property
     def middle(self) -> float:
-        return self.y + _BOX_HEIGHT / 2
+        """Where its border router is."""
+        return max(self.top + 66, (self.rows[0][1] + self.rows[-1][1] + _ROW) / 2)
 
 
 def draw(network: Network) -> str:
-    """The drawing as an SVG document. Dashed: mobile access; yellow: government; violet: data centres."""
-    bands, height = _bands(network)
-    boxes = {box.node.name: box for box in _place(network, bands, height)}
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="11" fill="#222">',
-        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="{_MARGIN}" y="28" font-size="17" font-weight="bold">{_escaped(network.topology.title)}</text>',
-        f'<text x="{_WIDTH - _MARGIN}" y="28" text-anchor="end" fill="#666">{_LEGEND}</text>',
-    ]
-    for role, heading in _HEADINGS.items():
-        left, width = _COLUMNS[role]
-        parts.append(f'<text x="{left + width / 2}" y="56" text-anchor="middle" fill="#666">{_escaped(heading)}</text>')
-    for owner, (top, rows) in bands.items():
-        operator = network.topology.operators[owner]
-        title = _escaped(operator.title.split(" (")[0])
-        parts.append(f'<rect x="8" y="{top}" width="784" height="{rows * _ROW}" rx="6" fill="#f6f7f8"/>')
-        parts.append(
-            f'<text x="{_MARGIN - 8}" y="{top + 20}" font-weight="bold">{title}</text>'
-            f'<text x="{_MARGIN - 8}" y="{top + 36}" fill="#666">AS{operator.asn}</text>'
-        )
-    parts += _lines(network, boxes)
-    parts += [_drawn(box) for box in boxes.values()]
+    """The drawing."""
+    lanes = list(_lanes(network, top=92))
+    abroad, abroad_bottom = _abroad(network, lanes)
+    bottom = max(lanes[-1].bottom, abroad_bottom)
+    parts = list(_frame(network, bottom + 2 * _MARGIN))
+    for lane in lanes:
+        parts += _lane(network, lane)
+    parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
+    parts += _bars(network, lanes[0].top, bottom)
+    for name, (top, end) in abroad.items():
+        parts += _transit(network, name, top, end)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _bands(network: Network) -> tuple[dict[str, tuple[float, int]], float]:
-    """The top and the rows of each operator's band, and the drawing's height."""
-    bands: dict[str, tuple[float, int]] = {}
-    top: float = _HEAD
-    for owner in network.topology.operators:
-        rows = max(4, sum(node.owner == owner for node in network.by_role(Role.SUBSCRIBER)))
-        bands[owner] = (top, rows)
-        top += rows * _ROW + 12
-    return bands, top + _MARGIN
+def _frame(network: Network, height: float) -> Iterator[str]:
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
+        f'height="{height:.0f}" font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11">'
+    )
+    yield f"<style>@media (prefers-color-scheme: dark) {{ {_DARK}}}</style>"
+    yield (
+        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" {_fill("buys")}/></marker></defs>'
+    )
+    yield f'<rect width="{WIDTH}" height="{height:.0f}" {_fill("page")}/>'
+    yield _text(_MARGIN, 30, _fitted(network.topology.title, 80), size=18, bold=True)
+    x: float = _MARGIN
+    for sample, label in (
+        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("government")} {_EDGE}/>', "government"),
+        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("datacentre")} {_EDGE}/>', "data centre"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', "fixed access"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', "mobile access"),
+        (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
+    ):
+        yield sample.format(x=x)
+        yield _text(x + 25, 53, label, "soft")
+        x += 42 + 6.2 * len(label)
+    for (left, width), heading in (
+        (_SUBSCRIBERS, "subscribers"),
+        (_ACCESS, "access switches"),
+        (_BORDER, "border router"),
+        (_DPI, "DPI switch, box"),
+        (_ABROAD, "abroad"),
+    ):
+        yield _text(left + width / 2, 82, heading, "soft", anchor="middle")
 
 
-def _place(network: Network, bands: dict[str, tuple[float, int]], height: float) -> Iterator[_Box]:
-    def box(node: Node, y: float, label: str) -> _Box:
-        left, width = _COLUMNS[node.role]
-        return _Box(node, left, y, width, label)
-
-    for owner, (top, rows) in bands.items():
-        mine = [node for node in network.nodes.values() if node.owner == owner]
-        below: dict[str, list[float]] = defaultdict(list)
-        for row, node in enumerate(n for n in mine if n.role is Role.SUBSCRIBER):
-            y = top + row * _ROW + 3
-            vantage = node.vantage
-            assert vantage is not None
-            region = network.topology.regions[vantage.id.region].title
-            yield box(node, y, region if vantage.id.group == "ordinary" else f"{region}, {vantage.id.group}")
-            below[next(iter(node.ports.values())).peer.node].append(y)
-        for node in mine:
-            if node.role is Role.ACCESS_SWITCH:
-                yield box(node, sum(below[node.name]) / len(below[node.name]), "access")
-        middle = top + rows * _ROW / 2 - _BOX_HEIGHT / 2
-        for role, offset, label in (
-            (Role.BORDER, 0, "border, bird"),
-            (Role.DPI_SWITCH, -_ROW / 2, "DPI switch"),
-            (Role.DPI_BOX, _ROW / 2, "DPI box"),
-        ):
-            yield box(network.one(role, owner), middle + offset, label)
-    centre = (_HEAD + height - _MARGIN) / 2
-    yield box(network.one(Role.GATEWAY_SWITCH, "gateway"), centre - 3 * _ROW, _short(network.topology.gateway.title))
-    yield box(network.one(Role.EXCHANGE_SWITCH, "exchange"), centre + 2 * _ROW, _short(network.topology.exchange.title))
-    yield box(network.one(Role.ROUTE_SERVER, "exchange"), centre + 4 * _ROW, "route server")
-    transits = list(network.by_role(Role.TRANSIT))
-    for index, node in enumerate(transits):
-        y = centre + (index - (len(transits) - 1) / 2) * 4 * _ROW - 3 * _ROW
-        yield box(node, y, f"{node.title} AS{network.topology.transits[node.owner].asn}")
-        serves = network.topology.transits[node.owner].serves
-        apps = (item if isinstance(item, str) else item.name for item in serves)
-        yield box(network.one(Role.SERVERS, node.owner), y, _short(", ".join(apps), 32))
+def _lanes(network: Network, top: float) -> Iterator[_Lane]:
+    for name, operator in network.topology.operators.items():
+        lane = _Lane(name, operator, top)
+        y = top + 40
+        for node in network.by_role(Role.SUBSCRIBER, name):
+            lane.rows.append((node, y))
+            y += _ROW
+            for line in _wrapped("serves ", _served(network, node), 50):
+                lane.notes.append((line, y + 9))
+                y += _LINE
+        lane.bottom = max(y + 6, lane.middle + 38)
+        yield lane
+        top = lane.bottom + 10
 
 
-def _lines(network: Network, boxes: dict[str, _Box]) -> Iterator[str]:
-    for link in network.links:
-        a, b = boxes.get(link.a.node), boxes.get(link.b.node)
-        if a is None or b is None:
-            continue
-        left, right = sorted((a, b), key=lambda box: box.x)
-        vantage = left.node.vantage
-        dashes = f' stroke-dasharray="{_LINE[vantage.access]}"' if vantage and _LINE[vantage.access] else ""
-        start = (left.x + left.width, left.middle)
-        end = (right.x, right.middle)
-        if left.x == right.x:
-            start, end = (left.x + left.width / 2, left.y), (right.x + right.width / 2, right.y + _BOX_HEIGHT)
-        bend = (start[0] + end[0]) / 2
-        yield (
-            f'<path d="M{start[0]:.1f} {start[1]:.1f} C{bend:.1f} {start[1]:.1f} {bend:.1f} {end[1]:.1f} '
-            f'{end[0]:.1f} {end[1]:.1f}" fill="none" stroke="#8a949e"{dashes}/>'
-        )
+def _served(network: Network, node: Node) -> list[str]:
+    """What a node hosts: apps by their names, own programs by their titles."""
+    return list(dict.fromkeys(hosted.app for hosted in network.hosted if hosted.node == node.name))
 
 
-def _drawn(box: _Box) -> str:
-    vantage = box.node.vantage
-    fill = _CLASS.get(vantage.class_, "#fff") if vantage else _FILL.get(box.node.role, "#fff")
+def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:
+    """Names in as many lines as they need; none is cut but one that is longer than a line."""
+    return textwrap.wrap(first + ", ".join(names), width, break_on_hyphens=False) if names else []
+
+
+def _lane(network: Network, lane: _Lane) -> Iterator[str]:
+    left, right, operator = _MARGIN, _LANE_RIGHT, lane.operator
+    height = lane.bottom - lane.top
+    yield f'<rect x="{left}" y="{lane.top:.1f}" width="{right - left}" height="{height:.1f}" rx="7" {_fill("lane")}/>'
+    yield _text(left + 10, lane.top + 17, _fitted(operator.title, 44), size=13, bold=True)
+    million = f"{operator.subscribers:g} million subscribers"
+    facts = f"AS{operator.asn} · {million} · {', '.join(map(str, operator.prefixes))}"
+    yield _text(left + 10, lane.top + 32, _fitted(facts, 112), "soft")
+    buys = f"buys transit from {', '.join(_title(network, carrier) for carrier in operator.transit)}"
+    yield _text(right - 10, lane.top + 17, _fitted(buys, 54), "soft", anchor="end")
+
+    rows: dict[str, list[float]] = {}
+    for node, y in lane.rows:
+        rows.setdefault(_switch_of(node), []).append(y + _ROW / 2 - 1)
+    switches = {switch: sum(places) / len(places) for switch, places in rows.items()}
+    heart = lane.middle
+    for node, y in lane.rows:
+        mobile = node.vantage is not None and node.vantage.access is Access.MOBILE
+        start = _SUBSCRIBERS[0] + _SUBSCRIBERS[1]
+        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], _MOBILE if mobile else "")
+    for y in switches.values():
+        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart)
+    yield _curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
+    yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {_stroke("link")}/>'
+    yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {_stroke("link")}/>'
+    if operator.exchange:
+        yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill("edge")}/>'
+    for switch, y in switches.items():
+        yield _box(_ACCESS, y - 8, 16, [_within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch)
+    border = network.one(Role.BORDER, lane.name)
+    dpi, box = network.one(Role.DPI_SWITCH, lane.name), network.one(Role.DPI_BOX, lane.name)
+    addresses = [str(address.ip) for address in border.port_for("intl").addresses]
+    yield _box(
+        _BORDER,
+        heart - 20,
+        40,
+        [_within(border.name, lane.name, _BORDER[1] - 6), *addresses[:2]],
+        "router",
+        border.title,
+    )
+    yield _box(_DPI, heart - 26, 24, [_within(dpi.name, lane.name, _DPI[1] - 6)], "box", dpi.title)
+    yield _box(_DPI, heart + 7, 24, [_within(box.name, lane.name, _DPI[1] - 6)], "dpi", box.title)
+    for node, y in lane.rows:
+        yield _subscriber(node, y)
+    for line, y in lane.notes:
+        yield _text(_SUBSCRIBERS[0] + 8, y, line, "soft")
+
+
+def _switch_of(node: Node) -> str:
+    """The access switch that subscribers are connected to."""
+    return next(iter(node.ports.values())).peer.node
+
+
+def _subscriber(node: Node, y: float) -> str:
+    vantage = node.vantage
+    assert vantage is not None
+    (left, width), address = _SUBSCRIBERS, str(node.address(4))
+    room = width - 16 - _MONO * len(address)
     return (
-        f'<g><title>{_escaped(box.node.title)}</title><rect x="{box.x}" y="{box.y:.1f}" width="{box.width}" '
-        f'height="{_BOX_HEIGHT}" rx="3" fill="{fill}" stroke="#5b6670"/>'
-        f'<text x="{box.x + box.width / 2}" y="{box.y + 14:.1f}" text-anchor="middle">{_escaped(box.label)}</text></g>'
+        f'<g><title>{_escaped(node.title)}</title><rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" '
+        f'rx="3" {_fill(_CLASSES.get(vantage.class_, "box"))} {_EDGE}/>{_name(left + 5, y + 12, node.name, room)}'
+        f"{_name(left + width - 5, y + 12, address, width, 'end')}</g>"
     )
 
 
-def _short(text: str, most: int = 24) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip(", ") + "…"
+def _bars(network: Network, top: float, bottom: float) -> Iterator[str]:
+    """The exchange and the gateway, which cross all lanes: connections abroad pass below the one, through the other."""
+    topology = network.topology
+    for (left, width), colour, label in (
+        (_EXCHANGE, "switch", f"exchange · {topology.exchange.title} · AS{topology.exchange.asn}"),
+        (_GATEWAY, "gate", f"gateway · {topology.gateway.title}"),
+    ):
+        middle, centre = left + width / 2 + 4, (top + bottom) / 2
+        turned = f' transform="rotate(-90 {middle} {centre:.1f})"'
+        yield (
+            f'<rect x="{left}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}" rx="4" {_fill(colour)} '
+            f"{_EDGE}/>{_text(middle, centre, _fitted(label, int((bottom - top) / 6)), anchor='middle', more=turned)}"
+        )
+
+
+def _abroad(network: Network, lanes: Sequence[_Lane]) -> tuple[dict[str, tuple[float, float]], float]:
+    """Where each transit's box begins and ends, and where the last one does."""
+    found: dict[str, tuple[float, float]] = {}
+    top = lanes[0].top
+    for name in network.topology.transits:
+        bottom = top + 62 + _LINE * len(_apps_of(network, name)) + _PAD
+        found[name] = (top, bottom)
+        top = bottom + 16
+    return found, top - 16
+
+
+def _apps_of(network: Network, transit: str) -> list[str]:
+    return _wrapped("", _served(network, network.one(Role.SERVERS, transit)), 24)
+
+
+def _transit(network: Network, name: str, top: float, bottom: float) -> Iterator[str]:
+    transit = network.topology.transits[name]
+    router, servers = network.one(Role.TRANSIT, name), network.one(Role.SERVERS, name)
+    (left, width), room = _ABROAD, _ABROAD[1] - 14
+    yield f'<path d="M{_GATEWAY[0] + _GATEWAY[1]} {top + 8:.1f} H{left}" {_stroke("link")}/>'
+    yield (
+        f'<g><title>{_escaped(router.title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" '
+        f'height="{bottom - top:.1f}" rx="5" {_fill("router")} {_EDGE}/>'
+    )
+    yield _text(left + 8, top + 17, _fitted(transit.title, 20), size=13, bold=True)
+    yield _text(left + 8, top + 32, f"AS{transit.asn} · {router.port_for('gateway').addresses[0].ip}", "soft")
+    yield _name(left + 8, top + 46, router.name, room)
+    yield _name(left + 8, top + 59, servers.name, room)
+    for row, line in enumerate(_apps_of(network, name)):
+        yield _text(left + 8, top + 75 + row * _LINE, _fitted(line, 26))
+    yield "</g>"
+
+
+def _trade(lanes: Sequence[_Lane], abroad: dict[str, float]) -> Iterator[str]:
+    """An arrow from each operator to each that it buys transit from: to operators beside the lanes, abroad beyond."""
+    place = {lane.name: lane for lane in lanes}
+    bought = [(lane, carrier) for lane in lanes for carrier in lane.operator.transit]
+    customers = Counter(carrier for _, carrier in bought)
+    arrived: Counter[str] = Counter()
+    for index, (lane, carrier) in enumerate(bought):
+        arrived[carrier] += 1
+        start = lane.top + 22 + 5 * list(lane.operator.transit).index(carrier)
+        if carrier in place:
+            seller = place[carrier]
+            step = min(6.0, (seller.bottom - seller.top - 56) / customers[carrier])
+            turn, end, target = (
+                _LANE_RIGHT + 10 + (index % 9) * 5,
+                seller.top + 44 + step * arrived[carrier],
+                _LANE_RIGHT + 2,
+            )
+        else:
+            step = min(6.0, 40 / customers[carrier])
+            turn = _GATEWAY[0] + _GATEWAY[1] + 6 + (index % 5) * 4
+            end, target = abroad[carrier] + 14 + step * arrived[carrier], _ABROAD[0] - 1
+        yield f'<path d="M{_LANE_RIGHT} {start:.1f} H{turn} V{end:.1f} H{target}" {_BUYS} marker-end="url(#arrow)"/>'
+
+
+def _title(network: Network, carrier: str) -> str:
+    known: dict[str, Operator | Transit] = {**network.topology.operators, **network.topology.transits}
+    return known[carrier].title.split(" (")[0]
+
+
+def _within(name: str, owner: str, room: float) -> str:
+    """A node's name, or where there is no room for it what tells it from its operator's others."""
+    return name if len(name) * _MONO <= room * _SQUEEZED else f"…{name.removeprefix(f'{owner}-')}"
+
+
+def _curve(x1: float, y1: float, x2: float, y2: float, more: str = "") -> str:
+    bend = (x1 + x2) / 2
+    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {_stroke("link", more)}/>'
+
+
+def _box(column: tuple[float, float], top: float, height: float, lines: Sequence[str], colour: str, title: str) -> str:
+    left, width = column
+    first = top + height / 2 + 3.5 - (len(lines) - 1) * 6
+    names = "".join(
+        _name(left + width / 2, first + row * 12, line, width - 6, "middle") for row, line in enumerate(lines)
+    )
+    return (
+        f'<g><title>{_escaped(title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" height="{height}" rx="3" '
+        f"{_fill(colour)} {_EDGE}/>{names}</g>"
+    )
+
+
+def _name(x: float, y: float, name: str, room: float, anchor: str = "") -> str:
+    """A node's name or address, letter for letter where there is any way."""
+    text = _fitted(name, int(room * _SQUEEZED / _MONO))
+    narrow = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if len(text) * _MONO > room else ""
+    mono = ' font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
+    return _text(x, y, text, size=10, anchor=anchor, more=mono + narrow)
+
+
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    colour: str = "ink",
+    *,
+    size: int = 11,
+    bold: bool = False,
+    anchor: str = "",
+    more: str = "",
+) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    height = f' font-size="{size}"' if size != 11 else ""
+    at = f' text-anchor="{anchor}"' if anchor else ""
+    return f'<text x="{x:g}" y="{y:.1f}" {_fill(colour)}{height}{weight}{at}{more}>{_escaped(text)}</text>'
+
+
+def _fitted(text: str, most: int) -> str:
+    """Text with its middle left out where it is longer than there is room: both ends tell names apart."""
+    if len(text) <= most:
+        return text
+    end = max(0, (most - 1) // 3)
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :] if end else ''}"
 
 
 def _escaped(text: str) -> str:

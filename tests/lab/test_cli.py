@@ -174,6 +174,12 @@ def test_a_drawing_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert done.code == 2
     assert "--graph: found nowhere/country.svg, which cannot be written (no such file or directory)" in done.output
     refused(
+        invoke(tmp_path, "check", "two-operators", "--graph", "two.png"),
+        "--graph: found two.png; expected a file whose name ends with .svg, which browsers and slides show",
+        "    hint: --graph two.svg; then, for a picture of pixels: rsvg-convert two.svg -o two.png",
+    )
+    assert list(tmp_path.iterdir()) == []
+    refused(
         invoke(tmp_path, "check", "two-operators", "kazakhstan", "--graph", "country.svg"),
         "--graph: found 2 files to draw; expected one topology or scenario at a time",
     )
