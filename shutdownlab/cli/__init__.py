@@ -23,7 +23,7 @@ from shutdownlab.cli import (
 )
 from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app, report_limit
-from shutdownlab.reporting.help import PlainCommand
+from shutdownlab.reporting.help import CommandWithin, PlainCommand
 from shutdownlab.system.limits import limit_reached
 from shutdownlab.system.signals import reset_dispositions
 from shutdownlab.system.streams import OutputLost, finish_output, guard_standard_streams
@@ -46,7 +46,7 @@ for _name, _command in (
     ("apps", apps.apps),
     ("schema", schema.schema),
 ):
-    app.command(name=_name, cls=PlainCommand)(_command)
+    app.command(name=_name, cls=CommandWithin if _name == "exec" else PlainCommand)(_command)
 
 
 def main() -> None:

@@ -30,7 +30,8 @@ Mininet's commands work here, and any command at a node:
     nodes, net, dump, help        what there is
     {example} ping -c 3 {site}
     {example} curl https://{site}/
-    exit                          (or Ctrl-D) the end of it all"""
+    exit                          (or Ctrl-D) the end of it all
+What transit, DPI box, vantage point and the like are: docs/glossary.md"""
 
 
 def command_line(payload: Mapping[str, Any]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -23,6 +25,39 @@ class _Plain:
 
 class PlainCommand(_Plain, TyperCommand):
     """A command."""
+
+
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""Click's own class or that of the click in newer typers."""
+
+
+class CommandWithin(PlainCommand):
+    """A command that runs another one, whose options it would take for its own where no `--` stands between them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        whole = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _USAGE_ERROR as error:
+            if "--" not in whole:
+                error.message += f"\n    hint: put `--` before the command to run: {self._with_dashes(ctx, whole)}"
+            raise
+
+    def _with_dashes(self, ctx: Any, args: list[str]) -> str:
+        """The arguments as they were meant: the scenario, our own options, and then the command."""
+        valued = {name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts}
+        place, positional = 0, 0
+        while place < len(args):
+            if args[place] in valued:
+                place += 2
+                continue
+            if not args[place].startswith("-"):
+                positional += 1
+                if positional == 2:
+                    break
+            place += 1
+        ours, theirs = f"{ctx.command_path} {shlex.join(args[:place])}", shlex.join(args[place:])
+        return f"{ours} -- {theirs or 'COMMAND'}"
 
 
 class PlainGroup(_Plain, TyperGroup):

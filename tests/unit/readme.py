@@ -1,0 +1,36 @@
+"""The README's code blocks, as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str = "") -> list[str]:
+    """The code blocks of a language, in order."""
+    return [
+        text
+        for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        if name == language
+    ]
+
+
+def block_with(words: str) -> str:
+    """The one block of shell that has these words."""
+    [found] = [block for block in blocks() if words in block]
+    return found
+
+
+def in_a_shell(script: str, folder: Path, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run lines as a reader would, with `shutdownlab` on the path; stops at the first that fails."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{before}\n{script}"],
+        cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
