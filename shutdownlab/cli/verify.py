@@ -24,6 +24,9 @@ def verify(
         typer.Option("--format", metavar="table|json|junit", help="What is printed."),
     ] = "table",
     strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
+    warn: Annotated[
+        bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
+    ] = False,
 ) -> None:
     """Say what a run would find, without one: in a second, without rights, on any system. Ends as `run` does."""
     from shutdownlab.reporting.verified import as_json, as_junit, print_verified
@@ -34,7 +37,7 @@ def verify(
         if out is not None:
             verified.write(out)
         if form == "table":
-            print_verified(verified, Console(highlight=False))
+            print_verified(verified, Console(highlight=False), warn=warn)
         else:
-            typer.echo(as_json(verified) if form == "json" else as_junit(verified))
+            typer.echo(as_json(verified, warn=warn) if form == "json" else as_junit(verified))
     raise typer.Exit(verified.exit_code)

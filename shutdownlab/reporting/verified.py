@@ -16,8 +16,11 @@ from shutdownlab.results.result import Result
 from shutdownlab.verifier.verify import Verified
 
 
-def print_verified(verified: Verified, console: Console) -> None:
-    """The table, what would not be as expected with its sources, what cannot be decided, and the sum of it."""
+def print_verified(verified: Verified, console: Console, *, warn: bool = False) -> None:
+    """The table, what would not be as expected with its sources, what cannot be decided, and the sum of it.
+
+    warn: also what is odd about the policies.
+    """
     console.print("\n[bold]Percent of ordinary subscribers who would get through[/bold], weighted by their number")
     for part in tables(verified.table, console.width):
         console.print()
@@ -27,6 +30,7 @@ def print_verified(verified: Verified, console: Console) -> None:
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
+    lines += [f"[yellow]warning:[/yellow] {literal(str(each))}" for each in (verified.warnings if warn else ())]
     lines.append(f"[{'red' if verified.unmet else 'green'}]{literal(sum_of(verified))}[/]")
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -56,11 +60,11 @@ def undecided_lines(results: Sequence[Result]) -> Iterator[str]:
         yield f"and {len(groups) - MOST_LINES} more kinds"
 
 
-def as_json(verified: Verified) -> str:
-    """One object: the sum, the table, and each cell that is not as expected or cannot be decided."""
+def as_json(verified: Verified, *, warn: bool = False) -> str:
+    """One object: the sum, the table, and each cell that is not as expected or cannot be decided; the warnings too."""
     told = [result.model_dump(mode="json", by_alias=True) for result in verified.unmet]
     table = [{**row, "time": f"{row['time']:%Y-%m-%dT%H:%MZ}"} for row in verified.table.rows()]
-    found = {
+    found: dict[str, object] = {
         "scenario": verified.shutdown.scenario.name,
         "status": verified.status,
         "exit_code": verified.exit_code,
@@ -70,6 +74,8 @@ def as_json(verified: Verified) -> str:
         "unmet": told,
         "undecided": [result.model_dump(mode="json", by_alias=True) for result in verified.undecided],
     }
+    if warn:
+        found["warnings"] = [{"place": each.place, "text": each.text} for each in verified.warnings]
     return json.dumps(found, indent=2)
 
 

@@ -46,6 +46,12 @@ class Classes:
             self._active[phase.phase] = self.shutdown.scenario.active(phase.phase, self.choices)
         return self._active[phase.phase]
 
+    def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
+        """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
+        imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
+        self._active[imagined.phase] = dict(active)
+        return imagined
+
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point."""
         situations = self._of_phase(phase)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
@@ -66,8 +67,14 @@ class Verifier:
         """Of every class that was followed so far."""
         self._servers = Servers(shutdown.network)
         self._equipment = Equipment(shutdown, Ways(shutdown.network), AppCatalogue(shutdown.apps))
+        self.rules_met: set[str] = set()
+        """The rules of DPI boxes that have decided something."""
         self._countries: dict[str, Country] = {}
         self._ports = 0
+
+    def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
+        """A phase like this one, to be asked about the same cells, while other policies are in force."""
+        return self.classes.imagine(phase, active)
 
     def country(self, phase: Phase) -> Country:
         """The country in a phase."""
@@ -123,5 +130,6 @@ class Verifier:
         try:
             concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:
-            return line, (Outcome.BLOCKED, failed.failure)
+            concluded = Conclusion(Outcome.BLOCKED, failed.failure)
+        self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)

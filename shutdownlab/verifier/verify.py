@@ -22,6 +22,7 @@ from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Table, table_of
 from shutdownlab.verifier.verdicts import Verdict, Verifier
+from shutdownlab.verifier.warnings import Warned, warnings_of
 
 EXIT_OK, EXIT_UNMET = 0, 1
 
@@ -75,6 +76,11 @@ class Verified:
     def unmet(self) -> list[Result]:
         """The results that are not as expected; what cannot be decided is among them only where that is `strict`."""
         return [result for result in self.results if not result.met and (self.strict or result.outcome.is_measured)]
+
+    @cached_property
+    def warnings(self) -> list[Warned]:
+        """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
+        return warnings_of(self.verifier, self.timeline)
 
     @property
     def undecided(self) -> list[Result]:

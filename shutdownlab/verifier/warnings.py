@@ -1,0 +1,138 @@
+"""What is odd about policies, though nothing of it is a mistake: found by leaving them out on the model. Pure.
+
+A policy in whose absence no cell of any phase comes out otherwise does nothing that is measured; and what comes out
+otherwise without being named by it is collateral damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shutdownlab.config.document import Path
+from shutdownlab.model.policy import Policy, Targets
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.scenario import Phase
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.verdicts import Verifier
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something odd: where it stands (`file:line`; nothing where a program made the scenario), and what it is."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+def warnings_of(verifier: Verifier, timeline: tuple[Phase, ...]) -> list[Warned]:
+    """What is odd about the policies that are in force in some phases of a scenario."""
+    return [*_Policies(verifier, timeline).warnings(), *_idle_phases(verifier, timeline)]
+
+
+class _Policies:
+    """Each policy, and what comes out otherwise without it."""
+
+    def __init__(self, verifier: Verifier, timeline: tuple[Phase, ...]) -> None:
+        self.verifier, self.timeline, self.scenario = verifier, timeline, verifier.shutdown.scenario
+
+    def warnings(self) -> Iterator[Warned]:
+        for name, policy in self.scenario.policies.items():
+            phases = [phase for phase in self.timeline if name in self.verifier.classes.active(phase)]
+            if not phases:
+                continue
+            felt = list(self._felt(name, phases))
+            if not felt:
+                yield self._at(("policies", name), f"`{name}` changes nothing that is measured")
+                continue
+            yield from self._beside(name, policy, felt)
+            yield from self._idle_exceptions(name, policy, phases)
+            yield from self._idle_rules(name, policy)
+
+    def _felt(self, name: str, phases: list[Phase]) -> Iterator[tuple[Phase, Cell]]:
+        """The cells that come out otherwise without a policy."""
+        for phase in phases:
+            active = self.verifier.classes.active(phase)
+            without = self.verifier.imagine(phase, {key: each for key, each in active.items() if key != name})
+            for cell in cells_of(self.verifier.shutdown, phase):
+                if self.verifier.verdict(phase, cell) != self.verifier.verdict(without, cell):
+                    yield phase, cell
+
+    def _beside(self, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Warned]:
+        """What falls although the policy names other apps or sites."""
+        targets = policy.targets
+        if targets == Targets() or targets != Targets(apps=targets.apps, sites=targets.sites):
+            return
+        fallen = dict.fromkeys(cell.target for _, cell in felt if not self._named(targets, cell.target))
+        if fallen:
+            text = f"`{name}` also blocks what it does not name: {_some(list(fallen))}"
+            yield self._at(("policies", name, "block" if policy.block else "only"), text)
+
+    def _named(self, targets: Targets, target: str) -> bool:
+        probe: Probe | None = self.scenario.probes.get(target)
+        host, app = (probe.host_name, getattr(probe, "app", None)) if probe is not None else (None, None)
+        hosted = self.verifier.network.hosted_as(host) if host else None
+        apps = {app, hosted.app if hosted else None}
+        names = {host, *(name for each in self.verifier.network.hosted if each.app == app for name in each.names)}
+        within = any(f".{name}".endswith(f".{site}") for name in names if name for site in targets.sites)
+        return within or not apps.isdisjoint(targets.apps)
+
+    def _idle_exceptions(self, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Warned]:
+        """What is spared to no effect."""
+        for key in type(policy.except_).model_fields:
+            given, idle = getattr(policy.except_, key), []
+            for item in given:
+                spared = policy.except_.model_copy(update={key: tuple(other for other in given if other != item)})
+                changed = policy.model_copy(update={"except_": spared})
+                if not self._matters(name, f"{name} but {key} {item}", changed, phases):
+                    idle.append(str(item))
+            if idle:
+                text = f"`{name}` spares {key} {_some(idle)} to no effect that is measured"
+                yield self._at(("policies", name, "except", key), text)
+
+    def _matters(self, name: str, called: str, changed: Policy, phases: list[Phase]) -> bool:
+        for phase in phases:
+            active = self.verifier.classes.active(phase)
+            other = {
+                (called if key == name else key): (changed if key == name else each) for key, each in active.items()
+            }
+            imagined = self.verifier.imagine(phase, other)
+            for cell in cells_of(self.verifier.shutdown, phase):
+                if self.verifier.verdict(phase, cell) != self.verifier.verdict(imagined, cell):
+                    return True
+        return False
+
+    def _idle_rules(self, name: str, policy: Policy) -> Iterator[Warned]:
+        """Rules for DPI boxes that no connection has met."""
+        for index, rule in enumerate(policy.inspect or ()):
+            if f"{name}/{rule.name}" not in self.verifier.rules_met:
+                text = f"the rule {rule.name} of `{name}` is the first to match of no connection that is measured"
+                yield self._at(("policies", name, "inspect", index), text)
+
+    def _at(self, path: Path, text: str) -> Warned:
+        return Warned(self.verifier.shutdown.place(path), text)
+
+
+def _idle_phases(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Warned]:
+    """Phases with orders that change nothing."""
+    scenario = verifier.shutdown.scenario
+    places = {phase.phase: index for index, phase in enumerate(scenario.timeline)}
+    for phase in timeline:
+        index = places[phase.phase]
+        if not index or not (phase.start or phase.stop):
+            continue
+        before = verifier.imagine(phase, verifier.classes.active(scenario.timeline[index - 1]))
+        cells = cells_of(verifier.shutdown, phase)
+        if all(verifier.verdict(phase, cell) == verifier.verdict(before, cell) for cell in cells):
+            text = f"the orders of the phase `{phase.phase}` change nothing that is measured"
+            yield Warned(verifier.shutdown.place(("timeline", index)), text)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
