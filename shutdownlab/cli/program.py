@@ -5,6 +5,7 @@ The exit codes are in `EXIT_CODES`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -99,4 +100,8 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    try:
+        os.getcwd()  # noqa: PTH109 - names the mistake
+    except FileNotFoundError:
+        with user_errors():
+            bad_option("the working directory", "one that has been removed", "one that is there", "cd to another")

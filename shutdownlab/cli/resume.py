@@ -10,6 +10,7 @@ import typer
 from shutdownlab.cli.options import Trust
 from shutdownlab.cli.program import user_errors
 from shutdownlab.cli.run import one_run
+from shutdownlab.reporting.progress import Progress
 
 
 def resume(
@@ -17,9 +18,9 @@ def resume(
     trust: Trust = False,
 ) -> None:
     """Go on with a run that was interrupted, killed or broke off, from its last whole phase."""
-    from shutdownlab.reporting.progress import Progress
     from shutdownlab.runner import launch
 
-    with user_errors(), one_run(run):
-        finished = launch.resume(run, trust=trust, on_event=Progress(str(run)))
+    progress = Progress(run)
+    with user_errors(), one_run(progress):
+        finished = launch.resume(run, trust=trust, on_event=progress)
     raise typer.Exit(finished.exit_code or 0)

@@ -14,6 +14,7 @@ from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, 
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.progress import Progress
 from shutdownlab.system.streams import output_is_extra, output_lost
 
 
@@ -55,14 +56,12 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
-    from shutdownlab.reporting.progress import Progress
     from shutdownlab.results.events import Event
     from shutdownlab.runner import launch
 
     with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
         shutdown = library.load(scenario)
-        directory = out or launch.default_directory(shutdown.scenario)
-        progress, lines = Progress(str(directory)), None
+        progress, lines = Progress(out), None
         if events is not None:
             try:
                 lines = EventLines(events)
@@ -75,16 +74,16 @@ def run(
             if lines is not None:
                 lines(event)
 
-        with one_run(directory, lines):
+        with one_run(progress, lines):
             finished = launch.run(
-                shutdown, directory, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
+                shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
                 datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
             )  # fmt: skip
     raise typer.Exit(finished.exit_code or 0)
 
 
 @contextmanager
-def one_run(directory: Path, lines: EventLines | None = None) -> Iterator[None]:
+def one_run(progress: Progress, lines: EventLines | None = None) -> Iterator[None]:
     """A run goes on though nobody takes what it prints, or its event `lines`: its record is in its directory.
 
     Tells that it was killed, and ends as a run that failed does.
@@ -96,10 +95,10 @@ def one_run(directory: Path, lines: EventLines | None = None) -> Iterator[None]:
         yield
     except RunFailed as failed:
         if failed.how:
-            kept = f"What was measured until then is in {literal(str(directory))}."
+            kept = f"What was measured until then is in {literal(str(failed.run.path))}."
             errors().print(f"[red]The run {failed.how}.[/red] {kept} To go on: `shutdownlab resume`.")
         raise typer.Exit(failed.exit_code) from None
     finally:
         lost = [str(failure) for failure in (output_lost(), lines and lines.lost) if failure]
         if lost:
-            errors().print(literal(f"note: {'; '.join(lost)}; the record is in {directory}"))
+            errors().print(literal(f"note: {'; '.join(lost)}; the record is in {progress.shown}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -40,9 +41,11 @@ _EVERY = 20
 class Progress:
     """Prints to standard output: on a terminal a live line, everywhere a line per phase."""
 
-    def __init__(self, shown: str) -> None:
-        """shown: the run directory as the user wrote it."""
-        self._shown = shown
+    def __init__(self, directory: Path | None) -> None:
+        """directory: the run's, as the user wrote it; None: one of those in `runs`, which the first event names."""
+        self.shown = str(directory or "runs")
+        """The run directory, as it is called in what is printed."""
+        self._named = directory is not None
         self._console = Console(highlight=False)
         self._live: Live | None = None
         self._begun: Begun | None = None
@@ -58,6 +61,7 @@ class Progress:
         match event:
             case Begun():
                 self._begun = event
+                self.shown += "" if self._named else f"/{event.run}"
                 operators = ", ".join(title.split(" (")[0] for title in event.operators.values())
                 self._print(f"[bold]{literal(event.title)}[/bold]: {literal(operators)}")
             case Step():
@@ -91,7 +95,7 @@ class Progress:
                 self._broken = event
             case Interrupted():
                 self._stop_live_line()
-                kept = f"What was measured is in {literal(self._shown)}."
+                kept = f"What was measured is in {literal(self.shown)}."
                 self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
             case Finished():
                 self._finished(event)
@@ -133,7 +137,7 @@ class Progress:
         assert begun is not None
         print_story(self._console, table_of(self._results, begun.columns), self._results, begun.sources, event.faults)
         captures = ", pcap/" if begun.pcap else ""
-        self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self._shown)}: {_FILES}{captures}")
+        self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:
         self._stop_live_line()
@@ -144,7 +148,7 @@ class Progress:
         ):
             self._print(f"    {literal(line)}")
         self._print("The run stops here: what does not work by itself cannot be shut down.")
-        self._print(f"Logs of every server are in {literal(self._shown)}/logs.")
+        self._print(f"Logs of every server are in {literal(self.shown)}/logs.")
 
     def _broke(self, event: Broken) -> None:
         """The run could not go on."""
@@ -154,8 +158,8 @@ class Progress:
         if self._begun is None:  # there is no record
             return
         if self._results:
-            self._print(f"The {len(self._results):,} measurements made until then are in {literal(self._shown)}.")
-        self._print(f"Logs of every process are in {literal(self._shown)}/logs.")
+            self._print(f"The {len(self._results):,} measurements made until then are in {literal(self.shown)}.")
+        self._print(f"Logs of every process are in {literal(self.shown)}/logs.")
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)

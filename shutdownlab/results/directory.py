@@ -52,7 +52,7 @@ class RunDirectory:
         if resume:
             self.manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
             _cut_to_whole_phases(path, set(self.manifest.rows))
-        elif (path / "manifest.json").exists():
+        elif (path / "manifest.json").exists() or not _made(path / "results.csv"):
             raise FileExistsError(f"{path} holds the results of a run already")
         self._measured: dict[int, Measured] = {}
         self._events = (path / "events.jsonl").open("ab")
@@ -134,6 +134,15 @@ class RunDirectory:
         """Change the manifest."""
         self.manifest = self.manifest.model_copy(update={**entries, "updated": datetime.now(UTC)})
         _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
+
+
+def _made(path: Path) -> bool:
+    """Make a file; whether it was not there before. Of two processes that make it at once, one does."""
+    try:
+        path.open("x").close()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:

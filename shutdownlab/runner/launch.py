@@ -7,10 +7,12 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, NoReturn
 
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
@@ -33,6 +35,8 @@ from shutdownlab.system.child_process import ending
 from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
 
+RUNS = Path("runs")
+"""Of the working directory: where runs are that were given no directory of their own."""
 _LINE_LIMIT = 64 * 1024 * 1024
 
 
@@ -89,9 +93,8 @@ def run(
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
-    directory = Path(out) if out is not None else default_directory(shutdown.scenario)
-    _check_room(shutdown, directory)
-    make_usable(directory)
+    _check_room(shutdown, Path(out) if out is not None else RUNS)
+    directory = usable(Path(out)) if out is not None else _new_directory(shutdown.scenario)
     payload = {
         "shutdown": shutdown,
         "choices": choices,
@@ -243,22 +246,42 @@ class _Ear(threading.Thread):
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-def default_directory(scenario: Scenario) -> Path:
-    """`runs/NAME-TIME` of the working directory."""
-    return Path("runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+def _new_directory(scenario: Scenario) -> Path:
+    """`runs/NAME-TIME` of the working directory, made now: with a number where another run began in the same second."""
+    name = f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        RUNS.mkdir(exist_ok=True)
+        for each in chain([name], (f"{name}-{number}" for number in count(2))):
+            with suppress(FileExistsError):
+                (RUNS / each).mkdir()
+                return RUNS / each
+    except OSError as error:
+        _refuse(RUNS, _why("which cannot be made", error))
+    raise AssertionError("there is always another number")
 
 
-def make_usable(directory: Path) -> None:
-    """Make a directory for a run's results; raises `BadInput` where that can't be, or where a run's are already."""
-    if (directory / "manifest.json").exists():
-        lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", "choose another name")
+def usable(directory: Path) -> Path:
+    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be."""
     why = "which cannot be made"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if any((directory / name).exists() for name in ("manifest.json", "results.csv")):
+            hint = "choose another name"
+            lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
         why = "where nothing can be written"
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=directory):
+            pass
+    except FileExistsError:
+        link = directory.is_symlink() and not directory.exists()
+        _refuse(directory, "a link to what is not there" if link else "which is no directory")
     except OSError as error:
-        found = f"{directory}, {why} ({(error.strerror or str(error)).lower()})"
-        lookup.refuse("out", found, "a directory that can be written")
+        _refuse(directory, _why(why, error))
+    return directory
+
+
+def _why(what: str, error: OSError) -> str:
+    return f"{what} ({(error.strerror or str(error)).lower()})"
+
+
+def _refuse(directory: Path, why: str) -> NoReturn:
+    lookup.refuse("out", f"{directory}, {why}", "a directory that can be written")

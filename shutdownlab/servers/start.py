@@ -149,6 +149,11 @@ def start_services(net: LabNet, network: Network, ca: CertificateAuthority, dire
     """
     # Socket files need short paths (107 characters) and a file system that has them, which a shared folder may not be.
     runtime = Path(tempfile.mkdtemp(prefix="services-"))
+    # And nginx takes `$` in a path for a variable: no program learns what the user has called the directory.
+    directory.mkdir(parents=True, exist_ok=True)
+    directory = directory.absolute()
+    (runtime / "files").symlink_to(directory)
+    directory = runtime / "files"
     premises = Premises(network, ca, directory, runtime)
     for server in servers():
         server.prepare(premises)

@@ -41,7 +41,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]
 
 def played(payload: dict[str, Any]) -> int:
     """The run's exit code; what it tells a user goes to standard output."""
-    return run.recorded(walk.RunOptions(**payload), [Progress("run")])
+    return run.recorded(walk.RunOptions(**payload), [Progress(Path("run"))])
 
 
 def recorded(payload: dict[str, Any]) -> tuple[str, list[str]]:
