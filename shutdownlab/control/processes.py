@@ -39,7 +39,6 @@ from shutdownlab.system.netns import enter, inside
 
 _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
-_COUNTERS_S = 3.0
 _READY_S = 10.0
 _RYU_READY_S = 60.0
 """It imports everything anew."""
@@ -182,7 +181,7 @@ class AuthorityClient:
                     end = min(end, time.monotonic() + _GRACE_S)
         return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
 
-    def counters(self, deadline_s: float = _COUNTERS_S) -> list[Message]:
+    def counters(self, deadline_s: float) -> list[Message]:
         """Ask every DPI box for its counters: their `Counters` (empty ones of a box that is lost), and what else came.
 
         A box that has not answered at the deadline is left out. Raises `ControlError` when the authority is gone.

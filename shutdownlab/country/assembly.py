@@ -15,20 +15,21 @@ from pathlib import Path
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.control.addresses import ControllerAddresses, controller_addresses
-from shutdownlab.control.processes import AuthorityClient, Controllers, start_controllers
+from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.health import Examination, Watch
+from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
-from shutdownlab.network.delay_line import DelayedLink, start_relay
+from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
 from shutdownlab.network.net import LabNet
 from shutdownlab.network.node import LabHost
 from shutdownlab.network.recorder import Tap, start_recorder
 from shutdownlab.network.topo import CountryTopo
-from shutdownlab.protocol.messages import BoxJoined, Failure, Message, decode
+from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
@@ -81,7 +82,7 @@ class Country:
     took: dict[str, float] = field(default_factory=dict)
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
-    """What controllers told while a box was started again."""
+    """What controllers told while they were asked how they are, or a box was started again."""
 
     def begin_watch(self) -> None:
         """From now on notice what happens to any process of the country: `examine` tells it."""
@@ -123,6 +124,38 @@ class Country:
             box = process.name.removeprefix("dpi-")
             (doubts if self._is_back(box) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
+
+    def examine_answering(self) -> Examination:
+        """As `examine`; and everything is asked, too, as what lives may hang. Waits up to 12 s for who does not answer.
+
+        Too little memory, room on the disk, or descriptors casts doubt as well.
+        """
+        seen = self.examine()
+        if seen.lost:
+            return seen
+        liveness = Liveness(self.plan.network, self.net.instances, self.services, self.agents, self.plan.files)
+        late, mute = liveness.ask([process for process in self.others if process.name == RELAY])
+        if not mute:
+            asked_late, mute = self._ask_controllers()
+            late += asked_late
+        return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
+
+    def _ask_controllers(self) -> tuple[list[str], list[str]]:
+        """Which DPI boxes do not tell their counters to their controllers at once, and which do not at all."""
+        boxes = {node.name for node in self.plan.network.by_role(Role.DPI_BOX)}
+        late: list[str] = []
+        for seconds in (SOON_S, AT_LAST_S):
+            try:
+                told = self.authority.counters(seconds)
+            except ControlError as error:
+                return late, [str(error)]
+            self.heard += told
+            mute = boxes - {message.where for message in told if isinstance(message, Counters)}
+            problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
+            if not problems:
+                return late, []
+            late = late or problems
+        return late, problems
 
     def _is_back(self, box: str) -> bool:
         """Wait until the controller in command says that it has this box again."""

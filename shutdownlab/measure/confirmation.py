@@ -9,18 +9,19 @@ confirmed in the end is unknown.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
-from shutdownlab.measure.controls import Control
+from shutdownlab.measure.controls import Control, checks_request
 from shutdownlab.measure.scheduler import Round, Scheduler, Task
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import import_tests
-from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
 Result = tuple[str, ProbeRequest, Measurement]
 
@@ -53,6 +54,20 @@ class Prober:
         """
         import_tests()
         self._supervisor.start(entrances, deadline_s)
+
+    def mute(self, agents: Collection[str], seconds: float) -> frozenset[str]:
+        """Those of these agents that are there, asked for nothing, and do not answer within so many seconds."""
+        asked: dict[int, str] = {}
+        for name in agents:
+            if self._supervisor.agents[name].ended is None:
+                number = self._supervisor.next_number()
+                self._supervisor.send(name, ProbeJob(number, checks_request(name, (), seconds)))
+                asked[number] = name
+        end = time.monotonic() + seconds
+        while asked and (left := end - time.monotonic()) > 0:
+            for _, result in self._supervisor.receive(left):
+                asked.pop(result.number, None)
+        return frozenset(name for name in asked.values() if self._supervisor.agents[name].ended is None)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """End all agents; those that take longer than the deadline are killed."""

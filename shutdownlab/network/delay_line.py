@@ -11,7 +11,7 @@ import random
 import select
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -24,6 +24,8 @@ from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 from shutdownlab.system.vnet_header import line_bytes
 
+RELAY: Final = "relay"
+"""What its process is called."""
 _BATCH: Final = 64
 
 
@@ -152,10 +154,12 @@ class Relay:
         self._due: list[tuple[float, int]] = []
         self._worst_late = 0.0
 
-    def serve(self, stop_fd: int) -> None:
-        """Relay until `stop_fd` is readable."""
+    def serve(self, stop_fd: int, asked: int = -1, answer: Callable[[], None] = lambda: None) -> None:
+        """Relay until `stop_fd` is readable; call `answer` whenever the descriptor `asked` is (-1: there is none)."""
         with self._poller as poller:
             poller.register(stop_fd, select.EPOLLIN)
+            if asked >= 0:
+                poller.register(asked, select.EPOLLIN)
             index_of = {wire.fd: index for index, wire in enumerate(self._sources)}
             for descriptor in index_of:
                 poller.register(descriptor, select.EPOLLIN)
@@ -168,7 +172,10 @@ class Relay:
                 for descriptor, _ in poller.poll(0):
                     if descriptor == stop_fd:
                         return
-                    self._take(index_of[descriptor])
+                    if descriptor == asked:
+                        answer()
+                    else:
+                        self._take(index_of[descriptor])
                 self._give()
 
     def counters(self) -> dict[str, object]:
@@ -214,8 +221,11 @@ class Relay:
                 heappush(heap, (following, index))
 
 
-def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = "relay") -> Forked:
-    """Fork a process that serves `links`; `wait_ready` on the result, and `stop` it for its `Counters`."""
+def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) -> Forked:
+    """Fork a process that serves `links`; `wait_ready` on the result, and `stop` it for its `Counters`.
+
+    It sends its `Counters` whenever it is sent a line, too: then it is alive.
+    """
     ends = sorted((str(link.netns), end) for link in links for end in (link.if_a, link.if_b))
     for (netns, ifname), following in pairwise(ends):
         if (netns, ifname) == following:
@@ -223,8 +233,13 @@ def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = "relay"
 
     def main(child: Child) -> None:
         relay = Relay(links, seed)
+
+        def answer() -> None:
+            if child.receive():
+                child.send(encode(Counters(child.name, relay.counters())))
+
         child.ready()
-        relay.serve(child.stop_fd)
+        relay.serve(child.stop_fd, child.lines.fileno(), answer)
         child.send(encode(Counters(child.name, relay.counters())))
         relay.close()
 

@@ -6,6 +6,7 @@ whole country gets slower with every port, for it polls all of them in one loop.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from mininet.node import OVSSwitch
 from shutdownlab.network.node import LabNode
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
+from shutdownlab.system.questions import Question
 
 Datapath = Literal["netdev", "system"]
 """netdev: Open vSwitch's own, in userspace. system: the kernel module openvswitch."""
@@ -66,6 +68,14 @@ class OvsInstance:
     def socket(self) -> Path:
         """Of its database: `ovs-vsctl --db=unix:SOCKET`."""
         return self.run_dir / "db.sock"
+
+    def liveness_questions(self) -> dict[str, Question]:
+        """What each of its daemons answers from its main loop, by the program's name: `ovs-appctl version`."""
+        ask = json.dumps({"method": "version", "params": [], "id": 0}).encode()
+        return {
+            program: Question(self.run_dir / f"{program}.{daemon.pid}.ctl", ask, _is_json)
+            for program, daemon in self.daemons.items()
+        }
 
     def environment(self) -> dict[str, str]:
         """Makes ovs-vsctl, ovs-ofctl and ovs-appctl talk to this instance."""
@@ -129,6 +139,14 @@ class OvsInstance:
         log = self._logs / f"{self.name}-ovs-vswitchd.log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return next((line for line in reversed(lines) if "|WARN|" in line or "|ERR|" in line or "|EMER|" in line), "")
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _database_template() -> Path:

@@ -209,7 +209,7 @@ class Walk:
                     found = self.measuring.measure(country, phase, active, self.emit)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
-            examination = country.examine()
+            examination = country.examine_answering()
             if examination.lost:
                 raise CountryLost(phase, examination.found)
             unconfirmed = unconfirmed_of(found)
@@ -296,15 +296,17 @@ class Walk:
         self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
-        """The phase is measured: its rows are written, what has died is told, boxes are asked for their counters."""
+        """The phase is measured: its rows are written; what controllers and boxes have told meanwhile is told."""
+        counters: dict[str, messages.Counters] = {}
         while country.heard:
-            self._told(country.heard.pop(0))
-        self._close(phase, found, seconds, late)
-        for message in country.authority.counters():
+            message = country.heard.pop(0)
             if isinstance(message, messages.Counters):
-                self.emit(Counted(phase=phase.phase, where=message.where, counters=message.counters))
+                counters[message.where] = message
             else:
                 self._told(message)
+        self._close(phase, found, seconds, late)
+        for box, told in counters.items():
+            self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""

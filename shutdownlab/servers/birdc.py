@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
+
+from shutdownlab.system.questions import Question
 
 _SECONDS = 5.0
 _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
@@ -13,6 +16,7 @@ _ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\[(\S+) [^]]*\]\s+([*!])")
 
 
 _NO_ROUTE = 8001
+SESSIONS = "show protocols"
 
 
 class BirdRefused(OSError):
@@ -38,7 +42,23 @@ def ask(control: Path, command: str) -> list[str]:
 
 def sessions_up(control: Path) -> frozenset[str]:
     """The names of the BGP sessions that are established."""
-    words = (line.removeprefix("1002-").split() for line in ask(control, "show protocols"))
+    return _established(ask(control, SESSIONS))
+
+
+def sessions_question(control: Path) -> Question:
+    """The same as a question among others, whose reply `sessions_in` reads."""
+    return Question(
+        control, f"{SESSIONS}\n".encode(), lambda data: len(_END.findall(data)) > 1 and data.endswith(b"\n")
+    )
+
+
+def sessions_in(reply: bytes) -> frozenset[str]:
+    """The names of the BGP sessions that are established, by the reply to `sessions_question`."""
+    return _established(reply.decode(errors="replace").splitlines())
+
+
+def _established(lines: Iterable[str]) -> frozenset[str]:
+    words = (line.removeprefix("1002-").split() for line in lines)
     return frozenset(each[0] for each in words if len(each) > 5 and each[1] == "BGP" and "Established" in each[5:])
 
 

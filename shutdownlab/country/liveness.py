@@ -1,0 +1,104 @@
+"""Whether what is alive is at work too: everything of a country that can be asked is asked, all at once.
+
+A process may live and answer nobody: it waits for a lock, a full disk, a peer. Open vSwitch is asked by its control
+sockets, a router for its BGP sessions, agents and delay lines for nothing at all. DPI boxes and controllers are asked
+by the authority (`AuthorityClient.counters`), servers by controls (`measure.controls`).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.measure.confirmation import Prober
+from shutdownlab.model import routing
+from shutdownlab.model.network import Network
+from shutdownlab.network.ovs import OvsInstance
+from shutdownlab.protocol.messages import CountersRequest, encode
+from shutdownlab.servers import birdc
+from shutdownlab.servers.start import Services
+from shutdownlab.system.child_process import Forked
+from shutdownlab.system.questions import Question, ask_all
+
+SOON_S: Final = 3.0
+"""What an answer may take; after that whatever was measured meanwhile is doubted."""
+AT_LAST_S: Final = 12.0
+"""What it may take before a process is given up: a busy machine does keep one from answering for seconds."""
+_AGAIN_S: Final = 0.25
+_LEAST_BYTES: Final = 32 << 20
+_LEAST_DESCRIPTORS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What can be asked. `others`: processes that answer a `CountersRequest`; `files`: where the run's files go."""
+
+    network: Network
+    instances: Mapping[str, OvsInstance]
+    services: Services
+    agents: Prober
+    files: Path
+
+    def ask(self, others: Collection[Forked]) -> tuple[list[str], list[str]]:
+        """What did not answer at once, and what does not answer at all; a sentence each."""
+        end = time.monotonic() + AT_LAST_S
+        late = mute = self._troubles(others, SOON_S)
+        while mute and (left := end - time.monotonic()) > 0:
+            time.sleep(min(_AGAIN_S, left))
+            mute = self._troubles(others, max(left, SOON_S))
+        return list(late.values()), list(mute.values())
+
+    def _troubles(self, others: Collection[Forked], seconds: float) -> dict[str, str]:
+        """Who does not answer as it should, each with what to say of it."""
+        questions: dict[str, Question] = {}
+        for name, instance in self.instances.items():
+            for program, question in instance.liveness_questions().items():
+                questions[f"{program} of {name}"] = question
+        routers = {}
+        for node in routing.routers(self.network):
+            control = self.services.find("bird", node.name).control
+            assert control is not None, "every bird has one"
+            routers[f"bird on {node.name}"] = frozenset(s.name for s in routing.sessions(self.network, node))
+            questions[f"bird on {node.name}"] = birdc.sessions_question(control)
+        replies = ask_all(questions, seconds)
+        found = {title: f"{title} does not answer" for title in questions if title not in replies}
+        for title, wanted in routers.items():
+            down = wanted - birdc.sessions_in(replies[title]) if title in replies else frozenset()
+            if down:
+                found[title] = f"{title} has lost its BGP sessions {', '.join(sorted(down))}"
+        mute = self.agents.mute(self.agents.pids, seconds)
+        found |= {name: f"the probe agent of {name} does not answer" for name in sorted(mute)}
+        found |= {each.name: f"{each.name} does not answer" for each in others if not _answers(each, seconds)}
+        return found
+
+    def shortages(self) -> Iterator[str]:
+        """What of the machine's there is too little of, a sentence each."""
+        disk = os.statvfs(self.files)
+        if disk.f_bavail * disk.f_frsize < _LEAST_BYTES:
+            yield f"less than {_LEAST_BYTES >> 20} MB are free on the disk of {self.files}"
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable" and int(value.split()[0]) << 10 < _LEAST_BYTES:
+                yield f"less than {_LEAST_BYTES >> 20} MB of memory are free"
+        used, most = len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # noqa: PTH208
+        if most != resource.RLIM_INFINITY and most - used < _LEAST_DESCRIPTORS:
+            yield f"{used} of at most {most} descriptors are open"
+
+
+def _answers(process: Forked, seconds: float) -> bool:
+    process.send(encode(CountersRequest()))
+    process.flush(seconds)
+    poller = select.poll()
+    poller.register(process, select.POLLIN)
+    end = time.monotonic() + seconds
+    while not process.hung_up and (left := end - time.monotonic()) > 0:
+        poller.poll(1000 * left)
+        if process.receive():
+            return True
+    return False

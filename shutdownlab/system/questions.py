@@ -1,0 +1,60 @@
+"""Questions to daemons over their control sockets: all at once, with one deadline for all of them."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`request` for whoever listens at `path` (AF_UNIX); `is_whole` says whether what has come is the whole reply."""
+
+    path: Path
+    request: bytes
+    is_whole: Callable[[bytes], bool]
+
+
+def ask_all(questions: Mapping[str, Question], seconds: float) -> dict[str, bytes]:
+    """The replies, by the questions' names; none of those that did not reply in time, or are not there."""
+    end = time.monotonic() + seconds
+    replies: dict[str, bytes] = {}
+    with ExitStack() as opened, selectors.DefaultSelector() as selector:
+        waiting: dict[socket.socket, tuple[str, bytearray]] = {}
+        for name, question in questions.items():
+            connection = opened.enter_context(socket.socket(socket.AF_UNIX))
+            connection.setblocking(False)
+            try:
+                connection.connect(str(question.path))
+                connection.sendall(question.request)
+            except OSError:
+                continue  # gone, or so many wait for it that no more may
+            selector.register(connection, selectors.EVENT_READ)
+            waiting[connection] = name, bytearray()
+        while waiting and (left := end - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                connection = key.fileobj  # type: ignore[assignment]
+                name, data = waiting[connection]
+                block = _received(connection)
+                data += block
+                whole = questions[name].is_whole(bytes(data))
+                if whole:
+                    replies[name] = bytes(data)
+                if whole or not block:
+                    selector.unregister(connection)
+                    del waiting[connection]
+    return replies
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(_BLOCK)
+    except OSError:
+        return b""
