@@ -15,10 +15,11 @@ from typing import Any
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.lab_plan import LabPlan
-from shutdownlab.measure.requests import request_of
+from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.requests import request_at
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.network import node_name
-from shutdownlab.model.probe import Family
+from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -70,17 +71,19 @@ class Session:
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
+        controls: dict[str, tuple[Control, ...]] = {}
+        active = [plan.policies[name] for name in self.active]
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
-            ca, limit = str(self.country.trusted), plan.throttled_below
-            request = request_of(
-                network, probe, name, vantage, Family(each.family), ca, limit,
-                phase=self.phase or "", folder=plan.folder,
-            )  # fmt: skip
-            places[str(each.number)] = vantage
-            todo[node_name(vantage.id)].append(replace(request, id=str(each.number)))
-        for _, request, found in self.country.agents.run(todo):
+            family, limit = Family(each.family), plan.throttled_below
+            at = Surroundings(network, vantage, family, self.phase or "", limit, plan.folder)
+            slowed = any(policy.throttle is not None and policy.concerns(vantage) for policy in active)
+            request = request_at(probe, name, at, str(self.country.trusted))
+            request = replace(request, id=str(each.number), slowed=slowed)
+            places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
+            todo[node_name(vantage.id)].append(request)
+        for _, request, found in self.country.agents.run(todo, controls=controls):
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(
                 int(request.id), found.outcome.value, found.failure, found.runtime,

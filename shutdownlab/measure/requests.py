@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.controls import Control, controls_of
-from shutdownlab.model.network import Network, Role
-from shutdownlab.model.probe import Family, Probe, Surroundings
-from shutdownlab.model.topology import Vantage
+from shutdownlab.model.network import Role
+from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.protocol.probing import ProbeRequest
 from shutdownlab.results.cells import Cell
 
 
-def request(shutdown: Shutdown, cell: Cell, ca: str) -> ProbeRequest:
-    """What to ask for a vantage point's cell; `ca`: path of the lab authority's certificate (PEM)."""
-    return replace(
-        _request(shutdown.scenario.probes[cell.target], cell.target, _around(shutdown, cell), ca), id=cell.id
-    )
-
-
-def controls(shutdown: Shutdown, cell: Cell, asked: ProbeRequest) -> tuple[Control, ...]:
-    """The controls that vouch for a vantage point's cell, which `asked` asks for."""
-    return controls_of(shutdown.scenario.probes[cell.target], _around(shutdown, cell), asked)
-
-
-def _around(shutdown: Shutdown, cell: Cell) -> Surroundings:
+def surroundings(shutdown: Shutdown, cell: Cell) -> Surroundings:
+    """Where a vantage point's cell is measured."""
     assert cell.vantage is not None, "what is seen from outside is no agent's to measure"
     limit = shutdown.scenario.throttled_below
     return Surroundings(shutdown.network, cell.vantage, cell.family, cell.phase, limit, shutdown.folder)
 
 
-def request_of(
-    network: Network, probe: Probe, name: str, vantage: Vantage, family: Family, ca: str, throttled_below: int,
-    *, phase: str = "", folder: Path = Path(),
-) -> ProbeRequest:  # fmt: skip
-    """The same of any probe, a scenario's or not, under the name `name`; `folder`: where its programs run."""
-    return _request(probe, name, Surroundings(network, vantage, family, phase, throttled_below, folder), ca)
-
-
-def _request(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeRequest:
+def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeRequest:
+    """What to ask for a probe under the name `name`; `ca`: path of the lab authority's certificate (PEM)."""
     vantage = at.vantage
     resolver = at.network.one(Role.RESOLVER, vantage.id.operator).address(at.family.version)
     return ProbeRequest(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from shutdownlab import __version__
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.controls import Control
-from shutdownlab.measure.requests import controls, request
+from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
@@ -57,8 +57,9 @@ class Measuring:
                 conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
                 continue
             slowed = any(policy.concerns(cell.vantage) for policy in throttling)
-            asked = replace(request(shutdown, cell, ca), slowed=slowed)
-            vouching[cell.id] = controls(shutdown, cell, asked)
+            probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
+            asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
+            vouching[cell.id] = controls_of(probe, at, asked)
             todo[node_name(cell.vantage.id)].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from shutdownlab import library
-from shutdownlab.measure.requests import request_of
-from shutdownlab.model.probe import Family, probe
+from shutdownlab.measure.requests import request_at
+from shutdownlab.model.probe import Family, Surroundings, probe
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.run import run_probe
@@ -27,8 +27,8 @@ TIMEOUT = "generic_timeout_error"
 def run(argv: list[str], folder: Path, **fields: Any) -> Measurement:
     kind = probe("command", command=argv, **fields)
     vantage = NETWORK.vantages[0]
-    asked = request_of(NETWORK, kind, "mine", vantage, Family.IPV4, "", 512, phase="blackout", folder=folder)
-    return asyncio.run(run_probe(asked, Equipment()))
+    at = Surroundings(NETWORK, vantage, Family.IPV4, "blackout", folder=folder)
+    return asyncio.run(run_probe(request_at(kind, "mine", at, ""), Equipment()))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from functools import cache
 
 from shutdownlab import library
 from shutdownlab.measure.controls import CHECKS, Control, checks_request, controls_of
-from shutdownlab.measure.requests import request_of
+from shutdownlab.measure.requests import request_at
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.probe import Family, Surroundings, probe
 from shutdownlab.model.scenario import vantage_named
@@ -22,8 +22,8 @@ def controls(test: str, where: str = "northnet/coast", family: Family = Family.I
     network, kind = country(), probe(test, **fields)
     vantage = vantage_named(network.topology, where)
     assert vantage is not None
-    asked = request_of(network, kind, "mine", vantage, family, "ca.pem", 512)
-    return list(controls_of(kind, Surroundings(network, vantage, family), asked))
+    at = Surroundings(network, vantage, family)
+    return list(controls_of(kind, at, request_at(kind, "mine", at, "ca.pem")))
 
 
 def test_a_page_abroad_needs_the_path_to_its_server_the_resolver_and_the_server() -> None:
