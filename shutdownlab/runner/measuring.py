@@ -105,9 +105,13 @@ class Measuring:
 
 def unconfirmed_of(found: Sequence[Result]) -> str:
     """How many results could not be confirmed, and what kept them from it; "" where all were."""
-    unknown = [result for result in found if result.outcome is Outcome.UNKNOWN]
-    if not unknown:
-        return ""
-    refuted = next((f for r in unknown if (f := r.failure or "").startswith(REFUTED)), None)
-    why = refuted.removeprefix("unknown_failure: ") if refuted else "this machine is busy"
-    return f"{len(unknown)} outcomes could not be confirmed: {why}"
+    unknown = sum(result.outcome is Outcome.UNKNOWN for result in found)
+    return (
+        f"{unknown} outcomes could not be confirmed: {refuted_by(found) or 'this machine is busy'}" if unknown else ""
+    )
+
+
+def refuted_by(found: Sequence[Result]) -> str:
+    """Which controls refute results, told of the first that they do; "" where they refute none."""
+    failures = (result.failure or "" for result in found if result.outcome is Outcome.UNKNOWN)
+    return next((each.removeprefix("unknown_failure: ") for each in failures if each.startswith(REFUTED)), "")

@@ -49,7 +49,7 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
-from shutdownlab.runner.measuring import Measuring, unconfirmed_of
+from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
 
 MOST_ATTEMPTS = 3
 """How often a phase is measured at most, in one country and over all countries."""
@@ -183,12 +183,14 @@ class Walk:
         unpoliced = todo[0] is first and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
         clock = Clock(todo[0].at, options.real_time)
-        for phase in todo:
+        for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
+            if (broken := refuted_by(found)) and following:
+                raise CountryLost(following, (f"{phase.phase}: {broken}",))
         for message in country.finish():
             self._told(message)
 

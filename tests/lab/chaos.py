@@ -3,8 +3,8 @@
     python tests/lab/chaos.py --faults 200 --seed 1 [--jobs 1] [--scenario SCENARIO]
 
 Each run suffers one fault: a process of the emulated country, drawn at random, is killed, or stopped for some seconds
-or to the end, some time after a phase's order was confirmed. A row whose verdict differs
-from that of a run without faults is false. There must be none.
+or to the end, or the links of its node are cut, some time after a phase's order was confirmed. A row whose verdict
+differs from that of a run without faults is false. There must be none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ import outside
 from shutdownlab.results.run import Run
 
 VERDICTS = {"ok", "blocked", "throttled"}
-ACTIONS = ("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop")
+ACTIONS = ("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "cut")
+"""What is done to a process; `cut`: to the links of the node where it is, which no process notices."""
+LONGEST_S = 900.0
+"""A run with a fault, on a machine that has other work too."""
 IGNORED = {"lab-gate", "lab-init", "lab-worker", "python", "python3", "sh", "shutdownlab"}
 """What is no part of the emulated country: killed, the run says so itself."""
 
@@ -80,13 +83,17 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
     """One run with one fault."""
     begun = time.monotonic()
     with invocation.under_way(place, scenario) as (process, record):
-        invocation.wait_for_event(process, record, "confirmed", fault.phase)
+        invocation.wait_for_event(process, record, "confirmed", fault.phase, LONGEST_S)
         time.sleep(fault.after_s)
         there = processes(process.pid)
         victims = there.get(fault.process) or [pid for pids in there.values() for pid in pids]
         if victims:
-            strike(victims[int(fault.nth * len(victims))], fault.action)
-        process.communicate(timeout=600)
+            victim = victims[int(fault.nth * len(victims))]
+            if fault.action == "cut":
+                outside.cut_off(victim)
+            else:
+                strike(victim, fault.action)
+        process.communicate(timeout=LONGEST_S)
         code = process.returncode
     found = rows(place / "run")
     false = sum(seen in VERDICTS and seen != reference[cell] for cell, seen in found.items())
@@ -122,9 +129,9 @@ def main() -> int:
         names: Counter[str] = Counter()
         with invocation.under_way(place, options.scenario) as (process, record):
             phases = []
-            invocation.wait_for_event(process, record, "built", "")
+            invocation.wait_for_event(process, record, "built", "", LONGEST_S)
             names.update({name: len(pids) for name, pids in processes(process.pid).items()})
-            process.communicate(timeout=600)
+            process.communicate(timeout=LONGEST_S)
             phases = [event["phase"] for event in record.events_of("confirmed")]
         reference = rows(place / "run")
         faults = [

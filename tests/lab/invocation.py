@@ -124,8 +124,10 @@ def finished(process: subprocess.Popen[str]) -> Done:
     return Done(process.returncode, output)
 
 
-def wait_for_event(process: subprocess.Popen[str], record: Record, kind: str, phase: str) -> None:
-    """Return once the run has written an event of a phase."""
+def wait_for_event(
+    process: subprocess.Popen[str], record: Record, kind: str, phase: str, seconds: float = _LONGEST_S
+) -> None:
+    """Return once the run has written an event of a phase; fails after so many seconds."""
 
     def there() -> bool:
         if process.poll() is not None:
@@ -135,7 +137,7 @@ def wait_for_event(process: subprocess.Popen[str], record: Record, kind: str, ph
         except (FileNotFoundError, ValueError):  # not there yet, or a line under way
             return False
 
-    outside.wait_until(there, f"{kind} of {phase}", _LONGEST_S)
+    outside.wait_until(there, f"{kind} of {phase}", seconds)
 
 
 def kill_inside(process: subprocess.Popen[str], name: str) -> None:
@@ -149,6 +151,14 @@ def signal_inside(process: subprocess.Popen[str], name: str, number: int) -> Non
     assert victims, f"{name} is not among {sorted({outside.names(pid) for pid in outside.descendants(process.pid)})}"
     for pid in victims:
         os.kill(pid, number)
+
+
+def cut_off_inside(process: subprocess.Popen[str], name: str) -> None:
+    """Take down the link of every node where a process of the run with this short name is: no process notices."""
+    victims = [pid for pid in outside.descendants(process.pid) if outside.names(pid).startswith(name)]
+    assert victims, f"{name} is not among {sorted({outside.names(pid) for pid in outside.descendants(process.pid)})}"
+    for pid in {str(Path(f"/proc/{pid}/ns/net").readlink()): pid for pid in victims}.values():
+        outside.cut_off(pid)
 
 
 SMALL: Json = {

@@ -128,6 +128,20 @@ def names(pid: int) -> str:
         return ""
 
 
+def cut_off(pid: int) -> None:
+    """Take down every link of the network namespace where a process is, never of ours; gone already is fine."""
+    try:
+        theirs = Path(f"/proc/{pid}/ns/net").readlink()
+    except FileNotFoundError:
+        return
+    assert theirs != Path("/proc/self/ns/net").readlink(), f"the process {pid} is in no namespace of its own"
+    inside = ["nsenter", f"--target={pid}", "--user", "--net", "--preserve-credentials"]
+    listed = subprocess.run([*inside, "ip", "-json", "link"], capture_output=True, text=True, check=False).stdout
+    for link in json.loads(listed or "[]"):
+        if link["ifname"] != "lo":
+            subprocess.run([*inside, "ip", "link", "set", link["ifname"], "down"], check=False)
+
+
 def namespaces(pids: list[int]) -> set[str]:
     """The namespaces these processes are in, and we are not."""
     found = set()

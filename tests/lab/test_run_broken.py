@@ -12,6 +12,7 @@ from invocation import (
     Done,
     Json,
     Record,
+    cut_off_inside,
     finished,
     invoke,
     kill_inside,
@@ -165,6 +166,37 @@ def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(
     assert outcomes == {"baseline": {"ok"}, "blackout": {"unknown"}, "restored": {"ok"}}
     failures = {row["failure"] for row in record.rows if row["phase"] == "blackout"}
     assert all(failure.startswith("unknown_failure: ") and "bird" in failure for failure in failures), failures
+
+
+def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_next_phase_has_a_country_built_anew(
+    tmp_path: Path,
+) -> None:
+    with under_way(tmp_path, small(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        cut_off_inside(process, "nginx")
+        done = finished(process)
+
+    assert done.code == 3, done.output
+    hit = [row for row in record.rows if row["phase"] == "blackout" and row["outcome"] != row["expected"]]
+    assert hit, done.output
+    assert {row["outcome"] for row in hit} == {"unknown"}
+    assert all("controls failed: " in row["failure"] for row in hit)
+    assert all(row["outcome"] == row["expected"] for row in record.rows if row["phase"] == "restored"), done.output
+    assert record.events_of("resumed")[0]["phase"] == "restored"
+    refuted = [each for each in record.measurements if each["test_keys"]["x_outcome"] == "unknown"]
+    assert all(proof["failure"] for each in refuted for proof in each["test_keys"]["x_control"])
+
+
+def test_what_is_blocked_has_a_record_of_the_controls_that_vouch_for_it(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", small(tmp_path), "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    for each in Record(tmp_path / "run").measurements:
+        keys = each["test_keys"]
+        names = [proof["name"] for proof in keys["x_control"]]
+        assert bool(names) == (keys["x_outcome"] == "blocked"), keys
+        assert not any(proof["failure"] for proof in keys["x_control"])
+        if keys["x_probe"] == "kaspi.kz" and names:
+            assert [name.partition(" ")[0] for name in names] == ["path", "resolver", "server"]
 
 
 def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
