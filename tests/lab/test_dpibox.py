@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import select
 import signal
 import socket
@@ -38,6 +39,7 @@ from shutdownlab.system.netns import inside
 from shutdownlab.system.packet_socket import Batch, Wire, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
+CONTROL, SUBSCRIBER, SERVER = (ipaddress.ip_address(f"192.0.2.{n}").packed for n in (9, 10, 80))
 DEADLINE_S = 10.0
 M = TypeVar("M")
 
@@ -140,7 +142,8 @@ class Street:
         cables.veth(left, "sub", self.middle, "in")
         cables.veth(self.middle, "out", right, "net")
         self.controller = Controller(self.middle)
-        self.spec = BoxSpec("test", self.middle, "in", "out", profile, controllers=(self.controller.address,))
+        controllers = (self.controller.address,)
+        self.spec = BoxSpec("test", self.middle, "in", "out", profile, controllers, controls=frozenset((CONTROL,)))
         self.box = start_box(self.spec, KeywordInspector)
         self.box.wait_ready()
         self.controller.accept()
@@ -209,6 +212,33 @@ def test_without_a_policy_everything_passes_both_ways_in_order(street: Street) -
     send(street.outside, b"secret", b"back")
     assert read_until(street.outside, b"99") == numbered
     assert read_until(street.inside, b"back") == [b"secret", b"back"]
+
+
+def test_what_a_control_address_sends_and_is_sent_passes_the_box_but_not_its_engine(street: Street) -> None:
+    """Whatever the policy is: it shows that the box is at work."""
+
+    def packet(source: bytes, target: bytes) -> bytes:
+        return b"\xff" * 6 + b"\x02\0\0\0\0\1\x08\0" + bytes(12) + source + target + b"secret".ljust(26, b".")
+
+    street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
+    for wire, far, ends in (
+        (street.inside, street.outside, (CONTROL, SERVER)),
+        (street.outside, street.inside, (SERVER, CONTROL)),
+    ):
+        wire.send_frame(packet(*ends))
+        wire.send_frame(packet(SUBSCRIBER, SERVER))
+        send(wire, b"end")
+        assert packets_until(far, b"end") == [packet(*ends)]
+
+
+def packets_until(wire: Wire, last: bytes) -> list[bytes]:
+    """Return the IPv4 packets that arrive before `last` does, in their frames."""
+    batch, found, end = Batch(), list[bytes](), time.monotonic() + DEADLINE_S
+    while frame(last) not in found:
+        left = end - time.monotonic()
+        assert left > 0 and select.select([wire], [], [], left)[0], f"{last!r} did not come"
+        found += [batch.frame(i) for i in range(batch.read(wire))]
+    return [data for data in found if data[12:14] == b"\x08\0"]
 
 
 def test_what_is_dropped_does_not_pass_and_the_decision_is_told(street: Street) -> None:
