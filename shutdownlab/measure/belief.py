@@ -1,9 +1,9 @@
 """What is believed of a cell, given its tries and the controls beside them. Pure.
 
-A success is believed at once, and so is a fault of the probe's own. Anything else takes two tries running with the same
-outcome, and between them, after the first had ended and before the second began, a success of every control that the
-cell needs: what was wrong with the testbed during both tries would have been wrong then. A control of the cell that
-failed meanwhile refutes the tries before it. What was expected plays no part.
+A success is believed at once, and so is that the probe itself failed, or its agent was lost. Anything else takes two
+tries running with the same outcome, and between them, after the first had ended and before the second began, a success
+of every control that the cell needs: what was wrong with the testbed during both tries would have been wrong then. A
+control of the cell that failed meanwhile refutes the tries before it. What was expected plays no part.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ UNTRIED = Judgement(False)
 def judge(tries: Sequence[Try], needed: Collection[str], history: Mapping[str, Sequence[Proof]]) -> Judgement:
     """Judge a cell by its tries (at least one) and what its `needed` controls have shown, each in order of time."""
     last = tries[-1]
-    if last.outcome in {Outcome.OK, Outcome.ERROR}:
-        needed = ()  # it is the failures that the testbed could have caused
+    if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
+        needed = ()  # it is these that the testbed could have caused
         if not last.doubtful:
             return Judgement(True)
     proofs = {name: history.get(name, ()) for name in needed}

@@ -82,8 +82,8 @@ class Prober:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
         `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
-        `controls`: which ones vouch for a request, by its id. An agent that ended or hangs makes its probes the outcome
-        `error`. Raises KeyError for an unknown agent.
+        `controls`: which ones vouch for a request, by its id. An agent that ended or hangs makes the outcome of its
+        probes `unknown`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:

@@ -306,4 +306,4 @@ class Scheduler:
 
 
 def _lost(why: str) -> Measurement:
-    return Measurement(Outcome.ERROR, f"unknown_failure: {why}", time.time())
+    return Measurement(Outcome.UNKNOWN, f"unknown_failure: {why}", time.time(), certainty="unconfirmed")

@@ -51,8 +51,8 @@ def test_only_the_last_two_tries_count() -> None:
     assert believed(proof(3.2, 3.4), tries=(FIRST, SECOND, third))
 
 
-def test_a_success_and_a_fault_of_the_probes_own_are_believed_at_once() -> None:
-    for outcome in (Outcome.OK, Outcome.ERROR):
+def test_a_success_and_that_the_probe_failed_or_its_agent_was_lost_are_believed_at_once() -> None:
+    for outcome in (Outcome.OK, Outcome.ERROR, Outcome.UNKNOWN):
         assert judge([Try(outcome, 0.0, 1.0)], ["path"], {}).believed
 
 

@@ -280,14 +280,14 @@ def test_a_callee_registers_before_it_is_called() -> None:
     ]
 
 
-def test_the_probes_of_an_agent_that_has_ended_are_errors() -> None:
+def test_the_probes_of_an_agent_that_has_ended_are_unknown() -> None:
     supervisor = PretendedSupervisor(["a", "b"], lambda agent, request, before: OK)
     supervisor.end("a", "agent died: SIGKILL")
     found = {
         (agent, m.outcome, m.failure)
         for agent, _, m in prober_of(supervisor).run({"a": [probe("x")], "b": [probe("y")]})
     }
-    assert found == {("a", Outcome.ERROR, "unknown_failure: agent died: SIGKILL"), ("b", Outcome.OK, None)}
+    assert found == {("a", Outcome.UNKNOWN, "unknown_failure: agent died: SIGKILL"), ("b", Outcome.OK, None)}
 
 
 def test_an_unknown_agent_is_refused() -> None:
