@@ -44,10 +44,11 @@ class Registered(Record):
     @classmethod
     def variant(cls, value: Any) -> type[Registered]:
         """The class that reads a value."""
-        if not cls._is_any_kind() or not isinstance(value, Mapping):
+        name = value.get(cls.named_by) if isinstance(value, Mapping) else None
+        if not cls._is_any_kind() or not isinstance(name, str):
             return cls
         try:
-            return kinds_of(cls)[value.get(cls.named_by, "")]
+            return kinds_of(cls)[name]
         except (KeyError, ExtensionError):
             return cls
 

@@ -32,6 +32,7 @@ from shutdownlab.config.scalars import (
 from shutdownlab.inspection.apps import Catalogue
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.model.probe import Probe
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.topology import Topology
 
@@ -147,8 +148,13 @@ def test_many_mistakes_take_little_time_and_a_hundred_are_told(text: str, tmp_pa
 
 
 def test_a_file_of_a_megabyte_of_nothing_but_values_is_refused_before_it_is_built() -> None:
-    with pytest.raises(BadInput, match="more than 40,000 values; expected a file of ordinary size"):
+    with pytest.raises(BadInput, match="more than 25,000 values; expected a file of ordinary size"):
         parse(b"a: [" + b"0," * 500_000 + b"]", "file.yaml")
+
+
+@pytest.mark.parametrize("kind", [[], {}, ["web"], None, 1, "no-such-test"])
+def test_a_kind_that_is_none_is_read_by_what_all_kinds_have_in_common(kind: Any) -> None:
+    assert Probe.variant({"test": kind}) is Probe
 
 
 def test_a_scenario_names_a_hundred_files_at_most(tmp_path: Path) -> None:

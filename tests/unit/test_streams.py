@@ -20,6 +20,8 @@ PRINTING = {
     "inspect": ["inspect", "capture.pcap"],
     "inspect --format jsonl": ["inspect", "capture.pcap", "--format", "jsonl"],
     "inspect --summary": ["inspect", "capture.pcap", "--summary"],
+    "verify": ["verify", "first-shutdown"],
+    "explain": ["explain", "first-shutdown", "--at", "blackout", "--from", "southcell/coast", "--to", "ping"],
     "profiles": ["profiles"],
     "profiles NAME": ["profiles", "perfect"],
     "apps": ["apps"],
