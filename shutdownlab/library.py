@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from shutdownlab.config.beside import NotReadable, NotThere, read_file
+from shutdownlab.config.beside import NotReadable, NotThere, is_file, read_file
 from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.writing import dump
@@ -25,7 +24,7 @@ from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
-from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario
+from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario, report_structure
 from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
@@ -138,13 +137,15 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     if not name:
         raise BadInput([Problem(_NO_NAME, 0, "", "an empty name", expected, "`shutdownlab list` shows what it ships")])
     path = Path(name)
-    with suppress(OSError):  # told when it is read
-        if beside is not None and not path.is_absolute() and (beside / path).is_file():
-            path = beside / path
+    if beside is not None and not path.is_absolute() and is_file(beside / path):
+        path = beside / path
     try:
         return read_file(path), str(path)
     except NotThere:
         hint = did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
+        whole = Path(f"{name}.yaml")
+        if any(is_file(folder / whole) for folder in (Path(), beside or Path())):
+            hint = f"write {whole}, with its ending"
         if kind == "scenarios" and name in dict(shipped("topologies")):
             hint = f"{quoted(name)} is a topology: `shutdownlab lab {name}` shows it"
         raise BadInput([Problem(name, 0, "", "no such file", expected, hint)]) from None
@@ -197,9 +198,11 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     except BadInput as error:
         first = error.problems[0]
         if not first.line and first.file == (topology_name or _NO_NAME):
-            document.report(("topology",), f"{quoted(topology_name)}, {first.found}", first.expected)
-            document.raise_if_bad()
-        raise
+            document.report(("topology",), f"{quoted(topology_name)}, {first.found}", first.expected, first.hint)
+        else:
+            document.problems.take(error)
+        report_structure(document)
+        raise BadInput(document.problems) from None
     apps = own_apps(document, country.apps)
     loaded, built = load_scenario(document, country.topology, apps), country.network
     for probe_name, probe in loaded.probes.items():

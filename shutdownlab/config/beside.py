@@ -31,6 +31,14 @@ def found_beside(document: Document, name: str) -> FilePath | None:
         return None
 
 
+def is_file(path: FilePath) -> bool:
+    """Whether there is an ordinary file, as far as that can be told; false where the name can be none's."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
     """The content of an ordinary file of at most `limit` bytes. Raises `NotReadable`."""
     try:

@@ -22,6 +22,10 @@ _WRONG_KIND = {
 }
 
 
+_WHERE = {"app": "`shutdownlab apps` lists them", "node": "`nodes` in `shutdownlab lab` lists them"}
+"""Which command lists what there is much of."""
+
+
 class Mistake(NamedTuple):
     path: Path
     found: str
@@ -33,7 +37,7 @@ def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str
     """A name that nothing of `kind` bears, with the nearest one that does unless there is another hint."""
     names = sorted(known)
     near = did_you_mean(str(name), names) if hint is None else hint
-    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names), near)
+    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names, _WHERE.get(kind, "")), near)
 
 
 class Mistakes:
@@ -158,7 +162,7 @@ def _keys_at(kind: type[BaseModel], data: Any, path: Path) -> list[str]:
             if isinstance(part, str) and part in _aliased(model):
                 following |= _models_in(_aliased(model)[part])
         current = {_variant(model, data) for model in following or current}
-    return sorted({key for model in current for key in _aliased(model)})
+    return sorted({key for model in current for key in (*_aliased(model), *getattr(model, "shorthands", ()))})
 
 
 def _variant(model: type[BaseModel], value: Any) -> type[BaseModel]:

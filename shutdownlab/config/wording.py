@@ -10,6 +10,8 @@ Path = tuple[str | int, ...]
 
 _LONGEST = 60
 """Characters of a value that are repeated in a message."""
+_MOST_LISTED, _FIRST_LISTED = 48, 12
+"""More than any model has keys, and any catalogue of ours but that of the apps has names."""
 _COMPARED = 2_000
 """Names that a misspelt one is compared with."""
 
@@ -46,10 +48,12 @@ def quoted(value: object) -> str:
     return repr(shortened(str(value)))
 
 
-def one_of(names: Iterable[str]) -> str:
+def one_of(names: Iterable[str], where: str = "") -> str:
+    """All of them, or of very many the first and how many more there are. where: what lists them all."""
     names = list(names)
-    listed = ", ".join(map(shortened, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"one of {listed}" if names else "none (there are none)"
+    shown = names if len(names) <= _MOST_LISTED else names[:_FIRST_LISTED]
+    more = f" and {len(names) - len(shown):,} more{f' ({where})' if where else ''}" if len(shown) < len(names) else ""
+    return f"one of {', '.join(map(shortened, shown))}{more}" if names else "none (there are none)"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -306,7 +306,7 @@ def lab(
             lab.probe("southcell/coast", "bridge-179").outcome                                  # ok
 
     name: a scenario or a topology, by name, by path, as a mapping, or from `load`. at: the phase whose policies are in
-    force first; without one none is. choose: where accounts conflict, which to follow. datapath: Open vSwitch's
+    force first; without one none is. choose: where sources disagree, which version to follow. datapath: Open vSwitch's
     (`auto`, `kernel`, `userspace`). trust: start the programs that it brings along (servers, controllers), in the
     sandbox; without it a scenario or topology that brings any is refused. Takes some seconds. Works in any thread and
     for any user; several at once in one program. The machine's files are read-only inside, but for the working

@@ -1,4 +1,4 @@
-"""A country at the user's terminal: Mininet's command line, or one command as a subscriber lives it. In a sandbox."""
+"""A country at the user's terminal: Mininet's command line, or one command at a node. In a sandbox."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
@@ -129,6 +129,9 @@ class Verdict(Record):
 
     An action takes only the keys that it heeds.
     """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("rate",)
+    """Keys that stand for several others."""
 
     action: Annotated[str, PlainValidator(_action, json_schema_input_type=str)]
     """What the box does. In policies also `block`: whatever the box's profile does to what it blocks."""

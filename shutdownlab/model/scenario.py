@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.document import BadInput, Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.observation import Observation
@@ -304,6 +305,16 @@ def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()
     return scenario
+
+
+def report_structure(document: Document) -> None:
+    """Report what is wrong with a scenario's file whatever its topology is: of use where that cannot be read."""
+    policies = document.data.get("policies")
+    for policy in policies.values() if isinstance(policies, dict) else ():
+        if isinstance(policy, dict) and "inspect" in policy:
+            policy["inspect"] = []  # rules name apps, which the topology may bring along
+    with suppress(BadInput):  # reported
+        document.validate_as(Scenario)
 
 
 def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
