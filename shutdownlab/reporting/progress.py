@@ -111,14 +111,14 @@ class Progress:
             self._line("UTC", "phase", "got through", "took", "", style="dim")
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
         title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{literal(phase.title)}[/dim]"
-        slow = any(result.outcome is Outcome.THROTTLED for result in self._under_way)
-        share = f"{event.reached}/{event.cells}" + "~" * slow
+        slow = sum(result.outcome is Outcome.THROTTLED for result in self._under_way)
+        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}"
         self._line(f"{phase.at:%d %b %H:%M}", literal(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
         assert self._begun is not None
         width = max(len(phase.phase) for phase in self._begun.phases)
-        line = f"{when:<12}  {name:<{width}} {share:>11} {took:>6}  {text}"
+        line = f"{when:<12}  {name:<{width}} {share:>16} {took:>6}  {text}"
         self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
     def _note(self, text: str) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from shutdownlab.config.extensions import Extensions
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
-from shutdownlab.reporting.table import tables
+from shutdownlab.reporting.table import legible
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.table import Table
@@ -54,7 +54,7 @@ def print_story(
 ) -> None:
     """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it."""
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
-    for part in tables(table, console.width):
+    for part in legible(table, console.width):
         console.print()
         console.print(part)
     legend = "~ some of it throttled   ! an expectation was not met   · not measured"

@@ -16,6 +16,9 @@ _CELL = 6
 _PHASE = 24
 _LEAST_PHASE = 4
 _TIME = 12
+_MOST_PARTS = 2
+_LEAST_WORDS = 60
+"""Columns that a sentence beside time and phase needs."""
 
 
 def tables(table: Table, width: int) -> Iterator[RichTable]:
@@ -38,6 +41,51 @@ def tables(table: Table, width: int) -> Iterator[RichTable]:
         left -= _width(column) + 1
     if columns:
         yield _part(table, columns, phase, with_times=with_times)
+
+
+def legible(table: Table, width: int) -> list[RichTable]:
+    """The table in columns or, where that takes more parts than a reader keeps before his eyes, in words."""
+    parts = list(tables(table, width))
+    return parts if len(parts) <= _MOST_PARTS or width < _LEAST_WORDS else [_in_words(table, width)]
+
+
+def _in_words(table: Table, width: int) -> RichTable:
+    """Of each phase, how many got through to what; what is alike together."""
+    part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", width=width)
+    part.add_column("UTC", style="dim", no_wrap=True, min_width=_TIME)
+    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    part.add_column("phase", no_wrap=True, overflow="ellipsis", max_width=min(_PHASE, longest))
+    heading = f"percent who got through (a column each: in a terminal of {_whole_width(table)})"
+    part.add_column(heading, ratio=1)
+    for name, at in table.phases:
+        part.add_row(f"{at:%d %b %H:%M}", Text(on_one_line(name)), _said(table, name))
+    return part
+
+
+def _said(table: Table, phase: str) -> Text:
+    """The columns of a phase by what became of them: the best first, what most have at the end."""
+    alike: dict[str, list[str]] = {}
+    for column in table.columns:
+        share = table[phase, column]
+        if str(share) != "·":
+            alike.setdefault(str(share), []).append(column)
+    order = sorted(alike, key=lambda shown: -(table[phase, alike[shown][0]].fraction or 0.0))
+    most = max(order, key=lambda shown: len(alike[shown]), default="")
+    said = Text()
+    for shown in [*(each for each in order if each != most), *([most] if most else [])]:
+        rest = "all" if len(alike) == 1 else "all else"
+        names = rest if shown == most and len(alike[most]) > 2 else ", ".join(map(on_one_line, alike[shown]))
+        said.append(f"{names} ")
+        said.append_text(_text(table[phase, alike[shown][0]]))
+        said.append("; ")
+    said.right_crop(2)
+    return said
+
+
+def _whole_width(table: Table) -> int:
+    """Columns of a terminal that show the table in one piece."""
+    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    return _TIME + 1 + min(_PHASE, longest) + 1 + sum(_width(column) + 1 for column in table.columns)
 
 
 def _width(column: str) -> int:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
-from shutdownlab.reporting.table import tables
+from shutdownlab.reporting.table import legible
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.verify import Verified
 
@@ -22,7 +22,7 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
     warn: also what is odd about the policies.
     """
     console.print("\n[bold]Percent of ordinary subscribers who would get through[/bold], weighted by their number")
-    for part in tables(verified.table, console.width):
+    for part in legible(verified.table, console.width):
         console.print()
         console.print(part)
     legend = "~ some of it throttled   ! an expectation is not met   ? some undecided   · not measured"

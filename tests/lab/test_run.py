@@ -57,7 +57,9 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
     for phase in PHASES:
         told = [line for line in lines if re.match(rf"\d\d May \d\d:00 +{phase} ", line)]
         assert len(told) >= 2, f"{phase}: a line of progress, a row of the table"
-    assert [line for line in lines if re.search(r" mobile-throttled +\d+/\d+~ ", line)], "slow is not as good as ever"
+    assert [line for line in lines if re.search(r" mobile-throttled +\d+/\d+, \d+ slow ", line)], (
+        "slow is not as good as ever"
+    )
     heading = next(line for line in lines if line.startswith("UTC") and "WhatsApp" in line)
     _, row, *_ = (line.split() for line in lines if re.match(r"01 May 12:00 +messenger ", line))
     assert dict(zip(heading.split()[2:], row[4:], strict=False))["WhatsApp"] == "0"

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from shutdownlab.reporting.table import tables
+from shutdownlab.reporting.table import legible, tables
 from shutdownlab.results.table import Share, Table
 
 COLUMNS = ("WhatsApp", "Telegram", "foreign web", "HTTP/3")
@@ -41,3 +41,34 @@ def test_a_narrow_terminal_cuts_names_of_phases_and_then_leaves_out_times() -> N
     assert "mobile-throttled" in shown(80)
     assert "04 Jan 16:00 mobi" in shown(40)
     assert "04 Jan" not in shown(20)
+
+
+SERVICES = ("WhatsApp", "Telegram", "Signal", *(f"service {number}" for number in range(12)), "port holes", "speed")
+
+
+def seventeen_columns() -> Table:
+    """All works in the first phase but WhatsApp, slowly and against what is expected; nothing but the port holes in the
+    second, in which speed is not measured."""
+    shares = {("mobile-throttled", column): Share(measured=8, reached=8) for column in SERVICES}
+    shares["mobile-throttled", "WhatsApp"] = Share(measured=8, reached=2, slow=1, unmet=True)
+    shares |= {("blackout", column): Share(measured=8) for column in SERVICES[:-1]}
+    shares["blackout", "port holes"] = Share(measured=8, reached=8)
+    return Table(PHASES, SERVICES, shares)
+
+
+def test_a_table_of_many_blocks_is_told_in_words_what_is_alike_together() -> None:
+    output = StringIO()
+    console = Console(file=output, width=80)
+    parts = legible(seventeen_columns(), 80)
+    for part in parts:
+        console.print(part)
+    assert len(parts) == 1
+    rows = [" ".join(line.split()) for line in output.getvalue().splitlines()]
+    assert "04 Jan 16:00 mobile-throttled WhatsApp 25~!; all else 100" in rows
+    assert "05 Jan 10:00 blackout port holes 100; all else 0" in rows
+    assert max(map(len, output.getvalue().splitlines())) <= 80
+
+
+def test_where_two_blocks_hold_it_the_table_is_in_columns() -> None:
+    assert len(legible(seventeen_columns(), 120)) == 2
+    assert len(legible(seventeen_columns(), 200)) == 1
