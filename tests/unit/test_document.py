@@ -122,7 +122,13 @@ def test_words_for_values_and_places() -> None:
         "nothing", "an empty mapping", "a mapping", "an empty list", "a list", "true", repr("x" * 57 + "..."),
     ]  # fmt: skip
     assert one_of([]) == "none (there are none)"
-    assert one_of(str(n) for n in range(14)) == "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
+    assert one_of(str(n) for n in range(14)) == "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+    many = "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 48 more"
+    assert one_of(str(n) for n in range(60)) == many
+    assert (
+        one_of((str(n) for n in range(60)), "`shutdownlab apps` lists them")
+        == f"{many} (`shutdownlab apps` lists them)"
+    )
     assert did_you_mean("kcel", ["kcell", "tele2"]) == "did you mean 'kcell'?"
     assert did_you_mean("xyz", ["kcell", "tele2"]) == ""
 
