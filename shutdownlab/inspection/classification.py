@@ -8,6 +8,7 @@ from shutdownlab.inspection.enforcement import FORWARD, Enforcer
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.recognisers.result import UNENDED
 from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
 from shutdownlab.inspection.tcp_tracker import CLIENT, NOTHING, TcpTracker
@@ -15,6 +16,8 @@ from shutdownlab.inspection.verdict import Outcome
 
 _HTTP_BODY: Final = Recognition("http")
 _NAMELESS: Final = ("unknown", "fet")
+_SEVERAL: Final = ("http", "http2", "dns", "sip")
+"""Protocols whose connections carry one message after another, each with a name of its own."""
 
 
 class Classifier:
@@ -99,27 +102,70 @@ class Classifier:
     def _match_stream(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
     ) -> Outcome:
-        """Recognise what has been assembled so far, and try the rules on it."""
+        """Recognise what has been assembled so far, and try the rules on each message of it."""
+        flow.inspected += 1
+        spent = 0 < flow.limit <= flow.inspected
+        while True:
+            last = spent or len(client) >= self._bytes
+            recognition = self._recognise(client, server, flow)
+            length = recognition.length
+            if not self._every_request:
+                followed = False
+            elif recognition.protocol == "http2":
+                messages = (recognition, *recognition.others)
+                if flow.judged >= len(messages):
+                    return self.enforcer.let_pass(flow) if last else FORWARD
+                recognition = messages[flow.judged]
+                followed = flow.judged + 1 < len(messages)
+                spent = last
+            else:
+                followed = 0 < length < len(client)
+            if not flow.reported and recognition is not _HTTP_BODY:
+                _remember(flow, recognition)
+            flow.message = client[:length] if followed and length > 0 else client
+            outcome = self._match_message(flow, recognition, packet, from_opener, side, now, server, followed, last)
+            if outcome is not None:
+                return outcome
+            if not followed:
+                return self.enforcer.let_pass(flow) if spent else FORWARD
+            if length > 0:
+                client = client[length:]
+
+    def _recognise(self, client: bytes, server: bytes, flow: Flow) -> Recognition:
         recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         if recognition.more_server and not self._reads_answers:
             recognition.more_server = False  # no certificate will ever come to its eyes
-        flow.inspected += 1
-        last = (0 < flow.limit <= flow.inspected) or len(client) >= self._bytes
         if self._every_request and flow.protocol == "http" and recognition.protocol in _NAMELESS:
-            if not recognition.more:
-                recognition = _HTTP_BODY
-        elif not flow.reported:
-            _remember(flow, recognition)
+            return recognition if recognition.more else _HTTP_BODY
+        return recognition
+
+    def _match_message(
+        self,
+        flow: Flow,
+        recognition: Recognition,
+        packet: Packet,
+        from_opener: bool,
+        side: int,
+        now: float,
+        server: bytes,
+        followed: bool,
+        last: bool,
+    ) -> Outcome | None:
+        """Try the rules on `flow.message`; `followed`: another has begun behind it, so no more of it will be seen.
+
+        None where none matches and the connection's next message is to be looked at.
+        """
+        rules = self.rules
+        settled = followed or last
         if flow.inspected < self._least and not last and recognition.protocol == "unknown":
             recognition = STILL_UNKNOWN
-        rules = self.rules
         if flow.rule < rules.count:
-            index = rules.match(flow, recognition, client, server, side, now, last)
+            index = rules.match(flow, recognition, flow.message, server, side, now, settled)
             if index >= 0:
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
-        elif self.classify and not last and _is_open(recognition):
+        elif self.classify and not settled and _is_open(recognition):
             return FORWARD
         if not last:
             if self._gives_up or self._gives_up_over or self._gives_up_clean:
@@ -129,10 +175,25 @@ class Classifier:
             if not self.tracker.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
                 rules.begin(flow, now)
                 return FORWARD
-            if self._every_request and recognition.protocol == "http":
-                self._next_request(flow, now)
-                return FORWARD
+        if self._every_request and recognition.protocol in _SEVERAL:
+            self._next_message(flow, recognition, now)
+            return None
         return self.enforcer.let_pass(flow)
+
+    def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
+        """Forget the message that passed, so that the next one on the connection is matched."""
+        if flow.decided_at == 0:
+            flow.decided_at = self.enforcer.packets
+        length = recognition.length
+        if length == UNENDED and len(flow.message) < self._bytes:
+            return  # where the next one begins shows when this one has ended
+        if recognition.protocol == "http2":
+            flow.judged += 1
+        elif flow.client is not None:
+            flow.client.drop(length if length > 0 else len(flow.client.data))
+        if flow.server is not None:
+            flow.server.drop(len(flow.server.data))
+        self.rules.begin(flow, now)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> Outcome:
         """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
@@ -151,15 +212,6 @@ class Classifier:
             flow.rule = self.rules.count
             return FORWARD
         return self.enforcer.let_pass(flow)
-
-    def _next_request(self, flow: Flow, now: float) -> None:
-        """Forget the request that passed, so that the next one on the connection is matched."""
-        if flow.decided_at == 0:
-            flow.decided_at = self.enforcer.packets
-        for stream in (flow.client, flow.server):
-            if stream is not None and stream.known:
-                stream.start(stream.next_seq)
-        self.rules.begin(flow, now)
 
     # -- datagrams, and what has no ports -----------------------------------------------------------------------------
 
@@ -182,8 +234,8 @@ class Classifier:
         flow.inspected += 1
         if not flow.reported and (flow.host is None or recognition.protocol != "dns"):
             _remember(flow, recognition)
-        if recognition.protocol == "dns":
-            return self._dns(flow, recognition, packet, from_opener, side, now)
+        if recognition.protocol == "dns" or (self._every_request and recognition.protocol == "sip"):
+            return self._message(flow, recognition, packet, from_opener, side, now)
         last = 0 < self._datagrams <= flow.inspected
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, data, b"", side, now, last)
@@ -195,14 +247,14 @@ class Classifier:
             return FORWARD
         return self.enforcer.let_pass(flow)
 
-    def _dns(
+    def _message(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
     ) -> Outcome:
-        """Every query is matched by itself: resolvers ask for many names from one port.
+        """Every query is matched by itself, as is every message of SIP: one port asks for many names.
 
         What is kept is the one that a rule matched, else the first.
         """
-        if not from_opener and flow.verdict is None:
+        if not from_opener and flow.verdict is None and recognition.protocol == "dns":
             return FORWARD
         self.rules.begin(flow, now)
         index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)

@@ -40,10 +40,12 @@ class Flow:
         "given_up",
         "host",
         "inspected",
+        "judged",
         "key",
         "last",
         "limit",
         "matched",
+        "message",
         "opener",
         "packets",
         "proto",
@@ -99,6 +101,10 @@ class Flow:
         self.syn_ack_loads = 0
         self.inspected = 0
         """Packets with payload that were looked at."""
+        self.judged = 0
+        """Messages that no rule matched, of a protocol that cannot be read from the middle of its stream."""
+        self.message = b""
+        """The one that a rule matched, of a connection that carries several."""
         self.limit = 0
         self.packets = 0
         self.udp: UdpSession | None = None

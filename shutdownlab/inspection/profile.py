@@ -180,7 +180,8 @@ class Budget(Record):
     give_up_clean: bool = False
     """The first request that no rule matches ends inspection."""
     every_request: bool = False
-    """Goes on inspecting after a request that no rule matched, within the budget."""
+    """Goes on inspecting after a message that no rule matched (a request of HTTP, a DNS question, a message of SIP),
+    wherever the next one begins, within the budget of packets; `bytes` are then those of a message."""
     datagrams: Count = 16
     """Datagrams looked at in a UDP flow; 0 is unlimited."""
 

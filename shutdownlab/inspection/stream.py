@@ -15,7 +15,19 @@ MAX_PENDING: Final = 512
 class Stream:
     """The assembled beginning (`data`) of one direction, and where it goes on."""
 
-    __slots__ = ("at", "data", "fin", "keep_last", "known", "limit", "next_seq", "pending", "pending_bytes", "segments")
+    __slots__ = (
+        "at",
+        "begin",
+        "data",
+        "fin",
+        "keep_last",
+        "known",
+        "limit",
+        "next_seq",
+        "pending",
+        "pending_bytes",
+        "segments",
+    )
 
     def __init__(self, limit: int, keep_last: bool) -> None:
         self.known = False
@@ -23,8 +35,10 @@ class Stream:
         self.next_seq = 0
         self.at = 0
         """Bytes of the stream that have come, in order."""
+        self.begin = 0
+        """The first of them that is kept; beyond `at` while what comes next is of no interest."""
         self.data = b""
-        """The first `limit` of them."""
+        """The first `limit` of them from there on."""
         self.limit = limit
         self.keep_last = keep_last
         self.pending: list[tuple[int, bytes]] = []
@@ -37,11 +51,17 @@ class Stream:
         self.known = True
         self.next_seq = next_seq & 0xFFFFFFFF
         self.at = 0
+        self.begin = 0
         self.data = b""
         if self.pending:
             self.pending = []
             self.pending_bytes = 0
         self.segments = 0
+
+    def drop(self, count: int) -> None:
+        """Forget the first `count` bytes kept, those that are still to come among them."""
+        self.begin += count
+        self.data = self.data[count:]
 
     def distance(self, seq: int) -> int:
         """How far `seq` lies ahead of the next expected one, -2^31 to 2^31 - 1."""
@@ -86,13 +106,15 @@ class Stream:
         return self._drain()
 
     def _append(self, payload: bytes, length: int) -> None:
+        ahead = self.begin - self.at
+        kept = payload if ahead <= 0 else payload[ahead:]
         room = self.limit - len(self.data)
         # A hole left by a cut capture ends what can be assembled: later bytes would be out of place.
-        if room > 0 and len(self.data) == self.at:
-            if self.at == 0 and len(payload) <= room:
-                self.data = payload
+        if room > 0 and ahead < length and len(self.data) == max(-ahead, 0):
+            if ahead == 0 and len(kept) <= room:
+                self.data = kept
             else:
-                self.data += payload[:room]
+                self.data += kept[:room]
         self.at += length
         self.next_seq = (self.next_seq + length) & 0xFFFFFFFF
         self.segments += 1

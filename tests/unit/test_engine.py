@@ -103,7 +103,7 @@ def test_a_later_request_on_a_kept_connection_is_judged_too() -> None:
 def test_the_body_of_a_request_does_not_hide_the_next_request(body: bytes) -> None:
     connection = Connection(engine("perfect", rule("drop", name_suffix="blocked.example")), dport=80)
     connection.open()
-    assert connection.data(b"POST / HTTP/1.1\r\nHost: fine.example\r\nContent-Length: 200\r\n\r\n").forward
+    assert connection.data(b"POST / HTTP/1.1\r\nHost: fine.example\r\nContent-Length: %d\r\n\r\n" % len(body)).forward
     assert connection.data(body).forward
     connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
     assert not connection.data(http_get()).forward

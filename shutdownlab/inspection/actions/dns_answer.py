@@ -29,8 +29,8 @@ class DnsAnswer(DpiAction):
         forward = verdict.race or verdict.forward_trigger
         if not from_opener:
             return (True, None, ()) if forward else STOP
-        query = packet.data
         over_tcp = packet.proto == TCP
+        query = flow.message if over_tcp and flow.message else packet.data
         answer = forge.dns_answer(
             query[2:] if over_tcp else query,
             rcode=forge.DNS_CODES[verdict.rcode],

@@ -170,9 +170,13 @@ def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT
             if partial is not None:
                 # The question has come, additional records have not: the name is known already.
                 partial.more = False
+                partial.length = 2 + size
                 return partial
         return Recognition(more=True)
-    return recognise_dns(stream[2 : 2 + size], dport, tolerance)
+    found = recognise_dns(stream[2 : 2 + size], dport, tolerance)
+    if found is not None:
+        found.length = 2 + size
+    return found
 
 
 class DnsOverTcp(TcpRecogniser):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.inspection.recognisers.http2 import PREFACE, first_request
+from shutdownlab.inspection.recognisers.http2 import PREFACE, Request, requests
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
-from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.result import UNENDED, Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 METHODS: Final = frozenset(
@@ -24,6 +24,7 @@ MAX_HEAD: Final = 65536
 
 _BLANK: Final = b" \t\x0b\x0c"
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
 _TOKEN: Final = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
 
 
@@ -72,6 +73,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         return _with_target(result, target, None, tolerance)
     if len(parts) == 1:
         result.more = False  # HTTP/0.9: no headers follow
+        result.length = line_end + 1
         return _with_target(result, target, None, tolerance)
     return _headers(result, client, line_end + 1, target, tolerance)
 
@@ -81,10 +83,15 @@ def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:
     if len(stream) < 14:
         return Recognition(more=True)
     result = Recognition("http2", None, True)
-    request = first_request(stream)
-    if request.more:
+    found = requests(stream)
+    if not found:
         return result
     result.more = False
+    result.others = tuple([_of_http2(Recognition("http2"), request, tolerance) for request in found[1:]])
+    return _of_http2(result, found[0], tolerance)
+
+
+def _of_http2(result: Recognition, request: Request, tolerance: Tolerance) -> Recognition:
     result.method = request.method.decode("latin-1") or None
     result.user_agent = request.user_agent.decode("latin-1") or None
     if not request.path and not request.authority:
@@ -117,6 +124,8 @@ def _has_version(parts: list[bytes], open_line: bool) -> bool:
 def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolerance: Tolerance) -> Recognition:
     """Walk the header lines for Host and User-Agent."""
     host: bytes | None = None
+    size: bytes | None = None
+    chunked = False
     length = min(len(data), MAX_HEAD)
     ended = False
     while index < length:
@@ -128,6 +137,7 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
         if line.strip() == b"":
             if line in (b"", b"\r"):
                 ended = True
+                index = following
                 break
             index = following
             continue
@@ -154,9 +164,51 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
                         host = _orphan(data, following, length, tolerance)
             elif name.lower() == b"user-agent" and result.user_agent is None:
                 result.user_agent = line[colon + 1 :].strip().decode("latin-1")
+            elif name.lower() == b"content-length":
+                size = line[colon + 1 :].strip()
+            elif name.lower() == b"transfer-encoding":
+                chunked = line.lower().rstrip().endswith(b"chunked")
         index = following
     result.more = not ended and host is None and len(data) < MAX_HEAD
+    if not ended:
+        result.length = UNENDED
+    elif chunked:
+        result.length = _end_of_chunks(data, index)
+    elif size is None:
+        result.length = index
+    elif size.isdigit() and len(size) < 16:
+        result.length = index + int(size)
     return _with_target(result, target, host, tolerance)
+
+
+def _end_of_chunks(data: bytes, index: int) -> int:
+    """Where a body in chunks that begins at `index` ends (RFC 9112 §7.1); UNENDED if it has not, 0 if it is none."""
+    while True:
+        line_end = data.find(b"\n", index)
+        if line_end < 0:
+            return UNENDED if len(data) - index < 64 else 0
+        digits = data[index:line_end].partition(b";")[0].strip()
+        if not 0 < len(digits) <= 8 or not all(byte in _HEXADECIMAL for byte in digits):
+            return 0
+        size = int(digits, 16)
+        if size:
+            index = line_end + 1 + size
+            if data[index : index + 2] == b"\r\n":
+                index += 2
+            elif data[index : index + 1] == b"\n":
+                index += 1
+            else:
+                return UNENDED if len(data) < index + 2 else 0
+            continue
+        index = line_end + 1
+        while True:  # trailer fields
+            line_end = data.find(b"\n", index)
+            if line_end < 0:
+                return UNENDED
+            blank = data[index:line_end] in (b"", b"\r")
+            index = line_end + 1
+            if blank:
+                return index
 
 
 def _possible_fold(line: bytes) -> bool:

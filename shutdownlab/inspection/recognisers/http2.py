@@ -1,7 +1,8 @@
-"""The first request of an HTTP/2 connection in clear, from a client with prior knowledge (RFC 9113 §3.3, RFC 7541)."""
+"""The requests of an HTTP/2 connection in clear, from a client with prior knowledge (RFC 9113 §3.3, RFC 7541)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_BLOCK: Final = 16384
 """Bytes of compressed header fields looked at; servers take no more in a frame, and few in all."""
 MAX_FRAMES: Final = 256
-"""Frames read on the way to the end of the first request's header fields."""
+"""Frames read on the way to the end of a request's header fields."""
 
 _HEADERS: Final = 1
 _CONTINUATION: Final = 9
@@ -21,60 +22,67 @@ _PRIORITY: Final = 0x20
 
 
 @dataclass(frozen=True, slots=True)
-class FirstRequest:
-    """What the first HEADERS frame asks for. `more`: it has not come completely, and the fields are empty."""
+class Request:
+    """What a HEADERS frame asks for; empty where it breaks the rules."""
 
     method: bytes = b""
     authority: bytes = b""
     """`:authority`, else the Host field."""
     path: bytes = b""
     user_agent: bytes = b""
-    more: bool = False
 
 
-def first_request(stream: bytes) -> FirstRequest:
-    """Read the request behind the preface at the start of `stream`; empty where it breaks the rules."""
-    block = _header_block(stream)
-    if block is None:
-        return FirstRequest(more=True)
-    fields: dict[bytes, bytes] = {}
-    try:
-        for name, value in Decoder().decode(block, raw=True):
-            fields.setdefault(bytes(name), bytes(value))
-    except HPACKError:
-        return FirstRequest()
-    return FirstRequest(
-        method=fields.get(b":method", b""),
-        authority=fields.get(b":authority") or fields.get(b"host", b""),
-        path=fields.get(b":path", b""),
-        user_agent=fields.get(b"user-agent", b""),
-    )
+def requests(stream: bytes) -> list[Request]:
+    """All the requests that have come completely behind the preface at the start of `stream`."""
+    decoder = Decoder()
+    found: list[Request] = []
+    for block in _header_blocks(stream):
+        fields: dict[bytes, bytes] = {}
+        try:
+            for name, value in decoder.decode(block, raw=True):
+                fields.setdefault(bytes(name), bytes(value))
+        except HPACKError:
+            return [*found, Request()]
+        if b":method" in fields or not found:  # else trailer fields
+            request = Request(
+                method=fields.get(b":method", b""),
+                authority=fields.get(b":authority") or fields.get(b"host", b""),
+                path=fields.get(b":path", b""),
+                user_agent=fields.get(b"user-agent", b""),
+            )
+            found.append(request)
+    return found
 
 
-def _header_block(stream: bytes) -> bytes | None:
-    """The first HEADERS frame's fragment with those of its CONTINUATIONs; None while it may still come whole."""
+def _header_blocks(stream: bytes) -> Iterator[bytes]:
+    """Each HEADERS frame's fragment with those of its CONTINUATIONs; an empty one, the last, where rules are broken."""
     index = len(PREFACE)
     block = b""
     begun = False
-    for _ in range(MAX_FRAMES):
+    frames = 0
+    while frames < MAX_FRAMES:
+        frames += 1
         if len(stream) < index + 9:
-            return None
+            return
         length = int.from_bytes(stream[index : index + 3], "big")
         kind, flags = stream[index + 3], stream[index + 4]
         if begun and kind != _CONTINUATION:
-            return b""
+            yield b""
+            return
         payload = stream[index + 9 : index + 9 + length]
         if kind in (_HEADERS, _CONTINUATION):
             if length + len(block) > MAX_BLOCK:
-                return b""
+                yield b""
+                return
             if len(payload) < length:
-                return None
+                return
             block += payload if begun else _fragment(payload, flags)
             begun = True
             if flags & _END_HEADERS:
-                return block
+                yield block
+                block, begun, frames = b"", False, 0
         index += 9 + length
-    return b""
+    yield b""
 
 
 def _fragment(payload: bytes, flags: int) -> bytes:

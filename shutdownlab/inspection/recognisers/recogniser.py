@@ -16,6 +16,8 @@ from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_DATAGRAMS: Final = 8
 """Datagrams of a flow looked at before it is given up as unknown (and before STUN is all it is)."""
+SEVERAL: Final = ("dns", "sip")
+"""Protocols each of whose datagrams has a name of its own."""
 LEAST_DATAGRAM: Final = 8
 """Bytes below which nothing can be told."""
 
@@ -97,7 +99,7 @@ class UdpSession:
         if self._parser is not None:
             return self._parser.feed(payload, from_client)
         last = self._last
-        if last is not None and not last.more and last.protocol != "dns":
+        if last is not None and not last.more and last.protocol not in SEVERAL:
             return last
         self._count += 1
         found = self._recognise(payload, from_client, dport)

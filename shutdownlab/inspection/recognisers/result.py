@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 UNKNOWN: Final = "unknown"
+UNENDED: Final = -1
+"""A message's length while its end is still to come."""
 
 
 class Recognition:
@@ -19,9 +21,11 @@ class Recognition:
         "hello",
         "hello_transport",
         "host",
+        "length",
         "method",
         "more",
         "more_server",
+        "others",
         "protocol",
         "qtype",
         "sample",
@@ -40,6 +44,11 @@ class Recognition:
         """Further bytes *of the client* (for DNS: of either end) might still change what is said here."""
         self.more_server: bool = False
         """Further bytes of the server might still add `certificate_names`; wait for it only if a rule asks for them."""
+        self.length: int = 0
+        """Bytes of the client's stream that this message takes, where others may follow it; UNENDED while its end has
+        not come; 0 where that is not known."""
+        self.others: tuple[Recognition, ...] = ()
+        """Further messages that are in these bytes already, of protocols that cannot be read from their middle."""
         self.alpn: tuple[str, ...] = ()
         self.versions: tuple[int, ...] = ()
         """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""

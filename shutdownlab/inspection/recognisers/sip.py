@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
-from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
+from shutdownlab.inspection.recognisers.result import UNENDED, UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 METHODS = frozenset(
@@ -46,6 +46,19 @@ def recognise_sip(data: bytes) -> Recognition | None:
     return result
 
 
+def _length(data: bytes) -> int:
+    """Of a message over a stream, which must say how long its body is (RFC 3261 §18.3)."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return UNENDED
+    for line in data[:end].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() in (b"content-length", b"l"):
+            size = value.strip()
+            return end + 4 + int(size) if size.isdigit() and len(size) < 10 else 0
+    return end + 4
+
+
 _LETTERS = frozenset(range(0x41, 0x54))
 
 
@@ -55,7 +68,10 @@ class SipOverTcp(TcpRecogniser):
     first = _LETTERS
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        return recognise_sip(client)
+        found = recognise_sip(client)
+        if found is not None and found.protocol != UNKNOWN:
+            found.length = _length(client)
+        return found
 
 
 class Sip(UdpRecogniser):

@@ -1,0 +1,132 @@
+"""Every message of a connection is judged, in whatever segments it comes, as long as the profile's budget lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hpack import Encoder
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.all import DNS, DNSRR, TCP, Ether
+from scapy_traffic import TcpTraffic, datagram, http_request, inspected, question
+from wire import Connection, engine, rule
+
+BLOCKED = "[{name: it, when: {name_suffix: blocked.example}, verdict: drop}]"
+PADDED = http_request("fine.example", more=b"X-Padding: " + b"x" * 300 + b"\r\n")
+
+
+def post(body: bytes, headers: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: fine.example\r\n" + headers + b"\r\n" + body
+
+
+def dns(*names: str) -> bytes:
+    messages = [question(name, ident=number) for number, name in enumerate(names, start=1)]
+    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
+
+
+def sip(host: str, body: bytes = b"") -> bytes:
+    return b"INVITE sip:a@%s SIP/2.0\r\nContent-Length: %d\r\n\r\n%s" % (host.encode(), len(body), body)
+
+
+def http2(*hosts: str) -> bytes:
+    encoder, stream = Encoder(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+    for number, host in enumerate(hosts):
+        fields = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", host), ("x-a", "b" * 20)]
+        block = encoder.encode(fields)
+        stream += len(block).to_bytes(3, "big") + b"\x01\x05" + (2 * number + 1).to_bytes(4, "big") + block
+    return stream
+
+
+STREAMS = {
+    "a second request": (80, http_request("fine.example") + http_request("blocked.example")),
+    "a tenth request": (80, http_request("fine.example") * 9 + http_request("www.blocked.example")),
+    "behind a body": (80, post(b"\xff" * 700, b"Content-Length: 700\r\n") + http_request("blocked.example")),
+    "behind a body like a request": (
+        80,
+        post(PADDED, b"Content-Length: %d\r\n" % len(PADDED)) + http_request("blocked.example"),
+    ),
+    "behind chunks": (
+        80,
+        post(b"5;a=b\r\nGET /\r\n0\r\nT: x\r\n\r\n", b"Transfer-Encoding: chunked\r\n")
+        + http_request("blocked.example"),
+    ),
+    "a second question": (53, dns("fine.example", "blocked.example")),
+    "a fifth question": (53, dns(*["fine.example"] * 4, "www.blocked.example")),
+    "a second call": (5060, sip("fine.example", b"v=0\r\n") + sip("blocked.example")),
+    "a third stream of HTTP/2": (8080, http2("fine.example", "other.example", "blocked.example")),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_message_behind_others_is_judged(tmp_path: Path, name: str) -> None:
+    port, stream = STREAMS[name]
+    cuts = [[stream], [stream[:30], stream[30:]], [stream[:-20], stream[-20:]]]
+    cuts.append([stream[at : at + 100] for at in range(0, len(stream), 100)])
+    for parts in cuts:
+        [record] = inspected(tmp_path, TcpTraffic(dport=port).says(*parts).frames, BLOCKED)
+        assert record["rule"] == "it"
+        assert (record["host"] or "").endswith("blocked.example")
+        [record] = inspected(tmp_path, TcpTraffic(dport=port).says(*parts).frames, BLOCKED.replace("blocked", "third"))
+        assert record["verdict"] == "pass"
+
+
+@given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(1, 1500), max_size=12))
+def test_however_a_stream_is_cut_the_same_is_decided(name: str, places: list[int]) -> None:
+    port, stream = STREAMS[name]
+    connection = Connection(engine("perfect", rule("drop", name_suffix="blocked.example")), dport=port)
+    connection.open()
+    ends = sorted({place % len(stream) for place in places} | {len(stream)} - {0})
+    passed = [connection.data(stream[start:end]).forward for start, end in zip([0, *ends], ends, strict=False) if end]
+    assert passed[-1] is False
+
+
+def test_a_request_inside_a_body_is_none(tmp_path: Path) -> None:
+    hidden = http_request("blocked.example")
+    sent = post(hidden, b"Content-Length: %d\r\n" % len(hidden))
+    for parts in ([sent], [sent[: -len(hidden)], hidden]):
+        [record] = inspected(tmp_path, TcpTraffic().says(*parts, http_request("fine.example")).frames, BLOCKED)
+        assert record["verdict"] == "pass"
+
+
+def test_a_long_body_is_passed_over_to_the_next_request(tmp_path: Path) -> None:
+    traffic = TcpTraffic().says(post(b"", b"Content-Length: 150000\r\n"))
+    traffic.says(*[b"\x01" * 1000] * 149, b"\x01" * 1000 + http_request("blocked.example"))
+    [record] = inspected(tmp_path, traffic.frames, BLOCKED)
+    assert record["rule"] == "it"
+
+
+def test_the_budget_ends_it(tmp_path: Path) -> None:
+    traffic = TcpTraffic().says(*[http_request("fine.example")] * 256, http_request("blocked.example"))
+    assert inspected(tmp_path, traffic.frames, BLOCKED)[0]["verdict"] == "pass"
+    traffic = TcpTraffic().says(*[http_request("fine.example")] * 255, http_request("blocked.example"))
+    assert inspected(tmp_path, traffic.frames, BLOCKED)[0]["rule"] == "it"
+
+
+def test_an_earlier_rule_that_still_waits_gives_way_when_the_message_ends(tmp_path: Path) -> None:
+    rules = "[{name: word, when: {keyword: falun}, verdict: drop}, " + BLOCKED[1:]
+    traffic = TcpTraffic().says(http_request("blocked.example") + http_request("fine.example"))
+    assert inspected(tmp_path, traffic.frames, rules)[0]["rule"] == "it"
+    traffic = TcpTraffic().says(http_request("fine.example")).says(b"HTTP/1.1 200 OK\r\n\r\nfalun", client=False)
+    assert inspected(tmp_path, traffic.frames, rules)[0]["rule"] == "word"
+
+
+def test_a_box_that_stops_at_the_first_request_still_does(tmp_path: Path) -> None:
+    traffic = TcpTraffic().says(http_request("fine.example") + http_request("blocked.example"))
+    assert inspected(tmp_path, traffic.frames, BLOCKED, "kazakhstan-http")[0]["verdict"] == "pass"
+
+
+def test_each_datagram_of_sip_is_judged(tmp_path: Path) -> None:
+    frames = [datagram(sip("fine.example"), 5060), datagram(sip("blocked.example"), 5060)]
+    assert inspected(tmp_path, frames, BLOCKED)[0]["rule"] == "it"
+
+
+def test_the_forged_answer_is_to_the_question_that_was_blocked() -> None:
+    box = engine("perfect", rule({"action": "dns", "addresses": ["192.0.2.99"]}, name_suffix="blocked.example"))
+    connection = Connection(box, dport=53)
+    connection.open()
+    outcome = connection.data(dns("fine.example", "blocked.example"))
+    [injection] = outcome.inject
+    answer = DNS(bytes(Ether(injection.frame)[TCP].payload)[2:])
+    assert (answer.id, answer.qd[0].qname, answer.an[0].rdata) == (2, b"blocked.example.", "192.0.2.99")
+    assert isinstance(answer.an[0], DNSRR)
