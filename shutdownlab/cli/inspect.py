@@ -13,9 +13,14 @@ from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
 
+_CAPTURE = "a pcap or pcapng file of IP packets, as Ethernet, Wi-Fi or Linux cooked frames and their like"
+
 
 def inspect(
-    capture: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file, also gzipped.")],
+    capture: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A pcap or pcapng file, also compressed (gzip, bzip2, xz, zstd, lz4)."),
+    ],
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules of the DPI box.")] = None,
     profile: Annotated[
         str | None,
@@ -45,18 +50,18 @@ def inspect(
         if profile is not None and not is_file_name(profile):
             known("--profile", "profile", profile, profile_names())
         rules = load_policy(read_bytes(policy), str(policy), library.catalogue()) if policy else None
-        try:
-            packets = open_capture(capture)
-        except NotACaptureError as error:
-            bad_option(str(capture), str(error), "a pcap or pcapng file, also gzipped")
-        except OSError as error:
-            bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
         if profile is not None and is_file_name(profile):
             box = load_profile(read_bytes(Path(profile)), profile, library.catalogue())
         else:
             box = shipped_profile(profile or (rules and rules.profile) or "perfect")
         inspection = OfflineInspection(rules, box, apps=AppCatalogue(library.catalogue()))
-        inspection.run(packets)
+        try:
+            packets = open_capture(capture)
+            inspection.run(packets)
+        except NotACaptureError as error:
+            bad_option(str(capture), str(error), _CAPTURE)
+        except OSError as error:
+            bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
         lines = [summary_line(inspection.summary())] if summary else None
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
             typer.echo(line)

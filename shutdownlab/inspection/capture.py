@@ -1,30 +1,23 @@
-"""Reading captures: pcap (both byte orders, micro- and nanoseconds) and pcapng, plain or gzipped.
+"""Reading captures: pcap (both byte orders, micro- and nanoseconds) and pcapng, plain or compressed.
 
-What can be read is read; a capture that ends in the middle, or holds what is not understood, gives warnings. Sources:
-draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, and the link-layer registry of tcpdump.org.
+What can be read is read; a capture that ends in the middle, whose packets were cut, or that holds what is not read,
+gives warnings. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 """
 
 from __future__ import annotations
 
-import io
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from shutdownlab.inspection.packet import Packet, decode, decode_ethertype, decode_ip
+from shutdownlab.inspection.links import READ, name_of
+from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.inspection.words import unsigned32
 
 MAX_RECORD: Final = 1 << 20
 """A longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
 CHUNK: Final = 1 << 20
-
-NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, RAW, C_HDLC = 0, 1, 9, 12, 14, 101, 104
-LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2 = 108, 113, 228, 229, 276
-KNOWN_LINKS: Final = frozenset(
-    (NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, RAW, C_HDLC, LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2)
-)
 
 _PCAP: Final = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),
@@ -36,11 +29,14 @@ _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 
 
 class NotACaptureError(Exception):
-    """The file is no capture; the message says what it seems to be."""
+    """The file is no capture of IP packets; the message says what it seems to be."""
 
 
 class Capture:
-    """Iterate once: `(time in seconds, link type, frame)` of each packet in file order."""
+    """Iterate once: `(time in seconds, link type, frame)` of each packet in file order.
+
+    Raises `NotACaptureError` at the end of one none of whose packets has a link type that is read.
+    """
 
     def __init__(self, name: str, source: _Source, start: bytes, warnings: list[str]) -> None:
         self.name = name
@@ -48,12 +44,27 @@ class Capture:
         self.start = start
         self.warnings = warnings
         self.packets = 0
+        self.cut = 0
+        """Packets of which the capture kept only the beginning."""
+        self._longest = 0
+        """Bytes kept of the one of these of which it kept most."""
+        self._unread: dict[int, int] = {}
+        """Packets by link types that are not read."""
 
     def __iter__(self) -> Iterator[tuple[float, int, bytes]]:
         if self.start == _SECTION:
             yield from self._pcapng()
         else:
             yield from self._pcap()
+        if self.cut:
+            cut = f"{self.cut:,} of {self.packets:,} packets were cut when they were captured"
+            self._warn(f"{cut}, to {self._longest:,} bytes at most; what stood behind is not seen")
+        unread = sum(self._unread.values())
+        names = ", ".join([name_of(link) for link in self._unread])
+        if unread and unread == self.packets:
+            raise NotACaptureError(f"packets of {names} alone")
+        if unread:
+            self._warn(f"{unread:,} of {self.packets:,} packets are of {names}, which is not read")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.name}: {text}")
@@ -65,8 +76,8 @@ class Capture:
             self._warn("ends within the file header; no packets")
             return
         link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0x0FFFFFFF
-        if link not in KNOWN_LINKS:
-            self._warn(f"link type {link} is not understood; its packets are counted, not inspected")
+        if link not in READ:
+            raise NotACaptureError(f"packets of {name_of(link)}")
         little = order == "<"
         source = self.source
         while True:
@@ -94,12 +105,17 @@ class Capture:
                     return
             source.at = at + 16 + length
             self.packets += 1
+            if unsigned32(data, at + 12, little) > length:
+                self._count_cut(length)
             yield seconds + fraction * unit, link, data[at + 16 : at + 16 + length]
+
+    def _count_cut(self, kept: int) -> None:
+        self.cut += 1
+        self._longest = max(self._longest, kept)
 
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"
         links: list[tuple[int, float]] = []
-        strange: set[int] = set()
         first = True
         while True:
             head = (_SECTION if first else b"") + self.source.take(4 if first else 8)
@@ -128,37 +144,39 @@ class Capture:
                 return
             if kind == 1 and len(body) >= 8:
                 link = struct.unpack(order + "H", body[:2])[0]
-                if link not in KNOWN_LINKS and link not in strange:
-                    strange.add(link)
-                    self._warn(f"link type {link} is not understood; its packets are counted, not inspected")
                 links.append((link, _resolution(body[8:-4], order)))
                 continue
             packet = _packet_block(kind, body, order, links)
             if packet is not None:
                 self.packets += 1
-                yield packet
+                now, link, frame, original = packet
+                if link not in READ:
+                    self._unread[link] = self._unread.get(link, 0) + 1
+                if original > len(frame):
+                    self._count_cut(len(frame))
+                yield now, link, frame
             elif kind in (2, 3, 6):
                 self._warn(f"an unreadable packet block after packet {self.packets}")
 
 
 def _packet_block(
     kind: int, body: bytes, order: str, links: list[tuple[int, float]]
-) -> tuple[float, int, bytes] | None:
-    """An enhanced (6), simple (3) or obsolete (2) packet block's time, link type and frame."""
+) -> tuple[float, int, bytes, int] | None:
+    """An enhanced (6), simple (3) or obsolete (2) packet block's time, link type, frame, and length on the wire."""
     if kind == 6 and len(body) >= 24:
-        interface, high, low, length = struct.unpack_from(order + "IIII", body)
+        interface, high, low, length, original = struct.unpack_from(order + "IIIII", body)
     elif kind == 2 and len(body) >= 24:
-        interface, _, high, low, length = struct.unpack_from(order + "HHIII", body)
+        interface, _, high, low, length, original = struct.unpack_from(order + "HHIIII", body)
     elif kind == 3 and len(body) >= 8 and links:
-        (length,) = struct.unpack_from(order + "I", body)
-        length = min(length, len(body) - 8)
-        return 0.0, links[0][0], body[4 : 4 + length]
+        (original,) = struct.unpack_from(order + "I", body)
+        length = min(original, len(body) - 8)
+        return 0.0, links[0][0], body[4 : 4 + length], original
     else:
         return None
     if interface >= len(links) or 20 + length > len(body):
         return None
     link, unit = links[interface]
-    return ((high << 32) | low) * unit, link, body[20 : 20 + length]
+    return ((high << 32) | low) * unit, link, body[20 : 20 + length], original
 
 
 def _resolution(options: bytes, order: str) -> float:
@@ -175,59 +193,10 @@ def _resolution(options: bytes, order: str) -> float:
     return 1e-6
 
 
-class _Rewound:
-    """A stream with the bytes that were already taken from it put back in front."""
-
-    def __init__(self, taken: bytes, stream: BinaryIO) -> None:
-        self.taken = taken
-        self.stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        taken, self.taken = self.taken, b""
-        return taken or self.stream.read(size)
-
-
-class _Gunzip:
-    """Decompresses as far as the data is sound; the library's own reader loses what came before the damage."""
-
-    def __init__(self, stream: _Rewound, warn: list[str], name: str) -> None:
-        self.stream = stream
-        self.warn = warn
-        self.name = name
-        self.inflate = zlib.decompressobj(31)
-        self.rest = b""
-        self.fed = False
-
-    def read(self, size: int) -> bytes:
-        while True:
-            data = self.rest or self.stream.read(size)
-            self.rest = b""
-            if not data:
-                if self.fed and not self.inflate.eof:
-                    self.warn.append(f"{self.name}: the compressed data ends in the middle")
-                self.fed = False
-                return b""
-            if self.inflate.eof:
-                if data[:2] != b"\x1f\x8b":
-                    return b""  # padding after the last member
-                self.inflate = zlib.decompressobj(31)
-            self.fed = True
-            try:
-                found = self.inflate.decompress(data)
-            except zlib.error as error:
-                self.warn.append(f"{self.name}: the compressed data is damaged ({error})")
-                self.fed = False
-                self.stream = _Rewound(b"", io.BytesIO())
-                return b""
-            self.rest = self.inflate.unused_data
-            if found:
-                return found
-
-
 class _Source:
     """A file read in pieces; `window` shows at least so many bytes without consuming them, if there are as many."""
 
-    def __init__(self, stream: BinaryIO | _Gunzip) -> None:
+    def __init__(self, stream: BinaryIO | Unpacked) -> None:
         self.stream = stream
         self.data = b""
         self.at = 0
@@ -264,51 +233,29 @@ def open_capture(path: Path) -> Capture:
 
 
 def read_capture(stream: BinaryIO, name: str) -> Capture:
-    """A capture from an open binary stream at its start, gzipped or not. Raises `NotACaptureError`."""
+    """A capture from an open binary stream at its start, compressed or not. Raises `NotACaptureError`."""
     warnings: list[str] = []
     source = _Source(stream)
-    at, data = source.window(2)
-    if data[at : at + 2] == b"\x1f\x8b":
-        source = _Source(_Gunzip(_Rewound(data, stream), warnings, name))
+    at, data = source.window(LONGEST_MAGIC)
+    packing = packing_of(data[at:])
+    if packing is not None:
+        source = _Source(Unpacked(data[at:], stream, packing, warnings, name))
     start = source.take(4)
     if start == _SECTION or start in _PCAP:
         return Capture(name, source, start, warnings)
     at, data = source.window(512)
-    raise NotACaptureError(f"{name}: {_looks_like(start + data[at:])}; expected a pcap or pcapng file")
+    found = _looks_like(start + data[at:])
+    if packing is None:
+        raise NotACaptureError(found)
+    raise NotACaptureError(f"{found if start else 'nothing that can be unpacked'}, compressed by {packing.name}")
 
 
 def _looks_like(start: bytes) -> str:
     if not start:
         return "an empty file"
-    if start[:4] in (b"\xfd7zX", b"\x28\xb5\x2f\xfd", b"BZh9", b"PK\x03\x04"):
-        return "a compressed file of a kind that is not read (gzip is)"
+    if start[:4] == b"PK\x03\x04":
+        return "a compressed file of a kind that is not read"
     sample = start[:512]
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in sample):
         return "a text file"
     return f"not a capture (it starts with {start[:4].hex(' ')})"
-
-
-def decode_frame(link: int, frame: bytes) -> Packet:
-    """Decode a captured frame of any known link type. Never raises; of an unknown one `problem` says so."""
-    if link == ETHERNET:
-        return decode(frame)
-    if link in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
-        return decode_ip(frame, 0)
-    if link == LINUX_SLL and len(frame) >= 16:
-        return decode_ethertype(frame, 16, (frame[14] << 8) | frame[15])
-    if link == LINUX_SLL2 and len(frame) >= 20:
-        return decode_ethertype(frame, 20, (frame[0] << 8) | frame[1])
-    if link in (NULL, LOOP) and len(frame) >= 4:
-        # The address family in the capturing host's byte order, whose numbers for IPv6 differ; the version tells.
-        return decode_ip(frame, 4)
-    if link == PPP and len(frame) >= 4:
-        at = 2 if frame[:2] == b"\xff\x03" else 0
-        if frame[at : at + 2] in (b"\x00\x21", b"\x00\x57"):
-            return decode_ip(frame, at + 2)
-        if frame[at] in (0x21, 0x57):
-            return decode_ip(frame, at + 1)
-    if link == C_HDLC and len(frame) >= 4:
-        return decode_ethertype(frame, 4, (frame[2] << 8) | frame[3])
-    packet = Packet(frame)
-    packet.problem = "not IP, or a link type that is not understood"
-    return packet

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Final, TypedDict
 
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
-from shutdownlab.inspection.capture import decode_frame
 from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.links import decode_frame
 from shutdownlab.inspection.matching import AppLookup, PrefixSet, address_text
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.policy import InspectionPolicy

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from shutdownlab.config.beside import document_beside, listed
 from shutdownlab.config.document import BadInput, Document, quoted
+from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App, Catalogue
 from shutdownlab.inspection.recognition import installed_recognisers
 
@@ -17,6 +18,9 @@ def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
     for path, name in listed(document, "apps"):
         part = document_beside(document, path, name)
         if part is None:
+            continue
+        if is_another(part, "catalogue"):
+            document.problems.take(part.problems)
             continue
         try:
             catalogue = part.validate_as(Catalogue)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
+from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import (
     AnAddress,
     Hours,
@@ -353,6 +354,8 @@ def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = N
     `apps`: the names that rules may use; None: those of the catalogue that ships.
     """
     document = parse(text.encode() if isinstance(text, str) else text, source)
+    if is_another(document, "policy"):
+        document.raise_if_bad()
     resolve_name_files(document, ("rules",))
     classes = document.data.get("classes")
     check_rules(document, ("rules",), apps, classes if isinstance(classes, dict) else ())

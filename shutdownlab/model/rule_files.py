@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import BadInput, Document, Path, quoted
+from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
@@ -38,6 +39,9 @@ def include_rules(document: Document, apps: Collection[str]) -> None:
 
 def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:
     """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
+    if is_another(part, "policy"):
+        document.problems.take(part.problems)
+        return False
     resolve_name_files(part, ("rules",))
     check_rules(part, ("rules",), apps, tuple(SubscriberClass))
     if "rules" not in part.data:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from shutdownlab.config.document import BadInput, Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.observation import Observation
@@ -320,6 +321,8 @@ def report_structure(document: Document) -> None:
 def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
     """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`."""
     document = parse(text, file)
+    if is_another(document, "scenario"):
+        document.raise_if_bad()
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
         document.data["topology"] = str(name.get("name", "topology"))

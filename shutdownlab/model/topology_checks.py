@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from shutdownlab.config.document import Document, Path, one_of, quoted
+from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
@@ -18,6 +19,8 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     """Check a topology file against the apps there are; raises `BadInput` with all its problems."""
     for path, command in commands_in(document):
         resolve_paths(document, path, command)
+    if is_another(document, "topology"):
+        document.raise_if_bad()
     topology = document.validate_as(Topology, go_on=True)
     _check_names(topology, document)
     _check_numbers(topology, document)

@@ -1,0 +1,190 @@
+"""Captures as others make them: link types with headers to skip, packets cut short, compressed files."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import lz4.frame
+import pytest
+import zstandard
+from scapy.all import (
+    IP,
+    LLC,
+    SNAP,
+    CookedLinuxV2,
+    Dot11,
+    Dot11QoS,
+    Ether,
+    PcapWriter,
+    PPPoE,
+    RadioTap,
+    raw,
+    wrpcap,
+    wrpcapng,
+)
+from scapy.layers.ppp import PPP
+from scapy_traffic import TcpTraffic, http_request
+from typer.testing import CliRunner, Result
+
+from shutdownlab.cli import app
+
+FRAMES = TcpTraffic().says(http_request("www.kaspi.kz")).frames
+PACKETS = [frame[IP] for frame in FRAMES]
+
+
+def nflog(packet: bytes) -> bytes:
+    """As `tcpdump -i nflog` writes it: family, version, resource; a packet header, a prefix, the packet."""
+    attributes = [(1, b"\x08\0\x03\0"), (10, b"\0"), (9, packet)]
+    packed = (struct.pack("<HH", 4 + len(value), kind) + value for kind, value in attributes)
+    return b"\x02\0\0\0" + b"".join(each + bytes(-len(each) % 4) for each in packed)
+
+
+def pktap(frame: bytes) -> bytes:
+    """As Apple's tcpdump writes it: 108 octets, of which the first three words are the length, the type, the DLT."""
+    return struct.pack("<III", 108, 1, 1) + bytes(96) + frame
+
+
+def radiotap(packet: IP, kind: type = Dot11) -> bytes:
+    wireless = Dot11(type=2, subtype=8 if kind is Dot11QoS else 0, FCfield=1)
+    inner = LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / packet
+    return raw(RadioTap() / (wireless / Dot11QoS() if kind is Dot11QoS else wireless) / inner)
+
+
+LINKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
+    "Wi-Fi with radiotap": (127, lambda n: radiotap(PACKETS[n])),
+    "Wi-Fi with radiotap and QoS": (127, lambda n: radiotap(PACKETS[n], Dot11QoS)),
+    "Wi-Fi": (105, lambda n: radiotap(PACKETS[n])[8:]),
+    "PPI": (192, lambda n: struct.pack("<BBHI", 0, 0, 8, 105) + radiotap(PACKETS[n])[8:]),
+    "NFLOG": (239, lambda n: nflog(raw(PACKETS[n]))),
+    "PKTAP": (258, lambda n: pktap(raw(FRAMES[n]))),
+    "Linux cooked v2": (276, lambda n: raw(CookedLinuxV2(proto=0x0800) / PACKETS[n])),
+    "PPPoE": (51, lambda n: raw(PPPoE() / PPP() / PACKETS[n])),
+    "PPP with a direction": (204, lambda n: b"\0" + raw(PPP() / PACKETS[n])),
+    "pflog": (117, lambda n: b"\x3d" + bytes(63) + raw(PACKETS[n])),
+    "OpenBSD's enc": (109, lambda n: bytes(12) + raw(PACKETS[n])),
+    "802.2 over ATM": (100, lambda n: raw(LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / PACKETS[n])),
+}
+
+
+def inspect(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["inspect", str(path), "--format", "jsonl", *arguments])
+
+
+def hosts(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["host"] for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_header_before_ip_is_skipped(tmp_path: Path, name: str) -> None:
+    link, frame = LINKS[name]
+    wrpcap(str(tmp_path / "a.pcap"), [frame(n) for n in range(len(FRAMES))], linktype=link)
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("link", "name"), [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (9999, "link type 9999")]
+)
+def test_what_is_not_read_ends_with_2_and_the_name_of_the_link_type(tmp_path: Path, link: int, name: str) -> None:
+    wrpcap(str(tmp_path / "usb.pcap"), [bytes(64)], linktype=link)
+    result = inspect(tmp_path / "usb.pcap")
+    assert result.exit_code == 2
+    assert name in result.stderr and f"link type {link}" in result.stderr
+    assert not result.stdout
+
+
+def test_a_pcapng_file_is_read_where_one_of_its_interfaces_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcapng"
+    wrpcapng(str(path), FRAMES)
+    data = path.read_bytes()
+    assert hosts(inspect(path)) == ["www.kaspi.kz"]
+
+    second = struct.pack("<IIHHII", 1, 20, 249, 0, 0, 20)  # an interface of USB, and a packet on it
+    packet = struct.pack("<IIIIIII", 6, 36, 1, 0, 0, 4, 4) + bytes(4) + struct.pack("<I", 36)
+    path.write_bytes(data + second + packet)
+    result = inspect(path)
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert "1 of 5 packets are of USBPCAP (link type 249), which is not read" in result.stderr.replace("\n", " ")
+
+    whole = data.index(struct.pack("<I", 1), 28)  # the first interface becomes one of USB: none is left
+    path.write_bytes(data[: whole + 8] + struct.pack("<H", 249) + data[whole + 10 :])
+    result = inspect(path)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_cut_packets_are_counted_and_warned_about(tmp_path: Path) -> None:
+    with PcapWriter(str(tmp_path / "a.pcap")) as writer:
+        writer.write_header(FRAMES[0])
+        for frame in FRAMES:
+            writer.write_packet(raw(frame)[:60], caplen=min(60, len(frame)), wirelen=len(frame))
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == [None]
+    assert "1 of 4 packets were cut when they were captured, to 60 bytes at most" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress, lz4.frame.compress]
+)
+def test_a_compressed_capture_is_read_whole_or_as_far_as_it_goes(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    chance = Random(1)
+    frames = []
+    for n in range(200):
+        frames += TcpTraffic(40000 + n).says(http_request(f"a{n}.example"), chance.randbytes(1400)).frames
+    wrpcap(str(tmp_path / "plain"), frames)
+    plain = (tmp_path / "plain").read_bytes()
+    middle = len(plain) // 2
+    path = tmp_path / "a.pcap.packed"
+    for packed in (compress(plain), compress(plain[:middle]) + compress(plain[middle:])):
+        path.write_bytes(packed)
+        result = inspect(path)
+        assert len(hosts(result)) == 200
+        assert not result.stderr
+    path.write_bytes(compress(plain)[:-9])
+    assert "the compressed data ends in the middle" in inspect(path).stderr.replace("\n", " ")
+    path.write_bytes(compress(b"hello\n"))
+    result = inspect(path)
+    assert result.exit_code == 2
+    assert "found a text file, compressed by" in result.stderr
+
+
+def test_what_is_no_capture_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("notes\n")
+    result = inspect(tmp_path / "notes.txt")
+    assert result.exit_code == 2
+    assert result.stderr.count("notes.txt") == result.stderr.count("a pcap or pcapng file") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "told"),
+    [
+        ("--policy", "scenarios/first-shutdown.yaml", "found a scenario; expected a policy of DPI boxes"),
+        ("--policy", "topologies/two-operators.yaml", "found a topology; expected a policy of DPI boxes"),
+        ("--policy", "shutdownlab/inspection/profiles/naive.yaml", "found a profile of DPI boxes; expected a policy"),
+        ("--policy", "shutdownlab/inspection/apps.yaml", "found a catalogue of apps; expected a policy"),
+        ("--profile", "scenarios/first-shutdown.yaml", "found a scenario; expected a profile of DPI boxes"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, option: str, file: str, told: str) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), [Ether() / IP()])
+    result = inspect(tmp_path / "a.pcap", option, str(Path(__file__).parents[2] / file))
+    assert result.exit_code == 2
+    assert told in result.stderr.replace("\n", " ")
+    assert "1 problem;" in result.stderr
+
+
+@pytest.mark.parametrize("file", ["shutdownlab/inspection/profiles/naive.yaml", "shutdownlab/inspection/apps.yaml"])
+def test_check_names_them_too(file: str) -> None:
+    result = CliRunner().invoke(app, ["check", str(Path(__file__).parents[2] / file)])
+    assert result.exit_code == 2
+    assert "expected a scenario" in result.stderr.replace("\n", " ")
