@@ -12,7 +12,6 @@ from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Tru
 from shutdownlab.cli.program import bad_option, user_errors
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import vantage_point
-from shutdownlab.model.network import node_name
 
 
 def lab(
@@ -67,7 +66,7 @@ def exec_(
             found = "neither" if node is None else f"{vantage} and --node {node}"
             bad_option("--from", found, "a subscriber by --from, or any node by --node")
         if vantage is not None:
-            node = node_name(vantage_point(plan.loaded.topology, vantage, "--from").id)
+            node = plan.loaded.network.subscriber(vantage_point(plan.loaded.topology, vantage, "--from").id).name
         assert node is not None
         known("--node", "node", node, plan.loaded.network.nodes)
         raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))

@@ -18,7 +18,6 @@ from shutdownlab.country.lab_node import LabMeasurement, LabNode
 from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
-from shutdownlab.model.network import node_name
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.session import Measure, ProbeAnswer, PutInForce, StartProgram
@@ -61,7 +60,8 @@ class Lab:
     @cached_property
     def vantages(self) -> Mapping[str, LabNode]:
         """Every vantage point, by its id: `kcell/almaty/ordinary`."""
-        return {str(v.id): self.nodes[node_name(v.id)] for v in self.plan.loaded.network.vantages}
+        network = self.plan.loaded.network
+        return {str(v.id): self.nodes[network.subscriber(v.id).name] for v in network.vantages}
 
     def node(self, name: str) -> LabNode:
         """A node by its name in the drawing, a vantage point also by its id."""

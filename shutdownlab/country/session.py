@@ -18,7 +18,6 @@ from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at
 from shutdownlab.model.lookup import target_named, vantage_point
-from shutdownlab.model.network import node_name
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
@@ -82,7 +81,7 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
-            todo[node_name(vantage.id)].append(request)
+            todo[network.subscriber(vantage.id).name].append(request)
         for _, request, found in self.country.agents.run(todo, controls=controls):
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(

@@ -16,7 +16,6 @@ from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
 from shutdownlab.country.prompt import Prompt
 from shutdownlab.country.session import Session
 from shutdownlab.country.tools import add_tools
-from shutdownlab.model.network import node_name
 from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.sandbox import foreground_program, interactive
 
@@ -78,7 +77,7 @@ def _command_line(session: Session, console: Console, script: str | None) -> int
     policy = f", with the policies of {session.phase}" if session.active else ""
     webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
     sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
-    example, site = node_name(network.vantages[0].id), next(iter(sites), "example.net")
+    example, site = network.subscriber(network.vantages[0].id).name, next(iter(sites), "example.net")
     text = _GREETING.format(
         count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
         datapath=country.datapath.name, why=country.datapath.why,

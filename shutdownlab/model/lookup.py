@@ -14,7 +14,7 @@ from shutdownlab.config.document import BadInput, Expected, Problem, did_you_mea
 from shutdownlab.config.scalars import Ports, is_address, ports
 from shutdownlab.config.scalars import host as host_of
 from shutdownlab.config.scalars import url as parse_url
-from shutdownlab.model.network import Hosted, Network, Node, node_name
+from shutdownlab.model.network import Hosted, Network, Node
 from shutdownlab.model.probe import Family, Probe, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named
 from shutdownlab.model.topology import Topology, Vantage
@@ -72,7 +72,7 @@ def node_named(network: Network, name: str, where: str) -> Node:
         return network.nodes[name]
     vantage = vantage_named(network.topology, name)
     if vantage is not None:
-        return network.nodes[node_name(vantage.id)]
+        return network.subscriber(vantage.id)
     ids = [str(vantage.id) for vantage in network.vantages]
     hint = did_you_mean(name, [*network.nodes, *ids, *(each.rpartition("/")[0] for each in ids)])
     refuse(where, f"unknown node {quoted(name)}", f"a vantage point, or {one_of(network.nodes)}", hint)

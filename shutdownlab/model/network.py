@@ -10,35 +10,15 @@ import ipaddress
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts
+from shutdownlab.model.naming import names_of
+from shutdownlab.model.roles import Role
 from shutdownlab.model.topology import LinkClass, ServerProgram, Topology, Vantage, VantageId
-
-
-class Role(StrEnum):
-    SUBSCRIBER = "subscriber"
-    RESOLVER = "resolver"
-    TELEPHONE = "telephone"
-    CONTROL = "control"
-    """An operator's control subscriber: beside its border router, where no policy is about it."""
-    BORDER = "border"
-    TRANSIT = "transit"
-    SERVERS = "servers"
-    ROUTE_SERVER = "route-server"
-    DPI_BOX = "dpi-box"
-    ACCESS_SWITCH = "access-switch"
-    DPI_SWITCH = "dpi-switch"
-    GATEWAY_SWITCH = "gateway-switch"
-    EXCHANGE_SWITCH = "exchange-switch"
-
-    @property
-    def is_openflow(self) -> bool:
-        return self in {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH}
 
 
 class End(NamedTuple):
@@ -138,9 +118,16 @@ class Network:
     hosted: list[Hosted] = field(default_factory=list)
     vantages: tuple[Vantage, ...] = ()
     _by_name: dict[str, Hosted] = field(default_factory=dict)
+    _subscribers: dict[VantageId, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.vantages = tuple(self.topology.vantages())
+
+    def add(self, node: Node) -> None:
+        """Take a new node in."""
+        self.nodes[node.name] = node
+        if node.vantage is not None:
+            self._subscribers[node.vantage.id] = node.name
 
     def by_role(self, role: Role, owner: str | None = None) -> Iterator[Node]:
         return (n for n in self.nodes.values() if n.role is role and (owner is None or n.owner == owner))
@@ -149,7 +136,7 @@ class Network:
         return next(self.by_role(role, owner))
 
     def subscriber(self, vantage: VantageId) -> Node:
-        return self.nodes[node_name(vantage)]
+        return self.nodes[self._subscribers[vantage]]
 
     def control_addresses(self, vantage: VantageId) -> tuple[Address, ...]:
         """Where a subscriber group's controls come from and go to: in its subnets, but no policy is about them."""
@@ -178,23 +165,21 @@ class Network:
         return tuple(dict.fromkeys(a for h in self.hosted if h.app == app for a in h.addresses))
 
 
-def node_name(vantage: VantageId) -> str:
-    """The Mininet name of a subscriber group: `kcell-almaty`, `kcell-almaty-government`."""
-    return "-".join(vantage[:2] if vantage.group == "ordinary" else vantage)
-
-
 class _Builder:
     def __init__(self, topology: Topology, apps: Mapping[str, App]) -> None:
         self.topology = topology
         self.apps = apps
         self.network = Network(topology)
+        self.names = names_of(topology)
         self.macs = itertools.count(1)
         self.dpids = itertools.count(1)
         self.switches = itertools.count(1)
 
-    def node(self, name: str, role: Role, owner: str, title: str, vantage: Vantage | None = None) -> Node:
-        node = Node(name, role, owner, title, vantage, next(self.dpids) if role.is_openflow else 0)
-        self.network.nodes[name] = node
+    def node(self, role: Role, named: tuple[str, ...], owner: str, title: str, vantage: Vantage | None = None) -> Node:
+        """`named`: the user's names that tell it from others of its role."""
+        dpid = next(self.dpids) if role.is_openflow else 0
+        node = Node(self.names[role, named], role, owner, title, vantage, dpid)
+        self.network.add(node)
         return node
 
     def link(
@@ -218,9 +203,9 @@ class _Builder:
 
     def build(self) -> Network:
         topology = self.topology
-        gateway = self.node("gateway", Role.GATEWAY_SWITCH, "gateway", topology.gateway.title)
-        exchange = self.node("exchange", Role.EXCHANGE_SWITCH, "exchange", topology.exchange.title)
-        server = self.node("route-server", Role.ROUTE_SERVER, "exchange", f"{topology.exchange.title} route server")
+        gateway = self.node(Role.GATEWAY_SWITCH, (), "gateway", topology.gateway.title)
+        exchange = self.node(Role.EXCHANGE_SWITCH, (), "exchange", topology.exchange.title)
+        server = self.node(Role.ROUTE_SERVER, (), "exchange", f"{topology.exchange.title} route server")
         self.link((server, "ix", hosts(plan.EXCHANGE_LAN, plan.ROUTE_SERVER)), (exchange, "route-server", []))
         for index, name in enumerate(topology.transits):
             self._transit(name, index, gateway)
@@ -233,8 +218,8 @@ class _Builder:
 
     def _transit(self, name: str, index: int, gateway: Node) -> None:
         transit = self.topology.transits[name]
-        router = self.node(name, Role.TRANSIT, name, transit.title)
-        servers = self.node(f"{name}-servers", Role.SERVERS, name, f"servers behind {transit.title}")
+        router = self.node(Role.TRANSIT, (name,), name, transit.title)
+        servers = self.node(Role.SERVERS, (name,), name, f"servers behind {transit.title}")
         kind = self.topology.links.get("transit", PLAIN)
         self.link((router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind)
         pools = plan.subnets(transit.prefixes)
@@ -253,13 +238,13 @@ class _Builder:
         """The transits reach each other abroad: a link between each pair."""
         routers = list(self.network.by_role(Role.TRANSIT))
         for (a, b), subnet in zip(itertools.combinations(routers, 2), plan.backbone_links(), strict=False):
-            self.link((a, f"to{b.name}"[:15], hosts(subnet, 1)), (b, f"to{a.name}"[:15], hosts(subnet, 2)))
+            self.link((a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2)))
 
     def _operator(self, name: str, index: int, gateway: Node, exchange: Node) -> None:
         operator = self.topology.operators[name]
-        border = self.node(f"{name}-border", Role.BORDER, name, f"{operator.title} border router")
-        dpi = self.node(f"{name}-dpi", Role.DPI_SWITCH, name, f"{operator.title} DPI switch")
-        box = self.node(f"{name}-box", Role.DPI_BOX, name, f"{operator.title} DPI box")
+        border = self.node(Role.BORDER, (name,), name, f"{operator.title} border router")
+        dpi = self.node(Role.DPI_SWITCH, (name,), name, f"{operator.title} DPI switch")
+        box = self.node(Role.DPI_BOX, (name,), name, f"{operator.title} DPI box")
         self.link((border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)), (dpi, "border-intl", []))
         self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
@@ -272,7 +257,7 @@ class _Builder:
         self._point_to_point(name, Role.RESOLVER, plan.RESOLVER)
         self._point_to_point(name, Role.TELEPHONE, plan.TELEPHONE)
         for region, groups in operator.regions.items():
-            access = self.node(f"{name}-{region}-sw", Role.ACCESS_SWITCH, name, f"{operator.title} {region}")
+            access = self.node(Role.ACCESS_SWITCH, (name, region), name, f"{operator.title} {region}")
             vantages = [v for v in self.network.vantages if v.id[:2] == (name, region)]
             subnets = {vantage.id: next(pools) for vantage in vantages}
             self.network.subnets |= subnets
@@ -281,7 +266,7 @@ class _Builder:
             for vantage in vantages:
                 subnet = subnets[vantage.id]
                 title = f"{operator.title}, {self.topology.regions[region].title}, {vantage.id.group}"
-                host = self.node(node_name(vantage.id), Role.SUBSCRIBER, name, title, vantage)
+                host = self.node(Role.SUBSCRIBER, vantage.id, name, title, vantage)
                 kind = self.topology.links.get(vantage.access.value, PLAIN)
                 self.link((host, "eth0", hosts(subnet, plan.SUBSCRIBER)), (access, str(vantage.id), []), kind)
                 host.routes += _default(subnet, "eth0")
@@ -290,7 +275,7 @@ class _Builder:
     def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
         """A host of an operator's infrastructure, beside its border router."""
         operator, border = self.topology.operators[name], self.network.one(Role.BORDER, name)
-        host = self.node(f"{name}-{role}", role, name, f"{operator.title} {role}")
+        host = self.node(role, (name,), name, f"{operator.title} {role}")
         ours, theirs = plan.point_to_point(next(plan.subnets(operator.prefixes)), place)
         self.link((border, role.value, theirs), (host, "eth0", ours))
         host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
@@ -327,4 +312,4 @@ def _default(subnet: Pair, port: str) -> list[Route]:
     return [Route(everywhere(block.version), block.network_address + plan.ROUTER, port) for block in subnet]
 
 
-__all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out", "node_name"]
+__all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out"]

@@ -21,7 +21,7 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.network import Hosted, Network, node_name
+from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import Topology, Vantage
@@ -164,7 +164,7 @@ class Probe(Registered):
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
         """The paths that it needs, as the nodes at their ends: controls go along them. The first is a subscriber's."""
-        own, hosted = node_name(at.vantage.id), at.hosted(self.host_name)
+        own, hosted = at.network.subscriber(at.vantage.id).name, at.hosted(self.host_name)
         return ((own, hosted.node),) if hosted is not None else ()
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:

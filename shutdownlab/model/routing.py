@@ -20,6 +20,8 @@ from shutdownlab.model.topology import Operator, Transit
 
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 
+_SYMBOL = str.maketrans({"-": "_", ".": "D", "_": "U"})
+"""A node's name as a symbol of bird's, no two alike: node names have no capitals."""
 
 _COVER = {4: 24, 6: 48}
 """The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
@@ -170,7 +172,7 @@ def _pair(
     theirs = {a.version: a.ip for a in other.ports[other_port].addresses}
     for own in node.ports[port].addresses:
         if own.version in theirs:
-            name = f"{relation.name.lower()}_{other.name.replace('-', '_')}_{own.version}"
+            name = f"{relation.name.lower()}_{other.name.translate(_SYMBOL)}_{own.version}"
             yield Session(name, relation, own.ip, theirs[own.version], asn(network, other))
 
 

@@ -51,7 +51,7 @@ class OvsInstance:
         """log_dir: where the daemons log to; in the sandbox, to be lost with it, if None."""
         self.name = name
         self.datapath = datapath
-        self.namespace = Namespace(f"ovs-{name}", ipv6=False, own_mounts=False, first_index=_FIRST_INDEX)
+        self.namespace = Namespace(f"{name}_ovs", ipv6=False, own_mounts=False, first_index=_FIRST_INDEX)
         self.run_dir = _RUN / name
         self.run_dir.mkdir(parents=True)
         self._logs = log_dir or self.run_dir

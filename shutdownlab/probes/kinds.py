@@ -20,7 +20,7 @@ from shutdownlab.config.mistakes import Mistake, unknown
 from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url, whole
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
-from shutdownlab.model.network import Network, Role, node_name
+from shutdownlab.model.network import Network, Role
 from shutdownlab.model.probe import Control, Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
@@ -254,7 +254,7 @@ class App(Probe):
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
         there = dict.fromkeys(hosted.node for hosted in at.network.hosted if hosted.app == self.app)
-        return tuple((node_name(at.vantage.id), node) for node in there)
+        return tuple((at.network.subscriber(at.vantage.id).name, node) for node in there)
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         return tuple(target.host for target in _targets(self.app, at) if target.host)
@@ -328,15 +328,16 @@ class _Telephone(Probe):
     def errand(self, at: Surroundings) -> Errand | None:
         """The callee's telephone registers first."""
         callee = _callee(at.network, at.vantage, self.to)
-        return Errand(node_name(callee), Lines(_line(at, callee))) if callee else None
+        return Errand(at.network.subscriber(callee).name, Lines(_line(at, callee))) if callee else None
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
         """The callee's path to the telephone service, the caller's, and the one between them."""
         service = at.network.one(Role.TELEPHONE, at.vantage.id.operator).name
-        caller, callee = node_name(at.vantage.id), _callee(at.network, at.vantage, self.to)
+        caller, callee = at.network.subscriber(at.vantage.id).name, _callee(at.network, at.vantage, self.to)
         if callee is None:
             return ((caller, service),)
-        return (caller, service), (node_name(callee), service), (caller, node_name(callee))
+        called = at.network.subscriber(callee).name
+        return (caller, service), (called, service), (caller, called)
 
     def control(self, at: Surroundings) -> Control:
         """A telephone of the control subscriber's registers."""

@@ -12,7 +12,6 @@ from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
-from shutdownlab.model.network import node_name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.observers.observe import World, observe
@@ -60,7 +59,7 @@ class Measuring:
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
             vouching[cell.id] = controls_of(probe, at, asked)
-            todo[node_name(cell.vantage.id)].append(asked)
+            todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         for _, asked, measurement in country.agents.run(todo, likely, vouching):

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import is_address
-from shutdownlab.model.network import Role, node_name
+from shutdownlab.model.network import Role
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
@@ -67,7 +67,7 @@ class Line:
 
     @property
     def node(self) -> str:
-        return node_name(self.at.vantage.id)
+        return self.at.network.subscriber(self.at.vantage.id).name
 
     def wire(
         self, proto: int, server: str, port: int = 0, kinds: tuple[int, int] = (0, 0), client_port: int | None = None,

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from shutdownlab import library
-from shutdownlab.model.network import Network, Node, Role, node_name
+from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import VantageId
 
 COUNTRIES = [name for name, _ in library.shipped("topologies")]
@@ -113,8 +113,9 @@ def test_the_same_topology_is_always_laid_out_the_same() -> None:
 
 
 def test_ordinary_subscribers_are_named_by_operator_and_region_alone() -> None:
-    assert node_name(VantageId("kcell", "almaty", "ordinary")) == "kcell-almaty"
-    assert node_name(VantageId("kcell", "almaty", "government")) == "kcell-almaty-government"
+    network = country("two-operators")
+    assert network.subscriber(VantageId("northnet", "capital", "ordinary")).name == "northnet-capital"
+    assert network.subscriber(VantageId("northnet", "capital", "government")).name == "northnet-capital-government"
 
 
 def test_an_unknown_purpose_is_told_with_the_nodes_name() -> None:

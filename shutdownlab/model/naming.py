@@ -1,0 +1,68 @@
+"""What the nodes of a network are called: no two alike, whatever a user's names are.
+
+Names are made of the user's own, with hyphens between (`kcell-almaty`), as people expect. Where two nodes would so be
+called alike, both have a formal name instead: dots between the user's names, and for a node of ours an underscore and
+its role (`north.net-capital`, `kcell_border`). No user's name has dots or underscores, so no formal name
+is like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from shutdownlab.model.roles import Role
+from shutdownlab.model.topology import Topology
+
+Key = tuple[Role, tuple[str, ...]]
+"""A node's role, and the user's names that tell it from others of its role."""
+
+_SUFFIXES = {
+    Role.BORDER: "border",
+    Role.DPI_SWITCH: "dpi",
+    Role.DPI_BOX: "box",
+    Role.RESOLVER: "resolver",
+    Role.TELEPHONE: "telephone",
+    Role.CONTROL: "control",
+    Role.ACCESS_SWITCH: "sw",
+    Role.SERVERS: "servers",
+}
+_ALONE = {Role.GATEWAY_SWITCH: "gateway", Role.EXCHANGE_SWITCH: "exchange", Role.ROUTE_SERVER: "route-server"}
+ORDINARY = "ordinary"
+"""The group of subscribers that goes without saying."""
+
+
+def names_of(topology: Topology) -> dict[Key, str]:
+    """The name of every node of a topology's network."""
+    keys = list(_keys(topology))
+    usual = Counter(map(_usual, keys))
+    return {key: _usual(key) if usual[_usual(key)] == 1 else _formal(key) for key in keys}
+
+
+def _keys(topology: Topology) -> Iterator[Key]:
+    yield from ((role, ()) for role in _ALONE)
+    for name in topology.transits:
+        yield from ((role, (name,)) for role in (Role.TRANSIT, Role.SERVERS))
+    for name, operator in topology.operators.items():
+        roles = (Role.BORDER, Role.DPI_SWITCH, Role.DPI_BOX, Role.RESOLVER, Role.TELEPHONE, Role.CONTROL)
+        yield from ((role, (name,)) for role in roles)
+        for region, groups in operator.regions.items():
+            yield Role.ACCESS_SWITCH, (name, region)
+            yield from ((Role.SUBSCRIBER, (name, region, group)) for group in groups)
+
+
+def _told(key: Key) -> tuple[str, ...]:
+    role, parts = key
+    return parts[:2] if role is Role.SUBSCRIBER and parts[2] == ORDINARY else parts
+
+
+def _usual(key: Key) -> str:
+    role, _ = key
+    if role in _ALONE:
+        return _ALONE[role]
+    return "-".join((*_told(key), _SUFFIXES[role]) if role in _SUFFIXES else _told(key))
+
+
+def _formal(key: Key) -> str:
+    role, _ = key
+    return ".".join(_told(key) or ("country",)) + ("" if role is Role.SUBSCRIBER else f"_{role}")
