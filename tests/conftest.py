@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,17 @@ def environment() -> Callable[[str], Path]:
         return Path(made.stdout.strip())
 
     return python_of
+
+
+@pytest.fixture(scope="session")
+def run_pytest() -> Callable[..., tuple[int, str]]:
+    """Runs pytest, with our plugin, in a folder of its own; returns its exit status and output."""
+    installed = any(point.value == "shutdownlab.pytest_plugin" for point in entry_points(group="pytest11"))
+    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", *(() if installed else ("-p", "shutdownlab.pytest_plugin"))]
+
+    def run(folder: Path, *arguments: str) -> tuple[int, str]:
+        argv = [sys.executable, "-m", "pytest", *plugins, *arguments]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run

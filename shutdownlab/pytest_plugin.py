@@ -1,0 +1,256 @@
+"""A plugin of pytest's, loaded wherever the package is installed: scenarios are test files, expectations their tests.
+
+    pytest scenarios/                       # by the model, without rights; --shutdownlab=emulate: with real packets
+
+Tests of one's own get a running country: with `pytestmark = pytest.mark.shutdown("kazakhstan-2022")` in a module, its
+tests have the fixtures `country` (an `sl.Lab`, one a module), `phase` and `subscriber`, which are each phase and each
+vantage point in turn, or those that the mark names: `shutdown(SCENARIO, phases=[…], subscribers=[…])`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from shutdownlab.country.lab import Lab
+    from shutdownlab.library import Shutdown
+    from shutdownlab.model.scenario import Expectation, Phase
+    from shutdownlab.results.result import Result
+    from shutdownlab.results.run import Run
+
+_KEYS = ("topology", "policies", "probes", "timeline")
+_MOST_READ = 1 << 20
+_MARK = 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario'
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--shutdownlab`."""
+    parser.getgroup("shutdownlab").addoption(
+        "--shutdownlab",
+        choices=("verify", "emulate", "both"),
+        default="verify",
+        help="how expectations of scenarios are tested: by the model (default), by a run with real packets, or by "
+        "both, which must agree",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark."""
+    config.addinivalue_line("markers", "shutdown(scenario, phases=None, subscribers=None): the country of `country`")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A YAML file that has a scenario's keys."""
+    if file_path.suffix in {".yaml", ".yml"} and _is_scenario(file_path):
+        return ScenarioFile.from_parent(parent, path=file_path)
+    return None
+
+
+def _is_scenario(path: Path) -> bool:
+    """Whether the keys of a scenario stand at the beginnings of lines: whether it is a good one, the test tells."""
+    try:
+        if path.stat().st_size > _MOST_READ:
+            return False
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in _KEYS)
+
+
+class ScenarioFile(pytest.File):
+    """A scenario; `BadInput` where it is none is the collection's error."""
+
+    @cached_property
+    def shutdown(self) -> Shutdown:
+        from shutdownlab.library import load
+
+        return load(self.path)
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """An item for each expectation of each phase."""
+        from shutdownlab.config.document import BadInput
+
+        try:
+            scenario = self.shutdown.scenario
+        except BadInput as error:
+            raise self.CollectError(str(error)) from None
+        choices = scenario.default_choices()
+        for index, phase in enumerate(scenario.timeline):
+            counted = {id(each) for each in scenario.expectations_of(phase, choices)}
+            for place, item in enumerate(phase.expect):
+                named = scenario.expectations[item] if isinstance(item, str) else (item,)
+                for number, expectation in enumerate(named):
+                    if id(expectation) in counted:
+                        path = (
+                            ("expectations", item, number)
+                            if isinstance(item, str)
+                            else ("timeline", index, "expect", place)
+                        )
+                        yield ExpectationItem.from_parent(
+                            self,
+                            name=f"{phase.phase}::{_described(item, expectation)}",
+                            phase=phase,
+                            about=expectation,
+                            place=path,
+                        )
+
+    @cached_property
+    def measured(self) -> list[Result]:
+        """What a run with real packets finds: made once, when it is first asked for."""
+        import tempfile
+
+        from shutdownlab.runner.launch import RunFailed, run
+
+        directory = Path(tempfile.mkdtemp(prefix="shutdownlab-")) / self.path.stem
+        try:
+            found: Run = run(self.shutdown, directory)
+        except RunFailed as failed:
+            pytest.fail(f"the run broke off: {failed}", pytrace=False)
+        return found.results
+
+    @cached_property
+    def verified(self) -> list[Result]:
+        """What the model says."""
+        from shutdownlab.verifier.verify import verify
+
+        return verify(self.shutdown).results
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, int], list[int]]:
+        """The places in the results of the cells that each expectation of a phase counts for."""
+        from shutdownlab.results.cells import cells_of, expected_of
+
+        found: dict[tuple[str, int], list[int]] = {}
+        choices, number = self.shutdown.scenario.default_choices(), 0
+        for phase in self.shutdown.scenario.timeline:
+            for cell in cells_of(self.shutdown, phase):
+                fact = expected_of(self.shutdown, choices, phase, cell)
+                if fact is not None:
+                    found.setdefault((phase.phase, id(fact)), []).append(number)
+                number += 1
+        return found
+
+
+class ExpectationItem(pytest.Item):
+    """One expectation in one phase: it holds where every cell that it counts for comes out as it says."""
+
+    parent: ScenarioFile
+
+    def __init__(self, *, phase: Phase, about: Expectation, place: tuple[str | int, ...], **more: Any) -> None:
+        super().__init__(**more)
+        self.phase, self.about, self.place = phase, about, place
+
+    def runtest(self) -> None:
+        """Raises `NotAsExpected`."""
+        from shutdownlab.reporting.summary import cited, unmet_lines
+
+        how: str = self.config.getoption("--shutdownlab")
+        places = self.parent.cells.get((self.phase.phase, id(self.about)), [])
+        told: list[str] = []
+        for way, chosen in (("verify", "verified"), ("emulate", "measured")):
+            if how in {way, "both"}:
+                results = [getattr(self.parent, chosen)[place] for place in places]
+                unmet = [
+                    result for result in results if not result.met and (way == "emulate" or result.outcome.is_measured)
+                ]
+                told += [f"{chosen}: {line}" if how == "both" else line for line in unmet_lines(unmet)]
+                told += [
+                    f"    [{code}] {source}" for code, source in cited(self.parent.shutdown.scenario.sources, unmet)
+                ]
+        if how == "both":
+            told += _disagreements((self.parent.verified[place], self.parent.measured[place]) for place in places)
+        if told:
+            raise NotAsExpected("\n".join(told))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """As the terminal tells it; tracebacks only of what should not be."""
+        if isinstance(excinfo.value, NotAsExpected):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The line of the expectation."""
+        _, _, line = self.parent.shutdown.place(self.place).rpartition(":")
+        return self.path, int(line) - 1 if line.isdecimal() else None, self.name
+
+
+class NotAsExpected(Exception):
+    """Cells came out otherwise than expected."""
+
+
+def _described(item: object, expectation: Expectation) -> str:
+    name = f"{item}: " if isinstance(item, str) else ""
+    who = ", ".join(str(value) for _, values in expectation.who for value in values)
+    reach = [*_listed(expectation.probes), *_listed(expectation.observations)]
+    return f"{name}{', '.join(reach) or 'everything'}{f' from {who}' if who else ''} is {expectation.outcome}"
+
+
+def _listed(reach: object) -> list[str]:
+    return [str(each) for each in reach] if isinstance(reach, tuple) else [str(reach)] if reach else []
+
+
+def _disagreements(pairs: Iterable[tuple[Result, Result]]) -> Iterator[str]:
+    """What was verified one way and measured another; what either could not decide is no disagreement."""
+    for verified, measured in pairs:
+        decided = verified.outcome.is_measured and measured.outcome.is_measured
+        if decided and (verified.outcome, verified.failure) != (measured.outcome, measured.failure):
+            which = f"{verified.vantage} {verified.target} {verified.family}"
+            seen = f"measured {measured.outcome} ({measured.failure})"
+            yield f"{which}: verified {verified.outcome} ({verified.failure}), {seen}"
+
+
+# -- fixtures ----------------------------------------------------------------------------------------------------------
+
+
+def _mark(node: Any) -> pytest.Mark:
+    mark = node.get_closest_marker("shutdown")
+    if mark is None or not mark.args:
+        pytest.fail(_MARK, pytrace=False)
+    return mark  # type: ignore[no-any-return]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`phase` and `subscriber` are each one that the mark names, or that the scenario has."""
+    wanted = [name for name in ("phase", "subscriber") if name in metafunc.fixturenames]
+    mark = metafunc.definition.get_closest_marker("shutdown")
+    if not wanted or mark is None or not mark.args:
+        return
+    from shutdownlab.library import load
+
+    shutdown = load(mark.args[0])
+    phases = mark.kwargs.get("phases") or [phase.phase for phase in shutdown.scenario.timeline]
+    vantages = mark.kwargs.get("subscribers") or [str(vantage.id) for vantage in shutdown.network.vantages]
+    for name, values in (("phase", phases), ("subscriber", vantages)):
+        if name in wanted:
+            metafunc.parametrize(name, values, indirect=name == "phase", scope="module" if name == "phase" else None)
+
+
+@pytest.fixture(scope="module")
+def country(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The running country of the module's mark, an `sl.Lab`."""
+    from shutdownlab.country.lab import lab
+
+    with lab(_mark(request.node).args[0]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def phase(request: pytest.FixtureRequest, country: Lab) -> str:
+    """A phase's name; the country is in it."""
+    name: str = request.param
+    country.phase(name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def shutdown_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A whole run of the module's scenario, an `sl.Run`."""
+    from shutdownlab.runner.launch import run
+
+    return run(_mark(request.node).args[0], tmp_path_factory.mktemp("shutdown") / "run")

@@ -1,0 +1,66 @@
+"""The pytest plugin: scenarios are test files, expectations tests that say what the terminal says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+RunPytest = Callable[..., tuple[int, str]]
+FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
+
+
+def test_each_expectation_of_a_scenario_is_a_test(tmp_path: Path, run_pytest: RunPytest) -> None:
+    (tmp_path / "first.yaml").write_text(FIRST.read_text())
+    (tmp_path / "other.yaml").write_text("a: list\n")
+    status, output = run_pytest(tmp_path, "-q", "--collect-only")
+    assert status == 0
+    tests = [line for line in output.splitlines() if "::" in line]
+    assert tests[0] == "first.yaml::baseline::everything-works: everything is ok"
+    assert "first.yaml::one-way::everything from coast is blocked" in tests
+    assert "first.yaml::allowlist::kaspi.kz, dns is ok" in tests
+    assert len(tests) == 17
+    status, output = run_pytest(tmp_path, "-q")
+    assert (status, output.splitlines()[-1].split(" in ")[0]) == (0, "17 passed")
+
+
+def test_a_failure_reads_as_the_terminals_and_has_the_expectations_line(tmp_path: Path, run_pytest: RunPytest) -> None:
+    text = FIRST.read_text().replace(
+        "    except: {subscribers: [government], ports: [tcp/179]}\n", "    except: {subscribers: [government]}\n"
+    )
+    (tmp_path / "first.yaml").write_text(text)
+    status, output = run_pytest(tmp_path, "-q", "-rA")
+    assert status == 1
+    assert "1 failed, 16 passed" in output
+    assert (
+        "blackout: bridge-179 from northnet/capital/ordinary, northnet/capital/datacentre, northnet/coast/ordinary and "
+        "2 more: expected ok [EXAMPLE], saw blocked (generic_timeout_error)\n    [EXAMPLE] made up for teaching"
+    ) in output
+    assert "FAILED first.yaml::blackout::shut-down: bridge-179, call is ok" in output
+    junit = tmp_path / "junit.xml"
+    assert run_pytest(tmp_path, "-q", f"--junitxml={junit}", "-o", "junit_family=xunit1")[0] == 1
+    line = text.split("\n").index("    - {probes: [bridge-179, call], outcome: ok, source: EXAMPLE}")
+    placed = f'.blackout" name="shut-down: bridge-179, call is ok" file="first.yaml" line="{line}"'
+    assert placed in junit.read_text()
+
+
+def test_a_scenario_with_mistakes_is_an_error_that_lists_them(tmp_path: Path, run_pytest: RunPytest) -> None:
+    (tmp_path / "first.yaml").write_text(FIRST.read_text().replace("start: [blackout]", "start: [blakout]"))
+    status, output = run_pytest(tmp_path, "-q")
+    assert status == 2
+    assert "found unknown policy 'blakout'" in output
+
+
+def test_a_module_gets_phases_and_subscribers_in_turn_and_says_how_where_it_has_no_scenario(
+    tmp_path: Path, run_pytest: RunPytest
+) -> None:
+    (tmp_path / "test_tool.py").write_text(
+        "import pytest\n"
+        'pytestmark = pytest.mark.shutdown("first-shutdown", phases=["baseline", "blackout"])\n'
+        "def test_it(subscriber, phase): pass\n"
+    )
+    (tmp_path / "test_none.py").write_text("def test_it(country): pass\n")
+    status, output = run_pytest(tmp_path, "-q", "--collect-only", "test_tool.py")
+    assert (status, output.count("test_tool.py::test_it[")) == (0, 12)
+    status, output = run_pytest(tmp_path, "-q", "test_none.py")
+    assert status == 1
+    assert 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario' in output
