@@ -49,7 +49,9 @@ class CountryTopo(Topo):  # type: ignore[misc]
             ours: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
             return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **ours))
         addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
-        addresses += [("eth0", str(address)) for address in network.hosted_on(node.name)]
+        hosted = [("eth0", str(address)) for address in network.hosted_on(node.name)]
+        if node.vantage is None:
+            addresses += hosted
         routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
         if stock:
             return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
@@ -60,7 +62,9 @@ class CountryTopo(Topo):  # type: ignore[misc]
         if node.vantage is not None:
             subnets, controls = network.subnets[node.vantage.id], network.control_addresses(node.vantage.id)
             pairs = zip(subnets, controls, strict=True)
-            options["spare_addresses"] = [("eth0", f"{address}/{subnet.prefixlen}") for subnet, address in pairs]
+            spare = [("eth0", f"{address}/{subnet.prefixlen}") for subnet, address in pairs]
+            # A subscriber's own traffic comes from its own address, not from that of a site which it hosts.
+            options["spare_addresses"] = [*hosted, *spare]
         return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
 
 
