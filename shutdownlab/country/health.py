@@ -52,8 +52,10 @@ class Watch:
     _next: float = 0.0
 
     def begin(self) -> None:
-        """From now on: forget what was, and learn which processes there are."""
-        self._changed_children()
+        """From now on: let go on what is stopped, forget what was, and learn which processes there are."""
+        for pid in self._changed_children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         self._stopped.clear()
         own = os.getpid()
         self._grandchildren = {}
