@@ -31,7 +31,7 @@ MODULES = [
     "recognisers/tls_records", "recognisers/doh", "recognisers/tor", "recognisers/http", "recognisers/ssh",
     "recognisers/dns", "recognisers/bittorrent", "recognisers/sip", "recognisers/whatsapp", "recognisers/openvpn",
     "recognisers/stun", "recognisers/mtproto", "recognisers/encrypted", "recognisers/rtp", "recognisers/wireguard",
-    "recognisers/dtls",
+    "recognisers/dtls", "recognisers/starttls", "recognisers/tunnel", "tunnels",
 ]
 # fmt: on
 

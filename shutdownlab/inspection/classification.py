@@ -132,6 +132,8 @@ class Classifier:
                 client = client[length:]
 
     def _recognise(self, client: bytes, server: bytes, flow: Flow) -> Recognition:
+        if not client and self._every_request and flow.protocol in _SEVERAL:
+            return STILL_UNKNOWN  # between two messages: an answer says nothing of the next
         recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         if recognition.more_server and not self._reads_answers:
             recognition.more_server = False  # no certificate will ever come to its eyes
@@ -228,7 +230,7 @@ class Classifier:
         if (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener):
             return FORWARD
         if flow.udp is None:
-            flow.udp = self._recognisers.udp(self._tolerance)
+            flow.udp = self._recognisers.udp(self._tolerance, flow.sport)
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
+from shutdownlab.config.numbers import GRE, PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.classification import Classifier
@@ -24,6 +24,7 @@ from shutdownlab.inspection.residual import ResidualBlocks
 from shutdownlab.inspection.rules import RuleSet
 from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_key
 from shutdownlab.inspection.tcp_tracker import TcpTracker
+from shutdownlab.inspection.tunnels import unwrapped
 from shutdownlab.inspection.validation import Validator
 from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Residual, Side
 
@@ -76,6 +77,7 @@ class Engine:
         self._swept = 0.0
         self._packets_low, self._packets_high = profile.budget.packets
         self._fragments = profile.ip.fragments
+        self._tunnels = profile.ip.tunnels
         self._holds = profile.ip.hold and not self.on_path
 
     # -- the outside ------------------------------------------------------------------------------------------------
@@ -134,6 +136,10 @@ class Engine:
         if packet.problem is not None:
             self.malformed += 1
             return FORWARD
+        if self._tunnels and packet.proto in (UDP, GRE):
+            packet = unwrapped(packet, self._tunnels)
+            if packet.fragment_more or packet.fragment_offset:
+                return self._fragment(packet, side, now)
         proto = packet.proto
         key = flow_key(packet)
         if self.residual_blocks.by_key:

@@ -64,6 +64,7 @@ class Flow:
         "state",
         "swapped",
         "syn_ack_loads",
+        "syn_acks",
         "tracked",
         "udp",
         "verdict",
@@ -99,6 +100,8 @@ class Flow:
         self.acks_early = 0
         self.requests = 0
         self.syn_ack_loads = 0
+        self.syn_acks: tuple[int, ...] = ()
+        """Where the server's data would begin by SYN/ACKs after its first."""
         self.inspected = 0
         """Packets with payload that were looked at."""
         self.judged = 0

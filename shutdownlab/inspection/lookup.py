@@ -9,10 +9,11 @@ same rate for a thousand entries as for all of them but for the processor's cach
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-from shutdownlab.config.scalars import IpPrefix
-from shutdownlab.inspection.recognisers.names import host_name
+from shutdownlab.config.scalars import IpPrefix, domain
+from shutdownlab.config.wording import Expected
 
 Value = TypeVar("Value")
 
@@ -29,9 +30,8 @@ class SuffixMap(Generic[Value]):
 
     def add(self, suffix: str, value: Value) -> None:
         """Names may be spelled as people do (`*.Example.ORG.`, an IDN); what can be no name is left out."""
-        name = host_name(suffix.removeprefix("*").removeprefix(".").encode())
-        if name is not None:
-            self._values[name] = value
+        with suppress(Expected):
+            self._values[domain(suffix)] = value
 
     def find(self, name: str) -> Value | None:
         """The value of the longest suffix of `name`, which must be normalised as recognisers do."""

@@ -113,9 +113,9 @@ class Recognisers:
                     break
         return found
 
-    def udp(self, tolerance: Tolerance = TOLERANT) -> UdpSession:
-        """What recognises one UDP flow, to be fed its datagrams."""
-        return UdpSession(self._udp, tolerance)
+    def udp(self, tolerance: Tolerance = TOLERANT, sport: int = 0) -> UdpSession:
+        """What recognises one UDP flow from the client's port `sport`, to be fed its datagrams."""
+        return UdpSession(self._udp, tolerance, sport)
 
 
 def _order(recogniser: Recogniser) -> int:
@@ -146,6 +146,6 @@ def recognise_tcp(client: bytes, server: bytes, dport: int, tolerance: Tolerance
     return installed_recognisers().tcp(client, server, dport, tolerance)
 
 
-def udp_session(tolerance: Tolerance = TOLERANT) -> UdpSession:
+def udp_session(tolerance: Tolerance = TOLERANT, sport: int = 0) -> UdpSession:
     """What recognises one UDP flow by the installed recognisers, to be fed its datagrams."""
-    return installed_recognisers().udp(tolerance)
+    return installed_recognisers().udp(tolerance, sport)

@@ -21,6 +21,8 @@ SERVER: Final = 2
 WINDOW: Final = 65536
 """Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
 
+MAX_SYN_ACKS: Final = 16
+"""Further SYN/ACKs remembered until the client has chosen."""
 _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 
 
@@ -157,6 +159,10 @@ class TcpTracker:
                     flow.resync = False
                 if not flow.server.known:
                     flow.server.start(packet.seq + 1)
+                elif (
+                    flow.server.at == 0 and packet.seq + 1 != flow.server.next_seq and len(flow.syn_acks) < MAX_SYN_ACKS
+                ):
+                    flow.syn_acks = (*flow.syn_acks, (packet.seq + 1) & 0xFFFFFFFF)
             if flow.state < SYN_ACK_SEEN:
                 flow.state = SYN_ACK_SEEN
             return NOTHING
@@ -216,6 +222,8 @@ class TcpTracker:
                 flow.state = ESTABLISHED
             if flow.resync:
                 self._take_up(flow, packet)
+            if flow.syn_acks and flags & ACK:
+                self._choose_syn_ack(flow, packet)
         stream = flow.client if from_client else flow.server
         if length == 0 and not flags & FIN:
             if self.handshake_acks and from_client and flow.inspected == 0:
@@ -235,6 +243,12 @@ class TcpTracker:
         if flags & FIN and flow.tracked:
             self._finish(flow, packet, from_client, stream, length)
         return what
+
+    def _choose_syn_ack(self, flow: Flow, packet: Packet) -> None:
+        """Of several SYN/ACKs with different sequence numbers, the client has taken the one that it acknowledges."""
+        if flow.server is not None and flow.server.at == 0 and packet.ack in flow.syn_acks:
+            flow.server.start(packet.ack)
+        flow.syn_acks = ()
 
     def _data_believed(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None) -> bool:
         if self.ack_flag and not packet.flags & ACK:

@@ -18,7 +18,7 @@ from shutdownlab.config.idn import folded, to_unicode
 from shutdownlab.config.scalars import Domain, Host, host_name, is_host_name, written
 from shutdownlab.inspection.query_types import query_type
 
-_IN_NAMES = re.compile(r"[a-z0-9_.:\-\u0080-\U0010ffff]+")
+_IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")
 _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
 
 

@@ -9,9 +9,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
-import lz4.frame
-import zstandard
-
 
 class Decompressor(Protocol):
     """Of one member of a file, as Python's own and those of packages have it."""
@@ -30,17 +27,28 @@ class Packing(NamedTuple):
     begin: Callable[[], Any]
 
 
+def _zstd() -> Any:
+    import zstandard  # most captures are not compressed so
+
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _lz4() -> Any:
+    import lz4.frame
+
+    return lz4.frame.LZ4FrameDecompressor()
+
+
 PACKINGS: Final = (
     Packing("gzip", b"\x1f\x8b", lambda: zlib.decompressobj(31)),
     Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
     Packing("xz", b"\xfd7zXZ\0", lzma.LZMADecompressor),
-    Packing("zstd", b"\x28\xb5\x2f\xfd", lambda: zstandard.ZstdDecompressor().decompressobj()),
-    Packing("lz4", b"\x04\x22\x4d\x18", lz4.frame.LZ4FrameDecompressor),
+    Packing("zstd", b"\x28\xb5\x2f\xfd", _zstd),
+    Packing("lz4", b"\x04\x22\x4d\x18", _lz4),
 )
 LONGEST_MAGIC: Final = max(len(packing.magic) for packing in PACKINGS)
 _PIECE: Final = 4096
 """Compressed bytes that are given at once: what they come to is bounded so, whatever made them."""
-_DAMAGE: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, RuntimeError, ValueError, EOFError)
 
 
 def packing_of(start: bytes) -> Packing | None:
@@ -81,7 +89,7 @@ class Unpacked:
             self._begun = True
             try:
                 found = self._member.decompress(data)
-            except _DAMAGE as error:
+            except Exception as error:  # each library has errors of its own
                 self._warn.append(f"{self._name}: the compressed data is damaged ({error})")
                 self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                 break

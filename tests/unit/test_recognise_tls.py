@@ -61,9 +61,9 @@ def test_trailing_dot_and_capitals_are_normalised() -> None:
     assert found.host == "www.example.com"
 
 
-def test_name_with_a_nul_is_not_a_name() -> None:
+def test_name_with_a_nul_is_shown_with_it() -> None:
     found = recognise_tcp(records(message(hello_body(sni(b"good.example\x00.evil.example")))), b"", 443)
-    assert (found.protocol, found.host) == ("tls", None)
+    assert (found.protocol, found.host) == ("tls", "good.example\\x00.evil.example")
 
 
 def test_encrypted_client_hello_is_noticed() -> None:

@@ -47,12 +47,16 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         return None
     method = client[start:end]
     known = method.upper() in METHODS
+    if not known and not method.translate(None, b"-_").isalpha():
+        return None
     if method == b"PRI" and PREFACE.startswith(client[start : start + 24][: len(PREFACE)]):
         return _http2(client[start:], tolerance)
     if not (known and method.isupper()) and not tolerance.http_any_method:
         return None
     line_end = _line_end(client, end, MAX_HEAD, tolerance)
     line = client[end:line_end] if line_end >= 0 else client[end:MAX_HEAD]
+    if b"\0" in line:
+        return None  # git's daemon: "0033git-upload-pack /project.git\0host=example.org\0"
     parts = line.split()
     if not known and not _has_version(parts, line_end < 0):
         return None
@@ -64,6 +68,10 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         return None
     if known and line_end >= 0 and parts[-1][:5].upper() != b"HTTP/" and len(parts) > 1 and parts[0][:1] not in b"/hH*":
         return None  # "GET the prisoners ready\n": a sentence
+    if line_end < 0 and method.upper() != b"CONNECT" and parts[0][:1] not in b"/hH*":
+        return Recognition(more=True) if len(line) < 2048 else None
+    if method.upper() == b"CONNECT" and (b":" not in parts[0] or (parts[0][:1] in b"{[" and b"]:" not in parts[0])):
+        return Recognition(more=True) if line_end < 0 and len(parts) == 1 and len(parts[0]) < 256 else None
     result = Recognition("http", None, True)
     result.method = method.decode("ascii")
     target = parts[0]
@@ -72,6 +80,8 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
             return result
         return _with_target(result, target, None, tolerance)
     if len(parts) == 1:
+        if method.upper() != b"GET":
+            return None
         result.more = False  # HTTP/0.9: no headers follow
         result.length = line_end + 1
         return _with_target(result, target, None, tolerance)
@@ -275,6 +285,7 @@ class HttpJoinedLate(TcpRecogniser):
 
     protocols = ("http",)
     order = 140
+    reads = "either"
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         return Recognition("http") if is_response(server) or is_response(client) else None

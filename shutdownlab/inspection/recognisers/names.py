@@ -14,9 +14,10 @@ _HOST_BYTES: Final = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 
 
 def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
-    """Normalise a host name; None when it can be none (empty, over-long, control characters or spaces inside).
+    """Normalise a host name; None when it can be none (empty or over-long).
 
-    `trailing_dot` False: one at the end stays.
+    Bytes that are not text, blanks and control characters are escaped as `\\xff`: boxes match what they see. Blanks and
+    control characters alone are no name. `trailing_dot` False: one at the end stays.
     """
     length = len(raw)
     if length == 0 or length > 4 * MAX_NAME:
@@ -28,16 +29,22 @@ def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
                 name = name.rstrip(".")
             return name if 0 < len(name) <= MAX_NAME else None
         # Anything printable is kept: boxes match what they see, and servers do accept "_" and worse.
-        for char in name:
-            if char <= " " or char == "\x7f":
-                return None
-        name = name.rstrip(".")
-        return name if 0 < len(name) <= MAX_NAME else None
+        name = _escaped(name.rstrip("."))
+        return name if 0 < len(name) <= 4 * MAX_NAME else None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return None
+        text = raw.decode("ascii", "backslashreplace").lower().rstrip(".")
+        return _escaped(text)
     return unicode_host(text)
+
+
+def _escaped(name: str) -> str:
+    """With blanks and control characters as `\\x20`; empty if there is nothing else."""
+    if name.isprintable() and " " not in name:
+        return name
+    shown = [char if " " < char < "\x7f" or char > "\x9f" else f"\\x{ord(char):02x}" for char in name]
+    return "".join(shown) if any(len(char) == 1 for char in shown) else ""
 
 
 def unicode_host(text: str) -> str | None:
@@ -49,10 +56,8 @@ def unicode_host(text: str) -> str | None:
         if max(map(len, labels)) > MAX_LABEL:
             return None
         name = ".".join([label if label.isascii() else punycoded(label) for label in labels])
-    name = name.rstrip(".")
-    if any(char <= " " or char == "\x7f" for char in name):
-        return None
-    return name if 0 < len(name) <= MAX_NAME else None
+    name = _escaped(name.rstrip("."))
+    return name if 0 < len(name) <= 4 * MAX_NAME else None
 
 
 def strip_port(raw: bytes) -> bytes:

@@ -85,8 +85,12 @@ class UdpSession:
     `recognisers`: whom to ask about a datagram, by whether the client sent it and by its first byte.
     """
 
-    def __init__(self, recognisers: Sequence[Sequence[tuple[UdpRecogniser, ...]]], tolerance: Tolerance) -> None:
+    def __init__(
+        self, recognisers: Sequence[Sequence[tuple[UdpRecogniser, ...]]], tolerance: Tolerance, sport: int = 0
+    ) -> None:
         self.tolerance = tolerance
+        self.sport = sport
+        """The client's port."""
         self.memory: dict[object, Any] = {}
         """What recognisers remember of earlier datagrams, each under a key of its own."""
         self._recognisers = recognisers

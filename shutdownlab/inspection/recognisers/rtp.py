@@ -7,6 +7,8 @@ from shutdownlab.inspection.recognisers.result import Recognition
 
 MAX_STEP = 16
 """Largest gap in sequence numbers between two packets seen that still counts as one stream."""
+MAX_TICKS = 10 * 90_000
+"""Largest step of timestamps, forwards or (pictures out of order) back: ten seconds of video's clock (RFC 6184)."""
 
 
 def recognise_rtcp(payload: bytes) -> Recognition | None:
@@ -28,8 +30,8 @@ def recognise_rtcp(payload: bytes) -> Recognition | None:
     return Recognition("rtcp") if least <= first <= length and length - first <= 512 and parts else None
 
 
-def rtp_key(payload: bytes) -> tuple[int, int, int] | None:
-    """Payload type, sequence number and SSRC of what may be RTP; None if it cannot be."""
+def rtp_key(payload: bytes) -> tuple[int, int, int, int] | None:
+    """Payload type, sequence number, SSRC and timestamp of what may be RTP; None if it cannot be."""
     length = len(payload)
     if length < 13 or payload[0] & 0xC0 != 0x80:
         return None
@@ -45,12 +47,15 @@ def rtp_key(payload: bytes) -> tuple[int, int, int] | None:
         header += 4 + 4 * ((payload[header + 2] << 8) | payload[header + 3])
     if header > length:
         return None
-    return kind, (payload[2] << 8) | payload[3], int.from_bytes(payload[8:12], "big")
+    source, stamp = int.from_bytes(payload[8:12], "big"), int.from_bytes(payload[4:8], "big")
+    return kind, (payload[2] << 8) | payload[3], source, stamp
 
 
-def follows(before: tuple[int, int, int], after: tuple[int, int, int]) -> bool:
-    """Same source, and a sequence number a few further on (they wrap at 65536)."""
-    return before[2] == after[2] and before[2] != 0 and 0 < (after[1] - before[1]) & 0xFFFF <= MAX_STEP
+def follows(before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> bool:
+    """Same source, a sequence number a few further on, and a timestamp that fits (they wrap at 2^16 and 2^32)."""
+    ticks = (after[3] - before[3]) & 0xFFFFFFFF
+    fits = ticks <= MAX_TICKS or ticks >= (1 << 32) - MAX_TICKS
+    return fits and before[2] == after[2] and before[2] != 0 and 0 < (after[1] - before[1]) & 0xFFFF <= MAX_STEP
 
 
 class Rtcp(UdpRecogniser):

@@ -10,54 +10,76 @@ COOKIE = b"\x21\x12\xa4\x42"
 PORTS = frozenset((3478, 3479, 19302, 19305))
 _METHODS = {1: "binding", 3: "allocate", 4: "refresh", 6: "send", 7: "data", 8: "create-permission", 9: "channel-bind"}
 _SOFTWARE = 0x8022
+_WHATSAPP = frozenset(range(0x4000, 0x4008))
+"""Attributes that only WhatsApp's calls have, and (below) a message of theirs: as nDPI's authors found."""
+_WHATSAPP_METHOD = 512
+_WHATSAPP_FIRST = (8, 9)
+"""The first octet of its requests and answers."""
 
 
 def recognise_stun(payload: bytes, dport: int) -> Recognition | None:
-    """A whole message; over TCP the first of the stream (its length must still fit)."""
+    """A whole message; over TCP the first of the stream (its length must still fit).
+
+    `more`, unless it is WhatsApp's: media often follow on the same flow.
+    """
     length = len(payload)
-    if length < 20 or payload[0] >= 4:
+    if length < 20 or (payload[0] >= 4 and payload[0] not in _WHATSAPP_FIRST):
         return None
     size = (payload[2] << 8) | payload[3]
     if size % 4 or 20 + size > length:
         return None
     kind = (payload[0] << 8) | payload[1]
     method = (kind & 0x000F) | ((kind & 0x00E0) >> 1) | ((kind & 0x3E00) >> 2)
-    if payload[4:8] != COOKIE and (dport not in PORTS or 20 + size != length or method != 1):
+    own = method == _WHATSAPP_METHOD
+    if payload[4:8] != COOKIE and (dport not in PORTS or 20 + size != length or not (own or method == 1)):
         return None
-    result = Recognition("stun")
+    result = Recognition("stun", None, True)
     result.method = _METHODS.get(method, str(method))
-    result.user_agent = _software(payload, 20 + size)
+    _read_attributes(result, payload, 20 + size)
+    if own or result.protocol != "stun":
+        result.protocol, result.more = "whatsapp-call", False
     return result
 
 
-def _software(payload: bytes, end: int) -> str | None:
+def _read_attributes(result: Recognition, payload: bytes, end: int) -> None:
     index = 20
     while index + 4 <= end:
+        kind = (payload[index] << 8) | payload[index + 1]
         size = (payload[index + 2] << 8) | payload[index + 3]
-        if (payload[index] << 8) | payload[index + 1] == _SOFTWARE:
-            return payload[index + 4 : min(end, index + 4 + size)].decode("utf-8", "replace").rstrip("\0")
+        if kind == _SOFTWARE:
+            text = payload[index + 4 : min(end, index + 4 + size)]
+            result.user_agent = text.decode("utf-8", "replace").rstrip("\0")
+        elif kind in _WHATSAPP:
+            result.protocol = "whatsapp-call"
         index += 4 + (size + 3) // 4 * 4
-    return None
 
 
 class StunOverTcp(TcpRecogniser):
-    protocols = ("stun",)
+    """Messages one after another (RFC 8489 §6.2.2), or each behind its length as ICE has it (RFC 4571, RFC 6544)."""
+
+    protocols = ("stun", "whatsapp-call")
     order = 110
-    first = frozenset(range(4))
+    first = frozenset(range(10))
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        return recognise_stun(client, dport)
+        found = recognise_stun(client, dport)
+        if found is None and len(client) >= 22:
+            size = (client[0] << 8) | client[1]
+            if client[6:10] == COOKIE and size == 20 + ((client[4] << 8) | client[5]):
+                found = recognise_stun(client[2 : 2 + size], dport)
+                if found is None and len(client) < 2 + size:
+                    return Recognition(more=True)
+        if found is not None:
+            found.more = False
+        return found
 
 
 class Stun(UdpRecogniser):
     """Reported at once but with `more`, because media (RTP, DTLS) often follow on the same flow."""
 
-    protocols = ("stun",)
+    protocols = ("stun", "whatsapp-call")
     order = 40
-    first = frozenset(range(4))
+    first = frozenset((0, 1, 2, 3, *_WHATSAPP_FIRST))
 
     def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
-        found = recognise_stun(payload, dport)
-        if found is not None:
-            found.more = True
-        return found
+        return recognise_stun(payload, dport)

@@ -29,7 +29,11 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
         if length > 1 and client[1] != 3:
             return None
         return Recognition("tls" if length > 2 else "unknown", None, True)
-    if client[1] != 3 or client[2] > 9 or client[5] != 1:
+    if client[1] != 3 or client[2] > 9:
+        return None
+    if client[5] == 2:
+        return _server_half(client)  # the connection was joined late, and who sent this is the server
+    if client[5] != 1:
         return None
     record = (client[3] << 8) | client[4]
     if record == 0 or record > MAX_RECORD:
@@ -178,11 +182,26 @@ def _other_record(client: bytes) -> Recognition | None:
     return None
 
 
+def _server_half(server: bytes) -> Recognition | None:
+    """TLS by its ServerHello (RFC 8446 §4.1.3), with the names in the certificate where it sends one in clear."""
+    record = (server[3] << 8) | server[4]
+    if not 42 <= record <= MAX_RECORD:
+        return None
+    result = Recognition("tls")
+    result.variant = "server's half"
+    result.certificate_names, result.more_server = certificate_names(server)
+    return result
+
+
 class Tls(TcpRecogniser):
     protocols = ("tls",)
     order = 10
+    reads = "either"
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        if not client:
+            is_hello = len(server) >= 6 and server[0] == HANDSHAKE and server[1] == 3 and server[5] == 2
+            return _server_half(server) if is_hello else None
         found = recognise_tls(client, tolerance)
         if found is not None and server and found.more_server:
             found.certificate_names, found.more_server = certificate_names(server)

@@ -48,6 +48,8 @@ class Tolerance(Record):
     """Queries that announce answers, or more than one question."""
     dns_pointers: bool = True
     """A compression pointer in the question."""
+    starttls: bool = False
+    """TLS that begins within another protocol (STARTTLS of mail and XMPP, PostgreSQL …) is read as TLS."""
     quic_datagrams: Annotated[Whole, Field(ge=0, le=32)] = 32
     """Datagrams whose Initials are opened (the Great Firewall: 1); 0 leaves QUIC closed and without a name."""
 

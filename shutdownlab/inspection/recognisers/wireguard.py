@@ -10,14 +10,17 @@ _LENGTHS = {1: 148, 2: 92, 3: 64}
 _NAMES = {1: "initiation", 2: "response", 3: "cookie", 4: "data"}
 
 
-def recognise_wireguard(payload: bytes, dport: int) -> Recognition | None:
-    """Handshake messages are unmistakable; data alone (a flow joined late) counts on WireGuard's own port only."""
+def recognise_wireguard(payload: bytes, sport: int, dport: int) -> Recognition | None:
+    """Handshake messages are unmistakable; data alone (a flow joined late) counts on WireGuard's own port only.
+
+    That is either end's: peers are equals, and in a flow joined late nobody knows who began it.
+    """
     length = len(payload)
     if length < 32 or payload[1] or payload[2] or payload[3]:
         return None
     kind = payload[0]
     if kind == 4:
-        if length % 16 or dport != PORT:
+        if length % 16 or PORT not in (sport, dport):
             return None
     elif _LENGTHS.get(kind) != length:
         return None
@@ -35,4 +38,4 @@ class WireGuard(UdpRecogniser):
     first = frozenset(_LENGTHS) | {4}
 
     def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
-        return recognise_wireguard(payload, dport)
+        return recognise_wireguard(payload, session.sport, dport)
