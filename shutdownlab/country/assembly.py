@@ -33,6 +33,7 @@ from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message,
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
+from shutdownlab.system.inside import require_sandbox
 
 _BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -220,6 +221,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     `tell` hears which step is under way. Raises `MachineCannot`, `ServicesNotReady`, `ForkedError`.
     Must be called in a sandbox, from the main thread, before any other thread is started.
     """
+    require_sandbox()
     network, took = plan.network, dict[str, float]()
     datapath = choose(plan.datapath)
     plan.files.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,10 @@ _ETC = {
 }
 
 
+_prepared = False
+"""Whether this process is in a sandbox that is ready; those it forks inherit it."""
+
+
 def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> Owners:
     """Make this process's mounts what the sandbox sees; returns whom the sandbox must be able to act as to use them.
 
@@ -82,6 +86,7 @@ def prepare_worker() -> None:
 
     Must run in the inner namespaces.
     """
+    global _prepared
     Path("/run/netns").mkdir()
     syscalls.mount("tmpfs", "/run/netns", "tmpfs")  # a mount of its own, for nodes not to see each other
     with suppress(OSError):
@@ -91,6 +96,13 @@ def prepare_worker() -> None:
     check_tun()
     _prepare_environment()
     refuse_system_calls()
+    _prepared = True
+
+
+def require_sandbox() -> None:
+    """Raises RuntimeError outside a sandbox: what calls this would change the machine itself."""
+    if not _prepared:
+        raise RuntimeError("a country is built in a sandbox only: see shutdownlab.system.sandbox.run_in_sandbox")
 
 
 def mount_sysfs() -> None:
