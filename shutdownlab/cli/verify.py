@@ -28,7 +28,7 @@ def verify(
         bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
     ] = False,
 ) -> None:
-    """Say what a run would find, without one: in a second, without rights, on any system. Ends as `run` does."""
+    """Say what a run would find, without one: in seconds, without rights, on any system. Ends as `run` does."""
     from shutdownlab.reporting.verified import as_json, as_junit, print_verified
     from shutdownlab.verifier import verify as model
 

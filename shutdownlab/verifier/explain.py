@@ -143,7 +143,7 @@ class _Explainer:
         expected = expected_of(self.shutdown, self.choices, self.phase, self.cell)
         told: tuple[Mend, ...] = ()
         if wire is not None and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
-            told = tuple(mends(self.shutdown, self.choices, self.phase, self.cell, wire))
+            told = tuple(mends(self.verifier, self.phase, self.cell, wire))
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
             family=self.cell.family.value, verdict=verdict, expected=expected,

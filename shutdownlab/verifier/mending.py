@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 from shutdownlab.config.numbers import TCP, UDP
@@ -35,54 +35,50 @@ class Mend:
 _Change = Callable[[Policy], Policy]
 
 
-def mends(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell, wire: Wire) -> Iterator[Mend]:
+def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: Wire) -> Iterator[Mend]:
     """The changes that work, those of which the fewest cells change first. `wire`: the connection that decides."""
-    before = _outcomes(shutdown, choices, phase)
+    before = _outcomes(verifier, phase, phase)
     found = []
-    for text, change in _candidates(shutdown, cell, wire):
-        mended = _mended(shutdown, choices, phase, cell, change)
+    for number, (text, change) in enumerate(_candidates(verifier.shutdown, cell, wire)):
+        mended = _mended(verifier, phase, cell, number, change)
         if mended is not None:
-            changed, where = mended
-            after = _outcomes(changed, choices, phase)
+            imagined, where = mended
+            after = _outcomes(verifier, phase, imagined)
             found.append(Mend(text, where, sum(old != new for old, new in zip(before, after, strict=True))))
     yield from sorted(found, key=lambda mend: mend.cells)[:_MOST_TOLD]
 
 
 def _mended(
-    shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell, change: _Change
-) -> tuple[Shutdown, tuple[str, ...]] | None:
-    """The scenario with a change in each policy that blocks the cell; None where that does not let it through."""
-    changed, where = shutdown, list[str]()
+    verifier: Verifier, phase: Phase, cell: Cell, number: int, change: _Change
+) -> tuple[Phase, tuple[str, ...]] | None:
+    """The phase with a change in each policy that blocks the cell; None where that does not let it through.
+
+    number: of the change; a policy that has it has a name of its own.
+    """
+    active, changed = verifier.classes.active(phase), dict[str, str]()
+    imagined = phase
     for _ in range(_MOST_POLICIES):
-        blocking = _blocking(changed, choices, phase, cell)
+        blocking = [name for name in _blocking(verifier, imagined, cell) if name not in changed.values()]
         if not blocking:
             break
-        if set(blocking) <= set(where):
-            return None
-        for name in blocking:
-            changed = _with(changed, name, change)
-        where += [name for name in blocking if name not in where]
-    passes = Verifier(changed, choices).verdict(phase, cell).outcome is Outcome.OK
-    return (changed, tuple(where)) if passes else None
+        changed |= {name: f"{name}~{number}" for name in blocking}
+        other = {changed.get(name, name): change(p) if name in changed else p for name, p in active.items()}
+        imagined = verifier.imagine(phase, other)
+    passes = bool(changed) and verifier.verdict(imagined, cell).outcome is Outcome.OK
+    return (imagined, tuple(changed)) if passes else None
 
 
-def _blocking(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell) -> tuple[str, ...]:
+def _blocking(verifier: Verifier, phase: Phase, cell: Cell) -> tuple[str, ...]:
     """The policies that keep a cell from being ok; none where it is, or where no policy does."""
     assert cell.vantage is not None
-    line, (outcome, _) = Verifier(shutdown, choices).line(phase, cell, cell.vantage, Chances())
+    line, (outcome, _) = verifier.line(phase, cell, cell.vantage, Chances())
     wire = deciding_wire(line, outcome)
     return policies_of(wire) if wire is not None and outcome is not Outcome.OK else ()
 
 
-def _with(shutdown: Shutdown, name: str, change: _Change) -> Shutdown:
-    scenario = shutdown.scenario
-    policies = scenario.policies | {name: change(scenario.policies[name])}
-    return replace(shutdown, scenario=scenario.model_copy(update={"policies": policies}))
-
-
-def _outcomes(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase) -> list[Outcome]:
-    verifier = Verifier(shutdown, choices)
-    return [verifier.verdict(phase, cell).outcome for cell in cells_of(shutdown, phase)]
+def _outcomes(verifier: Verifier, phase: Phase, imagined: Phase) -> list[Outcome]:
+    """What the cells of a phase come out as, while what is imagined is in force."""
+    return [verifier.verdict(imagined, cell).outcome for cell in cells_of(verifier.shutdown, phase)]
 
 
 def _candidates(shutdown: Shutdown, cell: Cell, wire: Wire) -> Iterator[tuple[str, _Change]]:
