@@ -95,7 +95,7 @@ def test_nothing_is_left_of_a_lab_that_nobody_closed_or_whose_building_was_inter
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         outside.wait_until(lambda: "lab-worker" in map(outside.names, outside.descendants(process.pid)), "a worker")
         namespaces = outside.namespaces(outside.descendants(process.pid))
-        assert process.communicate(timeout=120)[0] == "<Lab two-operators: 27 nodes, no phase>\n"
+        assert process.communicate(timeout=120)[0] == "<Lab two-operators: 29 nodes, no phase>\n"
         wait_for_end(namespaces)
     with script("pass") as process:
         outside.wait_until(lambda: "lab-worker" in map(outside.names, outside.descendants(process.pid)), "a worker")
