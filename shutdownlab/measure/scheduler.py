@@ -87,8 +87,15 @@ class Task:
         return self.request.alone or (bool(self.tries) and self.request.slowed)
 
     def learn(self, found: Measurement, began: float, ended: float) -> None:
-        """Another try has come out."""
+        """Another try has come out.
+
+        Where it bears out a failure that load cannot have caused, that one is what is told: it met the network as it
+        was, the next may meet what it has left behind (a residual block, a router's limit on ICMP errors).
+        """
         self.tries.append(Try(found.outcome, began, ended, found.doubtful))
+        before = self.found
+        if before is not None and before.outcome is found.outcome is Outcome.BLOCKED and not before.doubtful:
+            found = before
         self.found = replace(found, passes=len(self.tries))
 
     def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:

@@ -7,6 +7,7 @@ costs half the processor time.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -82,6 +83,11 @@ async def connect(session: Session, ip: str, port: int) -> TcpStream:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(session.patience):
             await session.loop.sock_connect(sock, (ip, port))
+    except TimeoutError as error:
+        # An ICMP error that came while the kernel was busy with the socket is but noted (RFC 1122, 4.2.3.9).
+        heard = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        failure = failure_of(OSError(heard, os.strerror(heard)) if heard else error)
+        sock.close()
     except OSError as error:
         failure = failure_of(error)
         sock.close()

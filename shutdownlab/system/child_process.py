@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -272,6 +273,7 @@ def _own_streams(kept: int) -> None:
     progress display, a test's capture)."""
     os.closerange(3, kept)
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    logging.root.handlers.clear()  # their files are closed; what is opened next would have their descriptors
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

@@ -131,7 +131,7 @@ def test_every_row_has_its_measurement_in_ooni_s_form(record: Record) -> None:
 def test_all_that_a_run_writes_is_as_the_schemas_say(record: Record) -> None:
     for event in record.events:
         held_to("event").validate(event)
-    measurement, result = held_to("measurement"), held_to("result")
+    measurement, result = held_to("measurement"), held_to("results")
     for line in record.measurements:
         measurement.validate(line)
     for row in record.rows:

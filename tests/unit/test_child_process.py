@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, ForkedError, fork
 
 
@@ -130,3 +133,20 @@ def test_a_child_leaves_the_keyboard_s_signals_to_its_parent() -> None:
         assert child.send(b"there\n")
         assert select.select([child], [], [], 10)[0]
         assert child.receive() == [b"there!"]
+
+
+def test_what_a_child_logs_does_not_reach_what_has_the_descriptor_of_a_file_that_was_closed(tmp_path: Path) -> None:
+    def log(child: Child) -> None:
+        logging.getLogger("library").warning("what a library has to say")
+        child.send(b"told to stop\n" if polling.wait([child.stop_fd], seconds=0.1) else b"at work\n")
+
+    handlers = [logging.FileHandler(tmp_path / f"log{number}") for number in range(8)]
+    logging.root.handlers += handlers
+    try:
+        with running(log) as child:
+            assert child.wait(20) == 0
+            assert child.receive() == [b"at work"]
+    finally:
+        for handler in handlers:
+            logging.root.removeHandler(handler)
+            handler.close()

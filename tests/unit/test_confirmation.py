@@ -77,6 +77,14 @@ def test_what_succeeds_is_measured_once_and_what_fails_twice_however_it_does() -
     assert {m.certainty for m in found.values()} == {"certain"}
 
 
+@pytest.mark.parametrize("second", ["generic_timeout_error", "connection_refused"])
+def test_what_the_first_try_met_is_told_though_the_second_met_what_it_had_left_behind(second: str) -> None:
+    left = Measurement(Outcome.BLOCKED, second, doubtful=second == "generic_timeout_error")
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: left if before else RESET)
+    ((_, _, found),) = prober_of(supervisor).run({"a": [probe("web")]})
+    assert (found.failure, found.passes, found.certainty) == ("connection_reset", 2, "certain")
+
+
 def test_what_was_reset_once_only_has_succeeded() -> None:
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK if before else RESET)
     [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]})
