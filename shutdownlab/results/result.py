@@ -70,8 +70,8 @@ class Result(BaseModel):
     """What was measured, in `unit`; null where the probe measures nothing but whether it gets through."""
     unit: str = ""
     """Of `value`: `kbit/s` of a download, `ms` of a round trip; empty where there is no value."""
-    tries: Annotated[int, Field(ge=1)] = 1
-    """How often it was measured until the outcome was believed."""
+    tries: Annotated[int, Field(ge=0)] = 1
+    """How often it was measured until the outcome was believed; 0 where its phase could not be measured at all."""
     certainty: Certainty = "certain"
     """`certain`: nothing but the network can have caused it. `confirmed`: a busy machine could have, but it came out
     the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,10 +306,16 @@ def _actions() -> Iterator[str]:
     yield "| action | what it does | keys that it heeds, beside `residual` |\n|---|---|---|"
     for name, kind in sorted(action_kinds().items()):
         if kind.__module__.startswith("shutdownlab."):
-            title = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
+            title = _docstring(kind.__module__).splitlines()[0]
             place = " Only in-path boxes can." if kind.in_path_only else ""
             yield f"| {code(name)} | {title}{place} | {', '.join(map(code, sorted(kind.fields)))} |"
     yield "| `block` | In policies: whatever the profile's `block` says. | |\n"
+
+
+def _docstring(module: str) -> str:
+    """Of a module of ours, from its source: a compiled one has none."""
+    source = CHECKOUT.joinpath(*module.split(".")).with_suffix(".py")
+    return ast.get_docstring(ast.parse(source.read_text())) or ""
 
 
 def _protocols() -> Iterator[str]:

@@ -228,7 +228,8 @@ def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path)
     who = "northnet/capital/ordinary, northnet/capital/government, northnet/capital/datacentre and 3 more"
     assert done.output.splitlines()[2:] == [  # after the country and its datapath
         "The self-check failed: with nothing blocked, 6 measurements did not succeed.",
-        f"    baseline: port-4444 from {who}: expected ok, saw blocked (connection_refused)",
+        f"    baseline: port-4444 from {who}: expected ok, saw unknown "
+        "(unknown_failure: controls failed: server of port-4444, ipv4: connection_refused)",
         "The run stops here: what does not work by itself cannot be shut down.",
         "Logs of every server are in run/logs.",
     ]

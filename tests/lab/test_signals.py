@@ -35,7 +35,8 @@ def test_a_command_has_default_signals_whatever_its_parent_had_but_for_sighup_un
     done = exec_(tmp_path, but, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
     assert done.returncode == 0, done.stderr
     masks = {line.split(":")[0]: int(line.split()[1], 16) for line in done.stdout.splitlines()}
-    assert masks == {"SigBlk": 0, "SigIgn": ignored}
+    # 32 and 33 are the C library's own: no program gets at them, and whoever started the tests may ignore them.
+    assert {name: mask & ~(3 << 31) for name, mask in masks.items()} == {"SigBlk": 0, "SigIgn": ignored}
 
 
 def test_a_command_s_exit_code_is_known_though_whoever_started_it_ignored_sigchld(tmp_path: Path) -> None:

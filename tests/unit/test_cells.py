@@ -6,8 +6,9 @@ from functools import cache
 
 from shutdownlab import library
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.requests import request
+from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.model.scenario import Family
+from shutdownlab.protocol.probing import ProbeRequest
 from shutdownlab.results.cells import Cell, cells_of
 
 
@@ -16,10 +17,15 @@ def scenario() -> Shutdown:
     return library.load("kazakhstan-2022")
 
 
+def asked_for(cell: Cell) -> ProbeRequest:
+    probe = scenario().scenario.probes[cell.target]
+    return request_at(probe, cell.target, surroundings(scenario(), cell), "ca.pem")
+
+
 def targets(probe: str, family: Family = Family.IPV4, vantage: int = 0) -> dict[str, tuple[str, ...]]:
     point = scenario().network.vantages[vantage]
     cell = Cell("baseline", point.id.operator, point, probe, family)
-    return {target.host: target.addresses for target in request(scenario(), cell, "ca.pem").ask.targets}
+    return {target.host: target.addresses for target in asked_for(cell).ask.targets}
 
 
 def test_the_app_tests_go_to_the_addresses_that_the_apps_really_have() -> None:
@@ -44,7 +50,7 @@ def test_an_endpoint_is_not_asked_for_in_a_family_it_has_no_address_of() -> None
 def test_a_page_of_the_web_is_compared_with_its_true_addresses() -> None:
     point = scenario().network.vantages[0]
     cell = Cell("baseline", point.id.operator, point, "www.bbc.com", Family.IPV6)
-    asked = request(scenario(), cell, "ca.pem")
+    asked = asked_for(cell)
     assert asked.addresses == ("2a04:4e42::81",)
     assert asked.ask.marker == "<title>www.bbc.com</title>"
 
