@@ -54,8 +54,8 @@ def telegram(*addresses: str) -> tuple[Target, ...]:
 
 
 def patient(_family: Family) -> dict[str, Any]:
-    """For what is heard when the kernel repeats its SYN, after a second."""
-    return {"timeout": 3.0}
+    """For what a router may tell only when the kernel repeats its SYN, after one second and three."""
+    return {"timeout": 6.0}
 
 
 # What the server's filter does to FILTERED, by destination port.
