@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,21 +143,47 @@ def cut_off(pid: int) -> None:
             subprocess.run([*inside, "ip", "link", "set", link["ifname"], "down"], check=False)
 
 
-def namespaces(pids: list[int]) -> set[str]:
+KINDS = ("net", "mnt", "pid", "ipc", "uts", "user")
+
+
+class Namespaces(set[str]):
+    """Namespaces by their names, held: the kernel gives the number of one that is gone to the next that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: list[int] = []
+
+    def take(self, path: Path) -> None:
+        """Add the one that this file of /proc stands for, if it is still there and new."""
+        with suppress(OSError):
+            if str(path.readlink()) not in self:
+                self._held.append(os.open(path, os.O_RDONLY))
+                self.add(str(Path(f"/proc/self/fd/{self._held[-1]}").readlink()))
+
+    def __del__(self) -> None:
+        for descriptor in self._held:
+            os.close(descriptor)
+
+
+def namespaces(pids: list[int]) -> Namespaces:
     """The namespaces these processes are in, and we are not."""
-    found = set()
+    found = Namespaces()
     for pid in pids:
-        for kind in ("net", "mnt", "pid", "ipc", "uts", "user"):
-            try:
-                found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
-            except OSError:
-                continue
-    return found - {
-        str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("net", "mnt", "pid", "ipc", "uts", "user")
-    }
+        for kind in KINDS:
+            found.take(Path(f"/proc/{pid}/ns/{kind}"))
+    found -= _names("self")
+    return found
 
 
 def in_namespaces(wanted: set[str]) -> list[int]:
     """Every process of the machine that is in one of them."""
-    everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in everyone if namespaces([pid]) & wanted]
+    everyone = (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [int(process) for process in everyone if _names(process) & wanted]
+
+
+def _names(process: str) -> set[str]:
+    found = set()
+    for kind in KINDS:
+        with suppress(OSError):
+            found.add(str(Path(f"/proc/{process}/ns/{kind}").readlink()))
+    return found

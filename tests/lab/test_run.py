@@ -309,4 +309,4 @@ def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) ->
     assert rows[0] == rows[1]
     assert min(map(len, spaces)) > 20
     assert not spaces[0] & spaces[1]
-    outside.wait_until(lambda: not outside.in_namespaces(spaces[0] | spaces[1]), "the end of every process of both")
+    assert not outside.in_namespaces(spaces[0] | spaces[1])
