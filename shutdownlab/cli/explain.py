@@ -21,7 +21,9 @@ def explain(
             "--from", metavar="OPERATOR/REGION[/GROUP]", help="The subscriber; without a group, an ordinary one."
         ),
     ],
-    target: Annotated[str, typer.Option("--to", metavar="PROBE", help="The probe, by its name in the scenario.")],
+    target: Annotated[
+        str, typer.Option("--to", metavar="TARGET", help="A probe of the scenario, an app, a site or ADDRESS:PORT.")
+    ],
     family: Annotated[
         str | None, typer.Option("--family", metavar="ipv4|ipv6", help="The address family.", show_default="its first")
     ] = None,

@@ -11,7 +11,7 @@ from shutdownlab.compiler.rules import Rule, Table
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.library import Shutdown, load
-from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, vantage_point
+from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
 from shutdownlab.model.scenario import Expectation, Family, Outcome, Phase
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.result import Result
@@ -88,8 +88,9 @@ def explain(
 ) -> Explanation:
     """Why a probe comes out as it does, from a vantage point in a phase.
 
-    `scenario`: what `sl.load` takes, or the directory of a run, of which it also tells what was measured. `target`: the
-    probe's name; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
+    `scenario`: what `sl.load` takes, or the directory of a run, of which it also tells what was measured. `target`: a
+    probe of the scenario, an app, a site or ADDRESS:PORT, as `model.lookup.target_named` takes it, whether or not the
+    scenario measures it there and then; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
     """
     run = _run_at(scenario)
     if run is not None:
@@ -98,14 +99,16 @@ def explain(
     loaded = shutdown.scenario
     choices, phase = choices_of(loaded, choose or {}, "choose"), phase_named(loaded, at, "at")
     found = vantage_point(shutdown.topology, vantage, "vantage")
-    probes = loaded.probes_of(phase.phase, found)
-    known("probe", target, loaded.probes, "target")
-    if target not in probes:
-        refuse("target", f"{target}, which {found.id} does not run in {phase.phase}", f"one of {', '.join(probes)}")
-    families = [each.value for each in probes[target].families]
+    name, probe = target_named(shutdown.network, loaded.probes, target, "target")
+    measured = name in loaded.probes_of(phase.phase, found)
+    if name not in loaded.probes:
+        shutdown = replace(shutdown, scenario=loaded.model_copy(update={"probes": {**loaded.probes, name: probe}}))
+    families = [each.value for each in probe.families]
     chosen = Family(known("address family", family or families[0], families, "family"))
-    cell = Cell(phase.phase, found.id.operator, found, target, chosen)
+    cell = Cell(phase.phase, found.id.operator, found, name, chosen)
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
+    if not measured:
+        explanation = replace(explanation, expected=None)  # what is expected is expected of what is measured
     return explanation if run is None else _with_measured(explanation, run)
 
 
@@ -272,7 +275,7 @@ def _described(wire: Wire) -> str:
     stream = wire.stream
     protocol = PROTOCOL_NAMES.get(stream.proto, str(stream.proto))
     if not stream.server_port:
-        return f"{protocol} to {stream.server}"
+        return f"{protocol.upper()} to {stream.server}"
     what = "DNS over UDP" if stream.server_port == 53 and stream.proto != TCP else protocol.upper()
     return f"{what} to {endpoint(stream.server, stream.server_port)}"
 

@@ -116,15 +116,31 @@ def test_a_verified_directory_is_explained_beside_what_it_holds(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("target", "connection"),
+    [
+        ("signal", "DNS over UDP to 100.65.0.53:53"),
+        ("tengrinews.kz", "DNS over UDP to 100.65.0.53:53"),
+        ("8.8.8.8:443", "TCP to 8.8.8.8:443"),
+        ("8.8.8.8", "ICMP to 8.8.8.8"),
+        ("8.8.8.8:179", "TCP to 8.8.8.8:179"),
+        ("speed", "DNS over UDP to 100.65.0.53:53"),
+    ],
+)
+def test_what_the_scenario_does_not_measure_is_explained_and_nothing_is_expected_of_it(
+    target: str, connection: str
+) -> None:
+    found = explain(SCENARIO, at="blackout", vantage="southcell/coast", target=target)
+    assert (found.connection, found.expected) == (connection, None)
+    assert [hop.order.policy for hop in found.hops if hop.order] == ["blackout"]
+    assert any(hop.stops for hop in found.hops) == (target != "8.8.8.8:179"), "the forgotten port"
+
+
+@pytest.mark.parametrize(
     ("arguments", "found"),
     [
         (["--at", "blakout", "--from", "southcell/coast", "--to", "ping"], "--at: found unknown phase 'blakout'"),
         (["--at", "blackout", "--from", "southcell/cost", "--to", "ping"], "--from: found unknown vantage point"),
-        (["--at", "blackout", "--from", "southcell/coast", "--to", "pong"], "--to: found unknown probe 'pong'"),
-        (
-            ["--at", "blackout", "--from", "southcell/coast", "--to", "speed"],
-            "--to: found speed, which southcell/coast",
-        ),
+        (["--at", "blackout", "--from", "southcell/coast", "--to", "pong"], "--to: found unknown target 'pong'"),
         (
             ["--at", "blackout", "--from", "southcell/coast", "--to", "ping", "--family", "ipv6"],
             "--family: found unknown address family 'ipv6'",
