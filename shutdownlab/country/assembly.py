@@ -35,6 +35,7 @@ from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
 from shutdownlab.system.inside import require_sandbox
 
+_WITH_AGENTS = (Role.SUBSCRIBER, Role.CONTROL, Role.SERVERS)
 _BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _STATE_ROOT = "state-root.pem"
@@ -249,8 +250,10 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = Prober()
         variables = _trusting(trusted, state_root)
-        subscribers = [node.name for role in (Role.SUBSCRIBER, Role.CONTROL) for node in network.by_role(role)]
-        agents.start({name: partial(_as_subscriber, net.get(name).enter(), variables) for name in subscribers})
+        asked = [node.name for role in _WITH_AGENTS for node in network.by_role(role)]
+        entrances = {name: partial(_as_subscriber, net.get(name).enter(), variables) for name in asked}
+        known = {name: tuple(map(str, each.addresses)) for each in reversed(network.hosted) for name in each.names}
+        agents.start(entrances, known)
     with _timed(took, "switches"):
         tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
         net.start()

@@ -8,7 +8,7 @@ decoding them takes 1.2 s of a processor, and pickle takes 1.1 s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.run import run_probe
@@ -17,16 +17,19 @@ from shutdownlab.protocol.probing import ProbeJob, ProbeResult
 from shutdownlab.system.child_process import Child, Forked, fork
 
 
-def fork_agent(name: str, enter: Callable[[], None]) -> Forked:
-    """Fork the agent `name`, which `enter` moves into its namespaces; it is ready once it takes `ProbeJob` messages."""
-    return fork(f"probe {name}", lambda child: asyncio.run(_serve(child)), enter)
+def fork_agent(name: str, enter: Callable[[], None], hosts: Mapping[str, tuple[str, ...]]) -> Forked:
+    """Fork the agent `name`, which `enter` moves into its namespaces; it is ready once it takes `ProbeJob` messages.
+
+    `hosts`: addresses of the names that it need not look up.
+    """
+    return fork(f"probe {name}", lambda child: asyncio.run(_serve(child, hosts)), enter)
 
 
-async def _serve(child: Child) -> None:
+async def _serve(child: Child, hosts: Mapping[str, tuple[str, ...]]) -> None:
     """Run what is asked for until the child is told to stop, or its parent hangs up."""
     loop, lines = asyncio.get_running_loop(), child.lines
     over = asyncio.Event()
-    equipment, running = Equipment(), set[asyncio.Task[None]]()
+    equipment, running = Equipment(hosts), set[asyncio.Task[None]]()
 
     async def work(job: ProbeJob) -> None:
         measurement = await run_probe(job.request, equipment)

@@ -2,8 +2,8 @@
 
 A success is believed at once, and so is that the probe itself failed, or its agent was lost. Anything else takes two
 tries running with the same outcome, and between them, after the first had ended and before the second began, a success
-of every control that the cell needs: what was wrong with the testbed during both tries would have been wrong then. A
-control of the cell that failed meanwhile refutes the tries before it. What was expected plays no part.
+of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
+then. One of these controls that failed meanwhile refutes the tries before it. What was expected plays no part.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from shutdownlab.protocol.probing import Proof
 class Try:
     """One try of a cell. `began`, `ended`: seconds by the clock of the controls. `doubtful`: load could have caused it.
 
-    A `doubtful` success is one that only a second try makes sure of.
+    A `doubtful` success is one that only a second try makes sure of. `needs`: names of the controls that vouch for it.
     """
 
     outcome: Outcome
     began: float
     ended: float
     doubtful: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class Judgement:
 UNTRIED = Judgement(False)
 
 
-def judge(tries: Sequence[Try], needed: Collection[str], history: Mapping[str, Sequence[Proof]]) -> Judgement:
-    """Judge a cell by its tries (at least one) and what its `needed` controls have shown, each in order of time."""
+def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Judgement:
+    """Judge a cell by its tries (at least one) and what controls have shown, each in order of time."""
     last = tries[-1]
+    needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
     if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
         needed = ()  # it is these that the testbed could have caused
         if not last.doubtful:

@@ -27,6 +27,7 @@ Result = tuple[str, ProbeRequest, Measurement]
 
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
 NO_CONTROLS: Final[Mapping[str, tuple[Control, ...]]] = MappingProxyType({})
+NO_HOSTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 _SLOW: Final = 0.05
 _FEW: Final = 5
 
@@ -47,13 +48,19 @@ class Prober:
         """The agents that are no more, each with how it ended."""
         return {name: agent.ended for name, agent in self._supervisor.agents.items() if agent.ended is not None}
 
-    def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float = 20.0) -> None:
+    def start(
+        self,
+        entrances: Mapping[str, Callable[[], None]],
+        hosts: Mapping[str, tuple[str, ...]] = NO_HOSTS,
+        deadline_s: float = 20.0,
+    ) -> None:
         """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
 
+        `hosts`: the addresses of the country's names, for controls that need not look them up.
         Raises `AgentError` when one ends or is not ready in time.
         """
         import_tests()
-        self._supervisor.start(entrances, deadline_s)
+        self._supervisor.start(entrances, hosts, deadline_s)
 
     def mute(self, agents: Collection[str], seconds: float) -> frozenset[str]:
         """Those of these agents that are there, asked for nothing, and do not answer within so many seconds."""

@@ -3,7 +3,11 @@
 - The path: the vantage point's own agent sends an echo to the node of the server, from an address that every switch
   and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go.
 - The resolver: the operator's control subscriber asks it for the cell's names.
-- The server: an operator's control subscriber measures the same probe.
+- The server: the same probe is measured on its own node, where no packet meets a delay; a telephone service,
+  and what is spread over nodes, by a control subscriber.
+
+A try that failed needs those of what it failed by: lookups that were answered need no resolver's control, and where no
+name was answered, the server had no part in it.
 
 Cells share controls: all of a vantage point its paths, all of an operator its resolver, all of the country the server.
 """
@@ -11,14 +15,16 @@ Cells share controls: all of a vantage point its paths, all of an operator its r
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.probe import Probe, Surroundings
-from shutdownlab.protocol.probing import Check, ProbeRequest
+from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
+_BEYOND_LOOKUPS = ("tcp_connect", "quic_handshakes", "network_events")
+"""What a record has (OONI's test keys) of whatever came after its lookups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,27 @@ class Control:
 def controls_of(probe: Probe, at: Surroundings, asked: ProbeRequest) -> tuple[Control, ...]:
     """The controls of a cell: of `probe` from the vantage point `at`, which `asked` asks for."""
     return (*_paths(probe, at), *_lookups(probe, at, asked), *_server(probe, at, asked))
+
+
+def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, ...]:
+    """Names of those of a cell's controls that the outcome of one try needs, by what its record says of its steps.
+
+    All of them where the record tells of no lookups, or not why it failed: the kind of probe may do them itself.
+    """
+    queries = [query for query in found.test_keys.get("queries") or () if isinstance(query, dict)]
+    failed = {query.get("hostname") for query in queries if query.get("failure")}
+    hosts = {control.check.host for control in controls if control.check is not None}
+    beyond = any(found.test_keys.get(steps) for steps in _BEYOND_LOOKUPS)
+    operation = found.test_keys.get("failed_operation", "resolve")
+    unanswered = bool(failed) and failed <= hosts and not beyond and operation == "resolve"
+
+    def needed(control: Control) -> bool:
+        if control.request is not None:
+            return not unanswered
+        host = control.check.host if control.check is not None else ""
+        return not host or not queries or found.failure is None or host in failed
+
+    return tuple(control.name for control in controls if needed(control))
 
 
 def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> ProbeRequest:
@@ -72,13 +99,17 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
     if control is None:
         return
     operator, name = at.vantage.id.operator, f"server of {asked.name}, {at.family}"
+    own = {far for _, far in probe.far_ends(at)}
+    there = len(own) == 1 and not control.of_operator
     if control.of_operator:
         name = f"server of {asked.name} of {operator}, {at.family}"
-    else:  # any operator's subscriber may ask; which one asks for what is spread over all
+    elif not there:  # any operator's subscriber may ask; which one asks for what is spread over all
         operators = tuple(at.network.topology.operators)
         operator = operators[zlib.crc32(asked.name.encode()) % len(operators)]
-    agent = at.network.one(Role.CONTROL, operator).name
-    resolver = probe.resolver_address or str(at.network.one(Role.RESOLVER, operator).address(at.family.version))
+    agent = own.pop() if there else at.network.one(Role.CONTROL, operator).name
+    resolver = probe.resolver_address or ""
+    if not there and not resolver:
+        resolver = str(at.network.one(Role.RESOLVER, operator).address(at.family.version))
     yield Control(
         name,
         agent,
@@ -89,6 +120,7 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
             ask=control.ask,
             place=agent,
             resolver=resolver,
+            looks_up=bool(resolver),
             errand=None,
             slowed=False,
         ),

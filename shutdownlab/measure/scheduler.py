@@ -86,13 +86,13 @@ class Task:
         """Whether it waits until its place is quiet, as a download does and a second try on a line that is slowed."""
         return self.request.alone or (bool(self.tries) and self.request.slowed)
 
-    def learn(self, found: Measurement, began: float, ended: float) -> None:
-        """Another try has come out.
+    def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
+        """Another try has come out, for which controls of these names vouch.
 
         Where it bears out a failure that load cannot have caused, that one is what is told: it met the network as it
         was, the next may meet what it has left behind (a residual block, a router's limit on ICMP errors).
         """
-        self.tries.append(Try(found.outcome, began, ended, found.doubtful))
+        self.tries.append(Try(found.outcome, began, ended, found.doubtful, needs))
         before = self.found
         if before is not None and before.outcome is found.outcome is Outcome.BLOCKED and not before.doubtful:
             found = before
@@ -203,8 +203,8 @@ class Scheduler:
         yield from self._learn(attempt.task, measurement, attempt.began)
 
     def _learn(self, task: Task, measurement: Measurement, began: float) -> Iterator[Task]:
-        task.learn(measurement, began, time.monotonic())
-        task.judgement = self.vouching.judge(task.request.id, task.tries)
+        task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, time.monotonic())
+        task.judgement = self.vouching.judge(task.tries)
         if task.certain:
             yield task
         elif len(task.tries) < self.round.tries:
@@ -212,7 +212,7 @@ class Scheduler:
 
     def _again(self, task: Task) -> None:
         """Try it again, once the controls are there that must be before that."""
-        missing = self.vouching.judge(task.request.id, task.tries).missing
+        missing = self.vouching.judge(task.tries).missing
         if missing:
             patience = PATIENCE[len(task.tries) - 1] * self.limit.patience(task.kind, task.request.timeout)
             self.vouching.wait(task, missing, task.tries[-1].ended, patience)

@@ -42,11 +42,13 @@ class Supervisor:
         """A job number that no earlier job of the run had."""
         return next(self._numbers)
 
-    def start(self, entrances: Mapping[str, Callable[[], None]], deadline_s: float) -> None:
+    def start(
+        self, entrances: Mapping[str, Callable[[], None]], hosts: Mapping[str, tuple[str, ...]], deadline_s: float
+    ) -> None:
         """Fork the agents and wait until each is in place; raises `AgentError` where for so long none came to be."""
         gc.freeze()  # what is there now is never garbage: not looking at it keeps its pages shared
         for name, enter in entrances.items():
-            process = fork_agent(name, enter)
+            process = fork_agent(name, enter, hosts)
             self.agents[name] = Agent(process)
             self._selector.register(process, selectors.EVENT_READ, name)
         end = time.monotonic() + deadline_s

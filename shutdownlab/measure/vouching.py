@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shutdownlab.measure.belief import Judgement, Try, judge
-from shutdownlab.measure.controls import Control, checks_request
+from shutdownlab.measure.controls import Control, checks_request, vouching_for
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest, Proof
 
-_PAUSE_S: Final = 0.15
+_PAUSE_S: Final = 0.05
 """From the beginning of one control to that of the next of its kind."""
 _GRACE_S: Final = 1.0
 """What the way to an agent and back may take beside the patience of the steps."""
@@ -45,11 +45,11 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Vouching:
-    """The controls of one phase. `needs`: which ones a cell needs, by the id of its request."""
+    """The controls of one phase. `controls`: those of each cell, by the id of its request."""
 
-    needs: Mapping[str, tuple[Control, ...]]
+    controls: Mapping[str, tuple[Control, ...]]
     history: defaultdict[str, list[Proof]] = field(default_factory=lambda: defaultdict(list))
-    _controls: dict[str, Control] = field(default_factory=dict)
+    _named: dict[str, Control] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
     _running: dict[int, Run] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
@@ -58,16 +58,20 @@ class Vouching:
     """The patience of each control, by kind and name, that somebody waits for and that is not on its way for them."""
 
     def __post_init__(self) -> None:
-        self._controls = {control.name: control for own in self.needs.values() for control in own}
+        self._named = {control.name: control for own in self.controls.values() for control in own}
 
     @property
     def busy(self) -> bool:
         """Whether anybody waits."""
         return bool(self._waiting)
 
-    def judge(self, cell: str, tries: Sequence[Try]) -> Judgement:
-        """What is believed of a cell (the id of its request)."""
-        return judge(tries, [control.name for control in self.needs.get(cell, ())], self.history)
+    def needed(self, cell: str, found: Measurement) -> tuple[str, ...]:
+        """Names of the controls that vouch for a try of a cell (the id of its request) that came out like this."""
+        return vouching_for(self.controls.get(cell, ()), found)
+
+    def judge(self, tries: Sequence[Try]) -> Judgement:
+        """What is believed of a cell."""
+        return judge(tries, self.history)
 
     def wait(self, who: object, names: Sequence[str], since: float, patience: float) -> None:
         """`who` waits until controls of these names, begun after `since` with no more than `patience`, have ended."""
@@ -85,22 +89,22 @@ class Vouching:
             patience = self._wanted.pop(kind)
             request = self._request(kind, patience)
             self._begun[kind] = now
-            control = self._controls[next(iter(patience))]
+            control = self._named[next(iter(patience))]
             steps = 1 if control.request is None else _MOST_STEPS
             ends = now + steps * request.timeout + request.lasts + _GRACE_S
             yield Run(control.agent, request, tuple(patience), now, ends)
 
     def _kind(self, name: str) -> str:
         """What is measured in one go: an agent's checks, or one request."""
-        control = self._controls[name]
+        control = self._named[name]
         return control.name if control.request is not None else control.agent
 
     def _request(self, kind: str, patience: Mapping[str, float]) -> ProbeRequest:
         timeout = min(patience.values())
-        control = self._controls[next(iter(patience))]
+        control = self._named[next(iter(patience))]
         if control.request is not None:
             return replace(control.request, timeout=timeout)
-        checks = (self._controls[name].check for name in patience)
+        checks = (self._named[name].check for name in patience)
         return checks_request(kind, tuple(check for check in checks if isinstance(check, Check)), timeout)
 
     def launched(self, number: int, run: Run) -> None:

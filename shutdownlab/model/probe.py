@@ -76,9 +76,9 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What an operator's control subscriber measures: a probe's function and its `ask`.
+    """What vouches for a server: a probe's function and its `ask`, measured on the server's own node.
 
-    `of_operator`: it proves a server of the operator at hand; else one that all operators' subscribers ask.
+    `of_operator`: a server of the operator at hand is asked, by the operator's control subscriber.
     """
 
     runs: str
@@ -172,7 +172,7 @@ class Probe(Registered):
         return ()
 
     def control(self, at: Surroundings) -> Control | None:
-        """What a control subscriber, whom no policy is about, asks of the same server: by default the very same."""
+        """What is asked of the same server where no policy is, on its own node: by default the very same."""
         return Control(self.runs, self.ask(at))
 
     def ooni_name(self) -> str:

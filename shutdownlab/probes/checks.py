@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
-from shutdownlab.probes.dns import lookup
-from shutdownlab.probes.failure import StepFailed
+from shutdownlab.probes.dns import lookup_failures
+from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.ping import ping
 from shutdownlab.probes.session import Session
 from shutdownlab.protocol.probing import Check
@@ -17,21 +19,38 @@ from shutdownlab.protocol.probing import Check
 
 async def checks_test(session: Session, ask: tuple[Check, ...]) -> Conclusion:
     """Carry all of them out at once; `x_checks` has the failure of each by name, None where it succeeded."""
-    failures = await asyncio.gather(*(_failure(session, check) for check in ask))
-    session.trace.extra["x_checks"] = {check.name: failure for check, failure in zip(ask, failures, strict=True)}
+    lookups: defaultdict[str, list[Check]] = defaultdict(list)
+    failures: dict[str, str | None] = {}
+    echoes = []
+    for check in ask:
+        if check.host:
+            lookups[check.address].append(check)
+        elif check.address:
+            echoes.append(check)
+        else:
+            failures[check.name] = None  # that it was asked at all is the check
+    answered = [_echo(session, check) for check in echoes] + [_lookups(session, each) for each in lookups.values()]
+    for found in await asyncio.gather(*answered):
+        failures |= found
+    session.trace.extra["x_checks"] = failures
     return Conclusion(Outcome.OK)
 
 
-async def _failure(session: Session, check: Check) -> str | None:
-    if not check.address:
-        return None  # that it was asked at all is the check
-    family = Family.IPV6 if ":" in check.address else Family.IPV4
-    own = Session(replace(session.request, family=family, resolver=check.address), session.equipment)
+async def _echo(session: Session, check: Check) -> dict[str, str | None]:
+    own = _session_for(session, check)
     try:
-        if check.host:
-            await lookup(own, check.host)
-        else:
-            await ping(own, check.address, check.source)
+        await ping(own, check.address, check.source)
     except (StepFailed, OSError) as error:
-        return error.failure if isinstance(error, StepFailed) else str(error)
-    return None
+        return {check.name: failure_of(error)}
+    return {check.name: None}
+
+
+async def _lookups(session: Session, checks: Sequence[Check]) -> dict[str, str | None]:
+    """Those at one resolver."""
+    failures = await lookup_failures(_session_for(session, checks[0]), [check.host for check in checks])
+    return {check.name: failures[check.host] for check in checks}
+
+
+def _session_for(session: Session, check: Check) -> Session:
+    family = Family.IPV6 if ":" in check.address else Family.IPV4
+    return Session(replace(session.request, family=family, resolver=check.address), session.equipment)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ import dns.rdatatype
 from shutdownlab.config.scalars import endpoint, is_address
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.answer import Answer
-from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
 from shutdownlab.probes.session import Session
 
 _PORT: Final = 53
@@ -41,8 +42,13 @@ class Question:
 async def lookup(session: Session, host: str) -> Answer:
     """Ask the session's resolver for the A or AAAA addresses of `host`; an address answers for itself.
 
-    Raises `StepFailed`.
+    Where the request looks nothing up, the session knows. Raises `StepFailed`.
     """
+    if not session.request.looks_up and not is_address(host):
+        known = session.equipment.hosts.get(host, ())
+        if addresses := tuple(each for each in known if (":" in each) == (session.family is Family.IPV6)):
+            return Answer(addresses)
+        raise StepFailed("dns_no_answer", "resolve")
     resolver = session.request.resolver
     return await resolve(session, host, endpoint(resolver, _PORT) if resolver else "", "udp", _ask)
 
@@ -57,10 +63,9 @@ async def resolve(
     """As `lookup`, of whom `ask` asks; a step of that which fails is told as such."""
     if is_address(host):
         return Answer((host,))
-    kind = dns.rdatatype.A if session.family is Family.IPV4 else dns.rdatatype.AAAA
-    trace = session.trace
+    kind, trace = _kind(session), session.trace
     transaction, started = trace.transaction(), trace.now()
-    question = Question(dns.message.make_query(host, kind, use_edns=0, payload=_UDP_PAYLOAD), resolver, engine)
+    question = Question(_query(session, host), resolver, engine)
     response: dns.message.Message | None = None
     failure: str | None = None
     operation = "resolve"
@@ -74,11 +79,7 @@ async def resolve(
         failure = failure_of(error)
     addresses = tuple(_addresses(response, kind)) if response else ()
     if response is not None and failure is None:
-        rcode = response.rcode()
-        if rcode != dns.rcode.NOERROR:
-            failure = _RCODES.get(rcode, "dns_server_misbehaving")
-        elif not addresses:
-            failure = "dns_no_answer"
+        failure = _failure(response, addresses)
     trace.query(
         started,
         hostname=host,
@@ -95,6 +96,35 @@ async def resolve(
     return Answer(addresses)
 
 
+async def lookup_failures(session: Session, hosts: Sequence[str]) -> dict[str, str | None]:
+    """Look many names up at once over UDP, from one port; the failure of each, None where it has an address.
+
+    An answer that is truncated is one all the same.
+    """
+    queries = {host: _query(session, host) for host in dict.fromkeys(hosts)}
+    for number, query in enumerate(queries.values(), secrets.randbits(16)):
+        query.id = number & 0xFFFF  # random ones may be the same
+    answers: dict[int, dns.message.Message] = {}
+    missing = TIMEOUT
+    try:
+        async with asyncio.timeout(session.patience):
+            await _ask_udp(session, list(queries.values()), answers)
+    except dns.exception.DNSException:
+        missing = "dns_server_misbehaving"
+    except OSError as error:
+        missing = failure_of(error)
+    failures: dict[str, str | None] = {}
+    for host, query in queries.items():
+        response = answers.get(query.id)
+        if response is None:
+            failures[host] = missing
+        elif response.flags & dns.flags.TC:
+            failures[host] = None
+        else:
+            failures[host] = _failure(response, tuple(_addresses(response, _kind(session))))
+    return failures
+
+
 async def locate(session: Session, host: str) -> str:
     """The address of the probe's host: the known one, or what the resolver says; raises `StepFailed`."""
     addresses = session.request.addresses
@@ -105,38 +135,67 @@ def _family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def _kind(session: Session) -> dns.rdatatype.RdataType:
+    return dns.rdatatype.A if session.family is Family.IPV4 else dns.rdatatype.AAAA
+
+
+def _query(session: Session, host: str) -> dns.message.Message:
+    return dns.message.make_query(host, _kind(session), use_edns=0, payload=_UDP_PAYLOAD)
+
+
+def _failure(response: dns.message.Message, addresses: tuple[str, ...]) -> str | None:
+    rcode = response.rcode()
+    if rcode != dns.rcode.NOERROR:
+        return _RCODES.get(rcode, "dns_server_misbehaving")
+    return None if addresses else "dns_no_answer"
+
+
 async def _ask(session: Session, question: Question) -> dns.message.Message:
     if not question.resolver:
         raise StepFailed("network_unreachable", "resolve")
     async with asyncio.timeout(session.patience):
-        response = await _ask_udp(session, question.query)
+        answers: dict[int, dns.message.Message] = {}
+        await _ask_udp(session, [question.query], answers)
+        response = answers[question.query.id]
         if response.flags & dns.flags.TC:
             question.engine = "tcp"
             response = await _ask_tcp(session, question.query)
         return response
 
 
-async def _ask_udp(session: Session, query: dns.message.Message) -> dns.message.Message:
-    """Send, and once more at half of the patience; take the first answer to this question, forged or not."""
+async def _ask_udp(
+    session: Session, queries: Sequence[dns.message.Message], answers: dict[int, dns.message.Message]
+) -> None:
+    """Send all of them, and at half of the patience those again that `answers` has not yet, which it fills by their id.
+
+    The first answer to a question counts, forged or not.
+    """
     loop, resolver = session.loop, session.request.resolver
+    waiting = {query.id: query for query in queries}
     with socket.socket(_family_of(resolver), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         sock.connect((resolver, _PORT))
-        wire = query.to_wire()
-        sock.send(wire)
-        resend = loop.call_later(session.patience / 2, _send_again, sock, wire)
+        _send(sock, waiting)
+        resend = loop.call_later(session.patience / 2, _send_again, sock, waiting)
         try:
-            while True:
+            while waiting:
                 data = await loop.sock_recv(sock, 65535)
                 response = dns.message.from_wire(data, ignore_trailing=True)
-                if query.is_response(response):
-                    return response
+                query = waiting.get(response.id)
+                if query is not None and query.is_response(response):
+                    answers[response.id] = response
+                    del waiting[response.id]
         finally:
             resend.cancel()
 
 
-def _send_again(sock: socket.socket, wire: bytes) -> None:
+def _send(sock: socket.socket, queries: Mapping[int, dns.message.Message]) -> None:
+    for query in queries.values():
+        sock.send(query.to_wire())
+
+
+def _send_again(sock: socket.socket, queries: Mapping[int, dns.message.Message]) -> None:
     try:
-        sock.send(wire)
+        _send(sock, queries)
     except OSError:
         return  # an ICMP error: the receiver is told as well
 

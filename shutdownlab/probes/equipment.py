@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shutdownlab.probes.telephones import Telephones
@@ -10,7 +11,12 @@ from shutdownlab.probes.trust import TrustStore
 
 @dataclass(slots=True)
 class Equipment:
-    """Parsed certificates, and the telephones that stay on."""
+    """`hosts`: addresses of the names that there are, for those who need not look them up.
+
+    Parsed certificates, and the telephones that stay on.
+    """
+
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     trust: TrustStore = field(default_factory=TrustStore)
     telephones: Telephones = field(default_factory=Telephones)

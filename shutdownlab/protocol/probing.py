@@ -22,8 +22,9 @@ class ProbeRequest:
     signature gives and JSON can hold.
     `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it
     try by try. `lasts`: seconds that the probe may take beside its steps.
-    `resolver`: the address that name questions go to. `ca`: PEM file of the authority whose certificates count; ""
-    trusts none. `addresses`: what the probe's host truly resolves to, in this family; empty: not known.
+    `resolver`: the address that name questions go to; one that `looks_up` nothing knows all names of the country.
+    `ca`: PEM file of the authority whose certificates count; "" trusts none. `addresses`: what the probe's host truly
+    resolves to, in this family; empty: not known.
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
     waits until the place is quiet; where a policy has `slowed` its line, so does a second try: the place's own probes
     may have been what the first one failed by. `shares`: of the machine's processor time while it works.
@@ -39,6 +40,7 @@ class ProbeRequest:
     timeout: float = 1.2
     lasts: float = 0.0
     resolver: str = ""
+    looks_up: bool = True
     ca: str = ""
     addresses: tuple[str, ...] = ()
     errand: Errand | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from shutdownlab.results.events import (
     Interrupted,
     Lacking,
     Listener,
+    Measured,
     encode,
 )
 from shutdownlab.results.manifest import Status
@@ -22,6 +24,7 @@ from shutdownlab.runner.walk import CountryLost, RunOptions, SelfCheckFailed, Wa
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET = 0, 1
+_TOGETHER_S = 0.1
 EXIT_REBUILD = 75
 """To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
 
@@ -38,17 +41,27 @@ def inside(payload: Mapping[str, Any]) -> int:
 
 
 class Stream:
-    """Writes events to a descriptor, a line each."""
+    """Writes events to a descriptor, a line each; what was measured at nearly the same time is written together.
+
+    Each write wakes who reads, on a processor that probes need.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._lines = bytearray()
+        self._next = 0.0
 
     def __call__(self, event: Event) -> None:
         """Raises `ListenersGone` where nobody reads any more."""
-        line = memoryview(encode(event))
+        self._lines += encode(event)
+        now = time.monotonic()
+        if isinstance(event, Measured) and now < self._next:
+            return  # more come, or the phase's end
+        self._next = now + _TOGETHER_S
+        lines, self._lines = memoryview(self._lines), bytearray()
         try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
         except BrokenPipeError:
             raise ListenersGone from None
 

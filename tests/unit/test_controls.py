@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from shutdownlab import library
-from shutdownlab.measure.controls import CHECKS, Control, checks_request, controls_of
+from shutdownlab.measure.controls import CHECKS, Control, checks_request, controls_of, vouching_for
 from shutdownlab.measure.requests import request_at
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import Network
 from shutdownlab.model.probe import Family, Surroundings, probe
-from shutdownlab.model.scenario import vantage_named
+from shutdownlab.model.scenario import Outcome, vantage_named
 from shutdownlab.probes.kinds import Call, Lines, Tcp
+from shutdownlab.protocol.probing import Measurement
 
 
 @cache
@@ -51,14 +52,59 @@ def test_what_subscribers_host_is_reached_at_their_control_address() -> None:
     assert path.check.address in {str(a) for a in country().control_addresses(server.vantage.id)}
 
 
-def test_a_server_is_asked_the_very_same_by_one_operators_control_subscriber_for_all() -> None:
+def test_a_server_is_asked_the_very_same_on_its_own_node_for_all() -> None:
     cells = [controls("web", where, url="https://www.bbc.com/")[-1] for where in ("northnet/coast", "southcell/coast")]
-    assert cells[0].name == cells[1].name
-    assert {cell.agent for cell in cells} < {node.name for node in country().by_role(Role.CONTROL)}
+    assert cells[0] == cells[1]
+    assert cells[0].agent == "transit-two-servers"
     asked = cells[0].request
     assert asked is not None
-    operator = country().nodes[cells[0].agent].owner
-    assert asked.resolver == str(country().one(Role.RESOLVER, operator).address(4))
+    assert asked.runs == probe("web", url="https://www.bbc.com/").runs
+    assert not asked.looks_up, "the resolver has a control of its own"
+
+
+def test_a_server_that_answers_names_is_asked_for_them_on_its_own_node() -> None:
+    *_, server = controls("dns", host="www.bbc.com", resolver="8.8.8.8")
+    assert server.request is not None
+    asked = server.request
+    assert (server.agent, asked.resolver, asked.looks_up) == ("transit-two-servers", "8.8.8.8", True)
+
+
+PATH, RESOLVER, SERVER = controls("web", url="https://www.bbc.com/")
+CELL = (PATH, RESOLVER, SERVER)
+
+
+def lookups(**failures: str | None) -> list[dict[str, str | None]]:
+    return [{"hostname": name.replace("_", "."), "failure": failure} for name, failure in failures.items()]
+
+
+def vouching(failure: str | None, **test_keys: object) -> tuple[str, ...]:
+    return vouching_for(CELL, Measurement(Outcome.BLOCKED, failure, test_keys=test_keys))
+
+
+def test_what_failed_beyond_its_lookups_needs_its_path_and_its_server() -> None:
+    keys: dict[str, object] = {"queries": lookups(www_bbc_com=None), "tcp_connect": [{}]}
+    assert vouching("connection_reset", **keys, failed_operation="tls_handshake") == (PATH.name, SERVER.name)
+
+
+def test_what_failed_in_its_lookups_alone_needs_its_path_and_its_resolver() -> None:
+    keys = {"queries": lookups(www_bbc_com="generic_timeout_error")}
+    for told in ({"failed_operation": "resolve"}, {}):  # the tests of apps tell of no single operation
+        assert vouching("generic_timeout_error", **keys, **told) == (PATH.name, RESOLVER.name)
+
+
+def test_what_failed_in_lookups_and_elsewhere_needs_all_its_controls() -> None:
+    keys: dict[str, object] = {"queries": lookups(www_bbc_com="generic_timeout_error"), "tcp_connect": [{}]}
+    assert vouching("generic_timeout_error", **keys) == tuple(control.name for control in CELL)
+
+
+def test_all_its_controls_vouch_for_what_does_not_tell_what_it_failed_by() -> None:
+    everything = tuple(control.name for control in CELL)
+    assert vouching("generic_timeout_error") == everything, "a program may look up names itself"
+    assert vouching(None, queries=lookups(www_bbc_com=None)) == everything, "the answer itself may be what is wrong"
+    keys = {"queries": lookups(elsewhere_example="dns_nxdomain_error"), "failed_operation": "resolve"}
+    assert SERVER.name in vouching("dns_nxdomain_error", **keys), "no control asks the resolver for that name"
+    keys = {"queries": lookups(www_bbc_com="generic_timeout_error"), "failed_operation": "ping"}
+    assert SERVER.name in vouching("generic_timeout_error", **keys), "it went on without an answer"
 
 
 def test_a_call_needs_the_paths_of_both_its_ends_and_the_operators_telephone_service() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from shutdownlab import library
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.reporting.progress import Progress
+from shutdownlab.results.events import Event, Interrupted
 from shutdownlab.runner import run, walk
+from shutdownlab.runner.measuring import Measuring
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError, ending
 from shutdownlab.system.kernel import MachineCannot
@@ -143,3 +146,24 @@ def test_a_directory_that_cannot_be_written_is_told(
     monkeypatch.setattr(walk, "build", full)
     assert played(payload) == 3
     assert "    No space left on device" in capsys.readouterr().out.splitlines()
+
+
+def test_what_was_measured_at_nearly_the_same_time_is_told_together_and_a_phases_end_at_once(
+    payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutdown = payload["shutdown"]
+    phase = shutdown.scenario.timeline[0]
+    told: list[Event] = []
+    Measuring(shutdown, payload["choices"], "run").unknown(phase, ["no country"], told.append)
+    assert len(told) > 50
+    read, write = os.pipe()
+    stream = run.Stream(write)
+    with os.fdopen(read, "rb") as lines:
+        monkeypatch.setattr(run, "_TOGETHER_S", 60.0)
+        for event in told:
+            stream(event)
+        assert len(os.read(read, 1 << 20).splitlines()) == 1, "the first is told at once, the others wait"
+        stream(Interrupted())
+        os.close(write)
+        kinds = [json.loads(line)["event"] for line in lines]
+    assert kinds == ["measured"] * (len(told) - 1) + ["interrupted"]
