@@ -3,8 +3,8 @@
 A probe that succeeds has succeeded. Whatever else comes out is tried again, with more patience, and in further rounds
 with less under way, until two tries running have the same outcome and all controls between them succeeded: for every
 cell alike (see `belief`). Where more than five probes, and a twentieth of those that succeeded, needed a second try,
-the machine was slow, and nothing of that round counts that load could have caused (a timeout above all). What is not
-confirmed in the end is unknown.
+the machine was slow, and nothing of that round counts that load could have caused (a timeout above all); a line that a
+policy slows does that as well, and says nothing of the machine. What is not confirmed in the end is unknown.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Prober:
             scheduler = Scheduler(self._supervisor, this, self._limit, vouching)
             yield from (task.result() for task in scheduler.run(todo))
             doubtful = [task for task in todo if not task.certain]
-            late = sum(len(task.tries) > 1 for task in todo if task.succeeded)
+            late = sum(len(task.tries) > 1 and not task.request.slowed for task in todo if task.succeeded)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):
                 yield from (task.result() for task in doubtful if task.confirmed)
                 doubtful = [task for task in doubtful if not task.confirmed]

@@ -4,8 +4,9 @@
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
-- A download has the line of its place to itself, and so has a second try on a line that a policy slows: the place's own
-  probes may have been what it failed by.
+- A download has the line of its place to itself, and so has a second try on a line that a policy slows, with all
+  patience: the place's own probes may have been what it failed by. Of those that will likely have no answer again, and
+  so take nothing of the line, several go at once, before the others.
 - Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
   time share them.
 """
@@ -37,6 +38,7 @@ _TICK_S: Final = 0.5
 REFUTED: Final = "unknown_failure: controls failed:"
 """How the failure of a cell begins whose outcome its controls refute."""
 _CONTROL_TICK_S: Final = 0.02
+_SLOWED_PATIENCE: Final = PATIENCE[2]
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
 _WAITER: Final = 0.4
@@ -86,6 +88,11 @@ class Task:
         """Whether it waits until its place is quiet, as a download does and a second try on a line that is slowed."""
         return self.request.alone or (bool(self.tries) and self.request.slowed)
 
+    @property
+    def needs_the_line(self) -> bool:
+        """Whether anything at all that is under way at its place would disturb it, even what works no more."""
+        return self.request.slowed and (self.request.alone or (bool(self.tries) and not self.hopeless))
+
     def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
         """Another try has come out, for which controls of these names vouch.
 
@@ -132,7 +139,8 @@ class Scheduler:
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
         self.under_way: Counter[str] = Counter()
-        self.working: Counter[str] = Counter()  # by place
+        self.there: Counter[str] = Counter()  # under way, by place
+        self.working: Counter[str] = Counter()  # of them
         self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
         self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
@@ -187,6 +195,7 @@ class Scheduler:
         attempt = self.running.pop(number, None)
         if attempt is not None:
             self.under_way[attempt.agent] -= 1
+            self.there[attempt.task.request.place] -= 1
             self._waits_now(number)
         return attempt
 
@@ -278,7 +287,8 @@ class Scheduler:
     def _may(self, task: Task) -> bool:
         """Whether its agent takes one more, and its place is as quiet as it needs."""
         place = task.request.place
-        if task.waits_for_quiet and (self.working[place] or self.first[place]):
+        others = self.there if task.needs_the_line else self.working
+        if task.waits_for_quiet and (others[place] or self.first[place]):
             return False
         return self.under_way[task.agent] < UNDER_WAY
 
@@ -297,16 +307,19 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        patience = PATIENCE[len(task.tries)] * self.limit.patience(task.kind, request.timeout)
+        share = max(PATIENCE[len(task.tries)], _SLOWED_PATIENCE if task.tries and request.slowed else 0.0)
+        patience = share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1
+        self.there[request.place] += 1
         self.working[request.place] += 1
         mute = (task.hopeless or bool(task.tries)) and not request.alone
         shares = 1 if mute else request.shares
         self.shares += shares
         self.credit -= _WAITER if mute else shares
-        works_s = _HANG_S if request.alone else self.limit.waits_after(None if mute else task.kind)
+        alone = request.alone or task.needs_the_line
+        works_s = _HANG_S if alone else self.limit.waits_after(None if mute else task.kind)
         self.working_until[number] = now + works_s, request.place, shares
         if self.supervisor.agents[agent].ended is None:
             self.supervisor.send(agent, ProbeJob(number, replace(request, timeout=patience)))

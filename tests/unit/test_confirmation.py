@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
@@ -116,6 +117,39 @@ def test_what_failed_on_a_slowed_line_is_tried_again_once_its_place_is_quiet() -
         found = {r.name: m.outcome for _, r, m in prober_of(supervisor).run({"a": requests}, hopeless=expected)}
         assert found["unlucky"] is Outcome.OK
         assert supervisor.sent[-1][1].name == "unlucky"
+
+
+def test_on_a_slowed_line_second_tries_and_downloads_go_one_after_another_with_all_patience() -> None:
+    beside: dict[str, list[int]] = {}
+
+    class Watched(PretendedSupervisor):
+        """Answers what is slow only when nothing else comes: it is long past what its like usually takes."""
+
+        def send(self, agent: str, job: ProbeJob) -> None:
+            super().send(agent, job)
+            beside.setdefault(job.request.name, []).append(len(self._flying) - 1)
+
+        def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+            again = [each for each in self._flying if self.asked[each[0], each[1].request.id]]
+            if again and not self.waited:
+                self.waited = True
+                time.sleep(0.1)
+                return
+            self.waited = False
+            yield from super().receive(timeout_s)
+
+        waited = False
+
+    supervisor = Watched(["a"], lambda agent, request, before: OK if before or request.alone else TIMED_OUT)
+    names = [f"page {number}" for number in range(4)]
+    slowed = [probe(name, place="here", slowed=True) for name in names]
+    slowed.append(probe("speed", place="here", slowed=True, alone=True))
+    found = [m.outcome for _, _, m in prober_of(supervisor).run({"a": slowed}, hopeless={"speed"})]
+    assert found == [Outcome.OK] * 5
+    assert [beside[name][1] for name in names] == [0] * 4, "second tries"
+    assert beside["speed"] == [0]
+    again = [request for _, request in supervisor.sent if request.name != "speed"][4:]
+    assert {request.timeout for request in again} == {PATIENCE[2]}
 
 
 PATH = Control("path a to b", "a", Check("path a to b", "192.0.2.1", "192.0.2.9"))
