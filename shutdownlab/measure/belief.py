@@ -35,11 +35,13 @@ class Judgement:
 
     believed: no further try is needed. missing: names of the controls that must be measured before the next one begins,
     if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
+    refuted: how many tries, from the first on, say nothing for one that failed beside or after them.
     """
 
     believed: bool
     missing: tuple[str, ...] = ()
     proofs: tuple[Proof, ...] = ()
+    refuted: int = 0
 
 
 UNTRIED = Judgement(False)
@@ -56,7 +58,8 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Judge
     proofs = {name: history.get(name, ()) for name in needed}
     missing = tuple(name for name, shown in proofs.items() if not any(p.began >= last.ended for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
-    not_yet = Judgement(False, missing, tuple(failed.values()))
+    refuted = sum(any(each.began <= p.ended for p in failed.values()) for each in tries)
+    not_yet = Judgement(False, missing, tuple(failed.values()), refuted)
     if len(tries) < 2 or tries[-2].outcome is not last.outcome:
         return not_yet
     first, vouchers = tries[-2], []

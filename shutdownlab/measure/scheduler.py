@@ -38,6 +38,8 @@ _TICK_S: Final = 0.5
 REFUTED: Final = "unknown_failure: controls failed:"
 """How the failure of a cell begins whose outcome its controls refute."""
 _CONTROL_TICK_S: Final = 0.02
+_MORE_IF_REFUTED: Final = 2
+"""Further tries of a round where controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
@@ -46,7 +48,7 @@ _WAITER: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Until a probe has been tried so often; `part` of the concurrency limit's window is used."""
+    """Until so many tries of a probe stand; `part` of the concurrency limit's window is used."""
 
     tries: int
     part: float
@@ -62,6 +64,8 @@ class Task:
     tries: list[Try] = field(default_factory=list)
     found: Measurement | None = None
     judgement: Judgement = UNTRIED
+    share: float = PATIENCE[0]
+    """Of the request's own patience, what its last try had."""
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -72,6 +76,11 @@ class Task:
     def succeeded(self) -> bool:
         """Whether it came out ok, and nothing else can have caused that."""
         return self.found is not None and self.found.outcome is Outcome.OK and not self.found.doubtful
+
+    @property
+    def standing(self) -> int:
+        """How many of its tries no control has refuted."""
+        return len(self.tries) - self.judgement.refuted
 
     @property
     def confirmed(self) -> bool:
@@ -216,14 +225,14 @@ class Scheduler:
         task.judgement = self.vouching.judge(task.tries)
         if task.certain:
             yield task
-        elif len(task.tries) < self.round.tries:
+        elif task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
             self._again(task)
 
     def _again(self, task: Task) -> None:
         """Try it again, once the controls are there that must be before that."""
         missing = self.vouching.judge(task.tries).missing
         if missing:
-            patience = PATIENCE[len(task.tries) - 1] * self.limit.patience(task.kind, task.request.timeout)
+            patience = task.share * self.limit.patience(task.kind, task.request.timeout)
             self.vouching.wait(task, missing, task.tries[-1].ended, patience)
         else:
             self.again.append(task)
@@ -307,8 +316,8 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        share = max(PATIENCE[len(task.tries)], _SLOWED_PATIENCE if task.tries and request.slowed else 0.0)
-        patience = share * self.limit.patience(task.kind, request.timeout)
+        task.share = max(PATIENCE[task.standing], _SLOWED_PATIENCE if task.tries and request.slowed else 0.0)
+        patience = task.share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1

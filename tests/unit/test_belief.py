@@ -40,6 +40,13 @@ def test_a_control_that_failed_beside_the_tries_refutes_them() -> None:
     assert believed(proof(-5.0, -4.0, "generic_timeout_error"), proof(1.3, 1.4)), "it was over when they began"
 
 
+def test_tries_are_refuted_by_what_failed_beside_or_after_them() -> None:
+    third = failed(5.0, 6.0)
+    for began, refuted in ((0.5, 1), (1.2, 1), (2.5, 2), (4.0, 2), (6.5, 3)):
+        history = {"path": [proof(began, began + 0.1, "generic_timeout_error")]}
+        assert judge([FIRST, SECOND, third], history).refuted == refuted
+
+
 def test_every_control_that_either_try_needs_must_vouch() -> None:
     both = {"path": [proof(1.2, 1.4)], "server": [proof(1.2, 1.4)]}
     for tries in ([failed(0, 1, ("path", "server")), SECOND], [FIRST, failed(2, 3, ("path", "server"))]):

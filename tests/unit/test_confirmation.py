@@ -198,6 +198,8 @@ def test_where_a_control_failed_the_tries_before_it_do_not_count() -> None:
     [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
     assert all(proof.failure is None for proof in found.controls)
+    patience = [request.timeout for _, request in supervisor.sent if request.name == "x"]
+    assert patience == [PATIENCE[0], PATIENCE[1], PATIENCE[1]], "no further round of more patient tries is due"
 
 
 def test_a_cell_whose_controls_fail_is_unknown_and_says_which_did() -> None:
