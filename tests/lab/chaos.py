@@ -55,7 +55,7 @@ class Outcome:
     """What a fault did. `false`: rows that mislead; `unknown`: rows without a verdict; `said`: faults told."""
 
     fault: Fault
-    false: int
+    false: tuple[str, ...]
     unknown: int
     said: int
     code: int
@@ -96,7 +96,11 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
         process.communicate(timeout=LONGEST_S)
         code = process.returncode
     found = rows(place / "run")
-    false = sum(seen in VERDICTS and seen != reference[cell] for cell, seen in found.items())
+    false = tuple(
+        f"{' '.join(cell)}: {seen}, not {reference[cell]}"
+        for cell, seen in found.items()
+        if seen in VERDICTS and seen != reference[cell]
+    )
     unknown = sum(seen not in VERDICTS for seen in found.values()) + len(reference) - len(found)
     said = len(Run.open(place / "run").faults)
     return Outcome(fault, false, unknown, said, code, time.monotonic() - begun)
@@ -133,6 +137,9 @@ def main() -> int:
             names.update({name: len(pids) for name, pids in processes(process.pid).items()})
             process.communicate(timeout=LONGEST_S)
             phases = [event["phase"] for event in record.events_of("confirmed")]
+        if process.returncode:
+            print(f"the run without a fault ended with {process.returncode}; see {record.path}", file=sys.stderr)
+            return 2
         reference = rows(place / "run")
         faults = [
             Fault(rng.choice(sorted(names)), rng.random(), rng.choice(ACTIONS), rng.choice(phases), rng.uniform(0, 3))
@@ -144,15 +151,17 @@ def main() -> int:
             own.mkdir()
             outcome = suffer(own, options.scenario, numbered[1], reference)
             print(
-                f"{outcome.false:4} false {outcome.unknown:4} unknown {outcome.said:3} said  exit {outcome.code}  "
+                f"{len(outcome.false):4} false {outcome.unknown:4} unknown {outcome.said:3} said  exit {outcome.code}  "
                 f"{outcome.seconds:5.1f} s  {outcome.fault}",
+                *outcome.false,
+                sep="\n     ",
                 flush=True,
             )
             return outcome
 
         with ThreadPoolExecutor(options.jobs) as pool:
             outcomes = list(pool.map(one, enumerate(faults)))
-    false = sum(outcome.false for outcome in outcomes)
+    false = sum(len(outcome.false) for outcome in outcomes)
     silent = sum(outcome.unknown > 0 and not outcome.said for outcome in outcomes)
     print(f"{len(outcomes)} faults, {len(reference)} rows each: {false} false rows; {silent} left rows unknown unsaid")
     return 1 if false or silent else 0
