@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import Choices, as_mapping
-from shutdownlab.cli.program import naming_options, user_errors
+from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
 _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a run or of `verify --out`."
 
@@ -42,9 +42,18 @@ def diff(
             typer.echo(line)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
-            with Path(summary).open("a") as file:
-                file.write(compared.as_markdown(found) + "\n")
+            with user_errors():
+                _append(summary, compared.as_markdown(found) + "\n")
     else:
         for line in compared.lines_of(found):
             typer.echo(line)
     raise typer.Exit(1 if found.changed and not allow else 0)
+
+
+def _append(summary: str, text: str) -> None:
+    try:
+        with Path(summary).open("a") as file:
+            file.write(text)
+    except OSError as error:
+        found = f"{summary}, which cannot be written ({(error.strerror or str(error)).lower()})"
+        bad_option("GITHUB_STEP_SUMMARY", found, "a file that can be", "unset it, or choose another --format")

@@ -52,7 +52,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     yield f"The server: {explanation.server}"
     for number, mend in enumerate(explanation.mends):
         first = "To let it through:" if number == 0 else "or:"
-        changed = f"{mend.cells:,} cell{'s' if mend.cells != 1 else ''} of the phase would change"
+        cells = f"{mend.cells:,} cell{'s' if mend.cells != 1 else ''}" if mend.cells else "none of the cells"
+        changed = f"{cells} of the phase would change"
         yield f"{first} {mend.change} in {', '.join(mend.policies)} ({changed})"
 
 

@@ -19,7 +19,7 @@ from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
 from shutdownlab.verifier.line import Line, Undecided
-from shutdownlab.verifier.mending import Mend, mends
+from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import Verdict, Verifier
 from shutdownlab.verifier.ways import Crossing
 from shutdownlab.verifier.wire import Seen, Step, Wire
@@ -102,7 +102,8 @@ def explain(
     name, probe = target_named(shutdown.network, loaded.probes, target, "target")
     measured = name in loaded.probes_of(phase.phase, found)
     if name not in loaded.probes:
-        shutdown = replace(shutdown, scenario=loaded.model_copy(update={"probes": {**loaded.probes, name: probe}}))
+        asked = probe.model_copy(update={"from_": NOBODY})
+        shutdown = replace(shutdown, scenario=loaded.model_copy(update={"probes": {**loaded.probes, name: asked}}))
     families = [each.value for each in probe.families]
     chosen = Family(known("address family", family or families[0], families, "family"))
     cell = Cell(phase.phase, found.id.operator, found, name, chosen)

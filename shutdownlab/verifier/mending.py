@@ -19,13 +19,14 @@ from shutdownlab.verifier.wire import Wire
 
 _MOST_TOLD = 3
 _MOST_POLICIES = 4
-_NOBODY = Scope(operators=("",))
+NOBODY = Scope(operators=("",))
+"""Who runs a probe that is only asked about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """A change that lets the cell through. policies: where it is made. cells: how many of the phase come out otherwise,
-    this one among them."""
+    """A change that lets the cell through. policies: where it is made. cells: how many of those that
+    are measured in the phase come out otherwise."""
 
     change: str
     policies: tuple[str, ...]
@@ -107,7 +108,7 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: Wire) -> Iterator[tuple[st
     yield f"except: {{regions: [{vantage.id.region}]}}", _sparing(regions=(vantage.id.region,))
     yield f"except: {{access: [{vantage.access}]}}", _sparing(access=(vantage.access,))
     yield f"except: {{subscribers: [{vantage.class_}]}}", _sparing(subscribers=(vantage.class_,))
-    yield "nothing in this phase: stop it", lambda policy: policy.model_copy(update={"where": _NOBODY})
+    yield "nothing in this phase: stop it", lambda policy: policy.model_copy(update={"where": NOBODY})
 
 
 def _sparing(**more: tuple[object, ...]) -> _Change:

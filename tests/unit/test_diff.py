@@ -126,6 +126,17 @@ def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> N
     assert summary.read_text() == markdown
 
 
+def test_a_summary_that_cannot_be_written_is_told_after_the_annotations(tmp_path: Path) -> None:
+    mine = written(tmp_path, "ports: [tcp/179]", "ports: [tcp/180]")
+    done = CliRunner().invoke(
+        app, ["diff", str(FIRST), str(mine), "--format", "github"], env={"GITHUB_STEP_SUMMARY": str(tmp_path)}
+    )
+    assert done.exit_code == 2
+    assert done.stdout.startswith(f"::error file={mine},line=")
+    found = f"found {tmp_path}, which cannot be written (is a directory)"
+    assert f"GITHUB_STEP_SUMMARY: {found}" in done.stderr.replace("\n", " ")
+
+
 def test_vantage_points_are_told_by_what_they_have_in_common() -> None:
     def who(operator: str, region: str, access: str = "fixed") -> tuple[str, str, str, str, str]:
         return operator, region, "ordinary", access, "ordinary"

@@ -24,7 +24,7 @@ LOW = {
     "processes": ("ulimit -u: found room for 3 more processes and threads; expected at least 212 for", 3),
     "file_bytes": ("ulimit -f: found 3 KiB a file; expected at least 97,657 for", 3 << 10),
     "address_bytes": ("ulimit -v: found 3 KiB of address space a process; expected at least 1,929,216 for", 3 << 10),
-    "memory_bytes": ("memory: found 3 MiB that are free; expected at least 562 MiB for the 29 nodes of two", 3 << 20),
+    "memory_bytes": ("memory: found 3 MiB that are free; expected at least 402 MiB for the 29 nodes of two", 3 << 20),
     "disk_bytes": ("out: found a disk with 3 KiB free; expected at least 32,800 KiB for", 3 << 10),
 }
 
