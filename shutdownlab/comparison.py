@@ -34,12 +34,15 @@ class _Side:
 
 
 def diff(
-    old: str | Path | Mapping[str, Any], new: str | Path | Mapping[str, Any], *, choose: Mapping[str, str] | None = None
+    old: Shutdown | str | Path | Mapping[str, Any],
+    new: Shutdown | str | Path | Mapping[str, Any],
+    *,
+    choose: Mapping[str, str] | None = None,
 ) -> Comparison:
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
-    Each is what `sl.load` takes, `REVISION:PATH` (a scenario as it was in git), or the directory of a run or of
-    verified results. `choose`: where sources disagree, the version to follow. Raises `BadInput`.
+    Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git), or the directory of a run
+    or of verified results. `choose`: where sources disagree, the version to follow. Raises `BadInput`.
     """
     with ExitStack() as files:
         before, after = (
@@ -54,7 +57,10 @@ def diff(
 
 
 @contextmanager
-def _side(where: str, given: str | Path | Mapping[str, Any], choose: Mapping[str, str]) -> Iterator[_Side]:
+def _side(where: str, given: Shutdown | str | Path | Mapping[str, Any], choose: Mapping[str, str]) -> Iterator[_Side]:
+    if isinstance(given, Shutdown):
+        yield _verified(given, choose)
+        return
     if isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists()):
         yield _Side(Run.open(given).results)
         return

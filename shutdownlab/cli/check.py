@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.document import BadInput, Problems
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.literal import literal
@@ -62,11 +62,8 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
-                try:
+                with writable("--graph", graph, "where a file can be made"):
                     graph.write_text(draw(found.network))
-                except OSError as error:
-                    reason = (error.strerror or str(error)).lower()
-                    bad_option("--graph", f"{graph}, which cannot be written ({reason})", "where a file can be made")
                 Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import Choices, as_mapping
-from shutdownlab.cli.program import bad_option, naming_options, user_errors
+from shutdownlab.cli.program import naming_options, user_errors, writable
 
 _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a run or of `verify --out`."
 
@@ -19,8 +19,8 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
     choose: Choices = None,
     form: Annotated[
-        Literal["table", "json", "markdown", "github"],
-        typer.Option("--format", metavar="table|json|markdown|github", help="What is printed."),
+        Literal["table", "json", "junit", "markdown", "github"],
+        typer.Option("--format", metavar="table|json|junit|markdown|github", help="What is printed."),
     ] = "table",
     allow: Annotated[bool, typer.Option("--allow", help="End with 0 although something has changed.")] = False,
 ) -> None:
@@ -29,12 +29,14 @@ def diff(
     For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml
     """
     from shutdownlab import comparison
-    from shutdownlab.reporting import compared
+    from shutdownlab.reporting import compared, junit
 
     with user_errors(), naming_options("choose"):
         found = comparison.diff(old, new, choose=as_mapping(choose))
     if form == "json":
         typer.echo(compared.as_json(found))
+    elif form == "junit":
+        typer.echo(junit.of_comparison(found))
     elif form == "markdown":
         typer.echo(compared.as_markdown(found))
     elif form == "github":
@@ -42,18 +44,14 @@ def diff(
             typer.echo(line)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
-            with user_errors():
-                _append(summary, compared.as_markdown(found) + "\n")
+            hint = "unset it, or choose another --format"
+            with (
+                user_errors(),
+                writable("GITHUB_STEP_SUMMARY", summary, "a file that can be", hint),
+                Path(summary).open("a") as file,
+            ):
+                file.write(compared.as_markdown(found) + "\n")
     else:
         for line in compared.lines_of(found):
             typer.echo(line)
     raise typer.Exit(1 if found.changed and not allow else 0)
-
-
-def _append(summary: str, text: str) -> None:
-    try:
-        with Path(summary).open("a") as file:
-            file.write(text)
-    except OSError as error:
-        found = f"{summary}, which cannot be written ({(error.strerror or str(error)).lower()})"
-        bad_option("GITHUB_STEP_SUMMARY", found, "a file that can be", "unset it, or choose another --format")

@@ -74,6 +74,16 @@ def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoRetu
 
 
 @contextmanager
+def writable(option: str, target: object, expected: str, hint: str = "") -> Iterator[None]:
+    """What is written inside goes to `target`; where that cannot be done, say so."""
+    try:
+        yield
+    except OSError as error:
+        found = f"{target}, which cannot be written ({(error.strerror or str(error)).lower()})"
+        bad_option(option, found, expected, hint)
+
+
+@contextmanager
 def naming_options(*parameters: str, **others: str) -> Iterator[None]:
     """Report a mistake in a parameter of `sl.run` (`real_time`) as one in the option of its name (`--real-time`).
 

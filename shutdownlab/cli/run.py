@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shutdownlab import library
 from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
-from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
+from shutdownlab.cli.program import errors, naming_options, user_errors, writable
+from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.progress import Progress
-from shutdownlab.system.streams import output_is_extra, output_lost
+from shutdownlab.system.streams import EXIT_OUTPUT, output_is_extra, output_lost
+
+if TYPE_CHECKING:
+    from shutdownlab.results.run import Run
 
 
 def run(
@@ -53,21 +57,28 @@ def run(
             help="Write events, one JSON object per line, to a file or an open descriptor.",
         ),
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit's XML too, for a CI.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
     from shutdownlab.results.events import Event
     from shutdownlab.runner import launch
+    from shutdownlab.runner.run import EXIT_UNMET
 
     with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
         shutdown = library.load(scenario)
         progress, lines = Progress(out), None
         if events is not None:
-            try:
+            with writable("--events", events, "a file, or the number of an open descriptor"):
                 lines = EventLines(events)
-            except OSError as error:
-                found = f"{events}, which cannot be written ({(error.strerror or str(error)).lower()})"
-                bad_option("--events", found, "a file, or the number of an open descriptor")
+        if junit is not None:
+            with writable("--junit", junit, "where a file can be made"):
+                junit.touch()
 
         def tell(event: Event) -> None:
             progress(event)
@@ -75,11 +86,40 @@ def run(
                 lines(event)
 
         with one_run(progress, lines):
-            finished = launch.run(
-                shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
-            )  # fmt: skip
-    raise typer.Exit(finished.exit_code or 0)
+            try:
+                finished = launch.run(
+                    shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
+                    datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
+                )  # fmt: skip
+            except launch.RunFailed as failed:
+                _write_junit(junit, failed.run)
+                raise
+        _write_junit(junit, finished)
+        agrees = _agrees(shutdown, finished.path, as_mapping(choose)) if verify else True
+    raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
+
+
+def _write_junit(path: Path | None, run: Run) -> None:
+    from shutdownlab.reporting import junit
+
+    if path is None:
+        return
+    try:
+        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
+    except OSError as error:
+        errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
+        raise typer.Exit(EXIT_OUTPUT) from None
+
+
+def _agrees(shutdown: Shutdown, measured: Path, choose: dict[str, str]) -> bool:
+    """Say whether packets did what the model says they would."""
+    from shutdownlab.comparison import diff
+    from shutdownlab.reporting.compared import agreement_lines
+
+    found = diff(shutdown, measured, choose=choose)
+    for line in agreement_lines(found):
+        typer.echo(line)
+    return not found.changed
 
 
 @contextmanager

@@ -29,7 +29,8 @@ def verify(
     ] = False,
 ) -> None:
     """Say what a run would find, without one: in seconds, without rights, on any system. Ends as `run` does."""
-    from shutdownlab.reporting.verified import as_json, as_junit, print_verified
+    from shutdownlab.reporting import junit
+    from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.verifier import verify as model
 
     with user_errors(), naming_options("choose", "at"):
@@ -39,5 +40,5 @@ def verify(
         if form == "table":
             print_verified(verified, Console(highlight=False), warn=warn)
         else:
-            typer.echo(as_json(verified, warn=warn) if form == "json" else as_junit(verified))
+            typer.echo(as_json(verified, warn=warn) if form == "json" else junit.of_verified(verified))
     raise typer.Exit(verified.exit_code)

@@ -99,6 +99,19 @@ _KINDS = {
 }
 
 
+def agreement_lines(comparison: Comparison) -> Iterator[str]:
+    """Where packets did other than the model says, of what both have decided; and the sum."""
+    differing = [change for change in comparison.changes if change.kind != "undecided"]
+    undecided = sum(change.cells for change in comparison.changes) - comparison.changed
+    for change in differing:
+        yield f"the model says → packets did: {line_of(change, comparison.phases)}"
+    rest = f"; {undecided:,} were decided by one of them alone" if undecided else ""
+    if differing:
+        yield f"Packets did otherwise in {comparison.changed:,} of {comparison.compared:,} cells{rest}."
+    else:
+        yield f"The model says the same of all {comparison.compared - undecided:,} cells{rest}."
+
+
 def as_json(comparison: Comparison) -> str:
     """All of it as one object."""
     changes = [asdict(change) | {"kind": change.kind} for change in comparison.changes]

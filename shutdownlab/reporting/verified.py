@@ -1,11 +1,9 @@
-"""What `shutdownlab verify` found: for people, for programs, and as JUnit's XML for a CI."""
+"""What `shutdownlab verify` found: for people, and for programs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from xml.etree import ElementTree
 
 from rich.console import Console
 
@@ -77,32 +75,6 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
     if warn:
         found["warnings"] = [{"place": each.place, "text": each.text} for each in verified.warnings]
     return json.dumps(found, indent=2)
-
-
-def as_junit(verified: Verified) -> str:
-    """A test suite for each phase, a test for each target: it fails where a cell is not as expected."""
-    name = verified.shutdown.scenario.name
-    root = ElementTree.Element("testsuites", name=name)
-    for phase, of_phase in groupby(verified.results, key=lambda result: result.phase):
-        suite = ElementTree.SubElement(root, "testsuite", name=phase)
-        targets: dict[str, list[Result]] = {}
-        for result in of_phase:
-            targets.setdefault(result.target, []).append(result)
-        failed = skipped = 0
-        for target, results in targets.items():
-            case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.{phase}", name=target)
-            unmet = [r for r in results if not r.met and (verified.strict or r.outcome.is_measured)]
-            if unmet:
-                failed += 1
-                lines = list(unmet_lines(unmet))
-                ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
-            elif not any(result.outcome.is_measured for result in results):
-                skipped += 1
-                ElementTree.SubElement(case, "skipped", message=next(undecided_lines(results), "undecided"))
-        counts = {"tests": len(targets), "failures": failed, "errors": 0, "skipped": skipped}
-        suite.attrib |= {key: str(count) for key, count in counts.items()}
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 
 
 def _cited(verified: Verified) -> Iterator[tuple[str, str]]:

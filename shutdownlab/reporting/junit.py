@@ -1,0 +1,79 @@
+"""Results, and what differs between two sets of them, as JUnit's XML: what every CI shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from xml.etree import ElementTree
+
+from shutdownlab.reporting.compared import line_of
+from shutdownlab.reporting.summary import unmet_lines
+from shutdownlab.reporting.verified import undecided_lines
+from shutdownlab.results.result import Result
+from shutdownlab.verifier.compare import Change, Comparison
+from shutdownlab.verifier.verify import Verified
+
+
+def of_verified(verified: Verified) -> str:
+    """A test suite for each phase, a test for each target: it fails where a cell is not as expected.
+
+    One of which nothing can be decided is skipped, or has failed where that is `strict`.
+    """
+    name = verified.shutdown.scenario.name
+    return _of_results(name, verified.results, "skipped", strict=verified.strict)
+
+
+def of_run(name: str, results: Sequence[Result]) -> str:
+    """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
+    return _of_results(name, results, "error", strict=False)
+
+
+def of_comparison(comparison: Comparison) -> str:
+    """A test suite for each phase in which something has changed, a test for each target that did: all have failed."""
+    root = ElementTree.Element("testsuites", name="diff")
+    for phase in comparison.phases:
+        changed: dict[str, list[Change]] = {}
+        for change in comparison.changes:
+            if phase in change.phases and change.kind != "undecided":
+                for target in change.targets:
+                    changed.setdefault(target, []).append(change)
+        suite = ElementTree.SubElement(root, "testsuite", name=phase)
+        for target, changes in changed.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=f"diff.{phase}", name=target)
+            _tell(case, "failure", [line_of(change, comparison.phases) for change in changes])
+        _count(suite)
+    return _text(root)
+
+
+def _of_results(name: str, found: Iterable[Result], without_verdict: str, *, strict: bool) -> str:
+    root = ElementTree.Element("testsuites", name=name)
+    for phase, of_phase in groupby(found, key=lambda result: result.phase):
+        suite = ElementTree.SubElement(root, "testsuite", name=phase)
+        targets: dict[str, list[Result]] = {}
+        for result in of_phase:
+            targets.setdefault(result.target, []).append(result)
+        for target, results in targets.items():
+            case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.{phase}", name=target)
+            unmet = [r for r in results if not r.met and (strict or r.outcome.is_measured)]
+            unsure = [r for r in results if not r.outcome.is_measured]
+            if unmet:
+                _tell(case, "failure", list(unmet_lines(unmet)))
+            elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
+                _tell(case, without_verdict, list(undecided_lines(unsure)))
+        _count(suite)
+    return _text(root)
+
+
+def _tell(case: ElementTree.Element, kind: str, lines: Sequence[str]) -> None:
+    ElementTree.SubElement(case, kind, message=lines[0]).text = "\n".join(lines)
+
+
+def _count(suite: ElementTree.Element) -> None:
+    kinds = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    counts = {"tests": len(suite)} | {key: len(suite.findall(f"testcase/{kind}")) for key, kind in kinds.items()}
+    suite.attrib |= {key: str(count) for key, count in counts.items()}
+
+
+def _text(root: ElementTree.Element) -> str:
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
