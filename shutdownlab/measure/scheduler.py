@@ -4,9 +4,9 @@
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
-- A download has the line of its place to itself, and so has a second try on a line that a policy slows, with all
-  patience: the place's own probes may have been what it failed by. Of those that will likely have no answer again, and
-  so take nothing of the line, several go at once, before the others.
+- A download has the line of its place to itself. On a line that a policy slows, the place's own probes may be what one
+  fails by: second tries wait until the first ones are done, and have all patience; where one fails beside another that
+  was sent anything, it does not count, and has the line to itself the next time.
 - Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
   time share them.
 """
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -64,6 +64,8 @@ class Task:
     tries: list[Try] = field(default_factory=list)
     found: Measurement | None = None
     judgement: Judgement = UNTRIED
+    alone: bool = False
+    """Whether it has failed beside others on a slowed line."""
     share: float = PATIENCE[0]
     """Of the request's own patience, what its last try had."""
 
@@ -100,7 +102,7 @@ class Task:
     @property
     def needs_the_line(self) -> bool:
         """Whether anything at all that is under way at its place would disturb it, even what works no more."""
-        return self.request.slowed and (self.request.alone or (bool(self.tries) and not self.hopeless))
+        return self.request.slowed and (self.request.alone or self.alone)
 
     def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
         """Another try has come out, for which controls of these names vouch.
@@ -139,6 +141,16 @@ class _Attempt:
     then: Callable[[], None] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A further try on a slowed line, until all beside it are done."""
+
+    task: Task
+    found: Measurement
+    began: float
+    ended: float
+
+
 class Scheduler:
     """Spreads one round of probes over the agents, and gives them out as they come out certain."""
 
@@ -150,6 +162,8 @@ class Scheduler:
         self.under_way: Counter[str] = Counter()
         self.there: Counter[str] = Counter()  # under way, by place
         self.working: Counter[str] = Counter()  # of them
+        self.held: defaultdict[str, list[_Held]] = defaultdict(list)  # by place, until none is under way there
+        self.spoken: Counter[str] = Counter()  # by place: those that were sent anything since none was under way
         self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
         self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
@@ -218,10 +232,31 @@ class Scheduler:
         if attempt.then is not None:
             attempt.then()
             return
-        yield from self._learn(attempt.task, measurement, attempt.began)
+        task, place, now = attempt.task, attempt.task.request.place, time.monotonic()
+        if not task.request.slowed:
+            yield from self._learn(task, measurement, attempt.began, now)
+            return
+        self.spoken[place] += _was_sent_something(measurement)
+        if task.tries and not task.request.alone:
+            self.held[place].append(_Held(task, measurement, attempt.began, now))
+        else:
+            yield from self._learn(task, measurement, attempt.began, now)
+        if not self.there[place]:
+            yield from self._release(place)
 
-    def _learn(self, task: Task, measurement: Measurement, began: float) -> Iterator[Task]:
-        task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, time.monotonic())
+    def _release(self, place: str) -> Iterator[Task]:
+        """None is under way at a place whose line is slowed: what failed beside one that was sent anything is void."""
+        spoken = self.spoken.pop(place, 0)
+        for held in self.held.pop(place, ()):
+            others = spoken - _was_sent_something(held.found)
+            if others and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+                held.task.alone = True
+                self.again.append(held.task)
+            else:
+                yield from self._learn(held.task, held.found, held.began, held.ended)
+
+    def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
+        task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
         task.judgement = self.vouching.judge(task.tries)
         if task.certain:
             yield task
@@ -266,7 +301,7 @@ class Scheduler:
             for task in [task for task in queue if agents[task.agent].ended is not None]:
                 queue.remove(task)
                 self._leaves(queue, task)
-                yield from self._learn(task, _lost(agents[task.agent].ended or ""), now)
+                yield from self._learn(task, _lost(agents[task.agent].ended or ""), now, now)
 
     def _launch_all(self) -> None:
         """Launch what there are shares for: second tries first, then in turn."""
@@ -332,6 +367,14 @@ class Scheduler:
         self.working_until[number] = now + works_s, request.place, shares
         if self.supervisor.agents[agent].ended is None:
             self.supervisor.send(agent, ProbeJob(number, replace(request, timeout=patience)))
+
+
+def _was_sent_something(found: Measurement) -> bool:
+    """Whether what came of a try has taken any of its line; true where its record does not tell."""
+    events = found.test_keys.get("network_events")
+    if found.outcome is Outcome.OK or (not events and not found.doubtful):
+        return True
+    return any(event.get("num_bytes") for event in events or () if event.get("operation") == "read")
 
 
 def _lost(why: str) -> Measurement:

@@ -119,37 +119,50 @@ def test_what_failed_on_a_slowed_line_is_tried_again_once_its_place_is_quiet() -
         assert supervisor.sent[-1][1].name == "unlucky"
 
 
-def test_on_a_slowed_line_second_tries_and_downloads_go_one_after_another_with_all_patience() -> None:
-    beside: dict[str, list[int]] = {}
+class Line(PretendedSupervisor):
+    """Answers once no more is sent for a while; tells how many others were under way when one was sent."""
 
-    class Watched(PretendedSupervisor):
-        """Answers what is slow only when nothing else comes: it is long past what its like usually takes."""
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(["a"], answer)
+        self.beside: dict[str, list[int]] = {}
+        self._sent_at = 0.0
 
-        def send(self, agent: str, job: ProbeJob) -> None:
-            super().send(agent, job)
-            beside.setdefault(job.request.name, []).append(len(self._flying) - 1)
+    def send(self, agent: str, job: ProbeJob) -> None:
+        super().send(agent, job)
+        self.beside.setdefault(job.request.name, []).append(len(self._flying) - 1)
+        self._sent_at = time.monotonic()
 
-        def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
-            again = [each for each in self._flying if self.asked[each[0], each[1].request.id]]
-            if again and not self.waited:
-                self.waited = True
-                time.sleep(0.1)
-                return
-            self.waited = False
+    def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+        if time.monotonic() < self._sent_at + 0.25:
+            time.sleep(min(timeout_s, 0.02))
+        else:
             yield from super().receive(timeout_s)
 
-        waited = False
 
-    supervisor = Watched(["a"], lambda agent, request, before: OK if before or request.alone else TIMED_OUT)
-    names = [f"page {number}" for number in range(4)]
-    slowed = [probe(name, place="here", slowed=True) for name in names]
-    slowed.append(probe("speed", place="here", slowed=True, alone=True))
-    found = [m.outcome for _, _, m in prober_of(supervisor).run({"a": slowed}, hopeless={"speed"})]
-    assert found == [Outcome.OK] * 5
-    assert [beside[name][1] for name in names] == [0] * 4, "second tries"
-    assert beside["speed"] == [0]
-    again = [request for _, request in supervisor.sent if request.name != "speed"][4:]
-    assert {request.timeout for request in again} == {PATIENCE[2]}
+def on_a_slowed_line(count: int) -> list[ProbeRequest]:
+    pages = [probe(f"page {number}", place="here", slowed=True) for number in range(count)]
+    return [*pages, probe("speed", place="here", slowed=True, alone=True)]
+
+
+@pytest.mark.parametrize("hopeless", [set[str](), {"page 1", "page 2", "page 3", "speed"}])
+def test_on_a_slowed_line_what_failed_beside_one_that_was_answered_is_tried_again_alone(hopeless: set[str]) -> None:
+    answers = {"page 0": [TIMED_OUT, OK], "speed": [OK]}
+    line = Line(lambda agent, request, before: answers.get(request.name, [TIMED_OUT, TIMED_OUT, OK])[before])
+    found = {r.name: m for _, r, m in prober_of(line).run({"a": on_a_slowed_line(4)}, hopeless=hopeless)}
+    assert {m.outcome for m in found.values()} == {Outcome.OK}
+    assert [line.beside[f"page {number}"][2] for number in range(1, 4)] == [0, 0, 0]
+    assert line.beside["speed"] == [0]
+    again = [request for _, request in line.sent if request.name != "speed"][4:]
+    assert {request.timeout for request in again} == {PATIENCE[2]}, "with all patience"
+
+
+def test_on_a_slowed_line_what_is_never_answered_need_not_be_alone() -> None:
+    line = Line(lambda agent, request, before: OK if request.alone else TIMED_OUT)
+    found = {r.name: m for _, r, m in prober_of(line).run({"a": on_a_slowed_line(4)})}
+    assert {m.outcome for name, m in found.items() if name != "speed"} == {Outcome.BLOCKED}
+    assert {m.passes for name, m in found.items() if name != "speed"} == {2}
+    assert max(line.beside[f"page {number}"][1] for number in range(4)) == 3
+    assert line.beside["speed"] == [0]
 
 
 PATH = Control("path a to b", "a", Check("path a to b", "192.0.2.1", "192.0.2.9"))
