@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import outside
 import pytest
@@ -33,7 +34,7 @@ SWITCHES = {node.name for node in library.network("two-operators").nodes.values(
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     """The first shutdown, played once for all tests of its record."""
     place = tmp_path_factory.mktemp("whole")
-    done = invoke(place, "run", "first-shutdown", "--out", "results", "--seed", 7)
+    done = invoke(place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml")
     return done, Record(place / "results")
 
 
@@ -53,7 +54,7 @@ def test_a_run_in_which_every_expectation_holds_ends_with_0(whole: tuple[Done, R
 def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done, Record]) -> None:
     lines = whole[0].output.splitlines()
     assert lines[0] == "A first shutdown: Northnet, Southcell"
-    assert max(map(len, lines[:-1])) <= 80, "all but the line that names the directory"
+    assert max(len(line) for line in lines if not line.startswith("The run took")) <= 80, "but that which names files"
     for phase in PHASES:
         told = [line for line in lines if re.match(rf"\d\d May \d\d:00 +{phase} ", line)]
         assert len(told) >= 2, f"{phase}: a line of progress, a row of the table"
@@ -63,6 +64,14 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
     heading = next(line for line in lines if line.startswith("UTC") and "WhatsApp" in line)
     _, row, *_ = (line.split() for line in lines if re.match(r"01 May 12:00 +messenger ", line))
     assert dict(zip(heading.split()[2:], row[4:], strict=False))["WhatsApp"] == "0"
+
+
+def test_a_run_says_that_packets_did_what_the_model_says_and_writes_what_a_ci_shows(whole: tuple[Done, Record]) -> None:
+    done, record = whole
+    assert f"The model says the same of all {len(record.rows)} cells." in done.output
+    suites = ElementTree.parse(record.path.parent / "results.xml").getroot()
+    assert [suite.get("name") for suite in suites] == PHASES
+    assert {suite.get(kind) for suite in suites for kind in ("failures", "errors", "skipped")} == {"0"}
 
 
 def test_results_csv_has_a_row_a_phase_vantage_point_target_and_family(record: Record) -> None:

@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
 from shutdownlab.cli import app
 from shutdownlab.comparison import diff
-from shutdownlab.reporting.compared import phases_text, who_text
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.reporting.compared import agreement_lines, phases_text, who_text
+from shutdownlab.reporting.junit import of_run
+from shutdownlab.verifier.compare import compare
 from shutdownlab.verifier.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +139,44 @@ def test_a_summary_that_cannot_be_written_is_told_after_the_annotations(tmp_path
     assert done.stdout.startswith(f"::error file={mine},line=")
     found = f"found {tmp_path}, which cannot be written (is a directory)"
     assert f"GITHUB_STEP_SUMMARY: {found}" in done.stderr.replace("\n", " ")
+
+
+def test_junit_has_a_failed_test_for_each_target_that_changed_in_a_phase(tmp_path: Path) -> None:
+    mine = written(tmp_path, "ports: [tcp/179]", "ports: [tcp/180]")
+    done = CliRunner().invoke(app, ["diff", str(FIRST), str(mine), "--format", "junit"])
+    assert done.exit_code == 1
+    root = ElementTree.fromstring(done.output)
+    tests = {suite.get("name"): suite.get("tests") for suite in root}
+    assert tests == dict.fromkeys(tests, "0") | {"blackout": "1"}
+    (case,) = root.iter("testcase")
+    assert (case.get("classname"), case.get("name")) == ("diff.blackout", "bridge-179")
+    assert [each.tag for each in case] == ["failure"]
+    assert "bridge-179: ok → blocked, since `blackout`" in (case[0].text or "")
+
+
+def test_where_packets_did_other_than_the_model_says_it_is_told_for_whom() -> None:
+    said = verify("first-shutdown", at="blackout").results
+    did = [each.model_copy(update={"outcome": Outcome.OK}) if each.target == "ping" else each for each in said]
+    lines = list(agreement_lines(compare(said, did)))
+    assert lines == [
+        "the model says → packets did: all operators, datacentre, ordinary, `blackout`: ping: blocked → ok",
+        f"Packets did otherwise in 5 of {len(said)} cells.",
+    ]
+    assert list(agreement_lines(compare(said, said))) == [f"The model says the same of all {len(said)} cells."]
+    unsure = [each.model_copy(update={"outcome": Outcome.UNKNOWN}) if each.target == "ping" else each for each in said]
+    (line,) = agreement_lines(compare(said, unsure))
+    assert line.endswith(f"all {len(said) - 6} cells; 6 were decided by one of them alone.")
+
+
+def test_a_measured_cell_without_a_verdict_is_an_error_and_one_that_is_not_as_expected_a_failure() -> None:
+    found = verify("first-shutdown", at="blackout").results
+    changes = {"ping": {"outcome": Outcome.UNKNOWN, "failure": "unknown_failure: busy"}, "dns": {"outcome": Outcome.OK}}
+    root = ElementTree.fromstring(of_run("mine", [each.model_copy(update=changes.get(each.target)) for each in found]))
+    told = {case.get("name"): [each.tag for each in case] for case in root.iter("testcase")}
+    assert {name: kinds for name, kinds in told.items() if kinds} == {"ping": ["error"], "dns": ["failure"]}
+    assert {key: root[0].get(key) for key in ("failures", "errors", "skipped")} == {
+        "failures": "1", "errors": "1", "skipped": "0",
+    }  # fmt: skip
 
 
 def test_vantage_points_are_told_by_what_they_have_in_common() -> None:
