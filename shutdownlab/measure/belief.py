@@ -33,7 +33,7 @@ class Try:
 class Judgement:
     """What follows from the tries so far.
 
-    believed: no further try is needed. missing: names of the controls that must be measured before the next one begins,
+    believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
     if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
     refuted: how many tries, from the first on, say nothing for one that failed beside or after them.
     """
@@ -56,7 +56,7 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Judge
         if not last.doubtful:
             return Judgement(True)
     proofs = {name: history.get(name, ()) for name in needed}
-    missing = tuple(name for name, shown in proofs.items() if not any(p.began >= last.ended for p in shown))
+    missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
     refuted = sum(any(each.began <= p.ended for p in failed.values()) for each in tries)
     not_yet = Judgement(False, missing, tuple(failed.values()), refuted)

@@ -38,6 +38,8 @@ _TICK_S: Final = 0.5
 REFUTED: Final = "unknown_failure: controls failed:"
 """How the failure of a cell begins whose outcome its controls refute."""
 _CONTROL_TICK_S: Final = 0.02
+_MOST_WAITS: Final = 4
+"""Controls that fail one after another, before what waits for them is left to the next round."""
 _MORE_IF_REFUTED: Final = 2
 """Further tries of a round where controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
@@ -64,6 +66,8 @@ class Task:
     tries: list[Try] = field(default_factory=list)
     found: Measurement | None = None
     judgement: Judgement = UNTRIED
+    waits: int = 0
+    """How often in a row it has waited for controls."""
     alone: bool = False
     """Whether it has failed beside others on a slowed line."""
     share: float = PATIENCE[0]
@@ -264,16 +268,22 @@ class Scheduler:
             self._again(task)
 
     def _again(self, task: Task) -> None:
-        """Try it again, once the controls are there that must be before that."""
-        missing = self.vouching.judge(task.tries).missing
-        if missing:
+        """Try it again, once the controls before it have succeeded; no more in this round if they do not."""
+        task.judgement = self.vouching.judge(task.tries)
+        missing = task.judgement.missing
+        if missing and task.waits < _MOST_WAITS:
             patience = task.share * self.limit.patience(task.kind, task.request.timeout)
-            self.vouching.wait(task, missing, task.tries[-1].ended, patience)
-        else:
+            self.vouching.wait(task, missing, time.monotonic() if task.waits else task.tries[-1].ended, patience)
+            task.waits += 1
+            return
+        task.waits = 0
+        if not missing:
             self.again.append(task)
 
     def _vouched(self, served: Iterable[object]) -> None:
-        self.again.extend(task for task in served if isinstance(task, Task))
+        for task in served:
+            assert isinstance(task, Task)
+            self._again(task)
 
     def _launch_controls(self) -> None:
         """Whatever controls are due go ahead of everything: probes wait for them."""

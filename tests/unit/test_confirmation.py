@@ -212,7 +212,7 @@ def test_where_a_control_failed_the_tries_before_it_do_not_count() -> None:
     assert (found.outcome, found.passes) == (Outcome.BLOCKED, 3)
     assert all(proof.failure is None for proof in found.controls)
     patience = [request.timeout for _, request in supervisor.sent if request.name == "x"]
-    assert patience == [PATIENCE[0], PATIENCE[1], PATIENCE[1]], "no further round of more patient tries is due"
+    assert patience == [PATIENCE[0], PATIENCE[0], PATIENCE[1]], "no further round of more patient tries is due"
 
 
 def test_a_cell_whose_controls_fail_is_unknown_and_says_which_did() -> None:
@@ -224,6 +224,20 @@ def test_a_cell_whose_controls_fail_is_unknown_and_says_which_did() -> None:
     assert (found.outcome, found.certainty) == (Outcome.UNKNOWN, "unconfirmed")
     assert found.failure == "unknown_failure: controls failed: server of x: connection_reset"
     assert {(proof.name, proof.failure) for proof in found.controls} == {(SERVER.name, "connection_reset")}
+
+
+def test_what_waits_for_controls_that_fail_is_not_tried_meanwhile_and_is_once_they_succeed() -> None:
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        if request.name == "x":
+            return OK if before else TIMED_OUT
+        return OK if request.name == SERVER.name else checked(None if before >= lasting else "generic_timeout_error")
+
+    for lasting, tries, outcome in ((3, 2, Outcome.OK), (99, 1, Outcome.UNKNOWN)):
+        supervisor = PretendedSupervisor(["a", "control"], answer)
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING)
+        assert (found.outcome, found.passes) == (outcome, tries)
+        checks = sum(request.name == "control" for _, request in supervisor.sent)
+        assert checks == lasting + 1 if outcome is Outcome.OK else checks <= 15, "bounded"
 
 
 def test_an_agent_that_does_not_answer_a_control_vouches_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
