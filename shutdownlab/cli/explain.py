@@ -37,8 +37,8 @@ def explain(
 
     For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram
     """
-    from shutdownlab.reporting.explained import as_json, as_mermaid, explanation_lines
     from shutdownlab.verifier import explain as model
+    from shutdownlab.verifier.explained import as_json, as_mermaid, explanation_lines
 
     with user_errors(), naming_options("at", "family", "choose", vantage="--from", target="--to", scenario="RUN"):
         explanation = model.explain(

@@ -20,10 +20,13 @@ from mininet.log import error, output
 from shutdownlab.config.document import BadInput
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.session import Session
+from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.network import Role
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.protocol.session import Measure
+from shutdownlab.verifier.explain import explain
+from shutdownlab.verifier.explained import explanation_lines
 
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
 """Between whose nodes `pingall` pings: those at the two ends of the Internet."""
@@ -150,6 +153,23 @@ class Prompt(CLI):  # type: ignore[misc]
             figure = f", {answer.value:g} {answer.unit}" if answer.value is not None else ""
             output(f"{answer.outcome}{failure}{figure}, in {answer.runtime:.2f} s\n")
         self._tell_complaints()
+
+    def do_why(self, line: str) -> None:
+        """Say why something comes out as it does in the phase that is in force: its way, hop by hop, by the model.
+        Usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]"""
+        words, plan, phase = line.split(), self.session.plan, self.session.phase
+        if len(words) not in {2, 3}:
+            self._fail("usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]")
+        elif not isinstance(plan.loaded, Shutdown):
+            self._fail("a topology has no phases to tell of; `shutdownlab lab SCENARIO` has")
+        elif phase is None:
+            self._fail("no phase is in force; `phase NAME` goes to one")
+        elif set(self.session.active) != set(plan.active_in(phase)):
+            self._fail(f"other policies are in force than {phase} has; `phase {phase}` puts its own in force")
+        else:
+            vantage, target, family = words[0], words[1], words[2] if len(words) == 3 else None
+            found = explain(plan.loaded, at=phase, vantage=vantage, target=target, family=family, choose=plan.choices)
+            output("".join(f"{text}\n" for text in explanation_lines(found)))
 
     def _policies(self, line: str, command: str) -> list[str]:
         if not line:

@@ -34,6 +34,7 @@ px print('at', northnet-coast.IP())
 phase
 phase blackout
 policies
+why southcell/coast whatsapp
 probe southcell/coast whatsapp
 stop blackout
 probe southcell/coast whatsapp
@@ -48,6 +49,8 @@ phase nosuch
 start nosuch
 probe nowhere whatsapp
 probe southcell/coast
+why southcell/coast whatsapp
+why nowhere
 switch nosuch stop
 iperf northnet-capital
 iperfudp fast
@@ -128,6 +131,16 @@ def test_policies_start_and_stop_and_a_probe_sees_it(told: Done) -> None:
         "in force: blackout", "in force: no policy", "in force: whatsapp-dropped",
     ]  # fmt: skip
     assert any(line.startswith("* blackout ") for line in lines)
+
+
+def test_why_tells_the_way_in_the_phase_that_is_in_force(told: Done) -> None:
+    lines = told.output.splitlines()
+    (decided,) = (line for line in lines if "drops it for blackout" in line)
+    assert decided.lstrip().startswith("✗ southcell-")
+    assert any(line.startswith("Policy blackout: ") for line in lines)
+    assert any(line.startswith("To let it through: except: ") for line in lines)
+    assert "*** other policies are in force than blackout has; `phase blackout` puts its own in force" in lines
+    assert "*** usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]" in lines
 
 
 def test_what_needs_a_display_says_so_and_what_does_instead(told: Done) -> None:
