@@ -11,7 +11,7 @@ import typer
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
 from shutdownlab.cli.program import bad_option, user_errors
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
-from shutdownlab.model.lookup import vantage_point
+from shutdownlab.model.lookup import phase_named, vantage_point
 
 
 def lab(
@@ -51,7 +51,13 @@ def exec_(
         str | None,
         typer.Option("--node", metavar="NODE", help="Any node instead, such as a router; `nodes` in `lab` lists them."),
     ] = None,
-    at: AtPhase = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at", metavar="PHASE", help="The phase whose policies are in force; given again: one after another."
+        ),
+    ] = None,
+    all_phases: Annotated[bool, typer.Option("--all-phases", help="In every phase, one after another.")] = False,
     choose: Choices = None,
     datapath: DatapathWish = "auto",
     trust: Trust = False,
@@ -59,9 +65,13 @@ def exec_(
     """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
 
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    In several phases it ends with what the command ended with in the first that it failed in.
     """
     with user_errors():
-        plan = _plan(name, at, choose, datapath, trust)
+        if all_phases and at:
+            bad_option("--all-phases", f"--at {at[0]} too", "one of the two")
+        plan = _plan(name, at[0] if at else None, choose, datapath, trust)
+        phases = _phases(plan, at or (), all_phases=all_phases)
         if (vantage is None) == (node is None):
             found = "neither" if node is None else f"{vantage} and --node {node}"
             bad_option("--from", found, "a subscriber by --from, or any node by --node")
@@ -69,7 +79,18 @@ def exec_(
             node = plan.loaded.network.subscriber(vantage_point(plan.loaded.topology, vantage, "--from").id).name
         assert node is not None
         known("--node", "node", node, plan.loaded.network.nodes)
-        raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd()))
+        raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd(), phases=phases))
+
+
+def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str, ...]:
+    """The phases that a command is run in; none: in whatever is in force first."""
+    if plan.scenario is None:
+        if all_phases:
+            bad_option("--all-phases", "a topology", "a scenario: a topology has no phases")
+        return ()
+    if all_phases:
+        return tuple(phase.phase for phase in plan.scenario.timeline)
+    return tuple(phase_named(plan.scenario, each, "--at").phase for each in at)
 
 
 def _plan(name: str, at: str | None, choose: list[str] | None, datapath: DatapathWish, trust: bool) -> LabPlan:

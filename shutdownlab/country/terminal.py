@@ -39,12 +39,35 @@ def command_line(payload: Mapping[str, Any]) -> int:
 
 
 def command(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan` and run the `argv` on the `node`, in the directory `cwd`; returns its exit code."""
+    """Bring up the `plan` and run the `argv` on the `node`, in the directory `cwd`; returns its exit code.
 
-    def run(session: Session, _console: Console) -> int:
-        return _command(session, payload["node"], payload["argv"], payload["cwd"])
+    In several `phases` it is run in one after another: returns what it ended with in the first in which it failed.
+    """
+    phases: tuple[str, ...] = payload["phases"]
+
+    def run(session: Session, console: Console) -> int:
+        once = partial(_command, session, payload["node"], payload["argv"], payload["cwd"])
+        if len(phases) < 2:
+            return once()
+        codes: dict[str, int] = {}
+        for name in phases:
+            _go_to(session, console, name)
+            codes[name] = once()
+        console.print(f"ended with {', '.join(f'{code} in {name}' for name, code in codes.items())}", soft_wrap=True)
+        return next(filter(None, codes.values()), 0)
 
     return _with_session(payload, run)
+
+
+def _go_to(session: Session, console: Console, name: str) -> None:
+    scenario = session.plan.scenario
+    assert scenario is not None, "only a scenario has phases"
+    if name != session.phase:
+        session.put_in_force(name, session.plan.active_in(name))
+    phase = scenario.phase(name)
+    console.print(f"[bold]{phase.at:%d %b %H:%M}  {name}[/bold]  {escape(phase.title)}", soft_wrap=True)
+    for fault in session.faults():
+        console.print(fault, style="red", soft_wrap=True, markup=False)
 
 
 def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console], int]) -> int:

@@ -67,12 +67,14 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--openflow",
                 "--ryu-python",
                 "--events",
+                "--junit",
+                "--verify",
                 "--trust",
             ],
         ),
         ("check", ["--graph"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
-        ("exec", ["--from", "--node", "--at", "--choose", "--datapath", "--trust"]),
+        ("exec", ["--from", "--node", "--at", "--all-phases", "--choose", "--datapath", "--trust"]),
         ("list", []),
         ("show", []),
         ("doctor", []),
@@ -352,6 +354,36 @@ def test_exec_runs_a_command_as_a_subscriber_of_that_phase_lives_it(tmp_path: Pa
     assert any("timed out" in line for line in blocked), blocked
     assert " 100.65.2.10/24 " in address
     assert done.code == 7, "the command's own"
+
+
+def test_exec_runs_in_one_phase_after_another_and_ends_as_in_the_first_that_it_failed_in(tmp_path: Path) -> None:
+    fetch = ("--", "sh", "-c", f"{PROBE} https://kaspi.kz/ || exit 9")
+    phases = ("--at", "restored", "--at", "blackout", "--at", "allowlist")
+    done = invoke(tmp_path, *EXEC, *phases, *fetch)
+    lines = [line for line in done.output.splitlines() if "curl:" not in line]
+    assert lines == [
+        "06 May 12:00  restored  Everything is back", "200",
+        "02 May 12:00  blackout  All off but the government and port 179", "000",
+        "04 May 12:00  allowlist  Only a bank and the news", "200",
+        "ended with 0 in restored, 9 in blackout, 0 in allowlist",
+    ]  # fmt: skip
+    assert done.code == 9
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "complaint"),
+    [
+        ("first-shutdown", ("--at", "blackout", "--all-phases"), "--all-phases: found --at blackout too; expected one"),
+        ("first-shutdown", ("--at", "blackout", "--at", "blakout"), "--at: found unknown phase 'blakout'"),
+        ("two-operators", ("--all-phases",), "--all-phases: found a topology; expected a scenario"),
+    ],
+)
+def test_phases_that_exec_cannot_run_in_are_refused(
+    tmp_path: Path, what: str, options: tuple[str, ...], complaint: str
+) -> None:
+    done = invoke(tmp_path, "exec", what, "--from", "southcell/coast", *options, "--", "true")
+    assert done.code == 2
+    assert complaint in done.output
 
 
 def intercepted(scenario: Json) -> None:
