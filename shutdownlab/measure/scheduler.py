@@ -5,8 +5,8 @@
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
 - A download has the line of its place to itself. On a line that a policy slows, the place's own probes may be what one
-  fails by: second tries wait until the first ones are done, and have all patience; where one fails beside another that
-  was sent anything, it does not count, and has the line to itself the next time.
+  fails by: second tries wait until the first ones are done; where any of them was sent anything, those that failed do
+  not count, and have the line to themselves the next time, with all patience.
 - Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
   time share them.
 """
@@ -69,7 +69,7 @@ class Task:
     waits: int = 0
     """How often in a row it has waited for controls."""
     alone: bool = False
-    """Whether it has failed beside others on a slowed line."""
+    """Whether it has failed on a slowed line that carried something."""
     share: float = PATIENCE[0]
     """Of the request's own patience, what its last try had."""
 
@@ -249,11 +249,10 @@ class Scheduler:
             yield from self._release(place)
 
     def _release(self, place: str) -> Iterator[Task]:
-        """None is under way at a place whose line is slowed: what failed beside one that was sent anything is void."""
+        """None is under way at a place whose line is slowed: what failed while it carried anything is void, once."""
         spoken = self.spoken.pop(place, 0)
         for held in self.held.pop(place, ()):
-            others = spoken - _was_sent_something(held.found)
-            if others and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+            if spoken and not held.task.alone and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
                 held.task.alone = True
                 self.again.append(held.task)
             else:
@@ -361,7 +360,7 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        task.share = max(PATIENCE[task.standing], _SLOWED_PATIENCE if task.tries and request.slowed else 0.0)
+        task.share = max(PATIENCE[task.standing], _SLOWED_PATIENCE if task.alone else 0.0)
         patience = task.share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)

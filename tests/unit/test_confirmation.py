@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -152,8 +153,17 @@ def test_on_a_slowed_line_what_failed_beside_one_that_was_answered_is_tried_agai
     assert {m.outcome for m in found.values()} == {Outcome.OK}
     assert [line.beside[f"page {number}"][2] for number in range(1, 4)] == [0, 0, 0]
     assert line.beside["speed"] == [0]
-    again = [request for _, request in line.sent if request.name != "speed"][4:]
-    assert {request.timeout for request in again} == {PATIENCE[2]}, "with all patience"
+    again = [request for _, request in line.sent if request.name != "speed"][8:]
+    assert [request.timeout for request in again] == [PATIENCE[2]] * 3, "with all patience"
+
+
+def test_on_a_slowed_line_what_was_cut_short_has_all_patience_the_next_time() -> None:
+    part = {"network_events": [{"operation": "read", "num_bytes": 1448}]}
+    cut_short = replace(TIMED_OUT, test_keys=part)
+    line = Line(lambda agent, request, before: [cut_short, cut_short, OK][before])
+    [(_, _, found)] = prober_of(line).run({"a": on_a_slowed_line(1)[:1]})
+    assert found.outcome is Outcome.OK
+    assert [request.timeout for _, request in line.sent] == [PATIENCE[0], PATIENCE[1], PATIENCE[2]]
 
 
 def test_on_a_slowed_line_what_is_never_answered_need_not_be_alone() -> None:
