@@ -25,8 +25,6 @@ from shutdownlab.model import lookup
 from shutdownlab.model.network import Role
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.protocol.session import Measure
-from shutdownlab.verifier.explain import explain
-from shutdownlab.verifier.explained import explanation_lines
 
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
 """Between whose nodes `pingall` pings: those at the two ends of the Internet."""
@@ -157,6 +155,9 @@ class Prompt(CLI):  # type: ignore[misc]
     def do_why(self, line: str) -> None:
         """Say why something comes out as it does in the phase that is in force: its way, hop by hop, by the model.
         Usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]"""
+        from shutdownlab.verifier.explain import explain
+        from shutdownlab.verifier.explained import explanation_lines
+
         words, plan, phase = line.split(), self.session.plan, self.session.phase
         if len(words) not in {2, 3}:
             self._fail("usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]")

@@ -49,12 +49,13 @@ def command(payload: Mapping[str, Any]) -> int:
         once = partial(_command, session, payload["node"], payload["argv"], payload["cwd"])
         if len(phases) < 2:
             return once()
-        codes: dict[str, int] = {}
+        codes = []
         for name in phases:
             _go_to(session, console, name)
-            codes[name] = once()
-        console.print(f"ended with {', '.join(f'{code} in {name}' for name, code in codes.items())}", soft_wrap=True)
-        return next(filter(None, codes.values()), 0)
+            codes.append(once())
+        told = (f"{code} in {name}" for code, name in zip(codes, phases, strict=True))
+        console.print(f"ended with {', '.join(told)}", soft_wrap=True)
+        return next(filter(None, codes), 0)
 
     return _with_session(payload, run)
 

@@ -4,9 +4,11 @@
   from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
-- A download has the line of its place to itself. On a line that a policy slows, the place's own probes may be what one
-  fails by: second tries wait until the first ones are done; where any of them was sent anything, those that failed do
-  not count, and have the line to themselves the next time, with all patience.
+- A download has the line of its place to itself, and fills it: it waits until nothing is under way there, not even what
+  works no more, and nothing else begins meanwhile.
+- On a line that a policy slows, the place's own probes may be what one fails by: second tries wait until the first ones
+  are done; where any of them was sent anything, those that failed do not count, and have the line to themselves the
+  next time, with all patience.
 - Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
   time share them.
 """
@@ -68,7 +70,7 @@ class Task:
     judgement: Judgement = UNTRIED
     waits: int = 0
     """How often in a row it has waited for controls."""
-    alone: bool = False
+    disturbed: bool = False
     """Whether it has failed on a slowed line that carried something."""
     share: float = PATIENCE[0]
     """Of the request's own patience, what its last try had."""
@@ -106,7 +108,7 @@ class Task:
     @property
     def needs_the_line(self) -> bool:
         """Whether anything at all that is under way at its place would disturb it, even what works no more."""
-        return self.request.slowed and (self.request.alone or self.alone)
+        return self.request.alone or self.disturbed
 
     def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
         """Another try has come out, for which controls of these names vouch.
@@ -166,6 +168,7 @@ class Scheduler:
         self.under_way: Counter[str] = Counter()
         self.there: Counter[str] = Counter()  # under way, by place
         self.working: Counter[str] = Counter()  # of them
+        self.filled: Counter[str] = Counter()  # of them downloads, which fill the line
         self.held: defaultdict[str, list[_Held]] = defaultdict(list)  # by place, until none is under way there
         self.spoken: Counter[str] = Counter()  # by place: those that were sent anything since none was under way
         self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
@@ -223,6 +226,7 @@ class Scheduler:
         if attempt is not None:
             self.under_way[attempt.agent] -= 1
             self.there[attempt.task.request.place] -= 1
+            self.filled[attempt.task.request.place] -= attempt.task.request.alone
             self._waits_now(number)
         return attempt
 
@@ -252,8 +256,8 @@ class Scheduler:
         """None is under way at a place whose line is slowed: what failed while it carried anything is void, once."""
         spoken = self.spoken.pop(place, 0)
         for held in self.held.pop(place, ()):
-            if spoken and not held.task.alone and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
-                held.task.alone = True
+            if spoken and not held.task.disturbed and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+                held.task.disturbed = True
                 self.again.append(held.task)
             else:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
@@ -341,7 +345,7 @@ class Scheduler:
         """Whether its agent takes one more, and its place is as quiet as it needs."""
         place = task.request.place
         others = self.there if task.needs_the_line else self.working
-        if task.waits_for_quiet and (others[place] or self.first[place]):
+        if self.filled[place] or (task.waits_for_quiet and (others[place] or self.first[place])):
             return False
         return self.under_way[task.agent] < UNDER_WAY
 
@@ -360,19 +364,20 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        task.share = max(PATIENCE[task.standing], _SLOWED_PATIENCE if task.alone else 0.0)
+        task.share = max(PATIENCE[task.standing], _SLOWED_PATIENCE if task.disturbed else 0.0)
         patience = task.share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
         self.under_way[agent] += 1
         self.there[request.place] += 1
+        self.filled[request.place] += request.alone
         self.working[request.place] += 1
         mute = (task.hopeless or bool(task.tries)) and not request.alone
         shares = 1 if mute else request.shares
         self.shares += shares
         self.credit -= _WAITER if mute else shares
-        alone = request.alone or task.needs_the_line
-        works_s = _HANG_S if alone else self.limit.waits_after(None if mute else task.kind)
+        undisturbed = request.alone or task.needs_the_line
+        works_s = _HANG_S if undisturbed else self.limit.waits_after(None if mute else task.kind)
         self.working_until[number] = now + works_s, request.place, shares
         if self.supervisor.agents[agent].ended is None:
             self.supervisor.send(agent, ProbeJob(number, replace(request, timeout=patience)))

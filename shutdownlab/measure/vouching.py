@@ -54,6 +54,8 @@ class Vouching:
     _running: dict[int, Run] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
     """When the latest control of each kind began."""
+    _mute: set[str] = field(default_factory=set)
+    """Agents that have left a control unanswered: no other is waited for."""
     _wanted: dict[str, dict[str, float]] = field(default_factory=dict)
     """The patience of each control, by kind and name, that somebody waits for and that is not on its way for them."""
 
@@ -127,11 +129,12 @@ class Vouching:
     def lost(self, now: float, ended: Callable[[str], str | None]) -> list[object]:
         """Give up controls that take too long, or whose agent has `ended` (why, or None); who waits for nothing more.
 
-        Neither says anything good: they have failed.
+        Neither says anything good: they have failed. An agent that has not answered one is not waited for again.
         """
         served: list[object] = []
+        self._mute |= {run.agent for run in self._running.values() if run.ends < now}
         for number, run in list(self._running.items()):
-            why = ended(run.agent) or ("no answer from the agent" if run.ends < now else None)
+            why = ended(run.agent) or ("no answer from the agent" if run.agent in self._mute else None)
             if why is not None:
                 served += self.came_back(number, Measurement(Outcome.ERROR, f"unknown_failure: {why}"), now) or ()
         return served

@@ -11,12 +11,8 @@ from shutdownlab.probes.trust import TrustStore
 
 @dataclass(slots=True)
 class Equipment:
-    """`hosts`: addresses of the names that there are, for those who need not look them up.
-
-    Parsed certificates, and the telephones that stay on.
-    """
+    """Parsed certificates, and the telephones that stay on. `hosts`: the addresses of names that need no lookup."""
 
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
     trust: TrustStore = field(default_factory=TrustStore)
     telephones: Telephones = field(default_factory=Telephones)

@@ -24,9 +24,9 @@ from shutdownlab.runner.walk import CountryLost, RunOptions, SelfCheckFailed, Wa
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET = 0, 1
-_TOGETHER_S = 0.1
 EXIT_REBUILD = 75
 """To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
+_TOGETHER_S = 0.1
 
 
 class ListenersGone(KeyboardInterrupt):

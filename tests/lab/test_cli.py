@@ -358,14 +358,16 @@ def test_exec_runs_a_command_as_a_subscriber_of_that_phase_lives_it(tmp_path: Pa
 
 def test_exec_runs_in_one_phase_after_another_and_ends_as_in_the_first_that_it_failed_in(tmp_path: Path) -> None:
     fetch = ("--", "sh", "-c", f"{PROBE} https://kaspi.kz/ || exit 9")
-    phases = ("--at", "restored", "--at", "blackout", "--at", "allowlist")
+    phases = ("--at", "restored", "--at", "blackout", "--at", "allowlist", "--at", "blackout", "--at", "restored")
     done = invoke(tmp_path, *EXEC, *phases, *fetch)
     lines = [line for line in done.output.splitlines() if "curl:" not in line]
     assert lines == [
         "06 May 12:00  restored  Everything is back", "200",
         "02 May 12:00  blackout  All off but the government and port 179", "000",
         "04 May 12:00  allowlist  Only a bank and the news", "200",
-        "ended with 0 in restored, 9 in blackout, 0 in allowlist",
+        "02 May 12:00  blackout  All off but the government and port 179", "000",
+        "06 May 12:00  restored  Everything is back", "200",
+        "ended with 0 in restored, 9 in blackout, 0 in allowlist, 9 in blackout, 0 in restored",
     ]  # fmt: skip
     assert done.code == 9
 

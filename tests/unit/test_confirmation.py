@@ -17,6 +17,7 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
 from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.kinds import Endpoint, Tcp
@@ -140,9 +141,19 @@ class Line(PretendedSupervisor):
             yield from super().receive(timeout_s)
 
 
-def on_a_slowed_line(count: int) -> list[ProbeRequest]:
-    pages = [probe(f"page {number}", place="here", slowed=True) for number in range(count)]
-    return [*pages, probe("speed", place="here", slowed=True, alone=True)]
+def on_a_slowed_line(count: int, *, slowed: bool = True) -> list[ProbeRequest]:
+    pages = [probe(f"page {number}", place="here", slowed=slowed) for number in range(count)]
+    return [*pages, probe("speed", place="here", slowed=slowed, alone=True)]
+
+
+@pytest.mark.parametrize("slowed", [False, True])
+def test_a_download_begins_beside_nothing_and_nothing_begins_beside_it(slowed: bool) -> None:
+    line = Line(lambda agent, request, before: OK if request.alone else TIMED_OUT)
+    found = {r.name: m for _, r, m in prober_of(line).run({"a": on_a_slowed_line(4, slowed=slowed)})}
+    assert found["speed"].outcome is Outcome.OK
+    assert line.beside["speed"] == [0]
+    names = [request.name for _, request in line.sent]
+    assert names.index("speed") in {4, 8}, "between first tries and second ones, or after all"
 
 
 @pytest.mark.parametrize("hopeless", [set[str](), {"page 1", "page 2", "page 3", "speed"}])
@@ -430,3 +441,17 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
     for pid in pids.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_an_agent_that_left_a_control_unanswered_is_not_waited_for_again() -> None:
+    vouching = Vouching({"x": (PATH,)})
+    vouching.wait("first", [PATH.name], 0.0, 0.5)
+    [run] = vouching.due(0.0)
+    vouching.launched(1, run)
+    assert list(vouching.lost(run.ends - 0.1, lambda agent: None)) == []
+    assert vouching.lost(run.ends + 0.1, lambda agent: None) == ["first"]
+    vouching.wait("second", [PATH.name], run.ends + 0.1, 0.5)
+    [again] = vouching.due(run.ends + 0.2)
+    vouching.launched(2, again)
+    assert vouching.lost(run.ends + 0.2, lambda agent: None) == ["second"]
+    assert [proof.failure for proof in vouching.history[PATH.name]] == ["unknown_failure: no answer from the agent"] * 2
