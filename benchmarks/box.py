@@ -31,11 +31,11 @@ from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab.box.dpi_box import BoxSpec, DpiBox
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.inspection.policy import InspectionPolicy
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.protocol.messages import Counters, decode, encode
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.kernel import MachineCannot
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.sandbox import run_in_sandbox
 from shutdownlab.system.vnet_header import NEEDS_CSUM
 
@@ -83,12 +83,12 @@ class Street:
         self.box: Forked | None = None
         if not with_box:
             topo.addLink(left, right, intfName1="wire", intfName2="wire")
-            self.net = LabNet(topo, management=None)
+            self.net = EmulatedNetwork(topo, management=None)
         else:
             middle = topo.addHost("middle", ip=None)
             topo.addLink(left, middle, intfName1="wire", intfName2="inside")
             topo.addLink(middle, right, intfName1="outside", intfName2="wire")
-            self.net = LabNet(topo, management=None)
+            self.net = EmulatedNetwork(topo, management=None)
             spec = BoxSpec("box", self.net.get("middle").namespace.path, "inside", "outside", "perfect")
             self.box = _start(spec)
             self.box.wait_ready()
@@ -112,7 +112,7 @@ class Street:
         fields = Path(f"/proc/{self.box.pid}/schedstat").read_text().split()
         return int(fields[0]) / 1e9
 
-    def _arrived(self, wire: Wire) -> int:
+    def _arrived(self, wire: PacketSocket) -> int:
         return self._batch.read(wire)
 
     def pour(self, frames: Sequence[Sent]) -> float:

@@ -25,7 +25,7 @@ from mininet.net import Mininet
 from mininet.node import OVSSwitch
 from mininet.topo import Topo
 
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.sandbox import run_in_sandbox
 
@@ -63,7 +63,7 @@ def _stock_open_vswitch() -> None:
 def measure(payload: Mapping[str, Any]) -> int:
     """In the sandbox: build, try, stop; write the seconds to the file `result`."""
     os.environ.setdefault("TERM", "dumb")
-    make: Callable[[Any], Any] = LabNet
+    make: Callable[[Any], Any] = EmulatedNetwork
     if payload["which"] == "mininet":
         make = _stock
         Mininet.inited = True  # it would raise limits of the machine's, which a sandbox may not

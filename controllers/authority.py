@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from shutdownlab.control.app import SwitchApp
-from shutdownlab.control.link import Link, listen
+from shutdownlab.control.link import MessageLink, listen
 from shutdownlab.control.openflow import Refusal, Switch
 from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import (
@@ -39,11 +39,11 @@ class Authority(SwitchApp):
         names = self.settings.network.topology.operators
         self.operators = {name: self.settings.domain(name, self.tell) for name in names}
         self.domains = {"gateway": self.gateway, **self.operators}
-        self.links: dict[str, Link | None] = {}  # to operators' controllers; None: it had one, and lost it
-        self.boxes: dict[Link, str] = {}  # and the operators they belong to
+        self.links: dict[str, MessageLink | None] = {}  # to operators' controllers; None: it had one, and lost it
+        self.boxes: dict[MessageLink, str] = {}  # and the operators they belong to
         self.command: Command | None = None
         self.obedient: set[str] = set()  # who has obeyed it
-        self.commander: Link | None = None
+        self.commander: MessageLink | None = None
         self.untold: deque[Message] = deque(maxlen=1000)  # while nobody commands
 
     def start(self) -> None:
@@ -64,7 +64,7 @@ class Authority(SwitchApp):
         else:
             self.commander.send(message)
 
-    def heard(self, link: Link, message: Message) -> None:
+    def heard(self, link: MessageLink, message: Message) -> None:
         """Who speaks is known by what it says first."""
         match message:
             case Command():
@@ -113,7 +113,7 @@ class Authority(SwitchApp):
             elif domain.box is not None:
                 self.tell(Counters(domain.box, {}))
 
-    def operator_joined(self, operator: str, link: Link) -> None:
+    def operator_joined(self, operator: str, link: MessageLink) -> None:
         """A controller that comes late, or again, is told the order that is in force."""
         if operator in self.links:
             self.tell(Notice(operator, "its controller is back"))
@@ -122,7 +122,7 @@ class Authority(SwitchApp):
             order = self.command.order
             link.send(replace(order, delay_s=0.0))
 
-    def ended(self, link: Link, why: str) -> None:
+    def ended(self, link: MessageLink, why: str) -> None:
         """A controller or box that is gone; Open vSwitch keeps the rules."""
         if link is self.commander:
             self.commander = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from shutdownlab.control.app import SwitchApp
-from shutdownlab.control.link import Link, Uplink, listen
+from shutdownlab.control.link import MessageLink, Uplink, listen
 from shutdownlab.control.openflow import Refusal, Switch
 from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import Failure, Hello, Message, Notice, Order, Ready
@@ -28,7 +28,7 @@ class Isp(SwitchApp):
         self.domain = self.settings.domain(self.operator, self.tell)
         self.latest = 0  # serial of the newest order heard
         self.commands = True  # unless the authority does it itself
-        self.box: Link | None = None
+        self.box: MessageLink | None = None
 
     def start(self) -> None:
         """Begin: with no order there is no policy, and switches only forward."""
@@ -53,7 +53,7 @@ class Isp(SwitchApp):
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
-    def authority_said(self, _: Link, order: Message) -> None:
+    def authority_said(self, _: MessageLink, order: Message) -> None:
         """An order: obeyed after this operator's delay, unless a newer one has come by then."""
         if not isinstance(order, Order):
             self.tell(Failure(self.operator, f"the authority said what is no order: {order}"))
@@ -75,7 +75,7 @@ class Isp(SwitchApp):
             self.commands = True
             self.domain.reconcile(order.serial, order.policies, order.local_time)
 
-    def authority_left(self, _: Link, why: str) -> None:
+    def authority_left(self, _: MessageLink, why: str) -> None:
         """Without orders everything stays as it is."""
         self.tell(Notice(self.operator, f"lost the authority ({why}); everything stays as it is"))
 
@@ -96,7 +96,7 @@ class Isp(SwitchApp):
 
     # --- the DPI box -----------------------------------------------------------------------------------------------
 
-    def box_said(self, link: Link, message: Message) -> None:
+    def box_said(self, link: MessageLink, message: Message) -> None:
         """Its name first; then what it decides, which becomes flow rules at once."""
         if isinstance(message, Hello):
             self.box = link
@@ -106,7 +106,7 @@ class Isp(SwitchApp):
         else:
             link.close()
 
-    def box_left(self, link: Link, _: str) -> None:
+    def box_left(self, link: MessageLink, _: str) -> None:
         if link is self.box:
             self.box = None
             self.domain.box_left()

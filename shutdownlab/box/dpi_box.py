@@ -29,7 +29,7 @@ from shutdownlab.box.interception import Interception
 from shutdownlab.box.replacement import replaced
 from shutdownlab.config.numbers import ETHER_IPV4
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
-from shutdownlab.inspection.verdict import Action, Decision, Outcome, Side
+from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome, Side
 from shutdownlab.protocol.messages import (
     Applied,
     BoxPolicy,
@@ -302,7 +302,7 @@ def _ends(frame: bytes) -> tuple[bytes, bytes]:
     return frame[22:38], frame[38:54]
 
 
-def _goes_on(outcome: Outcome) -> bool:
+def _goes_on(outcome: FrameOutcome) -> bool:
     """Whether the frame is passed on unchanged, with nothing injected."""
     return outcome.forward and outcome.replacement is None and not outcome.inject
 

@@ -10,7 +10,7 @@ from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile, shipped_profile
-from shutdownlab.inspection.verdict import Outcome, Side
+from shutdownlab.inspection.verdict import FrameOutcome, Side
 from shutdownlab.protocol.messages import BoxPolicy
 
 
@@ -19,7 +19,7 @@ class Inspector(Protocol):
 
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
-    ) -> Outcome:
+    ) -> FrameOutcome:
         """Inspect one frame and say what to do with it; never raises."""
         ...
 

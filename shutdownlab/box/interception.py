@@ -20,7 +20,7 @@ from shutdownlab.inspection.forge import tcp_as_receiver
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
 from shutdownlab.inspection.stream import Stream
 from shutdownlab.inspection.verdict import Side
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.tcp_repair import Offer, Place, read_offer
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
 
@@ -71,7 +71,7 @@ class Interception:
         """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError."""
         self._send = send
         self._proxy = start_proxy(name, netns, trusted, root)
-        self.wire: Wire = open_wire(netns, LINK)
+        self.wire: PacketSocket = open_wire(netns, LINK)
         self._opened: OrderedDict[Key, _Opened] = OrderedDict()
         self._taken: OrderedDict[Key, Side] = OrderedDict()
         self._held: dict[int, _Held] = {}

@@ -12,7 +12,7 @@ from functools import reduce
 from shutdownlab.compiler import controls
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
-from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
@@ -27,7 +27,7 @@ _WHOLE = {
     "quic": Ports(protocol="udp", first=443, last=443),
 }
 _ACTIONS = {BlockAction.PROFILE: BoxAction.BLOCK, BlockAction.DROP: BoxAction.DROP, BlockAction.RESET: BoxAction.RESET}
-BYPASS = Rule(Table.INSPECT, 1000, goto=Table.FORWARD)
+BYPASS = Rule(PipelineTable.INSPECT, 1000, goto=PipelineTable.FORWARD)
 """Sends everything past a box that is down, where its profile fails open."""
 
 
@@ -142,13 +142,13 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         for box in ("box-inside", "box-outside")
     )
     sides = SwitchSides(inside, outside)
-    onwards = Table.FORWARD if on_path else None
+    onwards = PipelineTable.FORWARD if on_path else None
     rules: list[Rule] = []
     for vantage in network.vantages:
         name = next((name for name, policy in inspected.items() if policy.concerns(vantage)), None)
         if name is None or vantage.id.operator != node.owner:
             continue
-        rules += controls.passing(network, vantage, sides.inside, sides.outside, Table.INSPECT)
+        rules += controls.passing(network, vantage, sides.inside, sides.outside, PipelineTable.INSPECT)
         for subnet in network.subnets[vantage.id]:
             kind = ETHER_TYPES[subnet.version]
             masked = (str(subnet.network_address), str(subnet.netmask))
@@ -156,7 +156,7 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
                 if purpose in ports:
                     field = f"ipv{subnet.version}_{side}"
                     match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
-                    rules.append(Rule(Table.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
+                    rules.append(Rule(PipelineTable.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
         yield from dict.fromkeys(rules)  # groups share some of the controls'
         yield from classify_ends(sides)

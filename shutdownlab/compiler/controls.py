@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Network, Role
@@ -20,7 +20,11 @@ PRIORITY = 900
 
 
 def passing(
-    network: Network, vantage: Vantage, outbound: Iterable[int], inbound: Iterable[int], goto: Table = Table.FORWARD
+    network: Network,
+    vantage: Vantage,
+    outbound: Iterable[int],
+    inbound: Iterable[int],
+    goto: PipelineTable = PipelineTable.FORWARD,
 ) -> Iterator[Rule]:
     """Send a group's controls on to `goto`, ahead of every policy's rules.
 
@@ -31,7 +35,7 @@ def passing(
             for address in network.control_addresses(vantage.id):
                 yield _rule(port, end, address, goto)
             for address in _asked_by(network, vantage):
-                yield _rule(port, far, address, Table.FORWARD)
+                yield _rule(port, far, address, PipelineTable.FORWARD)
 
 
 def _asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
@@ -41,8 +45,8 @@ def _asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
             yield from (node.address(version) for version in (4, 6))
 
 
-def _rule(port: int, end: str, address: Address, goto: Table) -> Rule:
+def _rule(port: int, end: str, address: Address, goto: PipelineTable) -> Rule:
     whole = "255.255.255.255" if address.version == 4 else "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
     field = f"ipv{address.version}_{end}"
     match: Match = (("in_port", port), ("eth_type", ETHER_TYPES[address.version]), (field, (str(address), whole)))
-    return Rule(Table.CLASSIFY, PRIORITY, match, goto)
+    return Rule(PipelineTable.CLASSIFY, PRIORITY, match, goto)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shutdownlab.compiler.metadata import INBOUND, STOP_INBOUND, STOP_OUTBOUND, STOPS
-from shutdownlab.compiler.rules import Match, MatchValue, Rule, Table
+from shutdownlab.compiler.rules import Match, MatchValue, PipelineTable, Rule
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.inspection.verdict import Decision, Side
 
@@ -44,12 +44,12 @@ def classify_ends(sides: SwitchSides) -> Iterator[Rule]:
                     more = tuple((f"{name}_{end}", to) for end, to in zip(ends, _PORTS, strict=True))
                     yield _classified(200, (*match, ("ip_proto", number)), moves + more, inbound)
     for bits, mask in ((STOP_OUTBOUND, STOP_OUTBOUND | INBOUND), (STOP_INBOUND | INBOUND, STOP_INBOUND | INBOUND)):
-        yield Rule(Table.VERDICTS, 1000, (("metadata", (bits, mask)),))
+        yield Rule(PipelineTable.VERDICTS, 1000, (("metadata", (bits, mask)),))
 
 
 def _classified(priority: int, match: Match, moves: tuple[tuple[str, str], ...], inbound: bool) -> Rule:
     metadata = (INBOUND if inbound else 0, INBOUND | STOPS)
-    return Rule(Table.CLASSIFY, priority, match, Table.EXEMPT, metadata=metadata, moves=moves)
+    return Rule(PipelineTable.CLASSIFY, priority, match, PipelineTable.EXEMPT, metadata=metadata, moves=moves)
 
 
 def connection(decision: Decision, *, any_client_port: bool = False) -> Match:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from shutdownlab.compiler import controls, telephone
 from shutdownlab.compiler.metadata import ALL_BITS, of_group
-from shutdownlab.compiler.rules import Match, Meter, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import Match, Meter, PipelineTable, Rule, SwitchProgram
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
     PASS,
@@ -94,10 +94,22 @@ def _classify(group: Group) -> Iterator[Rule]:
         kind = ETHER_TYPES[subnet.version]
         masked = (str(subnet.network_address), str(subnet.netmask))
         out = (("in_port", group.outbound_port), ("eth_type", kind), (f"ipv{subnet.version}_src", masked))
-        yield Rule(Table.CLASSIFY, 100, out, goto=Table.EXEMPT, metadata=(group.metadata(inbound=False), ALL_BITS))
+        yield Rule(
+            PipelineTable.CLASSIFY,
+            100,
+            out,
+            goto=PipelineTable.EXEMPT,
+            metadata=(group.metadata(inbound=False), ALL_BITS),
+        )
         for port in group.inbound_ports:
             to = (("in_port", port), ("eth_type", kind), (f"ipv{subnet.version}_dst", masked))
-            yield Rule(Table.CLASSIFY, 100, to, goto=Table.EXEMPT, metadata=(group.metadata(inbound=True), ALL_BITS))
+            yield Rule(
+                PipelineTable.CLASSIFY,
+                100,
+                to,
+                goto=PipelineTable.EXEMPT,
+                metadata=(group.metadata(inbound=True), ALL_BITS),
+            )
 
 
 def _applies(policy: Policy, *, inbound: bool) -> bool:
@@ -119,8 +131,8 @@ def _blackout(
     name = next(iter(cutting))
     spared = in_all(_exceptions(network, apps, policy.except_, group) for policy in cutting.values())
     for match in _matches(spared, inbound=inbound):
-        yield Rule(Table.EXEMPT, 300, metadata + match, goto=Table.ACCESS_LISTS, policy=name)
-    yield Rule(Table.BLACKOUT, 100, metadata, policy=name)
+        yield Rule(PipelineTable.EXEMPT, 300, metadata + match, goto=PipelineTable.ACCESS_LISTS, policy=name)
+    yield Rule(PipelineTable.BLACKOUT, 100, metadata, policy=name)
 
 
 def _access_lists(
@@ -153,9 +165,11 @@ def _as_rules(
             key = (group.metadata(inbound=inbound), verdict.policy)
             burst = max(16, round(verdict.kbit * METER_BURST_SECONDS))
             meter = meters.setdefault(key, Meter(len(meters) + 1, verdict.kbit, burst)).id
-        goto = None if verdict.drop else Table.RESIDUAL
+        goto = None if verdict.drop else PipelineTable.RESIDUAL
         for match in _matches(traffics, inbound=inbound):
-            yield Rule(Table.ACCESS_LISTS, priority, metadata + match, goto=goto, meter=meter, policy=verdict.policy)
+            yield Rule(
+                PipelineTable.ACCESS_LISTS, priority, metadata + match, goto=goto, meter=meter, policy=verdict.policy
+            )
 
 
 def _matches(traffics: Iterable[Traffic], *, inbound: bool) -> Iterable[Match]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shutdownlab.compiler.rules import MatchValue, Rule, Table
+from shutdownlab.compiler.rules import MatchValue, PipelineTable, Rule
 from shutdownlab.model.network import Network, Node, Port, Role
 
 _MULTICAST: tuple[str, MatchValue] = ("eth_dst", ("01:00:00:00:00:00", "01:00:00:00:00:00"))
@@ -43,12 +43,12 @@ def dpi(network: Network, node: Node) -> Iterator[Rule]:
 
 
 def _forward(match: Iterable[tuple[str, MatchValue]], outputs: tuple[int, ...]) -> Rule:
-    return Rule(Table.FORWARD, 100, tuple(match), outputs=outputs)
+    return Rule(PipelineTable.FORWARD, 100, tuple(match), outputs=outputs)
 
 
 def _handed_over(match: Iterable[tuple[str, MatchValue]], outputs: tuple[int, ...]) -> Rule:
     """From the box: ahead of every other rule, or it would be steered there again."""
-    return Rule(Table.CLASSIFY, 2000, tuple(match), outputs=outputs)
+    return Rule(PipelineTable.CLASSIFY, 2000, tuple(match), outputs=outputs)
 
 
 def _mac_behind(network: Network, port: Port) -> str:

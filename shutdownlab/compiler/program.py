@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from shutdownlab.compiler import boxes, enforcement, forwarding
-from shutdownlab.compiler.rules import Match, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
 from shutdownlab.config.numbers import ETHER_ARP, ETHER_IPV6, ICMPV6
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Role
@@ -56,6 +56,9 @@ def compile_operator(
 
 def _complete(program: SwitchProgram, forward: Iterable[Rule]) -> SwitchProgram:
     """Add what every switch has: frames that always pass, and each table's miss going on to the next."""
-    fixed = [Rule(Table.CLASSIFY, ALWAYS_PRIORITY, match, goto=Table.FORWARD) for match in FRAMES_THAT_ALWAYS_PASS]
-    fixed += [Rule(a, 0, goto=b) for a, b in itertools.pairwise(Table)]
+    fixed = [
+        Rule(PipelineTable.CLASSIFY, ALWAYS_PRIORITY, match, goto=PipelineTable.FORWARD)
+        for match in FRAMES_THAT_ALWAYS_PASS
+    ]
+    fixed += [Rule(a, 0, goto=b) for a, b in itertools.pairwise(PipelineTable)]
     return SwitchProgram(program.meters, (*fixed, *program.rules, *forward))

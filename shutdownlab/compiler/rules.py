@@ -15,7 +15,7 @@ MatchValue = int | str | tuple[int, int] | tuple[str, str]
 Match = tuple[tuple[str, MatchValue], ...]
 
 
-class Table(IntEnum):
+class PipelineTable(IntEnum):
     """The fixed pipeline. A packet enters at CLASSIFY and leaves at FORWARD, or is dropped on the way."""
 
     CLASSIFY = 0
@@ -46,10 +46,10 @@ class Rule:
     goes whatever comes (0: never). `policy`: the policy it enforces, whose digest is its cookie.
     """
 
-    table: Table
+    table: PipelineTable
     priority: int
     match: Match = ()
-    goto: Table | None = None
+    goto: PipelineTable | None = None
     outputs: tuple[int, ...] = ()
     meter: int | None = None
     metadata: tuple[int, int] | None = None
@@ -59,7 +59,7 @@ class Rule:
     policy: str = ""
 
     @property
-    def key(self) -> tuple[Table, int, Match]:
+    def key(self) -> tuple[PipelineTable, int, Match]:
         """What identifies the entry in its switch."""
         return self.table, self.priority, self.match
 
@@ -86,7 +86,7 @@ class SwitchProgram:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RuleChange:
     """What turns one program into another: install `add` first, then remove `delete`; meters before the rules."""
 
     meters: tuple[Meter, ...]
@@ -95,12 +95,12 @@ class Change:
     drop_meters: tuple[Meter, ...]
 
 
-def change(old: SwitchProgram, new: SwitchProgram) -> Change:
+def change(old: SwitchProgram, new: SwitchProgram) -> RuleChange:
     """The smallest change between two programs: rules that stay are not touched, so their counters go on."""
     before = {rule.key: rule for rule in old.rules}
     after = {rule.key: rule for rule in new.rules}
     kept = {meter.id for meter in new.meters}
-    return Change(
+    return RuleChange(
         meters=tuple(meter for meter in new.meters if meter not in old.meters),
         add=tuple(rule for key, rule in after.items() if before.get(key) != rule),
         delete=tuple(rule for key, rule in before.items() if key not in after),

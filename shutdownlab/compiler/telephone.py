@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from shutdownlab.compiler.rules import Match, Rule, Table
+from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.compiler.traffic import Traffic, of_ports
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.config.scalars import network as prefix
@@ -28,7 +28,13 @@ def rules(
             name = _switched_off(policies, kind, inbound=inbound)
             for match in _matches(ports, remotes, inbound=inbound):
                 whole = (("metadata", metadata(inbound=inbound)), *match)
-                yield Rule(Table.EXEMPT, PRIORITY, whole, goto=None if name else Table.FORWARD, policy=name or "")
+                yield Rule(
+                    PipelineTable.EXEMPT,
+                    PRIORITY,
+                    whole,
+                    goto=None if name else PipelineTable.FORWARD,
+                    policy=name or "",
+                )
 
 
 def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> Iterator[Match]:

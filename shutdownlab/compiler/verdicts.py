@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from shutdownlab.compiler.ends import connection, from_end, stop
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
-from shutdownlab.compiler.rules import Match, Meter, Rule, Table
+from shutdownlab.compiler.rules import Match, Meter, PipelineTable, Rule
 from shutdownlab.inspection.verdict import Decision, Residual, Side
 
 IDLE_SECONDS = 60
@@ -55,7 +55,9 @@ class VerdictCompiler:
             return Enforcement()
         match decision.flow_rule:
             case "pass":
-                return Enforcement(rules=(_rule(decision, connection(decision), PASS_PRIORITY, goto=Table.FORWARD),))
+                return Enforcement(
+                    rules=(_rule(decision, connection(decision), PASS_PRIORITY, goto=PipelineTable.FORWARD),)
+                )
             case "drop":
                 return Enforcement(rules=tuple(_drops(decision)))
             case "meter":
@@ -80,7 +82,7 @@ class VerdictCompiler:
                     burst = max(decision.burst_bytes / 125, kbit * LEAST_BURST_SECONDS)
                 meters.append(Meter(number, kbit, max(16, round(burst))))
             match = connection(decision) + from_end(decision, client=client)
-            rules.append(_rule(decision, match, PASS_PRIORITY, goto=Table.FORWARD, meter=number))
+            rules.append(_rule(decision, match, PASS_PRIORITY, goto=PipelineTable.FORWARD, meter=number))
         return Enforcement(tuple(meters), tuple(rules), known_meters=lap > 0)
 
 
@@ -113,13 +115,13 @@ def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
     seconds = min(max(1, math.ceil(residual.seconds)), 0xFFFF)
     idle, hard = (seconds, 0) if residual.refreshed else (0, seconds)
     policy = decision.rule or ""
-    whole = Rule(Table.RESIDUAL, RESIDUAL_PRIORITY, match, idle_timeout=idle, hard_timeout=hard, policy=policy)
+    whole = Rule(PipelineTable.RESIDUAL, RESIDUAL_PRIORITY, match, idle_timeout=idle, hard_timeout=hard, policy=policy)
     if residual.directions == "both":
         yield whole
         return
     client = residual.directions == "client"
     if residual.refreshed:
-        yield replace(whole, goto=Table.VERDICTS, metadata=stop(decision, client=client))
+        yield replace(whole, goto=PipelineTable.VERDICTS, metadata=stop(decision, client=client))
     else:
         yield replace(whole, match=match + from_end(decision, client=client))
 
@@ -130,10 +132,16 @@ def _ends(name: str) -> frozenset[bool]:
 
 
 def _rule(
-    decision: Decision, match: Match, priority: int, *, goto: Table | None = None, meter: int | None = None
+    decision: Decision, match: Match, priority: int, *, goto: PipelineTable | None = None, meter: int | None = None
 ) -> Rule:
     return Rule(
-        Table.VERDICTS, priority, match, goto, meter=meter, idle_timeout=IDLE_SECONDS, policy=decision.rule or ""
+        PipelineTable.VERDICTS,
+        priority,
+        match,
+        goto,
+        meter=meter,
+        idle_timeout=IDLE_SECONDS,
+        policy=decision.rule or "",
     )
 
 

@@ -28,7 +28,7 @@ from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.protocol.messages import Failure, Message
 
 
-class Call(event.EventBase):  # type: ignore[misc]
+class AppCall(event.EventBase):  # type: ignore[misc]
     """A function to be called in the app's own thread, for what happens outside OpenFlow."""
 
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -70,7 +70,7 @@ class SwitchApp(App):  # type: ignore[misc]
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """From any other thread: have the app's thread call `function`."""
-        self.send_event(self.name, Call(function, *arguments))
+        self.send_event(self.name, AppCall(function, *arguments))
 
     def call_after(self, seconds: float, function: Callable[..., None], *arguments: Any) -> None:
         """Like `call`, after some seconds."""
@@ -78,8 +78,8 @@ class SwitchApp(App):  # type: ignore[misc]
         timer.daemon = True
         timer.start()
 
-    @set_ev_cls(Call)  # type: ignore[untyped-decorator]
-    def _on_call(self, happened: Call) -> None:
+    @set_ev_cls(AppCall)  # type: ignore[untyped-decorator]
+    def _on_call(self, happened: AppCall) -> None:
         happened.function(*happened.arguments)
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])  # type: ignore[untyped-decorator]

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
-from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, change
+from shutdownlab.compiler.rules import Meter, Rule, RuleChange, SwitchProgram, change
 from shutdownlab.compiler.verdicts import VerdictCompiler
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import InspectionRule
@@ -44,7 +44,7 @@ class ConnectedSwitch(Protocol):
     def replace(self, program: SwitchProgram) -> int:
         """Replace all that it holds by `program`; returns the number of the barrier that confirms it."""
 
-    def update(self, change: Change, held: SwitchProgram) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram) -> int:
         """Apply `change` to the program it holds; returns the number of the barrier."""
 
     def enforce(self, meters: list[tuple[Meter, bool]], rules: list[Rule]) -> None:

@@ -15,11 +15,11 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _BACKLOG: Final = 1000
 
-Heard = Callable[["Link", Message], None]
-Ended = Callable[["Link", str], None]
+Heard = Callable[["MessageLink", Message], None]
+Ended = Callable[["MessageLink", str], None]
 
 
-class Link:
+class MessageLink:
     """One connection. `send` may be called from any thread."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -56,7 +56,7 @@ def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
     def accept() -> None:
         while True:
             connection, _ = server.accept()
-            _thread(Link(connection).read, heard, ended)
+            _thread(MessageLink(connection).read, heard, ended)
 
     _thread(accept)
 
@@ -71,7 +71,7 @@ class Uplink:
         self._heard = heard
         self._ended = ended
         self._lock = threading.Lock()
-        self._link: Link | None = None
+        self._link: MessageLink | None = None
         self._waiting: deque[Message] = deque(maxlen=_BACKLOG)
         _thread(self._keep_up)
 
@@ -94,7 +94,7 @@ class Uplink:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             pause = _FIRST_PAUSE_S
-            link = Link(connection)
+            link = MessageLink(connection)
             with self._lock:
                 link.send(self._hello)
                 while self._waiting:
@@ -102,7 +102,7 @@ class Uplink:
                 self._link = link
             link.read(self._heard, self._lost)
 
-    def _lost(self, link: Link, why: str) -> None:
+    def _lost(self, link: MessageLink, why: str) -> None:
         with self._lock:
             self._link = None
         self._ended(link, why)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from shutdownlab.compiler.rules import EMPTY, Change, Meter, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import EMPTY, Meter, PipelineTable, Rule, RuleChange, SwitchProgram
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.control.framework import ofp, parser
 
@@ -57,7 +57,7 @@ class Switch:
         meters = [self._meter(meter, ofp.OFPMC_ADD) for meter in program.meters]
         return self._confirmed([everything, *meters, *self._bundle([*clear, *map(self._add, program.rules)])])
 
-    def update(self, change: Change, held: SwitchProgram = EMPTY) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram = EMPTY) -> int:
         """Carry out `change` on a switch that holds `held`."""
         known = {meter.id for meter in held.meters}
         meters = [self._meter(m, ofp.OFPMC_MODIFY if m.id in known else ofp.OFPMC_ADD) for m in change.meters]
@@ -76,7 +76,7 @@ class Switch:
         return self._confirmed(
             [
                 parser.OFPFlowMod(self._datapath, table_id=table, command=ofp.OFPFC_DELETE, match=match, **_ANY_PORT)
-                for table in (Table.RESIDUAL, Table.VERDICTS)
+                for table in (PipelineTable.RESIDUAL, PipelineTable.VERDICTS)
                 for match in matches
             ]
         )

@@ -25,7 +25,7 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
 from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
 from shutdownlab.network.recorder import Tap, start_recorder
 from shutdownlab.network.topo import CountryTopo
@@ -72,7 +72,7 @@ class Country:
 
     plan: Plan
     datapath: Choice
-    net: LabNet
+    net: EmulatedNetwork
     controllers: Controllers
     authority: AuthorityClient
     services: Services
@@ -233,7 +233,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         ca = CertificateAuthority(network.names_hosted(), network.addresses_hosted())
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
         state_root = plan.files / _STATE_ROOT
-        net = LabNet(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
+        net = EmulatedNetwork(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         logs = plan.files / "controllers"
@@ -274,7 +274,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     return country
 
 
-def _recorder(plan: Plan, net: LabNet) -> Forked:
+def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
     assert plan.pcap is not None
     taps = [
         Tap(
@@ -286,7 +286,7 @@ def _recorder(plan: Plan, net: LabNet) -> Forked:
     return start_recorder(taps, plan.pcap)
 
 
-def _relay(net: LabNet, seed: int) -> Forked | None:
+def _relay(net: EmulatedNetwork, seed: int) -> Forked | None:
     lines = [
         DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss)
         for line in net.delay_lines
@@ -294,7 +294,9 @@ def _relay(net: LabNet, seed: int) -> Forked | None:
     return start_relay(lines, seed) if lines else None
 
 
-def _box(plan: Plan, net: LabNet, where: ControllerAddresses, trusted: Path, root: Path, operator: str) -> BoxSpec:
+def _box(
+    plan: Plan, net: EmulatedNetwork, where: ControllerAddresses, trusted: Path, root: Path, operator: str
+) -> BoxSpec:
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)

@@ -24,7 +24,7 @@ from shutdownlab.protocol.messages import CountersRequest, encode
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import Services
 from shutdownlab.system.child_process import Forked
-from shutdownlab.system.questions import Question, ask_all
+from shutdownlab.system.questions import SocketQuestion, ask_all
 
 SOON_S: Final = 3.0
 """What an answer may take; after that whatever was measured meanwhile is doubted."""
@@ -56,7 +56,7 @@ class Liveness:
 
     def _troubles(self, others: Collection[Forked], seconds: float) -> dict[str, str]:
         """Who does not answer as it should, each with what to say of it."""
-        questions: dict[str, Question] = {}
+        questions: dict[str, SocketQuestion] = {}
         for name, instance in self.instances.items():
             for program, question in instance.liveness_questions().items():
                 questions[f"{program} of {name}"] = question

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.servers.start import SYSTEM_PROGRAMS, Services
 
@@ -48,7 +48,7 @@ exec {program} -s "${variable}" "$@"
 """
 
 
-def add_tools(net: LabNet, services: Services, folder: Path) -> None:
+def add_tools(net: EmulatedNetwork, services: Services, folder: Path) -> None:
     """Put the commands into `folder`, ahead of all others on this process's PATH."""
     folder.mkdir()
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PROGRAMS])

@@ -12,7 +12,7 @@ from shutdownlab.inspection.recognisers.result import UNENDED
 from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
 from shutdownlab.inspection.tcp_tracker import CLIENT, NOTHING, TcpTracker
-from shutdownlab.inspection.verdict import Outcome
+from shutdownlab.inspection.verdict import FrameOutcome
 
 _HTTP_BODY: Final = Recognition("http")
 _NAMELESS: Final = ("unknown", "fet")
@@ -54,7 +54,7 @@ class Classifier:
 
     # -- TCP --------------------------------------------------------------------------------------------------------
 
-    def tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> Outcome:
+    def tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> FrameOutcome:
         """A segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
         tracker = self.tracker
         from_client = from_opener != flow.swapped
@@ -82,7 +82,7 @@ class Classifier:
 
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
-    ) -> Outcome:
+    ) -> FrameOutcome:
         """A box that does not assemble: every packet by itself, those in an offload frame too."""
         data = packet.data
         if segment <= 0 or len(data) <= segment:
@@ -101,7 +101,7 @@ class Classifier:
 
     def _match_stream(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
-    ) -> Outcome:
+    ) -> FrameOutcome:
         """Recognise what has been assembled so far, and try the rules on each message of it."""
         flow.inspected += 1
         spent = 0 < flow.limit <= flow.inspected
@@ -152,7 +152,7 @@ class Classifier:
         server: bytes,
         followed: bool,
         last: bool,
-    ) -> Outcome | None:
+    ) -> FrameOutcome | None:
         """Try the rules on `flow.message`; `followed`: another has begun behind it, so no more of it will be seen.
 
         None where none matches and the connection's next message is to be looked at.
@@ -197,7 +197,7 @@ class Classifier:
             flow.server.drop(len(flow.server.data))
         self.rules.begin(flow, now)
 
-    def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> Outcome:
+    def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> FrameOutcome:
         """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
         unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
         if unknown and not recognition.more:
@@ -207,7 +207,7 @@ class Classifier:
             return self._give_up(flow)
         return FORWARD
 
-    def _give_up(self, flow: Flow) -> Outcome:
+    def _give_up(self, flow: Flow) -> FrameOutcome:
         flow.given_up = True
         if self.classify:
             # The box looks away; who reads a file still wants to know what it was.
@@ -217,7 +217,7 @@ class Classifier:
 
     # -- datagrams, and what has no ports -----------------------------------------------------------------------------
 
-    def udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+    def udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
         """A datagram."""
         _remember_ttl(flow, packet, from_opener)
         rules = self.rules
@@ -251,7 +251,7 @@ class Classifier:
 
     def _message(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
-    ) -> Outcome:
+    ) -> FrameOutcome:
         """Every query is matched by itself, as is every message of SIP: one port asks for many names.
 
         What is kept is the one that a rule matched, else the first.
@@ -269,9 +269,9 @@ class Classifier:
             _remember(flow, recognition)
         outcome = self.enforcer.decide(flow, index, packet, from_opener, side, now)
         flow.decided = False
-        return outcome if first else Outcome(outcome.forward, outcome.replacement, outcome.inject)
+        return outcome if first else FrameOutcome(outcome.forward, outcome.replacement, outcome.inject)
 
-    def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+    def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
         """A packet of a protocol without ports, matched once by its headers and bytes."""
         recognition = Recognition(flow.protocol)
         if flow.rule < self.rules.count:

@@ -15,11 +15,11 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.residual import ResidualBlocks
 from shutdownlab.inspection.rules import RuleSet
 from shutdownlab.inspection.table import FlowTable, new_flow, reverse_key
-from shutdownlab.inspection.verdict import Action, Decision, Outcome
+from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome
 
-FORWARD: Final = Outcome(True)
+FORWARD: Final = FrameOutcome(True)
 """Shared, never changed: the frame goes on and nothing else happens."""
-DROP: Final = Outcome(False)
+DROP: Final = FrameOutcome(False)
 
 
 class Enforcer:
@@ -48,7 +48,7 @@ class Enforcer:
 
     # -- deciding ---------------------------------------------------------------------------------------------------
 
-    def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+    def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
         """A rule matched: record its verdict, and apply it to this packet."""
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
@@ -58,7 +58,7 @@ class Enforcer:
         flow.matched = index
         self.by_rule[matcher.name] += 1
         if verdict.action == Action.PASS:
-            return Outcome(True, decision=self.decide_pass(flow, matcher.name))
+            return FrameOutcome(True, decision=self.decide_pass(flow, matcher.name))
         flow.verdict = verdict
         decision = self._record(flow, matcher.name)
         residual = verdict.residual
@@ -68,12 +68,12 @@ class Enforcer:
             )
         action = self.actions[verdict.action]
         forward, replacement, inject = action.first(flow, verdict, packet, from_opener, side, now)
-        return Outcome(forward or self.on_path, replacement, inject, decision)
+        return FrameOutcome(forward or self.on_path, replacement, inject, decision)
 
-    def let_pass(self, flow: Flow) -> Outcome:
+    def let_pass(self, flow: Flow) -> FrameOutcome:
         """No rule matches: the connection goes its way, and this packet with it."""
         decision = self.decide_pass(flow, None)
-        return FORWARD if decision is None else Outcome(True, decision=decision)
+        return FORWARD if decision is None else FrameOutcome(True, decision=decision)
 
     def decide_pass(self, flow: Flow, rule: str | None = None) -> Decision | None:
         """What is to be told of a connection that passes, by `rule` or for want of any; None if nothing is."""
@@ -102,7 +102,7 @@ class Enforcer:
 
     # -- after the decision -----------------------------------------------------------------------------------------
 
-    def enforce(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> Outcome:
+    def enforce(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
         """A further packet of a connection that is decided."""
         verdict = flow.verdict
         if verdict is None:
@@ -111,7 +111,7 @@ class Enforcer:
         forward, replacement, inject = action.later(flow, verdict, packet, from_opener, side, now)
         if not inject and replacement is None:
             return FORWARD if forward or self.on_path else DROP
-        return Outcome(forward or self.on_path, replacement, inject)
+        return FrameOutcome(forward or self.on_path, replacement, inject)
 
     def end(self, flow: Flow, packet: Packet, from_opener: bool) -> None:
         """Only the table's size depends on it: a connection that passes is over at its reset or second FIN."""
@@ -122,7 +122,7 @@ class Enforcer:
             if flow.fins == 3:
                 flow.state = CLOSED
 
-    def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> Outcome | None:
+    def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> FrameOutcome | None:
         """What residual censorship does to this packet; None if it has nothing to do with it."""
         proto = packet.proto
         if proto != TCP and proto != UDP:
@@ -150,10 +150,10 @@ class Enforcer:
         flow.packets += 1
         if found.after > 0:
             found.after -= 1
-            return Outcome(True, decision=decision)
+            return FrameOutcome(True, decision=decision)
         by_client = packet.src == found.client
         if (found.directions == "client" and not by_client) or (found.directions == "server" and by_client):
-            return Outcome(True, decision=decision)
+            return FrameOutcome(True, decision=decision)
         spec = found.verdict.residual
         way = "same" if spec is None else spec.action
         if way == "drop":
@@ -161,4 +161,4 @@ class Enforcer:
         else:
             action = self.actions[found.verdict.action if way == "same" else way]
             forward, replacement, inject = action.residual(flow, found.verdict, packet, from_opener, side, now)
-        return Outcome(forward or self.on_path, replacement, inject, decision)
+        return FrameOutcome(forward or self.on_path, replacement, inject, decision)

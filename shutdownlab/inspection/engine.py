@@ -26,9 +26,9 @@ from shutdownlab.inspection.table import FlowTable, flow_key, new_flow, reverse_
 from shutdownlab.inspection.tcp_tracker import TcpTracker
 from shutdownlab.inspection.tunnels import unwrapped
 from shutdownlab.inspection.validation import Validator
-from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Residual, Side
+from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome, Injection, Residual, Side
 
-__all__ = ["Action", "Decision", "Engine", "Injection", "Outcome", "Residual", "Side"]
+__all__ = ["Action", "Decision", "Engine", "FrameOutcome", "Injection", "Residual", "Side"]
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between looks through the whole flow table for what has timed out."""
@@ -84,7 +84,7 @@ class Engine:
 
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
-    ) -> Outcome:
+    ) -> FrameOutcome:
         """Inspect one Ethernet frame that came in by `side` at `now` (seconds; only differences and hours matter).
 
         `checksum_trusted`: the sender's kernel vouches for checksums it has not finished. `segment`: payload bytes of
@@ -126,7 +126,7 @@ class Engine:
 
     # -- packets ----------------------------------------------------------------------------------------------------
 
-    def inspect(self, packet: Packet, side: int, now: float, trusted: bool = False, segment: int = 0) -> Outcome:
+    def inspect(self, packet: Packet, side: int, now: float, trusted: bool = False, segment: int = 0) -> FrameOutcome:
         """`process` for a packet that is already decoded."""
         # `side` below 0: not known, as on files; then whoever opened the connection is inside.
         enforcer = self.enforcer
@@ -171,7 +171,7 @@ class Engine:
             side = flow.opener if from_opener else 1 - flow.opener
         if flow.decided:
             if decision is not None:
-                return Outcome(True, decision=decision)
+                return FrameOutcome(True, decision=decision)
             if flow.verdict is None:
                 if proto == TCP and packet.flags & (FIN | RST):
                     enforcer.end(flow, packet, from_opener)
@@ -189,7 +189,7 @@ class Engine:
             return self.classifier.udp(flow, packet, from_opener, side, now)
         return self.classifier.other(flow, packet, from_opener, side, now)
 
-    def _fragment(self, packet: Packet, side: int, now: float) -> Outcome:
+    def _fragment(self, packet: Packet, side: int, now: float) -> FrameOutcome:
         hold = self._holds
         if self._fragments == "ignore" and not hold:
             return FORWARD
@@ -206,7 +206,7 @@ class Engine:
             return outcome
         towards = Side.OUTSIDE if side <= 0 else Side.INSIDE
         released = tuple([Injection(towards, frame) for frame in held[:-1]])
-        return Outcome(True, outcome.replacement, outcome.inject + released, outcome.decision)
+        return FrameOutcome(True, outcome.replacement, outcome.inject + released, outcome.decision)
 
     def _create(self, packet: Packet, key: bytes, side: int, now: float, trusted: bool) -> Flow | None:
         """State for a new connection; None where the box makes none."""

@@ -189,7 +189,7 @@ class Budget(Record):
     """Datagrams looked at in a UDP flow; 0 is unlimited."""
 
 
-class Table(Record):
+class ConnectionTable(Record):
     """The connections that the box remembers."""
 
     flows: Annotated[Whole, Field(ge=1)] = 1_000_000
@@ -259,7 +259,7 @@ class Profile(Record):
     """What its parsers forgive in the payload."""
     budget: Budget = Budget()
     """How much it looks at."""
-    table: Table = Table()
+    table: ConnectionTable = ConnectionTable()
     """How many connections it remembers, and how long."""
     block: Blocks = Field(default_factory=Blocks)
     """What `block` means for this box."""

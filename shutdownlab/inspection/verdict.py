@@ -128,7 +128,7 @@ class Decision:
     burst_bytes: int | None = None
 
 
-class Outcome:
+class FrameOutcome:
     """What to do with one frame, and what came of it."""
 
     __slots__ = ("decision", "forward", "inject", "replacement")

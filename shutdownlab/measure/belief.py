@@ -30,7 +30,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Belief:
     """What follows from the tries so far.
 
     believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
@@ -44,22 +44,22 @@ class Judgement:
     refuted: int = 0
 
 
-UNTRIED = Judgement(False)
+UNTRIED = Belief(False)
 
 
-def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Judgement:
+def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Belief:
     """Judge a cell by its tries (at least one) and what controls have shown, each in order of time."""
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
     if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
         needed = ()  # it is these that the testbed could have caused
         if not last.doubtful:
-            return Judgement(True)
+            return Belief(True)
     proofs = {name: history.get(name, ()) for name in needed}
     missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
     refuted = sum(any(each.began <= p.ended for p in failed.values()) for each in tries)
-    not_yet = Judgement(False, missing, tuple(failed.values()), refuted)
+    not_yet = Belief(False, missing, tuple(failed.values()), refuted)
     if len(tries) < 2 or tries[-2].outcome is not last.outcome:
         return not_yet
     first, vouchers = tries[-2], []
@@ -69,4 +69,4 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Judge
         if not between or any(p.failure for p in beside):
             return not_yet
         vouchers.append(between[-1])
-    return Judgement(True, missing, tuple(vouchers))
+    return Belief(True, missing, tuple(vouchers))

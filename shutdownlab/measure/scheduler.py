@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shutdownlab.measure.belief import UNTRIED, Judgement, Try
+from shutdownlab.measure.belief import UNTRIED, Belief, Try
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.vouching import Vouching
@@ -67,7 +67,7 @@ class Task:
     hopeless: bool
     tries: list[Try] = field(default_factory=list)
     found: Measurement | None = None
-    judgement: Judgement = UNTRIED
+    judgement: Belief = UNTRIED
     waits: int = 0
     """How often in a row it has waited for controls."""
     disturbed: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shutdownlab.measure.belief import Judgement, Try, judge
+from shutdownlab.measure.belief import Belief, Try, judge
 from shutdownlab.measure.controls import Control, checks_request, vouching_for
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest, Proof
@@ -24,7 +24,7 @@ _MOST_STEPS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunningControl:
     """A control on its way: its job, whom it is for, and until when it may take."""
 
     agent: str
@@ -51,7 +51,7 @@ class Vouching:
     history: defaultdict[str, list[Proof]] = field(default_factory=lambda: defaultdict(list))
     _named: dict[str, Control] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
-    _running: dict[int, Run] = field(default_factory=dict)
+    _running: dict[int, RunningControl] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
     """When the latest control of each kind began."""
     _mute: set[str] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Vouching:
         """Names of the controls that vouch for a try of a cell (the id of its request) that came out like this."""
         return vouching_for(self.controls.get(cell, ()), found)
 
-    def judge(self, tries: Sequence[Try]) -> Judgement:
+    def judge(self, tries: Sequence[Try]) -> Belief:
         """What is believed of a cell."""
         return judge(tries, self.history)
 
@@ -82,7 +82,7 @@ class Vouching:
             wanted = self._wanted.setdefault(self._kind(name), {})
             wanted[name] = min(patience, wanted.get(name, patience))
 
-    def due(self, now: float) -> Iterator[Run]:
+    def due(self, now: float) -> Iterator[RunningControl]:
         """The controls to begin now."""
         under_way = {self._kind(run.names[0]) for run in self._running.values()}
         for kind in [kind for kind in self._wanted if kind not in under_way]:
@@ -94,7 +94,7 @@ class Vouching:
             control = self._named[next(iter(patience))]
             steps = 1 if control.request is None else _MOST_STEPS
             ends = now + steps * request.timeout + request.lasts + _GRACE_S
-            yield Run(control.agent, request, tuple(patience), now, ends)
+            yield RunningControl(control.agent, request, tuple(patience), now, ends)
 
     def _kind(self, name: str) -> str:
         """What is measured in one go: an agent's checks, or one request."""
@@ -109,7 +109,7 @@ class Vouching:
         checks = (self._named[name].check for name in patience)
         return checks_request(kind, tuple(check for check in checks if isinstance(check, Check)), timeout)
 
-    def launched(self, number: int, run: Run) -> None:
+    def launched(self, number: int, run: RunningControl) -> None:
         """A control that was due is on its way, as the job of this number."""
         self._running[number] = run
 
@@ -139,7 +139,7 @@ class Vouching:
                 served += self.came_back(number, Measurement(Outcome.ERROR, f"unknown_failure: {why}"), now) or ()
         return served
 
-    def _served(self, run: Run) -> list[object]:
+    def _served(self, run: RunningControl) -> list[object]:
         served = []
         for waiting in list(self._waiting):
             if waiting.since <= run.began:

@@ -75,7 +75,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ServerControl:
     """What vouches for a server: a probe's function and its `ask`, measured on the server's own node.
 
     `of_operator`: a server of the operator at hand is asked, by the operator's control subscriber.
@@ -107,8 +107,8 @@ class Probe(Registered):
     runs: ClassVar[str] = ""
     """`package.module:function`, a coroutine function of a session and of what `ask` returns; see docs/extending.md."""
     follows: ClassVar[str] = ""
-    """`package.module:function`, a function of a line on paper (`verifier.line.Line`) and of what `ask` returns: what
-    `runs` would find. Without, `verify` cannot say what comes of it."""
+    """`package.module:function`, a function of a line on paper (`verifier.line.ModelledLine`) and of what `ask`
+    returns: what `runs` would find. Without, `verify` cannot say what comes of it."""
     ooni_test: ClassVar[str] = "x_probe"
     """OONI's name for the test, with `x_` before it where OONI has none."""
     shares: ClassVar[int] = 1
@@ -171,9 +171,9 @@ class Probe(Registered):
         """The names that it asks the operator's resolver for: controls ask for them too."""
         return ()
 
-    def control(self, at: Surroundings) -> Control | None:
+    def control(self, at: Surroundings) -> ServerControl | None:
         """What is asked of the same server where no policy is, on its own node: by default the very same."""
-        return Control(self.runs, self.ask(at))
+        return ServerControl(self.runs, self.ask(at))
 
     def ooni_name(self) -> str:
         """The `test_name` of its OONI records."""

@@ -45,7 +45,7 @@ class Relation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BgpSession:
     """A BGP session of one IP version, seen from one of its ends."""
 
     name: str
@@ -71,9 +71,9 @@ def asn(network: Network, node: Node) -> int:
     return _holder(network, node).asn
 
 
-def sessions(network: Network, node: Node) -> list[Session]:
+def sessions(network: Network, node: Node) -> list[BgpSession]:
     """Every session of a router, IPv4 and IPv6 each."""
-    found: list[Session] = []
+    found: list[BgpSession] = []
     if node.role is Role.ROUTE_SERVER:
         for member in network.by_role(Role.BORDER):
             if network.topology.operators[member.owner].exchange:
@@ -168,12 +168,12 @@ def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
 
 def _pair(
     network: Network, relation: Relation, node: Node, port: str, other: Node, other_port: str
-) -> Iterator[Session]:
+) -> Iterator[BgpSession]:
     theirs = {a.version: a.ip for a in other.ports[other_port].addresses}
     for own in node.ports[port].addresses:
         if own.version in theirs:
             name = f"{relation.name.lower()}_{other.name.translate(_SYMBOL)}_{own.version}"
-            yield Session(name, relation, own.ip, theirs[own.version], asn(network, other))
+            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other))
 
 
 def _holder(network: Network, node: Node) -> Operator | Transit:

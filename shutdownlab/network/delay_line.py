@@ -21,7 +21,7 @@ from typing import Final
 
 from shutdownlab.protocol.messages import Counters, encode
 from shutdownlab.system.child_process import Child, Forked, fork
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.vnet_header import line_bytes
 
 RELAY: Final = "relay"
@@ -62,7 +62,7 @@ class DelayedLink:
                 raise ValueError(f"link {self.name}: expected {what}")
 
 
-class Line:
+class LinkDirection:
     """One direction of a link: takes frames in, says when the next is due, gives them out in order. No I/O."""
 
     __slots__ = (
@@ -136,9 +136,9 @@ class Relay:
     def __init__(self, links: Sequence[DelayedLink], seed: int = 0) -> None:
         """Open every interface of `links`; raises OSError naming the first that cannot be."""
         self._batch = Batch(_BATCH)
-        self._sources: list[Wire] = []
-        self._targets: list[Wire] = []
-        self._lines: list[Line] = []
+        self._sources: list[PacketSocket] = []
+        self._targets: list[PacketSocket] = []
+        self._lines: list[LinkDirection] = []
         self._links = tuple(links)
         with ExitStack() as opened:
             # Before all others: select, which it is waited for with, takes no descriptor above 1,023.
@@ -149,7 +149,7 @@ class Relay:
                 opened.callback(b.close)
                 self._sources += [a, b]
                 self._targets += [b, a]
-                self._lines += [Line(link, f"{seed}/{link.name}/{way}") for way in ("ab", "ba")]
+                self._lines += [LinkDirection(link, f"{seed}/{link.name}/{way}") for way in ("ab", "ba")]
             opened.pop_all()
         self._due: list[tuple[float, int]] = []
         self._worst_late = 0.0

@@ -48,7 +48,7 @@ class Cabling:
 
 
 @dataclass(frozen=True)
-class End:
+class VethEnd:
     """One end of a veth pair."""
 
     namespace: Namespace
@@ -64,7 +64,7 @@ class End:
         return [*known, ("IFLA_ADDRESS", self.mac)] if self.mac else known
 
 
-def make_veth(a: End, b: End) -> tuple[int, int]:
+def make_veth(a: VethEnd, b: VethEnd) -> tuple[int, int]:
     """Make a veth pair, up at both ends; the ends' interface indexes. Raises pyroute2.NetlinkError (17: name taken)."""
     if b.namespace.is_held() and not a.namespace.is_held():
         return make_veth(b, a)[::-1]
@@ -235,7 +235,7 @@ class LabLink(Link):  # type: ignore[misc]
                 for node, number, label, mac in ends
             )
             return
-        one, two = (End(node.namespace, label, mac) for node, _, label, mac in ends)
+        one, two = (VethEnd(node.namespace, label, mac) for node, _, label, mac in ends)
         indexes = self._connect(one, two, wanted, cabling)
         for end, other in ((one, node2), (two, node1)):
             if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
@@ -248,14 +248,14 @@ class LabLink(Link):  # type: ignore[misc]
         )
 
     @staticmethod
-    def _connect(one: End, two: End, wanted: Shape | None, cabling: Cabling) -> tuple[int, int]:
+    def _connect(one: VethEnd, two: VethEnd, wanted: Shape | None, cabling: Cabling) -> tuple[int, int]:
         if wanted is None:
             return make_veth(one, two)
         at_ends = wanted
         if wanted.needs_netem and not cabling.features.netem:
             at_ends = wanted.without_netem()
             relay, number = cabling.relay_namespace(), len(cabling.delay_lines)
-            middle = End(relay, f"line{number}a"), End(relay, f"line{number}b")
+            middle = VethEnd(relay, f"line{number}a"), VethEnd(relay, f"line{number}b")
             indexes = make_veth(one, middle[0])[0], make_veth(two, middle[1])[0]
             cabling.delay_lines.append(DelayLine(relay, middle[0].name, middle[1].name, wanted.delay_ms, wanted.loss))
         else:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pyroute2 import NetlinkError
 
 from shutdownlab.model.address_plan import MANAGEMENT
-from shutdownlab.network.link import End, make_veth
+from shutdownlab.network.link import VethEnd, make_veth
 from shutdownlab.system.namespace import Namespace
 
 _NAME = "mgmt"
@@ -47,7 +47,7 @@ class ManagementNetwork:
         For Open vSwitch instances (LabNet does it) and for controllers in a namespace of their own.
         """
         address = str(next(self._free))
-        outer, inner = make_veth(End(self._home, f"{_NAME}{len(self._ports)}"), End(namespace, _NAME))
+        outer, inner = make_veth(VethEnd(self._home, f"{_NAME}{len(self._ports)}"), VethEnd(namespace, _NAME))
         with self._home.netlink() as netlink:
             netlink.link("set", index=outer, master=self._bridge)
         with namespace.netlink() as netlink:

@@ -21,7 +21,7 @@ from shutdownlab.system.namespace import Namespace, end_processes
 _SPREAD = 8
 
 
-class LabNet(Mininet):  # type: ignore[misc]
+class EmulatedNetwork(Mininet):  # type: ignore[misc]
     """A lab's network. To be built in a sandbox, whose end ends it; `stop` does too.
 
     Nodes get their classes from what the Topo says, so that stock Mininet can load the same Topo: a host is a LabHost;

@@ -26,7 +26,7 @@ _LOCAL_TABLE = 255
 _TYPE_LOCAL, _SCOPE_HOST, _SCOPE_LINK = 2, 254, 253
 
 
-class LabNode(Node):  # type: ignore[misc]
+class EmulatedNode(Node):  # type: ignore[misc]
     """What hosts and switches of a lab share: the namespace, and a shell that starts when it is first used."""
 
     namespace: Namespace
@@ -150,7 +150,7 @@ class LabNode(Node):  # type: ignore[misc]
         return f"<{type(self).__name__} {self.name}: {addresses} pid={self._shell and self._shell.pid}> "
 
 
-class LabHost(LabNode, Host):  # type: ignore[misc]
+class LabHost(EmulatedNode, Host):  # type: ignore[misc]
     """A host or a router.
 
     Params, all optional, besides Mininet's ip, mac and defaultRoute:
@@ -253,7 +253,7 @@ class LabHost(LabNode, Host):  # type: ignore[misc]
             netlink.neigh("replace", dst=ip, lladdr=mac, ifindex=self.defaultIntf().index, state=0x80)
 
 
-class LabBridge(LabNode, Switch):  # type: ignore[misc]
+class LabBridge(EmulatedNode, Switch):  # type: ignore[misc]
     """A plain Linux bridge in a namespace of its own: an exchange's switching fabric. Learns, floods, no controller."""
 
     controlIntf = None  # noqa: N815 - read by mininet.node.Switch

@@ -18,10 +18,10 @@ from typing import Any, Literal
 from mininet.link import Intf, OVSIntf
 from mininet.node import OVSSwitch
 
-from shutdownlab.network.node import LabNode
+from shutdownlab.network.node import EmulatedNode
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
-from shutdownlab.system.questions import Question
+from shutdownlab.system.questions import SocketQuestion
 
 Datapath = Literal["netdev", "system"]
 """netdev: Open vSwitch's own, in userspace. system: the kernel module openvswitch."""
@@ -69,11 +69,11 @@ class OvsInstance:
         """Of its database: `ovs-vsctl --db=unix:SOCKET`."""
         return self.run_dir / "db.sock"
 
-    def liveness_questions(self) -> dict[str, Question]:
+    def liveness_questions(self) -> dict[str, SocketQuestion]:
         """What each of its daemons answers from its main loop, by the program's name: `ovs-appctl version`."""
         ask = json.dumps({"method": "version", "params": [], "id": 0}).encode()
         return {
-            program: Question(self.run_dir / f"{program}.{daemon.pid}.ctl", ask, _is_json)
+            program: SocketQuestion(self.run_dir / f"{program}.{daemon.pid}.ctl", ask, _is_json)
             for program, daemon in self.daemons.items()
         }
 
@@ -181,7 +181,7 @@ def _no_open_vswitch(program: str, error: FileNotFoundError) -> MachineCannot:
     return MachineCannot("start Open vSwitch", why, mend)
 
 
-class LabSwitch(LabNode, OVSSwitch):  # type: ignore[misc]
+class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
     """An Open vSwitch bridge, in its operator's instance.
 
     Params besides Mininet's:

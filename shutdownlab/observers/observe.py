@@ -10,7 +10,7 @@ from typing import TypeAlias
 from shutdownlab.model.network import Network
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.scenario import Family
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.servers.start import Services
 
@@ -23,7 +23,7 @@ class World:
     """The running country, as those outside can reach it: `net` has its nodes by name, transits and servers abroad."""
 
     network: Network
-    net: LabNet
+    net: EmulatedNetwork
     services: Services
 
 

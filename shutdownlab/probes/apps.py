@@ -28,13 +28,13 @@ from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.http import fetch, record_unsent, round_trip
 from shutdownlab.probes.kinds import AppTargets
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import connect
 
 Failures = Mapping[str, str | None]
 
 
-async def app_test(session: Session, ask: AppTargets) -> Conclusion:
+async def app_test(session: ProbeSession, ask: AppTargets) -> Conclusion:
     attempts = attempts_of(ask, session.family)
     if not attempts:
         return untested(ask, session.family)
@@ -62,7 +62,7 @@ async def _failures(steps: Mapping[str, Awaitable[object]]) -> dict[str, str | N
     return dict(zip(steps, await asyncio.gather(*(_failure(step) for step in steps.values())), strict=True))
 
 
-async def _make(session: Session, attempt: Attempt) -> None:
+async def _make(session: ProbeSession, attempt: Attempt) -> None:
     """Raises `StepFailed`."""
     match attempt:
         case Fetch():
@@ -74,19 +74,19 @@ async def _make(session: Session, attempt: Attempt) -> None:
             await _any_port(session, address, attempt.ports)
 
 
-async def _any_port(session: Session, address: str, ports: tuple[int, ...]) -> None:
+async def _any_port(session: ProbeSession, address: str, ports: tuple[int, ...]) -> None:
     """Raises the last port's `StepFailed` when none lets us connect."""
     failures = await _failures({str(port): _connect(session, address, port) for port in ports})
     if all(failures.values()):
         raise StepFailed(next(f for f in reversed(failures.values()) if f), "connect")
 
 
-async def _connect(session: Session, address: str, port: int) -> None:
+async def _connect(session: ProbeSession, address: str, port: int) -> None:
     with await connect(session, address, port):
         return
 
 
-async def _post(session: Session, post: Post) -> None:
+async def _post(session: ProbeSession, post: Post) -> None:
     try:
         with await connect(session, post.address, post.port) as tcp:
             await round_trip(tcp, "POST", urlsplit(post.url))
@@ -96,7 +96,7 @@ async def _post(session: Session, post: Post) -> None:
         raise
 
 
-def _inconsistent(session: Session, ask: AppTargets) -> list[str]:
+def _inconsistent(session: ProbeSession, ask: AppTargets) -> list[str]:
     """Names whose question was not answered with one of their true addresses."""
     true = {target.host: set(target.addresses) for target in ask.targets}
     names = []
@@ -116,7 +116,7 @@ def _status(failure: object) -> str:
 
 
 def _whatsapp(
-    session: Session, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
+    session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
     registration, web = failures.get(WHATSAPP_REGISTRATION), failures.get(WHATSAPP_WEB)
     blocked = [name for name, failure in failures.items() if failure and is_whatsapp_endpoint(name)]
@@ -132,7 +132,7 @@ def _whatsapp(
 
 
 def _telegram(
-    session: Session, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
+    session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
     """TCP is blocked only if every connect fails; HTTP, unless one POST succeeds."""
     centres = telegram_centres(ask, session.family)
@@ -146,13 +146,13 @@ def _telegram(
 
 
 def _signal(
-    session: Session, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
+    session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
     return {"signal_backend_status": _status(concluded.failure), "signal_backend_failure": concluded.failure}
 
 
 def _facebook_messenger(
-    session: Session, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
+    session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
     """DNS is inconsistent where no true address is among the answers; TCP blocking is a true one that refuses."""
     extra: dict[str, Any] = {}
@@ -165,7 +165,9 @@ def _facebook_messenger(
     return extra
 
 
-_KEYS: Final[Mapping[str, Callable[[Session, AppTargets, Failures, Collection[str], Conclusion], dict[str, Any]]]] = {
+_KEYS: Final[
+    Mapping[str, Callable[[ProbeSession, AppTargets, Failures, Collection[str], Conclusion], dict[str, Any]]]
+] = {
     "whatsapp": _whatsapp,
     "telegram": _telegram,
     "signal": _signal,

@@ -12,10 +12,10 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.telephony import SMS, VOICE
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.kinds import Line, Lines
+from shutdownlab.probes.kinds import TelephoneLine, TelephoneLines
 from shutdownlab.probes.media import MediaStream, NoMediaPort
 from shutdownlab.probes.phone import Phone
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.sip import (
     Identity,
     MalformedSip,
@@ -33,7 +33,7 @@ _BUSY: Final = frozenset({404, 408, 480, 486, 500, 503})
 _COUNTED: Final = re.compile(r"PR=(\d+)")
 
 
-async def call_test(session: Session, ask: Lines) -> Conclusion:
+async def call_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
     """Register, call the peer, hear each other, hang up. Blocked when any of it fails; raises `StepFailed`.
 
     Without a peer it only registers: what a callee does before it can be called.
@@ -62,7 +62,7 @@ async def call_test(session: Session, ask: Lines) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-async def sms_test(session: Session, ask: Lines) -> Conclusion:
+async def sms_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
     """Register and send a short message that the peer's telephone acknowledges; raises `StepFailed`."""
     seen: dict[str, Any] = {"answers": []}
     session.trace.extra["x_sms"] = seen
@@ -87,7 +87,7 @@ async def sms_test(session: Session, ask: Lines) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-async def _register(session: Session, phone: Phone, line: Line, seen: dict[str, Any]) -> Identity:
+async def _register(session: ProbeSession, phone: Phone, line: TelephoneLine, seen: dict[str, Any]) -> Identity:
     try:
         me = phone.identity(line.number, line.registrar)
     except OSError as error:
@@ -96,7 +96,9 @@ async def _register(session: Session, phone: Phone, line: Line, seen: dict[str, 
     return me
 
 
-async def _step(session: Session, operation: str, asked: Awaitable[SipMessage], seen: dict[str, Any]) -> SipMessage:
+async def _step(
+    session: ProbeSession, operation: str, asked: Awaitable[SipMessage], seen: dict[str, Any]
+) -> SipMessage:
     """The final response of a request, if it is a success; raises `StepFailed`."""
     try:
         answer = await asked
@@ -139,7 +141,7 @@ class _Dialog:
 
 
 async def _invite(
-    session: Session, phone: Phone, me: Identity, peer: Line, media: MediaStream, seen: dict[str, Any]
+    session: ProbeSession, phone: Phone, me: Identity, peer: TelephoneLine, media: MediaStream, seen: dict[str, Any]
 ) -> _Dialog:
     """Call the peer, acknowledge its answer and begin to speak; raises `StepFailed`."""
     to, tag, route = f"sip:{phone.user(peer.number)}@{bracketed(peer.registrar)}", new_tag(), (me.domain, VOICE.first)
@@ -164,7 +166,7 @@ async def _invite(
     return dialog
 
 
-async def _talk(session: Session, media: MediaStream) -> None:
+async def _talk(session: ProbeSession, media: MediaStream) -> None:
     async with asyncio.timeout(session.patience):
         await media.exchanged()
 

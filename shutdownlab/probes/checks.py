@@ -13,11 +13,11 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup_failures
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.ping import ping
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Check
 
 
-async def checks_test(session: Session, ask: tuple[Check, ...]) -> Conclusion:
+async def checks_test(session: ProbeSession, ask: tuple[Check, ...]) -> Conclusion:
     """Carry all of them out at once; `x_checks` has the failure of each by name, None where it succeeded."""
     lookups: defaultdict[str, list[Check]] = defaultdict(list)
     failures: dict[str, str | None] = {}
@@ -36,7 +36,7 @@ async def checks_test(session: Session, ask: tuple[Check, ...]) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-async def _echo(session: Session, check: Check) -> dict[str, str | None]:
+async def _echo(session: ProbeSession, check: Check) -> dict[str, str | None]:
     own = _session_for(session, check)
     try:
         await ping(own, check.address, check.source)
@@ -45,12 +45,12 @@ async def _echo(session: Session, check: Check) -> dict[str, str | None]:
     return {check.name: None}
 
 
-async def _lookups(session: Session, checks: Sequence[Check]) -> dict[str, str | None]:
+async def _lookups(session: ProbeSession, checks: Sequence[Check]) -> dict[str, str | None]:
     """Those at one resolver."""
     failures = await lookup_failures(_session_for(session, checks[0]), [check.host for check in checks])
     return {check.name: failures[check.host] for check in checks}
 
 
-def _session_for(session: Session, check: Check) -> Session:
+def _session_for(session: ProbeSession, check: Check) -> ProbeSession:
     family = Family.IPV6 if ":" in check.address else Family.IPV4
-    return Session(replace(session.request, family=family, resolver=check.address), session.equipment)
+    return ProbeSession(replace(session.request, family=family, resolver=check.address), session.equipment)

@@ -14,7 +14,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import TIMEOUT
 from shutdownlab.probes.kinds import Execution
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.system.signals import defaults_for_others
 
 _KEPT: Final = 4096
@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:\s*([^\s\d][^\s]{0,19}))?")
 _FAILURE: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 
 
-async def command_test(session: Session, ask: Execution) -> Conclusion:
+async def command_test(session: ProbeSession, ask: Execution) -> Conclusion:
     """Run the program to its end; what it leaves behind in its process group is killed.
 
     One that cannot be started is an error. One that does not end in time is blocked, as a test that gets no answer is.
@@ -69,7 +69,7 @@ def _conclusion(ask: Execution, status: int, line: str, error_line: str) -> Conc
     return Conclusion(outcome, failure, doubtful=outcome is not Outcome.ERROR, value=value, unit=unit)
 
 
-def _environment(session: Session, ask: Execution) -> dict[str, str]:
+def _environment(session: ProbeSession, ask: Execution) -> dict[str, str]:
     """The agent's own, with the laboratory's certificates, and what the program may want to know."""
     request = session.request
     address = request.addresses[0] if request.addresses else ""

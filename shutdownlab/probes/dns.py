@@ -19,7 +19,7 @@ from shutdownlab.config.scalars import endpoint, is_address
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 
 _PORT: Final = 53
 _UDP_PAYLOAD: Final = 1232
@@ -39,7 +39,7 @@ class Question:
     engine: str
 
 
-async def lookup(session: Session, host: str) -> Answer:
+async def lookup(session: ProbeSession, host: str) -> Answer:
     """Ask the session's resolver for the A or AAAA addresses of `host`; an address answers for itself.
 
     Where the request looks nothing up, the session knows. Raises `StepFailed`.
@@ -54,11 +54,11 @@ async def lookup(session: Session, host: str) -> Answer:
 
 
 async def resolve(
-    session: Session,
+    session: ProbeSession,
     host: str,
     resolver: str,
     engine: str,
-    ask: Callable[[Session, Question], Awaitable[dns.message.Message]],
+    ask: Callable[[ProbeSession, Question], Awaitable[dns.message.Message]],
 ) -> Answer:
     """As `lookup`, of whom `ask` asks; a step of that which fails is told as such."""
     if is_address(host):
@@ -96,7 +96,7 @@ async def resolve(
     return Answer(addresses)
 
 
-async def lookup_failures(session: Session, hosts: Sequence[str]) -> dict[str, str | None]:
+async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[str, str | None]:
     """Look many names up at once over UDP, from one port; the failure of each, None where it has an address.
 
     An answer that is truncated is one all the same.
@@ -125,7 +125,7 @@ async def lookup_failures(session: Session, hosts: Sequence[str]) -> dict[str, s
     return failures
 
 
-async def locate(session: Session, host: str) -> str:
+async def locate(session: ProbeSession, host: str) -> str:
     """The address of the probe's host: the known one, or what the resolver says; raises `StepFailed`."""
     addresses = session.request.addresses
     return addresses[0] if addresses else (await lookup(session, host)).addresses[0]
@@ -135,11 +135,11 @@ def _family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _kind(session: Session) -> dns.rdatatype.RdataType:
+def _kind(session: ProbeSession) -> dns.rdatatype.RdataType:
     return dns.rdatatype.A if session.family is Family.IPV4 else dns.rdatatype.AAAA
 
 
-def _query(session: Session, host: str) -> dns.message.Message:
+def _query(session: ProbeSession, host: str) -> dns.message.Message:
     return dns.message.make_query(host, _kind(session), use_edns=0, payload=_UDP_PAYLOAD)
 
 
@@ -150,7 +150,7 @@ def _failure(response: dns.message.Message, addresses: tuple[str, ...]) -> str |
     return None if addresses else "dns_no_answer"
 
 
-async def _ask(session: Session, question: Question) -> dns.message.Message:
+async def _ask(session: ProbeSession, question: Question) -> dns.message.Message:
     if not question.resolver:
         raise StepFailed("network_unreachable", "resolve")
     async with asyncio.timeout(session.patience):
@@ -164,7 +164,7 @@ async def _ask(session: Session, question: Question) -> dns.message.Message:
 
 
 async def _ask_udp(
-    session: Session, queries: Sequence[dns.message.Message], answers: dict[int, dns.message.Message]
+    session: ProbeSession, queries: Sequence[dns.message.Message], answers: dict[int, dns.message.Message]
 ) -> None:
     """Send all of them, and at half of the patience those again that `answers` has not yet, which it fills by their id.
 
@@ -200,7 +200,7 @@ def _send_again(sock: socket.socket, queries: Mapping[int, dns.message.Message])
         return  # an ICMP error: the receiver is told as well
 
 
-async def _ask_tcp(session: Session, query: dns.message.Message) -> dns.message.Message:
+async def _ask_tcp(session: ProbeSession, query: dns.message.Message) -> dns.message.Message:
     loop, resolver = session.loop, session.request.resolver
     with socket.socket(_family_of(resolver), socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         await loop.sock_connect(sock, (resolver, _PORT))

@@ -12,7 +12,7 @@ import h11
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
 _MAX_BODY: Final = 65536
@@ -38,7 +38,7 @@ class Response:
         return 200 <= self.code < 400
 
 
-async def fetch(session: Session, url: str) -> Response:
+async def fetch(session: ProbeSession, url: str) -> Response:
     """GET a page, following redirects; raises `StepFailed` with the failure of the step that stopped it."""
     for _ in range(_MAX_REDIRECTS):
         response = await _fetch_once(session, url)
@@ -49,7 +49,7 @@ async def fetch(session: Session, url: str) -> Response:
     return response
 
 
-async def _fetch_once(session: Session, url: str) -> Response:
+async def _fetch_once(session: ProbeSession, url: str) -> Response:
     parts = urlsplit(url)
     host = parts.hostname or ""
     secure = parts.scheme == "https"
@@ -64,7 +64,7 @@ async def _fetch_once(session: Session, url: str) -> Response:
         raise
 
 
-def record_unsent(session: Session, method: str, url: str, failure: str) -> None:
+def record_unsent(session: ProbeSession, method: str, url: str, failure: str) -> None:
     """OONI records a request that never got as far as being sent with the failure of the step that stopped it."""
     trace = session.trace
     trace.requested(trace.now(), method=method, url=url, headers=(), failure=failure, transaction=trace.transaction())

@@ -22,7 +22,7 @@ from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import EOF, StepFailed, failure_of
 from shutdownlab.probes.http import Response, record_unsent
 from shutdownlab.probes.kinds import Page
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.web import page_test
 
 _MAX_BODY: Final = 65536
@@ -32,12 +32,12 @@ _BAD_CERTIFICATE, _EXPIRED, _UNKNOWN_CA = 42, 45, 48
 _HANDSHAKE, _ROUND_TRIP = "quic_handshake", "http_round_trip"
 
 
-async def http3_test(session: Session, ask: Page) -> Conclusion:
+async def http3_test(session: ProbeSession, ask: Page) -> Conclusion:
     """As `web_test`, over QUIC."""
     return await page_test(session, ask, fetch)
 
 
-async def fetch(session: Session, url: str) -> Response:
+async def fetch(session: ProbeSession, url: str) -> Response:
     """GET a page over HTTP/3; raises `StepFailed`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -50,7 +50,7 @@ async def fetch(session: Session, url: str) -> Response:
         raise
 
 
-async def _fetch_from(session: Session, parts: SplitResult, host: str, address: str) -> Response:
+async def _fetch_from(session: ProbeSession, parts: SplitResult, host: str, address: str) -> Response:
     configuration = QuicConfiguration(
         alpn_protocols=H3_ALPN,
         server_name=host,
@@ -131,7 +131,7 @@ class _Client(QuicConnectionProtocol):
                 future.exception()  # seen: nobody may be waiting for this one
 
 
-async def _shake_hands(session: Session, client: _Client, peer: tuple[Any, ...], host: str) -> None:
+async def _shake_hands(session: ProbeSession, client: _Client, peer: tuple[Any, ...], host: str) -> None:
     trace = session.trace
     started, transaction, address = trace.now(), trace.transaction(), endpoint(*peer[:2])
     failure: str | None = None
@@ -158,7 +158,7 @@ async def _shake_hands(session: Session, client: _Client, peer: tuple[Any, ...],
         raise StepFailed(failure, _HANDSHAKE)
 
 
-async def _round_trip(session: Session, client: _Client, parts: SplitResult, address: str) -> Response:
+async def _round_trip(session: ProbeSession, client: _Client, parts: SplitResult, address: str) -> Response:
     trace = session.trace
     started, failure = trace.now(), None
     headers = [pair for pair in request_headers(parts) if pair[0] not in {"Host", "Connection"}]

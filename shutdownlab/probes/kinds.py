@@ -21,7 +21,7 @@ from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url,
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role
-from shutdownlab.model.probe import Control, Errand, Family, HostProbe, PortProbe, Probe, Surroundings, UrlProbe
+from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, ServerControl, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
 
@@ -29,7 +29,7 @@ _SINGLE_STEP: Final = "urlgetter"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Destination:
     """A host, where the test has one a port, and its transport."""
 
     host: str
@@ -38,8 +38,8 @@ class Endpoint:
 
 
 class _ToPort(PortProbe):
-    def ask(self, at: Surroundings) -> Endpoint:
-        return Endpoint(self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp")
+    def ask(self, at: Surroundings) -> Destination:
+        return Destination(self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp")
 
 
 class Tcp(_ToPort):
@@ -83,8 +83,8 @@ class Ping(HostProbe):
     follows = "shutdownlab.verifier.follow:ping"
     ooni_test = "x_ping"
 
-    def ask(self, at: Surroundings) -> Endpoint:
-        return Endpoint(self.host)
+    def ask(self, at: Surroundings) -> Destination:
+        return Destination(self.host)
 
     def ooni_input(self, at: Surroundings) -> str:
         return f"ping://{self.host}"
@@ -292,7 +292,7 @@ def _targets(app: str, at: Surroundings) -> Iterator[Target]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TelephoneLine:
     """A telephone line: its number and the SIP registrar (an address) of its operator."""
 
     number: str
@@ -300,11 +300,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class TelephoneLines:
     """The caller's telephone line and the callee's; without a callee the telephone only registers."""
 
-    line: Line
-    peer: Line | None = None
+    line: TelephoneLine
+    peer: TelephoneLine | None = None
 
 
 _CONTROL_NUMBER: Final = "77009999999"
@@ -321,14 +321,14 @@ class _Telephone(Probe):
         if self.to is not None and self.to not in topology.regions:
             yield unknown(("to",), "region", self.to, topology.regions)
 
-    def ask(self, at: Surroundings) -> Lines:
+    def ask(self, at: Surroundings) -> TelephoneLines:
         callee = _callee(at.network, at.vantage, self.to)
-        return Lines(_line(at, at.vantage.id), _line(at, callee) if callee else None)
+        return TelephoneLines(_line(at, at.vantage.id), _line(at, callee) if callee else None)
 
     def errand(self, at: Surroundings) -> Errand | None:
         """The callee's telephone registers first."""
         callee = _callee(at.network, at.vantage, self.to)
-        return Errand(at.network.subscriber(callee).name, Lines(_line(at, callee))) if callee else None
+        return Errand(at.network.subscriber(callee).name, TelephoneLines(_line(at, callee))) if callee else None
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
         """The callee's path to the telephone service, the caller's, and the one between them."""
@@ -339,10 +339,10 @@ class _Telephone(Probe):
         called = at.network.subscriber(callee).name
         return (caller, service), (called, service), (caller, called)
 
-    def control(self, at: Surroundings) -> Control:
+    def control(self, at: Surroundings) -> ServerControl:
         """A telephone of the control subscriber's registers."""
         registrar = self.ask(at).line.registrar
-        return Control(self.runs, Lines(Line(_CONTROL_NUMBER, registrar)), of_operator=True)
+        return ServerControl(self.runs, TelephoneLines(TelephoneLine(_CONTROL_NUMBER, registrar)), of_operator=True)
 
     def ooni_input(self, at: Surroundings) -> str | None:
         peer = self.ask(at).peer
@@ -366,10 +366,12 @@ class Sms(_Telephone):
     ooni_test = "x_sms"
 
 
-def _line(at: Surroundings, vantage: VantageId) -> Line:
+def _line(at: Surroundings, vantage: VantageId) -> TelephoneLine:
     """A vantage point's telephone line; the number counts vantage points."""
     index = next(index for index, v in enumerate(at.network.vantages) if v.id == vantage)
-    return Line(f"7700{index:07d}", str(at.network.one(Role.TELEPHONE, vantage.operator).address(at.family.version)))
+    return TelephoneLine(
+        f"7700{index:07d}", str(at.network.one(Role.TELEPHONE, vantage.operator).address(at.family.version))
+    )
 
 
 def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId | None:
@@ -472,7 +474,7 @@ class Command(Probe):
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         return (self.host,) if self.host and not is_address(self.host) else ()
 
-    def control(self, at: Surroundings) -> Control | None:
+    def control(self, at: Surroundings) -> ServerControl | None:
         """A connection to the host's first TCP port: the program itself runs at the vantage points alone."""
         hosted = at.hosted(self.host)
         if hosted is None:
@@ -480,7 +482,7 @@ class Command(Probe):
         listens = hosted.program.ports if hosted.program else ()
         ports = [each.first for each in listens if each.protocol == "tcp"]
         ports += [service.port for service in hosted.services if service.kind in _OVER_TCP]
-        return Control(Tcp.runs, Endpoint(self.host or "", ports[0])) if ports else None
+        return ServerControl(Tcp.runs, Destination(self.host or "", ports[0])) if ports else None
 
     def ask(self, at: Surroundings) -> Execution:
         vantage = at.vantage

@@ -10,7 +10,7 @@ from typing import Final
 
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 
 _PAYLOAD: Final = bytes(range(48))
 # (request, reply, unreachable) message types.
@@ -20,7 +20,7 @@ _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROT
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
-async def ping(session: Session, address: str, source: str = "") -> float:
+async def ping(session: ProbeSession, address: str, source: str = "") -> float:
     """Echo a packet off `address`, sending again at half of the patience; returns the round trip in seconds.
 
     `source`: the own address to send from, where not the usual one. Raises `StepFailed`.
@@ -38,7 +38,7 @@ async def ping(session: Session, address: str, source: str = "") -> float:
     return rtt
 
 
-async def _echo(session: Session, address: str, source: str) -> float:
+async def _echo(session: ProbeSession, address: str, source: str) -> float:
     loop, family = session.loop, session.family
     request, reply, unreachable = _TYPES[family]
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK

@@ -19,14 +19,14 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 # Steps that end with an answer of the kernel's or the resolver's. An unknown failure of one is the prober's own; one of
 # any other step is what the other side sent.
 _OWN_STEPS: Final = frozenset({"resolve", "connect", "ping"})
 
-TestFunction = Callable[[Session, Any], Awaitable[Conclusion]]
+TestFunction = Callable[[ProbeSession, Any], Awaitable[Conclusion]]
 
 
 @cache
@@ -64,7 +64,7 @@ def import_tests() -> None:
 
 async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
     """Run a probe to its end; whatever goes wrong in the prober itself is the outcome `error`."""
-    session = Session(request, equipment)
+    session = ProbeSession(request, equipment)
     began = time.monotonic()
     try:
         conclusion = await test_function(request.runs)(session, _asked(request))

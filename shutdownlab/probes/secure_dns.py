@@ -13,7 +13,7 @@ from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.dns import Question, lookup, resolve
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.http import round_trip
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
 _PORTS: Final = {"tls": 853, "https": 443}
@@ -21,7 +21,7 @@ _ENGINES: Final = {"tls": "dot", "https": "doh"}
 _MESSAGE: Final = "application/dns-message"
 
 
-async def lookup_securely(session: Session, host: str, url: str) -> Answer:
+async def lookup_securely(session: ProbeSession, host: str, url: str) -> Answer:
     """Ask the resolver at `url`, whose own name the ordinary one is asked for; raises `StepFailed`.
 
     The step that failed is told: the lookup of the resolver's name, the connection, the handshake, the question.
@@ -29,7 +29,7 @@ async def lookup_securely(session: Session, host: str, url: str) -> Answer:
     return await resolve(session, host, url, _ENGINES[urlsplit(url).scheme], _ask)
 
 
-async def _ask(session: Session, question: Question) -> dns.message.Message:
+async def _ask(session: ProbeSession, question: Question) -> dns.message.Message:
     parts = urlsplit(question.resolver)
     name = parts.hostname or ""
     addresses = (await lookup(session, name)).addresses

@@ -15,7 +15,7 @@ from shutdownlab.protocol.probing import ProbeRequest
 
 
 @dataclass(slots=True)
-class Session:
+class ProbeSession:
     """One measurement under way: its request, what the agent has for it, and the record of its steps."""
 
     request: ProbeRequest

@@ -6,14 +6,14 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate, lookup
 from shutdownlab.probes.failure import StepFailed
-from shutdownlab.probes.kinds import Endpoint, NameQuestion
+from shutdownlab.probes.kinds import Destination, NameQuestion
 from shutdownlab.probes.ping import ping
 from shutdownlab.probes.secure_dns import lookup_securely
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import connect, handshake
 
 
-async def dns_test(session: Session, ask: NameQuestion) -> Conclusion:
+async def dns_test(session: ProbeSession, ask: NameQuestion) -> Conclusion:
     """Blocked when the resolver gives no address, a bogon, or none of the true ones, or cannot be asked."""
     if ask.secure_resolver:
         answer = await lookup_securely(session, ask.host, ask.secure_resolver)
@@ -26,20 +26,20 @@ async def dns_test(session: Session, ask: NameQuestion) -> Conclusion:
     return Conclusion(Outcome.OK if consistent else Outcome.BLOCKED)
 
 
-async def tcp_test(session: Session, ask: Endpoint) -> Conclusion:
+async def tcp_test(session: ProbeSession, ask: Destination) -> Conclusion:
     """Blocked when no connection comes about."""
     with await connect(session, await locate(session, ask.host), ask.port):
         return Conclusion(Outcome.OK)
 
 
-async def tls_test(session: Session, ask: Endpoint) -> Conclusion:
+async def tls_test(session: ProbeSession, ask: Destination) -> Conclusion:
     """Blocked when the handshake fails or the certificate is not the site's."""
     with await connect(session, await locate(session, ask.host), ask.port) as tcp:
         await handshake(tcp, ask.host)
     return Conclusion(Outcome.OK)
 
 
-async def ping_test(session: Session, ask: Endpoint) -> Conclusion:
+async def ping_test(session: ProbeSession, ask: Destination) -> Conclusion:
     """Blocked when no echo comes back."""
     seconds = await ping(session, await locate(session, ask.host))
     return Conclusion(Outcome.OK, value=round(seconds * 1000, 3), unit="ms")

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 
 _CHUNK: Final = 65536
 _NEXT_S: Final = 0.25
@@ -36,7 +36,7 @@ class TcpStream:
 
     alpn = ""
 
-    def __init__(self, session: Session, sock: socket.socket, ip: str, port: int, transaction: int) -> None:
+    def __init__(self, session: ProbeSession, sock: socket.socket, ip: str, port: int, transaction: int) -> None:
         self.session, self.sock, self.ip, self.port, self.transaction = session, sock, ip, port, transaction
         self.on_octets: Callable[[int], None] = _ignore
 
@@ -72,7 +72,7 @@ class TcpStream:
         self.close()
 
 
-async def connect(session: Session, ip: str, port: int) -> TcpStream:
+async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
     """Open a TCP connection within the session's patience; raises `StepFailed`."""
     trace = session.trace
     transaction, started = trace.transaction(), trace.now()
@@ -101,7 +101,7 @@ async def connect(session: Session, ip: str, port: int) -> TcpStream:
     return TcpStream(session, sock, ip, port, transaction)
 
 
-async def open_first(session: Session, addresses: tuple[str, ...], port: int) -> TcpStream:
+async def open_first(session: ProbeSession, addresses: tuple[str, ...], port: int) -> TcpStream:
     """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
 
     Raises the last one's `StepFailed`.

@@ -13,11 +13,11 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import Download
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect, handshake
 
 
-async def throughput_test(session: Session, ask: Download) -> Conclusion:
+async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
     """Throttled when some of the file came, more slowly than `throttled_below` kbit/s; raises `StepFailed` when none.
 
     Goodput counts TCP's octets since the response began, so that the round trips before it do not count.

@@ -13,15 +13,15 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.kinds import Endpoint
+from shutdownlab.probes.kinds import Destination
 from shutdownlab.probes.openvpn import SESSION_ID_SIZE, answers, client_reset
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect
 
 _OPERATION: Final = "openvpn_handshake"
 
 
-async def vpn_test(session: Session, ask: Endpoint) -> Conclusion:
+async def vpn_test(session: ProbeSession, ask: Destination) -> Conclusion:
     """Blocked when the server's hard reset does not come; raises `StepFailed`."""
     address = await locate(session, ask.host)
     reset = _over_tcp if ask.transport == "tcp" else _over_udp
@@ -44,7 +44,7 @@ async def vpn_test(session: Session, ask: Endpoint) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-async def _over_udp(session: Session, address: str, port: int) -> None:
+async def _over_udp(session: ProbeSession, address: str, port: int) -> None:
     loop, session_id = session.loop, os.urandom(SESSION_ID_SIZE)
     with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         try:
@@ -68,7 +68,7 @@ def _send_again(sock: socket.socket, session_id: bytes) -> None:
         return  # an ICMP error: the receiver is told as well
 
 
-async def _over_tcp(session: Session, address: str, port: int) -> None:
+async def _over_tcp(session: ProbeSession, address: str, port: int) -> None:
     session_id = os.urandom(SESSION_ID_SIZE)
     packet = client_reset(session_id)
     with await connect(session, address, port) as tcp:

@@ -9,10 +9,10 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.http import Response, fetch
 from shutdownlab.probes.kinds import Page
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 
 
-async def web_test(session: Session, ask: Page) -> Conclusion:
+async def web_test(session: ProbeSession, ask: Page) -> Conclusion:
     """OONI's web_connectivity, with what the topology knows of the site in place of the test helper's view.
 
     The conclusion follows the order of probe-cli's `webconnectivity/summary.go`.
@@ -20,7 +20,9 @@ async def web_test(session: Session, ask: Page) -> Conclusion:
     return await page_test(session, ask, fetch)
 
 
-async def page_test(session: Session, ask: Page, get: Callable[[Session, str], Awaitable[Response]]) -> Conclusion:
+async def page_test(
+    session: ProbeSession, ask: Page, get: Callable[[ProbeSession, str], Awaitable[Response]]
+) -> Conclusion:
     """Blocked when `get` cannot fetch the page, or what comes is not the genuine one."""
     extra = session.trace.extra
     try:
@@ -42,7 +44,7 @@ async def page_test(session: Session, ask: Page, get: Callable[[Session, str], A
     return Conclusion(Outcome.OK if genuine else Outcome.BLOCKED)
 
 
-def dns_consistent(session: Session) -> bool:
+def dns_consistent(session: ProbeSession) -> bool:
     """Whether a question was answered with at least one true address; true where none was asked.
 
     NXDOMAIN and the like are inconsistent: the sites of the lab exist.

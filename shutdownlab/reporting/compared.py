@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from shutdownlab.verifier.compare import Change, Comparison, Seen, Who
+from shutdownlab.verifier.compare import CellChange, Comparison, Seen, Who
 
 _MOST_NAMED = 3
 _MOST_TARGETS = 4
@@ -23,7 +23,7 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
     yield sum_of(comparison)
 
 
-def line_of(change: Change, phases: Sequence[str]) -> str:
+def line_of(change: CellChange, phases: Sequence[str]) -> str:
     """`all operators, almaty, `blackout` to `blackout-4`: bridge-3785: ok → blocked, since …`"""
     targets = list(change.targets[:_MOST_TARGETS])
     targets += [f"{len(change.targets) - _MOST_TARGETS} more"] if len(change.targets) > _MOST_TARGETS else []

@@ -10,7 +10,7 @@ from shutdownlab.reporting.compared import line_of
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.reporting.verified import undecided_lines
 from shutdownlab.results.result import Result
-from shutdownlab.verifier.compare import Change, Comparison
+from shutdownlab.verifier.compare import CellChange, Comparison
 from shutdownlab.verifier.verify import Verified
 
 
@@ -32,7 +32,7 @@ def of_comparison(comparison: Comparison) -> str:
     """A test suite for each phase in which something has changed, a test for each target that did: all have failed."""
     root = ElementTree.Element("testsuites", name="diff")
     for phase in comparison.phases:
-        changed: dict[str, list[Change]] = {}
+        changed: dict[str, list[CellChange]] = {}
         for change in comparison.changes:
             if phase in change.phases and change.kind != "undecided":
                 for target in change.targets:

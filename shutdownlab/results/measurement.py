@@ -81,7 +81,7 @@ class TestKeys(TypedDict):
 
 
 @with_config(_SCHEMA)
-class Record(TypedDict):
+class MeasurementRecord(TypedDict):
     """A measurement in OONI's data format 0.2.0: a line of measurements.jsonl. Times are the scenario's, in UTC."""
 
     annotations: dict[str, str]
@@ -121,7 +121,7 @@ class Record(TypedDict):
     test_version: str
 
 
-def record(request: ProbeRequest, measurement: Measurement, context: Context) -> Record:
+def record(request: ProbeRequest, measurement: Measurement, context: Context) -> MeasurementRecord:
     """The measurement as a JSON-ready dictionary."""
     own: TestKeys = {
         "x_id": request.id,

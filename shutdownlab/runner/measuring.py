@@ -41,7 +41,7 @@ class Measuring:
         vouching: dict[str, tuple[Control, ...]] = {}
         found: dict[int, Result] = {}
 
-        def conclude(cell_id: str, measurement: Measurement, record: ooni.Record | None) -> None:
+        def conclude(cell_id: str, measurement: Measurement, record: ooni.MeasurementRecord | None) -> None:
             number, cell = cells[cell_id]
             found[number] = self.result(phase, cell, measurement)
             tell(Measured(number=number, result=found[number], record=record))
@@ -81,7 +81,7 @@ class Measuring:
         fact = expected_of(self.shutdown, self.choices, phase, cell)
         return result_of(self.shutdown, phase, cell, measurement, fact)
 
-    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.Record:
+    def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.MeasurementRecord:
         topology, vantage = self.shutdown.topology, cell.vantage
         operator = topology.operators[cell.operator]
         context = ooni.Context(

@@ -36,11 +36,11 @@ class ListenersGone(KeyboardInterrupt):
 def inside(payload: Mapping[str, Any]) -> int:
     """The run, inside its sandbox; returns the exit code."""
     options = RunOptions(**payload)
-    live = [Stream(options.events_fd)] if options.events_fd >= 0 else []
+    live = [EventWriter(options.events_fd)] if options.events_fd >= 0 else []
     return recorded(options, live)
 
 
-class Stream:
+class EventWriter:
     """Writes events to a descriptor, a line each; what was measured at nearly the same time is written together.
 
     Each write wakes who reads, on a processor that probes need.

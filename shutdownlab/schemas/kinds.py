@@ -16,7 +16,7 @@ from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.topology import Topology
 from shutdownlab.results.events import AnyEvent
 from shutdownlab.results.manifest import Manifest
-from shutdownlab.results.measurement import Record as Measurement
+from shutdownlab.results.measurement import MeasurementRecord
 from shutdownlab.results.result import Result
 
 
@@ -37,7 +37,7 @@ KINDS: Final[Mapping[str, FileKind]] = {
     "apps": FileKind("A file of apps", Catalogue, "validation"),
     "results": FileKind("A row of results.csv, or the `result` of an event", Result, "serialization"),
     "measurement": FileKind(
-        "A measurement in OONI's data format: a line of measurements.jsonl", Measurement, "serialization"
+        "A measurement in OONI's data format: a line of measurements.jsonl", MeasurementRecord, "serialization"
     ),
     "event": FileKind("An event of a run: a line of events.jsonl, or of `run --events`", AnyEvent, "serialization"),
     "manifest": FileKind("The manifest of a run: manifest.json", Manifest, "serialization"),

@@ -66,7 +66,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ReferencePage:
     """A page: its file, its title, what it is about, and what is in it."""
 
     file: str
@@ -83,7 +83,7 @@ def _kinds_of_all() -> Iterator[Section]:
             yield Section(f"{base.__name__}-{name}", f"{code(f'{named_by}: {name}')}", base.__name__)
 
 
-def pages() -> tuple[Page, ...]:
+def pages() -> tuple[ReferencePage, ...]:
     """All pages, in order."""
     scenario = (
         Section(ROOT, "The file"),
@@ -121,7 +121,7 @@ def pages() -> tuple[Page, ...]:
         Section("TcpModel", "How it follows TCP: `tcp`"),
         Section("Tolerance", "What its parsers forgive: `parse`"),
         Section("Budget", "How much it looks at: `budget`"),
-        Section("Table", "What it remembers: `table`"),
+        Section("ConnectionTable", "What it remembers: `table`"),
         Section("Blocks", "What `block` means: `block`"),
     )
     apps = (
@@ -152,13 +152,13 @@ def pages() -> tuple[Page, ...]:
     )
     measures = tuple(_kinds_of_all())
     return (
-        Page("scenario.md", "Scenarios", _ABOUT["scenario"], (Part("scenario", scenario),)),
-        Page("probes.md", "Probes and observations", _ABOUT["probes"], (Part("scenario", measures),)),
-        Page("topology.md", "Topologies", _ABOUT["topology"], (Part("topology", topology),)),
-        Page("rules.md", "Rules of DPI boxes", _ABOUT["rules"], (Part("policy", rules),)),
-        Page("profile.md", "Profiles of DPI boxes", _ABOUT["profile"], (Part("profile", profile),)),
-        Page("apps.md", "Apps", _ABOUT["apps"], (Part("apps", apps),)),
-        Page("results.md", "What a run writes", _ABOUT["results"], written),
+        ReferencePage("scenario.md", "Scenarios", _ABOUT["scenario"], (Part("scenario", scenario),)),
+        ReferencePage("probes.md", "Probes and observations", _ABOUT["probes"], (Part("scenario", measures),)),
+        ReferencePage("topology.md", "Topologies", _ABOUT["topology"], (Part("topology", topology),)),
+        ReferencePage("rules.md", "Rules of DPI boxes", _ABOUT["rules"], (Part("policy", rules),)),
+        ReferencePage("profile.md", "Profiles of DPI boxes", _ABOUT["profile"], (Part("profile", profile),)),
+        ReferencePage("apps.md", "Apps", _ABOUT["apps"], (Part("apps", apps),)),
+        ReferencePage("results.md", "What a run writes", _ABOUT["results"], written),
     )
 
 
@@ -249,7 +249,7 @@ def _collect(part: Any, found: dict[str, list[Any]]) -> None:
             _collect(inner, found)
 
 
-def _page(page: Page, place: Mapping[tuple[str, str], str]) -> str:
+def _page(page: ReferencePage, place: Mapping[tuple[str, str], str]) -> str:
     text = [f"# {page.title}\n", f"{page.what} [All of the reference](README.md), made by `make reference`.\n"]
     for part in page.parts:
         schema = loaded(shipped(part.kind))
@@ -266,7 +266,7 @@ def _section(
     section: Section,
     schema: Mapping[str, Any],
     examples: Examples,
-    page: Page,
+    page: ReferencePage,
     kind: str,
     place: Mapping[tuple[str, str], str],
 ) -> Iterator[str]:
@@ -287,7 +287,7 @@ def _section(
     def link(name: str) -> str:
         elsewhere = (to for (_, other), to in place.items() if other == name)
         target = place.get((kind, name)) or next(elsewhere, place["results", ROOT])
-        return f"[{_WORDS.get(name, name.lower())}]({target.removeprefix(page.file)})"
+        return f"[{_WORDS.get(name, _spaced(name))}]({target.removeprefix(page.file)})"
 
     yield table(part, definitions, section.name, examples, link, reads=KINDS[kind].mode == "validation") + "\n"
 
@@ -324,6 +324,11 @@ def _protocols() -> Iterator[str]:
     names = {protocol for kind in ours for protocol in kind.protocols} | {UNKNOWN}
     yield "## Protocols: `protocol`, `protocol_except`, and `protocols` of profiles\n"
     yield ", ".join(map(code, sorted(names))) + "; and those that packages add.\n"
+
+
+def _spaced(name: str) -> str:
+    """A class's name as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _anchor(heading: str) -> str:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from shutdownlab.system.questions import Question
+from shutdownlab.system.questions import SocketQuestion
 
 _SECONDS = 5.0
 _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
@@ -45,9 +45,9 @@ def sessions_up(control: Path) -> frozenset[str]:
     return _established(ask(control, SESSIONS))
 
 
-def sessions_question(control: Path) -> Question:
+def sessions_question(control: Path) -> SocketQuestion:
     """The same as a question among others, whose reply `sessions_in` reads."""
-    return Question(
+    return SocketQuestion(
         control, f"{SESSIONS}\n".encode(), lambda data: len(_END.findall(data)) > 1 and data.endswith(b"\n")
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.routing import Relation, Session, asn, originated, routers, served_routes, sessions
+from shutdownlab.model.routing import BgpSession, Relation, asn, originated, routers, served_routes, sessions
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
@@ -76,7 +76,7 @@ def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> lis
     ]
 
 
-def _bgp(session: Session, me: int, *, server: bool) -> list[str]:
+def _bgp(session: BgpSession, me: int, *, server: bool) -> list[str]:
     relation = session.relation
     learned = f"{relation.name}_ROUTE"
     _, preference = relation.value

@@ -40,7 +40,7 @@ _PATIENCE = 0.02
 _TAIL = 2000
 
 
-class LabNet(Protocol):
+class ServerNetwork(Protocol):
     """What services need of the emulated network: nodes by name, each with its `namespace` and `spawn(argv, …)`."""
 
     def get(self, name: str) -> Any: ...
@@ -142,7 +142,7 @@ class Services:
         return f"no route over the exchange to {_listed(sorted(astray))}" if astray else None
 
 
-def start_services(net: LabNet, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
+def start_services(net: ServerNetwork, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
     """Write every configuration below `directory` and start every server; `wait_ready` waits for them.
 
     Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
@@ -191,7 +191,7 @@ def _kill(processes: Iterable[subprocess.Popen[Any]]) -> None:
         process.kill()
 
 
-def _add_domestic_authority(net: LabNet, network: Network) -> None:
+def _add_domestic_authority(net: ServerNetwork, network: Network) -> None:
     authority = domestic_authority(network)
     with net.get(authority.node).namespace.netlink() as netlink:
         for address in authority.addresses:

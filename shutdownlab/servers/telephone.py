@@ -53,7 +53,7 @@ route[SMS_SERVICE] {
 """
 
 
-class Telephones(Server):
+class TelephoneServers(Server):
     """The operators' telephone services."""
 
     order = 30

@@ -73,7 +73,7 @@ _AUXDATA: Final = 40  # CMSG_SPACE(sizeof(struct tpacket_auxdata)) on a 64-bit m
 _TAG_AT: Final = 16 + 16  # within it: tp_vlan_tci and tp_vlan_tpid, both 0 where there was no tag
 
 
-class Wire:
+class PacketSocket:
     """One interface, opened by `open_wire`; frames in and out are `virtio_net_hdr` + Ethernet frame."""
 
     __slots__ = ("_dropped", "_socket", "fd", "ifname", "read_errors", "received", "refused", "sent")
@@ -131,7 +131,7 @@ class Wire:
         }
 
 
-def open_wire(netns: Path | None, ifname: str) -> Wire:
+def open_wire(netns: Path | None, ifname: str) -> PacketSocket:
     """Open interface `ifname` of the network namespace at `netns` (None: the caller's own); the interface must exist.
 
     The caller stays in its namespace; the socket lives on in the other. The interface is put in promiscuous mode and
@@ -161,7 +161,7 @@ def open_wire(netns: Path | None, ifname: str) -> Wire:
         if raw is not None:
             raw.close()
         raise OSError(error.errno or errno.ENODEV, f"cannot open {where}: {error.strerror or error}") from error
-    return Wire(raw, ifname)
+    return PacketSocket(raw, ifname)
 
 
 class Batch:
@@ -215,7 +215,7 @@ class Batch:
         self.count = 0
         """Frames of the last read."""
 
-    def read(self, wire: Wire) -> int:
+    def read(self, wire: PacketSocket) -> int:
         """Read what waits on `wire`, never waiting, and return how many frames (0: nothing waits)."""
         self.count = 0
         count: int = _libc.recvmmsg(wire.fd, self._messages_in, self._size, socket.MSG_DONTWAIT, None)
@@ -254,7 +254,7 @@ class Batch:
         segment = int.from_bytes(memory[start + 4 : start + 6], sys.byteorder) if memory[start + 1] else 0
         return self.frame(i), trusted, segment
 
-    def forward(self, wire: Wire, first: int, last: int) -> None:
+    def forward(self, wire: PacketSocket, first: int, last: int) -> None:
         """Write frames `first` to `last` - 1 of the last read to `wire`, unchanged and uncopied."""
         if self.tagged:
             for i in range(first, last):

@@ -14,7 +14,7 @@ _BLOCK = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SocketQuestion:
     """`request` for whoever listens at `path` (AF_UNIX); `is_whole` says whether what has come is the whole reply."""
 
     path: Path
@@ -22,7 +22,7 @@ class Question:
     is_whole: Callable[[bytes], bool]
 
 
-def ask_all(questions: Mapping[str, Question], seconds: float) -> dict[str, bytes]:
+def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str, bytes]:
     """The replies, by the questions' names; none of those that did not reply in time, or are not there."""
     end = time.monotonic() + seconds
     replies: dict[str, bytes] = {}

@@ -13,7 +13,7 @@ _SIZES: Final = {1: 4, 28: 16}
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpAnswer:
     """An HTTP response."""
 
     code: int
@@ -25,7 +25,7 @@ class Response:
         return 200 <= self.code < 400
 
 
-def response_of(said: bytes) -> Response:
+def response_of(said: bytes) -> HttpAnswer:
     """Read a response; raises `StepFailed` for what is none."""
     head, _, body = said.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
@@ -33,7 +33,7 @@ def response_of(said: bytes) -> Response:
     if not first.startswith("HTTP/1.") or len(words) < 2 or not words[1].isdecimal():
         raise StepFailed("unknown_failure: malformed HTTP response", "http_round_trip")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Response(int(words[1]), headers.get("location", ""), body)
+    return HttpAnswer(int(words[1]), headers.get("location", ""), body)
 
 
 def dns_addresses(message: bytes, operation: str) -> tuple[str, ...]:

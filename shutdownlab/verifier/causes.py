@@ -9,7 +9,7 @@ from typing import Any
 from shutdownlab.config.writing import dump
 from shutdownlab.library import Shutdown
 from shutdownlab.model.policy import Policy
-from shutdownlab.verifier.compare import Change, Comparison
+from shutdownlab.verifier.compare import CellChange, Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def with_causes(
     return replace(comparison, changes=changes)
 
 
-def _of(change: Change, causes: list[Cause]) -> list[Cause]:
+def _of(change: CellChange, causes: list[Cause]) -> list[Cause]:
     return [cause for cause in causes if not cause.phases or not cause.phases.isdisjoint(change.phases)]
 
 

@@ -17,7 +17,7 @@ _Key: TypeAlias = tuple[str, Who, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CellChange:
     """Cells that came out alike before, and alike now.
 
     old, new: outcome and failure. phases: in the order of the timeline. who: the vantage points, of all `asked` ones.
@@ -51,7 +51,7 @@ class Change:
 class Comparison:
     """What differs between two sets of results. only_old, only_new: cells that just one of them has."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
     compared: int
     only_old: int
     only_new: int
@@ -97,7 +97,7 @@ def _seen(result: Result) -> Seen:
 def _by_phases(
     otherwise: Mapping[tuple[Seen, Seen, str], Mapping[str, Mapping[Who, set[str]]]],
     asked: Mapping[tuple[str, str], Mapping[Who, None]],
-) -> Iterable[Change]:
+) -> Iterable[CellChange]:
     """A change for each target, with all phases in which it befalls the same vantage points."""
     for (was, now, target), phases in otherwise.items():
         alike: dict[tuple[Who, ...], list[str]] = {}
@@ -107,17 +107,17 @@ def _by_phases(
             families = sorted({family for phase in where for each in who for family in phases[phase][each]})
             cells = sum(len(phases[phase][each]) for phase in where for each in who)
             everybody = dict.fromkeys(each for family in families for each in asked[target, family])
-            yield Change(was, now, (target,), tuple(where), who, tuple(everybody), tuple(families), cells)
+            yield CellChange(was, now, (target,), tuple(where), who, tuple(everybody), tuple(families), cells)
 
 
-def _merged(changes: Sequence[Change]) -> list[Change]:
+def _merged(changes: Sequence[CellChange]) -> list[CellChange]:
     """Targets to which the same has happened, told together."""
-    groups: dict[object, list[Change]] = {}
+    groups: dict[object, list[CellChange]] = {}
     for change in changes:
         alike = change.old, change.new, change.phases, frozenset(change.who), len(change.asked)
         groups.setdefault(alike, []).append(change)
     return [
-        Change(
+        CellChange(
             group[0].old, group[0].new, tuple(target for change in group for target in change.targets),
             group[0].phases, group[0].who, group[0].asked,
             tuple(sorted({family for change in group for family in change.families})),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.verifier.line import Line
-from shutdownlab.verifier.wire import Step, Wire
+from shutdownlab.verifier.line import ModelledLine
+from shutdownlab.verifier.wire import ModelledConnection, SwitchStep
 
 
-def deciding_wire(line: Line, outcome: Outcome) -> Wire | None:
+def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | None:
     """The first connection that did not get through, or that was slowed where that is the outcome; else the last."""
     if not line.wires:
         return None
@@ -18,7 +18,7 @@ def deciding_wire(line: Line, outcome: Outcome) -> Wire | None:
     return failed[0] if failed and outcome is not Outcome.OK else line.wires[-1]
 
 
-def policies_of(wire: Wire) -> tuple[str, ...]:
+def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
     """The policies that stop or slow a connection, in the order in which it meets them."""
     both = (step for by_client in (True, False) for step in wire.steps(by_client))
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
@@ -26,11 +26,11 @@ def policies_of(wire: Wire) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name in wire.country.active))
 
 
-def stops(step: Step) -> bool:
+def stops(step: SwitchStep) -> bool:
     """Whether headers alone end the way here."""
     return step.fate.dropped
 
 
-def slows(step: Step) -> bool:
+def slows(step: SwitchStep) -> bool:
     """Whether a meter holds it back here."""
     return step.fate.rate is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.compiler.rules import Rule, Table
+from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.library import Shutdown, load
@@ -18,15 +18,15 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
-from shutdownlab.verifier.line import Line, Undecided
+from shutdownlab.verifier.line import ModelledLine, Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
-from shutdownlab.verifier.verdicts import Verdict, Verifier
+from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.ways import Crossing
-from shutdownlab.verifier.wire import Seen, Step, Wire
+from shutdownlab.verifier.wire import ModelledConnection, Seen, SwitchStep
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DecidingPolicy:
     """A policy that decided something: where it stands, since when it is in force, and under whose account.
 
     places are `file:line`, empty where a program made the scenario.
@@ -49,7 +49,7 @@ class Hop:
     role: str
     did: str = ""
     rule: str = ""
-    order: Order | None = None
+    order: DecidingPolicy | None = None
     stops: bool = False
 
 
@@ -65,7 +65,7 @@ class Explanation:
     vantage: str
     target: str
     family: str
-    verdict: Verdict
+    verdict: CellVerdict
     expected: Expectation | None
     connection: str
     others: int
@@ -137,7 +137,7 @@ class _Explainer:
 
     def explain(self) -> Explanation:
         verdict = self.verifier.verdict(self.phase, self.cell)
-        line: Line | None = None
+        line: ModelledLine | None = None
         if self.shutdown.scenario.probes[self.cell.target].follows:
             try:
                 line, _ = self.verifier.line(self.phase, self.cell, self.vantage, Chances())
@@ -156,14 +156,14 @@ class _Explainer:
             saw=tuple(self._saw(wire)) if wire else (), server=_server(wire) if wire else "", mends=told,
         )  # fmt: skip
 
-    def _is_back(self, wire: Wire) -> bool:
+    def _is_back(self, wire: ModelledConnection) -> bool:
         """Whether the answers' way tells more: the question's way is free."""
         decides = stops if wire.stops else slows
         return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
 
     # -- the way ------------------------------------------------------------------------------------------------------
 
-    def _hops(self, wire: Wire) -> Iterator[Hop]:
+    def _hops(self, wire: ModelledConnection) -> Iterator[Hop]:
         by_client = not self._is_back(wire)
         steps = iter(wire.steps(by_client))
         stopped = False
@@ -177,13 +177,13 @@ class _Explainer:
                 yield each if not stopped else Hop(each.node, each.role)
                 stopped = stopped or each.stops
 
-    def _at_switch(self, step: Step, wire: Wire, stopped: bool) -> list[Hop]:
+    def _at_switch(self, step: SwitchStep, wire: ModelledConnection, stopped: bool) -> list[Hop]:
         node = self.network.nodes[step.crossing.switch]
         role, rule = node.role.value.replace("-", " "), step.fate.decided_by
         if step.fate.dropped:
             return [Hop(node.name, role, "drops it", _rule_text(rule), self._order(rule.policy if rule else ""), True)]
         did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
-        if rule is not None and rule.table is Table.EXEMPT:
+        if rule is not None and rule.table is PipelineTable.EXEMPT:
             did = "spares it"
         if not step.box:
             return [
@@ -200,10 +200,10 @@ class _Explainer:
         ]
         return [*hops, self._at_box(step, wire)]
 
-    def _on_path(self, step: Step) -> bool:
+    def _on_path(self, step: SwitchStep) -> bool:
         return self.shutdown.profiles[step.box].placement == "on-path"
 
-    def _at_box(self, step: Step, wire: Wire) -> Hop:
+    def _at_box(self, step: SwitchStep, wire: ModelledConnection) -> Hop:
         profile = self.shutdown.profiles[step.box]
         name, role = f"{step.box}-box", f"DPI box, {profile.name}"
         seen = next((seen for seen in wire.seen if seen.operator == step.box and seen.decision.action != "pass"), None)
@@ -220,7 +220,7 @@ class _Explainer:
             stops,
         )
 
-    def _order(self, policy: str, rule: str = "") -> Order | None:
+    def _order(self, policy: str, rule: str = "") -> DecidingPolicy | None:
         scenario = self.shutdown.scenario
         if policy not in scenario.policies:
             return None
@@ -234,7 +234,7 @@ class _Explainer:
             named = [each.name for each in record.inspect]
             index = named.index(rule.partition("/")[2]) if rule.partition("/")[2] in named else 0
             at = self.shutdown.place(("policies", policy, "inspect", index))
-        return Order(
+        return DecidingPolicy(
             policy, record.title, at, record.source, names[since], self.shutdown.place(place), self._account(policy)
         )
 
@@ -247,7 +247,7 @@ class _Explainer:
                     return f"{name}={chosen}: {account.options[chosen].says}; not under {name}={option}"
         return ""
 
-    def _saw(self, wire: Wire) -> Iterator[str]:
+    def _saw(self, wire: ModelledConnection) -> Iterator[str]:
         for seen in wire.seen:
             yield f"{seen.operator}-box at packet {seen.packet}: {_recognised(seen)}: {seen.decision.action}"
 
@@ -272,7 +272,7 @@ def _recognised(seen: Seen) -> str:
     return ", ".join(parts)
 
 
-def _described(wire: Wire) -> str:
+def _described(wire: ModelledConnection) -> str:
     stream = wire.stream
     protocol = PROTOCOL_NAMES.get(stream.proto, str(stream.proto))
     if not stream.server_port:
@@ -281,7 +281,7 @@ def _described(wire: Wire) -> str:
     return f"{what} to {endpoint(stream.server, stream.server_port)}"
 
 
-def _server(wire: Wire) -> str:
+def _server(wire: ModelledConnection) -> str:
     if not wire.way(True).arrives:
         return "nobody has the address"
     if not wire.reached:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.verifier.explain import Explanation, Hop, Order
+from shutdownlab.verifier.explain import DecidingPolicy, Explanation, Hop
 
 _WIDTH = 100
 
@@ -34,7 +34,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     more = f", one of {explanation.others + 1} connections" if explanation.others > 0 else ""
     yield f"The way of {'the answers to ' if explanation.back else ''}{explanation.connection}{more}:"
     width = max(len(hop.node) for hop in explanation.hops)
-    orders: dict[Order, None] = {}
+    orders: dict[DecidingPolicy, None] = {}
     for hop in explanation.hops:
         mark = "✗" if hop.stops else "│"
         did = f"  {hop.did}" if hop.did else ""
@@ -57,7 +57,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"{first} {mend.change} in {', '.join(mend.policies)} ({changed})"
 
 
-def _order_lines(order: Order) -> Iterator[str]:
+def _order_lines(order: DecidingPolicy) -> Iterator[str]:
     place = f", {order.place}" if order.place else ""
     yield f"Policy {order.policy}: {order.title} [{order.source}]{place}"
     ordered = f", {order.ordered}" if order.ordered else ""

@@ -16,11 +16,18 @@ from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.attempts import Attempt, Connect, Fetch, Post, attempts_of, conclusion_of, untested
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
-from shutdownlab.probes.kinds import AppTargets, Download, Endpoint, Lines, NameQuestion, Page
-from shutdownlab.probes.kinds import Line as TelephoneLine
+from shutdownlab.probes.kinds import (
+    AppTargets,
+    Destination,
+    Download,
+    NameQuestion,
+    Page,
+    TelephoneLine,
+    TelephoneLines,
+)
 from shutdownlab.probes.openvpn import SESSION_ID_SIZE, client_reset
 from shutdownlab.verifier import speech
-from shutdownlab.verifier.line import Line, Open, Undecided
+from shutdownlab.verifier.line import ModelledLine, Open, Undecided
 from shutdownlab.verifier.packets import Segment
 
 _SECURE_PORTS: Final = {"tls": 853, "https": 443}
@@ -29,14 +36,14 @@ _SLOWEST, _FASTEST = 0.6, 1.4
 has a burst in hand."""
 
 
-def dns(line: Line, ask: NameQuestion) -> Conclusion:
+def dns(line: ModelledLine, ask: NameQuestion) -> Conclusion:
     answer = Answer(_securely(line, ask) if ask.secure_resolver else line.lookup(ask.host))
     if answer.is_bogon:
         raise StepFailed("dns_bogon_error", "resolve")
     return Conclusion(Outcome.OK if answer.agrees_with(line.at.addresses(ask.host)) else Outcome.BLOCKED)
 
 
-def _securely(line: Line, ask: NameQuestion) -> tuple[str, ...]:
+def _securely(line: ModelledLine, ask: NameQuestion) -> tuple[str, ...]:
     """Over TLS or HTTPS."""
     parts = urlsplit(ask.secure_resolver)
     name = parts.hostname or ""
@@ -51,23 +58,23 @@ def _securely(line: Line, ask: NameQuestion) -> tuple[str, ...]:
     return found
 
 
-def tcp(line: Line, ask: Endpoint) -> Conclusion:
+def tcp(line: ModelledLine, ask: Destination) -> Conclusion:
     line.connect(line.locate(ask.host), ask.port).connection.close()
     return Conclusion(Outcome.OK)
 
 
-def tls(line: Line, ask: Endpoint) -> Conclusion:
+def tls(line: ModelledLine, ask: Destination) -> Conclusion:
     stream = line.connect(line.locate(ask.host), ask.port)
     line.shake_hands(stream, ask.host)
     return Conclusion(Outcome.OK)
 
 
-def ping(line: Line, ask: Endpoint) -> Conclusion:
+def ping(line: ModelledLine, ask: Destination) -> Conclusion:
     line.ping(line.locate(ask.host))
     return Conclusion(Outcome.OK)
 
 
-def web(line: Line, ask: Page) -> Conclusion:
+def web(line: ModelledLine, ask: Page) -> Conclusion:
     response = line.fetch(ask.url, lambda parts: _body(line, parts))
     return _judged(response.is_fine and ask.marker.encode() in response.body)
 
@@ -76,7 +83,7 @@ def _judged(genuine: bool) -> Conclusion:
     return Conclusion(Outcome.OK if genuine else Outcome.BLOCKED)
 
 
-def _body(line: Line, parts: SplitResult) -> bytes:
+def _body(line: ModelledLine, parts: SplitResult) -> bytes:
     """What the genuine site has at a path."""
     hosted = line.at.hosted(parts.hostname)
     if hosted is None or hosted.program is not None:
@@ -84,7 +91,7 @@ def _body(line: Line, parts: SplitResult) -> bytes:
     return page(hosted.site_name, hosted.app).encode()
 
 
-def http3(line: Line, ask: Page) -> Conclusion:
+def http3(line: ModelledLine, ask: Page) -> Conclusion:
     parts = urlsplit(ask.url)
     host = parts.hostname or ""
     address = line.first(line.lookup(host), host)
@@ -105,7 +112,7 @@ def http3(line: Line, ask: Page) -> Conclusion:
     return _judged(ask.marker.encode() in _body(line, parts))
 
 
-def vpn(line: Line, ask: Endpoint) -> Conclusion:
+def vpn(line: ModelledLine, ask: Destination) -> Conclusion:
     address = line.locate(ask.host)
     reset = client_reset(bytes(range(1, SESSION_ID_SIZE + 1)))
     answer = bytes([8 << 3]) + bytes(range(9, 9 + SESSION_ID_SIZE)) + b"\1" + bytes(4) + reset[1:9] + bytes(4)
@@ -125,7 +132,7 @@ def vpn(line: Line, ask: Endpoint) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-def throughput(line: Line, ask: Download) -> Conclusion:
+def throughput(line: ModelledLine, ask: Download) -> Conclusion:
     parts = urlsplit(ask.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
     address = line.first(line.lookup(host), host)
@@ -143,14 +150,14 @@ def throughput(line: Line, ask: Download) -> Conclusion:
     return Conclusion(Outcome.THROTTLED if slow else Outcome.OK)
 
 
-def _rate(line: Line, stream: Open) -> int | None:
+def _rate(line: ModelledLine, stream: Open) -> int | None:
     """What the line and the meters leave of a download (kbit/s); None: no limit."""
     kind = line.at.network.topology.links.get(line.at.vantage.access.value)
     rates = [stream.connection.wire.kbit, kind.bandwidth if kind else None]
     return min((rate for rate in rates if rate is not None), default=None)
 
 
-def app(line: Line, ask: AppTargets) -> Conclusion:
+def app(line: ModelledLine, ask: AppTargets) -> Conclusion:
     attempts = attempts_of(ask, line.family)
     if not attempts:
         return untested(ask, line.family)
@@ -160,7 +167,7 @@ def app(line: Line, ask: AppTargets) -> Conclusion:
     return conclusion_of(ask, failures, misled)
 
 
-def _failure(line: Line, attempt: Attempt) -> str | None:
+def _failure(line: ModelledLine, attempt: Attempt) -> str | None:
     try:
         _make(line, attempt)
     except StepFailed as failed:
@@ -168,7 +175,7 @@ def _failure(line: Line, attempt: Attempt) -> str | None:
     return None
 
 
-def _make(line: Line, attempt: Attempt) -> None:
+def _make(line: ModelledLine, attempt: Attempt) -> None:
     match attempt:
         case Fetch():
             line.fetch(attempt.url, lambda parts: _body(line, parts))
@@ -180,7 +187,7 @@ def _make(line: Line, attempt: Attempt) -> None:
             _any_port(line, address, attempt.ports)
 
 
-def _any_port(line: Line, address: str, ports: tuple[int, ...]) -> None:
+def _any_port(line: ModelledLine, address: str, ports: tuple[int, ...]) -> None:
     failed: StepFailed | None = None
     for port in ports:
         try:
@@ -196,7 +203,7 @@ def _any_port(line: Line, address: str, ports: tuple[int, ...]) -> None:
 # -- the telephone: no DPI box is on its way --------------------------------------------------------------------------
 
 
-def call(line: Line, ask: Lines) -> Conclusion:
+def call(line: ModelledLine, ask: TelephoneLines) -> Conclusion:
     _signal(line, ask, VOICE.first)
     if ask.peer is not None:
         callee = _address_of(line, ask.peer)
@@ -204,12 +211,12 @@ def call(line: Line, ask: Lines) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-def sms(line: Line, ask: Lines) -> Conclusion:
+def sms(line: ModelledLine, ask: TelephoneLines) -> Conclusion:
     _signal(line, ask, SMS.first)
     return Conclusion(Outcome.OK)
 
 
-def _signal(line: Line, ask: Lines, port: int) -> None:
+def _signal(line: ModelledLine, ask: TelephoneLines, port: int) -> None:
     """The caller to its operator's service, and the service to the callee, whose line was registered before."""
     _both_ways(line, line.node, ask.line.registrar, port, "sip_register")
     if ask.peer is not None:
@@ -218,13 +225,13 @@ def _signal(line: Line, ask: Lines, port: int) -> None:
         _both_ways(line, service.name, _address_of(line, ask.peer), port, "sip_invite")
 
 
-def _address_of(line: Line, peer: TelephoneLine) -> str:
+def _address_of(line: ModelledLine, peer: TelephoneLine) -> str:
     """Of a telephone: numbers count vantage points."""
     vantage = line.at.network.vantages[int(peer.number[-7:])]
     return str(line.at.network.subscriber(vantage.id).address(line.version))
 
 
-def _both_ways(line: Line, caller: str, to: str, port: int, operation: str) -> None:
+def _both_ways(line: ModelledLine, caller: str, to: str, port: int, operation: str) -> None:
     wire = line.wire(UDP, to, port, client_port=port, client=caller)
     for by_client in (True, False):
         if not any(a.at_client is not by_client for a in wire.send(Segment(b"."), by_client=by_client)):

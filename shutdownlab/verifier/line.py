@@ -16,12 +16,12 @@ from shutdownlab.model.network import Role
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
-from shutdownlab.verifier.answers import Response, dns_addresses, response_of
+from shutdownlab.verifier.answers import HttpAnswer, dns_addresses, response_of
 from shutdownlab.verifier.chance import Chances
-from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, Segment, Stream, icmp_of
-from shutdownlab.verifier.services import Servers, Service
+from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, FiveTuple, Segment, icmp_of
+from shutdownlab.verifier.services import Listener, Servers
 from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
-from shutdownlab.verifier.wire import EPHEMERAL, Arrival, Country, Wire
+from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection, ModelledCountry
 
 _MOST_REDIRECTS: Final = 3
 _AGAIN_S: Final = 0.6
@@ -39,21 +39,21 @@ class Open:
     connection: Connection
     address: str
     port: int
-    service: Service
+    service: Listener
     secure: bool = False
 
 
 @dataclass(slots=True)
-class Line:
+class ModelledLine:
     """One measurement's line. `wires`: of every connection it made, in order."""
 
-    country: Country
+    country: ModelledCountry
     servers: Servers
     at: Surroundings
     resolver: str
     chances: Chances
     first_port: int = EPHEMERAL
-    wires: list[Wire] = field(default_factory=list)
+    wires: list[ModelledConnection] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names, and the addresses that were answered."""
 
@@ -72,15 +72,15 @@ class Line:
     def wire(
         self, proto: int, server: str, port: int = 0, kinds: tuple[int, int] = (0, 0), client_port: int | None = None,
         client: str = "",
-    ) -> Wire:  # fmt: skip
+    ) -> ModelledConnection:  # fmt: skip
         """The network between this subscriber (or the node `client`) and a server's port."""
         client = client or self.node
         source = str(self.country.network.nodes[client].address(self.version))
         own = self.first_port + len(self.wires) if client_port is None else client_port
-        stream = Stream(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
+        stream = FiveTuple(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
         host = self.country.ways.host_of(server)
         now = self.wires[-1].now + 0.01 if self.wires else 0.0
-        made = Wire(self.country, stream, client, host.name if host else None, self.chances, now)
+        made = ModelledConnection(self.country, stream, client, host.name if host else None, self.chances, now)
         self.wires.append(made)
         return made
 
@@ -111,7 +111,9 @@ class Line:
 
     # -- datagrams ----------------------------------------------------------------------------------------------------
 
-    def datagrams(self, wire: Wire, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve") -> bytes:
+    def datagrams(
+        self, wire: ModelledConnection, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve"
+    ) -> bytes:
         """What comes for datagrams, sent once more where nothing does."""
         service = self.servers.at(wire.stream.server, wire.stream.server_port, "udp")
         for _ in range(2 if wire.inspected else 1):
@@ -133,10 +135,10 @@ class Line:
             wire.now += _AGAIN_S
         raise StepFailed(TIMEOUT, operation)
 
-    def _unreachable(self, wire: Wire, operation: str) -> None:
+    def _unreachable(self, wire: ModelledConnection, operation: str) -> None:
         raise_if_unreachable(wire, operation)
 
-    def _told(self, wire: Wire, failure: str, operation: str) -> None:
+    def _told(self, wire: ModelledConnection, failure: str, operation: str) -> None:
         """Raise a failure of which an ICMP message of the server tells, if that comes."""
         if self._comes_back(wire.stream.server):
             raise StepFailed(failure, operation)
@@ -200,7 +202,7 @@ class Line:
             raise StepFailed("ssl_invalid_hostname", "tls_handshake")
         stream.secure = True
 
-    def round_trip(self, stream: Open, method: str, parts: SplitResult, body: Callable[[], bytes]) -> Response:
+    def round_trip(self, stream: Open, method: str, parts: SplitResult, body: Callable[[], bytes]) -> HttpAnswer:
         """A request and its response; `body`: of the genuine one."""
         if stream.service.kind == "own":
             self._own_program()
@@ -226,7 +228,7 @@ class Line:
             return speech.http_response(b"<html><title>another site</title></html>")
         return speech.http_response(body())
 
-    def fetch(self, url: str, body: Callable[[SplitResult], bytes]) -> Response:
+    def fetch(self, url: str, body: Callable[[SplitResult], bytes]) -> HttpAnswer:
         """GET a page, following redirects."""
         for _ in range(_MOST_REDIRECTS):
             response = self._fetch_once(url, body)
@@ -235,7 +237,7 @@ class Line:
             url = urljoin(url, response.location)
         return response
 
-    def _fetch_once(self, url: str, body: Callable[[SplitResult], bytes]) -> Response:
+    def _fetch_once(self, url: str, body: Callable[[SplitResult], bytes]) -> HttpAnswer:
         parts = urlsplit(url)
         host, secure = parts.hostname or "", parts.scheme == "https"
         addresses = self.lookup(host)
@@ -260,4 +262,4 @@ def resolver_of(at: Surroundings, own: str | None) -> str:
     return own or str(at.network.one(Role.RESOLVER, at.vantage.id.operator).address(at.family.version))
 
 
-__all__ = ["Line", "Open", "Undecided", "resolver_of"]
+__all__ = ["ModelledLine", "Open", "Undecided", "resolver_of"]

@@ -15,7 +15,7 @@ from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, policies_of
 from shutdownlab.verifier.verdicts import Verifier
-from shutdownlab.verifier.wire import Wire
+from shutdownlab.verifier.wire import ModelledConnection
 
 _MOST_TOLD = 3
 _MOST_POLICIES = 4
@@ -36,7 +36,7 @@ class Mend:
 _Change = Callable[[Policy], Policy]
 
 
-def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: Wire) -> Iterator[Mend]:
+def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection) -> Iterator[Mend]:
     """The changes that work, those of which the fewest cells change first. `wire`: the connection that decides."""
     before = _outcomes(verifier, phase, phase)
     found = []
@@ -82,7 +82,7 @@ def _outcomes(verifier: Verifier, phase: Phase, imagined: Phase) -> list[Outcome
     return [verifier.verdict(imagined, cell).outcome for cell in cells_of(verifier.shutdown, phase)]
 
 
-def _candidates(shutdown: Shutdown, cell: Cell, wire: Wire) -> Iterator[tuple[str, _Change]]:
+def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Iterator[tuple[str, _Change]]:
     """Exceptions for what the cell is about: its host, its port, its app, its address; and whom it is about."""
     probe, stream, vantage = shutdown.scenario.probes[cell.target], wire.stream, cell.vantage
     app = getattr(probe, "app", None)

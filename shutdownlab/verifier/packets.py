@@ -28,7 +28,7 @@ def _number(address: str) -> int:
 
 
 @dataclass(frozen=True)
-class Stream:
+class FiveTuple:
     """What packets of one connection have in common: the protocol and the addresses and ports of client and server.
 
     For ICMP the ports are nothing, and `kinds` are the types of what client and server send.

@@ -14,7 +14,7 @@ Transport = Literal["tcp", "udp"]
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Listener:
     """Who listens on a port. kind: as the catalogue has it, `own` for a user's own program.
 
     names: those that it has certificates for. hosted: what it serves, one for each name.
@@ -58,17 +58,17 @@ class Servers:
             return None
         return tuple(dict.fromkeys(a for a in found if (":" in a) == (version == 6)))
 
-    def at(self, address: str, port: int, transport: Transport) -> Service | None:
+    def at(self, address: str, port: int, transport: Transport) -> Listener | None:
         """Who listens there; None: nobody."""
         role = self._infrastructure.get(address)
         if role is Role.RESOLVER:
-            return Service("dns") if port == 53 else None
+            return Listener("dns") if port == 53 else None
         if role is Role.TELEPHONE:
-            return Service("sip") if transport == "udp" and port in (VOICE.first, SMS.first) else None
+            return Listener("sip") if transport == "udp" and port in (VOICE.first, SMS.first) else None
         there = self._by_address.get(address, [])
         kinds = {kind: [h for h in there if _listens(h, kind, port, transport)] for kind in _kinds(there)}
         answering = next((kind for kind in kinds if kinds[kind]), None)
-        return None if answering is None else Service(answering, tuple(kinds[answering]))
+        return None if answering is None else Listener(answering, tuple(kinds[answering]))
 
 
 def _kinds(there: list[Hosted]) -> list[str]:

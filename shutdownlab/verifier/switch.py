@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 
-from shutdownlab.compiler.rules import Match, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
 
 Fields = dict[str, int | str]
 """A packet's OXM fields; a field that it has not is absent."""
@@ -44,7 +44,7 @@ class PaperSwitch:
 
     def __init__(self, program: SwitchProgram) -> None:
         self.meters = {meter.id: meter for meter in program.meters}
-        rules: dict[Table, list[Rule]] = defaultdict(list)
+        rules: dict[PipelineTable, list[Rule]] = defaultdict(list)
         for rule in program.rules:
             rules[rule.table].append(rule)
         self._tables = {table: _Lookup(sorted(own, key=lambda rule: -rule.priority)) for table, own in rules.items()}
@@ -53,7 +53,7 @@ class PaperSwitch:
         """Follow a packet from CLASSIFY on."""
         state = {name: number_of(name, value) for name, value in packet.items()} | {"metadata": 0}
         fate = Fate()
-        table: Table | None = Table.CLASSIFY
+        table: PipelineTable | None = PipelineTable.CLASSIFY
         while table is not None:
             rule = self.first(table, state)
             if rule is None:
@@ -70,11 +70,11 @@ class PaperSwitch:
             table = rule.goto
         return fate
 
-    def first(self, table: Table, state: dict[str, int]) -> Rule | None:
+    def first(self, table: PipelineTable, state: dict[str, int]) -> Rule | None:
         """The rule of a table that counts for a packet; `state`: its fields as numbers, metadata and registers too."""
         return self._tables[table].first(state) if table in self._tables else None
 
-    def matching(self, table: Table, state: dict[str, int]) -> list[Rule]:
+    def matching(self, table: PipelineTable, state: dict[str, int]) -> list[Rule]:
         """All rules of a table that a packet matches, the one that counts first."""
         return self._tables[table].every(state) if table in self._tables else []
 

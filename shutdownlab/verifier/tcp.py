@@ -7,7 +7,7 @@ from typing import Final
 from shutdownlab.config.numbers import TCP
 from shutdownlab.probes.failure import RESET, TIMEOUT, StepFailed
 from shutdownlab.verifier.packets import ACK, FIN, MOST_DATA, PSH, RST, SYN, Segment
-from shutdownlab.verifier.wire import Arrival, Wire
+from shutdownlab.verifier.wire import Arrival, ModelledConnection
 
 REFUSED: Final = "connection_refused"
 _AGAIN_S: Final = 0.3
@@ -21,7 +21,7 @@ class Connection:
     `open` and `exchange` raise `StepFailed` with OONI's name for what the client sees.
     """
 
-    def __init__(self, wire: Wire, *, listens: bool) -> None:
+    def __init__(self, wire: ModelledConnection, *, listens: bool) -> None:
         assert wire.stream.proto == TCP
         self.wire, self.listens = wire, listens
         self.ended = False
@@ -145,7 +145,7 @@ class Connection:
         return Segment(data, flags, self._server_next, self._client_next)
 
 
-def raise_if_unreachable(wire: Wire, operation: str = "connect") -> None:
+def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -> None:
     """Raise `StepFailed` where routers, or the own machine, say that nobody has the server's address."""
     way = wire.way(True)
     if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):

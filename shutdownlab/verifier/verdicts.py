@@ -19,18 +19,18 @@ from shutdownlab.probes.failure import StepFailed
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
 from shutdownlab.verifier.classes import CellClass, Classes
-from shutdownlab.verifier.line import Line, Undecided, resolver_of
+from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
 from shutdownlab.verifier.services import Servers
 from shutdownlab.verifier.ways import Ways
-from shutdownlab.verifier.wire import EPHEMERAL, Country, Equipment
+from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledCountry
 
 _PORTS, _PORTS_EACH = 20_000, 40
 """Of clients, given to one measurement after the other; and how many a measurement takes at most."""
-Follow: TypeAlias = Callable[[Line, Any], Conclusion]
+Follow: TypeAlias = Callable[[ModelledLine, Any], Conclusion]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CellVerdict:
     """What a cell comes out as. ways: every outcome it could have, with its failure, where that is not certain.
 
     conditions: on what that hangs.
@@ -63,61 +63,61 @@ class Verifier:
         self.shutdown, self.choices = shutdown, dict(choices)
         self.network = shutdown.network
         self.classes = Classes(shutdown, choices)
-        self.verdicts: dict[CellClass, Verdict] = {}
+        self.verdicts: dict[CellClass, CellVerdict] = {}
         """Of every class that was followed so far."""
         self._servers = Servers(shutdown.network)
-        self._equipment = Equipment(shutdown, Ways(shutdown.network), AppCatalogue(shutdown.apps))
+        self._equipment = DataPlane(shutdown, Ways(shutdown.network), AppCatalogue(shutdown.apps))
         self.rules_met: set[str] = set()
         """The rules of DPI boxes that have decided something."""
-        self._countries: dict[str, Country] = {}
+        self._countries: dict[str, ModelledCountry] = {}
         self._ports = 0
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
         """A phase like this one, to be asked about the same cells, while other policies are in force."""
         return self.classes.imagine(phase, active)
 
-    def country(self, phase: Phase) -> Country:
+    def country(self, phase: Phase) -> ModelledCountry:
         """The country in a phase."""
         if phase.phase not in self._countries:
             local_time = self.shutdown.scenario.local_time(phase)
-            self._countries[phase.phase] = Country(self._equipment, self.classes.active(phase), local_time)
+            self._countries[phase.phase] = ModelledCountry(self._equipment, self.classes.active(phase), local_time)
         return self._countries[phase.phase]
 
-    def verdict(self, phase: Phase, cell: Cell) -> Verdict:
+    def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
         """What a cell of the phase comes out as."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.unaffected:
-                return Verdict(Outcome.OK)
-            return Verdict(Outcome.UNKNOWN, conditions=(f"what the observer {seen.observer} sees",))
+                return CellVerdict(Outcome.OK)
+            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what the observer {seen.observer} sees",))
         key = self.classes.of(phase, cell, cell.vantage)
         if key not in self.verdicts:
             self.verdicts[key] = self.measure(phase, cell, cell.vantage)
         return self.verdicts[key]
 
-    def measure(self, phase: Phase, cell: Cell, vantage: Vantage) -> Verdict:
+    def measure(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellVerdict:
         """Follow one cell's packets, in every way they could go."""
         probe = self.shutdown.scenario.probes[cell.target]
         if not probe.follows:
-            return Verdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",))
         brought = self.shutdown.controllers.keys() & self.classes.owners(cell.target, vantage)
         if brought and self.classes.active(phase):
             condition = f"what {', '.join(sorted(brought))}'s own controller makes of its orders"
-            return Verdict(Outcome.UNKNOWN, conditions=(condition,))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(condition,))
         chances = Chances()
         try:
             played = list(chances.every(lambda: self.line(phase, cell, vantage, chances)[1]))
         except Undecided as undecided:
-            return Verdict(Outcome.UNKNOWN, conditions=(str(undecided),))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(str(undecided),))
         found = tuple(dict.fromkeys(outcome for _, outcome in played))
         if len(found) == 1:
             outcome, failure = found[0]
-            return Verdict(outcome, failure)
-        return Verdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played))
+            return CellVerdict(outcome, failure)
+        return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played))
 
     def line(
         self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances
-    ) -> tuple[Line, tuple[Outcome, str | None]]:
+    ) -> tuple[ModelledLine, tuple[Outcome, str | None]]:
         """One way that a cell's measurement could go: the line with all its packets, and what is concluded."""
         scenario = self.shutdown.scenario
         probe, country = scenario.probes[cell.target], self.country(phase)
@@ -126,7 +126,7 @@ class Verifier:
         at = Surroundings(self.network, vantage, cell.family, phase.phase, scenario.throttled_below)
         self._ports = (self._ports + _PORTS_EACH) % _PORTS
         resolver = resolver_of(at, probe.resolver_address)
-        line = Line(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
+        line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
         try:
             concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:

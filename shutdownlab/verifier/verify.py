@@ -21,7 +21,7 @@ from shutdownlab.results.events import Begun, Event, Finished, Measured, PhaseBe
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Table, table_of
-from shutdownlab.verifier.verdicts import Verdict, Verifier
+from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
 
 EXIT_OK, EXIT_UNMET = 0, 1
@@ -160,7 +160,7 @@ class Verified:
         return f"{self.shutdown.scenario.name}: verified, {len(self.results):,} results\n{self.table}"
 
 
-def _as_measured(verdict: Verdict) -> Measurement:
+def _as_measured(verdict: CellVerdict) -> Measurement:
     unknown = verdict.outcome is Outcome.UNKNOWN
     return Measurement(verdict.outcome, verdict.text, certainty="unconfirmed" if unknown else "certain")
 

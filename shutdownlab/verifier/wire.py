@@ -24,7 +24,7 @@ from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
-from shutdownlab.verifier.packets import Segment, Stream, segment_of
+from shutdownlab.verifier.packets import FiveTuple, Segment, segment_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
@@ -35,7 +35,7 @@ _MOST_FLOWS = 5000
 _BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
 
 
-class Equipment:
+class DataPlane:
     """The switches and DPI boxes of the country, with the programs that they have been given in any phase.
 
     Programs are made when a packet first comes to them, one for the same policies.
@@ -43,9 +43,9 @@ class Equipment:
 
     def __init__(self, shutdown: Shutdown, ways: Ways, catalogue: AppCatalogue) -> None:
         self.shutdown, self.ways, self.catalogue = shutdown, ways, catalogue
-        self.steps: dict[tuple[object, ...], tuple[Step, ...]] = {}
+        self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
         """What headers decided of the packets that were followed, by the switches on the way."""
-        self.at_switch: dict[tuple[object, ...], Step] = {}
+        self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
         """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
@@ -105,13 +105,13 @@ class Equipment:
         return self._boxes[key]
 
 
-class Country:
+class ModelledCountry:
     """The country while some policies are in force.
 
     local_time: what the boxes' clocks say, as seconds since 1970.
     """
 
-    def __init__(self, equipment: Equipment, active: Mapping[str, Policy], local_time: float) -> None:
+    def __init__(self, equipment: DataPlane, active: Mapping[str, Policy], local_time: float) -> None:
         self.equipment, self.active, self.local_time = equipment, dict(active), local_time
         self.shutdown, self.ways = equipment.shutdown, equipment.ways
         self.network = equipment.shutdown.network
@@ -173,7 +173,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SwitchStep:
     """A packet at one switch, as its headers decide. `box`: whose DPI box it is steered to."""
 
     crossing: Crossing
@@ -182,13 +182,13 @@ class Step:
     side: Side = Side.INSIDE
 
 
-def _step(node: Node, crossing: Crossing, fate: Fate) -> Step:
+def _step(node: Node, crossing: Crossing, fate: Fate) -> SwitchStep:
     if node.role is Role.DPI_SWITCH:
         purposes = {port.number: port.purpose for port in node.ports.values()}
         for number in fate.outputs:
             if purposes[number] in _BOX_SIDES:
-                return Step(crossing, fate, node.owner, _BOX_SIDES[purposes[number]])
-    return Step(crossing, fate)
+                return SwitchStep(crossing, fate, node.owner, _BOX_SIDES[purposes[number]])
+    return SwitchStep(crossing, fate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +201,14 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Wire:
+class ModelledConnection:
     """One connection's network. `stops`: where packets ended, the last one last; `seen`: what boxes said.
 
     reached: something of the client's came to the server; answered: something of the server's came back.
     """
 
-    country: Country
-    stream: Stream
+    country: ModelledCountry
+    stream: FiveTuple
     client: str
     server: str | None
     chances: Chances
@@ -219,7 +219,7 @@ class Wire:
     answered: bool = False
     _sent: int = 0
     _inspected: bool | None = None
-    _steps: dict[bool, tuple[Step, ...]] = field(default_factory=dict)
+    _steps: dict[bool, tuple[SwitchStep, ...]] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
         """From the end that sends to the other one."""
@@ -227,7 +227,7 @@ class Wire:
             return self.country.ways.between(self.client, self.stream.server)
         return self.country.ways.between(self.server or self.client, self.stream.client)
 
-    def steps(self, by_client: bool) -> tuple[Step, ...]:
+    def steps(self, by_client: bool) -> tuple[SwitchStep, ...]:
         """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
         if by_client not in self._steps:
             way, stream, known = self.way(by_client), self.stream, self.country.equipment.steps
@@ -241,7 +241,7 @@ class Wire:
             self._steps[by_client] = known[key]
         return self._steps[by_client]
 
-    def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], fields: Fields) -> Iterator[Step]:
+    def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], fields: Fields) -> Iterator[SwitchStep]:
         known, told = self.country.equipment.at_switch, tuple(fields.values())
         for crossing, switch in zip(way.crossings, switches, strict=True):
             key = switch, crossing.port, told
@@ -291,7 +291,7 @@ class Wire:
         return found
 
     def _carry(
-        self, steps: tuple[Step, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
+        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
     ) -> Iterator[Arrival]:
         frame = b""
         for place, step in enumerate(steps):
@@ -319,7 +319,7 @@ class Wire:
         if arrives:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: Step, by_client: bool) -> tuple[Step, ...]:
+    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[SwitchStep, ...]:
         """The way back from a box to whoever has sent the packet."""
         back = self.steps(not by_client)
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]

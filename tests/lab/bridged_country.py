@@ -10,7 +10,7 @@ from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import load_apps
 from shutdownlab.model.network import Network, Node, Role, lay_out
 from shutdownlab.model.topology_checks import check_topology
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 
 REPOSITORY = Path(__file__).parents[2]
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
@@ -25,9 +25,9 @@ def read_network(topology: str) -> Network:
     return lay_out(check_topology(parse(path.read_bytes(), path.name), apps), apps)
 
 
-def build(network: Network) -> LabNet:
+def build(network: Network) -> EmulatedNetwork:
     """Build and start it; to be called in a sandbox."""
-    net = LabNet(management=None)
+    net = EmulatedNetwork(management=None)
     for node in network.nodes.values():
         if node.role in _SWITCHES:
             for bridge in sorted({_bridge(node, port) for port in node.ports}):
@@ -42,7 +42,7 @@ def build(network: Network) -> LabNet:
     return net
 
 
-def _add_host(net: LabNet, network: Network, node: Node) -> None:
+def _add_host(net: EmulatedNetwork, network: Network, node: Node) -> None:
     addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
     own = {address.ip for port in node.ports.values() for address in port.addresses}
     hosted = {a for h in network.hosted if h.node == node.name for a in h.addresses} - own

@@ -26,7 +26,7 @@ from switches import as_ofctl, until
 from shutdownlab import library
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
-from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import Meter, PipelineTable, Rule, RuleChange, SwitchProgram
 from shutdownlab.control.domain import Domain
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.box_checks import profile_named
@@ -59,9 +59,9 @@ class OfctlSwitch:
 
     def replace(self, program: SwitchProgram) -> int:
         self._ofctl("del-flows")
-        return self.update(Change(program.meters, program.rules, (), ()), SwitchProgram((), ()))
+        return self.update(RuleChange(program.meters, program.rules, (), ()), SwitchProgram((), ()))
 
-    def update(self, change: Change, held: SwitchProgram) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram) -> int:
         self.enforce([(meter, False) for meter in change.meters], change.add)
         for rule in change.delete:
             self._ofctl("--strict", "del-flows", as_ofctl(rule).partition(",actions=")[0].partition(",")[2])
@@ -74,7 +74,7 @@ class OfctlSwitch:
         self._ofctl("add-flows", "-", text="".join(f"{as_ofctl(rule)}\n" for rule in rules))
 
     def forget_verdicts(self) -> int:
-        for table, kind in itertools.product((Table.RESIDUAL, Table.VERDICTS), ("ip", "ipv6")):
+        for table, kind in itertools.product((PipelineTable.RESIDUAL, PipelineTable.VERDICTS), ("ip", "ipv6")):
             self._ofctl("del-flows", f"table={int(table)},{kind}")
         return next(self._barriers)
 
@@ -216,7 +216,10 @@ class Crossing:
 
     def verdicts(self) -> list[str]:
         """The flow rules that enforce decisions."""
-        tables = (self.ofctl("dump-flows", f"table={int(table)}") for table in (Table.RESIDUAL, Table.VERDICTS))
+        tables = (
+            self.ofctl("dump-flows", f"table={int(table)}")
+            for table in (PipelineTable.RESIDUAL, PipelineTable.VERDICTS)
+        )
         return [
             line.strip() for printed in tables for line in printed.splitlines() if ",reg" in line or ",xxreg" in line
         ]

@@ -17,7 +17,7 @@ from mininet.cli import CLI
 from mininet.topo import Topo
 from mininet.topolib import TreeTopo
 
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
 from shutdownlab.system.kernel import MachineCannot
 
@@ -61,16 +61,18 @@ def result_of(started: tuple[int, int]) -> bytes:
     return result
 
 
-def reaches(net: LabNet, source: str, address: str, wait: int = 5) -> bool:
+def reaches(net: EmulatedNetwork, source: str, address: str, wait: int = 5) -> bool:
     return "1 received" in net[source].cmd(f"ping -c 1 -W {wait} {address}")
 
 
-def lab(topo: Topo | None = None) -> LabNet:
+def lab(topo: Topo | None = None) -> EmulatedNetwork:
     """Built on the datapath SHUTDOWNLAB_TEST_DATAPATH names: `system` where the kernel has one."""
-    return LabNet(topo, datapath="system" if os.environ.get("SHUTDOWNLAB_TEST_DATAPATH") == "system" else "netdev")
+    return EmulatedNetwork(
+        topo, datapath="system" if os.environ.get("SHUTDOWNLAB_TEST_DATAPATH") == "system" else "netdev"
+    )
 
 
-def started(topo: Topo) -> LabNet:
+def started(topo: Topo) -> EmulatedNetwork:
     net = lab(topo)
     net.start()
     return net

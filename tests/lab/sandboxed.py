@@ -15,7 +15,7 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.topo import Topo
 
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.sandbox import foreground_program, interactive, run_in_sandbox
 
@@ -41,9 +41,9 @@ class TwoOperators(Topo):  # type: ignore[misc]
             self.addLink(host, switches[number % 2])
 
 
-def built() -> LabNet:
+def built() -> EmulatedNetwork:
     """The network, started, and its hosts seen to reach each other."""
-    net = LabNet(TwoOperators())
+    net = EmulatedNetwork(TwoOperators())
     net.start()
     pinged = net["h1"].cmd("ping -c 1 -W 5 10.9.0.2; ping -c 1 -W 5 fd09::2")
     assert pinged.count("bytes from") == 2, pinged

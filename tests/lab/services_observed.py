@@ -30,7 +30,7 @@ from softphone import Softphone
 
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.telephony import MEDIA, SMS, VOICE
-from shutdownlab.network.net import LabNet
+from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
@@ -46,7 +46,7 @@ class Observer:
 
     def __init__(self, directory: Path) -> None:
         self.network: Network = read_network("two-operators")
-        self.net: LabNet = build(self.network)
+        self.net: EmulatedNetwork = build(self.network)
         self.ca = CertificateAuthority(self.network.names_hosted(), self.network.addresses_hosted())
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(self.ca.pem)

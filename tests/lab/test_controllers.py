@@ -21,7 +21,7 @@ from switches import Switches, until
 
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator, compile_switch
-from shutdownlab.compiler.rules import Table
+from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.control.addresses import controller_addresses
 from shutdownlab.control.processes import AuthorityClient, Confirmation, ControlError, Controllers, start_controllers
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
@@ -74,7 +74,10 @@ class Lab:
 
     def verdicts(self, switch: str) -> list[str]:
         """What is in the table of verdicts, but for its miss."""
-        flows = (*self.switches.flows(switch, Table.RESIDUAL), *self.switches.flows(switch, Table.VERDICTS))
+        flows = (
+            *self.switches.flows(switch, PipelineTable.RESIDUAL),
+            *self.switches.flows(switch, PipelineTable.VERDICTS),
+        )
         return [flow for flow in flows if ",reg" in flow or ",xxreg" in flow]
 
     def roles(self, switch: str) -> dict[str, str]:
@@ -294,7 +297,7 @@ def test_thousands_of_decisions_are_rules_within_seconds(lab: Lab) -> None:
     lab.authority.order("named", policies(named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
     for first in range(10_000, 12_000, 50):
         box.decide([decision("drop", port) for port in range(first, first + 50)])
-    counted = ("dump-aggregate", "northnet-dpi", f"table={int(Table.VERDICTS)},ip")
+    counted = ("dump-aggregate", "northnet-dpi", f"table={int(PipelineTable.VERDICTS)},ip")
     until("2,000 verdicts", lambda: "flow_count=2000" in lab.switches.ofctl(*counted), deadline_s=10)
 
 

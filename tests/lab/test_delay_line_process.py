@@ -18,7 +18,7 @@ from cables import Cables
 from shutdownlab.network.delay_line import DelayedLink, start_relay
 from shutdownlab.protocol.messages import Counters, decode
 from shutdownlab.system.child_process import Forked
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
 DEADLINE_S = 10.0
@@ -64,7 +64,7 @@ def stopped(relay: Forked) -> dict[str, dict[str, int]]:
     return last.counters
 
 
-def arrivals(wire: Wire, count: int) -> list[tuple[int, float]]:
+def arrivals(wire: PacketSocket, count: int) -> list[tuple[int, float]]:
     """Return (number, arrival time) of the next `count` frames."""
     batch, found, end = Batch(), list[tuple[int, float]](), time.monotonic() + DEADLINE_S
     while len(found) < count:

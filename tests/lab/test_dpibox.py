@@ -19,7 +19,7 @@ from cables import Cables
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
-from shutdownlab.inspection.verdict import Action, Decision, Injection, Outcome, Side
+from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome, Injection, Side
 from shutdownlab.protocol.messages import (
     Applied,
     BoxPolicy,
@@ -36,7 +36,7 @@ from shutdownlab.protocol.messages import (
 from shutdownlab.system.child_process import Forked
 from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
 CONTROL, SUBSCRIBER, SERVER = (ipaddress.ip_address(f"192.0.2.{n}").packed for n in (9, 10, 80))
@@ -68,7 +68,7 @@ class KeywordInspector:
 
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
-    ) -> Outcome:
+    ) -> FrameOutcome:
         self.frames += 1
         self.now = now
         if b"CRASH" in frame:
@@ -77,13 +77,13 @@ class KeywordInspector:
             if rule.when.keyword[0].encode() in frame:
                 break
         else:
-            return Outcome()
+            return FrameOutcome()
         action = rule.verdict.action
         inject: tuple[Injection, ...] = ()
         if action is Action.RESET:
             inject = tuple(Injection(towards, frame.replace(b"secret", b"RESET!")) for towards in Side)
         decision = Decision("10.0.0.1", 1, "10.0.0.2", 2, 6, side, action, rule.name, "tls", None, "a.example")
-        return Outcome(
+        return FrameOutcome(
             forward=action is not Action.DROP,
             replacement=frame.replace(b"secret", b"masked") if action is Action.REDIRECT else None,
             inject=inject,
@@ -159,7 +159,7 @@ class Street:
         self.controller.close()
 
 
-def read_until(wire: Wire, last: bytes) -> list[bytes]:
+def read_until(wire: PacketSocket, last: bytes) -> list[bytes]:
     """Return the payloads that arrive, dots left out, up to and with `last`."""
     batch, found, end = Batch(), list[bytes](), time.monotonic() + DEADLINE_S
     while last not in found:
@@ -201,7 +201,7 @@ def on_path(cables: Cables) -> Iterator[Street]:
     street.close()
 
 
-def send(wire: Wire, *payloads: bytes) -> None:
+def send(wire: PacketSocket, *payloads: bytes) -> None:
     for payload in payloads:
         wire.send_frame(frame(payload))
 
@@ -231,7 +231,7 @@ def test_what_a_control_address_sends_and_is_sent_passes_the_box_but_not_its_eng
         assert packets_until(far, b"end") == [packet(*ends)]
 
 
-def packets_until(wire: Wire, last: bytes) -> list[bytes]:
+def packets_until(wire: PacketSocket, last: bytes) -> list[bytes]:
     """Return the IPv4 packets that arrive before `last` does, in their frames."""
     batch, found, end = Batch(), list[bytes](), time.monotonic() + DEADLINE_S
     while frame(last) not in found:

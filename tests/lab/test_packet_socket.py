@@ -13,7 +13,7 @@ import pytest
 from cables import Cables
 
 from shutdownlab.system.netns import inside
-from shutdownlab.system.packet_socket import Batch, Wire, open_wire
+from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.vnet_header import HEADER
 
 BROADCAST = b"\xff" * 6
@@ -26,11 +26,11 @@ def frame(payload: bytes, tag: int | None = None) -> bytes:
     return BROADCAST + SENDER + vlan + struct.pack("!H", KIND) + payload.ljust(46, b"\0")
 
 
-def wait_readable(wire: Wire) -> None:
+def wait_readable(wire: PacketSocket) -> None:
     assert select.select([wire], [], [], 5)[0], f"nothing came to {wire.ifname} within 5 s"
 
 
-def read_ours(wire: Wire, count: int) -> list[bytes]:
+def read_ours(wire: PacketSocket, count: int) -> list[bytes]:
     """Read until `count` frames of `KIND` have come (an interface that comes up says things of its own)."""
     batch, found = Batch(8), list[bytes]()
     while len(found) < count:
@@ -47,7 +47,7 @@ def cables() -> Iterator[Cables]:
 
 
 @pytest.fixture
-def pair(cables: Cables) -> Iterator[tuple[Wire, Wire, Path]]:
+def pair(cables: Cables) -> Iterator[tuple[PacketSocket, PacketSocket, Path]]:
     """Two wires, the ends of one veth pair in two namespaces, and the second's namespace."""
     here, there = cables.netns(), cables.netns()
     cables.veth(here, "a", there, "b")
@@ -57,7 +57,7 @@ def pair(cables: Cables) -> Iterator[tuple[Wire, Wire, Path]]:
     b.close()
 
 
-def test_a_frame_arrives_as_it_was_sent(pair: tuple[Wire, Wire, Path]) -> None:
+def test_a_frame_arrives_as_it_was_sent(pair: tuple[PacketSocket, PacketSocket, Path]) -> None:
     a, b, _ = pair
     sent = [frame(bytes([i]) * 50 * (i + 1)) for i in range(20)]
     for one in sent:
@@ -67,7 +67,7 @@ def test_a_frame_arrives_as_it_was_sent(pair: tuple[Wire, Wire, Path]) -> None:
     assert b.dropped() == 0
 
 
-def test_a_wire_does_not_read_what_it_wrote(pair: tuple[Wire, Wire, Path]) -> None:
+def test_a_wire_does_not_read_what_it_wrote(pair: tuple[PacketSocket, PacketSocket, Path]) -> None:
     a, b, _ = pair
     a.send_frame(frame(b"out"))
     b.send_frame(frame(b"in"))
@@ -120,7 +120,7 @@ def test_a_vlan_tag_survives_reading_and_forwarding(cables: Cables) -> None:
 
 
 def test_an_unfinished_checksum_is_trusted_and_told_apart_from_a_finished_one(
-    pair: tuple[Wire, Wire, Path], cables: Cables
+    pair: tuple[PacketSocket, PacketSocket, Path], cables: Cables
 ) -> None:
     a, b, there = pair
     cables.address(there, "b", "10.1.1.2/24")
@@ -141,7 +141,7 @@ def test_an_unfinished_checksum_is_trusted_and_told_apart_from_a_finished_one(
     udp.close()
 
 
-def test_a_frame_longer_than_the_mtu_is_refused_and_counted(pair: tuple[Wire, Wire, Path]) -> None:
+def test_a_frame_longer_than_the_mtu_is_refused_and_counted(pair: tuple[PacketSocket, PacketSocket, Path]) -> None:
     a, b, _ = pair
     a.send_frame(frame(b"x" * 3000))
     a.send_frame(frame(b"short"))
@@ -170,7 +170,9 @@ def test_one_refused_frame_of_a_batch_does_not_stop_the_others(cables: Cables) -
         wire.close()
 
 
-def test_a_wire_that_goes_down_is_no_error_and_works_again(pair: tuple[Wire, Wire, Path], cables: Cables) -> None:
+def test_a_wire_that_goes_down_is_no_error_and_works_again(
+    pair: tuple[PacketSocket, PacketSocket, Path], cables: Cables
+) -> None:
     a, b, there = pair
     cables.run(there, "ip", "link", "set", "dev", "b", "down")
     batch = Batch()
@@ -202,6 +204,8 @@ def test_opening_a_wire_leaves_the_caller_where_it_was(cables: Cables) -> None:
     assert Path("/proc/thread-self/ns/net").readlink() == before
 
 
-def test_an_interface_with_a_wire_says_nothing_of_its_own(pair: tuple[Wire, Wire, Path], cables: Cables) -> None:
+def test_an_interface_with_a_wire_says_nothing_of_its_own(
+    pair: tuple[PacketSocket, PacketSocket, Path], cables: Cables
+) -> None:
     _, _, there = pair
     assert "inet6" not in cables.run(there, "ip", "address", "show", "dev", "b")

@@ -26,7 +26,16 @@ from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.model.probe import Errand, Probe
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.probes import kinds
-from shutdownlab.probes.kinds import AppTargets, Download, Endpoint, Line, Lines, NameQuestion, Page, Target
+from shutdownlab.probes.kinds import (
+    AppTargets,
+    Destination,
+    Download,
+    NameQuestion,
+    Page,
+    Target,
+    TelephoneLine,
+    TelephoneLines,
+)
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.servers.telephone import kamailio_config
 from shutdownlab.system.syscalls import CLONE_NEWNET, die_with_parent, setns
@@ -119,12 +128,12 @@ def name(host: str) -> Callable[[Family], NameQuestion]:
     return lambda _: NameQuestion(host)
 
 
-def host(host: str, port: int = 0) -> Callable[[Family], Endpoint]:
-    return lambda _: Endpoint(host, port)
+def host(host: str, port: int = 0) -> Callable[[Family], Destination]:
+    return lambda _: Destination(host, port)
 
 
-def filtered(port: int = 0, transport: Literal["tcp", "udp"] = "tcp") -> Callable[[Family], Endpoint]:
-    return lambda family: Endpoint(FILTERED[family], port, transport)
+def filtered(port: int = 0, transport: Literal["tcp", "udp"] = "tcp") -> Callable[[Family], Destination]:
+    return lambda family: Destination(FILTERED[family], port, transport)
 
 
 def at_filter(scheme: str, port: int) -> Callable[[Family], Page]:
@@ -334,12 +343,12 @@ def messages(measurement: Measurement) -> list[tuple[str, int]]:
     return [(answer["operation"], answer["code"]) for answer in seen["answers"]]
 
 
-def telephone_request(kind: type[Probe], family: Family, peer: Line | None = None) -> ProbeRequest:
+def telephone_request(kind: type[Probe], family: Family, peer: TelephoneLine | None = None) -> ProbeRequest:
     """A call or message to a number; the callee's telephone registers, unless it is another's."""
     registrar = SERVER[family]
-    callee = Line("77002", registrar)
-    ask = Lines(Line("77001", registrar), peer or callee)
-    errand = None if peer else Errand("callee", Lines(callee))
+    callee = TelephoneLine("77002", registrar)
+    ask = TelephoneLines(TelephoneLine("77001", registrar), peer or callee)
+    errand = None if peer else Errand("callee", TelephoneLines(callee))
     identity = f"{kind.__name__} {family}"
     return ProbeRequest(identity, identity, kind.runs, ask, family=family, timeout=TIMEOUT_S, errand=errand)
 
@@ -376,7 +385,7 @@ def test_a_short_message_is_acknowledged_by_the_callee(lab: Lab, family: Family)
 
 @pytest.mark.usefixtures("telephones")
 def test_a_number_that_never_registered_cannot_be_called(lab: Lab) -> None:
-    nobody = Line("77009", SERVER[Family.IPV4])
+    nobody = TelephoneLine("77009", SERVER[Family.IPV4])
     found = lab.measure(telephone_request(kinds.Call, Family.IPV4, nobody))
     assert (found.outcome, found.failure) == (BLOCKED, "unknown_failure: SIP 404 Not Found")
 
@@ -415,7 +424,7 @@ def test_openvpn_answers_the_first_packet(lab: Lab, transport: str) -> None:
     options |= {"local": SERVER[Family.IPV4], "port": "1196", "ca": "ca.pem", "cert": "chain.pem", "key": "key.pem"}
     argv = [openvpn, *(word for key, value in options.items() for word in (f"--{key}", *value.split()))]
     with lab.server_running(*argv, until=lambda sockets: ":1196 " in sockets, cwd=lab.directory):
-        ask = Endpoint(SERVER[Family.IPV4], 1196, "udp" if transport == "udp" else "tcp")
+        ask = Destination(SERVER[Family.IPV4], 1196, "udp" if transport == "udp" else "tcp")
         found = lab.measure(ProbeRequest("vpn", "vpn", kinds.Vpn.runs, ask, timeout=TIMEOUT_S))
     assert found.outcome is OK, found
 
@@ -425,7 +434,7 @@ def test_an_agent_that_dies_makes_its_probes_unknown_and_no_other(lab: Lab) -> N
     with lab.cables.netns().open("rb") as namespace:
         enter = entrance(Path(namespace.name))
         prober.start({"doomed": enter, "spared": enter})
-    slow = ProbeRequest("slow", "slow", kinds.Tcp.runs, Endpoint("::1", 9), family=Family.IPV6)
+    slow = ProbeRequest("slow", "slow", kinds.Tcp.runs, Destination("::1", 9), family=Family.IPV6)
     mute = ProbeRequest("mute", "mute", kinds.Dns.runs, NameQuestion("a.test"), resolver="127.0.0.1", timeout=5.0)
     lab.cables.run(Path(f"/proc/{prober.pids['doomed']}/ns/net"), "nft", "-f", str(drop_everything(lab.directory)))
     run = prober.run({"doomed": [mute, replace(mute, id="other")], "spared": [slow]})

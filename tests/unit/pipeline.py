@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shutdownlab.compiler.rules import Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import PipelineTable, Rule, SwitchProgram
 from shutdownlab.verifier import switch
 from shutdownlab.verifier.switch import Fate, Fields
 
@@ -35,7 +35,7 @@ class PaperSwitch(switch.PaperSwitch):
             for needed, value in _PREREQUISITES.get(name, {}).items():
                 assert given.get(needed) == value, f"{name} without {needed}={value}"
 
-    def first(self, table: Table, state: dict[str, int]) -> Rule | None:
+    def first(self, table: PipelineTable, state: dict[str, int]) -> Rule | None:
         """The rule that counts; of those with its priority, each must do the same."""
         rule, *others = self.matching(table, state) or [None]
         for other in others:

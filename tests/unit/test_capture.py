@@ -11,7 +11,7 @@ import pytest
 from wire import Connection, client_hello, dns_query, engine, http_get
 
 from shutdownlab.inspection.capture import NotACaptureError, open_capture, read_capture
-from shutdownlab.inspection.engine import Outcome
+from shutdownlab.inspection.engine import FrameOutcome
 from shutdownlab.inspection.links import decode_frame
 from shutdownlab.inspection.offline import FlowRecord, OfflineInspection
 from shutdownlab.inspection.policy import load_policy
@@ -24,9 +24,9 @@ class Recorder:
     def __init__(self) -> None:
         self.frames: list[tuple[float, bytes]] = []
 
-    def process(self, frame: bytes, side: int, now: float, **_: object) -> Outcome:
+    def process(self, frame: bytes, side: int, now: float, **_: object) -> FrameOutcome:
         self.frames.append((now, frame))
-        return Outcome()
+        return FrameOutcome()
 
 
 def conversation() -> list[tuple[float, bytes]]:

@@ -17,7 +17,7 @@ from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.run import run_probe
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Check, ProbeRequest
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
@@ -87,7 +87,7 @@ def test_a_check_without_an_address_is_answered_by_its_agent() -> None:
 
 def test_who_looks_nothing_up_knows_the_names_that_there_are() -> None:
     hosts = {"www.example.org": ("192.0.2.1", "2001:db8::1")}
-    session = Session(ProbeRequest("x", "x", CHECKS, looks_up=False), Equipment(hosts))
+    session = ProbeSession(ProbeRequest("x", "x", CHECKS, looks_up=False), Equipment(hosts))
     assert asyncio.run(lookup(session, "www.example.org")).addresses == ("192.0.2.1",)
     with pytest.raises(StepFailed, match="dns_no_answer"):
         asyncio.run(lookup(session, "elsewhere.example"))

@@ -20,7 +20,7 @@ from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.probes.kinds import Endpoint, Tcp
+from shutdownlab.probes.kinds import Destination, Tcp
 from shutdownlab.protocol.probing import Check, Measurement, ProbeJob, ProbeRequest, ProbeResult
 
 OK = Measurement(Outcome.OK)
@@ -433,7 +433,7 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
     prober = Prober()
     prober.start({"a": lambda: None, "b": lambda: None})
     pids = dict(prober.pids)
-    request = probe("x", ask=Endpoint("127.0.0.1", 9))
+    request = probe("x", ask=Destination("127.0.0.1", 9))
     found = {agent: m.failure for agent, _, m in prober.run({"a": [request], "b": [request]})}
     prober.stop()
     assert found == {"a": "connection_refused", "b": "connection_refused"}

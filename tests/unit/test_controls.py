@@ -10,7 +10,7 @@ from shutdownlab.measure.requests import request_at
 from shutdownlab.model.network import Network
 from shutdownlab.model.probe import Family, Surroundings, probe
 from shutdownlab.model.scenario import Outcome, vantage_named
-from shutdownlab.probes.kinds import Call, Lines, Tcp
+from shutdownlab.probes.kinds import Call, Tcp, TelephoneLines
 from shutdownlab.protocol.probing import Measurement
 
 
@@ -118,7 +118,7 @@ def test_a_call_needs_the_paths_of_both_its_ends_and_the_operators_telephone_ser
     registers = found[-1].request
     assert registers is not None
     assert (registers.runs, registers.errand) == (Call.runs, None)
-    assert isinstance(registers.ask, Lines) and registers.ask.peer is None
+    assert isinstance(registers.ask, TelephoneLines) and registers.ask.peer is None
 
 
 def test_a_program_of_ones_own_is_not_run_by_a_control_subscriber() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shutdownlab.network.delay_line import DelayedLink, Line, start_relay
+from shutdownlab.network.delay_line import DelayedLink, LinkDirection, start_relay
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
 
 
@@ -22,7 +22,7 @@ def raw(length: int = 100) -> bytes:
 
 
 def test_a_frame_is_given_out_when_its_delay_is_over_and_not_before() -> None:
-    line = Line(link(10), "s")
+    line = LinkDirection(link(10), "s")
     line.accept(raw(), 1.0)
     assert line.due == pytest.approx(1.010)
     assert line.release(1.0099) == []
@@ -31,7 +31,7 @@ def test_a_frame_is_given_out_when_its_delay_is_over_and_not_before() -> None:
 
 
 def test_a_limited_rate_spaces_frames_out() -> None:
-    line = Line(link(10, rate_mbit=1), "s")
+    line = LinkDirection(link(10, rate_mbit=1), "s")
     for _ in range(3):
         line.accept(raw(1250), 0.0)  # 10 ms each at 1 Mbit/s
     assert len(line.release(0.0201)) == 1
@@ -41,7 +41,7 @@ def test_a_limited_rate_spaces_frames_out() -> None:
 
 
 def test_a_line_that_was_idle_has_not_saved_up_rate() -> None:
-    line = Line(link(0, rate_mbit=1), "s")
+    line = LinkDirection(link(0, rate_mbit=1), "s")
     line.accept(raw(1250), 0.0)
     line.release(1.0)
     line.accept(raw(1250), 1.0)
@@ -49,13 +49,13 @@ def test_a_line_that_was_idle_has_not_saved_up_rate() -> None:
 
 
 def test_an_offloaded_frame_takes_the_time_of_all_its_segments_headers() -> None:
-    line = Line(link(0, rate_mbit=8), "s")  # a microsecond a byte
+    line = LinkDirection(link(0, rate_mbit=8), "s")  # a microsecond a byte
     line.accept(struct.pack("=BBHHHH", 1, 1, 54, 1000, 34, 16) + bytes(54 + 3500), 0.0)
     assert line.due == pytest.approx((54 + 3500 + 3 * 54) / 1e6)
 
 
 def test_a_full_queue_drops_at_the_tail_and_counts() -> None:
-    line = Line(link(10, queue_bytes=3 * (100 + HEADER)), "s")
+    line = LinkDirection(link(10, queue_bytes=3 * (100 + HEADER)), "s")
     for _ in range(5):
         line.accept(raw(), 0.0)
     assert line.overflowed == 2
@@ -66,11 +66,11 @@ def test_a_full_queue_drops_at_the_tail_and_counts() -> None:
 
 def test_the_share_of_frames_lost_is_the_one_asked_for_and_repeats_with_the_seed() -> None:
     def survivors(seed: str) -> list[bytes]:
-        line = Line(link(1, loss=0.2), seed)
+        line = LinkDirection(link(1, loss=0.2), seed)
         for i in range(5000):
             line.accept(NO_OFFLOAD + struct.pack("!I", i), 0.0)
         assert line.lost + len(line.release(1.0)) == 5000
-        line = Line(link(1, loss=0.2), seed)
+        line = LinkDirection(link(1, loss=0.2), seed)
         for i in range(5000):
             line.accept(NO_OFFLOAD + struct.pack("!I", i), 0.0)
         return line.release(1.0)
@@ -89,7 +89,7 @@ def test_the_share_of_frames_lost_is_the_one_asked_for_and_repeats_with_the_seed
 def test_frames_never_overtake_each_other_and_none_is_early(
     jitter: float, rate: float | None, gaps: list[float]
 ) -> None:
-    line = Line(DelayedLink("t", None, "a", "b", 10, jitter_ms=jitter, rate_mbit=rate), "s")
+    line = LinkDirection(DelayedLink("t", None, "a", "b", 10, jitter_ms=jitter, rate_mbit=rate), "s")
     now, accepted = 0.0, dict[bytes, float]()
     for i, gap in enumerate(gaps):
         now += gap

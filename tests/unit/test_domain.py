@@ -12,7 +12,7 @@ import pytest
 from shutdownlab import library
 from shutdownlab.compiler.boxes import BYPASS
 from shutdownlab.compiler.program import compile_switch
-from shutdownlab.compiler.rules import Change, Meter, Rule, SwitchProgram
+from shutdownlab.compiler.rules import Meter, Rule, RuleChange, SwitchProgram
 from shutdownlab.control.domain import Domain
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action, Decision, Side
@@ -58,7 +58,7 @@ class FakeSwitch:
         self.program = program
         return self._did("replace")
 
-    def update(self, change: Change, held: SwitchProgram) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram) -> int:
         assert self.program is not None
         assert set(self.program.rules) == set(held.rules)
         kept = [rule for rule in held.rules if rule.key not in {gone.key for gone in (*change.delete, *change.add)}]

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from wire import Connection, client_hello, dns_query, engine, header_checksum, injected, packed
 
-from shutdownlab.inspection.engine import Engine, Outcome, Side
+from shutdownlab.inspection.engine import Engine, FrameOutcome, Side
 from shutdownlab.inspection.forge import udp_body
 from shutdownlab.inspection.profile import Profile, shipped_profile
 
@@ -40,7 +40,7 @@ def custom(**ip: object) -> Profile:
     return Profile.model_validate({**base, "name": "custom", "ip": ip})
 
 
-def send_all(connection: Connection, frames: list[bytes]) -> list[Outcome]:
+def send_all(connection: Connection, frames: list[bytes]) -> list[FrameOutcome]:
     return [connection.send(frame) for frame in frames]
 
 

@@ -15,7 +15,7 @@ from test_confirmation import OK, PretendedSupervisor, prober_of
 
 from shutdownlab.protocol.probing import ProbeJob
 from shutdownlab.servers import birdc
-from shutdownlab.system.questions import Question, ask_all
+from shutdownlab.system.questions import SocketQuestion, ask_all
 
 BIRD = (
     b"""0001 BIRD 2.0.12 ready.
@@ -66,7 +66,7 @@ def test_all_are_asked_at_once_and_those_without_an_answer_are_left_out(tmp_path
     ):
         paths = {"well": well, "mute": mute, "half": half, "gone": tmp_path / "gone"}
         begun = time.monotonic()
-        replies = ask_all({name: Question(path, b"how are you?\n", is_json) for name, path in paths.items()}, 0.3)
+        replies = ask_all({name: SocketQuestion(path, b"how are you?\n", is_json) for name, path in paths.items()}, 0.3)
         assert replies == {"well": b'{"result": "fine"}'}
         assert time.monotonic() - begun < 2.0
 

@@ -28,7 +28,7 @@ from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import AppTargets, Target
 from shutdownlab.probes.openvpn import answers, client_reset
 from shutdownlab.probes.run import run_probe
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream
 from shutdownlab.probes.trace import Trace
 from shutdownlab.probes.web import blocking_of
@@ -133,7 +133,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broken], None]:
     """Breaks places: `NAME`, `ADDRESS:PORT` or a URL, each with its failure; everything else works."""
 
     def install(broken: Broken) -> None:
-        async def lookup(session: Session, host: str) -> Answer:
+        async def lookup(session: ProbeSession, host: str) -> Answer:
             failure = broken.get(host)
             session.trace.query(
                 0.0,
@@ -150,14 +150,14 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Broken], None]:
                 raise StepFailed(failure, "resolve")
             return Answer((V4,))
 
-        async def connect(session: Session, ip: str, port: int) -> TcpStream:
+        async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
             failure = broken.get(f"{ip}:{port}")
             session.trace.connected(0.0, ip, port, failure, 1)
             if failure:
                 raise StepFailed(failure, "connect")
             return TcpStream(session, socket.socket(), ip, port, 1)
 
-        async def fetch(session: Session, url: str) -> None:
+        async def fetch(session: ProbeSession, url: str) -> None:
             if url in broken:
                 raise StepFailed(broken[url], "tls_handshake")
 
@@ -232,7 +232,7 @@ def test_an_app_without_a_web_page_is_an_error_not_a_block(network: Callable[[Br
 
 
 def test_a_prober_that_breaks_is_an_error_not_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fetch(session: Session, url: str) -> None:
+    async def fetch(session: ProbeSession, url: str) -> None:
         raise ZeroDivisionError("bug")
 
     monkeypatch.setattr(apps, "fetch", fetch)
@@ -249,7 +249,7 @@ def over_a_pair(answer: bytes, use: Callable[[TcpStream], Coroutine[Any, Any, An
         for sock in (ours, theirs):
             sock.setblocking(False)
         request = ProbeRequest("1", "web", kinds.Web.runs, timeout=patience)
-        stream = TcpStream(Session(request, Equipment()), ours, "192.0.2.1", 80, 1)
+        stream = TcpStream(ProbeSession(request, Equipment()), ours, "192.0.2.1", 80, 1)
         theirs.send(answer)
         theirs.shutdown(socket.SHUT_WR)
         with stream, theirs:

@@ -157,7 +157,7 @@ def test_what_was_measured_at_nearly_the_same_time_is_told_together_and_a_phases
     Measuring(shutdown, payload["choices"], "run").unknown(phase, ["no country"], told.append)
     assert len(told) > 50
     read, write = os.pipe()
-    stream = run.Stream(write)
+    stream = run.EventWriter(write)
     with os.fdopen(read, "rb") as lines:
         monkeypatch.setattr(run, "_TOGETHER_S", 60.0)
         for event in told:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline import Fields, PaperSwitch
 
-from shutdownlab.compiler.rules import Rule, SwitchProgram, Table
+from shutdownlab.compiler.rules import PipelineTable, Rule, SwitchProgram
 from shutdownlab.compiler.traffic import (
     EVERYTHING,
     PASS,
@@ -115,7 +115,7 @@ def test_two_policies_at_once_are_the_worse_of_both(first: tuple, second: tuple,
 
 @given(traffics(), packets(), st.booleans())
 def test_its_openflow_matches_hold_exactly_its_packets(traffic: Traffic, packet: Packet, inbound: bool) -> None:
-    rules = [Rule(Table.CLASSIFY, 100, match, outputs=(1,)) for match in traffic.matches(inbound=inbound)]
+    rules = [Rule(PipelineTable.CLASSIFY, 100, match, outputs=(1,)) for match in traffic.matches(inbound=inbound)]
     protocol, port, remote, local = packet
     version = remote.version
     source, target = (remote, local) if inbound else (local, remote)

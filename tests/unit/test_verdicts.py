@@ -13,7 +13,7 @@ from pipeline import Fields, PaperSwitch
 from shutdownlab import library
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.program import compile_switch
-from shutdownlab.compiler.rules import Rule, SwitchProgram, Table, policy_cookie
+from shutdownlab.compiler.rules import PipelineTable, Rule, SwitchProgram, policy_cookie
 from shutdownlab.compiler.verdicts import METER_IDS, VerdictCompiler
 from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
@@ -56,9 +56,9 @@ def fate(rules: tuple[Rule, ...], packet: Fields, meters: tuple[Any, ...] = ()) 
     met = [rule.table for rule in found.rules]
     if found.rate is not None:
         return found.rate
-    if found.dropped and met[-1] in (Table.RESIDUAL, Table.VERDICTS):
+    if found.dropped and met[-1] in (PipelineTable.RESIDUAL, PipelineTable.VERDICTS):
         return "dropped"
-    return UNDECIDED if Table.INSPECT in met else "passed"
+    return UNDECIDED if PipelineTable.INSPECT in met else "passed"
 
 
 def fates(decision: Decision, ends: tuple[str, int, str, int] = ENDS, **more: Any) -> tuple[object, object]:
@@ -68,7 +68,7 @@ def fates(decision: Decision, ends: tuple[str, int, str, int] = ENDS, **more: An
     return out, in_
 
 
-def timeouts(decision: Decision) -> set[tuple[Table, int, int]]:
+def timeouts(decision: Decision) -> set[tuple[PipelineTable, int, int]]:
     return {(rule.table, rule.idle_timeout, rule.hard_timeout) for rule in rules(decision)}
 
 
@@ -82,7 +82,7 @@ NEITHER = (UNDECIDED, UNDECIDED)
 def test_what_passes_goes_round_the_box_both_ways_by_one_rule() -> None:
     passed = decided(Action.PASS)
     assert fates(passed) == ("passed", "passed")
-    assert timeouts(passed) == {(Table.VERDICTS, 60, 0)}
+    assert timeouts(passed) == {(PipelineTable.VERDICTS, 60, 0)}
     assert len(rules(passed)) == 1
     for other in (OTHER_PORT, OTHER_SERVICE, OTHER_SUBSCRIBER, MIRRORED):
         assert fates(passed, other) == NEITHER
@@ -113,7 +113,7 @@ def test_one_directions_packets_can_be_dropped_alone(directions: str, opener: Si
 @pytest.mark.parametrize("key", ["4-tuple", "3-tuple"])
 def test_a_residual_block_of_both_directions_is_one_rule_with_one_timer(key: str, refreshed: bool) -> None:
     blocked = decided(Action.DROP, residual=Residual(key, 89.5, refreshed))
-    (residual,) = (rule for rule in rules(blocked) if rule.table is Table.RESIDUAL)
+    (residual,) = (rule for rule in rules(blocked) if rule.table is PipelineTable.RESIDUAL)
     assert (residual.idle_timeout, residual.hard_timeout) == ((90, 0) if refreshed else (0, 90))
     assert residual.cookie == policy_cookie("no-whatsapp")
     assert len(rules(blocked)) == 1, "nothing is left of the connection's own drop when it lapses"
@@ -136,7 +136,7 @@ def test_a_residual_block_has_directions_of_its_own(directions: str, key: str, r
     out = (directions == "client") != mirrored
     one_way = ("dropped", UNDECIDED) if out else (UNDECIDED, "dropped")
     assert fates(blocked, other) == (one_way if key == "3-tuple" else NEITHER)
-    residual = tuple(rule for rule in rules(blocked) if rule.table is Table.RESIDUAL)
+    residual = tuple(rule for rule in rules(blocked) if rule.table is PipelineTable.RESIDUAL)
     assert len(residual) == 1
     assert (fate(residual, packet(ends)), fate(residual, packet(ends, inbound=True))) == one_way
     switch = PaperSwitch(SwitchProgram((), (*PROGRAM.rules, *residual)))
@@ -147,8 +147,8 @@ def test_a_residual_block_has_directions_of_its_own(directions: str, key: str, r
 def test_residual_times_fit_openflow_s_sixteen_bits() -> None:
     longest = decided(Action.DROP, residual=Residual("4-tuple", 1e6, True))
     shortest = decided(Action.DROP, residual=Residual("4-tuple", 0.01, False))
-    assert timeouts(longest) == {(Table.RESIDUAL, 65535, 0)}
-    assert timeouts(shortest) == {(Table.RESIDUAL, 0, 1)}
+    assert timeouts(longest) == {(PipelineTable.RESIDUAL, 65535, 0)}
+    assert timeouts(shortest) == {(PipelineTable.RESIDUAL, 0, 1)}
 
 
 def test_connections_are_told_apart_only_where_some_are_inspected() -> None:
@@ -238,7 +238,7 @@ def test_every_rule_ages_out_and_none_is_given_twice(
 def test_nothing_that_an_on_path_box_decides_against_is_stopped_by_the_switch(action: Action) -> None:
     assert VerdictCompiler(on_path=True).compile(decided(action)).rules == ()
     passed = VerdictCompiler(on_path=True).compile(decided(Action.PASS)).rules
-    assert [rule.goto for rule in passed] == [Table.FORWARD]
+    assert [rule.goto for rule in passed] == [PipelineTable.FORWARD]
 
 
 @pytest.mark.parametrize(("kbit", "burst_bytes", "burst"), [(145, 8000, 64), (145, None, 36), (10_000, 8000, 500)])

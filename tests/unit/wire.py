@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shutdownlab.inspection.engine import Engine, Outcome, Side
+from shutdownlab.inspection.engine import Engine, FrameOutcome, Side
 from shutdownlab.inspection.forge import flag_bits, ip_packet, tcp_body, udp_body
 from shutdownlab.inspection.packet import Packet, decode
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule, Verdict
@@ -113,19 +113,19 @@ class Connection:
         macs = CLIENT_MAC + SERVER_MAC if back else SERVER_MAC + CLIENT_MAC
         return macs + (b"\x08\0" if len(src) == 4 else b"\x86\xdd") + bytes(datagram)
 
-    def send(self, frame: bytes, *, back: bool = False, **options: int | bool) -> Outcome:
+    def send(self, frame: bytes, *, back: bool = False, **options: int | bool) -> FrameOutcome:
         side = self.side.other if back else self.side
         return self.engine.process(frame, side, self.now, **options)  # type: ignore[arg-type]
 
-    def say(self, flags: str, data: bytes = b"", **fields: object) -> Outcome:
+    def say(self, flags: str, data: bytes = b"", **fields: object) -> FrameOutcome:
         """Send from the client without moving its sequence number."""
         return self.send(self.tcp(flags, data, **fields))  # type: ignore[arg-type]
 
-    def reply(self, flags: str, data: bytes = b"", **fields: object) -> Outcome:
+    def reply(self, flags: str, data: bytes = b"", **fields: object) -> FrameOutcome:
         """Send from the server without moving its sequence number."""
         return self.send(self.tcp(flags, data, back=True, **fields), back=True)  # type: ignore[arg-type]
 
-    def open(self) -> list[Outcome]:
+    def open(self) -> list[FrameOutcome]:
         """The three-way handshake."""
         outcomes = [self.say("S")]
         self.seq += 1
@@ -134,19 +134,19 @@ class Connection:
         outcomes.append(self.say("A"))
         return outcomes
 
-    def data(self, payload: bytes) -> Outcome:
+    def data(self, payload: bytes) -> FrameOutcome:
         """Client data, in order."""
         outcome = self.say("PA", payload)
         self.seq += len(payload)
         return outcome
 
-    def answer(self, payload: bytes) -> Outcome:
+    def answer(self, payload: bytes) -> FrameOutcome:
         """Server data, in order."""
         outcome = self.reply("PA", payload)
         self.ack += len(payload)
         return outcome
 
-    def udp(self, payload: bytes, *, back: bool = False) -> Outcome:
+    def udp(self, payload: bytes, *, back: bool = False) -> FrameOutcome:
         src, dst = (self.dst, self.src) if back else (self.src, self.dst)
         sport, dport = (self.dport, self.sport) if back else (self.sport, self.dport)
         body = udp_body(src, dst, sport, dport, payload)
@@ -192,5 +192,5 @@ def engine(profile: str | Profile, *rules: InspectionRule, classify: bool = Fals
     return Engine(InspectionPolicy(rules=rules, **policy), chosen, classify=classify)  # type: ignore[arg-type]
 
 
-def injected(outcome: Outcome, towards: Side) -> list[Packet]:
+def injected(outcome: FrameOutcome, towards: Side) -> list[Packet]:
     return [decode(injection.frame) for injection in outcome.inject if injection.towards == towards]

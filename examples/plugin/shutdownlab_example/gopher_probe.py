@@ -10,7 +10,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate
 from shutdownlab.probes.failure import StepFailed, failure_of
-from shutdownlab.probes.session import Session
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import connect
 
 PORT = 70
@@ -29,7 +29,7 @@ class GopherProbe(HostProbe):
         return f"gopher://{endpoint(self.host, PORT)}/1{self.selector}"
 
 
-async def gopher_test(session: Session, probe: GopherProbe) -> Conclusion:
+async def gopher_test(session: ProbeSession, probe: GopherProbe) -> Conclusion:
     """Blocked when no connection comes about (`connect` raises `StepFailed`), or no menu comes over it."""
     with await connect(session, await locate(session, probe.host), PORT) as tcp:
         menu = b""
