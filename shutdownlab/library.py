@@ -24,7 +24,8 @@ from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
-from shutdownlab.model.scenario import Scenario, load_scenario, parse_scenario, report_structure
+from shutdownlab.model.scenario import Scenario
+from shutdownlab.model.scenario_file import load_scenario, parse_scenario, report_structure
 from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 

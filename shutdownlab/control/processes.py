@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +16,8 @@ from shutdownlab.control.ryu import RyuPython
 from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.faults import NO_DAMAGE, Damage
+from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
 from shutdownlab.protocol.messages import (
@@ -61,10 +62,10 @@ class Controllers:
     netns: Path | None
     processes: dict[str, Forked]
 
-    def died(self) -> Iterator[str]:
-        """A sentence about each controller that has ended."""
+    def died(self, on_purpose: Collection[str] = ()) -> Iterator[str]:
+        """A sentence about each controller that has ended, but for those that should."""
         for name, process in self.processes.items():
-            if not process.alive():
+            if name not in on_purpose and not process.alive():
                 why = f"has ended ({process.failure})" if process.failure else ending(process.status)
                 yield f"the controller of {name} {why}; its switches keep the rules they have"
 
@@ -136,8 +137,18 @@ class AuthorityClient:
         """Connect to the authority's controller; raises OSError when it does not answer."""
         self._controllers = controllers
         self._serial = 0
+        self._lines = self._connected()
+        self._latest: tuple[str, Mapping[str, Policy], Mode, float | None] = ("", {}, Mode.OPERATORS, None)
+
+    def connect_again(self) -> None:
+        """Connect to an authority's controller that was started anew; raises OSError when it does not answer."""
+        self._lines.close()
+        self._lines = self._connected()
+
+    def _connected(self) -> LineSocket:
+        controllers = self._controllers
         with inside(controllers.netns):
-            self._lines = LineSocket(socket.create_connection(controllers.addresses.authority, timeout=_CONNECT_S))
+            return LineSocket(socket.create_connection(controllers.addresses.authority, timeout=_CONNECT_S))
 
     def order(
         self,
@@ -147,23 +158,30 @@ class AuthorityClient:
         delays: Mapping[str, float] | None = None,
         deadline_s: float = _DEADLINE_S,
         local_time: float | None = None,
+        damage: Damage = NO_DAMAGE,
     ) -> Confirmation:
         """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
 
         delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
         longest, and anew whenever a switch or an operator has confirmed: big orders to many take their time.
-        local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. A `Failure`
+        local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. damage:
+        whoever cannot confirm for it is not waited for; of whom the box alone cannot, the switches are. A `Failure`
         that does not keep the order from being confirmed is among what was told. Raises `ControlError` when one does,
         when the authority is gone, and at the deadline.
         """
         self._serial += 1
+        if AUTHORITY in damage.leaderless:
+            return Confirmation(self._serial, phase, 0.0, ())
+        self._latest = (phase, policies, mode, local_time)
         delays = dict(delays or {})
         order = Order(self._serial, phase, policies, mode, local_time=local_time)
         begin = time.monotonic()
         longest = max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0
         end = begin + deadline_s + longest
         self._send(Command(order, delays))
-        waiting = {"gateway", *self._controllers.network.topology.operators}
+        waiting = {"gateway", *self._controllers.network.topology.operators} - damage.switchless
+        waiting -= damage.leaderless if mode is Mode.OPERATORS else frozenset()
+        without_box = self._switches_beside(damage.mute_boxes)
         told: list[Message] = []
         failures: list[Failure] = []
         while waiting:
@@ -176,17 +194,33 @@ class AuthorityClient:
                     end = end if failures else max(end, time.monotonic() + deadline_s)
                     if isinstance(message, Obeyed):
                         waiting.discard(message.operator)
+                    else:
+                        waiting -= {owner for owner, left in without_box.items() if left == {message.switch}}
+                        for switches in without_box.values():
+                            switches.discard(message.switch)
                 elif isinstance(message, Failure) and not failures:
                     failures.append(message)
                     end = min(end, time.monotonic() + _GRACE_S)
         return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
 
-    def counters(self, deadline_s: float) -> list[Message]:
+    def order_again(self, damage: Damage) -> None:
+        """Give the latest order once more, for whoever was away when it was given. Raises `ControlError`."""
+        phase, policies, mode, local_time = self._latest
+        self.order(phase, policies, mode, local_time=local_time, damage=damage)
+
+    def _switches_beside(self, boxes: Collection[str]) -> dict[str, set[str]]:
+        """The switches of these boxes' operators, by operator."""
+        nodes = self._controllers.network.nodes
+        owners = {nodes[box].owner for box in boxes}
+        return {o: {n.name for n in nodes.values() if n.owner == o and n.role.is_openflow} for o in owners}
+
+    def counters(self, deadline_s: float, of: Collection[str]) -> list[Message]:
         """Ask every DPI box for its counters: their `Counters` (empty ones of a box that is lost), and what else came.
 
-        A box that has not answered at the deadline is left out. Raises `ControlError` when the authority is gone.
+        Those `of` these boxes are waited for; one that has not answered at the deadline is left out. Raises
+        `ControlError` when the authority is gone.
         """
-        boxes = {node.name for node in self._controllers.network.by_role(Role.DPI_BOX)}
+        boxes = set(of)
         self._send(CountersRequest())
         end = time.monotonic() + deadline_s
         told: list[Message] = []

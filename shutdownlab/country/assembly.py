@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
-from shutdownlab.control.addresses import ControllerAddresses, controller_addresses
+from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.health import Examination, Watch
@@ -22,11 +22,13 @@ from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import Prober
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
 from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
+from shutdownlab.network.ovs import OvsInstance
 from shutdownlab.network.recorder import Tap, start_recorder
 from shutdownlab.network.topo import CountryTopo
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
@@ -66,8 +68,9 @@ class Country:
     """A running country; `build` makes one.
 
     `others`: DPI boxes, delay lines, the recorder; `start_again` makes those that can be replaced anew, by the names of
-    their processes. `trusted`: the laboratory's authority, which stands for those that browsers trust; `state_root`:
-    the one that interception of TLS signs by, there once a box intercepts. `took`: seconds that each step needed.
+    their processes, and `new_controller` a controller, by its operator's. `trusted`: the laboratory's authority, which
+    stands for those that browsers trust; `state_root`: the one that interception of TLS signs by, there once a box
+    intercepts. `took`: seconds that each step needed.
     """
 
     plan: Plan
@@ -81,21 +84,58 @@ class Country:
     trusted: Path
     state_root: Path
     start_again: Mapping[str, Callable[[], Forked]]
+    new_controller: Callable[[str], Forked]
     took: dict[str, float] = field(default_factory=dict)
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
     """What controllers told while they were asked how they are, or a box was started again."""
+    damage: Damage = NO_DAMAGE
+    """What is broken on purpose: no fault of the run."""
 
     def begin_watch(self) -> None:
         """From now on notice what happens to any process of the country: `examine` tells it."""
-        titles = {process.pid: daemon.title for daemon, process in self.services.processes.items()}
-        titles |= {process.pid: f"the controller of {name}" for name, process in self.controllers.processes.items()}
-        titles |= {process.pid: process.name for process in self.others}
+        titles = {process.pid: daemon.title for daemon, process in self.services.watched.items()}
+        titles |= {
+            process.pid: f"the controller of {name}"
+            for name, process in self.controllers.processes.items()
+            if name not in self.damage.leaderless
+        }
+        titles |= {process.pid: process.name for process in self.others if not self._is_broken(process)}
         titles |= {pid: f"the probe agent of {name}" for name, pid in self.agents.pids.items()}
-        for name, instance in self.net.instances.items():
+        for name, instance in self._instances.items():
             titles |= {process.pid: f"{program} of {name}" for program, process in instance.daemons.items()}
         self.watch = Watch(titles)
         self.watch.begin()
+
+    def expect(self, damage: Damage) -> None:
+        """From now on this is broken on purpose."""
+        self.damage = damage
+        self.services.expect(damage)
+
+    @property
+    def _instances(self) -> dict[str, OvsInstance]:
+        """The Open vSwitch instances that should be at work."""
+        return {n: instance for n, instance in self.net.instances.items() if n not in self.damage.switchless}
+
+    def _is_broken(self, process: Forked) -> bool:
+        """Whether one of `others` is a DPI box that is broken on purpose."""
+        return process.name.removeprefix("dpi-") in self.damage.boxes | self.damage.mute_boxes
+
+    def start_controller(self, name: str) -> None:
+        """Start a controller that has ended anew: an operator's, or the authority's, to which the run then connects."""
+        self.controllers.processes[name].wait(None)
+        self.controllers.processes[name] = self.new_controller(name)
+        if name == AUTHORITY:
+            self.authority.connect_again()
+
+    def start_box(self, process: Forked) -> bool:
+        """Start a DPI box that has ended anew; whether the controller in command says in time that it has it again."""
+        process.wait(None)
+        process.close()
+        place = self.others.index(process)
+        self.others[place] = self.start_again[process.name]()
+        self.others[place].wait_ready()
+        return self._is_back(process.name.removeprefix("dpi-"))
 
     def faults(self) -> Iterator[str]:
         """What has gone wrong since it was last asked, a sentence each."""
@@ -105,26 +145,24 @@ class Country:
     def examine(self) -> Examination:
         """What has gone wrong since the watch began. A dead DPI box is replaced, what was stopped goes on."""
         seen = self.watch.examine()
-        doubts, lost = list(seen.doubts), [*self.services.died(), *self.controllers.died(), *seen.lost]
+        doubts, lost = list(seen.doubts), [*self.services.died(), *seen.lost]
+        lost += self.controllers.died(self.damage.leaderless)
         lost += [f"the probe agent of {name} has ended ({why})" for name, why in self.agents.ended().items()]
-        for name, instance in self.net.instances.items():
+        for name, instance in self._instances.items():
             for program, daemon in instance.daemons.items():
                 if daemon.poll() is not None:
                     lost.append(f"{program} of {name} {ending(daemon.returncode)}")
-        for index, process in enumerate(self.others):
+        for process in list(self.others):
             doubts += [f"{m.where}: {m.text}" for m in map(decode, process.receive()) if isinstance(m, Failure)]
-            if process.alive():
+            if process.alive() or self._is_broken(process):
                 continue
             how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
-            again = self.start_again.get(process.name)
-            if again is None or lost:  # a country that is lost has no controller to tell of a box
+            if (
+                process.name not in self.start_again or lost
+            ):  # a country that is lost has no controller to tell of a box
                 lost.append(how)
                 continue
-            process.close()
-            self.others[index] = again()
-            self.others[index].wait_ready()
-            box = process.name.removeprefix("dpi-")
-            (doubts if self._is_back(box) else lost).append(f"{how}, and was started again")
+            (doubts if self.start_box(process) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
 
     def examine_answering(self) -> Examination:
@@ -135,7 +173,7 @@ class Country:
         seen = self.examine()
         if seen.lost:
             return seen
-        liveness = Liveness(self.plan.network, self.net.instances, self.services, self.agents, self.plan.files)
+        liveness = Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
         late, mute = liveness.ask([process for process in self.others if process.name == RELAY])
         if not mute:
             asked_late, mute = self._ask_controllers()
@@ -144,11 +182,15 @@ class Country:
 
     def _ask_controllers(self) -> tuple[list[str], list[str]]:
         """Which DPI boxes do not tell their counters to their controllers at once, and which do not at all."""
-        boxes = {node.name for node in self.plan.network.by_role(Role.DPI_BOX)}
+        damage, network = self.damage, self.plan.network
+        if AUTHORITY in damage.leaderless:
+            return [], []
+        asked = {node.name for node in network.by_role(Role.DPI_BOX) if node.owner not in damage.leaderless}
+        boxes = asked - damage.boxes - damage.mute_boxes
         late: list[str] = []
         for seconds in (SOON_S, AT_LAST_S):
             try:
-                told = self.authority.counters(seconds)
+                told = self.authority.counters(seconds, boxes)
             except ControlError as error:
                 return late, [str(error)]
             self.heard += told
@@ -237,9 +279,12 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         logs = plan.files / "controllers"
-        controllers = start_controllers(
-            network, plan.apps, where, plan.profiles, logs, own=plan.controllers, ryu=plan.ryu
-        )
+        given = (network, plan.apps, where, plan.profiles, logs)
+        controllers = start_controllers(*given, own=plan.controllers, ryu=plan.ryu)
+
+        def new_controller(name: str) -> Forked:
+            return start_controllers(*given, names=[name], own=plan.controllers, ryu=plan.ryu).processes[name]
+
         relay = _relay(net, plan.seed)
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}
@@ -268,7 +313,19 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             process.wait_ready()
         services.wait_ready()
     country = Country(
-        plan, datapath, net, controllers, authority, services, agents, others, trusted, state_root, start_again, took
+        plan,
+        datapath,
+        net,
+        controllers,
+        authority,
+        services,
+        agents,
+        others,
+        trusted,
+        state_root,
+        start_again,
+        new_controller,
+        took,
     )
     country.begin_watch()
     return country

@@ -61,10 +61,13 @@ class Liveness:
             for program, question in instance.liveness_questions().items():
                 questions[f"{program} of {name}"] = question
         routers = {}
-        for node in routing.routers(self.network):
+        damage = self.services.damage
+        for node in (node for node in routing.routers(self.network) if node.name not in damage.routers):
             control = self.services.find("bird", node.name).control
             assert control is not None, "every bird has one"
             routers[f"bird on {node.name}"] = frozenset(s.name for s in routing.sessions(self.network, node))
+            if damage:
+                routers[f"bird on {node.name}"] -= routing.lost_sessions(self.network, node, damage)
             questions[f"bird on {node.name}"] = birdc.sessions_question(control)
         replies = ask_all(questions, seconds)
         found = {title: f"{title} does not answer" for title in questions if title not in replies}

@@ -12,18 +12,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
+from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at
+from shutdownlab.model.faults import DeclaredFault, fault_text
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.probe import Family, Surroundings
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.protocol.session import Measure, ProbeAnswer
 from shutdownlab.results import measurement as ooni
+from shutdownlab.verifier.outages import Outages
 
 
 class Session:
@@ -38,26 +43,42 @@ class Session:
             Plan(loaded.network, loaded.apps, loaded.profiles, self.files, loaded.controllers, datapath=plan.datapath),
             tell,
         )
+        self.breaker = Breaker(self.country, loaded.network)
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if self.active:
+        if self.active or self._broken_in(self.phase):
             self.put_in_force(self.phase or "", self.active)
 
     def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
         """Put exactly these policies in force, and return when every switch and box has confirmed it.
 
-        moved: time has jumped to the phase, and resolvers forget. Raises `ControlError`.
+        moved: time has jumped to the phase: what is broken then is, and resolvers forget. Raises `ControlError`, also
+        where what was broken cannot be mended in this country.
         """
         plan, scenario = self.plan, self.plan.scenario
         named = {name: plan.policies[name] for name in policies}
         known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
-        confirmed = self.country.authority.order(phase, named, plan.mode, {}, local_time=local_time)
+        if moved:
+            self._break(phase if known else None)
+        confirmed = self.country.authority.order(
+            phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
+        )
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.phase, self.active = phase if known else None, tuple(policies)
         if moved:
             self.country.services.flush_dns()
+
+    def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
+        scenario = self.plan.scenario
+        return scenario.broken(scenario.phase(phase)) if scenario is not None and phase is not None else {}
+
+    def _break(self, phase: str | None) -> None:
+        try:
+            self.breaker.become(self._broken_in(phase))
+        except BeyondMending as worn:
+            raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
 
     def faults(self) -> Iterator[str]:
         """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
@@ -72,6 +93,8 @@ class Session:
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         active = [plan.policies[name] for name in self.active]
+        outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles)
+        excuses: dict[str, str] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
@@ -81,8 +104,12 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
+            if fault := next(iter(outages.blamed(probe, at).values()), ""):
+                excuses[request.id] = fault_text(fault)
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses):
+            if found.outcome is Outcome.DOWN:
+                found = replace(found, failure=excuses[request.id])
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(
                 int(request.id), found.outcome.value, found.failure, found.runtime,

@@ -4,6 +4,9 @@ A success is believed at once, and so is that the probe itself failed, or its ag
 tries running with the same outcome, and between them, after the first had ended and before the second began, a success
 of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
 then. One of these controls that failed meanwhile refutes the tries before it. What was expected plays no part.
+
+Where a fault of the scenario can have taken away what the cell needs, controls that fail between the tries show that it
+has: the cell is down.
 """
 
 from __future__ import annotations
@@ -35,20 +38,25 @@ class Belief:
 
     believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
     if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
-    refuted: how many tries, from the first on, say nothing for one that failed beside or after them.
+    refuted: how many tries, from the first on, say nothing for one that failed beside or after them. down: what is
+    believed is that a fault of the scenario has taken away what it needs; proofs are the controls that show it.
     """
 
     believed: bool
     missing: tuple[str, ...] = ()
     proofs: tuple[Proof, ...] = ()
     refuted: int = 0
+    down: bool = False
 
 
 UNTRIED = Belief(False)
 
 
-def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Belief:
-    """Judge a cell by its tries (at least one) and what controls have shown, each in order of time."""
+def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excused: bool = False) -> Belief:
+    """Judge a cell by its tries (at least one) and what controls have shown, each in order of time.
+
+    excused: a fault of the scenario can have taken away what it needs.
+    """
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
     if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
@@ -56,6 +64,8 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Belie
         if not last.doubtful:
             return Belief(True)
     proofs = {name: history.get(name, ()) for name in needed}
+    if excused and (found := _excuse(tries, proofs)) is not None:
+        return found
     missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
     refuted = sum(any(each.began <= p.ended for p in failed.values()) for each in tries)
@@ -70,3 +80,17 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]]) -> Belie
             return not_yet
         vouchers.append(between[-1])
     return Belief(True, missing, tuple(vouchers))
+
+
+def _excuse(tries: Sequence[Try], proofs: Mapping[str, Sequence[Proof]]) -> Belief | None:
+    """What follows where some control has failed since the last try, or between the last two; None: none has."""
+    last = tries[-1]
+    if len(tries) > 1 and tries[-2].outcome is last.outcome:
+        between = [
+            p for shown in proofs.values() for p in shown if p.began >= tries[-2].ended and p.ended <= last.began
+        ]
+        failed = tuple(proof for proof in between if proof.failure)
+        if failed:
+            return Belief(True, proofs=failed, down=True)
+    since = [p for shown in proofs.values() for p in shown if p.began >= last.ended and p.failure]
+    return Belief(False) if since else None

@@ -85,12 +85,14 @@ class Prober:
         requests: Mapping[str, Sequence[ProbeRequest]],
         hopeless: Collection[str] = (),
         controls: Mapping[str, tuple[Control, ...]] = NO_CONTROLS,
+        excused: Collection[str] = (),
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
         `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
-        `controls`: which ones vouch for a request, by its id. An agent that ended or hangs makes the outcome of its
-        probes `unknown`. Raises KeyError for an unknown agent.
+        `controls`: which ones vouch for a request, by its id; `excused`: ids of those for which a fault of the
+        scenario can have taken away what they need. An agent that ended or hangs makes the outcome of its probes
+        `unknown`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -98,7 +100,7 @@ class Prober:
         # One probe an agent in turn.
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
-        vouching = Vouching(controls)
+        vouching = Vouching(controls, excused)
         for this in ROUNDS:
             scheduler = Scheduler(self._supervisor, this, self._limit, vouching)
             yield from (task.result() for task in scheduler.run(todo))

@@ -70,7 +70,7 @@ def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> Pro
 
 def _paths(probe: Probe, at: Surroundings) -> Iterator[Control]:
     network, version = at.network, at.family.version
-    ends = probe.far_ends(at)
+    ends = probe.paths(at)
     for own, far in ends:
         source = _spared(network, network.nodes[own], version)
         name = f"path {own} to {far}, {at.family}"

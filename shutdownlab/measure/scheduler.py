@@ -98,7 +98,8 @@ class Task:
     @property
     def certain(self) -> bool:
         """Whether it is confirmed, and load cannot have caused it."""
-        return self.confirmed and self.found is not None and not self.found.doubtful
+        sure = self.found is not None and not self.found.doubtful
+        return self.confirmed and (sure or self.judgement.down)
 
     @property
     def waits_for_quiet(self) -> bool:
@@ -126,6 +127,8 @@ class Task:
         """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
         assert self.found is not None, "it has been tried"
         found = replace(self.found, controls=self.judgement.proofs)
+        if self.judgement.down:
+            return self.agent, self.request, replace(found, outcome=Outcome.DOWN)
         if self.certain:
             return self.agent, self.request, found
         if believed:
@@ -264,7 +267,7 @@ class Scheduler:
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
         task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
-        task.judgement = self.vouching.judge(task.tries)
+        task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
             yield task
         elif task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
@@ -272,7 +275,7 @@ class Scheduler:
 
     def _again(self, task: Task) -> None:
         """Try it again, once the controls before it have succeeded; no more in this round if they do not."""
-        task.judgement = self.vouching.judge(task.tries)
+        task.judgement = self.vouching.judge(task.request.id, task.tries)
         missing = task.judgement.missing
         if missing and task.waits < _MOST_WAITS:
             patience = task.share * self.limit.patience(task.kind, task.request.timeout)

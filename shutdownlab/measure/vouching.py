@@ -7,7 +7,7 @@ kind begins a moment later: those that fail meanwhile share that one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -45,9 +45,13 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Vouching:
-    """The controls of one phase. `controls`: those of each cell, by the id of its request."""
+    """The controls of one phase. `controls`: those of each cell, by the id of its request.
+
+    `excused`: ids of those for which a fault of the scenario can have taken away what they need.
+    """
 
     controls: Mapping[str, tuple[Control, ...]]
+    excused: Collection[str] = ()
     history: defaultdict[str, list[Proof]] = field(default_factory=lambda: defaultdict(list))
     _named: dict[str, Control] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -71,9 +75,9 @@ class Vouching:
         """Names of the controls that vouch for a try of a cell (the id of its request) that came out like this."""
         return vouching_for(self.controls.get(cell, ()), found)
 
-    def judge(self, tries: Sequence[Try]) -> Belief:
-        """What is believed of a cell."""
-        return judge(tries, self.history)
+    def judge(self, cell: str, tries: Sequence[Try]) -> Belief:
+        """What is believed of a cell (the id of its request)."""
+        return judge(tries, self.history, excused=cell in self.excused)
 
     def wait(self, who: object, names: Sequence[str], since: float, patience: float) -> None:
         """`who` waits until controls of these names, begun after `since` with no more than `patience`, have ended."""

@@ -21,7 +21,7 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.network import Hosted, Network
+from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import Topology, Vantage
@@ -166,6 +166,12 @@ class Probe(Registered):
         """The paths that it needs, as the nodes at their ends: controls go along them. The first is a subscriber's."""
         own, hosted = at.network.subscriber(at.vantage.id).name, at.hosted(self.host_name)
         return ((own, hosted.node),) if hosted is not None else ()
+
+    def paths(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        """The same, and where it asks its own place, which is no path, the one to the resolver that names it."""
+        ends, resolver = self.far_ends(at), at.network.one(Role.RESOLVER, at.vantage.id.operator).name
+        alone = any(own == far for own, far in ends) and self.looked_up(at)
+        return (*ends, (ends[0][0], resolver)) if alone else ends
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         """The names that it asks the operator's resolver for: controls ask for them too."""

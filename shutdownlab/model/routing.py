@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.model.faults import Damage
 from shutdownlab.model.network import Network, Node, Role, Route
 from shutdownlab.model.topology import Operator, Transit
 
@@ -198,3 +199,26 @@ def _leads_to(network: Network, peer: str, host: Node) -> bool:
 
 def _cover(host: IpPrefix) -> IpPrefix:
     return host.supernet(new_prefix=_COVER[host.version])
+
+
+def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:
+    """The names of a router's sessions that cannot be up while a network has some damage."""
+    if node.name in damage.routers:
+        return frozenset(session.name for session in sessions(network, node))
+    holders = {
+        address.ip: each for each in routers(network) for port in each.ports.values() for address in port.addresses
+    }
+    found = set()
+    for session in sessions(network, node):
+        other = holders[session.neighbour]
+        if other.name in damage.routers or _is_cut(network, session.relation, node, other, damage):
+            found.add(session.name)
+    return frozenset(found)
+
+
+def _is_cut(network: Network, relation: Relation, node: Node, other: Node, damage: Damage) -> bool:
+    if relation is Relation.PEER:
+        return damage.breaks(node, other)
+    if relation in {Relation.EXCHANGE, Relation.CLIENT}:
+        return damage.is_off(network, (node if node.role is Role.BORDER else other).owner, "exchange")
+    return any(damage.is_off(network, each.owner, "gateway") for each in (node, other))

@@ -178,7 +178,9 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """Configure it all in one netlink session. Raises pyroute2.NetlinkError, KeyError for an unknown interface."""
         if forwarding:
-            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **(sysctls or {})}
+            # Routers keep the addresses of an interface that goes down, so that it has them when it is up again.
+            keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
+            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:

@@ -408,7 +408,7 @@ def _argv(value: object) -> object:
 
 
 def _meaning(value: object) -> object:
-    meanings = [outcome.value for outcome in Outcome if outcome is not Outcome.UNKNOWN]
+    meanings = [outcome.value for outcome in Outcome if outcome not in {Outcome.DOWN, Outcome.UNKNOWN}]
     if value not in meanings:
         raise Expected(one_of(meanings), lambda: did_you_mean(str(value), meanings))
     return value

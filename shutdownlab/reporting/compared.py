@@ -93,6 +93,7 @@ def sum_of(comparison: Comparison) -> str:
 _KINDS = {
     "blocked": "newly blocked",
     "allowed": "newly allowed",
+    "down": "newly down",
     "slower": "newly throttled",
     "otherwise": "fail otherwise",
     "undecided": "undecided",

@@ -17,6 +17,7 @@ from shutdownlab.results.events import (
     Begun,
     Broken,
     Built,
+    Damaged,
     Event,
     Fault,
     Finished,
@@ -85,6 +86,9 @@ class Progress:
                 self._under_way = []
                 where = "in a country built anew" if event.anew else "again"
                 self._note(f"{'; '.join(event.reasons)}: {event.phase} is measured {where}")
+            case Damaged():
+                for name, title in event.faults.items():
+                    self._note(f"{event.phase}: {title} (fault {name})")
             case Notice():
                 self._note(f"{event.where}: {event.text}")
             case Fault():

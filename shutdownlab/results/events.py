@@ -73,6 +73,15 @@ class Waiting(Event):
     """Wall-clock seconds that are left."""
 
 
+class Damaged(Event):
+    """What the scenario wants broken in a phase is broken, and everything else whole; before the phase's orders."""
+
+    event: Literal["damaged"] = "damaged"
+    phase: str
+    faults: dict[str, str]
+    """The names of the faults, and their titles."""
+
+
 class Ordered(Event):
     """The authority has ordered that these policies, and no others, be in force."""
 
@@ -268,6 +277,7 @@ AnyEvent: TypeAlias = Annotated[
     | Built
     | SelfChecked
     | Waiting
+    | Damaged
     | Ordered
     | Acknowledged
     | Obeyed

@@ -54,10 +54,12 @@ class Result(BaseModel):
     family: Family
     """The address family."""
     outcome: Outcome
-    """`ok`, `throttled` (it got through, but slowly), `blocked`; without a verdict: `error` (the probe's own
-    failure), `unknown` (the testbed's: tries came out differently, or the controls of the cell failed)."""
+    """`ok`, `throttled` (it got through, but slowly), `blocked`, `down` (not reached for a fault of the scenario);
+    without a verdict: `error` (the probe's own failure), `unknown` (the testbed's: tries came out differently, or the
+    controls of the cell failed)."""
     failure: Annotated[str | None, _Empty] = None
-    """OONI's name for what failed; null where nothing did, or where a forged answer or a block page shows the block."""
+    """OONI's name for what failed; of what is down, `fault: ` and the fault's name; null where nothing did, or where a
+    forged answer or a block page shows the block."""
     expected: Annotated[Outcome | None, _Empty] = None
     """The outcome that the scenario expects; null where it expects nothing."""
     access: str = ""

@@ -20,7 +20,7 @@ from shutdownlab.results.events import (
     encode,
 )
 from shutdownlab.results.manifest import Status
-from shutdownlab.runner.walk import CountryLost, RunOptions, SelfCheckFailed, Walk
+from shutdownlab.runner.walk import CountryLost, CountryWornOut, RunOptions, SelfCheckFailed, Walk
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET = 0, 1
@@ -87,6 +87,8 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
         code = EXIT_BROKEN if walk.tally.errors else EXIT_UNMET if walk.tally.unmet else EXIT_OK
     except CountryLost as lost:
         walk.void(lost.phase, lost.reasons, anew=True)
+        return EXIT_REBUILD
+    except CountryWornOut:
         return EXIT_REBUILD
     except RecordError as failed:
         status = "broken"

@@ -15,6 +15,7 @@ from shutdownlab import __version__
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase
@@ -29,6 +30,7 @@ from shutdownlab.results.events import (
     Built,
     Confirmed,
     Counted,
+    Damaged,
     Event,
     Fault,
     Finished,
@@ -82,6 +84,10 @@ class RunOptions:
         timeline = self.shutdown.scenario.timeline
         names = [phase.phase for phase in timeline]
         return timeline[: names.index(self.until) + 1] if self.until else timeline
+
+
+class CountryWornOut(Exception):
+    """The next phase needs whole what has been broken on purpose, and only another country has it so."""
 
 
 class SelfCheckFailed(Exception):
@@ -138,6 +144,7 @@ class Walk:
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
+    breaker: Breaker | None = None
 
     def __post_init__(self) -> None:
         options = self.options
@@ -177,11 +184,13 @@ class Walk:
         if not todo:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
+        self.breaker = Breaker(country, options.shutdown.network)
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         start = time.monotonic()
         first = scenario.timeline[0]
-        unpoliced = todo[0] is first and not scenario.active(first.phase, options.choices)
+        unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
+        self._catch_up(country, todo[0])
         clock = Clock(todo[0].at, options.real_time)
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
@@ -206,6 +215,7 @@ class Walk:
                 active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
                 try:
                     country.begin_watch()
+                    self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
                     self._begin(phase)
                     found = self.measuring.measure(country, phase, active, self.emit)
@@ -219,6 +229,30 @@ class Walk:
                 return found
             self.void(phase, examination.doubts or (unconfirmed,))
         return self.measuring.unknown(phase, examination.doubts, self.emit)
+
+    def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
+        """Break what the phase wants broken; `anew`: and start again what it wants started again."""
+        assert self.breaker is not None, "it comes with the country"
+        faults = self.options.shutdown.scenario.broken(phase)
+        try:
+            self.breaker.become(faults, anew=anew)
+        except BeyondMending as worn:
+            self.emit(Notice(where=phase.phase, text=f"{worn}: whole again in a country that is built anew"))
+            raise CountryWornOut from worn
+        if faults and anew:
+            self.emit(Damaged(phase=phase.phase, faults={name: fault.title for name, fault in faults.items()}))
+
+    def _catch_up(self, country: Country, phase: Phase) -> None:
+        """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
+        scenario, choices = self.options.shutdown.scenario, self.options.choices
+        if not scenario.lone_controllers(phase):
+            return
+        assert self.breaker is not None, "it comes with the country"
+        for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
+            faults = scenario.broken(earlier)
+            self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
+            active = scenario.active(earlier.phase, choices)
+            country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)
 
     def void(self, phase: Phase, reasons: Sequence[str], *, anew: bool = False) -> None:
         """What has been measured of a phase says nothing."""
@@ -287,7 +321,9 @@ class Walk:
         self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
-        confirmation = country.authority.order(phase.phase, active, mode, wall, local_time=local_time)
+        confirmation = country.authority.order(
+            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage
+        )
         for message in confirmation:
             self._told(message)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
@@ -355,6 +391,8 @@ class Walk:
                 self.emit(Obeyed(serial=message.serial, operator=message.operator))
             case messages.Counters():
                 self.emit(Counted(phase="", where=message.where, counters=message.counters))
+            case messages.Failure() if self.country and message.where in self.country.damage.leaderless:
+                self.emit(Notice(where=message.where, text=message.text))  # as the scenario wants it
             case messages.Failure():
                 self._fault(f"{message.where}: {brief(message.text)}")
             case messages.BoxJoined():

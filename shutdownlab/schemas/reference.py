@@ -41,7 +41,18 @@ _OF_PACKAGES: Final = {("Verdict", "options"): {"one_in": 5}}
 
 
 _EVENTS: Final = (
-    *("Begun", "Built", "SelfChecked", "PhaseBegun", "Ordered", "Acknowledged", "Obeyed", "Confirmed", "Measured"),
+    *(
+        "Begun",
+        "Built",
+        "SelfChecked",
+        "PhaseBegun",
+        "Damaged",
+        "Ordered",
+        "Acknowledged",
+        "Obeyed",
+        "Confirmed",
+        "Measured",
+    ),
     *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
     *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
 )
@@ -91,6 +102,10 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("DeclaredFault", "Something that breaks: `faults.NAME`"),
+        Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
+        Section("Partitioned", "What nobody hears: `partition`"),
+        Section("Powerless", "Where there is no power: `power_off`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
@@ -296,7 +311,7 @@ _WORDS: Final = {
     "InspectionRule": "rule", "LinkClass": "kind of link", "ServerProgram": "server program",
     "ResidualSpec": "residual", "IpModel": "IP", "TcpModel": "TCP", "PhaseInfo": "phase",
     "TestKeys": "test keys", "ControlKeys": "control keys",
-    "Blocks": "what `block` means",
+    "Blocks": "what `block` means", "DeclaredFault": "fault",
 }  # fmt: skip
 """What links call definitions, where their names are not words."""
 

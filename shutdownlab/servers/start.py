@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from shutdownlab.model import routing
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network
 from shutdownlab.servers import birdc, dns
 from shutdownlab.servers.daemon import Daemon, listening
@@ -40,6 +41,9 @@ _PATIENCE = 0.02
 _TAIL = 2000
 
 
+_Process: TypeAlias = "subprocess.Popen[Any]"
+
+
 class ServerNetwork(Protocol):
     """What services need of the emulated network: nodes by name, each with its `namespace` and `spawn(argv, …)`."""
 
@@ -57,14 +61,25 @@ class ServicesNotReady(Exception):
 class Services:
     """The running servers; `start_services` makes one."""
 
-    def __init__(self, network: Network, running: Mapping[Daemon, subprocess.Popen[Any]]) -> None:
+    def __init__(
+        self, network: Network, running: Mapping[Daemon, _Process], start: Callable[[Daemon], _Process]
+    ) -> None:
+        """`start` starts one of them."""
         self._network = network
         self._running = dict(running)
+        self._start = start
+        self._damage = NO_DAMAGE
+        self._broken: frozenset[Daemon] = frozenset()
 
     @property
-    def processes(self) -> Mapping[Daemon, subprocess.Popen[Any]]:
+    def processes(self) -> Mapping[Daemon, _Process]:
         """Each server's process."""
         return dict(self._running)
+
+    @property
+    def watched(self) -> Mapping[Daemon, _Process]:
+        """The processes of those that should be at work."""
+        return {daemon: process for daemon, process in self._running.items() if not self._is_broken(daemon)}
 
     @property
     def daemons(self) -> tuple[Daemon, ...]:
@@ -77,13 +92,28 @@ class Services:
                 return daemon
         raise LookupError(f"no {name} on {node}")
 
+    @property
+    def damage(self) -> Damage:
+        """What is broken on purpose: servers that do not answer for it are no fault."""
+        return self._damage
+
+    def expect(self, damage: Damage) -> None:
+        """From now on this is broken on purpose."""
+        self._damage, self._broken = damage, broken_by(damage, self._running)
+
+    def start_again(self, daemon: Daemon) -> None:
+        """Start a server that has ended anew; `wait_ready` waits for it."""
+        if daemon.control is not None:
+            daemon.control.unlink(missing_ok=True)
+        self._running[daemon] = self._start(daemon)
+
     def wait_ready(self, seconds: float = 15.0) -> None:
-        """Wait until every server listens and every router has every route.
+        """Wait until every server listens and every router has every route, but for what is broken on purpose.
 
         Raises `ServicesNotReady` where nothing has come nearer to that for `seconds`: a big country takes longer.
         """
         deadline = time.monotonic() + seconds
-        unready: dict[Daemon, str] = dict.fromkeys(self._running, "")
+        unready: dict[Daemon, str] = {daemon: "" for daemon in self._running if not self._is_broken(daemon)}
         while True:
             self._raise_if_died()
             before = unready
@@ -100,7 +130,7 @@ class Services:
     def flush_dns(self) -> None:
         """Make every resolver forget what it knows: scenario time has jumped. Raises `OSError`."""
         for daemon in self._running:
-            if daemon.name == "unbound" and daemon.control is not None:
+            if daemon.name == "unbound" and daemon.control is not None and not self._is_broken(daemon):
                 dns.flush(daemon.control)
 
     def died(self) -> tuple[str, ...]:
@@ -108,8 +138,12 @@ class Services:
         return tuple(
             f"{daemon.title} {ending(process.returncode)}: {_tail(log_of(daemon))}"
             for daemon, process in self._running.items()
-            if process.poll() is not None
+            if process.poll() is not None and not self._is_broken(daemon)
         )
+
+    def _is_broken(self, daemon: Daemon) -> bool:
+        """Whether a server does not answer on purpose."""
+        return daemon in self._broken
 
     def _raise_if_died(self) -> None:
         dead = self.died()
@@ -127,12 +161,16 @@ class Services:
     def _routing_problem(self, daemon: Daemon, control: Path) -> str | None:
         node = self._network.nodes[daemon.node]
         try:
-            down = {s.name for s in routing.sessions(self._network, node)} - birdc.sessions_up(control)
+            wanted = {s.name for s in routing.sessions(self._network, node)}
+            wanted -= routing.lost_sessions(self._network, node, self._damage) if self._damage else set()
+            down = wanted - birdc.sessions_up(control)
             if down:
                 return "no BGP session with " + _listed(sorted(down))
             routes = birdc.kernel_routes(control, 4) | birdc.kernel_routes(control, 6)
         except OSError as error:
             return str(error)
+        if self._damage:
+            return None  # which routes are left is for whoever has broken it to say
         missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - routes.keys()
         if missing:
             return f"no route to {_listed(sorted(missing))}"
@@ -159,20 +197,37 @@ def start_services(net: ServerNetwork, network: Network, ca: CertificateAuthorit
         server.prepare(premises)
     daemons = list(plan(premises))
     programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
-    running: dict[Daemon, subprocess.Popen[Any]] = {}
+    running: dict[Daemon, _Process] = {}
+
+    def start(daemon: Daemon) -> _Process:
+        with log_of(daemon).open("ab") as log:
+            environment = {**os.environ, **daemon.environment}
+            options = {"stdout": log, "stderr": log, "env": environment, "cwd": daemon.directory}
+            argv = (programs[daemon.argv[0]], *daemon.argv[1:])
+            process: _Process = net.get(daemon.node).spawn(argv, **options)
+        return process
+
     with ExitStack() as on_failure:
         on_failure.callback(_kill, running.values())
         _add_domestic_authority(net, network)
         for daemon in daemons:
             daemon.write()
-            with log_of(daemon).open("ab") as log:
-                argv = (programs[daemon.argv[0]], *daemon.argv[1:])
-                environment = {**os.environ, **daemon.environment}
-                options = {"stdout": log, "stderr": log, "env": environment, "cwd": daemon.directory}
-                process = net.get(daemon.node).spawn(argv, **options)
-            running[daemon] = process
+            running[daemon] = start(daemon)
         on_failure.pop_all()
-    return Services(network, running)
+    return Services(network, running, start)
+
+
+def broken_by(damage: Damage, daemons: Iterable[Daemon]) -> frozenset[Daemon]:
+    """The servers that answer nobody while a network has some damage: routers, and all but name servers of a host.
+
+    A resolver is one of its host's; who answers for zones stays, for it is another's.
+    """
+    return frozenset(
+        daemon
+        for daemon in daemons
+        if (daemon.node in damage.routers if daemon.name == "bird" else daemon.node in damage.silent)
+        and daemon.name != "nsd"
+    )
 
 
 def plan(premises: Premises) -> Iterator[Daemon]:
@@ -186,7 +241,7 @@ def log_of(daemon: Daemon) -> Path:
     return daemon.directory / "log"
 
 
-def _kill(processes: Iterable[subprocess.Popen[Any]]) -> None:
+def _kill(processes: Iterable[_Process]) -> None:
     for process in processes:
         process.kill()
 

@@ -36,15 +36,15 @@ class CellChange:
 
     @property
     def kind(self) -> str:
-        """`blocked`, `allowed`, `slower`, `otherwise` (blocked in another way), or `undecided`: neither."""
+        """`blocked`, `down`, `allowed`, `slower`, `otherwise` (not reached in another way), or `undecided`: neither."""
         old, new = self.old[0], self.new[0]
         if not (old.is_measured and new.is_measured):
             return "undecided"
         if old is new:
             return "otherwise"
-        if new is Outcome.BLOCKED:
-            return "blocked"
-        return "allowed" if old is Outcome.BLOCKED or new is Outcome.OK else "slower"
+        if not new.got_through:
+            return new.value
+        return "allowed" if not old.got_through or new is Outcome.OK else "slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     return Comparison(tuple(ordered), len(shared), len(before) - len(shared), len(after) - len(shared), phases)
 
 
-_ORDER = ("blocked", "allowed", "slower", "otherwise", "undecided")
+_ORDER = ("blocked", "down", "down", "allowed", "slower", "otherwise", "undecided")
 
 
 def _key(result: Result) -> _Key:

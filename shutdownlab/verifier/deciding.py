@@ -23,7 +23,7 @@ def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
     both = (step for by_client in (True, False) for step in wire.steps(by_client))
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
     names += [(seen.decision.rule or "").partition("/")[0] for seen in wire.seen if seen.decision.action != "pass"]
-    return tuple(dict.fromkeys(name for name in names if name in wire.country.active))
+    return tuple(dict.fromkeys(name for name in names if wire.country.knows(name)))
 
 
 def stops(step: SwitchStep) -> bool:

@@ -12,6 +12,7 @@ from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
+from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Expectation, Family, Outcome, Phase
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.result import Result
@@ -42,6 +43,17 @@ class DecidingPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DecidingFault:
+    """A fault that takes away what a cell needs: its ways, its resolver or its servers (`needs`)."""
+
+    fault: str
+    title: str
+    place: str
+    source: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
     """A node on the way, and what it did. rule: the flow entry or the box's rule. stops: nothing went on from here."""
 
@@ -58,7 +70,8 @@ class Explanation:
     """Why one cell comes out as it does.
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. mends: what would let it through, the least change first. measured: what a run has found.
+    the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs.
+    measured: what a run has found.
     """
 
     phase: str
@@ -74,6 +87,7 @@ class Explanation:
     saw: tuple[str, ...]
     server: str
     mends: tuple[Mend, ...]
+    faults: tuple[DecidingFault, ...] = ()
     measured: Result | None = None
 
 
@@ -153,8 +167,29 @@ class _Explainer:
             family=self.cell.family.value, verdict=verdict, expected=expected,
             connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
-            saw=tuple(self._saw(wire)) if wire else (), server=_server(wire) if wire else "", mends=told,
+            saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
+            faults=tuple(self._faults(verdict.outcome)),
         )  # fmt: skip
+
+    def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
+        """What has taken away what a cell that is down needs."""
+        if outcome is not Outcome.DOWN:
+            return
+        scenario = self.shutdown.scenario
+        at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
+        blamed = self.verifier.outages(self.phase).blamed(scenario.probes[self.cell.target], at)
+        for name in dict.fromkeys(blamed.values()):
+            fault, needs = scenario.faults[name], tuple(need for need, by in blamed.items() if by == name)
+            yield DecidingFault(name, fault.title, self.shutdown.place(("faults", name)), fault.source, needs)
+
+    def _server(self, wire: ModelledConnection) -> str:
+        """What the server did."""
+        host = wire.country.ways.host_of(wire.stream.server)
+        if host is not None and not wire.reached:
+            return "never heard of it"
+        if host is not None and host.name in wire.country.damage.silent and wire.reached:
+            return "heard of it, and does not answer anybody"
+        return _server(wire)
 
     def _is_back(self, wire: ModelledConnection) -> bool:
         """Whether the answers' way tells more: the question's way is free."""

@@ -96,7 +96,7 @@ def http3(line: ModelledLine, ask: Page) -> Conclusion:
     host = parts.hostname or ""
     address = line.first(line.lookup(host), host)
     port = parts.port or 443
-    service = line.servers.at(address, port, "udp")
+    service = line.listener(address, port, "udp")
     wire = line.wire(UDP, address, port)
     initial = speech.quic_initial(host) if wire.inspected else (bytes(1200),)
     answer = speech.quic_handshake()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from shutdownlab.config.numbers import TCP, UDP
@@ -84,12 +84,21 @@ class ModelledLine:
         self.wires.append(made)
         return made
 
+    def listener(self, address: str, port: int, protocol: Literal["tcp", "udp"]) -> Listener | None:
+        """Who listens on a port, if anybody does."""
+        host = self.country.ways.host_of(address)
+        if host is not None and host.name in self.country.damage.silent:
+            return None
+        return self.servers.at(address, port, protocol)
+
     # -- names --------------------------------------------------------------------------------------------------------
 
     def lookup(self, host: str, operation: str = "resolve") -> tuple[str, ...]:
         """The addresses that the resolver, or whoever speaks in its name, gives."""
         if is_address(host):
             return (host,)
+        if self.country.damage and not self._is_answered(host):
+            raise StepFailed("dns_server_failure", operation)
         answers = self._asks(host, operation)
         self.asked[host] = answers
         return answers
@@ -98,6 +107,16 @@ class ModelledLine:
         answer = speech.dns_answer(host, self.version, self.servers.addresses(host, self.version))
         wire = self.wire(UDP, self.resolver, 53)
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
+
+    def _is_answered(self, host: str) -> bool:
+        """Whether the resolver reaches the network that answers for a name: whichever hosts what bears it."""
+        ways, hosted = self.country.ways, self.at.network.hosted_as(host)
+        resolver = ways.host_of(self.resolver)
+        if hosted is None or resolver is None or hosted.domestic:
+            return True
+        there = str(self.at.network.nodes[hosted.node].address(self.version))
+        here = str(resolver.address(self.version))
+        return ways.between(resolver.name, there).arrives and ways.between(hosted.node, here).arrives
 
     def locate(self, host: str) -> str:
         """The true address of a host, or what the resolver says."""
@@ -115,7 +134,7 @@ class ModelledLine:
         self, wire: ModelledConnection, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve"
     ) -> bytes:
         """What comes for datagrams, sent once more where nothing does."""
-        service = self.servers.at(wire.stream.server, wire.stream.server_port, "udp")
+        service = self.listener(wire.stream.server, wire.stream.server_port, "udp")
         for _ in range(2 if wire.inspected else 1):
             for data in sent:
                 arrivals = wire.send(Segment(data), by_client=True)
@@ -166,7 +185,7 @@ class ModelledLine:
 
     def connect(self, address: str, port: int) -> Open:
         """A TCP connection."""
-        service = self.servers.at(address, port, "tcp")
+        service = self.listener(address, port, "tcp")
         connection = Connection(self.wire(TCP, address, port), listens=service is not None)
         connection.open()
         assert service is not None

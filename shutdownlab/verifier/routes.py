@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import Operator, Transit
 
@@ -28,22 +29,64 @@ class NextHop:
 
 
 class Routes:
-    """Next hops, worked out for a destination when it is first asked for."""
+    """Next hops, worked out for a destination when it is first asked for: of a network with some `damage`.
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    Who has lost a LAN has lost its BGP sessions there. A router that speaks no BGP is heard by nobody, and goes on by
+    the routes that it had.
+    """
+
+    def __init__(self, network: Network, damage: Damage = NO_DAMAGE) -> None:
+        self._network, self._damage = network, damage
         topology = network.topology
-        self._providers = {name: operator.transit for name, operator in topology.operators.items()}
-        self._members = [name for name, operator in topology.operators.items() if operator.exchange]
+        off = {
+            lan: {name for name in (*topology.operators, *topology.transits) if self._is_off(name, lan)}
+            for lan in (("gateway", "exchange") if damage else ())
+        }
+        away = off.get("gateway", set())
+        self._providers = {
+            name: tuple(provider for provider in operator.transit if provider not in away) if name not in away else ()
+            for name, operator in topology.operators.items()
+        }
+        self._members = [
+            name
+            for name, operator in topology.operators.items()
+            if operator.exchange and name not in off.get("exchange", ())
+        ]
         self._transits = tuple(topology.transits)
+        self._before = Routes(network) if damage.routers else None
         self._next: dict[str, dict[str, NextHop]] = {}
         self._owner: dict[Address, str | None] = {}
 
     def next_hop(self, owner: str, to: str) -> NextHop:
         """From an owner's router towards another owner's; raises `KeyError` where there is no route."""
+        if self._before is not None and router_of(self._network, owner).name in self._damage.routers:
+            return self._before.next_hop(owner, to)
         if to not in self._next:
             self._next[to] = self._towards(to)
         return self._next[to][owner]
+
+    def _is_off(self, owner: str, lan: str) -> bool:
+        """Whether an owner's router has no sessions over a LAN."""
+        network, damage = self._network, self._damage
+        if lan == "exchange":
+            server = network.one(Role.ROUTE_SERVER, "exchange").name
+            operator = network.topology.operators.get(owner)
+            if operator is None or not operator.exchange or server in damage.routers:
+                return True
+        return router_of(network, owner).name in damage.routers or damage.is_off(network, owner, lan)
+
+    def _joined(self, one: str, other: str) -> bool:
+        """Whether two transits reach each other abroad."""
+        a, b = router_of(self._network, one), router_of(self._network, other)
+        return self._damage.routers.isdisjoint((a.name, b.name)) and not self._damage.breaks(a, b)
+
+    def leads(self, owner: str, to: str) -> bool:
+        """Whether an owner's router has a route towards another's."""
+        try:
+            self.next_hop(owner, to)
+        except KeyError:
+            return False
+        return True
 
     def owner_of(self, address: Address) -> str | None:
         """To whose network packets for an address go; None: nobody announces it, and routers say so."""
@@ -72,6 +115,8 @@ class Routes:
 
     def _towards(self, to: str) -> dict[str, NextHop]:
         """Every router's next hop towards the network of `to`."""
+        if router_of(self._network, to).name in self._damage.routers:
+            return {}
         climbed = self._customers(to)  # and the length of the AS path
         best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
         members = [name for name in self._members if name in climbed]
@@ -83,7 +128,7 @@ class Routes:
         for name, length in climbed.items():
             best.setdefault(name, (length, NextHop(to, "gateway")))
         for name in self._transits:
-            others = [other for other in self._transits if other in climbed and other != name]
+            others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "backbone")

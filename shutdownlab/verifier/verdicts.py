@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pkgutil import resolve_name
 from typing import Any, TypeAlias
 
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import damage_of, fault_text
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.conclusion import Conclusion
@@ -20,8 +21,8 @@ from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
 from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
+from shutdownlab.verifier.outages import Outages
 from shutdownlab.verifier.services import Servers
-from shutdownlab.verifier.ways import Ways
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledCountry
 
 _PORTS, _PORTS_EACH = 20_000, 40
@@ -66,10 +67,12 @@ class Verifier:
         self.verdicts: dict[CellClass, CellVerdict] = {}
         """Of every class that was followed so far."""
         self._servers = Servers(shutdown.network)
-        self._equipment = DataPlane(shutdown, Ways(shutdown.network), AppCatalogue(shutdown.apps))
+        self._equipment = DataPlane(shutdown, AppCatalogue(shutdown.apps))
         self.rules_met: set[str] = set()
         """The rules of DPI boxes that have decided something."""
         self._countries: dict[str, ModelledCountry] = {}
+        self._held: dict[tuple[str, str], Mapping[str, Policy]] = {}
+        self._outages: dict[str, Outages] = {}
         self._ports = 0
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
@@ -79,16 +82,35 @@ class Verifier:
     def country(self, phase: Phase) -> ModelledCountry:
         """The country in a phase."""
         if phase.phase not in self._countries:
-            local_time = self.shutdown.scenario.local_time(phase)
-            self._countries[phase.phase] = ModelledCountry(self._equipment, self.classes.active(phase), local_time)
+            scenario = self.shutdown.scenario
+            damage = damage_of(self.network, scenario.broken(phase).values())
+            held = partial(self.held, phase)
+            self._countries[phase.phase] = ModelledCountry(self._equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
+
+    def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
+        """The policies that the equipment of an operator, or of the gateway, has rules of."""
+        if not phase.faults:
+            return self.classes.active(phase)
+        key = phase.phase, owner
+        if key not in self._held:
+            self._held[key] = self.shutdown.scenario.held(phase.phase, self.choices, owner)
+        return self._held[key]
+
+    def outages(self, phase: Phase) -> Outages:
+        """What the phase's faults take away."""
+        if phase.phase not in self._outages:
+            broken = self.shutdown.scenario.broken(phase)
+            self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles)
+        return self._outages[phase.phase]
 
     def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
         """What a cell of the phase comes out as."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.unaffected:
-                return CellVerdict(Outcome.OK)
+                fault = self.outages(phase).unseen(cell.operator, cell.family) if phase.faults else ""
+                return CellVerdict(Outcome.DOWN, fault_text(fault)) if fault else CellVerdict(Outcome.OK)
             return CellVerdict(Outcome.UNKNOWN, conditions=(f"what the observer {seen.observer} sees",))
         key = self.classes.of(phase, cell, cell.vantage)
         if key not in self.verdicts:
@@ -128,8 +150,26 @@ class Verifier:
         resolver = resolver_of(at, probe.resolver_address)
         line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
         try:
-            concluded = _follow(probe.follows)(line, probe.ask(at))
+            concluded, operation = _follow(probe.follows)(line, probe.ask(at)), ""
         except StepFailed as failed:
-            concluded = Conclusion(Outcome.BLOCKED, failed.failure)
+            concluded, operation = Conclusion(Outcome.BLOCKED, failed.failure), failed.operation
+        if phase.faults:
+            concluded = self._with_faults(phase, probe, line, concluded, operation)
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)
+
+    def _with_faults(
+        self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion, operation: str
+    ) -> Conclusion:
+        """What did not get through is down, where a fault has taken away what it failed by (OONI's `operation`)."""
+        on_path = {name for name, profile in self.shutdown.profiles.items() if profile.placement == "on-path"}
+        seen = [seen for wire in line.wires for seen in wire.seen if seen.decision.flow_rule]
+        boxes = {s.operator for s in seen if s.decision.flow_rule == "meter" or s.operator in on_path}
+        if alone := boxes & self.shutdown.scenario.lone_controllers(phase):
+            raise Undecided(f"what the DPI box of {', '.join(sorted(alone))} does without its controller")
+        if found.outcome.got_through:
+            return found
+        blamed = self.outages(phase).blamed(probe, line.at)
+        needs = ("way", "lookup") if operation == "resolve" else ("way", "server") if operation else blamed
+        fault = next((blamed[need] for need in blamed if need in needs), "")
+        return Conclusion(Outcome.DOWN, fault_text(fault)) if fault else found

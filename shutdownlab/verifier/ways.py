@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import ip_address
+from itertools import pairwise
 
 from shutdownlab.config.scalars import Address
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
 from shutdownlab.verifier.routes import Routes, router_of
 from shutdownlab.verifier.switch import Fields
@@ -54,11 +56,12 @@ class Way:
 
 
 class Ways:
-    """Finds ways; what was found is kept."""
+    """Finds ways through a network, with whatever `damage` it has; what was found is kept."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.routes = Routes(network)
+    def __init__(self, network: Network, damage: Damage = NO_DAMAGE, first: int = 0) -> None:
+        """`first`: the number of the first way that is found."""
+        self.network, self.damage, self._first = network, damage, first
+        self.routes = Routes(network, damage)
         self._found: dict[tuple[str, str], Way] = {}
         self._hosts: dict[Address, Node] = {}
         for node in network.nodes.values():
@@ -75,8 +78,19 @@ class Ways:
         key = host, address
         if key not in self._found:
             found = self._find(self.network.nodes[host], ip_address(address))
-            self._found[key] = replace(found, number=len(self._found))
+            self._found[key] = replace(self._as_far_as_whole(found), number=self._first + len(self._found))
         return self._found[key]
+
+    def _as_far_as_whole(self, way: Way) -> Way:
+        """The way up to the first thing on it that is broken."""
+        if not self.damage:
+            return way
+        names = [hop.switch if isinstance(hop, Crossing) else hop for hop in way.hops]
+        nodes = [self.network.nodes[name] for name in names]
+        for place, (one, following) in enumerate(pairwise(nodes), 1):
+            if self.damage.breaks(one, following):
+                return Way(way.hops[:place], arrives=False, silent=True)
+        return way
 
     def _find(self, host: Node, address: Address) -> Way:
         target = self._hosts.get(address)

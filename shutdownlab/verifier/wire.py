@@ -6,7 +6,7 @@ every packet goes through its engine, as the bytes that it would be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
@@ -19,11 +19,13 @@ from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
+from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.packets import FiveTuple, Segment, segment_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
@@ -41,8 +43,10 @@ class DataPlane:
     Programs are made when a packet first comes to them, one for the same policies.
     """
 
-    def __init__(self, shutdown: Shutdown, ways: Ways, catalogue: AppCatalogue) -> None:
-        self.shutdown, self.ways, self.catalogue = shutdown, ways, catalogue
+    def __init__(self, shutdown: Shutdown, catalogue: AppCatalogue) -> None:
+        self.shutdown, self.catalogue = shutdown, catalogue
+        self.ways = Ways(shutdown.network)
+        self._ways = {NO_DAMAGE: self.ways}
         self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
         """What headers decided of the packets that were followed, by the switches on the way."""
         self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
@@ -56,6 +60,12 @@ class DataPlane:
             operator, region, _ = vantage.id
             self._vantages.setdefault(operator, []).append(vantage)
             self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
+
+    def ways_with(self, damage: Damage) -> Ways:
+        """The ways through the country while it has some damage."""
+        if damage not in self._ways:
+            self._ways[damage] = Ways(self.shutdown.network, damage, first=len(self._ways) << 32)
+        return self._ways[damage]
 
     def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
         """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
@@ -106,14 +116,21 @@ class DataPlane:
 
 
 class ModelledCountry:
-    """The country while some policies are in force.
+    """The country while some policies are in force, and something may be broken.
 
+    active: the policies that the switches and the box of an owner (an operator, or `gateway`) have rules of.
     local_time: what the boxes' clocks say, as seconds since 1970.
     """
 
-    def __init__(self, equipment: DataPlane, active: Mapping[str, Policy], local_time: float) -> None:
-        self.equipment, self.active, self.local_time = equipment, dict(active), local_time
-        self.shutdown, self.ways = equipment.shutdown, equipment.ways
+    def __init__(
+        self,
+        equipment: DataPlane,
+        active: Callable[[str], Mapping[str, Policy]],
+        local_time: float,
+        damage: Damage = NO_DAMAGE,
+    ) -> None:
+        self.equipment, self.active, self.local_time, self.damage = equipment, active, local_time, damage
+        self.shutdown, self.ways = equipment.shutdown, equipment.ways_with(damage)
         self.network = equipment.shutdown.network
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
@@ -121,14 +138,23 @@ class ModelledCountry:
     def switch(self, name: str) -> PaperSwitch:
         """A switch with its program."""
         if name not in self._switches:
-            self._switches[name] = self.equipment.switch(name, self.active)
+            self._switches[name] = self.equipment.switch(name, self.active(self.network.nodes[name].owner))
         return self._switches[name]
 
     def box(self, operator: str) -> Box:
         """An operator's DPI box."""
         if operator not in self._boxes:
-            self._boxes[operator] = self.equipment.box(operator, self.active)
+            self._boxes[operator] = self.equipment.box(operator, self.active(operator))
         return self._boxes[operator]
+
+    def knows(self, policy: str) -> bool:
+        """Whether anybody has rules of a policy of this name."""
+        return any(policy in self.active(owner) for owner in ("gateway", *self.network.topology.operators))
+
+    def is_broken(self, operator: str) -> bool:
+        """Whether an operator's DPI box sees nothing, for a fault."""
+        box = self.network.one(Role.DPI_BOX, operator).name
+        return box in self.damage.boxes or box in self.damage.mute_boxes
 
 
 class Box:
@@ -299,6 +325,11 @@ class ModelledConnection:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
             if not step.box:
+                continue
+            if self.country.damage and self.country.is_broken(step.box):
+                if loses(self.country.network, self.country.damage, step.box, self.country.shutdown.profiles[step.box]):
+                    self.stops.append(Stop(f"{step.box}-box"))
+                    return
                 continue
             box = self.country.box(step.box)
             frame = frame or self.stream.frame(segment, by_client=by_client)

@@ -9,7 +9,8 @@ import pytest
 from shutdownlab import library
 from shutdownlab.config.document import BadInput
 from shutdownlab.model.policy import Policy, Scope
-from shutdownlab.model.scenario import Mode, Outcome, Scenario, load_scenario, parse_scenario, vantage_named
+from shutdownlab.model.scenario import Mode, Outcome, Scenario, vantage_named
+from shutdownlab.model.scenario_file import load_scenario, parse_scenario
 from shutdownlab.model.topology import Vantage
 
 COUNTRY = library.topology("two-operators")

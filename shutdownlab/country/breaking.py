@@ -1,0 +1,260 @@
+"""Breaks a running country where a scenario says so, and mends it: real processes, interfaces and routes.
+
+The kernel knows a cut cable by a port that is down, BGP by a session that is lost. A session's hold timer (30 s) is not
+waited for, as the clock of a scenario jumps from phase to phase: whoever still holds a lost one starts it again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyroute2 import NetlinkError
+
+from shutdownlab.config.numbers import TCP
+from shutdownlab.country.assembly import Country
+from shutdownlab.model import routing
+from shutdownlab.model.faults import AUTHORITY, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
+from shutdownlab.model.network import Link, Network, Node, Role
+from shutdownlab.servers import birdc
+from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.namespace import Namespace
+from shutdownlab.verifier.routes import Routes
+
+_NO_PROGRESS_S: Final = 15.0
+_LOOK_S: Final = 0.02
+_RULE_PRIORITY: Final = 100
+_BLACKHOLE: Final = "blackhole"
+
+
+class BeyondMending(Exception):
+    """What has been broken can be had whole in another country only; says what it is."""
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Keeps a country as broken as a phase wants it."""
+
+    country: Country
+    network: Network
+    _faults: dict[str, DeclaredFault] = field(default_factory=dict)
+    _ports: set[tuple[str, str]] = field(default_factory=set)
+    """Switch and port: those that are down."""
+    _muted: set[str] = field(default_factory=set)
+    """The controllers that nobody hears."""
+
+    def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
+        """Mend what is broken no more, break what is, and wait until everybody knows it.
+
+        `anew`: what is to be started again is, too. Raises `BeyondMending`, and what starting and waiting raise.
+        """
+        gone = [fault for name, fault in self._faults.items() if name not in faults]
+        if any(fault.dead.switches for fault in gone):
+            raise BeyondMending("switches that were dead")
+        if not faults and not self._faults:
+            return
+        staying = [fault for name, fault in self._faults.items() if name in faults]
+        if gone:
+            self._mend(gone, staying)
+        self._faults = dict(faults)
+        damage = damage_of(self.network, faults.values())
+        self.country.expect(damage)
+        for fault in faults.values():
+            self._break(fault)
+        self._set_ports(damage)
+        for fault in faults.values():
+            if fault.restart is not None and anew:
+                self._start_again(fault.restart)
+        self._let_routers_know(damage)
+        self.country.services.wait_ready()
+        self.country.begin_watch()
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def _break(self, fault: DeclaredFault) -> None:
+        if fault.partition is not None:
+            self._mute({*self._muted, *fault.partition.controllers})
+        blow = signal.SIGKILL if fault.kill is not None else signal.SIGSTOP
+        for pid in self._processes(fault.dead):
+            strike(pid, blow)
+        for name in fault.dead.switches:
+            for daemon in self.country.net.instances[name].daemons.values():
+                strike(daemon.pid, blow)
+
+    def _mend(self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault]) -> None:
+        """Everything of faults that are gone is there again, but for what another fault has broken, too.
+
+        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break.
+        """
+        self._mute(name for fault in staying if fault.partition for name in fault.partition.controllers)
+        dead = [fault.kill for fault in staying if fault.kill is not None]
+        hanging = [fault.stop for fault in staying if fault.stop is not None]
+        for fault in gone:
+            if fault.kill is not None:
+                self._start_again(fault.kill.without(dead))
+            elif fault.stop is not None:
+                for pid in self._processes(fault.stop.without([*dead, *hanging])):
+                    strike(pid, signal.SIGCONT)
+        damage = damage_of(self.network, staying)
+        self.country.expect(damage)
+        self._set_ports(damage)
+        if any(fault.lone_controllers for fault in gone):
+            self.country.authority.order_again(damage)
+
+    def _start_again(self, parts: Parts) -> None:
+        """Whatever of these still lives is killed first."""
+        for pid in self._processes(parts):
+            strike(pid, signal.SIGKILL)
+        for name in sorted(parts.controllers, key=AUTHORITY.__ne__):
+            self.country.start_controller(name)
+        for process in [each for each in self.country.others if each.name in self._box_names(parts)]:
+            self.country.start_box(process)
+        for daemon in list(self._daemons(parts)):
+            self.country.services.processes[daemon].wait()
+            self.country.services.start_again(daemon)
+
+    def _processes(self, parts: Parts) -> Iterator[int]:
+        """The processes of parts that can be started again, by id; those that have ended are left out."""
+        running = self.country.services.processes
+        pids = [running[daemon].pid for daemon in self._daemons(parts) if running[daemon].poll() is None]
+        controllers = self.country.controllers.processes
+        pids += [controllers[name].pid for name in parts.controllers if controllers[name].alive()]
+        pids += [each.pid for each in self.country.others if each.name in self._box_names(parts) and each.alive()]
+        return iter(pids)
+
+    def _box_names(self, parts: Parts) -> set[str]:
+        return {f"dpi-{self.network.one(Role.DPI_BOX, name).name}" for name in parts.boxes}
+
+    def _daemons(self, parts: Parts) -> Iterator[Daemon]:
+        network = self.network
+        hosts = [network.one(Role.RESOLVER, name) for name in parts.resolvers]
+        hosts += [network.one(Role.TELEPHONE, name) for name in parts.telephones]
+        hosts += hosts_of(network, parts.servers)
+        named = {node.name for node in hosts}
+        speaking = {node.name for node in routers_of(network, parts.routers)}
+        for daemon in self.country.services.daemons:
+            if daemon.name != "nsd" and daemon.node in (speaking if daemon.name == "bird" else named):
+                yield daemon
+
+    def _mute(self, names: Iterable[str]) -> None:
+        """What these controllers, and no others, send to switches and boxes goes nowhere.
+
+        Other controllers and the run speak with them within the sandbox, which is another way.
+        """
+        wanted = set(names)
+        for name in self._muted ^ wanted:
+            addresses = self.country.controllers.addresses
+            for _, port in (addresses.openflow[name], addresses.boxes[name]):
+                self._rule("add" if name in wanted else "del", port)
+        self._muted = wanted
+
+    def _rule(self, verb: str, port: int) -> None:
+        with Namespace.current("sandbox").netlink() as netlink:
+            try:
+                ports = f"{port}:{port}"
+                netlink.rule(verb, priority=_RULE_PRIORITY, action=_BLACKHOLE, ip_proto=TCP, sport_range=ports)
+            except NetlinkError as error:
+                why = f"the kernel refuses a routing rule by port ({error})"
+                raise MachineCannot(
+                    "partition a controller", why, "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
+                ) from error
+
+    # -- cables -------------------------------------------------------------------------------------------------------
+
+    def _set_ports(self, damage: Damage) -> None:
+        """The ports of what is cut are down, those of the rest are up."""
+        wanted = {end for link in self._dead_links(damage) for end in self._ends(link)}
+        for node, port in self._ports ^ wanted:
+            self._set_port(node, port, "down" if (node, port) in wanted else "up")
+        self._ports = wanted
+
+    def _dead_links(self, damage: Damage) -> Iterator[Link]:
+        for link in self.network.links:
+            if link in damage.links or not damage.dark.isdisjoint((link.a.node, link.b.node)):
+                yield link
+
+    def _ends(self, link: Link) -> Iterator[tuple[str, str]]:
+        """Its ends at switches: whoever is at the other one loses the carrier, and keeps addresses and routes.
+
+        Between two routers it is the first one's.
+        """
+        switches = [end for end in (link.a, link.b) if self.network.nodes[end.node].role in _SWITCHES]
+        yield from ((end.node, end.port) for end in switches or (link.a,))
+
+    def _set_port(self, node: str, port: str, state: str) -> None:
+        interface = self.country.net.get(node).nameToIntf.get(port)
+        if interface is not None and hasattr(interface, "index"):  # else a patch port: both its switches are dark
+            interface.ifconfig(state)
+
+    # -- routing ------------------------------------------------------------------------------------------------------
+
+    def _let_routers_know(self, damage: Damage) -> None:
+        """Sessions that cannot be up are started again where they still are, until they and their routes are gone."""
+        if not damage:
+            return
+        alive = {n.name: n for n in routing.routers(self.network) if n.name not in damage.routers}
+        lost = {name: routing.lost_sessions(self.network, node, damage) for name, node in alive.items()}
+        deadline, before = time.monotonic() + _NO_PROGRESS_S, None
+        while problems := list(self._not_converged(alive, lost, damage)):
+            now = time.monotonic()
+            if problems != before:
+                before, deadline = problems, now + _NO_PROGRESS_S
+            elif now > deadline:
+                raise ServicesNotReady(problems)
+            time.sleep(_LOOK_S)
+
+    def _not_converged(
+        self, alive: Mapping[str, Node], lost: Mapping[str, frozenset[str]], damage: Damage
+    ) -> Iterator[str]:
+        routes = Routes(self.network, damage)
+        for name, node in alive.items():
+            control = self.country.services.find("bird", name).control
+            assert control is not None, "every bird has one"
+            try:
+                up = birdc.sessions_up(control)
+                for session in lost[name] & up:
+                    birdc.ask(control, f"restart {session}")
+                there = birdc.kernel_routes(control, 4).keys() | birdc.kernel_routes(control, 6).keys()
+            except OSError as error:  # it has just been started
+                yield f"bird on {name}: {error}"
+                continue
+            if lost[name] & up:
+                yield f"bird on {name}: still in session {', '.join(sorted(lost[name] & up))}"
+                continue
+            if node.role is Role.ROUTE_SERVER:
+                continue
+            for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
+                if other.owner == node.owner:
+                    continue
+                own = set(map(str, routing.originated(self.network, other)))
+                leads = routes.leads(node.owner, other.owner)
+                if wrong := own - there if leads else own & there:
+                    yield f"bird on {name}: {'no' if leads else 'still a'} route to {', '.join(sorted(wrong))}"
+
+
+_SWITCHES: Final = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Role.EXCHANGE_SWITCH}
+
+
+def strike(pid: int, blow: int) -> None:
+    """Send a signal to a process and all that it has forked; those that are gone already are no matter."""
+    for each in _tree(pid):
+        with suppress(ProcessLookupError):
+            os.kill(each, blow)
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and its descendants, parents first."""
+    found = [pid]
+    for each in found:
+        with suppress(OSError):
+            for task in (Path("/proc") / str(each) / "task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found

@@ -1,0 +1,296 @@
+"""What breaks on purpose in a scenario, and what that takes away: a fact of the scenario, not a fault of the run. Pure.
+
+While a phase has a fault, the parts that it names are dead, mute, cut off or without power; with the phase they are
+mended. What cannot be reached for it is `down`, which is no block: nobody ordered it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, model_validator
+
+from shutdownlab.config.document import Document, Expected, Path, Record, quoted
+from shutdownlab.model.network import Link, Network, Node, Role
+from shutdownlab.model.topology import Topology
+
+AUTHORITY = "authority"
+GATEWAY, EXCHANGE = "gateway", "exchange"
+TO = " to "
+
+
+def fault_text(name: str) -> str:
+    """What stands as the failure of a cell that is down for the fault of this name."""
+    return f"fault: {name}"
+
+
+class Parts(Record):
+    """Parts of the country, by their owners' names."""
+
+    controllers: tuple[str, ...] = ()
+    """The controllers of these operators, and `authority`: the one that gives the orders."""
+    boxes: tuple[str, ...] = ()
+    """The DPI boxes of these operators."""
+    switches: tuple[str, ...] = ()
+    """All switches of these operators, or of `gateway`: Open vSwitch, and with it every port."""
+    routers: tuple[str, ...] = ()
+    """The BGP routers of these operators and transits, or of `exchange`: its route server."""
+    resolvers: tuple[str, ...] = ()
+    """The DNS resolvers of these operators."""
+    servers: tuple[str, ...] = ()
+    """All servers behind these transits, or of these operators' subscribers: web, HTTP/3, VPN and own ones."""
+    telephones: tuple[str, ...] = ()
+    """The telephone services of these operators."""
+
+    def without(self, others: Iterable[Parts]) -> Parts:
+        """Those that are not among others."""
+        there = list(others)
+        left = {
+            key: tuple(n for n in getattr(self, key) if not any(n in getattr(o, key) for o in there))
+            for key in Parts.model_fields
+        }
+        return Parts(**left)
+
+
+class Partitioned(Record):
+    """Parts that can be cut off from what they command."""
+
+    controllers: tuple[str, ...]
+    """The controllers of these operators."""
+
+
+class Powerless(Record):
+    """Where there is no power."""
+
+    regions: tuple[str, ...]
+    """In these regions."""
+    operators: tuple[str, ...] = ()
+    """Only the equipment of these operators; left out: everybody's."""
+
+
+def _link(value: object) -> str:
+    if not isinstance(value, str) or len(value.split(TO)) != 2 or not all(map(str.strip, value.split(TO))):
+        hint = "such as `northnet to gateway`, `retn to telia`, `northnet to northnet/coast`"
+        raise Expected("what a link joins: two names with ` to ` between", hint)
+    return value
+
+
+_LinkName = Annotated[str, BeforeValidator(_link)]
+
+_VERBS = ("kill", "stop", "restart", "partition", "cut", "power_off")
+
+
+class DeclaredFault(Record):
+    """Something that breaks. One of `kill`, `stop`, `restart`, `partition`, `cut` and `power_off`."""
+
+    title: str
+    """What happens, in a few words."""
+    kill: Parts | None = None
+    """These end at once, and stay away."""
+    stop: Parts | None = None
+    """These live on, but do nothing and answer nobody."""
+    restart: Parts | None = None
+    """These end, and are started again before anything is measured."""
+    partition: Partitioned | None = None
+    """These live, but their switches, boxes and clients do not reach them."""
+    cut: tuple[_LinkName, ...] = ()
+    """These cables are cut. `A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
+    (`northnet to northnet/coast`)."""
+    power_off: Powerless | None = None
+    """Access switches there are without power, and subscribers' lines with them."""
+    source: str
+    """Who reported it: codes that `sources` explains, or free text."""
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> DeclaredFault:
+        given = [verb for verb in _VERBS if getattr(self, verb)]
+        if len(given) != 1:
+            found = " and ".join(f"`{verb}`" for verb in given) or "none of them"
+            hint = "such as `kill: {routers: [northnet]}` or `cut: [northnet to gateway]`"
+            raise Expected("one of " + ", ".join(f"`{verb}`" for verb in _VERBS), hint, found=found)
+        for verb in ("kill", "stop", "restart"):
+            if getattr(self, verb) == Parts() and getattr(self, verb) is not None:
+                raise Expected("some parts", "keys: " + ", ".join(Parts.model_fields), found="none", key=verb)
+        if self.restart is not None and self.restart.switches:
+            hint = "`kill` them in one phase: the next one has them again"
+            raise Expected("parts that can be started again alone", hint, found="`switches`", key="restart")
+        return self
+
+    @property
+    def dead(self) -> Parts:
+        """What ends or does nothing while the fault lasts."""
+        return self.kill or self.stop or Parts()
+
+    @property
+    def lone_controllers(self) -> tuple[str, ...]:
+        """The controllers whose switches do not hear of them."""
+        return (*self.dead.controllers, *(self.partition.controllers if self.partition else ()))
+
+
+_SINGULAR = {"boxes": "DPI box", "switches": "owner of switches", "servers": "owner of servers"}
+
+
+def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: Document) -> None:
+    """Report names that the topology does not have."""
+    operators, transits = tuple(topology.operators), tuple(topology.transits)
+    known = {
+        "controllers": (*operators, AUTHORITY),
+        "boxes": operators,
+        "switches": (*operators, GATEWAY),
+        "routers": (*operators, *transits, EXCHANGE),
+        "resolvers": operators,
+        "servers": (*operators, *transits),
+        "telephones": operators,
+        "regions": tuple(topology.regions),
+        "operators": operators,
+    }
+    for index, name in enumerate(fault.partition.controllers if fault.partition else ()):
+        if name == AUTHORITY:
+            hint = "those whom it commands are beside it: `stop` it instead"
+            document.report((*path, "partition", "controllers", index), quoted(name), "an operator", hint)
+    for verb in _VERBS:
+        asked = getattr(fault, verb)
+        for key in known:
+            for index, name in enumerate(getattr(asked, key, ())):
+                if name not in known[key]:
+                    kind = _SINGULAR.get(key, key.removesuffix("s"))
+                    document.report_unknown((*path, verb, key, index), kind, name, known[key])
+    for index, text in enumerate(fault.cut):
+        try:
+            _ends(text, topology)
+        except Expected as mistake:
+            document.report((*path, "cut", index), quoted(text), mistake.expected, str(mistake.hint or ""))
+
+
+def _ends(text: str, topology: Topology) -> tuple[str, str]:
+    """The two names in the order (operator or transit, the other); raises `Expected`."""
+    a, b = (part.strip() for part in text.split(TO))
+    operators, transits = topology.operators, topology.transits
+    for one, other in ((a, b), (b, a)):
+        operator, _, region = other.partition("/")
+        if one in operators and (
+            other == GATEWAY
+            or (other == EXCHANGE and operators[one].exchange)
+            or (operator == one and region in operators[one].regions)
+        ):
+            return one, other
+        if one in transits and (other == GATEWAY or (other in transits and other != one)):
+            return one, other
+    raise Expected(
+        "a link that the topology has",
+        "an operator or transit to `gateway`, a member to `exchange`, an operator to its region (`a to a/region`), "
+        "or a transit to another",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is broken in a network.
+
+    links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
+    silent: hosts of which no server answers. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
+    give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
+    switchless: owners of whom no switch is alive.
+    """
+
+    links: frozenset[Link] = frozenset()
+    dark: frozenset[str] = frozenset()
+    routers: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
+    boxes: frozenset[str] = frozenset()
+    mute_boxes: frozenset[str] = frozenset()
+    leaderless: frozenset[str] = frozenset()
+    switchless: frozenset[str] = frozenset()
+
+    def __or__(self, other: Damage) -> Damage:
+        return Damage(*(getattr(self, name) | getattr(other, name) for name in Damage.__slots__))
+
+    def __bool__(self) -> bool:
+        return self != NO_DAMAGE
+
+    def breaks(self, a: Node, b: Node) -> bool:
+        """Whether nothing passes between two nodes that a link joins."""
+        if not self.dark.isdisjoint((a.name, b.name)):
+            return True
+        return any({link.a.node, link.b.node} == {a.name, b.name} for link in self.links)
+
+    def is_off(self, network: Network, owner: str, lan: str) -> bool:
+        """Whether an operator or transit has lost the gateway's or the exchange's LAN (`gateway`, `exchange`)."""
+        nodes = network.nodes
+        if lan in nodes and lan in self.dark:
+            return True
+        if owner in network.topology.transits:
+            return self.breaks(network.one(Role.TRANSIT, owner), nodes[lan])
+        return self.breaks(network.one(Role.DPI_SWITCH, owner), nodes[lan])
+
+
+NO_DAMAGE = Damage()
+
+
+def damage_of(network: Network, faults: Iterable[DeclaredFault]) -> Damage:
+    """What all of these faults break."""
+    found = NO_DAMAGE
+    for fault in faults:
+        found |= _damage(network, fault)
+    return found
+
+
+def _damage(network: Network, fault: DeclaredFault) -> Damage:
+    parts = fault.dead
+    boxes = frozenset(network.one(Role.DPI_BOX, name).name for name in parts.boxes)
+    links = {link for text in fault.cut for link in _links_between(network, *_ends(text, network.topology))}
+    dark = {n.name for n in network.nodes.values() if n.owner in parts.switches and n.role.is_openflow}
+    if fault.power_off is not None:
+        dark |= {node.name for node in _access_switches(network, fault.power_off)}
+    silent = {network.one(Role.RESOLVER, name).name for name in parts.resolvers}
+    silent |= {network.one(Role.TELEPHONE, name).name for name in parts.telephones}
+    silent |= {node.name for node in hosts_of(network, parts.servers)}
+    return Damage(
+        frozenset(links),
+        frozenset(dark),
+        frozenset(node.name for node in routers_of(network, parts.routers)),
+        frozenset(silent),
+        boxes if fault.stop is None else frozenset(),
+        boxes if fault.stop is not None else frozenset(),
+        frozenset(fault.lone_controllers),
+        frozenset(parts.switches),
+    )
+
+
+def routers_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
+    """The BGP routers of operators, transits and the `exchange`."""
+    for owner in owners:
+        for role in (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER):
+            yield from network.by_role(role, owner)
+
+
+def hosts_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
+    """The hosts of transits and of operators' subscribers on which servers run."""
+    hosting = {hosted.node for hosted in network.hosted}
+    for owner in owners:
+        for role in (Role.SERVERS, Role.SUBSCRIBER):
+            yield from (node for node in network.by_role(role, owner) if node.name in hosting)
+
+
+def _access_switches(network: Network, where: Powerless) -> Iterator[Node]:
+    for node in network.by_role(Role.ACCESS_SWITCH):
+        _, region, _ = next(port.purpose for port in node.ports.values() if port.purpose != "uplink").split("/")
+        if region in where.regions and (not where.operators or node.owner in where.operators):
+            yield node
+
+
+def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:
+    """The cable between an operator or transit and what it is joined to."""
+    nodes = network.nodes
+    if one in network.topology.transits:
+        far = other if other == GATEWAY else network.one(Role.TRANSIT, other).name
+        pairs = [{network.one(Role.TRANSIT, one).name, nodes[far].name}]
+    elif other in (GATEWAY, EXCHANGE):
+        pairs = [{network.one(Role.DPI_SWITCH, one).name, other}]
+    else:
+        border, region = network.one(Role.BORDER, one), other.partition("/")[2]
+        switches = _access_switches(network, Powerless(regions=(region,), operators=(one,)))
+        pairs = [{border.name, switch.name} for switch in switches]
+    yield from (link for link in network.links if {link.a.node, link.b.node} in pairs)

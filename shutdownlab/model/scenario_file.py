@@ -1,0 +1,257 @@
+"""A scenario's file: parsed, and checked against its topology."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
+from shutdownlab.config.kinds import is_another
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.observation import Observation
+from shutdownlab.model.policy import Policy, Scope, Targets
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.rule_files import include_rules
+from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.topology import Topology, Vantage
+
+
+def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
+    """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
+    include_rules(document, apps)
+    scenario = document.validate_as(Scenario, go_on=True)
+    _Checker(scenario, topology, apps, document).check()
+    document.raise_if_bad()
+    return scenario
+
+
+def report_structure(document: Document) -> None:
+    """Report what is wrong with a scenario's file whatever its topology is: of use where that cannot be read."""
+    policies = document.data.get("policies")
+    for policy in policies.values() if isinstance(policies, dict) else ():
+        if isinstance(policy, dict) and "inspect" in policy:
+            policy["inspect"] = []  # rules name apps, which the topology may bring along
+    with suppress(BadInput):  # reported
+        document.validate_as(Scenario)
+
+
+def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
+    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`."""
+    document = parse(text, file)
+    if is_another(document, "scenario"):
+        document.raise_if_bad()
+    name = document.data.get("topology")
+    if isinstance(text, Mapping) and isinstance(name, dict):
+        document.data["topology"] = str(name.get("name", "topology"))
+        return document, name
+    if not isinstance(name, str):
+        document.report(
+            (), "no 'topology'", "the name or path of a topology", "`shutdownlab list` names those it ships"
+        )
+        document.raise_if_bad()
+    return document, str(name)
+
+
+class _Checker:
+    """What no single field shows: names that must exist, times that must ascend, cells that must be probed."""
+
+    def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
+        self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
+        self.vantages = tuple(topology.vantages())
+        self.phases = [phase.phase for phase in scenario.timeline]
+        self.misdirected: set[str] = set()
+        self.selected: dict[Scope, tuple[Vantage, ...]] = {}
+        self.used: dict[str, list[str]] = defaultdict(list)
+        """The phases that expect what has a name."""
+        for phase in scenario.timeline:
+            for expected in dict.fromkeys(item for item in phase.expect if isinstance(item, str)):
+                self.used[expected].append(phase.phase)
+
+    def check(self) -> None:
+        self._accounts()
+        for name, policy in self.scenario.policies.items():
+            self._policy(name, policy)
+        for name, fault in self.scenario.faults.items():
+            check_fault(("faults", name), fault, self.topology, self.document)
+            self._sources(("faults", name, "source"), fault.source)
+        self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
+        for name, probe in self.scenario.probes.items():
+            self._probe(name, probe)
+        for name, observation in self.scenario.observations.items():
+            self._observation(name, observation)
+        self._timeline()
+        for name, expectations in self.scenario.expectations.items():
+            for index, expectation in enumerate(expectations):
+                self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
+
+    def _names(self, path: Path, kind: str, given: object, known: object) -> None:
+        """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
+        for index, name in enumerate(given):  # type: ignore[arg-type,var-annotated]
+            if name not in known:  # type: ignore[operator]
+                place = name if isinstance(given, dict) else index
+                self.document.report_unknown((*path, place), kind, name, known)  # type: ignore[arg-type]
+
+    def _sources(self, path: Path, text: str) -> None:
+        for code in text.replace(",", " ").split():
+            if self.scenario.sources and code.isupper() and code.isalnum() and code not in self.scenario.sources:
+                self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
+
+    def _scope(self, path: Path, scope: Scope) -> None:
+        before = len(self.document.problems)
+        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
+        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        if len(self.document.problems) == before and not self._select(scope):
+            hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
+            self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
+
+    def _select(self, scope: Scope) -> tuple[Vantage, ...]:
+        if scope not in self.selected:
+            self.selected[scope] = scope.select(self.vantages)
+        return self.selected[scope]
+
+    def _targets(self, path: Path, targets: Targets) -> None:
+        self._names((*path, "apps"), "app", targets.apps, self.apps)
+
+    def _policy(self, name: str, policy: Policy) -> None:
+        path: Path = ("policies", name)
+        self._scope((*path, "where"), policy.where)
+        self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
+        self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
+        self._sources((*path, "source"), policy.source)
+
+    def _accounts(self) -> None:
+        for name, account in self.scenario.accounts.items():
+            path: Path = ("accounts", name)
+            if account.default not in account.options:
+                self.document.report_unknown((*path, "default"), "option", account.default, account.options)
+            for key, option in account.options.items():
+                self._names((*path, "options", key, "without"), "policy", option.without, self.scenario.policies)
+                self._sources((*path, "options", key, "source"), option.source)
+
+    def _probe(self, name: str, probe: Probe) -> None:
+        path: Path = ("probes", name)
+        for mistake in probe.mistakes(self.topology, self.apps):
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        before = len(self.document.problems)
+        self._scope((*path, "from"), probe.from_)
+        self._names((*path, "during"), "phase", probe.during, self.phases)
+        if len(self.document.problems) > before:
+            self.misdirected.add(name)
+
+    def _observation(self, name: str, observation: Observation) -> None:
+        path: Path = ("observations", name)
+        if name in self.scenario.probes:
+            first = f"first: line {self.document.line(('probes', name))}"
+            self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
+        self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
+        self._names((*path, "during"), "phase", observation.during, self.phases)
+
+    def _timeline(self) -> None:
+        scenario, active = self.scenario, set[str]()
+        first: dict[str, int] = {}
+        for index, phase in enumerate(scenario.timeline):
+            path: Path = ("timeline", index)
+            if phase.phase in first:
+                found = f"the phase {quoted(phase.phase)} again"
+                hint = f"first: line {self.document.line(('timeline', first[phase.phase], 'phase'))}"
+                self.document.report((*path, "phase"), found, "a name of its own", hint)
+            first.setdefault(phase.phase, index)
+            before = scenario.timeline[index - 1].at if index else phase.at - timedelta(seconds=1)
+            if phase.at <= before:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, out of order"
+                hint = "phases stand in the order of their times"
+                self.document.report((*path, "at"), found, f"a time after {before:%Y-%m-%dT%H:%MZ}", hint)
+            if phase.at >= scenario.ends:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, outside the scenario"
+                self.document.report((*path, "at"), found, f"a time before its end, {scenario.ends:%Y-%m-%dT%H:%MZ}")
+            self._names((*path, "start"), "policy", phase.start, scenario.policies)
+            self._names((*path, "stop"), "policy", phase.stop, scenario.policies)
+            self._names((*path, "faults"), "fault", phase.faults, scenario.faults)
+            self._comes_back(path, phase, scenario.timeline[index - 1] if index else None)
+            for place, name in enumerate(phase.stop):
+                if name in scenario.policies and name not in active:
+                    found = f"{quoted(name)}, which is not in force"
+                    self.document.report((*path, "stop", place), found, "a policy started before")
+            active = (active - set(phase.stop)) | set(phase.start)
+            for place, item in enumerate(phase.expect):
+                if not isinstance(item, str):
+                    self._expectation((*path, "expect", place), item, [phase.phase])
+                elif item not in scenario.expectations:
+                    self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
+            self._sources((*path, "source"), phase.source)
+
+    def _comes_back(self, path: Path, phase: Phase, before: Phase | None) -> None:
+        """Controllers come back, or start again, while there is an authority to tell them what is in force."""
+        if not {*phase.faults, *(before.faults if before else ())} <= self.scenario.faults.keys():
+            return  # told already
+        lone = self.scenario.lone_controllers(phase)
+        if AUTHORITY not in lone:
+            return
+        was_lone = self.scenario.lone_controllers(before) if before is not None else frozenset()
+        back = {n for f in self.scenario.broken(phase).values() if f.restart for n in f.restart.controllers}
+        back |= was_lone - lone if AUTHORITY in was_lone else set()
+        if back - {AUTHORITY}:
+            found = (
+                f"the controller of {', '.join(sorted(back - {AUTHORITY}))} back, and no authority to give it orders"
+            )
+            hint = "let it be away as long as the authority is, or be back before"
+            self.document.report(
+                (*path, "faults"), found, "controllers that come back while the authority is there", hint
+            )
+
+    def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        before = len(self.document.problems)
+        self._scope((*path, "who"), expectation.who)
+        self._sources((*path, "source"), expectation.source)
+        for key, kind in (("probes", "probe"), ("observations", "observation")):
+            self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
+        for name, option in expectation.given.items():
+            if name not in self.scenario.accounts:
+                self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
+            elif option not in self.scenario.accounts[name].options:
+                options = self.scenario.accounts[name].options
+                self.document.report_unknown((*path, "given", name), "option", option, options)
+        if len(self.document.problems) == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
+        who, scenario = self._select(expectation.who), self.scenario
+        if expectation.observations is not None and not expectation.who.is_of_operators:
+            found = "a scope of some of an operator's subscribers"
+            hint = "what is seen from outside is an operator's as a whole"
+            self.document.report((*path, "who"), found, "nothing but `operators` with `observations`", hint)
+            return
+        for index, name in enumerate(_named(expectation.observations)):
+            observation = scenario.observations[name]
+            of = observation.operators or self.topology.operators
+            seen = _some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            if phases and not seen:
+                found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
+                hint = "widen its `operators` or `during`, or drop the expectation"
+                self.document.report((*path, "observations", index), found, "one that is made there", hint)
+        for index, name in enumerate(_named(expectation.probes)):
+            if name in self.misdirected:
+                continue  # told already, and who runs it is not known
+            probe = scenario.probes[name]
+            probed = _some(probe.during, phases) and any(map(probe.from_.covers, who))
+            if phases and not probed:
+                found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
+                hint = "widen the probe's `from` or `during`, or drop the expectation"
+                self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+
+
+def _some(during: tuple[str, ...], phases: list[str]) -> bool:
+    """Whether what is limited to some phases (none: it is not) is made in one of these."""
+    return not during or not set(during).isdisjoint(phases)
+
+
+def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:
+    return reach if isinstance(reach, tuple) else ()

@@ -1,0 +1,85 @@
+"""What a scenario wants broken breaks in a running country, and is whole again after: each cell as the model has it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shutdownlab as sl
+from shutdownlab.model.scenario import Outcome
+
+BREAKDOWNS = Path(__file__).parents[2] / "examples" / "breakdowns.yaml"
+
+
+def events(run: Path, kind: str) -> list[dict[str, Any]]:
+    told = map(json.loads, (run / "events.jsonl").read_text().splitlines())
+    return [event for event in told if event["event"] == kind]
+
+
+def test_every_breakdown_takes_away_what_the_model_says_and_is_mended(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    argv = [sys.executable, "-m", "shutdownlab", "run", str(BREAKDOWNS), "--out", str(run), "--verify"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The model says the same of all 714 cells." in done.stdout
+    assert "went wrong" not in done.stdout  # what breaks on purpose is no fault of the run
+    assert [event["phase"] for event in events(run, "damaged")] == [
+        phase.phase for phase in sl.load(BREAKDOWNS).scenario.timeline if phase.faults
+    ]
+
+
+def test_what_is_down_bears_the_controls_that_show_it(tmp_path: Path) -> None:
+    scenario = sl.load(BREAKDOWNS)
+    measured = sl.run(scenario, tmp_path / "run", until="fibre")
+    down = [record for record in measured.measurements() if record["test_keys"]["x_outcome"] == "down"]
+    assert down
+    for record in down:
+        shown = record["test_keys"]["x_control"]
+        assert shown and all(control["failure"] for control in shown)
+    assert {result.failure for result in measured.results if result.outcome is Outcome.DOWN} == {"fault: fibre"}
+
+
+def test_a_country_built_anew_gives_those_who_hear_nothing_the_rules_they_had(tmp_path: Path) -> None:
+    """Dead switches are whole in another country only; the controller that dies then has its old policies there."""
+    made = {
+        "format": 1, "name": "anew", "title": "Built anew", "topology": "two-operators",
+        "faults": {
+            "gateway": {"title": "", "kill": {"switches": ["gateway"]}, "source": "made up"},
+            "controller": {"title": "", "kill": {"controllers": ["northnet"]}, "source": "made up"},
+        },
+        "policies": {
+            "messengers": {"title": "", "block": {"apps": ["whatsapp"]}, "source": "made up"},
+            "blackout": {"title": "", "block": "everything", "source": "made up"},
+        },
+        "probes": {
+            "whatsapp": {"test": "app", "app": "whatsapp"},
+            "www.bbc.com": {"test": "web", "url": "https://www.bbc.com/"},
+        },
+        "timeline": [
+            {"phase": "dead", "at": "2030-05-01T08:00Z", "title": "", "start": ["messengers"], "faults": ["gateway"]},
+            {"phase": "deaf", "at": "2030-05-01T09:00Z", "title": "", "start": ["blackout"], "faults": ["controller"]},
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
+    measured = sl.run(made, tmp_path / "run")
+    assert [event["phase"] for event in events(tmp_path / "run", "resumed")] == ["deaf"]
+    found = {(r.phase, r.target, r.operator): (r.outcome, r.failure) for r in measured.results}
+    assert found["dead", "www.bbc.com", "northnet"] == (Outcome.DOWN, "fault: gateway")
+    assert found["deaf", "www.bbc.com", "northnet"] == (Outcome.OK, None)
+    assert found["deaf", "whatsapp", "northnet"][0] is Outcome.BLOCKED
+    assert found["deaf", "www.bbc.com", "southcell"][0] is Outcome.BLOCKED
+    assert [r.outcome for r in sl.verify(made)] == [r.outcome for r in measured.results]
+
+
+@pytest.mark.parametrize(("phase", "outcome"), [("fibre", "down"), ("messengers", "ok"), ("cable", "down")])
+def test_a_lab_is_as_broken_as_its_phase(phase: str, outcome: str) -> None:
+    with sl.lab(BREAKDOWNS, at=phase) as lab:
+        found = lab.probe("northnet/coast", "www.bbc.com")
+        assert found.outcome == outcome
+        lab.phase("baseline")
+        assert lab.probe("northnet/coast", "www.bbc.com").outcome == "ok"
