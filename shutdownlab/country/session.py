@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
@@ -67,7 +68,10 @@ class Session:
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
         self.phase, self.active = phase if known else None, tuple(policies)
-        self.breaker.withdraw(withdrawals(self.plan.loaded.network, self._held))
+        loaded = self.plan.loaded
+        self.breaker.withdraw(withdrawals(loaded.network, self._held))
+        vantages = {v.id: v for v in loaded.network.vantages}
+        self.breaker.lie({i: lies_to(v, loaded.apps, self._held(i.operator)) for i, v in vantages.items()})
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         if moved:
             self.country.services.flush_dns()

@@ -12,6 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from shutdownlab import __version__
+from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
@@ -330,6 +331,8 @@ class Walk:
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
         self.breaker.withdraw(withdrawals(shutdown.network, held))
+        vantages = {v.id: v for v in shutdown.network.vantages}
+        self.breaker.lie({i: lies_to(v, shutdown.apps, held(i.operator)) for i, v in vantages.items()})
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
