@@ -25,6 +25,7 @@ class Flow:
         "after",
         "app",
         "buckets",
+        "chances",
         "client",
         "client_syn",
         "client_ttl",
@@ -55,6 +56,7 @@ class Flow:
         "requests",
         "residual",
         "resync",
+        "resynced",
         "rule",
         "server",
         "server_syn",
@@ -88,6 +90,11 @@ class Flow:
         self.swapped = False
         self.given_up = False
         self.resync = False
+        """The next packet that tells the client's sequence number is believed."""
+        self.resynced = False
+        """That has happened."""
+        self.chances: dict[int, float] | None = None
+        """What was drawn for what the box does with a probability, by kind; 0 to 1."""
         self.client: Stream | None = None
         self.server: Stream | None = None
         self.client_syn = -1

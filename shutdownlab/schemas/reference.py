@@ -119,6 +119,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("IpModel", "IP fragments: `ip`"),
         Section("Validation", "Which packets it believes: `validate`"),
         Section("TcpModel", "How it follows TCP: `tcp`"),
+        Section("RstTeardown", "Resets that end its state: `rst_teardown`"),
         Section("Tolerance", "What its parsers forgive: `parse`"),
         Section("Budget", "How much it looks at: `budget`"),
         Section("ConnectionTable", "What it remembers: `table`"),
