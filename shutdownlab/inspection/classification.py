@@ -49,7 +49,7 @@ class Classifier:
         self._every_request = budget.every_request
         self._gives_up = budget.give_up_unrecognised
         self._gives_up_over = budget.give_up_unrecognised_over
-        self._gives_up_clean = budget.give_up_clean
+        self._gives_up_unfinished = budget.give_up_unfinished
         self._reads_answers = tracker.assembles and not tracker.client_only
 
     # -- TCP --------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Classifier:
         elif self.classify and not settled and _is_open(recognition):
             return FORWARD
         if not last:
-            if self._gives_up or self._gives_up_over or self._gives_up_clean:
+            if self._gives_up or self._gives_up_over or self._gives_up_unfinished:
                 outcome = self._consider_giving_up(flow, recognition, packet)
                 if flow.decided or flow.given_up:
                     return outcome
@@ -198,12 +198,12 @@ class Classifier:
         self.rules.begin(flow, now)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> FrameOutcome:
-        """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
+        """Some boxes lose interest over the first payload they do not know, others over one that is cut short."""
         unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
         if unknown and not recognition.more:
             if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
                 return self._give_up(flow)
-        elif self._gives_up_clean and recognition.protocol in ("http", "tls"):
+        elif self._gives_up_unfinished and recognition.more and not unknown:
             return self._give_up(flow)
         return FORWARD
 

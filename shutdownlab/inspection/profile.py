@@ -93,8 +93,8 @@ class Validation(Record):
     """Data without the ACK flag is not believed."""
     md5: bool = False
     """Packets with a TCP MD5 option are not believed (end hosts drop them)."""
-    options_unseen: tuple[Annotated[Whole, Field(ge=2, le=255)], ...] = ()
-    """TCP option kinds that hide a packet from the box."""
+    options_known: tuple[Annotated[Whole, Field(ge=0, le=255)], ...] | None = None
+    """The TCP option kinds that do not hide a packet from the box (0 end, 1 no-op, 8 timestamps); left out: all."""
     ttl_at_least: Annotated[Whole, Field(ge=0, le=255)] = 0
     """A packet with a lower TTL is not believed."""
     ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
@@ -197,8 +197,8 @@ class Budget(Record):
     """The first payload that is no inspected protocol ends inspection of the connection."""
     give_up_unrecognised_over: Count = 0
     """A payload longer than this that is no known protocol ends inspection; 0 never."""
-    give_up_clean: bool = False
-    """The first request that no rule matches ends inspection."""
+    give_up_unfinished: bool = False
+    """The first request or ClientHello that has not come completely ends inspection, if no rule matches it yet."""
     every_request: bool = False
     """Goes on inspecting after a message that no rule matched (a request of HTTP, a DNS question, a message of SIP),
     wherever the next one begins, within the budget of packets; `bytes` are then those of a message."""

@@ -24,6 +24,7 @@ NAMED = [
     "gfw-esni",
     "gfw-fet",
     "india-http",
+    "india-sni",
     "iran-protocol-filter",
     "belarus-2020",
     "turkmenistan-dns",
@@ -367,6 +368,49 @@ def test_india_answers_on_port_80_only_with_its_own_ip_id() -> None:
     assert page.fragment_id == 242
     other = opened("india-http", hello=False, dport=8080)
     assert not other.data(http_get()).inject
+
+
+def test_an_innocent_request_first_does_not_end_what_india_looks_at() -> None:
+    connection = opened("india-http", hello=False, dport=80)
+    for _ in range(20):
+        assert not connection.data(http_get("fine.example")).inject
+        assert not connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").inject
+    assert connection.data(http_get()).inject
+
+
+NOP, TIMESTAMPS, END = b"\x01", b"\x08\x0a" + bytes(8), b"\0"
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        pytest.param(b"", True, id="none"),
+        pytest.param(NOP * 2 + TIMESTAMPS, True, id="timestamps, as Linux sends them"),
+        pytest.param(NOP * 3 + END, True, id="end"),
+        pytest.param(NOP * 3 + END + b"\x1c\x04\x80\x0f", True, id="user timeout behind the end"),
+        pytest.param(b"\x1c\x04\x80\x0f", False, id="user timeout"),
+        pytest.param(NOP * 2 + b"\x13\x12" + bytes(16), False, id="MD5"),
+        pytest.param(b"\x02\x04\x05\xb4", False, id="MSS"),
+        pytest.param(NOP * 2 + TIMESTAMPS + NOP + b"\x03\x03\x07", False, id="window scale behind timestamps"),
+        pytest.param(NOP * 2 + b"\x05\x0a" + bytes(8), False, id="SACK"),
+        pytest.param(b"\xfd\x04\x12\x34", False, id="an experiment's"),
+    ],
+)
+def test_india_sees_packets_with_the_options_that_it_expects_and_no_other(options: bytes, seen: bool) -> None:
+    connection = opened("india-http", hello=False, dport=80)
+    assert bool(connection.say("PA", http_get(), options=options).inject) is seen
+
+
+def test_airtel_resets_tls_by_the_name_at_the_client_and_lets_http_pass() -> None:
+    connection = opened("india-sni", hello=False)
+    outcome = connection.data(client_hello())
+    assert outcome.forward
+    (reset,) = injected(outcome, Side.INSIDE)
+    assert reset.flags == 0x14
+    assert not injected(outcome, Side.OUTSIDE)
+    assert not Connection(connection.engine, sport=4321).say("S").inject, "nothing is left for other connections"
+    assert not opened("india-sni", hello=False, dport=80).data(http_get()).inject
+    assert not opened("india-http", hello=False).data(client_hello()).inject
 
 
 def test_belarus_resets_tls_with_its_window_and_ip_id() -> None:
