@@ -325,6 +325,82 @@ def test_a_reset_that_a_corrupt_syn_ack_induces_tears_down_the_state_of_the_box_
     assert not acted(connection.say("PA", client_hello(None, encrypted=ESNI)))
 
 
+# -- TLS in Kazakhstan -------------------------------------------------------------------------------------------------
+
+KAZAKH_TLS = ["kazakhstan-sni", "kazakhstan-mitm-2019"]
+
+
+def hello_in_halves(connection: Connection) -> bool:
+    """`fragment{tcp:-1:True}`: the first half has the whole name in it."""
+    hello = client_hello(extra=200)
+    assert hello.index(b"blocked.example") + 20 < len(hello) // 2
+    connection.open()
+    return acted(connection.data(hello[: len(hello) // 2]), connection.data(hello[len(hello) // 2 :]))
+
+
+def copy_cut_short(connection: Connection) -> bool:
+    """`duplicate(tamper{IP:len:replace:78},)`."""
+    connection.open()
+    return acted(connection.say("PA", client_hello(), cut=78 - HEADERS), connection.say("PA", client_hello()))
+
+
+def copy_cut_behind_the_name(connection: Connection) -> bool:
+    hello = client_hello(extra=200)
+    connection.open()
+    return acted(connection.say("PA", hello, cut=20 + 20 + 150), connection.say("PA", hello))
+
+
+def load_on_a_second_syn(connection: Connection) -> bool:
+    """`[TCP:flags:S]-duplicate(,tamper{TCP:load:corrupt})`."""
+    connection.say("S")
+    connection.say("S", JUNK)
+    connection.seq += 1
+    connection.reply("SA")
+    connection.ack += 1
+    connection.say("A")
+    return acted(connection.say("PA", client_hello()))
+
+
+def turned_round(connection: Connection) -> bool:
+    """`[TCP:flags:S]-duplicate(tamper{TCP:flags:replace:SA},)`."""
+    connection.say("SA", ack=0)
+    return acted(*connection.open(), connection.say("PA", client_hello()))
+
+
+@pytest.mark.parametrize("profile", KAZAKH_TLS)
+def test_a_whole_hello_in_one_segment_is_censored_in_kazakhstan(profile: str) -> None:
+    decision = None
+    connection = Connection(engine(profile))
+    for outcome in [*connection.open(), connection.data(client_hello())]:
+        decision = outcome.decision or decision
+    assert decision is not None
+    assert decision.action == ("intercept" if profile == "kazakhstan-mitm-2019" else "drop")
+
+
+@pytest.mark.parametrize("profile", KAZAKH_TLS)
+@pytest.mark.parametrize(
+    "strategy", [hello_in_halves, copy_cut_short, copy_cut_behind_the_name, load_on_a_second_syn, turned_round]
+)
+def test_geneva_s_strategies_for_https_evade_kazakhstan_every_time(strategy: Strategy, profile: str) -> None:
+    machine = engine(profile)
+    strategy(Connection(machine))
+    decided = [flow.verdict for flow in machine.table.flows.values()]
+    assert decided == [None], "neither dropped nor intercepted"
+
+
+@pytest.mark.parametrize("profile", KAZAKH_TLS)
+def test_an_innocent_hello_does_not_hide_the_next_connections(profile: str) -> None:
+    machine = engine(profile)
+    first = Connection(machine, sport=1111)
+    first.open()
+    first.data(client_hello("fine.example"))
+    second = Connection(machine, sport=2222)
+    second.open()
+    decision = second.data(client_hello()).decision
+    assert decision is not None
+    assert decision.action != "pass"
+
+
 # -- Iran's protocol filter --------------------------------------------------------------------------------------------
 
 ODD = b"\x01\x02\x03\x04 not a protocol at all"
