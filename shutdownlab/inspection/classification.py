@@ -167,7 +167,8 @@ class Classifier:
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
-        elif self.classify and not settled and _is_open(recognition):
+        elif self.classify and not settled and _is_open(recognition) and not self._goes_on(recognition, flow):
+            flow.passed = True
             return FORWARD
         if not last:
             if self._gives_up or self._gives_up_over or self._gives_up_unfinished:
@@ -181,6 +182,12 @@ class Classifier:
             self._next_message(flow, recognition, now)
             return None
         return self.enforcer.let_pass(flow)
+
+    def _goes_on(self, recognition: Recognition, flow: Flow) -> bool:
+        """Whether a box that no rule binds any more to this payload looks at the next all the same."""
+        unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition, flow)
+        several = self._every_request and recognition.protocol in _SEVERAL
+        return not flow.passed and (several or (unread and not self.tracker.assembles))
 
     def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
         """Forget the message that passed, so that the next one on the connection is matched."""
@@ -211,6 +218,7 @@ class Classifier:
         flow.given_up = True
         if self.classify:
             # The box looks away; who reads a file still wants to know what it was.
+            flow.passed = True
             flow.rule = self.rules.count
             return FORWARD
         return self.enforcer.let_pass(flow)
@@ -246,6 +254,7 @@ class Classifier:
             if index == OPEN:
                 return FORWARD
         elif self.classify and not last and recognition.more:
+            flow.passed = True
             return FORWARD
         return self.enforcer.let_pass(flow)
 
@@ -254,7 +263,7 @@ class Classifier:
     ) -> FrameOutcome:
         """Every query is matched by itself, as is every message of SIP: one port asks for many names.
 
-        What is kept is the one that a rule matched, else the first.
+        What is told is the first that a rule matched, else the first.
         """
         if not from_opener and flow.verdict is None and recognition.protocol == "dns":
             return FORWARD

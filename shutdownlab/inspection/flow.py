@@ -25,7 +25,6 @@ class Flow:
         "after",
         "app",
         "buckets",
-        "chances",
         "client",
         "client_syn",
         "client_ttl",
@@ -38,6 +37,8 @@ class Flow:
         "extra",
         "fins",
         "fins_early",
+        "first_seq",
+        "followed",
         "given_up",
         "host",
         "inspected",
@@ -49,6 +50,7 @@ class Flow:
         "message",
         "opener",
         "packets",
+        "passed",
         "proto",
         "protocol",
         "recognition",
@@ -67,6 +69,7 @@ class Flow:
         "swapped",
         "syn_ack_loads",
         "syn_acks",
+        "told",
         "tracked",
         "udp",
         "verdict",
@@ -84,6 +87,8 @@ class Flow:
         self.opener = opener
         """The side whose end opened it (a `Side`'s number)."""
         self.last = now
+        self.first_seq = 0
+        """Of its first packet, if that is TCP's."""
         self.state = NEW
         self.tracked = True
         """The box still follows it; else its packets go by until something creates it anew."""
@@ -93,8 +98,6 @@ class Flow:
         """The next packet that tells the client's sequence number is believed."""
         self.resynced = False
         """That has happened."""
-        self.chances: dict[int, float] | None = None
-        """What was drawn for what the box does with a probability, by kind; 0 to 1."""
         self.client: Stream | None = None
         self.server: Stream | None = None
         self.client_syn = -1
@@ -123,11 +126,18 @@ class Flow:
         """Index of the first rule that is still open."""
         self.matched = -1
         """Index of the rule that decided, -1 while none did."""
-        self.draws: dict[int, bool] | None = None
+        self.draws: dict[int, float] | None = None
+        """What was drawn for it (`Lots`)."""
         self.decided = False
+        self.passed = False
+        """On files: the box has let it go, and it is followed only to tell what it is."""
+        self.followed: Flow | None = None
+        """Who is followed in the stead of this one, which is all that the box itself still knows."""
         self.decided_at = 0
         """Number of the packet (of all the engine saw) that decided, 0 while none did."""
         self.reported = False
+        self.told: tuple[str, int, int] | None = None
+        """On files, of its first decision: the action, the rule's index, and the number of the packet."""
         self.verdict: Verdict | None = None
         """Of the rule that matched; None while undecided and for a connection that passes."""
         self.residual: ResidualBlock | None = None

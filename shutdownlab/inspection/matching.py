@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import time
 from socket import AF_INET6, inet_ntop
 from typing import Final, Protocol
@@ -13,6 +12,7 @@ from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.result import Recognition
@@ -171,7 +171,7 @@ class Matcher:
         self.apps_only = bool(self.apps) and not besides
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
-    def test_headers(self, flow: Flow, now: float, rng: random.Random) -> bool:
+    def test_headers(self, flow: Flow, now: float, lots: Lots) -> bool:
         """The conditions that need no payload. The probability is drawn last, once for a connection."""
         if self.opener >= 0 and flow.opener != self.opener:
             return False
@@ -187,13 +187,7 @@ class Matcher:
                 return False
         if self.hours is not None and not _within(self.hours, now + self.utc_offset):
             return False
-        if self.probability < 1.0:
-            if flow.draws is None:
-                flow.draws = {}
-            if self.index not in flow.draws:
-                flow.draws[self.index] = rng.random() < self.probability
-            return flow.draws[self.index]
-        return True
+        return self.probability >= 1.0 or lots.draw(flow, self.index) < self.probability
 
     def test_payload(
         self,

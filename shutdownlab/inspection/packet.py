@@ -30,6 +30,7 @@ PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
 
+OPTION_MSS: Final = 2
 OPTION_MD5: Final = 19
 """TCP MD5 signature (RFC 2385)."""
 

@@ -6,9 +6,9 @@ SIGCOMM 2020).
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
+from shutdownlab.inspection import lots
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, NEW, SYN_ACK_SEEN, SYN_SEEN, Flow
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, URG, Packet
 from shutdownlab.inspection.profile import Profile
@@ -21,10 +21,6 @@ SERVER: Final = 2
 WINDOW: Final = 65536
 """Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
 
-_RST: Final = 0
-_FROM_SERVER: Final = 1
-_FIN: Final = 2
-
 MAX_SYN_ACKS: Final = 16
 """Further SYN/ACKs remembered until the client has chosen."""
 _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
@@ -33,9 +29,9 @@ _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 class TcpTracker:
     """The TCP model of one profile. Stateless but for chance; the state is the flow's."""
 
-    def __init__(self, profile: Profile, rng: random.Random) -> None:
+    def __init__(self, profile: Profile, drawn: lots.Lots) -> None:
         tcp = profile.tcp
-        self.rng = rng
+        self.lots = drawn
         self.model = tcp
         self.limit = profile.budget.bytes
         self.keep_last = tcp.overlap == "last"
@@ -124,15 +120,7 @@ class TcpTracker:
 
     def _happens(self, flow: Flow, kind: int, share: float) -> bool:
         """Whether what happens in this share of connections does in this one."""
-        if share >= 1.0:
-            return True
-        if flow.chances is None:
-            flow.chances = {}
-        drawn = flow.chances.get(kind, -1.0)
-        if drawn < 0.0:
-            drawn = self.rng.random()
-            flow.chances[kind] = drawn
-        return drawn < share
+        return share >= 1.0 or self.lots.draw(flow, kind) < share
 
     def _reset(self, flow: Flow, packet: Packet, from_client: bool) -> None:
         if from_client and flow.resync:
@@ -149,7 +137,7 @@ class TcpTracker:
         if reaction == "teardown":
             if from_client:
                 share = self.rst_established if flow.state >= ESTABLISHED else self.rst_in_handshake
-                if not self._happens(flow, _RST, share):
+                if not self._happens(flow, lots.RST, share):
                     flow.resync = True
                     return
             flow.tracked = False
@@ -164,7 +152,7 @@ class TcpTracker:
 
     def _resync(self, flow: Flow, share: float) -> None:
         """A packet of the server's asks for resynchronisation."""
-        if self._happens(flow, _FROM_SERVER, share):
+        if self._happens(flow, lots.FROM_SERVER, share):
             flow.resync = True
 
     def _synchronise(self, flow: Flow, packet: Packet, from_client: bool) -> int:
@@ -339,7 +327,7 @@ class TcpTracker:
             ahead = stream.distance((packet.seq + length) & 0xFFFFFFFF)
             if ahead > WINDOW or ahead < -WINDOW:
                 return
-        if not self._happens(flow, _FIN, model.fin_probability):
+        if not self._happens(flow, lots.FIN, model.fin_probability):
             return
         flow.fins |= 1 if from_client else 2
         if model.fin == "teardown":

@@ -1,7 +1,9 @@
 """Records what every switch receives, port by port: a pcapng file a switch (draft-ietf-opsawg-pcapng).
 
-Each frame is recorded once by each switch it reaches, where it comes in. Segmentation offload is on in the laboratory:
-TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network card would fill in.
+Each frame is recorded once by each switch it reaches, where it comes in, in the order in which the kernel got them,
+whatever their ports: who reads the file finds connections as the switch and its DPI box saw them. Segmentation offload
+is on in the laboratory: TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network
+card would fill in.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -24,8 +28,12 @@ _PACKET_IGNORE_OUTGOING: Final = 23
 _LINKTYPE_ETHERNET: Final = 1
 _LONGEST_FRAME: Final = 1 << 17
 _RECEIVE_BUFFER: Final = 8 << 20
-_TURN: Final = 64
+_SO_TIMESTAMPNS: Final = 35
+_TIMESPEC: Final = struct.Struct("@qq")
 _FLUSH_S: Final = 1.0
+_NEVER: Final = 1 << 63
+_SETTLED_NS: Final = 20_000_000
+"""So long after a frame has come, none that came before it is still on its way to a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +103,40 @@ def _record(
     stop_fd: int,
 ) -> None:
     flushed = time.monotonic()
-    while True:
-        for descriptor, _ in poller.poll(_FLUSH_S):
-            if descriptor == stop_fd:
-                return
-            opened, file, number = sockets[descriptor]
-            for _ in range(_TURN):
-                try:
-                    frame = opened.recv(_LONGEST_FRAME)
-                except (BlockingIOError, OSError):
-                    break
-                file.write(packet(number, time.time_ns(), frame))
+    held: list[tuple[int, BinaryIO, bytes]] = []
+    ended = False
+    while not ended:
+        began = time.time_ns()  # what came before is in sockets that are ready now
+        ready = [found for found, _ in poller.poll(_SETTLED_NS / 1e9 if held else _FLUSH_S, len(sockets) + 1)]
+        ended = stop_fd in ready
+        for opened, file, number in sockets.values() if ended else (sockets[found] for found in ready):
+            for at_ns, frame in _waiting(opened, _NEVER if ended else began):
+                held.append((at_ns, file, packet(number, at_ns, frame)))
+        held.sort(key=itemgetter(0))
+        settled = len(held) if ended else bisect_right(held, began - _SETTLED_NS, key=itemgetter(0))
+        for _, file, written in held[:settled]:
+            file.write(written)
+        del held[:settled]
         if time.monotonic() - flushed > _FLUSH_S:
             flushed = time.monotonic()
             for file in files.values():
                 file.flush()
+
+
+def _waiting(opened: socket.socket, until_ns: int) -> Iterator[tuple[int, bytes]]:
+    """The frames that wait, with the times at which they came; the first that came after `until_ns` is the last."""
+    at_ns = 0
+    while at_ns <= until_ns:
+        try:
+            frame, told, _, _ = opened.recvmsg(_LONGEST_FRAME, socket.CMSG_SPACE(_TIMESPEC.size))
+        except (BlockingIOError, OSError):
+            return
+        at_ns = time.time_ns()
+        for level, kind, value in told:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
+                seconds, rest = _TIMESPEC.unpack_from(value)
+                at_ns = seconds * 1_000_000_000 + rest
+        yield at_ns, frame
 
 
 def _open(netns: Path, port: str) -> socket.socket:
@@ -117,6 +144,7 @@ def _open(netns: Path, port: str) -> socket.socket:
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         opened.setblocking(False)
         opened.bind((port, _ETH_P_ALL))
         return opened
