@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.inspection.enforcement import FORWARD, Enforcer
+from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
@@ -50,6 +51,7 @@ class Classifier:
         self._gives_up = budget.give_up_unrecognised
         self._gives_up_over = budget.give_up_unrecognised_over
         self._gives_up_unfinished = budget.give_up_unfinished
+        self._traced = rules.traced
         self._reads_answers = tracker.assembles and not tracker.client_only
 
     # -- TCP --------------------------------------------------------------------------------------------------------
@@ -59,6 +61,9 @@ class Classifier:
         tracker = self.tracker
         from_client = from_opener != flow.swapped
         _remember_ttl(flow, packet, from_client)
+        traced = self._traced > 0 and packet.end > packet.payload
+        if traced:
+            self._trace(flow, packet, from_client, segment, now)
         swapped = flow.swapped
         what = tracker.track(flow, packet, from_client)
         if flow.swapped != swapped:
@@ -71,7 +76,7 @@ class Classifier:
         if flow.given_up:
             return self._give_up(flow)
         if what == NOTHING:
-            return FORWARD
+            return self._match_trace(flow, packet, from_opener, side, now) if traced else FORWARD
         if 0 <= self._only_side != side:
             return FORWARD
         if not tracker.assembles:
@@ -79,6 +84,22 @@ class Classifier:
         client = b"" if flow.client is None else flow.client.data
         server = b"" if flow.server is None else flow.server.data
         return self._match_stream(flow, packet, from_opener, side, now, client, server)
+
+    def _trace(self, flow: Flow, packet: Packet, from_client: bool, segment: int, now: float) -> None:
+        if flow.trace is None:
+            flow.trace = Trace(self._traced)
+        if len(flow.trace.packets) < self._traced:
+            flow.trace.take(from_client, packet.data, packet.end - packet.payload, segment, now)
+
+    def _match_trace(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
+        """Try the rules on a packet of which only its look counts, with what has been read of the connection so far."""
+        rules = self.rules
+        if flow.rule < rules.count:
+            known = flow.recognition or STILL_UNKNOWN
+            index = rules.match(flow, known, flow.message, b"", side, now, False)
+            if index >= 0:
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
+        return FORWARD
 
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
@@ -233,10 +254,13 @@ class Classifier:
             index = rules.match_headers(flow, side, now)
             if index >= 0:
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
-        if packet.end <= packet.payload or 0 <= self._only_side != side:
+        if packet.end <= packet.payload:
             return FORWARD
-        if (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener):
-            return FORWARD
+        if self._traced:
+            self._trace(flow, packet, from_opener, 0, now)
+        ours = (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener)
+        if ours or 0 <= self._only_side != side:
+            return self._match_trace(flow, packet, from_opener, side, now) if self._traced else FORWARD
         if flow.udp is None:
             flow.udp = self._recognisers.udp(self._tolerance, flow.sport)
         data = packet.data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.recognition import Recognition, UdpSession
 from shutdownlab.inspection.residual import ResidualBlock
@@ -70,6 +71,7 @@ class Flow:
         "syn_ack_loads",
         "syn_acks",
         "told",
+        "trace",
         "tracked",
         "udp",
         "verdict",
@@ -147,5 +149,7 @@ class Flow:
         self.protocol = "unknown"
         self.app: str | None = None
         self.host: str | None = None
+        self.trace: Trace | None = None
+        """Its first packets, where a rule asks about them."""
         self.extra: object = None
         """For whoever keeps records of flows."""

@@ -11,6 +11,7 @@ import re2
 from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
@@ -116,6 +117,8 @@ class Matcher:
         "protocols_except",
         "qtypes",
         "rule",
+        "shapes",
+        "shapes_tested",
         "subscribers",
         "url_contains",
         "url_regexes",
@@ -144,6 +147,9 @@ class Matcher:
         self.versions = frozenset(when.version)
         self.length = when.length_at_least
         self.qtypes = frozenset(when.qtype)
+        self.shapes = [PacketShape(each) for each in when.first_packets]
+        self.shapes_tested = False
+        """Whether it has hung on them for any connection."""
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
         self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
@@ -166,6 +172,7 @@ class Matcher:
             or self.encrypted is not None
             or self.versions
             or self.length
+            or self.shapes
         )
         self.needs_payload = bool(self.apps) or besides
         self.apps_only = bool(self.apps) and not besides
@@ -205,6 +212,10 @@ class Matcher:
         """
         more = not last and recognition.more
         answer = YES
+        if self.shapes:
+            answer = self._test_shapes(flow)
+            if answer == NO or (answer == WAIT and last):
+                return NO
         if self.protocols and recognition.protocol not in self.protocols:
             if not more:
                 return NO
@@ -273,6 +284,15 @@ class Matcher:
                 return NO
             answer = WAIT
         return answer
+
+    def _test_shapes(self, flow: Flow) -> int:
+        """Whether the first packets, as far as they have come, are what is asked for."""
+        self.shapes_tested = True
+        packets = [] if flow.trace is None else flow.trace.packets
+        for shape, packet in zip(self.shapes, packets, strict=False):
+            if not shape.fits(packet):
+                return NO
+        return YES if len(packets) >= len(self.shapes) else WAIT
 
     def _names_match(self, recognition: Recognition) -> bool:
         if recognition.host is not None:

@@ -78,8 +78,8 @@ class OfflineInspection:
         """About the capture as a whole; those about its file are the `Capture`'s."""
         self._trusts_all = False
         self._trusted: set[bytes] = set()
-        self._splits = not self.engine.tracker.assembles
-        """The box looks at each packet by itself: of an offload frame it must be known of how many packets it is."""
+        self._splits = not self.engine.tracker.assembles or self.engine.rules.traced > 0
+        """Each packet counts by itself: of an offload frame it must be known of how many packets it is."""
         self._segments: dict[bytes, int] = {}
         """The longest segments that an end has said it takes (MSS, RFC 9293 3.7.1), by connection as it sends."""
         self._seconds = 0.0

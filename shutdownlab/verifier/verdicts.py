@@ -131,5 +131,8 @@ class Verifier:
             concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:
             concluded = Conclusion(Outcome.BLOCKED, failed.failure)
+        for operator in self.classes.owners(cell.target, vantage):
+            if country.box(operator).has_looked:
+                raise Undecided("how long, how random and how soon a connection's first packets are")
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)

@@ -161,6 +161,7 @@ def rules() -> tuple[InspectionRule, ...]:
     return (
         rule(name="name", name_suffix="blocked.example"),
         rule("drop", name="by-port", port="udp/443", probability=0.5),
+        rule("drop", name="by-shape", first_packets=[{"size_at_most": 200}, {"from": "server", "gap_at_most": "20s"}]),
         rule(name="sometimes", name_suffix="fine.example", opener="inside", probability=0.3),
     )
 
