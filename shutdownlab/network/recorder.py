@@ -12,13 +12,12 @@ import select
 import socket
 import struct
 import time
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from shutdownlab.network.arrivals import LONGEST_FRAME, SETTLED_S, Arrivals, stamp
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
@@ -26,14 +25,8 @@ _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
 _PACKET_IGNORE_OUTGOING: Final = 23
 _LINKTYPE_ETHERNET: Final = 1
-_LONGEST_FRAME: Final = 1 << 17
 _RECEIVE_BUFFER: Final = 8 << 20
-_SO_TIMESTAMPNS: Final = 35
-_TIMESPEC: Final = struct.Struct("@qq")
 _FLUSH_S: Final = 1.0
-_NEVER: Final = 1 << 63
-_SETTLED_NS: Final = 20_000_000
-"""So long after a frame has come, none that came before it is still on its way to a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ def section(ports: Sequence[tuple[str, str]]) -> bytes:
     blocks = _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
     for name, purpose in ports:
         options = _option(2, name.encode()) + _option(3, purpose.encode()) + _option(9, b"\x09") + _option(0, b"")
-        blocks += _block(1, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, _LONGEST_FRAME) + options)
+        blocks += _block(1, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, LONGEST_FRAME) + options)
     return blocks
 
 
@@ -103,40 +96,21 @@ def _record(
     stop_fd: int,
 ) -> None:
     flushed = time.monotonic()
-    held: list[tuple[int, BinaryIO, bytes]] = []
+    arrivals: Arrivals[tuple[BinaryIO, int]] = Arrivals()
     ended = False
     while not ended:
-        began = time.time_ns()  # what came before is in sockets that are ready now
-        ready = [found for found, _ in poller.poll(_SETTLED_NS / 1e9 if held else _FLUSH_S, len(sockets) + 1)]
+        began = time.time_ns()
+        ready = [found for found, _ in poller.poll(SETTLED_S if arrivals else _FLUSH_S, len(sockets) + 1)]
         ended = stop_fd in ready
-        for opened, file, number in sockets.values() if ended else (sockets[found] for found in ready):
-            for at_ns, frame in _waiting(opened, _NEVER if ended else began):
-                held.append((at_ns, file, packet(number, at_ns, frame)))
-        held.sort(key=itemgetter(0))
-        settled = len(held) if ended else bisect_right(held, began - _SETTLED_NS, key=itemgetter(0))
-        for _, file, written in held[:settled]:
-            file.write(written)
-        del held[:settled]
+        for descriptor in sockets if ended else ready:
+            opened, file, number = sockets[descriptor]
+            arrivals.read(opened, (file, number), None if ended else began)
+        for at_ns, (file, number), frame in arrivals.settled(None if ended else began):
+            file.write(packet(number, at_ns, frame))
         if time.monotonic() - flushed > _FLUSH_S:
             flushed = time.monotonic()
             for file in files.values():
                 file.flush()
-
-
-def _waiting(opened: socket.socket, until_ns: int) -> Iterator[tuple[int, bytes]]:
-    """The frames that wait, with the times at which they came; the first that came after `until_ns` is the last."""
-    at_ns = 0
-    while at_ns <= until_ns:
-        try:
-            frame, told, _, _ = opened.recvmsg(_LONGEST_FRAME, socket.CMSG_SPACE(_TIMESPEC.size))
-        except (BlockingIOError, OSError):
-            return
-        at_ns = time.time_ns()
-        for level, kind, value in told:
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
-                seconds, rest = _TIMESPEC.unpack_from(value)
-                at_ns = seconds * 1_000_000_000 + rest
-        yield at_ns, frame
 
 
 def _open(netns: Path, port: str) -> socket.socket:
@@ -144,7 +118,7 @@ def _open(netns: Path, port: str) -> socket.socket:
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        stamp(opened)
         opened.setblocking(False)
         opened.bind((port, _ETH_P_ALL))
         return opened
