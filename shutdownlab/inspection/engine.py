@@ -17,7 +17,7 @@ from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.fragments import Fragments
 from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.matching import AppLookup
-from shutdownlab.inspection.packet import FIN, RST, Packet, decode
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognisers, installed_recognisers
@@ -252,7 +252,8 @@ class Engine:
             if table.is_full():
                 return None
         flow = new_flow(packet, key, side, now)
-        flow.first_seq = packet.seq
+        # A box beside the path may read a SYN/ACK ahead of its SYN: either tells the number that the client began with.
+        flow.first_seq = packet.seq if packet.flags & (SYN | ACK) != SYN | ACK else (packet.ack - 1) & 0xFFFFFFFF
         if proto not in (TCP, UDP):
             flow.protocol = PROTOCOL_NAMES.get(proto, "unknown")
         low, high = self._packets_low, self._packets_high

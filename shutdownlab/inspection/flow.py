@@ -90,7 +90,7 @@ class Flow:
         """The side whose end opened it (a `Side`'s number)."""
         self.last = now
         self.first_seq = 0
-        """Of its first packet, if that is TCP's."""
+        """Of TCP the opener's number with which it began, as far as its first packet told it."""
         self.state = NEW
         self.tracked = True
         """The box still follows it; else its packets go by until something creates it anew."""

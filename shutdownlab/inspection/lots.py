@@ -1,7 +1,7 @@
 """What a box decides by chance, drawn for each connection by itself.
 
-A connection's lot hangs on the seed, its addresses, ports and first sequence number, and on nothing else that the box
-sees, in whatever order: a capture of a run is judged as the run's box did.
+A connection's lot hangs on the seed, its addresses, ports and the sequence number that it began with, and on nothing
+else that the box sees, in whatever order: a capture of a run is judged as the run's box did.
 """
 
 from __future__ import annotations

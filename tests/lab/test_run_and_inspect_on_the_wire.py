@@ -56,12 +56,14 @@ class Place:
                 client.connect(listener.getsockname())
             except OSError:
                 return  # blocked since before
-            server, (_, port) = listener.accept()
-            while port != client_port:
-                server.close()  # of one whose client was reset before it knew
+            listener.settimeout(HAPPENS_S)
+            with suppress(TimeoutError):  # the server was reset before it was connected
                 server, (_, port) = listener.accept()
-            with server:
-                self._say(client, server, payloads)
+                while port != client_port:
+                    server.close()  # of one whose client was reset before it knew
+                    server, (_, port) = listener.accept()
+                with server:
+                    self._say(client, server, payloads)
 
     def _say(self, client: socket.socket, server: socket.socket, payloads: tuple[bytes, ...]) -> None:
         for payload in payloads:

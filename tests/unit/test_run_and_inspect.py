@@ -203,3 +203,24 @@ def test_a_syn_ack_first_is_told_as_the_box_took_it() -> None:
         inspection.run(read_capture(io.BytesIO(switch.capture()), "run.pcapng"))
         verdicts = [record["verdict"] for record in inspection.records() if record["verdict"] != "pass"]
         assert verdicts == [decided[5] for decided in switch.decided], profile
+
+
+def test_a_connections_lot_is_the_same_whether_its_syn_or_its_syn_ack_is_read_first() -> None:
+    """Two copies of either direction race to a box beside the path."""
+    hit = []
+    for first in ("S", "SA"):
+        machine = engine("turkmenistan-dns", rule("reset", probability=0.5, name_suffix="blocked.example"))
+        acted = []
+        for number in range(64):
+            connection = Connection(machine, sport=2000 + number)
+            order = (connection.say, connection.reply) if first == "S" else (connection.reply, connection.say)
+            for speak in order:
+                if speak == connection.say:
+                    speak("S")
+                else:
+                    speak("SA", ack=connection.seq + 1)
+            connection.seq += 1
+            acted.append(bool(connection.data(client_hello()).inject))
+        hit.append(acted)
+    assert hit[0] == hit[1]
+    assert 16 < sum(hit[0]) < 48
