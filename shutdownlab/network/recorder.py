@@ -1,7 +1,9 @@
 """Records what every switch receives, port by port: a pcapng file a switch (draft-ietf-opsawg-pcapng).
 
-Each frame is recorded once by each switch it reaches, where it comes in. Segmentation offload is on in the laboratory:
-TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network card would fill in.
+Each frame is recorded once by each switch it reaches, where it comes in, in the order in which the kernel got them,
+whatever their ports: who reads the file finds connections as the switch and its DPI box saw them. Segmentation offload
+is on in the laboratory: TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network
+card would fill in.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from shutdownlab.network.arrivals import LONGEST_FRAME, SETTLED_S, Arrivals, stamp
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
@@ -22,9 +25,7 @@ _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
 _PACKET_IGNORE_OUTGOING: Final = 23
 _LINKTYPE_ETHERNET: Final = 1
-_LONGEST_FRAME: Final = 1 << 17
 _RECEIVE_BUFFER: Final = 8 << 20
-_TURN: Final = 64
 _FLUSH_S: Final = 1.0
 
 
@@ -42,7 +43,7 @@ def section(ports: Sequence[tuple[str, str]]) -> bytes:
     blocks = _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
     for name, purpose in ports:
         options = _option(2, name.encode()) + _option(3, purpose.encode()) + _option(9, b"\x09") + _option(0, b"")
-        blocks += _block(1, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, _LONGEST_FRAME) + options)
+        blocks += _block(1, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, LONGEST_FRAME) + options)
     return blocks
 
 
@@ -95,17 +96,17 @@ def _record(
     stop_fd: int,
 ) -> None:
     flushed = time.monotonic()
-    while True:
-        for descriptor, _ in poller.poll(_FLUSH_S):
-            if descriptor == stop_fd:
-                return
+    arrivals: Arrivals[tuple[BinaryIO, int]] = Arrivals()
+    ended = False
+    while not ended:
+        began = time.time_ns()
+        ready = [found for found, _ in poller.poll(SETTLED_S if arrivals else _FLUSH_S, len(sockets) + 1)]
+        ended = stop_fd in ready
+        for descriptor in sockets if ended else ready:
             opened, file, number = sockets[descriptor]
-            for _ in range(_TURN):
-                try:
-                    frame = opened.recv(_LONGEST_FRAME)
-                except (BlockingIOError, OSError):
-                    break
-                file.write(packet(number, time.time_ns(), frame))
+            arrivals.read(opened, (file, number), None if ended else began)
+        for at_ns, (file, number), frame in arrivals.settled(None if ended else began):
+            file.write(packet(number, at_ns, frame))
         if time.monotonic() - flushed > _FLUSH_S:
             flushed = time.monotonic()
             for file in files.values():
@@ -117,6 +118,7 @@ def _open(netns: Path, port: str) -> socket.socket:
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        stamp(opened)
         opened.setblocking(False)
         opened.bind((port, _ETH_P_ALL))
         return opened

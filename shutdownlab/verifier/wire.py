@@ -181,9 +181,14 @@ class Box:
         policy = InspectionPolicy(name="order", profile=self.profile.name, rules=self.rules)
         return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether anything has hung on what packets look like, which those of a model do not tell."""
+        return any(matcher.shapes_tested for matcher in self.engine.rules.matchers)
+
     def begin(self, chances: Chances) -> None:
         """Another measurement begins, from ports of its own: the box knows nothing of those before that counts."""
-        full = len(self.engine.table.flows) > _MOST_FLOWS
+        full = len(self.engine.table.flows) > _MOST_FLOWS or self.has_looked
         if full or self._draws.drawn or self.engine.residual_blocks.by_key:
             self.engine = self._made()
         self._draws.chances, self._draws.drawn = chances, False
