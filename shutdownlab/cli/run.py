@@ -11,7 +11,7 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
-from shutdownlab.cli.program import errors, naming_options, user_errors, writable
+from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
@@ -28,6 +28,7 @@ def run(
         Path | None,
         typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     real_time: Annotated[
         float | None,
         typer.Option("--real-time", metavar="FACTOR", help="Wait between phases, FACTOR times as fast as in reality."),
@@ -71,6 +72,8 @@ def run(
     from shutdownlab.runner.run import EXIT_UNMET
 
     with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
+        if force and out is None:
+            bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
         shutdown = library.load(scenario)
         progress, lines = Progress(out), None
         if events is not None:
@@ -89,7 +92,8 @@ def run(
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                    datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
+                    datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, force=force,
+                    on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)

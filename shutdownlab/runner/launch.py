@@ -28,6 +28,7 @@ from shutdownlab.results.directory import mark_ended
 from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
+from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
@@ -67,6 +68,7 @@ def run(
     openflow: Openflow = "os-ken",
     ryu_python: str | Path | None = None,
     trust: bool = False,
+    force: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -78,7 +80,8 @@ def run(
     "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
-    scenario that brings any is refused. on_event: called with each event (see `shutdownlab.results.events`) as it
+    scenario that brings any is refused. force: a run that `out` holds is replaced; a directory that holds anything else
+    is refused all the same. on_event: called with each event (see `shutdownlab.results.events`) as it
     happens, one at a time, in a thread of its own; what it raises ends the run and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
@@ -94,7 +97,7 @@ def run(
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
-    directory = usable(Path(out)) if out is not None else _new_directory(shutdown.scenario)
+    directory = usable(Path(out), force=force) if out is not None else _new_directory(shutdown.scenario)
     payload = {
         "shutdown": shutdown,
         "choices": choices,
@@ -260,20 +263,29 @@ def _new_directory(scenario: Scenario) -> Path:
     raise AssertionError("there is always another number")
 
 
-def usable(directory: Path) -> Path:
-    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be."""
+def usable(directory: Path, *, force: bool = False) -> Path:
+    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be.
+
+    force: the run that it holds is deleted.
+    """
     why = "which cannot be made"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        if any((directory / name).exists() for name in ("manifest.json", "results.csv")):
-            hint = "choose another name"
-            lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
+        if any((directory / name).exists() for name in (MANIFEST, "results.csv")):
+            if not force:
+                hint = "choose another name, or replace that run with --force (force=True)"
+                lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
+            why = "where a run cannot be replaced"
+            take_away(directory)
         why = "where nothing can be written"
         with TemporaryFile(dir=directory):
             pass
     except FileExistsError:
         link = directory.is_symlink() and not directory.exists()
         _refuse(directory, "a link to what is not there" if link else "which is no directory")
+    except NotReplaceable as other:
+        hint = "only what a run has written is ever replaced; choose another name"
+        lookup.refuse("out", f"{directory}, {other}", "a new directory, or a run's", hint)
     except OSError as error:
         _refuse(directory, _why(why, error))
     return directory

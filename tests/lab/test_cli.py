@@ -58,6 +58,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             "run",
             [
                 "--out",
+                "--force",
                 "--real-time",
                 "--choose",
                 "--until",

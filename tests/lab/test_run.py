@@ -215,6 +215,15 @@ def test_a_second_run_into_the_same_directory_is_refused_and_loses_nothing(recor
     assert [(record.path / name).read_bytes() for name in files] == before
 
 
+def test_with_force_a_run_takes_the_place_of_another(tmp_path: Path) -> None:
+    scenario = small(tmp_path)
+    for until, options in (("blackout", []), ("baseline", ["--force"])):
+        done = invoke(tmp_path, "run", scenario, "--until", until, "--out", "run", *options)
+        assert done.code == 0, done.output
+    assert {row["phase"] for row in Record(tmp_path / "run").rows} == {"baseline"}
+    assert [path.name for path in (tmp_path / "run").glob("logs*")] == ["logs"]
+
+
 def test_an_expectation_that_fails_ends_the_run_with_1_and_is_told_with_its_source(tmp_path: Path) -> None:
     def mistake(scenario: Json) -> None:
         expect = {"who": {"regions": ["coast"]}, "probes": ["ping"], "outcome": "ok", "source": "FACT"}
