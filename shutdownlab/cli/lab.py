@@ -10,6 +10,7 @@ import typer
 
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
 from shutdownlab.cli.program import bad_option, user_errors
+from shutdownlab.country.attach_socket import Offered, offered
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import phase_named, vantage_point
 
@@ -31,7 +32,9 @@ def lab(
         if script is not None and not script.is_file():
             bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
         keep = [script.resolve()] if script is not None else []
-        raise typer.Exit(_enter("command_line", plan, keep, script=str(keep[0]) if keep else None))
+        with offered(plan.title) as found:
+            code = _enter("command_line", plan, keep, found, script=str(keep[0]) if keep else None, offered=found)
+        raise typer.Exit(code)
 
 
 def exec_(
@@ -97,10 +100,20 @@ def _plan(name: str, at: str | None, choose: list[str] | None, datapath: Datapat
     return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 
 
-def _enter(how: Literal["command_line", "command"], plan: LabPlan, keep: Sequence[Path] = (), **more: Any) -> int:
+def _enter(
+    how: Literal["command_line", "command"],
+    plan: LabPlan,
+    keep: Sequence[Path] = (),
+    listening: Offered | None = None,
+    **more: Any,
+) -> int:
     from shutdownlab.system.sandbox import run_in_sandbox
 
     payload = {"plan": plan, **more}
     return run_in_sandbox(
-        f"shutdownlab.country.terminal:{how}", payload, keep=[*plan.folders, *keep], writable=[Path.cwd()]
+        f"shutdownlab.country.terminal:{how}",
+        payload,
+        keep=[*plan.folders, *keep],
+        writable=[Path.cwd()],
+        pass_fds=[listening.descriptor] if listening and listening.descriptor >= 0 else (),
     )

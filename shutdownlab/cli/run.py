@@ -64,6 +64,10 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
@@ -93,7 +97,7 @@ def run(
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
                     datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, force=force,
-                    on_event=tell,
+                    keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)

@@ -29,19 +29,24 @@ from shutdownlab.results import measurement as ooni
 class Session:
     """A country that is up, with the policies of its plan in force."""
 
-    def __init__(self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`."""
+    def __init__(
+        self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None, country: Country | None = None
+    ) -> None:
+        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`.
+
+        country: one that is up already, as the phase that the plan names has left it, instead.
+        """
         self.files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
         loaded = plan.loaded
         self.plan = plan
-        self.country: Country = build(
+        self.country: Country = country or build(
             Plan(loaded.network, loaded.apps, loaded.profiles, self.files, loaded.controllers, datapath=plan.datapath),
             tell,
         )
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if self.active:
+        if self.active and country is None:
             self.put_in_force(self.phase or "", self.active)
 
     def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
+from shutdownlab.country.attach_socket import offered
 from shutdownlab.country.breakage import EXIT_BROKEN
 from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
@@ -69,6 +70,7 @@ def run(
     ryu_python: str | Path | None = None,
     trust: bool = False,
     force: bool = False,
+    keep_open: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -81,8 +83,10 @@ def run(
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
     scenario that brings any is refused. force: a run that `out` holds is replaced; a directory that holds anything else
-    is refused all the same. on_event: called with each event (see `shutdownlab.results.events`) as it
-    happens, one at a time, in a thread of its own; what it raises ends the run and is raised here.
+    is refused all the same. keep_open: when it has finished, hand this process's terminal over to the command line of
+    `lab`, in the country as the last phase left it, and return at its end. on_event: called with each event (see
+    `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what it raises ends the run and
+    is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -109,7 +113,11 @@ def run(
         "datapath": datapath,
         "ryu": ryu,
     }
-    return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+    if not keep_open:
+        return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+    with offered(shutdown.scenario.name) as found:
+        payload |= {"keep": True, "offered": found}
+        return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
 
 
 def resume(
@@ -216,8 +224,14 @@ def _in_countries(payload: dict[str, Any], directory: Path, keep: tuple[Path, ..
     attempts, measured = 0, -1
     if payload["ryu"] is not None:
         keep += payload["ryu"].keep
+    writable = []
+    if payload.get("keep"):  # as in a lab
+        writable.append(Path.cwd())
+        fds += (payload["offered"].descriptor,) if payload["offered"].descriptor >= 0 else ()
     while True:
-        status = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=fds)
+        status = run_in_sandbox(
+            "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, writable=writable, pass_fds=fds
+        )
         if status != EXIT_REBUILD:
             return status
         manifest = Run.open(directory).manifest
@@ -244,6 +258,8 @@ class _Ear(threading.Thread):
                     event = decode(line)
                     if event is not None:
                         self._on_event(event)
+                with suppress(OSError):  # who waits for all to have been told learns it by this
+                    self._sock.shutdown(socket.SHUT_WR)
         except BaseException as error:
             self.raised = error
             self._sock.shutdown(socket.SHUT_RDWR)

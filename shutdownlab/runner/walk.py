@@ -14,6 +14,7 @@ from pathlib import Path
 from shutdownlab import __version__
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.library import Shutdown
 from shutdownlab.model.policy import Policy
@@ -75,6 +76,9 @@ class RunOptions:
     resume: bool = False
     given_up: tuple[str, ...] = ()
     ryu: RyuPython | None = None
+    keep: bool = False
+    """At the end, leave the country as the last phase has it."""
+    offered: Offered = NOT_OFFERED
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -191,8 +195,9 @@ class Walk:
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
             if (broken := refuted_by(found)) and following:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
-        for message in country.finish():
-            self._told(message)
+        if not options.keep:
+            for message in country.finish():
+                self._told(message)
 
     def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
         """Measure a phase in a country that is whole from its order to its last probe, again if it was not.

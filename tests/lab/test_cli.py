@@ -22,7 +22,21 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ["run", "resume", "report", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
+COMMANDS = [
+    "run",
+    "resume",
+    "report",
+    "check",
+    "list",
+    "show",
+    "lab",
+    "attach",
+    "exec",
+    "doctor",
+    "inspect",
+    "profiles",
+    "apps",
+]
 
 
 def refused(done: Done, *lines: str) -> None:
@@ -70,11 +84,13 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--events",
                 "--junit",
                 "--verify",
+                "--keep",
                 "--trust",
             ],
         ),
         ("check", ["--graph"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
+        ("attach", ["--lab"]),
         ("exec", ["--from", "--node", "--at", "--all-phases", "--choose", "--datapath", "--trust"]),
         ("list", []),
         ("show", []),
