@@ -21,7 +21,9 @@ from shutdownlab.country.prompt import Prompt
 from shutdownlab.country.session import Session
 from shutdownlab.country.shared_session import DistantSession, SharedSession
 from shutdownlab.country.tools import add_tools
+from shutdownlab.country.visible import LASTING
 from shutdownlab.system.child_process import exit_code
+from shutdownlab.system.inside import REPLACED
 from shutdownlab.system.sandbox import foreground_program, interactive
 
 EXIT_FAILED = 1
@@ -35,6 +37,7 @@ Mininet's commands work here, and any command at a node:
     {example} ping -c 3 {site}
     {example} curl https://{site}/
     exit                          (or Ctrl-D) {exit}
+{lasting}
 {others}
 What transit, DPI box, vantage point and the like are: docs/glossary.md"""
 
@@ -148,7 +151,10 @@ def _greet(session: Session | DistantSession, console: Console, others: str, end
     webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
     sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
     example, site = network.subscriber(network.vantages[0].id).name, next(iter(sites), "example.net")
+    here = Path.cwd()
+    kept = f"; what is to stay: {here}" if os.access(here, os.W_OK) and str(here) not in REPLACED else ""
     text = _GREETING.format(
+        lasting=f"{LASTING}{kept}.",
         count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
         datapath=country.datapath.name, why=country.datapath.why, others=others, exit=end,
     )  # fmt: skip
