@@ -40,6 +40,9 @@ def run(
     pcap: Annotated[
         bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file per switch.")
     ] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     openflow: Annotated[
@@ -75,7 +78,7 @@ def run(
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
+    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
         if force and out is None:
             bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
         shutdown = library.load(scenario)
@@ -95,9 +98,9 @@ def run(
         with one_run(progress, lines):
             try:
                 finished = launch.run(
-                    shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                    datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, force=force,
-                    keep_open=keep, on_event=tell,
+                    shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
+                    keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
+                    force=force, keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)

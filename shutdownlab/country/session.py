@@ -61,6 +61,9 @@ class Session:
         confirmed = self.country.authority.order(phase, named, plan.mode, {}, local_time=local_time)
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.phase, self.active = phase if known else None, tuple(policies)
+        self.country.mark(
+            f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
+        )
         if moved:
             self.country.services.flush_dns()
 

@@ -142,6 +142,8 @@ class Undertaking(BaseModel):
     """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
     pcap: bool = False
     """Whether packets were recorded."""
+    keys: bool = False
+    """Whether the secrets of clients' TLS connections were, too."""
     machine: Machine = Machine()
 
 

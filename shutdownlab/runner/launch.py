@@ -64,6 +64,7 @@ def run(
     choose: Mapping[str, str] | None = None,
     real_time: float | None = None,
     pcap: bool = False,
+    keys: bool = False,
     seed: int = 0,
     datapath: Wish = "auto",
     openflow: Openflow = "os-ken",
@@ -78,7 +79,8 @@ def run(
     scenario: what `load` takes, or what it returned. out: a new directory for the results (None: `runs/NAME-TIME`).
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
-    phase). pcap: record what every switch receives. seed: of everything random. datapath: "auto", "kernel" or
+    phase). pcap: record what every switch receives; keys: and the TLS secrets of the lab's clients, in the captures
+    and as NSS key logs beside them. seed: of everything random. datapath: "auto", "kernel" or
     "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
@@ -98,6 +100,8 @@ def run(
         lookup.phase_named(shutdown.scenario, until, "until")
     if real_time is not None and not 0 < real_time < math.inf:
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
+    if keys and not pcap:
+        lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
@@ -109,6 +113,7 @@ def run(
         "real_time": real_time,
         "until": until,
         "pcap": pcap,
+        "keys": keys,
         "seed": seed,
         "datapath": datapath,
         "ryu": ryu,
@@ -151,6 +156,7 @@ def resume(
     payload = {
         "shutdown": shutdown,
         "directory": directory.resolve(),
+        "keys": manifest.get("keys", False),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
         "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,

@@ -51,6 +51,7 @@ from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.story import Story
 
 MOST_ATTEMPTS = 3
 """How often a phase is measured at most, in one country and over all countries."""
@@ -70,6 +71,7 @@ class RunOptions:
     real_time: float | None = None
     until: str | None = None
     pcap: bool = False
+    keys: bool = False
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
@@ -182,6 +184,8 @@ class Walk:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
+        if options.pcap:
+            self.heard.append(Story(country.mark))
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not scenario.active(first.phase, options.choices)
@@ -251,7 +255,7 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
-            seed=options.seed, real_time=options.real_time, pcap=options.pcap,
+            seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -260,8 +264,8 @@ class Walk:
         return Plan(
             shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
-            pcap=_unused(options.directory / "pcap") if options.pcap else None, datapath=options.datapath,
-            ryu=options.ryu,
+            pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
+            datapath=options.datapath, ryu=options.ryu,
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:

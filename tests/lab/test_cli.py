@@ -77,6 +77,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--choose",
                 "--until",
                 "--pcap",
+                "--keys",
                 "--seed",
                 "--datapath",
                 "--openflow",
