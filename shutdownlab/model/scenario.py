@@ -268,6 +268,16 @@ class Scenario(Record):
         observations = [observation.column or name for name, observation in self.observations.items()]
         return tuple(dict.fromkeys((*probes, *observations)))
 
+    @property
+    def short_columns(self) -> dict[str, str]:
+        """Short headings for narrow terminals, by those that have one: the first that is given."""
+        found: dict[str, str] = {}
+        every: list[tuple[str, Probe | Observation]] = [*self.probes.items(), *self.observations.items()]
+        for name, each in every:
+            if each.short:
+                found.setdefault(each.column or name, each.short)
+        return found
+
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):
@@ -359,6 +369,7 @@ class _Checker:
             self._probe(name, probe)
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
+        self._short_columns()
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
@@ -428,6 +439,23 @@ class _Checker:
             self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
         self._names((*path, "during"), "phase", observation.during, self.phases)
+
+    def _short_columns(self) -> None:
+        """A column has one short name, and none has another's."""
+        scenario, of_column = self.scenario, self.scenario.short_columns
+        shown: dict[str, str] = {}
+        for column in sorted(scenario.headings, key=lambda column: column in of_column):
+            shown.setdefault(of_column.get(column, column), column)
+        every: list[tuple[str, str, Probe | Observation]] = [("probes", *item) for item in scenario.probes.items()]
+        every += [("observations", *item) for item in scenario.observations.items()]
+        for group, name, each in every:
+            column = each.column or name
+            if each.short and each.short != of_column[column]:
+                found, expected = f"{quoted(each.short)} for the column {quoted(column)}", quoted(of_column[column])
+                self.document.report((group, name, "short"), found, f"{expected}, as for others of that column")
+            elif each.short and shown[each.short] != column:
+                found = f"{quoted(each.short)}, which the column {quoted(shown[each.short])} is called"
+                self.document.report((group, name, "short"), found, "a name of its own")
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
