@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
-LONGEST_FRAME: Final = 1 << 17
+from shutdownlab.network.pcapng import LONGEST_FRAME
+
 SETTLED_S: Final = 0.02
 """So long after a frame has come, none that came before it is still on its way to a socket."""
 _SO_TIMESTAMPNS: Final = 35
