@@ -19,6 +19,7 @@ from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.rule_files import include_rules
+from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
@@ -86,7 +87,8 @@ class Expectation(Record):
     A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
     are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
     it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts.
+    Within a phase the last expectation that covers a cell counts. Tools (`shutdownlab matrix`) have expectations of
+    their own, by `tools`.
     """
 
     who: Scope = Scope()
@@ -95,6 +97,9 @@ class Expectation(Record):
     """The names of probes that it is about, or `all`."""
     observations: _Reach = None
     """The names of observations that it is about, or `all`."""
+    tools: _Reach = None
+    """The names of tools that it is about, or `all`: what `shutdownlab matrix` should find. It is about nothing else
+    then."""
     outcome: Annotated[
         Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled"])
     ]
@@ -106,7 +111,7 @@ class Expectation(Record):
 
     @property
     def everything(self) -> bool:
-        return self.probes is None and self.observations is None
+        return self.probes is None and self.observations is None and self.tools is None
 
     def covers(self, vantage: Vantage, probe: str) -> bool:
         """Whether it is about a probe from a vantage point."""
@@ -213,6 +218,10 @@ class Scenario(Record):
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
     """What the world outside sees of each operator, by name."""
+    tools: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW] = {}
+    """Circumvention tools that `shutdownlab matrix` measures beside those it knows, by name: kinds of tools, with a
+    port of their own for example, or any other kind of probe. No run measures them. A tool without a `host` gets a
+    server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
@@ -357,6 +366,8 @@ class _Checker:
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
+        for name, tool in self.scenario.tools.items():
+            self._tool(name, tool)
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
         self._timeline()
@@ -421,6 +432,17 @@ class _Checker:
         if len(self.document.problems) > before:
             self.misdirected.add(name)
 
+    def _tool(self, name: str, tool: Probe) -> None:
+        path: Path = ("tools", name)
+        for kind, given in (("probe", self.scenario.probes), ("observation", self.scenario.observations)):
+            if name in given:
+                self.document.report(path, f"{quoted(name)}, which {kind}s have too", "a name of its own")
+        mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
+        for mistake in mistakes:
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        self._scope((*path, "from"), tool.from_)
+        self._names((*path, "during"), "phase", tool.during, self.phases)
+
     def _observation(self, name: str, observation: Observation) -> None:
         path: Path = ("observations", name)
         if name in self.scenario.probes:
@@ -465,7 +487,7 @@ class _Checker:
         before = len(self.document.problems)
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
-        for key, kind in (("probes", "probe"), ("observations", "observation")):
+        for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         for name, option in expectation.given.items():
             if name not in self.scenario.accounts:

@@ -1,0 +1,104 @@
+"""The kinds of tools that ship: what a scenario may say of each.
+
+In one module that imports no network library, so that a scenario is checked at once; what serves and uses each is in a
+module of its own, which `runs` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.tool import Tool
+
+
+class SshTunnel(Tool):
+    """A SOCKS proxy by SSH's dynamic port forwarding: OpenSSH's client and server."""
+
+    title = "SSH tunnel"
+    usual_port = "tcp/22"
+    needs: ClassVar[Mapping[str, str]] = {"ssh": "openssh-client", "sshd": "openssh-server"}
+    runs = "shutdownlab.tools.ssh:ssh_test"
+
+
+class Shadowsocks(Tool):
+    """Shadowsocks (shadowsocks-libev, AEAD)."""
+
+    title = "Shadowsocks"
+    usual_port = "tcp/8388"
+    needs: ClassVar[Mapping[str, str]] = {"ss-local": "shadowsocks-libev", "ss-server": "shadowsocks-libev"}
+    runs = "shutdownlab.tools.shadowsocks:shadowsocks_test"
+
+
+class WireGuard(Tool):
+    """A WireGuard tunnel (wireguard-go), in a network namespace of its own at the subscriber."""
+
+    title = "WireGuard"
+    usual_port = "udp/51820"
+    needs: ClassVar[Mapping[str, str]] = {"wireguard-go": "wireguard-go", "wg": "wireguard-tools"}
+    runs = "shutdownlab.tools.wireguard:wireguard_test"
+
+
+class OpenVpn(Tool):
+    """A whole OpenVPN tunnel, in a network namespace of its own at the subscriber; `vpn` probes are its first exchange.
+
+    The port's transport is the tunnel's.
+    """
+
+    title = "OpenVPN"
+    usual_port = "udp/1194"
+    needs: ClassVar[Mapping[str, str]] = {"openvpn": "openvpn"}
+    patience = 8.0
+    runs = "shutdownlab.tools.openvpn:openvpn_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """An OpenVPN server answers TCP too, at the `tcp` ports of a host that has an `openvpn` one."""
+        if self.listens.protocol == "tcp":
+            return ("openvpn/1194", f"tcp/{self.listens.first}")
+        return (f"openvpn/{self.listens.first}",)
+
+
+class _EncryptedDns(Tool):
+    """What is measured is a lookup of the name in `url`; the resolver's own name is looked up in the clear."""
+
+    @property
+    def lasts(self) -> float:
+        return 0.0
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host,) if self.host else ()
+
+
+class DnsOverTls(_EncryptedDns):
+    """A lookup by DNS over TLS, of the host in `url`; its port can only be 853."""
+
+    title = "DNS over TLS"
+    usual_port = "tcp/853"
+    runs = "shutdownlab.tools.encrypted_dns:dot_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return ("dns/53", f"tls/{self.listens.first}")
+
+
+class DnsOverHttps(_EncryptedDns):
+    """A lookup by DNS over HTTPS, of the host in `url`."""
+
+    title = "DNS over HTTPS"
+    usual_port = "tcp/443"
+    runs = "shutdownlab.tools.encrypted_dns:doh_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return ("dns/53", f"https/{self.listens.first}")
+
+
+class DnsOverQuic(_EncryptedDns):
+    """A lookup by DNS over QUIC, of the host in `url`: dnspython's client, a server of the laboratory's own."""
+
+    title = "DNS over QUIC"
+    usual_port = "udp/853"
+    aids = ("dns/53",)
+    runs = "shutdownlab.tools.encrypted_dns:doq_test"
