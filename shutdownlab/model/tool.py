@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator
 
+from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Seconds, Url, endpoint, ports
 from shutdownlab.inspection.apps import App
@@ -41,6 +42,15 @@ class ToolUse:
     transport: str = "tcp"
 
 
+_LONGEST_S = 300.0
+
+
+def _patience(value: float) -> float:
+    if not 0 < value <= _LONGEST_S:
+        raise Expected("more than 0s and at most 5min", "it is how long one try may take")
+    return value
+
+
 class Tool(Probe):
     """A circumvention tool, used as a subscriber would: started anew, connected, and a page fetched through it."""
 
@@ -50,7 +60,7 @@ class Tool(Probe):
     """The port that the server listens on; left out: the usual one."""
     url: Url | None = None
     """What is fetched through it, of a site on the server's own node. Under `tools:` it may be left out."""
-    timeout: Annotated[Seconds, Field(gt=0, le=300)] | None = None
+    timeout: Annotated[Seconds, AfterValidator(_patience)] | None = None
     """Until the page must begin to come; left out: what the tool usually needs, many times over. Further tries have
     more."""
 

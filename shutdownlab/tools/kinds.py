@@ -60,8 +60,8 @@ class OpenVpn(Tool):
         return (f"openvpn/{self.listens.first}",)
 
 
-class _EncryptedDns(Tool):
-    """What is measured is a lookup of the name in `url`; the resolver's own name is looked up in the clear."""
+class _ByName(Tool):
+    """One without a client program; its server is found by its name, which the operator's resolver is asked for."""
 
     @property
     def lasts(self) -> float:
@@ -71,7 +71,7 @@ class _EncryptedDns(Tool):
         return (self.host,) if self.host else ()
 
 
-class DnsOverTls(_EncryptedDns):
+class DnsOverTls(_ByName):
     """A lookup by DNS over TLS, of the host in `url`; its port can only be 853."""
 
     title = "DNS over TLS"
@@ -83,7 +83,7 @@ class DnsOverTls(_EncryptedDns):
         return ("dns/53", f"tls/{self.listens.first}")
 
 
-class DnsOverHttps(_EncryptedDns):
+class DnsOverHttps(_ByName):
     """A lookup by DNS over HTTPS, of the host in `url`."""
 
     title = "DNS over HTTPS"
@@ -95,10 +95,51 @@ class DnsOverHttps(_EncryptedDns):
         return ("dns/53", f"https/{self.listens.first}")
 
 
-class DnsOverQuic(_EncryptedDns):
+class DnsOverQuic(_ByName):
     """A lookup by DNS over QUIC, of the host in `url`: dnspython's client, a server of the laboratory's own."""
 
     title = "DNS over QUIC"
     usual_port = "udp/853"
     aids = ("dns/53",)
     runs = "shutdownlab.tools.encrypted_dns:doq_test"
+
+
+class _ThroughTor(Tool):
+    patience = 15.0
+    shares = 12
+    runs = "shutdownlab.tools.tor:tor_test"
+
+
+class Tor(_ThroughTor):
+    """Tor, through a bridge that hides nothing; a private network of its own is abroad."""
+
+    title = "Tor"
+    usual_port = "tcp/9001"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor"}
+
+
+class Obfs4(_ThroughTor):
+    """Tor through an obfs4 bridge (obfs4proxy), whose stream is random from its first octet."""
+
+    title = "Tor with obfs4"
+    usual_port = "tcp/9443"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
+
+
+class Meek(_ThroughTor):
+    """Tor through meek (obfs4proxy's `meek_lite`): HTTPS to a CDN, to `host` as far as anybody on the way sees."""
+
+    title = "Tor with meek"
+    usual_port = "tcp/443"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host,) if self.host else ()
+
+
+class Fronting(_ByName):
+    """Domain fronting: a hidden site at a CDN, by the name of another of its sites, `host`."""
+
+    title = "domain fronting"
+    usual_port = "tcp/443"
+    runs = "shutdownlab.tools.cdn:fronting_test"

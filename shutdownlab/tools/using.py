@@ -29,7 +29,6 @@ from shutdownlab.probes.stream import TcpStream, handshake
 from shutdownlab.probes.throughput import DownloadMeter, download
 
 SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
-_USUAL_PATIENCE_S: Final = 1.2  # a request's own, before the scheduler has scaled it
 _DOWNLOAD_S: Final = 1.0
 _LOOK_AGAIN_S: Final = 0.02
 _MOST_OCTETS: Final = 256 * 1024
@@ -105,7 +104,7 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     octet; raises `StepFailed` where none came in time. All of it is doubtful: a client that was too slow to start looks
     the same. The record's `x_tool` has the milliseconds, kbit/s of the download, and the client's last words.
     """
-    budget = use.timeout * max(1.0, session.patience / _USUAL_PATIENCE_S)
+    budget = max(use.timeout, session.patience)
     patient = ProbeSession(replace(session.request, timeout=budget), session.equipment, session.trace)
     loop, began = session.loop, session.loop.time()
     record: dict[str, object] = {"tool": use.tool, "name": session.request.name, "stage": "connect"}
