@@ -42,6 +42,14 @@ class ToolUse:
     transport: str = "tcp"
 
 
+@dataclass(frozen=True, slots=True)
+class StrategyUse:
+    """The use of a tool that changes packets by a strategy."""
+
+    use: ToolUse
+    strategy: str
+
+
 _LONGEST_S = 300.0
 
 
@@ -72,6 +80,10 @@ class Tool(Probe):
     """Services that its server's host must offer besides, as app catalogues write them."""
     needs: ClassVar[Mapping[str, str]] = {}
     """The programs of client and server, and the Debian package that has each."""
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Packages of Python's that it needs beside those of shutdownlab itself."""
+    serves_page: ClassVar[bool] = False
+    """Whether what is fetched is a site at `host` itself."""
     patience: ClassVar[float] = 6.0
     """Seconds that suffice to connect on a slow line and a busy machine."""
     shares = 6
@@ -108,7 +120,7 @@ class Tool(Probe):
                 yield Mistake((), f"no `{key}`", f"`host` and `url` with `test: {self.test}`", hint)
                 return
 
-    def ask(self, at: Surroundings) -> ToolUse:
+    def ask(self, at: Surroundings) -> ToolUse | StrategyUse:
         return self._use(at, f"{at.vantage.id}/{at.family}")
 
     def control(self, at: Surroundings) -> ServerControl:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -176,9 +177,10 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
         if phases and not tool.during:
             change["during"] = tuple(dict.fromkeys((scenario.timeline[0].phase, *phases)))
         if isinstance(tool, Tool):
-            change["url"] = tool.url or f"https://{_PAGE}/bytes/1000000"
+            host = tool.host or f"{_label(name)}.tools.example"
+            change["url"] = tool.url or f"https://{host if tool.serves_page else _PAGE}/bytes/1000000"
             if tool.host is None:
-                change["host"] = host = f"{_label(name)}.tools.example"
+                change["host"] = host
                 apps[f"tool-{_label(name)}"] = _served(tool.title or name, host, tool.services)
         placed[name] = tool.model_copy(update=change)
     apps["tools-page"] = _served("What tools fetch", _PAGE, ("https/443",))
@@ -266,6 +268,8 @@ def matrix(
         if missing := missing_programs(tool):
             packages = " ".join(dict.fromkeys(missing.values()))
             left_out[name] = f"{' and '.join(missing)} not installed: sudo apt-get install {packages}"
+        elif lacking := [each for each in (tool.modules if isinstance(tool, Tool) else ()) if find_spec(each) is None]:
+            left_out[name] = f"{' and '.join(lacking)} not installed: pip install {' '.join(lacking)}"
     directory = out
     while rest := {name: tool for name, tool in wanted.items() if name not in left_out}:
         play = arranged(shutdown, rest, at)

@@ -7,10 +7,14 @@ module of its own, which `runs` names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from shutdownlab.model.probe import Surroundings
-from shutdownlab.model.tool import Tool
+from pydantic import AfterValidator
+
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.model.probe import ServerControl, Surroundings
+from shutdownlab.model.tool import StrategyUse, Tool
+from shutdownlab.tools.geneva_strategy import StrategyError, parse_strategy
 
 
 class SshTunnel(Tool):
@@ -106,7 +110,7 @@ class DnsOverQuic(_ByName):
 
 class _ThroughTor(Tool):
     patience = 15.0
-    shares = 12
+    shares = 32
     runs = "shutdownlab.tools.tor:tor_test"
 
 
@@ -143,3 +147,36 @@ class Fronting(_ByName):
     title = "domain fronting"
     usual_port = "tcp/443"
     runs = "shutdownlab.tools.cdn:fronting_test"
+
+
+def _strategy(text: str) -> str:
+    try:
+        parse_strategy(text)
+    except StrategyError as error:
+        raise Expected("a strategy in Geneva's language", str(error), found=quoted(text)) from None
+    return text
+
+
+class Geneva(Tool):
+    """A page of `host`, while a Geneva strategy changes the client's packets (Scapy on a netfilter queue)."""
+
+    strategy: Annotated[str, AfterValidator(_strategy)] = "[TCP:flags:PA]-fragment{tcp:8:True}-|"
+    """What happens to which outgoing packets, in Geneva's language; left out: what is sent is split after 8 octets."""
+
+    title = "Geneva"
+    usual_port = "tcp/443"
+    needs: ClassVar[Mapping[str, str]] = {"iptables-legacy": "iptables"}
+    modules = ("scapy",)
+    serves_page = True
+    patience = 10.0
+    runs = "shutdownlab.tools.geneva:geneva_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return (f"https/{self.listens.first}",)
+
+    def ask(self, at: Surroundings) -> StrategyUse:
+        return StrategyUse(self._use(at, str(at.vantage.id)), self.strategy)
+
+    def control(self, at: Surroundings) -> ServerControl:
+        return ServerControl(self.runs, StrategyUse(self._use(at, "control"), self.strategy))

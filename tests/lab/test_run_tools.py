@@ -38,10 +38,10 @@ TOPOLOGY: Json = {
 }
 
 TOOLS = (
-    "doh", "doq", "dot", "fronting", "meek", "obfs4", "openvpn", "shadowsocks", "ssh", "tor", "wireguard"
+    "doh", "doq", "dot", "fronting", "geneva", "meek", "obfs4", "openvpn", "shadowsocks", "ssh", "tor", "wireguard"
 )  # fmt: skip
 RANDOM = {"shadowsocks", "obfs4", "obfs4-179"}
-FRONTED = {"doh", "meek", "fronting"}
+FRONTED = {"doh", "meek", "fronting", "geneva"}
 POLICIES: dict[str, tuple[Json, set[str]]] = {
     "something-else": (
         {
@@ -114,3 +114,38 @@ def test_a_name_that_is_no_tool_is_told_with_those_that_are(tmp_path: Path) -> N
     done = invoke(tmp_path, "matrix", scenario_of(tmp_path), "--tools", "shadowsocks,gopher")
     assert done.code == 2
     assert "--tools: found unknown tool 'gopher'; expected one of doh," in done.output.replace("\n", " ")
+
+
+SPLIT, TWICE = "[TCP:flags:PA]-fragment{tcp:8:True}-|", "[TCP:flags:PA]-duplicate-|"
+
+
+def test_a_geneva_strategy_gets_past_a_box_that_does_not_reassemble_and_no_other(tmp_path: Path) -> None:
+    """`kazakhstan-sni` reads the first packet alone; a packet that is there twice is still read."""
+    (tmp_path / "country.yaml").write_text(json.dumps(TOPOLOGY))
+    sites = ["split.tools.example", "twice.tools.example"]
+
+    def change(scenario: Json) -> None:
+        scenario |= {
+            "topology": "country.yaml",
+            "policies": {
+                "named": {"title": "By name", "block": {"sites": sites}, "by": "dpi", "source": "FACT"},
+            },
+            "probes": {"bbc": {"test": "web", "url": "https://www.bbc.com/"}},
+            "tools": {
+                "split": {"test": "geneva", "strategy": SPLIT},
+                "twice": {"test": "geneva", "strategy": TWICE},
+            },
+        }
+        baseline, named, _ = scenario["timeline"]
+        scenario["timeline"] = [baseline | {"expect": []}, named | {"start": ["named"], "expect": []}]
+
+    found = {}
+    for profile in ("kazakhstan-sni", "perfect"):
+        path = small(tmp_path, lambda scenario, profile=profile: (change(scenario), scenario.update(profile=profile)))
+        done = invoke(tmp_path, "matrix", path, "--tools", "split,twice", "--out", profile, "--format", "json")
+        assert done.code == 0, done.output
+        cells = json.loads(done.output[done.output.index("\n{") :])["cells"]
+        found[profile] = {(cell["phase"], cell["tool"]): cell["share"] for cell in cells}
+    well = {("baseline", "split"): 1.0, ("baseline", "twice"): 1.0}
+    assert found["kazakhstan-sni"] == {**well, ("blackout", "split"): 1.0, ("blackout", "twice"): 0.0}
+    assert found["perfect"] == {**well, ("blackout", "split"): 0.0, ("blackout", "twice"): 0.0}
