@@ -91,6 +91,10 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--trust",
             ],
         ),
+        (
+            "matrix",
+            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
+        ),
         ("check", ["--graph"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
         ("attach", ["--lab"]),
