@@ -27,7 +27,8 @@ class ToolUse:
     """One use of a tool. `host`, `port` and `transport` are its server's, `url` the page that is fetched, of `site` (an
     address).
 
-    `user`: whose keys it uses, of those that the server knows. `timeout`: seconds until the page must begin to come.
+    `user`: whose keys it uses, of those that the server knows. `timeout`: seconds until the page must begin to come,
+    `works`: seconds that its client works, before it but waits.
     `throttled_below`: kbit/s.
     """
 
@@ -40,6 +41,7 @@ class ToolUse:
     timeout: float
     throttled_below: int = 512
     transport: str = "tcp"
+    works: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class StrategyUse:
 
 
 _LONGEST_S = 300.0
+_TURN_S = 60.0
+"""What a client may wait for its turn."""
 
 
 def _patience(value: float) -> float:
@@ -86,6 +90,8 @@ class Tool(Probe):
     """Whether what is fetched is a site at `host` itself."""
     patience: ClassVar[float] = 6.0
     """Seconds that suffice to connect on a slow line and a busy machine."""
+    works: ClassVar[float] = 0.4
+    """Seconds that its client works at first, before it but waits for the network: few clients do so at once."""
     shares = 6
     ooni_test = "x_tool"
 
@@ -110,6 +116,11 @@ class Tool(Probe):
 
     @property
     def lasts(self) -> float:
+        return _TURN_S + self.budget
+
+    @property
+    def budget(self) -> float:
+        """Seconds until the page must begin to come, once it is the client's turn to start."""
         return self.timeout or self.patience
 
     def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
@@ -132,7 +143,7 @@ class Tool(Probe):
         site = next(iter(at.addresses(urlsplit(url).hostname)), "")
         host, port = self.host or "", self.listens.first
         transport = self.listens.protocol or "tcp"
-        return ToolUse(self.test, host, port, url, site, user, self.lasts, at.throttled_below, transport)
+        return ToolUse(self.test, host, port, url, site, user, self.budget, at.throttled_below, transport, self.works)
 
     def ooni_input(self, at: Surroundings) -> str:
         return f"{self.test}://{endpoint(self.host or '', self.listens.first)}"

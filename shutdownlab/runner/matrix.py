@@ -174,8 +174,8 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
         change: dict[str, Any] = {}
         if tool.from_ == Scope():
             change["from_"] = Scope(subscribers=(SubscriberClass.ORDINARY,))
-        if phases and not tool.during:
-            change["during"] = tuple(dict.fromkeys((scenario.timeline[0].phase, *phases)))
+        if phases and tool.during:
+            change["during"] = tuple(dict.fromkeys((scenario.timeline[0].phase, *tool.during)))
         if isinstance(tool, Tool):
             host = tool.host or f"{_label(name)}.tools.example"
             change["url"] = tool.url or f"https://{host if tool.serves_page else _PAGE}/bytes/1000000"
@@ -194,7 +194,7 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
             "observations": {},
             "tools": {},
             "expectations": {},
-            "timeline": tuple(_expecting(scenario, phase, placed) for phase in scenario.timeline),
+            "timeline": tuple(_expecting(scenario, phase, placed) for phase in _kept(scenario, phases)),
         }
     )
     own = tuple(program for program in shutdown.programs if not program.what.startswith("the probe "))
@@ -209,6 +209,20 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
         shutdown, scenario=scenario, topology=topology, apps=known, network=lay_out(topology, known), programs=own,
         source="", idle=(),
     )  # fmt: skip
+
+
+def _kept(scenario: Scenario, phases: Sequence[str]) -> Iterator[Phase]:
+    """The first phase and these (none: all), each with the policies in force that it has in the whole timeline."""
+    now, before = dict[str, None](), dict[str, None]()
+    for phase in scenario.timeline:
+        for name in phase.stop:
+            now.pop(name, None)
+        now |= dict.fromkeys(phase.start)
+        if phase is scenario.timeline[0] or not phases or phase.phase in phases:
+            start = tuple(name for name in now if name not in before)
+            stop = tuple(name for name in before if name not in now)
+            yield phase.model_copy(update={"start": start, "stop": stop})
+            before = dict(now)
 
 
 def _label(name: str) -> str:

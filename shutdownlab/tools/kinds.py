@@ -111,6 +111,7 @@ class DnsOverQuic(_ByName):
 class _ThroughTor(Tool):
     patience = 15.0
     shares = 32
+    works = 1.5
     runs = "shutdownlab.tools.tor:tor_test"
 
 

@@ -31,6 +31,7 @@ from shutdownlab.probes.throughput import DownloadMeter, download
 SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _DOWNLOAD_S: Final = 1.0
 _LOOK_AGAIN_S: Final = 0.02
+_AT_ONCE_A_PROCESSOR: Final = 2
 _MOST_OCTETS: Final = 256 * 1024
 _SAID: Final = (
     ("reset", RESET),
@@ -105,6 +106,7 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     the same. The record's `x_tool` has the milliseconds, kbit/s of the download, and the client's last words.
     """
     budget = max(use.timeout, session.patience)
+    turn = await _turn(use.works)
     patient = ProbeSession(replace(session.request, timeout=budget), session.equipment, session.trace)
     loop, began = session.loop, session.loop.time()
     record: dict[str, object] = {"tool": use.tool, "name": session.request.name, "stage": "connect"}
@@ -124,6 +126,7 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     except (TimeoutError, EOFError, ConnectionError) as error:
         raise StepFailed(failure_of(error), f"x_{record['stage']}", doubtful=True) from error
     finally:
+        turn()
         shutil.rmtree(folder, ignore_errors=True)
     kbits = fetched.octets * 8 / 1000 / max(fetched.seconds, 1e-3)
     connected = _milliseconds(fetched.first - began)
@@ -131,6 +134,35 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     record["kbits_per_second"] = round(kbits, 1)
     slow = kbits < use.throttled_below
     return Conclusion(Outcome.THROTTLED if slow else Outcome.OK, doubtful=slow, value=connected, unit="ms")
+
+
+async def _turn(works: float) -> Callable[[], None]:
+    """Wait until few clients of the country are starting; what lets the next one begin, by itself after `works` s.
+
+    A hundred of them at once would only make each other late. Those that wait for the network cost nothing.
+    """
+    import fcntl  # of Linux, as whatever calls this is
+
+    loop, slots = asyncio.get_running_loop(), _AT_ONCE_A_PROCESSOR * (os.cpu_count() or 1)
+    while True:
+        for number in range(slots):
+            taken = os.open(f"{tempfile.gettempdir()}/tool-turn-{number}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(taken)
+                continue
+            over = False
+
+            def end(taken: int = taken) -> None:
+                nonlocal over
+                if not over:
+                    over = True
+                    os.close(taken)
+
+            loop.call_later(works, end)
+            return end
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,16 @@ def test_only_expectations_that_name_tools_are_about_them() -> None:
     assert shutdown.scenario.expected(shutdown.scenario.phase("blackout"), choices, vantage, "ssh") != found["ssh"]
 
 
-def test_in_some_phases_they_are_used_in_the_first_as_well_which_shows_that_they_work() -> None:
-    shutdown = sl.load("first-shutdown")
-    play = arranged(shutdown, {"ssh": known_tools(shutdown.scenario)["ssh"]}, ["blackout"])
-    assert play.scenario.probes["ssh"].during == ("baseline", "blackout")
+def test_of_the_phases_only_the_first_and_those_asked_for_are_played_with_their_policies_in_force() -> None:
+    shutdown = sl.load("kazakhstan-2022")
+    scenario = shutdown.scenario
+    choices = scenario.default_choices()
+    asked = ["messengers", "blackout-3", "stable"]
+    play = arranged(shutdown, {"ssh": known_tools(scenario)["ssh"]}, asked)
+    assert [phase.phase for phase in play.scenario.timeline] == ["baseline", *asked]
+    for phase in asked:
+        assert set(play.scenario.active(phase, choices)) == set(scenario.active(phase, choices))
+    assert arranged(shutdown, {}).scenario.timeline[4].start == scenario.timeline[4].start
 
 
 def test_programs_that_are_not_installed_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
