@@ -6,19 +6,54 @@ What is documented of each holds, because its policies and faults bring it about
 from __future__ import annotations
 
 import pytest
-from documented import Fact, cell, versions, without
+from documented import Fact, cell, shipped, versions, without
+from typer.testing import CliRunner
 
 import shutdownlab as sl
+from shutdownlab.cli import app
 
 FACTS = [
+    # Each provider's routes go by themselves; telephones have a block of their own.
+    Fact("egypt-2011", "social", "noor/cairo/ordinary", "twitter.com", "social"),
+    Fact("egypt-2011", "telecom-egypt", "telecom-egypt/alexandria/ordinary", "www.google.com", "telecom-egypt"),
+    Fact("egypt-2011", "vodafone", "vodafone/cairo/ordinary", "ping", "vodafone"),
+    Fact("egypt-2011", "link", "link", "routes", "link"),
+    Fact("egypt-2011", "etisalat", "etisalat/cairo/ordinary", "www.wikipedia.org", "etisalat"),
+    Fact("egypt-2011", "telephones-off", "mobinil/alexandria/ordinary", "call", "mobile-voice"),
+    Fact("egypt-2011", "calls-back", "etisalat/cairo/ordinary", "sms", "mobile-sms"),
+    Fact("egypt-2011", "return", "noor/cairo/ordinary", "www.wikipedia.org", "noor"),
+    Fact("egypt-2011", "noor-returns", "universities", "routes", "universities"),
+    # On exam mornings, and only then.
+    Fact("syria-exams-2019", "exam-1", "mtn/damascus/ordinary", "www.bbc.com", "exam"),
+    Fact("syria-exams-2019", "exam-3", "syrian-telecom/aleppo/ordinary", "public-dns", "exam"),
+    Fact("syria-exams-2019", "exam-5", "syriatel", "routes", "exam"),
     # Mobile goes dark in the evening, apps and protocols for good, a town on one operator's lines alone.
     Fact("iran-2022", "sanandaj", "tci/kurdistan/ordinary", "bmi.ir", "sanandaj"),
     Fact("iran-2022", "encrypted-dns", "shatel/tehran/ordinary", "doh-name", "doh-names"),
     Fact("iran-2022", "encrypted-dns", "shatel/tehran/ordinary", "doh", "doh-hellos"),
     Fact("iran-2022", "curfew-1", "mci/khuzestan/ordinary", "www.bbc.com", "curfew"),
+    Fact("iran-2022", "curfew-13", "rightel", "routes", "rightel-routes"),
     Fact("iran-2022", "stores-and-quic", "tci/tehran/ordinary", "youtube-http3", "quic"),
     Fact("iran-2022", "stores-and-quic", "irancell/tehran/ordinary", "wikipedia-ipv6", "irancell-ipv6"),
     Fact("iran-2022", "khuzestan", "tci/khuzestan/ordinary", "www.bbc.com", "khuzestan-off"),
+    # Two means beside each other: routes withdrawn, and answers dropped with routes that stay.
+    Fact("iran-2019", "mobile", "mci/kurdistan/ordinary", "www.google.com", "mobile"),
+    Fact("iran-2019", "mobile", "irancell", "routes", "mobile"),
+    Fact("iran-2019", "shatel", "shatel/tehran/ordinary", "ping", "shatel"),
+    Fact("iran-2019", "parsonline-itc", "itc/tehran/ordinary", "public-dns", "parsonline-itc"),
+    Fact("iran-2019", "first-lines", "tci/kurdistan/ordinary", "www.google.com", "tci"),
+    Fact("iran-2019", "floor", "tci", "routes", "tci-routes"),
+    # QUIC, IPv6, all; then who may where by which name.
+    Fact("iran-january-2026", "quic", "shatel/tehran/ordinary", "youtube-http3", "quic"),
+    Fact("iran-january-2026", "ipv6", "mci", "routes-ipv6", "ipv6-routes"),
+    Fact("iran-january-2026", "ipv6", "tci/tehran/ordinary", "bbc-ipv6", "ipv6-routes"),
+    Fact("iran-january-2026", "nine-tenths", "irancell/tehran/ordinary", "ping", "mobile"),
+    Fact("iran-january-2026", "zero", "mci/tehran/ordinary", "call", "telephones"),
+    Fact("iran-january-2026", "zero", "tci/tehran/ordinary", "bmi.ir", "national-network"),
+    Fact("iran-january-2026", "zero-again", "tci/tehran/ordinary", "www.bbc.com", "all"),
+    Fact("iran-january-2026", "filtered-return", "mci/tehran/ordinary", "safesearch", "layer-address"),
+    Fact("iran-january-2026", "filtered-return", "mci/tehran/ordinary", "github.com", "layer-name"),
+    Fact("iran-january-2026", "filtered-return", "itc/tehran/government", "www.bbc.com", "layer-address.except"),
     # Packets end at the border, two addresses do not; the filter lies, shows a page, resets.
     Fact("iran-june-2025", "baseline", "irancell/tehran/ordinary", "facebook-dns", "dns-lies"),
     Fact("iran-june-2025", "baseline", "tci/tehran/ordinary", "facebook-http", "http-page"),
@@ -68,3 +103,31 @@ def test_a_fact_no_longer_holds_once_what_brings_it_about_is_taken_out(fact: Fac
     after = sl.verify(without(fact.scenario, fact.by), choose=choice, at=fact.phase)
     assert before.outcome == before.expected
     assert cell(after, fact) in after.unmet
+
+
+@pytest.mark.parametrize(
+    ("scenario", "phase", "vantage", "target", "server"),
+    [
+        ("syria-exams-2019", "exam-2", "syriatel/aleppo", "public-dns", "answered, and the answer did not arrive"),
+        ("iran-2019", "tci", "tci/kurdistan", "ping", "answered, and the answer did not arrive"),
+        ("iran-june-2025", "blackout", "tci/kurdistan", "www.bbc.com", "never heard of it"),
+    ],
+)
+def test_whether_questions_still_leave_the_country_depends_on_the_means(
+    scenario: str, phase: str, vantage: str, target: str, server: str
+) -> None:
+    asked = ["explain", scenario, "--at", phase, "--from", vantage, "--to", target]
+    assert f"The server: {server}\n" in CliRunner().invoke(app, asked).output
+
+
+def test_a_name_that_only_contains_twitters_is_fast_again_once_the_rule_has_been_mended() -> None:
+    made = dict(shipped("russia-twitter-2021"))
+    unmended = {
+        name: policy | {"inspect": [rule for rule in policy["inspect"] if rule["name"] != "only-looks-like-it"]}
+        for name, policy in made["policies"].items()
+        if name.endswith("-exact")
+    }
+    made["policies"] = made["policies"] | unmended
+    fact = Fact("russia-twitter-2021", "exact", "mts/moscow/ordinary", "www.microsoft.com", "mobile-exact")
+    assert cell(sl.verify(fact.scenario, at=fact.phase), fact).outcome == "ok"
+    assert cell(sl.verify(made, at=fact.phase), fact).outcome == "throttled"
