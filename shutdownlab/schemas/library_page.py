@@ -15,9 +15,9 @@ _HEAD: Final = """\
 
 <!-- Made by `make reference` from scenarios/*.yaml; edit those. -->
 
-Every scenario that ships, what it teaches, and how many facts it holds itself to: an expectation, with its source, for a
-phase. `shutdownlab verify --all` says in seconds whether the mechanisms produce them, `shutdownlab run --all` proves it with
-packets. What is documented and not there stands below, with the reason.
+Every scenario that ships, what it teaches, and how many facts it holds itself to: an expectation, with its source, for
+a phase. `shutdownlab verify --all` says in seconds whether the mechanisms produce them, `shutdownlab run --all` proves
+it with packets. What is documented and not there stands below, with the reason.
 """
 
 
