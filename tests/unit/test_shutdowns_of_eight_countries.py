@@ -1,5 +1,7 @@
-"""Shutdowns that ship, of Afghanistan, Bangladesh, Cuba, Kashmir, Myanmar, Tanzania, Uganda and Uzbekistan: what is
-documented of each holds, because its policies and faults bring it about, and no longer once one of them is taken out."""
+"""Shutdowns that ship, of Afghanistan, Bangladesh, Cuba, Kashmir, Myanmar, Tanzania, Uganda and Uzbekistan.
+
+What is documented of each holds, because its policies and faults bring it about: no longer once one is taken out.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +45,24 @@ FACTS = [
         "fixed-crawls",
         ("rest", "a-crawl"),
     ),
+    # All is off with its routes up; seven apps stay away.
+    Fact("tanzania-2025", "dark", "vodacom/elsewhere/ordinary", "www.wikipedia.org", "dark"),
+    Fact("tanzania-2025", "dark-again", "ttcl/elsewhere/ordinary", "ping", "dark"),
+    Fact("tanzania-2025", "apps-blocked", "yas/dar-es-salaam/ordinary", "x", "apps"),
+    # Off for minutes, then apps by name, which Messenger's test does not meet; a VPN is no app.
+    Fact("cuba-2021", "all-off", "etecsa/havana/ordinary-fixed", "twitter", "all-off"),
+    Fact("cuba-2021", "outage-2", "etecsa/elsewhere/ordinary", "whatsapp", "mobile-outage"),
+    Fact("cuba-2021", "apps", "etecsa/havana/ordinary", "www.facebook.com", "apps"),
+    Fact("cuba-2021", "apps", "etecsa/elsewhere/ordinary-fixed", "telegram-1", "telegram"),
+    Fact("cuba-2021", "apps", "etecsa/havana/ordinary", "vpn", "vpn-blocked", ("vpn", "blocked")),
+    # A written order: the public is off, institutions reach what a list names, who cannot filter is off altogether.
+    Fact("uganda-2026", "suspended", "mtn/elsewhere/ordinary", "www.wikipedia.org", "no-public-internet"),
+    Fact("uganda-2026", "suspended", "airtel/kampala/ordinary", "ura.go.ug", "no-public-internet"),
+    Fact("uganda-2026", "suspended", "utel/kampala/hospital", "www.wikipedia.org", "exclusion-list"),
+    Fact("uganda-2026", "suspended", "utel/kampala/bank", "ura.go.ug", "exclusion-list.except"),
+    Fact("uganda-2026", "suspended", "provider/kampala/hospital", "www.ec.or.ug", "cannot-filter"),
+    Fact("uganda-2026", "restored", "mtn/kampala/ordinary", "telegram", "apps"),
+    Fact("uganda-2026", "baseline", "mtn/kampala/ordinary", "www.facebook.com", "facebook"),
 ]
 SCENARIOS = sorted({fact.scenario for fact in FACTS})
 
@@ -128,3 +148,28 @@ def test_a_fact_no_longer_holds_once_what_brings_it_about_is_taken_out(fact: Fac
     after = sl.verify(made, choose=choice, at=fact.phase)
     assert before.outcome == before.expected
     assert cell(list(after), fact) in list(after.unmet)
+
+
+def test_a_sea_cable_as_a_minister_had_it_would_have_left_ugandas_exchange_alone() -> None:
+    made = dict(shipped("uganda-2026"))
+    ordered = {"no-public-internet", "exclusion-list", "cannot-filter"}
+    cable = {
+        "title": "The ways abroad are cut",
+        "cut": [f"{operator} to gateway" for operator in ("mtn", "airtel", "utel")],
+        "source": "ASSUMED",
+    }
+    made["policies"] = {name: policy for name, policy in made["policies"].items() if name not in ordered}
+    made["faults"] = {"cable": cable}
+    made["timeline"] = [
+        phase
+        | {key: [name for name in phase.get(key, []) if name not in ordered] for key in ("start", "stop")}
+        | ({"faults": ["cable"]} if phase["phase"] == "suspended" else {})
+        for phase in made["timeline"]
+    ]
+    seen = {
+        result.target: result.outcome.value
+        for result in sl.verify(made, at="suspended")
+        if (result.operator, result.region, result.family) == ("mtn", "kampala", "ipv4")
+    }
+    assert seen["www.wikipedia.org"] == "down"
+    assert seen["ura.go.ug"] == "ok"  # what was seen instead: the exchange fell from 72 to 1 Gbit/s
