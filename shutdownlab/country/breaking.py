@@ -20,10 +20,11 @@ from pyroute2 import NetlinkError
 from shutdownlab.config.numbers import TCP
 from shutdownlab.country.assembly import Country
 from shutdownlab.model import routing
-from shutdownlab.model.faults import AUTHORITY, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
+from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.routing import CONFIG_FILE, bird_config
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
@@ -48,6 +49,7 @@ class Breaker:
     _faults: dict[str, DeclaredFault] = field(default_factory=dict)
     _ports: set[tuple[str, str]] = field(default_factory=set)
     """Switch and port: those that are down."""
+    _withdrawn: Damage = NO_DAMAGE
     _muted: set[str] = field(default_factory=set)
     """The controllers that nobody hears."""
 
@@ -65,7 +67,7 @@ class Breaker:
         if gone:
             self._mend(gone, staying)
         self._faults = dict(faults)
-        damage = damage_of(self.network, faults.values())
+        damage = damage_of(self.network, faults.values()) | self._withdrawn
         self.country.expect(damage)
         for fault in faults.values():
             self._break(fault)
@@ -76,6 +78,26 @@ class Breaker:
         self._let_routers_know(damage)
         self.country.services.wait_ready()
         self.country.begin_watch()
+
+    def withdraw(self, wanted: Damage) -> None:
+        """Have operators announce all but what is withdrawn, and wait until all routers have heard of it.
+
+        Raises what waiting does.
+        """
+        if wanted == self._withdrawn:
+            return
+        changed = {each.operator for each in wanted.withdrawn ^ self._withdrawn.withdrawn}
+        self._withdrawn = wanted
+        damage = damage_of(self.network, self._faults.values()) | wanted
+        self.country.expect(damage)
+        for node in (self.network.one(Role.BORDER, name) for name in changed):
+            daemon = self.country.services.find("bird", node.name)
+            (daemon.directory / CONFIG_FILE).write_text(bird_config(self.network, node, wanted))
+            if node.name not in damage.routers:  # else it reads it when it starts
+                assert daemon.control is not None, "every bird has one"
+                birdc.ask(daemon.control, "configure")
+        self._let_routers_know(damage)
+        self.country.services.wait_ready()
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -103,7 +125,7 @@ class Breaker:
             elif fault.stop is not None:
                 for pid in self._processes(fault.stop.without([*dead, *hanging])):
                     strike(pid, signal.SIGCONT)
-        damage = damage_of(self.network, staying)
+        damage = damage_of(self.network, staying) | self._withdrawn
         self.country.expect(damage)
         self._set_ports(damage)
         if any(fault.lone_controllers for fault in gone):
@@ -234,10 +256,10 @@ class Breaker:
             for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
                 if other.owner == node.owner:
                     continue
-                own = set(map(str, routing.originated(self.network, other)))
-                leads = routes.leads(node.owner, other.owner)
-                if wrong := own - there if leads else own & there:
-                    yield f"bird on {name}: {'no' if leads else 'still a'} route to {', '.join(sorted(wrong))}"
+                for prefix in routing.originated(self.network, other):
+                    leads = routes.leads(node.owner, other.owner, prefix)
+                    if (str(prefix) in there) is not leads:
+                        yield f"bird on {name}: {'no' if leads else 'still a'} route to {prefix}"
 
 
 _SWITCHES: Final = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Role.EXCHANGE_SWITCH}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,16 +19,17 @@ from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at
-from shutdownlab.model.faults import DeclaredFault, fault_text
+from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
-from shutdownlab.model.scenario import Outcome
+from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.protocol.session import Measure, ProbeAnswer
 from shutdownlab.results import measurement as ooni
-from shutdownlab.verifier.outages import Outages
+from shutdownlab.verifier.outages import Blamed, Outages
 
 
 class Session:
@@ -65,10 +66,18 @@ class Session:
         confirmed = self.country.authority.order(
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
-        self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.phase, self.active = phase if known else None, tuple(policies)
+        self.breaker.withdraw(withdrawals(self.plan.loaded.network, self._held))
+        self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         if moved:
             self.country.services.flush_dns()
+
+    def _held(self, operator: str) -> Mapping[str, Policy]:
+        """The policies in force whose routes an operator withdraws: those of an order that reaches it."""
+        scenario = self.plan.scenario
+        if scenario is not None and self.phase is not None and scenario.phase(self.phase).faults:
+            return scenario.held(self.phase, self.plan.choices, operator)
+        return {name: self.plan.policies[name] for name in self.active}
 
     def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
         scenario = self.plan.scenario
@@ -93,8 +102,9 @@ class Session:
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         active = [plan.policies[name] for name in self.active]
-        outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles)
-        excuses: dict[str, str] = {}
+        withdrawn = withdrawals(network, self._held)
+        outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles, withdrawn)
+        excuses: dict[str, Blamed] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
@@ -104,12 +114,13 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
-            if fault := next(iter(outages.blamed(probe, at).values()), ""):
-                excuses[request.id] = fault_text(fault)
+            if blamed := next(iter(outages.blamed(probe, at).values()), None):
+                excuses[request.id] = blamed
             todo[network.subscriber(vantage.id).name].append(request)
         for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses):
-            if found.outcome is Outcome.DOWN:
-                found = replace(found, failure=excuses[request.id])
+            if found.taken_away:
+                outcome, failure = excuses[request.id].excuses(found.outcome, found.failure)
+                found = replace(found, outcome=outcome, failure=failure)
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(
                 int(request.id), found.outcome.value, found.failure, found.runtime,

@@ -5,8 +5,8 @@ tries running with the same outcome, and between them, after the first had ended
 of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
 then. One of these controls that failed meanwhile refutes the tries before it. What was expected plays no part.
 
-Where a fault of the scenario can have taken away what the cell needs, controls that fail between the tries show that it
-has: the cell is down.
+Where something known to all can have taken away what the cell needs, and its controls too (a fault of the scenario, or
+withdrawn routes), controls that fail between the tries show that it has.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Belief:
 
     believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
     if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
-    refuted: how many tries, from the first on, say nothing for one that failed beside or after them. down: what is
-    believed is that a fault of the scenario has taken away what it needs; proofs are the controls that show it.
+    refuted: how many tries, from the first on, say nothing for one that failed beside or after them. taken: what
+    is believed is that what it needs has been taken away; proofs are the controls that show it.
     """
 
     believed: bool
     missing: tuple[str, ...] = ()
     proofs: tuple[Proof, ...] = ()
     refuted: int = 0
-    down: bool = False
+    taken: bool = False
 
 
 UNTRIED = Belief(False)
@@ -55,7 +55,7 @@ UNTRIED = Belief(False)
 def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excused: bool = False) -> Belief:
     """Judge a cell by its tries (at least one) and what controls have shown, each in order of time.
 
-    excused: a fault of the scenario can have taken away what it needs.
+    excused: what it needs can have been taken away.
     """
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
@@ -91,6 +91,6 @@ def _excuse(tries: Sequence[Try], proofs: Mapping[str, Sequence[Proof]]) -> Beli
         ]
         failed = tuple(proof for proof in between if proof.failure)
         if failed:
-            return Belief(True, proofs=failed, down=True)
+            return Belief(True, proofs=failed, taken=True)
     since = [p for shown in proofs.values() for p in shown if p.began >= last.ended and p.failure]
     return Belief(False) if since else None

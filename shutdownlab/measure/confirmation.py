@@ -90,9 +90,9 @@ class Prober:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
         `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
-        `controls`: which ones vouch for a request, by its id; `excused`: ids of those for which a fault of the
-        scenario can have taken away what they need. An agent that ended or hangs makes the outcome of its probes
-        `unknown`. Raises KeyError for an unknown agent.
+        `controls`: which ones vouch for a request, by its id; `excused`: ids of those whose needs can have
+        been taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs makes the
+        outcome of its probes `unknown`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:

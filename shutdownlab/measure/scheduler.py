@@ -99,7 +99,7 @@ class Task:
     def certain(self) -> bool:
         """Whether it is confirmed, and load cannot have caused it."""
         sure = self.found is not None and not self.found.doubtful
-        return self.confirmed and (sure or self.judgement.down)
+        return self.confirmed and (sure or self.judgement.taken)
 
     @property
     def waits_for_quiet(self) -> bool:
@@ -127,8 +127,8 @@ class Task:
         """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
         assert self.found is not None, "it has been tried"
         found = replace(self.found, controls=self.judgement.proofs)
-        if self.judgement.down:
-            return self.agent, self.request, replace(found, outcome=Outcome.DOWN)
+        if self.judgement.taken:
+            return self.agent, self.request, replace(found, taken_away=True)
         if self.certain:
             return self.agent, self.request, found
         if believed:

@@ -47,7 +47,7 @@ class _Waiting:
 class Vouching:
     """The controls of one phase. `controls`: those of each cell, by the id of its request.
 
-    `excused`: ids of those for which a fault of the scenario can have taken away what they need.
+    `excused`: ids of those whose needs can have been taken away.
     """
 
     controls: Mapping[str, tuple[Control, ...]]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Topology
 
@@ -185,14 +186,22 @@ def _ends(text: str, topology: Topology) -> tuple[str, str]:
     )
 
 
+class Withdrawn(NamedTuple):
+    """A prefix that an operator announces no more: to nobody, or (`abroad`) to customers and the exchange alone."""
+
+    operator: str
+    prefix: IpPrefix
+    abroad: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is broken in a network.
+    """What is broken or withdrawn in a network.
 
     links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
     silent: hosts of which no server answers. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
     give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
-    switchless: owners of whom no switch is alive.
+    switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
     """
 
     links: frozenset[Link] = frozenset()
@@ -203,6 +212,7 @@ class Damage:
     mute_boxes: frozenset[str] = frozenset()
     leaderless: frozenset[str] = frozenset()
     switchless: frozenset[str] = frozenset()
+    withdrawn: frozenset[Withdrawn] = frozenset()
 
     def __or__(self, other: Damage) -> Damage:
         return Damage(*(getattr(self, name) | getattr(other, name) for name in Damage.__slots__))

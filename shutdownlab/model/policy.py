@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
+from shutdownlab.config.scalars import IpPrefix, Kbit, OrElse, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
@@ -199,8 +200,53 @@ def _rules(value: Any) -> Any:
 _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({"type": "string"})]
 
 
+class Whence(StrEnum):
+    """From whom prefixes are withdrawn: everybody, or (`abroad`) all but customers and the exchange's members."""
+
+    EVERYWHERE = "everywhere"
+    ABROAD = "abroad"
+
+
+def _prefixes(value: object) -> object:
+    if isinstance(value, str) and value != "all":
+        raise Expected("`all`, or a list of prefixes")
+    return () if value == "all" else value
+
+
+def _part(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise Expected("a share above 0 and up to 1", "such as 0.9")
+    return float(value)
+
+
+class Withdrawal(Record):
+    """Prefixes that operators announce no more, by BGP."""
+
+    prefixes: Annotated[
+        tuple[Prefix, ...], BeforeValidator(_prefixes, json_schema_input_type=tuple[Prefix, ...] | Literal["all"])
+    ] = ()
+    """`all`, or some of those that the operators announce."""
+    family: Literal["ipv4", "ipv6"] | None = None
+    """Only those of one family; left out: both."""
+    share: Annotated[float, BeforeValidator(_part)] = 1.0
+    """Of these, how many: the first ones, rounded up."""
+    from_: Whence = Field(Whence.EVERYWHERE, alias="from")
+    """From whom: `everywhere`; or `abroad`, which leaves customers and the exchange's members their routes."""
+
+    def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
+        """Which of a router's prefixes it is about."""
+        version = {None: None, "ipv4": 4, "ipv6": 6}[self.family]
+        meant = [
+            prefix
+            for prefix in announced
+            if version in {None, prefix.version} and (not self.prefixes or prefix in self.prefixes)
+        ]
+        return tuple(meant[: math.ceil(self.share * len(meant))])
+
+
 class Policy(Record):
-    """One order that can be given and withdrawn: to `block` something, to `throttle` it, or to `inspect` by rules."""
+    """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `inspect` by rules, or to
+    `withdraw` routes."""
 
     title: str
     """What it does, in a few words; it stands in results and messages."""
@@ -212,6 +258,9 @@ class Policy(Record):
     """Rules for the DPI boxes themselves, or the path of a file that has them under `rules`. Over all such policies in
     force, in the order in which they were started, the first rule that matches counts; then what is blocked or
     throttled by name. With no rule at all ([]) connections meet just what the boxes' profiles do by nature."""
+    withdraw: Withdrawal | None = None
+    """Routes that are withdrawn by BGP: packets to these prefixes find no way, and networks abroad see it. `{}`: all
+    that the operators under `where` announce."""
     only: _Targets = Targets(everything=True)
     """With `throttle`: what is slowed down; left out: everything."""
     where: Scope = Scope()
@@ -231,6 +280,8 @@ class Policy(Record):
         self._one_verb()
         if self.inspect is not None:
             self._inspects()
+        if self.withdraw is not None:
+            self._withdraws()
         if self.block is not None and self.block == Targets():
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
@@ -246,14 +297,26 @@ class Policy(Record):
         return self
 
     def _one_verb(self) -> None:
-        verbs = [verb for verb in ("block", "throttle", "inspect") if getattr(self, verb) is not None]
+        verbs = [verb for verb in ("block", "throttle", "inspect", "withdraw") if getattr(self, verb) is not None]
         if len(verbs) > 1:
             found = " and ".join(f"`{verb}`" for verb in verbs)
             hint = "make two policies of it" if len(verbs) == 2 else "make several policies of it"
             raise Expected("one of them", hint, found=f"both {found}" if len(verbs) == 2 else found, key=verbs[-1])
         if not verbs:
-            hint = "`block: everything`, `block: {apps: [whatsapp]}`, `throttle: 512kbit`, or `inspect:` and rules"
-            raise Expected("one of them", hint, found="none of `block`, `throttle`, `inspect`")
+            hint = "`block: everything`, `throttle: 512kbit`, `withdraw: {}`, or `inspect:` and rules"
+            raise Expected("one of them", hint, found="none of `block`, `throttle`, `inspect`, `withdraw`")
+
+    def _withdraws(self) -> None:
+        """Routes are an operator's, and what switches and boxes are told has no place beside them."""
+        for key in ("by", "at", "only", "action", "direction"):
+            if key in self.model_fields_set:
+                hint = "routes are withdrawn by BGP"
+                raise Expected("`withdraw` without it", hint, found=f"`{key}` beside `withdraw`", key=key)
+        if not self.where.is_of_operators:
+            hint = "a prefix is withdrawn for all who have addresses in it"
+            raise Expected("`operators` alone", hint, found="a scope of some of an operator's subscribers", key="where")
+        if self.except_ != Exceptions(operators=self.except_.operators):
+            raise Expected("`operators` alone", found="more than operators spared", key="except")
 
     def _inspects(self) -> None:
         """What the rules say themselves has no place beside them."""
@@ -302,8 +365,8 @@ class Policy(Record):
 
     @property
     def targets(self) -> Targets:
-        """What is blocked or throttled; what is inspected has no targets, but rules."""
-        if self.inspect is not None:
+        """What is blocked or throttled; what is inspected has no targets, but rules, and routes have none."""
+        if self.inspect is not None or self.withdraw is not None:
             return Targets()
         return self.block if self.block is not None else self.only
 
@@ -314,6 +377,12 @@ class Policy(Record):
             return True
         within = self.by is Means.DPI and self.at is Point.ACCESS and not self.targets.everything
         return within and self.targets.for_boxes != Targets()
+
+    def withdraws_for(self, operator: str) -> Withdrawal | None:
+        """What an operator announces no more, if anything."""
+        return (
+            self.withdraw if self.where.covers_operator(operator) and operator not in self.except_.operators else None
+        )
 
     def concerns(self, vantage: Vantage) -> bool:
         return self.where.covers(vantage) and not self.except_.spares(vantage)

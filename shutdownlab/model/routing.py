@@ -10,13 +10,14 @@ router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go strai
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.faults import Damage
+from shutdownlab.model.faults import Damage, Withdrawn
 from shutdownlab.model.network import Network, Node, Role, Route
+from shutdownlab.model.policy import Policy, Whence
 from shutdownlab.model.topology import Operator, Transit
 
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
@@ -199,6 +200,18 @@ def _leads_to(network: Network, peer: str, host: Node) -> bool:
 
 def _cover(host: IpPrefix) -> IpPrefix:
     return host.supernet(new_prefix=_COVER[host.version])
+
+
+def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
+    """What operators announce no more. `held`: the policies that an operator carries out, by its name."""
+    found = set()
+    for node in network.by_role(Role.BORDER):
+        asked = [policy.withdraws_for(node.owner) for policy in held(node.owner).values()]
+        if any(asked):
+            announced = originated(network, node)
+            for each in (each for each in asked if each is not None):
+                found |= {Withdrawn(node.owner, p, each.from_ is Whence.ABROAD) for p in each.of(announced)}
+    return Damage(withdrawn=frozenset(found))
 
 
 def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:

@@ -121,10 +121,22 @@ class _Checker:
         path: Path = ("policies", name)
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._withdrawn(path, policy)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)
+
+    def _withdrawn(self, path: Path, policy: Policy) -> None:
+        """Prefixes that nobody meant announces could not be withdrawn."""
+        operators = self.topology.operators.items()
+        meant = [operator for name, operator in operators if policy.withdraws_for(name) is not None]
+        announced = {str(prefix) for operator in meant for prefix in operator.prefixes}
+        for index, prefix in enumerate(policy.withdraw.prefixes if policy.withdraw else ()):
+            if str(prefix) not in announced:
+                hint = f"they announce {', '.join(sorted(announced))}"
+                expected = "one that the operators meant have under `prefixes`"
+                self.document.report((*path, "withdraw", "prefixes", index), str(prefix), expected, hint)
 
     def _accounts(self) -> None:
         for name, account in self.scenario.accounts.items():

@@ -84,6 +84,7 @@ class Measurement:
     nothing failed. `value`, in `unit`: what was measured, where that is a number. `doubtful`: load alone could have
     caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
     outcome that stayed `unconfirmed` is `unknown`. `controls`: those that vouch for it, or that failed and refute it.
+    `taken_away`: they failed as they should, for what the cell needs has been taken away.
     """
 
     outcome: Outcome
@@ -97,6 +98,7 @@ class Measurement:
     value: float | None = None
     unit: str = ""
     controls: tuple[Proof, ...] = ()
+    taken_away: bool = False
 
 
 @with_config(_STRICT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shutdownlab import __version__
 from shutdownlab.country.assembly import Country
@@ -12,8 +13,8 @@ from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
-from shutdownlab.model.faults import fault_text
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.observers.observe import World, observe
 from shutdownlab.probes.conclusion import Conclusion
@@ -22,7 +23,7 @@ from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
 from shutdownlab.results.events import Listener, Measured
 from shutdownlab.results.result import Result
-from shutdownlab.verifier.outages import Outages
+from shutdownlab.verifier.outages import Blamed, Outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ class Measuring:
             found[number] = self.result(phase, cell, measurement)
             tell(Measured(number=number, result=found[number], record=record))
 
-        outages = Outages(shutdown.network, shutdown.scenario.broken(phase), shutdown.profiles)
-        excuses: dict[str, str] = {}
+        held = partial(shutdown.scenario.held, phase.phase, self.choices)
+        withdrawn = withdrawals(shutdown.network, held)
+        outages = Outages(shutdown.network, shutdown.scenario.broken(phase), shutdown.profiles, withdrawn)
+        excuses: dict[str, Blamed] = {}
         world = World(country.plan.network, country.net, country.services)
         observed = dict.fromkeys(cell.target for _, cell in cells.values() if cell.vantage is None)
         seen = {name: observe(shutdown.scenario.observations[name], world) for name in observed}
@@ -58,22 +61,23 @@ class Measuring:
         for _, cell in cells.values():
             if cell.vantage is None:
                 it = seen[cell.target][cell.operator, cell.family]
-                fault = "" if it.outcome is Outcome.OK else outages.unseen(cell.operator, cell.family)
-                it = Conclusion(Outcome.DOWN, fault_text(fault)) if fault else it
+                blamed = None if it.outcome is Outcome.OK else outages.unseen(cell.operator, cell.family)
+                it = Conclusion(*blamed.excuses(it.outcome, it.failure)) if blamed else it
                 conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
                 continue
             slowed = any(policy.concerns(cell.vantage) for policy in throttling)
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
             vouching[cell.id] = controls_of(probe, at, asked)
-            if fault := next(iter(outages.blamed(probe, at).values()), ""):
-                excuses[cell.id] = fault
+            if blamed := next(iter(outages.blamed(probe, at).values()), None):
+                excuses[cell.id] = blamed
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         for _, asked, measurement in country.agents.run(todo, likely, vouching, excuses):
-            if measurement.outcome is Outcome.DOWN:
-                measurement = replace(measurement, failure=fault_text(excuses[asked.id]))
+            if measurement.taken_away:
+                outcome, failure = excuses[asked.id].excuses(measurement.outcome, measurement.failure)
+                measurement = replace(measurement, outcome=outcome, failure=failure)
             conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
         return [result for _, result in sorted(found.items())]
 

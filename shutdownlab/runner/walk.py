@@ -18,6 +18,7 @@ from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
@@ -326,6 +327,9 @@ class Walk:
         )
         for message in confirmation:
             self._told(message)
+        assert self.breaker is not None, "it comes with the country"
+        held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
+        self.breaker.withdraw(withdrawals(shutdown.network, held))
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 

@@ -102,6 +102,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
         Section("DeclaredFault", "Something that breaks: `faults.NAME`"),
         Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
         Section("Partitioned", "What nobody hears: `partition`"),

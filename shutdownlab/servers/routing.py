@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.routing import BgpSession, Relation, asn, originated, routers, served_routes, sessions
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
 
+CONFIG_FILE: Final = "bird.conf"
+"""In a router's own directory."""
 
-def bird_config(network: Network, node: Node) -> str:
-    """The configuration of one router (BIRD 2)."""
+
+def bird_config(network: Network, node: Node, damage: Damage = NO_DAMAGE) -> str:
+    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn."""
+    own = {each.prefix: each.abroad for each in damage.withdrawn if each.operator == node.owner}
     me = asn(network, node)
     server = node.role is Role.ROUTE_SERVER
+    announced = [prefix for prefix in originated(network, node) if own.get(prefix, True)]
+    at_home = [prefix for prefix, abroad in own.items() if abroad]
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [
         f"# {node.name}, AS{me}",
@@ -36,11 +45,11 @@ def bird_config(network: Network, node: Node) -> str:
             f"protocol kernel kernel{version} {{",
             f"  ipv{version} {{ import none; export {export}; }};",
             "}",
-            *_static(f"originate{version}", version, [f"{p} blackhole" for p in originated(network, node)], own=True),
+            *_static(f"originate{version}", version, [f"{p} blackhole" for p in announced], own=True),
             *_static(f"hosts{version}", version, [f"{r.prefix} via {r.via}" for r in statics], own=False),
         ]
     for session in sessions(network, node):
-        lines += _bgp(session, me, server=server)
+        lines += _bgp(session, me, at_home, server=server)
     return "\n".join(lines) + "\n"
 
 
@@ -58,8 +67,8 @@ def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon
     for node in routers(network):
         home = directory / f"bird-{node.name}"
         control = runtime / f"bird-{node.name}"
-        paths = ("-c", str(home / "bird.conf"), "-s", str(control), "-P", str(home / "pid"))
-        files: dict[str, str | bytes] = {"bird.conf": bird_config(network, node)}
+        paths = ("-c", str(home / CONFIG_FILE), "-s", str(control), "-P", str(home / "pid"))
+        files: dict[str, str | bytes] = {CONFIG_FILE: bird_config(network, node)}
         yield Daemon("bird", node.name, ("bird", "-f", *paths), home, files, control=control)
 
 
@@ -76,7 +85,8 @@ def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> lis
     ]
 
 
-def _bgp(session: BgpSession, me: int, *, server: bool) -> list[str]:
+def _bgp(session: BgpSession, me: int, at_home: Iterable[IpPrefix], *, server: bool) -> list[str]:
+    """`at_home`: prefixes that providers and peers are not told of."""
     relation = session.relation
     learned = f"{relation.name}_ROUTE"
     _, preference = relation.value
@@ -88,6 +98,9 @@ def _bgp(session: BgpSession, me: int, *, server: bool) -> list[str]:
             export = "export where OWN ~ bgp_large_community || source = RTS_BGP;"
         else:
             export = "export where OWN ~ bgp_large_community || CUSTOMER_ROUTE ~ bgp_large_community;"
+        hidden = [str(prefix) for prefix in at_home if prefix.version == session.version]
+        if hidden and relation in {Relation.PROVIDER, Relation.PEER}:
+            export = f"{export.replace('where ', 'where (').rstrip(';')}) && !(net ~ [ {', '.join(hidden)} ]);"
         channel = [
             f"import filter {{ {mark} bgp_local_pref = {preference}; accept; }};",
             export,

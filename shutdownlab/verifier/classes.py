@@ -53,9 +53,18 @@ class Classes:
         return imagined
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
-        """The class of a cell that is measured from a vantage point. Faults tell all vantage points apart."""
+        """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
         if phase.faults:
             return phase.phase, cell.target, cell.family, vantage.id
+        if withdrawing := self.withdrawing(phase):
+            return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
+        return self._unlike(phase, cell, vantage)
+
+    def withdrawing(self, phase: Phase) -> tuple[str, ...]:
+        """The policies in force that withdraw routes."""
+        return tuple(name for name, policy in self.active(phase).items() if policy.withdraw is not None)
+
+    def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)
         near, picked = self._relations(cell, vantage)
         there = tuple((nearness, situations[place]) for nearness, place in near)

@@ -70,7 +70,8 @@ class Explanation:
     """Why one cell comes out as it does.
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs.
+    the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs;
+    withdrawn: the policies that have withdrawn routes to it.
     measured: what a run has found.
     """
 
@@ -88,6 +89,7 @@ class Explanation:
     server: str
     mends: tuple[Mend, ...]
     faults: tuple[DecidingFault, ...] = ()
+    withdrawn: tuple[DecidingPolicy, ...] = ()
     measured: Result | None = None
 
 
@@ -168,7 +170,7 @@ class _Explainer:
             connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            faults=tuple(self._faults(verdict.outcome)),
+            faults=tuple(self._faults(verdict.outcome)), withdrawn=tuple(self._withdrawn(verdict.outcome)),
         )  # fmt: skip
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
@@ -178,9 +180,19 @@ class _Explainer:
         scenario = self.shutdown.scenario
         at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
         blamed = self.verifier.outages(self.phase).blamed(scenario.probes[self.cell.target], at)
-        for name in dict.fromkeys(blamed.values()):
-            fault, needs = scenario.faults[name], tuple(need for need, by in blamed.items() if by == name)
+        for name in dict.fromkeys(by.fault for by in blamed.values() if by.fault):
+            fault, needs = scenario.faults[name], tuple(need for need, by in blamed.items() if by.fault == name)
             yield DecidingFault(name, fault.title, self.shutdown.place(("faults", name)), fault.source, needs)
+
+    def _withdrawn(self, outcome: Outcome) -> Iterator[DecidingPolicy]:
+        """Who has withdrawn routes that a blocked cell needs."""
+        withdrawing = self.verifier.classes.withdrawing(self.phase)
+        if outcome is not Outcome.BLOCKED or not withdrawing:
+            return
+        at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
+        blamed = self.verifier.outages(self.phase).blamed(self.shutdown.scenario.probes[self.cell.target], at)
+        if any(not by.fault for by in blamed.values()):
+            yield from (order for name in withdrawing if (order := self._order(name)) is not None)
 
     def _server(self, wire: ModelledConnection) -> str:
         """What the server did."""

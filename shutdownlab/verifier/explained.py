@@ -32,6 +32,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         place = f", {fault.place}" if fault.place else ""
         yield f"  Fault {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
+    for withdrawing in explanation.withdrawn:
+        yield from _order_lines(withdrawing)
     if not explanation.hops:
         return
     yield ""

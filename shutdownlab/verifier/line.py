@@ -18,6 +18,7 @@ from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.answers import HttpAnswer, dns_addresses, response_of
 from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.outages import is_answered
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.services import Listener, Servers
 from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
@@ -98,7 +99,7 @@ class ModelledLine:
         if is_address(host):
             return (host,)
         if self.country.damage and not self._is_answered(host):
-            raise StepFailed("dns_server_failure", operation)
+            raise StepFailed(TIMEOUT, operation)  # the resolver waits for longer than the client
         answers = self._asks(host, operation)
         self.asked[host] = answers
         return answers
@@ -109,14 +110,10 @@ class ModelledLine:
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
 
     def _is_answered(self, host: str) -> bool:
-        """Whether the resolver reaches the network that answers for a name: whichever hosts what bears it."""
+        """Whether the resolver reaches who answers for a name."""
         ways, hosted = self.country.ways, self.at.network.hosted_as(host)
         resolver = ways.host_of(self.resolver)
-        if hosted is None or resolver is None or hosted.domestic:
-            return True
-        there = str(self.at.network.nodes[hosted.node].address(self.version))
-        here = str(resolver.address(self.version))
-        return ways.between(resolver.name, there).arrives and ways.between(hosted.node, here).arrives
+        return hosted is None or resolver is None or is_answered(ways, resolver, hosted)
 
     def locate(self, host: str) -> str:
         """The true address of a host, or what the resolver says."""

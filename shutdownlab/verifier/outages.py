@@ -1,16 +1,20 @@
-"""Which faults of a scenario can keep a probe from what it needs: its ways, its resolver, its servers. Pure."""
+"""What takes away what a probe needs, and its controls with it: faults of the scenario, and withdrawn routes. Pure.
+
+What it needs are its ways, its resolver, its servers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.model.faults import Damage, DeclaredFault, damage_of
-from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of, fault_text
+from shutdownlab.model.network import Hosted, Network, Node, Role
 from shutdownlab.model.probe import Probe, Surroundings
-from shutdownlab.model.scenario import Family
+from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
 
@@ -23,43 +27,64 @@ def fails_closed(profile: Profile) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """A fault alone, or (the last one) all of a phase's together. `blamed`: the fault's name; of all, the first's."""
+class Blamed:
+    """Who has taken something away: a fault, by its name, or policies that withdraw routes."""
 
-    blamed: str
+    fault: str = ""
+
+    def excuses(self, outcome: Outcome, failure: str | None) -> tuple[Outcome, str | None]:
+        """What a cell that came out like this is, as its controls bear it out."""
+        return (Outcome.DOWN, fault_text(self.fault)) if self.fault else (outcome, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A fault alone, what is withdrawn, or (the last one) all together, of which the first one is blamed."""
+
+    blamed: Blamed
     damage: Damage
     ways: Ways
 
 
 class Outages:
-    """What a phase's faults take away. `profiles`: of the DPI boxes, by operator."""
+    """What is taken away in a phase: by `faults`, and because routes are `withdrawn`. `profiles`: of the DPI boxes, by
+    operator."""
 
-    def __init__(self, network: Network, faults: Mapping[str, DeclaredFault], profiles: Mapping[str, Profile]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        faults: Mapping[str, DeclaredFault],
+        profiles: Mapping[str, Profile],
+        withdrawn: Damage = NO_DAMAGE,
+    ) -> None:
         self._network, self._profiles = network, profiles
-        sets = [{name: fault} for name, fault in faults.items()]
-        if len(sets) > 1:
-            sets.append(dict(faults))
-        damages = [damage_of(network, each.values()) for each in sets]
-        self._cases = [
-            _Case(next(iter(each)), damage, Ways(network, damage)) for each, damage in zip(sets, damages, strict=True)
-        ]
+        alone = [(Blamed(name), damage_of(network, [fault])) for name, fault in faults.items()]
+        if withdrawn:
+            alone.insert(0, (Blamed(), withdrawn))
+        if len(alone) > 1:
+            together = NO_DAMAGE
+            for _, damage in alone:
+                together |= damage
+            alone.append((alone[0][0], together))
+        self._cases = [_Case(blamed, damage, Ways(network, damage)) for blamed, damage in alone]
 
-    def blamed(self, probe: Probe, at: Surroundings) -> dict[Need, str]:
-        """The fault, by name, that takes away each of a probe's needs; what is not there is not taken away."""
-        found: dict[Need, str] = {}
+    def blamed(self, probe: Probe, at: Surroundings) -> dict[Need, Blamed]:
+        """Who takes away each of a probe's needs; what is not there is not taken away."""
+        found: dict[Need, Blamed] = {}
         for case in self._cases:
             for need in self._taken(case, probe, at):
                 found.setdefault(need, case.blamed)
         return found
 
-    def unseen(self, operator: str, family: Family) -> str:
-        """The fault for which no network abroad has a route to an operator; "" where some have one."""
-        if not any(prefix.version == family.version for prefix in self._network.topology.operators[operator].prefixes):
-            return ""
-        return next((case.blamed for case in self._cases if not self._is_seen(case.ways.routes, operator)), "")
+    def unseen(self, operator: str, family: Family) -> Blamed | None:
+        """Who keeps networks abroad from having a route to all that an operator has of a family; None: they have."""
+        own = self._network.topology.operators[operator].prefixes
+        prefixes = [prefix for prefix in own if prefix.version == family.version]
+        return next((c.blamed for c in self._cases if not self._are_seen(c.ways.routes, operator, prefixes)), None)
 
-    def _is_seen(self, routes: Routes, operator: str) -> bool:
-        return any(routes.leads(transit, operator) for transit in self._network.topology.transits)
+    def _are_seen(self, routes: Routes, operator: str, prefixes: Sequence[IpPrefix]) -> bool:
+        transits = self._network.topology.transits
+        return all(any(routes.leads(transit, operator, prefix) for transit in transits) for prefix in prefixes)
 
     def _taken(self, case: _Case, probe: Probe, at: Surroundings) -> Iterator[Need]:
         nodes, version = self._network.nodes, at.family.version
@@ -74,7 +99,7 @@ class Outages:
                 yield "lookup"
                 continue
             hosted = self._network.hosted_as(host)
-            if hosted is not None and not self._passes(case, resolver, nodes[hosted.node], version):
+            if hosted is not None and not is_answered(case.ways, resolver, hosted):
                 yield "lookup"
 
     def _passes(self, case: _Case, one: Node, other: Node, version: int) -> bool:
@@ -90,6 +115,21 @@ class Outages:
         switches = (self._network.nodes[crossing.switch] for crossing in way.crossings)
         owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
         return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners)
+
+
+def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:
+    """Whether a resolver reaches, over IPv4 or IPv6, who answers for the names of what is hosted.
+
+    That is the network that hosts it; for what is in the country its own name server, beside the first operator's
+    resolver.
+    """
+    network = ways.network
+    there = next(network.by_role(Role.RESOLVER)) if hosted.domestic else network.nodes[hosted.node]
+    return there is resolver or any(
+        ways.between(resolver.name, str(there.address(version))).arrives
+        and ways.between(there.name, str(resolver.address(version))).arrives
+        for version in (4, 6)
+    )
 
 
 def loses(network: Network, damage: Damage, operator: str, profile: Profile) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from shutdownlab.config.scalars import Address, IpPrefix
@@ -17,6 +18,8 @@ from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import Operator, Transit
 
 Lan = Literal["gateway", "exchange", "backbone"]
+Standing = Literal["announced", "at home", "nowhere"]
+"""To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
 _COVER = {4: 24, 6: 48}
 
 
@@ -54,16 +57,27 @@ class Routes:
         ]
         self._transits = tuple(topology.transits)
         self._before = Routes(network) if damage.routers else None
-        self._next: dict[str, dict[str, NextHop]] = {}
+        self._next: dict[tuple[str, Standing], dict[str, NextHop]] = {}
         self._owner: dict[Address, str | None] = {}
 
-    def next_hop(self, owner: str, to: str) -> NextHop:
-        """From an owner's router towards another owner's; raises `KeyError` where there is no route."""
+    def next_hop(self, owner: str, to: str, standing: Standing = "announced") -> NextHop:
+        """From an owner's router towards another owner's; raises `KeyError` where there is no route.
+
+        standing: of the prefix there.
+        """
         if self._before is not None and router_of(self._network, owner).name in self._damage.routers:
             return self._before.next_hop(owner, to)
-        if to not in self._next:
-            self._next[to] = self._towards(to)
-        return self._next[to][owner]
+        key = to, standing
+        if key not in self._next:
+            self._next[key] = self._towards(to, standing)
+        return self._next[key][owner]
+
+    def standing(self, owner: str, address: Address | IpPrefix) -> Standing:
+        """To whom an owner announces the prefix that holds an address, or a prefix."""
+        for each in self._damage.withdrawn:
+            if each.operator == owner and each.prefix.version == address.version and _holds(each.prefix, address):
+                return "at home" if each.abroad else "nowhere"
+        return "announced"
 
     def _is_off(self, owner: str, lan: str) -> bool:
         """Whether an owner's router has no sessions over a LAN."""
@@ -80,10 +94,11 @@ class Routes:
         a, b = router_of(self._network, one), router_of(self._network, other)
         return self._damage.routers.isdisjoint((a.name, b.name)) and not self._damage.breaks(a, b)
 
-    def leads(self, owner: str, to: str) -> bool:
-        """Whether an owner's router has a route towards another's."""
+    def leads(self, owner: str, to: str, prefix: IpPrefix | None = None) -> bool:
+        """Whether an owner's router has a route towards another's: to a prefix of it."""
+        standing = self.standing(to, prefix) if prefix is not None else "announced"
         try:
-            self.next_hop(owner, to)
+            self.next_hop(owner, to, standing)
         except KeyError:
             return False
         return True
@@ -113,11 +128,11 @@ class Routes:
         ]
         return [*own, *around]
 
-    def _towards(self, to: str) -> dict[str, NextHop]:
+    def _towards(self, to: str, standing: Standing) -> dict[str, NextHop]:
         """Every router's next hop towards the network of `to`."""
-        if router_of(self._network, to).name in self._damage.routers:
+        if standing == "nowhere" or router_of(self._network, to).name in self._damage.routers:
             return {}
-        climbed = self._customers(to)  # and the length of the AS path
+        climbed = self._customers(to) if standing == "announced" else {to: 0}  # and the length of the AS path
         best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
         members = [name for name in self._members if name in climbed]
         for name in self._members:
@@ -169,3 +184,9 @@ def router_of(network: Network, owner: str) -> Node:
     """The border router of an operator, or a transit's router."""
     role = Role.TRANSIT if owner in network.topology.transits else Role.BORDER
     return network.one(role, owner)
+
+
+def _holds(prefix: IpPrefix, inner: Address | IpPrefix) -> bool:
+    if isinstance(inner, IPv4Address | IPv6Address):
+        return inner in prefix
+    return inner.subnet_of(prefix)  # type: ignore[arg-type]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pkgutil import resolve_name
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
-from shutdownlab.model.faults import damage_of, fault_text
+from shutdownlab.model.faults import NO_DAMAGE, Damage, damage_of
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.conclusion import Conclusion
@@ -21,7 +22,7 @@ from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
 from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
-from shutdownlab.verifier.outages import Outages
+from shutdownlab.verifier.outages import Blamed, Outages
 from shutdownlab.verifier.services import Servers
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledCountry
 
@@ -49,6 +50,11 @@ class CellVerdict:
             return self.failure
         could = " or ".join(f"{outcome}{f' ({failure})' if failure else ''}" for outcome, failure in self.ways)
         return f"undecided: {could}{': ' if could else ''}{'; '.join(self.conditions)}"
+
+
+OK: Final = CellVerdict(Outcome.OK)
+UNREACHABLE: Final = "network_unreachable"
+"""What an observer of routes says of those that are not there."""
 
 
 @cache
@@ -83,8 +89,8 @@ class Verifier:
         """The country in a phase."""
         if phase.phase not in self._countries:
             scenario = self.shutdown.scenario
-            damage = damage_of(self.network, scenario.broken(phase).values())
             held = partial(self.held, phase)
+            damage = damage_of(self.network, scenario.broken(phase).values()) | self.withdrawn(phase)
             self._countries[phase.phase] = ModelledCountry(self._equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
 
@@ -100,17 +106,23 @@ class Verifier:
     def outages(self, phase: Phase) -> Outages:
         """What the phase's faults take away."""
         if phase.phase not in self._outages:
-            broken = self.shutdown.scenario.broken(phase)
-            self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles)
+            broken, withdrawn = self.shutdown.scenario.broken(phase), self.withdrawn(phase)
+            self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, withdrawn)
         return self._outages[phase.phase]
+
+    def withdrawn(self, phase: Phase) -> Damage:
+        """The routes that operators have withdrawn."""
+        return withdrawals(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
 
     def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
         """What a cell of the phase comes out as."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.unaffected:
-                fault = self.outages(phase).unseen(cell.operator, cell.family) if phase.faults else ""
-                return CellVerdict(Outcome.DOWN, fault_text(fault)) if fault else CellVerdict(Outcome.OK)
+                if phase.faults or self.classes.withdrawing(phase):
+                    blamed = self.outages(phase).unseen(cell.operator, cell.family)
+                    return CellVerdict(*blamed.excuses(Outcome.BLOCKED, UNREACHABLE)) if blamed else OK
+                return OK
             return CellVerdict(Outcome.UNKNOWN, conditions=(f"what the observer {seen.observer} sees",))
         key = self.classes.of(phase, cell, cell.vantage)
         if key not in self.verdicts:
@@ -171,5 +183,7 @@ class Verifier:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
         needs = ("way", "lookup") if operation == "resolve" else ("way", "server") if operation else blamed
-        fault = next((blamed[need] for need in blamed if need in needs), "")
-        return Conclusion(Outcome.DOWN, fault_text(fault)) if fault else found
+        outcome, failure = next((blamed[n] for n in blamed if n in needs), Blamed()).excuses(
+            found.outcome, found.failure
+        )
+        return Conclusion(outcome, failure)

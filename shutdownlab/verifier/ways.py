@@ -101,9 +101,10 @@ class Ways:
         owner = target.owner if target is not None else self.routes.owner_of(address)
         if owner is None:
             return Way(tuple(hops), arrives=False)
+        standing = self.routes.standing(owner, address)
         while router.owner != owner:
             try:
-                hop = self.routes.next_hop(router.owner, owner)
+                hop = self.routes.next_hop(router.owner, owner, standing)
             except KeyError:
                 return Way(tuple(hops), arrives=False)
             following = router_of(self.network, hop.owner)

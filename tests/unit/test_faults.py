@@ -147,11 +147,20 @@ def proof(failure: str | None) -> dict[str, list[Proof]]:
 
 def test_two_tries_with_a_failed_control_between_them_are_down_where_a_fault_excuses_it_and_unknown_else() -> None:
     excused = judge([FIRST, SECOND], proof("generic_timeout_error"), excused=True)
-    assert (excused.believed, excused.down) == (True, True)
+    assert (excused.believed, excused.taken) == (True, True)
     refuted = judge([FIRST, SECOND], proof("generic_timeout_error"))
-    assert (refuted.believed, refuted.down, refuted.refuted) == (False, False, 1)
+    assert (refuted.believed, refuted.taken, refuted.refuted) == (False, False, 1)
 
 
 def test_two_tries_with_a_good_control_between_them_are_blocked_whatever_is_broken_elsewhere() -> None:
     found = judge([FIRST, SECOND], proof(None), excused=True)
-    assert (found.believed, found.down) == (True, False)
+    assert (found.believed, found.taken) == (True, False)
+
+
+def test_a_block_by_withdrawn_routes_is_explained_by_the_policy_that_withdrew_them() -> None:
+    gone = {"title": "Northnet is gone", "withdraw": {}, "where": {"operators": ["northnet"]}, "source": "made up"}
+    made = scenario({}, {"start": ["gone"]}, policies={"gone": gone})
+    assert {outcome for outcome, _ in outcomes(made, "p1", "www.bbc.com", "northnet")} == {"blocked"}
+    assert outcomes(made, "p1", "www.bbc.com", "southcell") == {("ok", None)}
+    text = list(explanation_lines(sl.explain(made, at="p1", vantage="northnet/coast", target="www.bbc.com")))
+    assert text[1].startswith("Policy gone: Northnet is gone [made up]")
