@@ -297,6 +297,16 @@ class Scenario(Record):
         observations = [observation.column or name for name, observation in self.observations.items()]
         return tuple(dict.fromkeys((*probes, *observations)))
 
+    @property
+    def short_columns(self) -> dict[str, str]:
+        """Short headings for narrow terminals, by those that have one: the first that is given."""
+        found: dict[str, str] = {}
+        every: list[tuple[str, Probe | Observation]] = [*self.probes.items(), *self.observations.items()]
+        for name, each in every:
+            if each.short:
+                found.setdefault(each.column or name, each.short)
+        return found
+
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):

@@ -83,6 +83,7 @@ class _Checker:
             self._probe(name, probe)
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
+        self._short_columns()
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
@@ -164,6 +165,23 @@ class _Checker:
             self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
         self._names((*path, "during"), "phase", observation.during, self.phases)
+
+    def _short_columns(self) -> None:
+        """A column has one short name, and none has another's."""
+        scenario, of_column = self.scenario, self.scenario.short_columns
+        shown: dict[str, str] = {}
+        for column in sorted(scenario.headings, key=lambda column: column in of_column):
+            shown.setdefault(of_column.get(column, column), column)
+        every: list[tuple[str, str, Probe | Observation]] = [("probes", *item) for item in scenario.probes.items()]
+        every += [("observations", *item) for item in scenario.observations.items()]
+        for group, name, each in every:
+            column = each.column or name
+            if each.short and each.short != of_column[column]:
+                found, expected = f"{quoted(each.short)} for the column {quoted(column)}", quoted(of_column[column])
+                self.document.report((group, name, "short"), found, f"{expected}, as for others of that column")
+            elif each.short and shown[each.short] != column:
+                found = f"{quoted(each.short)}, which the column {quoted(shown[each.short])} is called"
+                self.document.report((group, name, "short"), found, "a name of its own")
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()

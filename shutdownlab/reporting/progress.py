@@ -139,7 +139,8 @@ class Progress:
         """The table, what was not as expected, and where everything is."""
         begun = self._begun
         assert begun is not None
-        print_story(self._console, table_of(self._results, begun.columns), self._results, begun.sources, event.faults)
+        table = table_of(self._results, begun.columns, begun.short_columns)
+        print_story(self._console, table, self._results, begun.sources, event.faults)
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

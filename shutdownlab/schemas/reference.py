@@ -127,6 +127,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
         Section("Conditions", "Conditions: `when`"),
+        Section("FirstPacket", "What its first packets are like: `first_packets`"),
         Section("Verdict", "What happens: `verdict`"),
         Section("ResidualSpec", "What stays blocked: `verdict.residual`"),
     )
@@ -135,6 +136,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("IpModel", "IP fragments: `ip`"),
         Section("Validation", "Which packets it believes: `validate`"),
         Section("TcpModel", "How it follows TCP: `tcp`"),
+        Section("RstTeardown", "Resets that end its state: `rst_teardown`"),
         Section("Tolerance", "What its parsers forgive: `parse`"),
         Section("Budget", "How much it looks at: `budget`"),
         Section("ConnectionTable", "What it remembers: `table`"),
