@@ -93,6 +93,8 @@ FACTS = [
     Fact("afghanistan-2025", "kabul-last", "awcc", "routes", "gone-awcc"),
     # Sites by address, then every night without routes, then no mobile data by day either.
     Fact("myanmar-2021", "facebook", "mpt/yangon/ordinary", "whatsapp", "facebook"),
+    Fact("myanmar-2021", "facebook", "frontiir/yangon/fibre", "www.facebook.com", "facebook-frontiir"),
+    Fact("myanmar-2021", "facebook", "mytel/yangon/ordinary", "dns", "facebook-mytel"),
     Fact("myanmar-2021", "twitter-instagram", "frontiir/yangon/fibre", "www.instagram.com", "twitter-instagram"),
     Fact("myanmar-2021", "weekend-begins", "mytel", "routes", "dark-mpt-mytel"),
     Fact("myanmar-2021", "night-2", "telenor/elsewhere/ordinary", "www.bbc.com", "dark"),
