@@ -25,8 +25,18 @@ from shutdownlab.schemas.shipped import shipped
 CHECKOUT: Final = Path(__file__).parents[2]
 FOLDER: Final = CHECKOUT / "docs/reference"
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "scenario": ("scenarios/*.yaml", "docs/reference/examples/*-run.yaml", "examples/*/*-run.yaml"),
-    "topology": ("topologies/*.yaml", "docs/reference/examples/country.yaml", "examples/*/country.yaml"),
+    "scenario": (
+        "scenarios/first-shutdown.yaml",
+        "scenarios/kazakhstan-2022.yaml",
+        "docs/reference/examples/*-run.yaml",
+        "examples/*/*-run.yaml",
+    ),
+    "topology": (
+        "topologies/kazakhstan.yaml",
+        "topologies/two-operators.yaml",
+        "docs/reference/examples/country.yaml",
+        "examples/*/country.yaml",
+    ),
     "policy": ("docs/reference/examples/rules.yaml", "examples/*/rules.yaml"),
     "profile": ("docs/reference/examples/box.yaml", "shutdownlab/inspection/profiles/*.yaml"),
     "apps": ("shutdownlab/inspection/apps.yaml", "docs/reference/examples/apps.yaml"),
