@@ -43,13 +43,14 @@ FACTS = [
     Fact("uganda-2026", "baseline", "mtn/kampala/ordinary", "www.facebook.com", "facebook"),
     # Given back by district, by contract and service by service.
     Fact("kashmir-2019", "all-off", "bsnl/valley/landline", "call", "landlines-silent"),
-    Fact("kashmir-2019", "jammu-2g", "airtel/jammu-plains/postpaid", "speed", "two-g"),
+    Fact("kashmir-2019", "jammu-2g", "airtel/jammu-plains/postpaid", "speed", "two-g-jammu-plains"),
     Fact("kashmir-2019", "jammu-2g-cut", "airtel/jammu-plains/prepaid", "www.wikipedia.org", "data-off-jammu-plains"),
     Fact("kashmir-2019", "postpaid-speaks", "jio/valley/prepaid", "call", "prepaid-silent"),
     Fact("kashmir-2019", "kargil-4g", "airtel/north/postpaid", "sms", "postpaid-no-sms"),
     Fact("kashmir-2019", "hospitals", "airtel/jammu-plains/prepaid", "www.jkbank.com", "data-off-prepaid"),
     Fact("kashmir-2019", "hospitals", "bsnl/valley/hospital", "www.facebook.com", "list"),
     Fact("kashmir-2019", "hospitals", "bsnl/valley/hospital", "www.jkbank.com", "list.except"),
+    Fact("kashmir-2019", "postpaid-2g", "airtel/north/postpaid", "speed", "two-g-postpaid"),
     Fact("kashmir-2019", "2g-for-all", "airtel/valley/prepaid", "vpn", "list"),
     # Order after order: a square, campuses, an app, operators one by one, gateways, routes.
     Fact("bangladesh-2024", "shahbagh", "grameenphone/shahbagh/ordinary", "speed", "shahbagh-2g"),
