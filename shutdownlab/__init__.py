@@ -11,6 +11,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
+    sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from shutdownlab.config.document import BadInput, Problem
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
+    from shutdownlab.reporting.page.report import ReportPage, report
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
@@ -48,6 +50,7 @@ __all__ = [
     "LabError",
     "MachineCannot",
     "Problem",
+    "ReportPage",
     "Run",
     "RunFailed",
     "Shutdown",
@@ -56,6 +59,7 @@ __all__ = [
     "explain",
     "lab",
     "load",
+    "report",
     "resume",
     "run",
     "verify",
@@ -69,6 +73,8 @@ _WHERE: Final = {
     "lab": "country.lab",
     "MachineCannot": "system.kernel",
     "Problem": "config.document",
+    "ReportPage": "reporting.page.report",
+    "report": "reporting.page.report",
     "Run": "results.run",
     "RunFailed": "runner.launch",
     "Shutdown": "library",
