@@ -301,6 +301,33 @@ def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
 
 
+def test_faults_of_the_scenario_stand_beside_the_orders_and_are_told_from_them(tmp_path: Path) -> None:
+    sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path / "run")
+    page = sl.report(tmp_path / "run").html
+    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
+    assert re.search(r"fault </span><code>power</code>.*?nobody: it breaks", orders)
+    data = data_of(page)
+    down = [why for why in data["whys"] if why["outcome"] == "down"]
+    assert down and all(why["faults"] for why in down)
+    assert {"blocked", "down", "ok"} <= {fact[0] for fact in data["facts"]}
+
+
+def test_orders_and_faults_come_from_the_events_where_the_scenario_is_gone(tmp_path: Path) -> None:
+    sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text()) | {"source": ""}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    at = "2030-06-01T00:00:00Z"
+    events = [
+        {"event": "ordered", "at": at, "phase": "fibre", "scenario_time": "2030-06-01T10:00Z", "mode": "operators",
+         "policies": ["messengers"]},
+        {"event": "damaged", "at": at, "phase": "fibre", "faults": {"fibre": "The fibre is cut"}},
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', sl.report(tmp_path).html)
+    assert "<code>messengers</code>" in orders
+    assert "<code>fibre</code>" in orders and "The fibre is cut" in orders
+
+
 # --- of whatever run ---
 
 

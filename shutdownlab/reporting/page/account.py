@@ -87,6 +87,16 @@ class RunAccount:
         return tuple(column for column in self.table.columns if column in inside)
 
     @cached_property
+    def common(self) -> tuple[str, ...]:
+        """The services by which regions can be compared: those measured in all of them, or else all services."""
+        where: dict[str, set[str]] = {}
+        for result in self.results:
+            if result.region and result.weight:
+                where.setdefault(column_of(result), set()).add(result.region)
+        found = tuple(column for column in self.services if where.get(column, set()) == self.regions.keys())
+        return found or self.services
+
+    @cached_property
     def outside(self) -> tuple[str, ...]:
         """The columns of what is seen from outside the country."""
         seen = {column_of(result) for result in self.results if not result.region}

@@ -16,9 +16,10 @@ def tiles(account: RunAccount) -> Html:
     """A tile for each region, of all operators and of each; as it was in the worst phase."""
     if not account.regions or not account.spans:
         return Html("")
-    options = [element("option", "all services, on average", value="")]
+    every = account.common == account.services
+    options = [element("option", f"{'all' if every else 'those measured everywhere'}, on average", value="")]
     options += [element("option", column, value=column) for column in account.services]
-    chosen = element("label", "Service ", element("select", options, id_="pg-service"))
+    chosen = element("label", "Services: ", element("select", options, id_="pg-service"))
     panels = [_panel(account, ALL, "All operators")]
     if len(account.operators) > 1:
         panels += [_panel(account, name, title) for name, title in account.operators.items()]
@@ -43,10 +44,10 @@ def _tile(account: RunAccount, operator: str, region: str, title: str) -> Html:
 
 
 def mean_share(account: RunAccount, phase: str, operator: str, region: str) -> float | None:
-    """Of the services that were measured in a region, the mean share of subscribers who got through."""
+    """Of the services that regions can be compared by, the mean share of subscribers who got through."""
     shares: dict[str, Share] = {}
     for result in account.of(phase):
-        if result.region == region and operator in {ALL, result.operator}:
+        if result.region == region and operator in {ALL, result.operator} and column_of(result) in account.common:
             shares.setdefault(column_of(result), Share()).add(result)
     found = [share.fraction for share in shares.values() if share.fraction is not None]
     return sum(found) / len(found) if found else None

@@ -72,7 +72,7 @@ _SECTIONS = (
     ("cells", "Who could reach what"),
     ("map", "Regions"),
     ("network", "Network"),
-    ("orders", "Orders"),
+    ("orders", "Orders and faults"),
     ("expectations", "Expectations and sources"),
     ("making", "How it was made"),
     ("cite", "Data and citation"),
@@ -114,7 +114,7 @@ def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Ite
         "phases": (overview(account), hours(account)),
         "cells": _cells(account, whys),
         "map": (
-            element("p", "Mean share of ordinary subscribers who got through, region by region, in the chosen phase."),
+            element("p", "How many ordinary subscribers got through in the chosen phase, by region and operator."),
             tiles(account),
         ),
         "network": (
@@ -139,9 +139,10 @@ def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Ite
 def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]:
     key = (
         ("pg-reached", "got through"), ("pg-slow", "got through slowly"), ("pg-lost", "did not get through"),
-        ("pg-order", "order in force"),
+        ("pg-order", "order in force"), ("pg-fault", "▽ a fault, which nobody ordered"),
     )  # fmt: skip
-    items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in key)
+    shown = key if any(order.is_fault for order in orders) else key[:-1]
+    items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(
         "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",
         tabindex=0, id_="pg-timebox",

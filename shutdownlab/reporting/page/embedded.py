@@ -81,7 +81,7 @@ def embedded(
         "cells": [{str(row): flat for row, flat in of_phase.items()} for of_phase in cells],
         "run": account.name,
         "worst": account.worst,
-        "services": list(account.services),
+        "common": list(account.common),
     }
 
 

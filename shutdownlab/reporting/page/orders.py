@@ -1,4 +1,4 @@
-"""What was ordered, and in which phases it was in force. Pure."""
+"""What was ordered and what broke, and in which phases. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shutdownlab.reporting.page.account import RunAccount
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A policy that was in force in some of the phases that were measured.
+    """A policy that was in force in some of the phases that were measured, or a fault of the scenario that was there.
 
     by: what enforces it. place: `file:line` of the policy. phases: in which it was in force, by their places.
     """
@@ -22,6 +22,7 @@ class Order:
     source: str
     place: str
     phases: tuple[int, ...]
+    is_fault: bool = False
 
     def stretches(self) -> Iterator[tuple[int, int]]:
         """Its first and last phase, each time that it was in force."""
@@ -53,6 +54,26 @@ def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tupl
     return tuple(
         Order(name, policies[name].title, _by(policies[name]), policies[name].source,
               shutdown.place(("policies", name)), tuple(places))
+        for name, places in found.items()
+    )  # fmt: skip
+
+
+def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]]) -> tuple[Order, ...]:
+    """The faults of the scenario, which nobody ordered, likewise. damaged: their titles by phase and name, as the run's
+    events tell."""
+    shutdown, found, titles = account.shutdown, dict[str, list[int]](), dict[str, str]()
+    for place, span in enumerate(account.spans):
+        there = damaged.get(span.name, {})
+        if shutdown is not None:
+            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name))
+            there = {name: fault.title for name, fault in broken.items()}
+        for name, title in there.items():
+            found.setdefault(name, []).append(place)
+            titles[name] = title
+    known = shutdown.scenario.faults if shutdown is not None else {}
+    return tuple(
+        Order(name, titles[name], "nobody: it breaks", known[name].source if name in known else "",
+              shutdown.place(("faults", name)) if shutdown is not None else "", tuple(places), is_fault=True)
         for name, places in found.items()
     )  # fmt: skip
 

@@ -192,7 +192,7 @@
     const shares = new Map();
     for (const [rowAt, columnAt, factAt] of cellsOf(phase)) {
       const [operator, region, , , , weight] = rows[rowAt], column = columns[columnAt][2], outcome = facts[factAt][0];
-      if (!region || !measured(outcome) || (service && column !== service)) continue;
+      if (!region || !measured(outcome) || (service ? column !== service : !data.common.includes(column))) continue;
       for (const name of ["", operator]) {
         const key = JSON.stringify([name, region]);
         if (!shares.has(key)) shares.set(key, new Map());

@@ -14,9 +14,9 @@ from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import Extract, extract_of
-from shutdownlab.reporting.page.orders import orders_of
+from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
-from shutdownlab.results.events import Ordered
+from shutdownlab.results.events import Damaged, Ordered
 from shutdownlab.results.run import Run
 
 
@@ -69,12 +69,13 @@ def _made(run: Run) -> str:
     shutdown, missing = _scenario_of(run)
     name = run.path.resolve().name
     account = RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
-    ordered = (
-        {event.phase: event.policies for event in run.events() if isinstance(event, Ordered)} if not shutdown else {}
-    )
+    told = [] if shutdown else list(run.events())  # the scenario says it itself, where it is there
+    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
+    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
+    orders = (*orders_of(account, ordered), *breakdowns_of(account, damaged))
     choices = dict(run.manifest.get("choices", {}))
     whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
-    return document(account, orders_of(account, ordered), whys, _extracts(run), _file("page.css"), _file("page.js"))
+    return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"))
 
 
 def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:

@@ -131,9 +131,10 @@ def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> Html:
         place = element("small", order.place) if order.place else Html("")
         name = element("div", order.title, class_="pg-title") if order.title != order.name else Html("")
         said = element("ul", (element("li", text) for text in _stretches(account, order)), class_="pg-plain")
-        rows.append([Html(code(order.name) + name + place), order.by or "·", said, order.source or "·"])
-    columns = ["Order", "Carried out by", "In force", "Source"]
-    return table("Orders, and when they were in force", columns, rows, class_="pg-orders")
+        mark = element("span", "▽ fault ", class_="pg-soft") if order.is_fault else Html("")
+        rows.append([Html(mark + code(order.name) + name + place), order.by or "·", said, order.source or "·"])
+    columns = ["What", "Carried out by", "In force", "Source"]
+    return table("What was ordered or broke, and when", columns, rows, class_="pg-orders")
 
 
 def _stretches(account: RunAccount, order: Order) -> Iterator[str]:
@@ -186,7 +187,8 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
     datapath = " ".join(str(emulation.get(key, "")) for key in ("datapath",))
     because = f" ({emulation['datapath_because']})" if emulation.get("datapath_because") else ""
     profiles = dict.fromkeys(dict(manifest.get("profiles", {})).values())
-    seconds = (manifest.get("seconds") or {}).get("total")
+    measured = account.status != "verified"
+    seconds = (manifest.get("seconds") or {}).get("total") if measured else None
     yield from (
         (name, str(value))
         for name, value in (
@@ -199,9 +201,9 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
             ("Controllers", openflow),
             ("Delays", emulation.get("delays")),
             ("Kernel", " ".join(filter(None, (machine.get("kernel"), machine.get("architecture"))))),
-            ("Processors", machine.get("processors")),
+            ("Processors", machine.get("processors") or None),
             ("Python", machine.get("python")),
-            ("Seed", manifest.get("seed")),
+            ("Seed", manifest.get("seed") if measured else None),
             ("Packets recorded", "yes" if manifest.get("pcap") else None),
             ("Wall-clock time", f"{seconds:,.0f} s" if isinstance(seconds, int | float) else None),
         )

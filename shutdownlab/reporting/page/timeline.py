@@ -80,8 +80,8 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     ]  # fmt: skip
     about = (
         f"{len(account.spans)} phases from {short(axis.begin)} to {short(axis.end)} UTC. Rows: {listed(columns)}, each "
-        "as high as the share of subscribers who got through; below them the orders that were in force. "
-        "The table after it has the figures."
+        "as high as the share of subscribers who got through; below them the orders that were in force, and what was "
+        "broken. The table after it has the figures."
     )
     return element(
         "svg", element("title", "Timeline"), element("desc", about), parts, viewBox=f"0 0 {WIDTH} {height}",
@@ -132,11 +132,11 @@ def _service(account: RunAccount, axis: _Axis, column: str, top: float) -> Itera
 
 
 def _order(axis: _Axis, order: Order, top: float) -> Iterator[Html]:
-    yield _label(order.name, top + 12)
+    yield _label(f"▽ {order.name}" if order.is_fault else order.name, top + 12)
     for first, last in order.stretches():
         left, _ = axis.of(first)
         right = sum(axis.of(last))
-        yield _rect(left, right - left, top + 2, _ORDER - 6, "pg-order")
+        yield _rect(left, right - left, top + 2, _ORDER - 6, "pg-fault" if order.is_fault else "pg-order")
 
 
 def _label(text: str, y: float) -> Html:
