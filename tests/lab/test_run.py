@@ -34,7 +34,10 @@ SWITCHES = {node.name for node in library.network("two-operators").nodes.values(
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     """The first shutdown, played once for all tests of its record."""
     place = tmp_path_factory.mktemp("whole")
-    done = invoke(place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml")
+    done = invoke(
+        place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml",
+        "--report", "report.html",
+    )  # fmt: skip
     return done, Record(place / "results")
 
 
@@ -69,6 +72,9 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
 def test_a_run_says_that_packets_did_what_the_model_says_and_writes_what_a_ci_shows(whole: tuple[Done, Record]) -> None:
     done, record = whole
     assert f"The model says the same of all {len(record.rows)} cells." in done.output
+    page = (record.path.parent / "report.html").read_text()
+    assert "reached nothing but port 179 and calls, for 48 h." in page
+    assert "Measured on " in page
     suites = ElementTree.parse(record.path.parent / "results.xml").getroot()
     assert [suite.get("name") for suite in suites] == PHASES
     assert {suite.get(kind) for suite in suites for kind in ("failures", "errors", "skipped")} == {"0"}

@@ -15,14 +15,18 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAccount
+from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.headline import headline, standing, story
+from shutdownlab.reporting.page.whys import Whys
 from shutdownlab.results.result import Result
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +206,28 @@ def test_without_results_it_says_that_nothing_has_been_measured() -> None:
     assert list(story(account([]))) == []
 
 
+@given(
+    st.lists(
+        st.builds(
+            cell, st.integers(0, 4), st.sampled_from(["web", "chat", "dns", "BGP"]), st.sampled_from([*Outcome]),
+            st.sampled_from(["north", "south", ""]), operator=st.sampled_from(["one", "two"]),
+            weight=st.sampled_from([0.0, 0.5, 2.0]),
+        ),
+    ),
+    st.sampled_from(["finished", "verified", "interrupted", "killed"]),
+)  # fmt: skip
+def test_of_whatever_results_the_page_is_whole_and_its_words_are_sentences(found: list[Result], status: str) -> None:
+    told = account(sorted(found, key=lambda result: result.phase), status)
+    for sentence in (headline(told), standing(told), *story(told)):
+        assert re.fullmatch(r"[A-Z0-9].*[.]", sentence), sentence
+        assert not re.search(r"  |None|\bnothing and|, [.;]", sentence), sentence
+    page = Parsed(document(told, (), Whys(), {}, "", ""))
+    assert not page.open
+    for column in told.services:
+        if "nobody" in headline(told) and column in headline(told).split(" got through")[0]:
+            assert any(told.table[span.name, column].fraction == 0 for span in told.spans)
+
+
 # --- the page ---
 
 
@@ -348,6 +374,21 @@ def test_a_scenario_that_has_changed_explains_nothing(first: Path, tmp_path: Pat
     page = sl.report(tmp_path).html
     assert data_of(page)["whys"] == []
     assert "the scenario first-shutdown is not what it was when this was made" in page
+
+
+def test_a_manifest_that_is_none_is_refused(first: Path, tmp_path: Path) -> None:
+    manifest = json.loads((first / "manifest.json").read_text()) | {"choices": ["command"]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(sl.BadInput, match="choices"):
+        sl.report(tmp_path)
+
+
+def test_results_of_other_phases_than_the_scenarios_are_not_explained(first: Path, tmp_path: Path) -> None:
+    for file in first.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("one-way", "two-way"))
+    page = sl.report(tmp_path).html
+    assert "the results are not all of the scenario first-shutdown" in page
+    assert data_of(page)["whys"] == []
 
 
 def test_a_run_without_a_whole_phase_has_a_page_that_says_so(first: Path, tmp_path: Path) -> None:

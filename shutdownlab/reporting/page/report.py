@@ -7,7 +7,9 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from shutdownlab.config.document import BadInput
+from pydantic import ValidationError
+
+from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.config.wording import quoted
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import refuse
@@ -17,6 +19,7 @@ from shutdownlab.reporting.page.evidence import Extract, extract_of
 from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
 from shutdownlab.results.events import Damaged, Ordered
+from shutdownlab.results.manifest import Undertaking
 from shutdownlab.results.run import Run
 
 
@@ -66,6 +69,12 @@ def page_name(path: str | Path, parameter: str) -> None:
 
 
 def _made(run: Run) -> str:
+    try:
+        Undertaking.model_validate(run.manifest)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where, found = ".".join(map(str, detail["loc"])), quoted(detail["input"])
+        raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
     shutdown, missing = _scenario_of(run)
     name = run.path.resolve().name
     account = RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
@@ -89,6 +98,10 @@ def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:
         return None, f"the scenario {source} cannot be read any more"
     if shutdown.digest != digest:
         return None, f"the scenario {source} is not what it was when this was made"
+    phases = {phase.phase for phase in shutdown.scenario.timeline}
+    vantages = {str(vantage.id) for vantage in shutdown.network.vantages} | {""}
+    if any(r.phase not in phases or (r.vantage if r.region else "") not in vantages for r in run.results):
+        return None, f"the results are not all of the scenario {source}"
     known = shutdown.scenario.accounts
     if any(o not in known[a].options for a, o in run.manifest.get("choices", {}).items() if a in known):
         return None, f"the scenario {source} does not know the choices that were made"
