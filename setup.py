@@ -24,14 +24,15 @@ LEVEL = os.environ.get("MYPYC_OPT_LEVEL", "3")
 # fmt: off
 MODULES = [
     "words", "packet", "checksum", "stream", "flow", "fragments", "residual", "token_bucket", "validation", "table",
-    "tcp_tracker", "matching", "rules", "forge", "actions/action", "actions/passing", "actions/drop", "actions/reset",
-    "actions/page", "actions/dns_answer", "actions/throttle", "actions/freeze", "actions/intercept", "decision",
-    "enforcement", "classification", "engine", "capture", "links", "offline", "lookup", "catalogue", "recognition",
-    "recognisers/recogniser", "recognisers/result", "recognisers/names", "recognisers/certificate", "recognisers/tls",
-    "recognisers/tls_records", "recognisers/doh", "recognisers/tor", "recognisers/http", "recognisers/ssh",
-    "recognisers/dns", "recognisers/bittorrent", "recognisers/sip", "recognisers/whatsapp", "recognisers/openvpn",
-    "recognisers/stun", "recognisers/mtproto", "recognisers/encrypted", "recognisers/rtp", "recognisers/wireguard",
-    "recognisers/dtls", "recognisers/starttls", "recognisers/tunnel", "tunnels",
+    "first_packets", "lots", "tcp_tracker", "matching", "rules", "forge", "actions/action", "actions/passing",
+    "actions/drop", "actions/reset", "actions/page", "actions/dns_answer", "actions/throttle", "actions/freeze",
+    "actions/intercept", "decision", "enforcement", "classification", "engine", "capture", "links", "offline",
+    "lookup", "catalogue", "recognition", "recognisers/recogniser", "recognisers/result", "recognisers/names",
+    "recognisers/certificate", "recognisers/tls", "recognisers/tls_records", "recognisers/doh", "recognisers/tor",
+    "recognisers/http", "recognisers/ssh", "recognisers/dns", "recognisers/bittorrent", "recognisers/sip",
+    "recognisers/whatsapp", "recognisers/openvpn", "recognisers/stun", "recognisers/mtproto", "recognisers/encrypted",
+    "recognisers/rtp", "recognisers/wireguard", "recognisers/dtls", "recognisers/starttls", "recognisers/tunnel",
+    "tunnels",
 ]
 # fmt: on
 

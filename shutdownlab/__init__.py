@@ -10,6 +10,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
+    sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from shutdownlab.reporting.page.report import ReportPage, report
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
+    from shutdownlab.runner.matrix import Matrix, matrix
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
     from shutdownlab.verifier.explain import Explanation, explain
@@ -49,6 +51,7 @@ __all__ = [
     "LabEnded",
     "LabError",
     "MachineCannot",
+    "Matrix",
     "Problem",
     "ReportPage",
     "Run",
@@ -59,6 +62,7 @@ __all__ = [
     "explain",
     "lab",
     "load",
+    "matrix",
     "report",
     "resume",
     "run",
@@ -72,6 +76,8 @@ _WHERE: Final = {
     "LabError": "country.lab",
     "lab": "country.lab",
     "MachineCannot": "system.kernel",
+    "Matrix": "runner.matrix",
+    "matrix": "runner.matrix",
     "Problem": "config.document",
     "ReportPage": "reporting.page.report",
     "report": "reporting.page.report",

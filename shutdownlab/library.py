@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -193,7 +194,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     """
     made = isinstance(scenario, Mapping)
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
-    document, topology_name = parse_scenario(text, file)
+    document, topology_name = parse_scenario(text, file, partial(_read_base, Path() if made else Path(file).parent))
     try:
         country = load_topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
@@ -206,13 +207,16 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         raise BadInput(document.problems) from None
     apps = own_apps(document, country.apps)
     loaded, built = load_scenario(document, country.topology, apps), country.network
-    for probe_name, probe in loaded.probes.items():
+    measured = [("probes", *item) for item in loaded.probes.items()] + [
+        ("tools", *item) for item in loaded.tools.items()
+    ]
+    for section, probe_name, probe in measured:
         for key, host in probe.hosts.items():
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
                 hint = document.near(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
-                document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
+                document.report((section, probe_name, key), found, "a host that the topology serves", hint)
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()
@@ -239,6 +243,16 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
         document,
     )
+
+
+def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
+    """A scenario that another one, in `folder`, extends: what it names beside itself must be there too."""
+    text, file = read("scenarios", name, folder)
+    if name not in dict(shipped("scenarios")) and Path(file).parent.resolve() != folder.resolve():
+        expected = "one that ships, or one in the folder of the file that extends it"
+        hint = "copy it here: what it names is relative to itself"
+        raise BadInput([Problem(name, 0, "", "a scenario in another folder", expected, hint)])
+    return text, file
 
 
 def check(path: str) -> Shutdown | LoadedTopology:

@@ -6,6 +6,7 @@ import sys
 
 from shutdownlab.cli import (
     apps,
+    attach,
     check,
     diff,
     doctor,
@@ -13,6 +14,7 @@ from shutdownlab.cli import (
     inspect,
     lab,
     listing,
+    matrix,
     profiles,
     report,
     resume,
@@ -36,9 +38,11 @@ for _name, _command in (
     ("verify", verify.verify),
     ("explain", explain.explain),
     ("diff", diff.diff),
+    ("matrix", matrix.matrix),
     ("list", listing.list_),
     ("show", show.show),
     ("lab", lab.lab),
+    ("attach", attach.attach),
     ("exec", lab.exec_),
     ("doctor", doctor.doctor),
     ("inspect", inspect.inspect),
@@ -46,7 +50,7 @@ for _name, _command in (
     ("apps", apps.apps),
     ("schema", schema.schema),
 ):
-    app.command(name=_name, cls=CommandWithin if _name == "exec" else PlainCommand)(_command)
+    app.command(name=_name, cls=CommandWithin if _name in {"exec", "attach"} else PlainCommand)(_command)
 
 
 def main() -> None:

@@ -17,11 +17,12 @@ from shutdownlab.reporting.literal import literal
 
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Topologies and scenarios, by name or path.")],
-    graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg", help="Draw the topology.")] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
 ) -> None:
     """Check files without running anything; lists all problems at once."""
     from shutdownlab.country.limits import lacks
     from shutdownlab.reporting.graph import draw
+    from shutdownlab.reporting.png import png_of
     from shutdownlab.system.limits import Room
 
     with user_errors():
@@ -29,14 +30,7 @@ def check(
         if graph is not None:
             if len(files) > 1:
                 bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
-            if graph.suffix.lower() != ".svg":
-                svg = graph.with_suffix(".svg")
-                hint = (
-                    f"--graph {svg}; then, for a picture of pixels: rsvg-convert {svg} -o {graph.with_suffix('.png')}"
-                )
-                bad_option(
-                    "--graph", str(graph), "a file whose name ends with .svg, which browsers and slides show", hint
-                )
+            _check_kind(graph)
         for file in files:
             try:
                 found = library.check(file)
@@ -62,8 +56,22 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
+                drawing = draw(found.network)
+                made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
                 with writable("--graph", graph, "where a file can be made"):
-                    graph.write_text(draw(found.network))
+                    graph.write_bytes(made)
                 Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)
+
+
+def _check_kind(graph: Path) -> None:
+    """Raises `BadInput` for a kind of picture that is not made, here at least."""
+    from shutdownlab.reporting.png import can_make_png
+
+    kind, svg = graph.suffix.lower(), graph.with_suffix(".svg")
+    if kind == ".png" and not can_make_png():
+        hint = f"pip install 'shutdownlab[png]'; or --graph {svg}, then: rsvg-convert {svg} -o {graph}"
+        bad_option("--graph", f"{graph}, and nothing to make a PNG with", "vl-convert installed, or FILE.svg", hint)
+    if kind not in {".svg", ".png"}:
+        bad_option("--graph", str(graph), "a file whose name ends with .svg or .png", f"--graph {svg}")

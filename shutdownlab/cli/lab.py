@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
-from shutdownlab.cli.program import bad_option, user_errors
+from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.country import visible
+from shutdownlab.country.attach_socket import Offered, offered
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import phase_named, vantage_point
 
@@ -25,13 +27,24 @@ def lab(
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
 ) -> None:
-    """The emulated country with Mininet's own command line (`help` there lists its commands)."""
+    """The emulated country with Mininet's own command line (`help` there lists its commands).
+
+    The machine's files are read-only there, but for the working directory.
+    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
+    at its end.
+    """
     with user_errors():
         plan = _plan(name, at, choose, datapath, trust)
         if script is not None and not script.is_file():
             bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
         keep = [script.resolve()] if script is not None else []
-        raise typer.Exit(_enter("command_line", plan, keep, script=str(keep[0]) if keep else None))
+        needed = visible.needs(script.read_text(errors="replace").splitlines() if script is not None else ())
+        _tell(needed)
+        with offered(plan.title) as found:
+            code = _enter(
+                "command_line", plan, [*keep, *needed.keep], found, script=str(keep[0]) if keep else None, offered=found
+            )
+        raise typer.Exit(code)
 
 
 def exec_(
@@ -65,7 +78,13 @@ def exec_(
     """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
 
     For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
-    In several phases it ends with what the command ended with in the first that it failed in.
+    The machine's files are read-only for it, but for the working directory.
+    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
+    at its end. Of the machine's it sees what the command names, and where the
+    command is installed.
+
+    In several phases it ends with what the command ended with in the first
+    that it failed in.
     """
     with user_errors():
         if all_phases and at:
@@ -79,7 +98,16 @@ def exec_(
             node = plan.loaded.network.subscriber(vantage_point(plan.loaded.topology, vantage, "--from").id).name
         assert node is not None
         known("--node", "node", node, plan.loaded.network.nodes)
-        raise typer.Exit(_enter("command", plan, node=node, argv=tuple(command), cwd=Path.cwd(), phases=phases))
+        needed = visible.needs((), command)
+        _tell(needed)
+        raise typer.Exit(
+            _enter("command", plan, needed.keep, node=node, argv=tuple(command), cwd=Path.cwd(), phases=phases)
+        )
+
+
+def _tell(needed: visible.Needs) -> None:
+    if note := needed.note():
+        errors().print(f"note: {note}", markup=False)
 
 
 def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str, ...]:
@@ -97,10 +125,20 @@ def _plan(name: str, at: str | None, choose: list[str] | None, datapath: Datapat
     return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 
 
-def _enter(how: Literal["command_line", "command"], plan: LabPlan, keep: Sequence[Path] = (), **more: Any) -> int:
+def _enter(
+    how: Literal["command_line", "command"],
+    plan: LabPlan,
+    keep: Sequence[Path] = (),
+    listening: Offered | None = None,
+    **more: Any,
+) -> int:
     from shutdownlab.system.sandbox import run_in_sandbox
 
     payload = {"plan": plan, **more}
     return run_in_sandbox(
-        f"shutdownlab.country.terminal:{how}", payload, keep=[*plan.folders, *keep], writable=[Path.cwd()]
+        f"shutdownlab.country.terminal:{how}",
+        payload,
+        keep=[*plan.folders, *keep],
+        writable=[Path.cwd()],
+        pass_fds=[listening.descriptor] if listening and listening.descriptor >= 0 else (),
     )

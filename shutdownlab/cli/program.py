@@ -23,7 +23,7 @@ EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 2, 3
 EXIT_CODES = (
     "Exit codes: 0; 1 an expectation was not met; 2 bad input; 3 this machine lacks something, the run broke off, "
     "or something could not be measured; 70 a bug in shutdownlab; 74 the output could not be written; "
-    "130 interrupted; 141 nobody read the output. `exec` ends with its command's."
+    "130 interrupted; 141 nobody read the output. `exec` and `attach` end with their command's."
 )
 
 app = typer.Typer(

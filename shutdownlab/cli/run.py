@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
-from shutdownlab.cli.program import errors, naming_options, user_errors, writable
+from shutdownlab.cli.every import jobs_of, one_or_all, run_all
+from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping
+from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    scenario: ScenarioName,
+    scenario: OneScenario = None,
+    everything: Everything = False,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.")] = 1,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     real_time: Annotated[
         float | None,
         typer.Option("--real-time", metavar="FACTOR", help="Wait between phases, FACTOR times as fast as in reality."),
@@ -38,6 +42,9 @@ def run(
     ] = None,
     pcap: Annotated[
         bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file per switch.")
+    ] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
@@ -66,6 +73,10 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
@@ -74,7 +85,22 @@ def run(
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until", "ryu_python"):
+    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
+        one_or_all(
+            scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
+            junit=junit, verify=verify, keep=keep, force=force,
+        )  # fmt: skip
+        if scenario is None:
+            options = {
+                "seed": seed,
+                "datapath": datapath,
+                "openflow": openflow,
+                "ryu_python": ryu_python,
+                "trust": trust,
+            }
+            raise typer.Exit(run_all(out, jobs_of(jobs), **options))
+        if force and out is None:
+            bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
         shutdown = library.load(scenario)
         progress, lines = Progress(out), None
         if events is not None:
@@ -96,8 +122,9 @@ def run(
         with one_run(progress, lines):
             try:
                 finished = launch.run(
-                    shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap, seed=seed,
-                    datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust, on_event=tell,
+                    shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
+                    keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
+                    force=force, keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)

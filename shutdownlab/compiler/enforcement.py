@@ -26,7 +26,7 @@ from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.policy import Direction, Exceptions, Point, Policy, Targets
+from shutdownlab.model.policy import Direction, Exceptions, Means, Point, Policy, Targets
 from shutdownlab.model.topology import Vantage
 
 METER_BURST_SECONDS = 0.25
@@ -55,7 +55,9 @@ def program(
     meters: dict[tuple[int, str], Meter] = {}
     for group in _groups_at(network, node):
         here = {
-            name: policy for name, policy in active.items() if policy.at is point and policy.concerns(group.vantage)
+            name: policy
+            for name, policy in active.items()
+            if policy.at is point and policy.by is not Means.DNS and policy.concerns(group.vantage)
         }
         if point is Point.ACCESS:
             rules += telephone.rules(network, group.vantage, group.metadata, here)

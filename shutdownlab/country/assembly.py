@@ -29,7 +29,7 @@ from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
 from shutdownlab.network.ovs import OvsInstance
-from shutdownlab.network.recorder import Tap, start_recorder
+from shutdownlab.network.recorder import RECORDER, Tap, mark, patience_s, start_recorder
 from shutdownlab.network.topo import CountryTopo
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
 from shutdownlab.servers.start import Services, start_services
@@ -40,6 +40,7 @@ from shutdownlab.system.inside import require_sandbox
 _WITH_AGENTS = (Role.SUBSCRIBER, Role.CONTROL, Role.SERVERS)
 _BACK_S = 10.0
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+_KEY_LOG = "keys-{}.log"
 _STATE_ROOT = "state-root.pem"
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
 
@@ -59,6 +60,8 @@ class Plan:
     controllers: Mapping[str, Path] = field(default_factory=dict)
     seed: int = 0
     pcap: Path | None = None
+    keys: bool = False
+    """Whether the lab's clients write their TLS secrets beside the captures, to be put into them."""
     datapath: Wish = "auto"
     ryu: RyuPython | None = None
 
@@ -104,7 +107,8 @@ class Country:
         titles |= {pid: f"the probe agent of {name}" for name, pid in self.agents.pids.items()}
         for name, instance in self._instances.items():
             titles |= {process.pid: f"{program} of {name}" for program, process in instance.daemons.items()}
-        self.watch = Watch(titles)
+        forking = frozenset(process.pid for daemon, process in self.services.processes.items() if daemon.forks)
+        self.watch = Watch(titles, forking)
         self.watch.begin()
 
     def expect(self, damage: Damage) -> None:
@@ -211,12 +215,19 @@ class Country:
                 return True
         return False
 
+    def mark(self, text: str, switch: str = "") -> None:
+        """Say what happens now, in the captures, if there are any, of all switches or of one."""
+        for process in self.others:
+            if process.name == RECORDER:
+                mark(process, text, switch)
+
     def finish(self) -> list[Message]:
         """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
         said: list[Message] = []
         for process in self.others:
             try:
-                said += map(decode, process.stop())
+                recorded = self.plan.pcap if process.name == RECORDER else None
+                said += map(decode, process.stop(patience_s(recorded)) if recorded else process.stop())
             except ForkedError as error:
                 said.append(Failure(process.name, str(error)))
         return said
@@ -243,6 +254,12 @@ class Country:
 
 def _trusting(trusted: Path, state_root: Path) -> dict[str, str]:
     return dict.fromkeys(_TRUST_VARIABLES, str(trusted)) | {"SHUTDOWNLAB_STATE_ROOT": str(state_root)}
+
+
+def _key_log(plan: Plan, owner: str) -> dict[str, str]:
+    """Where clients write their TLS secrets, in the form and by the variable that NSS gave its name to: a file an
+    owner of nodes, so that an operator's captures have those of its own subscribers alone."""
+    return {"SSLKEYLOGFILE": str(plan.pcap / _KEY_LOG.format(owner))} if plan.pcap and plan.keys else {}
 
 
 def _as_subscriber(enter: Callable[[], None], variables: Mapping[str, str]) -> None:
@@ -296,7 +313,10 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         agents = Prober()
         variables = _trusting(trusted, state_root)
         asked = [node.name for role in _WITH_AGENTS for node in network.by_role(role)]
-        entrances = {name: partial(_as_subscriber, net.get(name).enter(), variables) for name in asked}
+        entrances = {}
+        for name in asked:
+            net.get(name).variables.update(_key_log(plan, network.nodes[name].owner))
+            entrances[name] = partial(_as_subscriber, net.get(name).enter(), variables | net.get(name).variables)
         known = {name: tuple(map(str, each.addresses)) for each in reversed(network.hosted) for name in each.names}
         agents.start(entrances, known)
     with _timed(took, "switches"):
@@ -335,12 +355,15 @@ def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
     assert plan.pcap is not None
     taps = [
         Tap(
-            node.name, net.instances[node.owner].namespace.path, tuple((p.name, p.purpose) for p in node.ports.values())
+            node.name,
+            net.instances[node.owner].namespace.path,
+            tuple((p.name, p.purpose) for p in node.ports.values()),
+            _KEY_LOG.format(node.owner if node.owner in plan.network.topology.operators else "*") if plan.keys else "",
         )
         for node in plan.network.nodes.values()
         if node.role.is_openflow
     ]
-    return start_recorder(taps, plan.pcap)
+    return start_recorder(taps, plan.pcap, f"in {plan.network.topology.title}", f"shutdownlab {version('shutdownlab')}")
 
 
 def _relay(net: EmulatedNetwork, seed: int) -> Forked | None:

@@ -17,13 +17,16 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
+from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.numbers import TCP
 from shutdownlab.country.assembly import Country
 from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
+from shutdownlab.model.topology import VantageId
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
+from shutdownlab.servers.dns import tell_lies, view_of
 from shutdownlab.servers.routing import CONFIG_FILE, bird_config
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.kernel import MachineCannot
@@ -50,6 +53,8 @@ class Breaker:
     _ports: set[tuple[str, str]] = field(default_factory=set)
     """Switch and port: those that are down."""
     _withdrawn: Damage = NO_DAMAGE
+    _lies: dict[VantageId, Lies] = field(default_factory=dict)
+    """What resolvers say to whom."""
     _muted: set[str] = field(default_factory=set)
     """The controllers that nobody hears."""
 
@@ -99,6 +104,21 @@ class Breaker:
         self._let_routers_know(damage)
         self.country.services.wait_ready()
 
+    def lie(self, wanted: Mapping[VantageId, Lies]) -> None:
+        """Have operators' resolvers say to each subscriber group what is wanted; one that hangs is not told.
+
+        Raises `OSError`.
+        """
+        for place, vantage in enumerate(self.network.vantages):
+            node = self.network.one(Role.RESOLVER, vantage.id.operator)
+            before, now = self._lies.get(vantage.id, {}), wanted.get(vantage.id, {})
+            if before == now or node.name in self.country.damage.silent:
+                continue
+            control = self.country.services.find("unbound", node.name).control
+            assert control is not None, "every resolver has one"
+            tell_lies(control, view_of(place), before, now)
+            self._lies[vantage.id] = now
+
     # -- processes ----------------------------------------------------------------------------------------------------
 
     def _break(self, fault: DeclaredFault) -> None:
@@ -142,6 +162,9 @@ class Breaker:
         for daemon in list(self._daemons(parts)):
             self.country.services.processes[daemon].wait()
             self.country.services.start_again(daemon)
+            if daemon.name == "unbound":  # it knows of no lies
+                owner = self.network.nodes[daemon.node].owner
+                self._lies = {there: lies for there, lies in self._lies.items() if there.operator != owner}
 
     def _processes(self, parts: Parts) -> Iterator[int]:
         """The processes of parts that can be started again, by id; those that have ended are left out."""

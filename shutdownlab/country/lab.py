@@ -310,7 +310,8 @@ def lab(
     (`auto`, `kernel`, `userspace`). trust: start the programs that it brings along (servers, controllers), in the
     sandbox; without it a scenario or topology that brings any is refused. Takes some seconds. Works in any thread and
     for any user; several at once in one program. The machine's files are read-only inside, but for the working
-    directory.
+    directory, and /tmp, /run, /var/tmp and /var/log, which are the lab's own: empty at first, but for what is installed
+    there and on the PATH, and gone at its end.
 
     Raises `BadInput` for what is wrong with the arguments or the files, `MachineCannot` where this machine cannot, and
     `LabError` when the country did not come up.

@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.lab_program import Program
 from shutdownlab.country.message_socket import socket_pair
+from shutdownlab.country.visible import on_path
 from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Done,
@@ -171,7 +172,7 @@ class LabConnection:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
                         {"plan": self._plan, "socket": theirs.fileno()},
-                        keep=self._plan.folders,
+                        keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
                         stdout=said,

@@ -20,6 +20,7 @@ from mininet.log import error, output
 from shutdownlab.config.document import BadInput
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.session import Session
+from shutdownlab.country.shared_session import DistantSession
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.network import Role
@@ -33,7 +34,7 @@ _IPERF_S = 3
 _IPERF_LIMIT_S = 30.0
 _NO_DISPLAY = (
     "*** {command} opens a window, and the sandbox has no display. In this one: NODE bash\n"
-    "*** In another terminal: shutdownlab exec NAME --node NODE -- bash (a country of its own)\n"
+    "*** In another terminal: shutdownlab attach NODE\n"
 )
 
 
@@ -43,7 +44,7 @@ class Prompt(CLI):  # type: ignore[misc]
     identchars = f"{CLI.identchars}-"
     doc_header = "Commands of Mininet and of the country (type help COMMAND):"
 
-    def __init__(self, session: Session, **options: Any) -> None:
+    def __init__(self, session: Session | DistantSession, **options: Any) -> None:
         """Ask for commands until there are no more; `options` as `mininet.cli.CLI` takes them."""
         self.session = session
         self.failures = 0

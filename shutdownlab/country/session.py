@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
@@ -35,20 +36,27 @@ from shutdownlab.verifier.outages import Blamed, Outages
 class Session:
     """A country that is up, with the policies of its plan in force."""
 
-    def __init__(self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`."""
+    def __init__(
+        self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None, breaker: Breaker | None = None
+    ) -> None:
+        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`.
+
+        breaker: of a country that is up already, as the phase that the plan names has left it, instead.
+        """
         self.files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
         loaded = plan.loaded
         self.plan = plan
-        self.country: Country = build(
-            Plan(loaded.network, loaded.apps, loaded.profiles, self.files, loaded.controllers, datapath=plan.datapath),
-            tell,
-        )
-        self.breaker = Breaker(self.country, loaded.network)
+        if breaker is None:
+            files, brought = self.files, loaded.controllers
+            new = Plan(loaded.network, loaded.apps, loaded.profiles, files, brought, datapath=plan.datapath)
+            self.breaker = Breaker(build(new, tell), loaded.network)
+        else:
+            self.breaker = breaker
+        self.country: Country = self.breaker.country
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if self.active or self._broken_in(self.phase):
+        if breaker is None and (self.active or self._broken_in(self.phase)):
             self.put_in_force(self.phase or "", self.active)
 
     def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
@@ -67,8 +75,14 @@ class Session:
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
         self.phase, self.active = phase if known else None, tuple(policies)
-        self.breaker.withdraw(withdrawals(self.plan.loaded.network, self._held))
+        loaded = self.plan.loaded
+        self.breaker.withdraw(withdrawals(loaded.network, self._held))
+        vantages = {v.id: v for v in loaded.network.vantages}
+        self.breaker.lie({i: lies_to(v, loaded.apps, self._held(i.operator)) for i, v in vantages.items()})
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
+        self.country.mark(
+            f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
+        )
         if moved:
             self.country.services.flush_dns()
 

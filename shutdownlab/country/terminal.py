@@ -12,11 +12,19 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from shutdownlab.country.assembly import Country
+from shutdownlab.country.attach_socket import Offered, listen
 from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
+from shutdownlab.country.breaking import Breaker
+from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.country.porter import start_porter
 from shutdownlab.country.prompt import Prompt
 from shutdownlab.country.session import Session
+from shutdownlab.country.shared_session import DistantSession, SharedSession
 from shutdownlab.country.tools import add_tools
+from shutdownlab.country.visible import LASTING
 from shutdownlab.system.child_process import exit_code
+from shutdownlab.system.inside import REPLACED
 from shutdownlab.system.sandbox import foreground_program, interactive
 
 EXIT_FAILED = 1
@@ -29,13 +37,26 @@ Mininet's commands work here, and any command at a node:
     nodes, net, dump, help        what there is
     {example} ping -c 3 {site}
     {example} curl https://{site}/
-    exit                          (or Ctrl-D) the end of it all
+    exit                          (or Ctrl-D) {exit}
+{lasting}
+{others}
 What transit, DPI box, vantage point and the like are: docs/glossary.md"""
 
 
 def command_line(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan` and hand over to Mininet's command line, or carry out the `script`; returns an exit code."""
-    return _with_session(payload, partial(_command_line, script=payload["script"]))
+    """Bring up the `plan` and hand over to Mininet's command line, or carry out the `script`; returns an exit code.
+
+    Other terminals are let in at the socket that is `offered`.
+    """
+    return _with_session(payload, partial(_command_line, script=payload["script"], offered=payload["offered"]))
+
+
+def keep_open(plan: LabPlan, breaker: Breaker, offered: Offered) -> None:
+    """Hand over to the command line in a country that is up, as a phase of the plan's has left it."""
+    console = Console(stderr=True, highlight=False)
+    session = SharedSession(plan, breaker=breaker)
+    _make_ready(session)
+    _command_line(session, console, None, offered)
 
 
 def command(payload: Mapping[str, Any]) -> int:
@@ -74,17 +95,22 @@ def _go_to(session: Session, console: Console, name: str) -> None:
 def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console], int]) -> int:
     console = Console(stderr=True, highlight=False)
     try:
-        session = Session(payload["plan"], _teller(console))
+        session = SharedSession(payload["plan"], _teller(console))
     except BREAKAGES as error:
         console.print("[red]The country did not come up:[/red]")
         for line in lines_of(error):
             console.print(f"    {escape(line)}", soft_wrap=True)
         return EXIT_BROKEN
-    add_tools(session.country.net, session.country.services, session.files / "bin")
-    os.environ |= session.country.environment()
+    _make_ready(session)
     for fault in session.faults():
         console.print(fault, style="red", soft_wrap=True, markup=False)
     return then(session, console)
+
+
+def _make_ready(session: Session) -> None:
+    """What programs that this process starts find: the commands of switches and routers, and certificates."""
+    add_tools(session.country.net, session.country.services, session.files / "bin")
+    os.environ |= session.country.environment()
 
 
 def _teller(console: Console) -> Callable[[str], None]:
@@ -96,20 +122,44 @@ def _teller(console: Console) -> Callable[[str], None]:
     )
 
 
-def _command_line(session: Session, console: Console, script: str | None) -> int:
-    country, network = session.country, session.plan.loaded.network
-    policy = f", with the policies of {session.phase}" if session.active else ""
-    webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
-    sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
-    example, site = network.subscriber(network.vantages[0].id).name, next(iter(sites), "example.net")
-    text = _GREETING.format(
-        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
-        datapath=country.datapath.name, why=country.datapath.why,
-    )  # fmt: skip
-    console.print(text, soft_wrap=True, markup=False)
+def _command_line(session: SharedSession, console: Console, script: str | None, offered: Offered) -> int:
+    if offered.descriptor >= 0:
+        door = session.files / "terminals"
+        attached = partial(_attached, session.plan, session.country, door)
+        start_porter(listen(offered.descriptor), session.plan.loaded.network, session.country.net, attached)
+        session.serve(door)
+        others = "Another terminal of yours gets in here by `shutdownlab attach`, or `shutdownlab attach NODE`."
+    else:
+        others = f"No other terminal can get in: {offered.why}."
+    _greet(session, console, others, "the end of it all")
     with interactive():
         failures = Prompt(session, script=script).failures
     return EXIT_FAILED if script and failures else 0
+
+
+def _attached(plan: LabPlan, country: Country, door: Path) -> int:
+    """The command line of another terminal, in a process of its own."""
+    session = DistantSession(plan, country, door)
+    _greet(session, Console(stderr=True, highlight=False), "What is done here is seen there.", "leaves it as it is")
+    with interactive():
+        Prompt(session)
+    return 0
+
+
+def _greet(session: Session | DistantSession, console: Console, others: str, end: str) -> None:
+    country, network = session.country, session.plan.loaded.network
+    policy = f", with the policies of {session.phase}" if session.active and session.phase else ""
+    webs = [h for h in network.hosted if h.names and any(service.kind == "https" for service in h.services)]
+    sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
+    example, site = network.subscriber(network.vantages[0].id).name, next(iter(sites), "example.net")
+    here = Path.cwd()
+    kept = f"; what is to stay: {here}" if os.access(here, os.W_OK) and str(here) not in REPLACED else ""
+    text = _GREETING.format(
+        lasting=f"{LASTING}{kept}.",
+        count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,
+        datapath=country.datapath.name, why=country.datapath.why, others=others, exit=end,
+    )  # fmt: skip
+    console.print(text, soft_wrap=True, markup=False)
 
 
 def _command(session: Session, node: str, argv: tuple[str, ...], cwd: Path) -> int:

@@ -27,6 +27,19 @@ _PCAP: Final = {
 }
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 
+UNKNOWN_SIDE: Final = -1
+FROM_BOX: Final = 2
+"""In place of a side: the frame comes out of the box, which has inspected or made it."""
+PORTS: Final = {
+    b"border-intl": 0,
+    b"border-ix": 0,
+    b"gateway": 1,
+    b"exchange": 1,
+    b"box-inside": FROM_BOX,
+    b"box-outside": FROM_BOX,
+}
+"""What a recording of a run (`run --pcap`) calls the ports of a DPI switch, as interface descriptions."""
+
 
 class NotACaptureError(Exception):
     """The file is no capture of IP packets; the message says what it seems to be."""
@@ -44,6 +57,8 @@ class Capture:
         self.start = start
         self.warnings = warnings
         self.packets = 0
+        self.side = UNKNOWN_SIDE
+        """Where the box got the last packet: a `Side`'s number, FROM_BOX, or UNKNOWN_SIDE if the file does not say."""
         self.cut = 0
         """Packets of which the capture kept only the beginning."""
         self._longest = 0
@@ -116,6 +131,7 @@ class Capture:
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"
         links: list[tuple[int, float]] = []
+        sides: list[int] = []
         first = True
         while True:
             head = (_SECTION if first else b"") + self.source.take(4 if first else 8)
@@ -129,7 +145,7 @@ class Capture:
                     self._warn(f"a section without a valid byte order; {self.packets} packets read")
                     return
                 order = "<" if magic[0] == 0x4D else ">"
-                links = []
+                links, sides = [], []
                 length = struct.unpack(order + "I", head[4:8])[0] - 4
             else:
                 length = struct.unpack(order + "I", head[4:8])[0]
@@ -144,12 +160,15 @@ class Capture:
                 return
             if kind == 1 and len(body) >= 8:
                 link = struct.unpack(order + "H", body[:2])[0]
-                links.append((link, _resolution(body[8:-4], order)))
+                options = _options(body[8:-4], order)
+                links.append((link, _resolution(options.get(9, b""))))
+                sides.append(PORTS.get(options.get(3, b""), UNKNOWN_SIDE))
                 continue
             packet = _packet_block(kind, body, order, links)
             if packet is not None:
                 self.packets += 1
-                now, link, frame, original = packet
+                now, link, frame, original, interface = packet
+                self.side = sides[interface] if FROM_BOX in sides else UNKNOWN_SIDE
                 if link not in READ:
                     self._unread[link] = self._unread.get(link, 0) + 1
                 if original > len(frame):
@@ -161,8 +180,8 @@ class Capture:
 
 def _packet_block(
     kind: int, body: bytes, order: str, links: list[tuple[int, float]]
-) -> tuple[float, int, bytes, int] | None:
-    """An enhanced (6), simple (3) or obsolete (2) packet block's time, link type, frame, and length on the wire."""
+) -> tuple[float, int, bytes, int, int] | None:
+    """Time, link type, frame, length on the wire and interface of an enhanced (6), simple (3) or obsolete (2) block."""
     if kind == 6 and len(body) >= 24:
         interface, high, low, length, original = struct.unpack_from(order + "IIIII", body)
     elif kind == 2 and len(body) >= 24:
@@ -170,27 +189,33 @@ def _packet_block(
     elif kind == 3 and len(body) >= 8 and links:
         (original,) = struct.unpack_from(order + "I", body)
         length = min(original, len(body) - 8)
-        return 0.0, links[0][0], body[4 : 4 + length], original
+        return 0.0, links[0][0], body[4 : 4 + length], original, 0
     else:
         return None
     if interface >= len(links) or 20 + length > len(body):
         return None
     link, unit = links[interface]
-    return ((high << 32) | low) * unit, link, body[20 : 20 + length], original
+    return ((high << 32) | low) * unit, link, body[20 : 20 + length], original, interface
 
 
-def _resolution(options: bytes, order: str) -> float:
-    """Seconds of one timestamp tick: option if_tsresol (9), microseconds without."""
+def _options(options: bytes, order: str) -> dict[int, bytes]:
+    """A block's options by their codes, as far as they can be read; of several with one code the first."""
+    found: dict[int, bytes] = {}
     at = 0
     while at + 4 <= len(options):
         code, length = struct.unpack_from(order + "HH", options, at)
         if code == 0:
             break
-        if code == 9 and length >= 1 and at + 4 < len(options):
-            value = options[at + 4]
-            return float(2.0 ** -(value & 0x7F)) if value & 0x80 else float(10.0**-value)
+        found.setdefault(code, options[at + 4 : at + 4 + length])
         at += 4 + ((length + 3) & ~3)
-    return 1e-6
+    return found
+
+
+def _resolution(value: bytes) -> float:
+    """Seconds of one timestamp tick by the option if_tsresol: microseconds without it."""
+    if not value:
+        return 1e-6
+    return float(2.0 ** -(value[0] & 0x7F)) if value[0] & 0x80 else float(10.0 ** -value[0])
 
 
 class _Source:

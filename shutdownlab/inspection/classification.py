@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.inspection.enforcement import FORWARD, Enforcer
+from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
@@ -49,7 +50,8 @@ class Classifier:
         self._every_request = budget.every_request
         self._gives_up = budget.give_up_unrecognised
         self._gives_up_over = budget.give_up_unrecognised_over
-        self._gives_up_clean = budget.give_up_clean
+        self._gives_up_unfinished = budget.give_up_unfinished
+        self._traced = rules.traced
         self._reads_answers = tracker.assembles and not tracker.client_only
 
     # -- TCP --------------------------------------------------------------------------------------------------------
@@ -59,6 +61,9 @@ class Classifier:
         tracker = self.tracker
         from_client = from_opener != flow.swapped
         _remember_ttl(flow, packet, from_client)
+        traced = self._traced > 0 and packet.end > packet.payload
+        if traced:
+            self._trace(flow, packet, from_client, segment, now)
         swapped = flow.swapped
         what = tracker.track(flow, packet, from_client)
         if flow.swapped != swapped:
@@ -71,7 +76,7 @@ class Classifier:
         if flow.given_up:
             return self._give_up(flow)
         if what == NOTHING:
-            return FORWARD
+            return self._match_trace(flow, packet, from_opener, side, now) if traced else FORWARD
         if 0 <= self._only_side != side:
             return FORWARD
         if not tracker.assembles:
@@ -79,6 +84,22 @@ class Classifier:
         client = b"" if flow.client is None else flow.client.data
         server = b"" if flow.server is None else flow.server.data
         return self._match_stream(flow, packet, from_opener, side, now, client, server)
+
+    def _trace(self, flow: Flow, packet: Packet, from_client: bool, segment: int, now: float) -> None:
+        if flow.trace is None:
+            flow.trace = Trace(self._traced)
+        if len(flow.trace.packets) < self._traced:
+            flow.trace.take(from_client, packet.data, packet.end - packet.payload, segment, now)
+
+    def _match_trace(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
+        """Try the rules on a packet of which only its look counts, with what has been read of the connection so far."""
+        rules = self.rules
+        if flow.rule < rules.count:
+            known = flow.recognition or STILL_UNKNOWN
+            index = rules.match(flow, known, flow.message, b"", side, now, False)
+            if index >= 0:
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
+        return FORWARD
 
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
@@ -167,10 +188,11 @@ class Classifier:
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
-        elif self.classify and not settled and _is_open(recognition):
+        elif self.classify and not settled and _is_open(recognition) and not self._goes_on(recognition, flow):
+            flow.passed = True
             return FORWARD
         if not last:
-            if self._gives_up or self._gives_up_over or self._gives_up_clean:
+            if self._gives_up or self._gives_up_over or self._gives_up_unfinished:
                 outcome = self._consider_giving_up(flow, recognition, packet)
                 if flow.decided or flow.given_up:
                     return outcome
@@ -181,6 +203,12 @@ class Classifier:
             self._next_message(flow, recognition, now)
             return None
         return self.enforcer.let_pass(flow)
+
+    def _goes_on(self, recognition: Recognition, flow: Flow) -> bool:
+        """Whether a box that no rule binds any more to this payload looks at the next all the same."""
+        unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition, flow)
+        several = self._every_request and recognition.protocol in _SEVERAL
+        return not flow.passed and (several or (unread and not self.tracker.assembles))
 
     def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
         """Forget the message that passed, so that the next one on the connection is matched."""
@@ -198,12 +226,12 @@ class Classifier:
         self.rules.begin(flow, now)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> FrameOutcome:
-        """Some boxes lose interest over the first payload they do not know, others over the first harmless request."""
+        """Some boxes lose interest over the first payload they do not know, others over one that is cut short."""
         unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
         if unknown and not recognition.more:
             if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
                 return self._give_up(flow)
-        elif self._gives_up_clean and recognition.protocol in ("http", "tls"):
+        elif self._gives_up_unfinished and recognition.more and not unknown:
             return self._give_up(flow)
         return FORWARD
 
@@ -211,6 +239,7 @@ class Classifier:
         flow.given_up = True
         if self.classify:
             # The box looks away; who reads a file still wants to know what it was.
+            flow.passed = True
             flow.rule = self.rules.count
             return FORWARD
         return self.enforcer.let_pass(flow)
@@ -225,10 +254,13 @@ class Classifier:
             index = rules.match_headers(flow, side, now)
             if index >= 0:
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
-        if packet.end <= packet.payload or 0 <= self._only_side != side:
+        if packet.end <= packet.payload:
             return FORWARD
-        if (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener):
-            return FORWARD
+        if self._traced:
+            self._trace(flow, packet, from_opener, 0, now)
+        ours = (self.tracker.client_only and not from_opener) or (self.tracker.server_only and from_opener)
+        if ours or 0 <= self._only_side != side:
+            return self._match_trace(flow, packet, from_opener, side, now) if self._traced else FORWARD
         if flow.udp is None:
             flow.udp = self._recognisers.udp(self._tolerance, flow.sport)
         data = packet.data
@@ -246,6 +278,7 @@ class Classifier:
             if index == OPEN:
                 return FORWARD
         elif self.classify and not last and recognition.more:
+            flow.passed = True
             return FORWARD
         return self.enforcer.let_pass(flow)
 
@@ -254,7 +287,7 @@ class Classifier:
     ) -> FrameOutcome:
         """Every query is matched by itself, as is every message of SIP: one port asks for many names.
 
-        What is kept is the one that a rule matched, else the first.
+        What is told is the first that a rule matched, else the first.
         """
         if not from_opener and flow.verdict is None and recognition.protocol == "dns":
             return FORWARD

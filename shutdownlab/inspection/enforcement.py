@@ -85,6 +85,8 @@ class Enforcer:
         flow.decided_at = self.packets
         verdict = flow.verdict
         name = "pass" if verdict is None else str(verdict.action)
+        if self.table.born is not None and not flow.reported:
+            flow.told = (name, flow.matched, self.packets)
         self.by_verdict[name] = self.by_verdict.get(name, 0) + 1
         self.by_protocol[flow.protocol] = self.by_protocol.get(flow.protocol, 0) + 1
         flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
@@ -115,12 +117,11 @@ class Enforcer:
 
     def end(self, flow: Flow, packet: Packet, from_opener: bool) -> None:
         """Only the table's size depends on it: a connection that passes is over at its reset or second FIN."""
-        if packet.flags & RST:
-            flow.state = CLOSED
-        else:
+        if not packet.flags & RST:
             flow.fins |= 1 if from_opener else 2
-            if flow.fins == 3:
-                flow.state = CLOSED
+            if flow.fins != 3:
+                return
+        flow.state = CLOSED
 
     def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> FrameOutcome | None:
         """What residual censorship does to this packet; None if it has nothing to do with it."""

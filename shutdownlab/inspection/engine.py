@@ -15,8 +15,9 @@ from shutdownlab.inspection.classification import Classifier
 from shutdownlab.inspection.enforcement import DROP, FORWARD, Enforcer
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.fragments import Fragments
+from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.matching import AppLookup
-from shutdownlab.inspection.packet import FIN, RST, Packet, decode
+from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognisers, installed_recognisers
@@ -61,9 +62,10 @@ class Engine:
         rng = chance or random.Random(seed)
         self.rng = rng
         self.on_path = profile.placement == "on-path"
-        self.rules = RuleSet(policy, profile, self.apps, rng)
+        self.lots = Lots(seed, chance)
+        self.rules = RuleSet(policy, profile, self.apps, self.lots)
         self.table = FlowTable(profile, self.on_path)
-        self.tracker = TcpTracker(profile, rng)
+        self.tracker = TcpTracker(profile, self.lots)
         self.validator = Validator(profile)
         self.fragments = Fragments(profile.ip)
         self.residual_blocks = ResidualBlocks()
@@ -78,6 +80,8 @@ class Engine:
         self._packets_low, self._packets_high = profile.budget.packets
         self._fragments = profile.ip.fragments
         self._tunnels = profile.ip.tunnels
+        self._parts = classify and self.rules.count > 0
+        """Of connections that are followed although the box has let them go it must be known what the box knows."""
         self._holds = profile.ip.hold and not self.on_path
 
     # -- the outside ------------------------------------------------------------------------------------------------
@@ -163,8 +167,13 @@ class Engine:
             if flow is None:
                 return DROP if table.refuses and len(table.flows) >= table.size else FORWARD
             from_opener = flow.src == packet.src and flow.sport == packet.sport
-            if flow.rule >= self.rules.count and not self.classify:
-                decision = enforcer.decide_pass(flow)
+            if flow.rule >= self.rules.count:
+                if self.classify:
+                    flow.passed = True
+                    if self._parts:
+                        table.part(flow)
+                else:
+                    decision = enforcer.decide_pass(flow)
         flow.last = now
         flow.packets += 1
         if side < 0:
@@ -175,19 +184,37 @@ class Engine:
             if flow.verdict is None:
                 if proto == TCP and packet.flags & (FIN | RST):
                     enforcer.end(flow, packet, from_opener)
+                if flow.followed is not None and not flow.followed.decided:
+                    self._follow(flow.followed, packet, from_opener, side, now, trusted, segment)
                 return FORWARD
             return enforcer.enforce(flow, packet, from_opener, side, now)
+        ports = proto in (TCP, UDP)
+        if ports and not believed and not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
+            self.disbelieved += 1
+            return FORWARD
+        passed = flow.passed
         if proto == TCP:
-            if not believed and not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
-                self.disbelieved += 1
-                return FORWARD
-            return self.classifier.tcp(flow, packet, from_opener, side, now, segment)
-        if proto == UDP:
-            if not believed and not self.validator.believes(packet, flow, from_opener, trusted):
-                self.disbelieved += 1
-                return FORWARD
-            return self.classifier.udp(flow, packet, from_opener, side, now)
-        return self.classifier.other(flow, packet, from_opener, side, now)
+            outcome = self.classifier.tcp(flow, packet, from_opener, side, now, segment)
+        elif proto == UDP:
+            outcome = self.classifier.udp(flow, packet, from_opener, side, now)
+        else:
+            outcome = self.classifier.other(flow, packet, from_opener, side, now)
+        if self._parts and flow.passed and not passed:
+            table.part(flow)
+        return outcome
+
+    def _follow(
+        self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, trusted: bool, segment: int
+    ) -> None:
+        """Look on at a connection that the box has let go, to tell what it is."""
+        flow.last = now
+        flow.packets += 1
+        if not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
+            return
+        if packet.proto == TCP:
+            self.classifier.tcp(flow, packet, from_opener, side, now, segment)
+        elif packet.proto == UDP:
+            self.classifier.udp(flow, packet, from_opener, side, now)
 
     def _fragment(self, packet: Packet, side: int, now: float) -> FrameOutcome:
         hold = self._holds
@@ -211,24 +238,26 @@ class Engine:
     def _create(self, packet: Packet, key: bytes, side: int, now: float, trusted: bool) -> Flow | None:
         """State for a new connection; None where the box makes none."""
         proto = packet.proto
-        creates = proto != TCP or self.tracker.may_create(packet)
-        if not creates and self.table.born is None:
+        table = self.table
+        if proto == TCP and not self.tracker.may_create(packet):
+            if table.born is not None:
+                table.note(packet, key, side, now)
             return None
         if proto in (TCP, UDP) and not self.validator.believes(packet, None, True, trusted):
             self.disbelieved += 1
             return None
-        table = self.table
         if len(table.flows) >= table.size:
             self._swept = now - SWEEP_EVERY
             self.expire(now)
             if table.is_full():
                 return None
         flow = new_flow(packet, key, side, now)
-        flow.tracked = creates
+        # A box beside the path may read a SYN/ACK ahead of its SYN: either tells the number that the client began with.
+        flow.first_seq = packet.seq if packet.flags & (SYN | ACK) != SYN | ACK else (packet.ack - 1) & 0xFFFFFFFF
         if proto not in (TCP, UDP):
             flow.protocol = PROTOCOL_NAMES.get(proto, "unknown")
         low, high = self._packets_low, self._packets_high
-        flow.limit = low if low == high else self.rng.randint(low, high)
+        flow.limit = low if low == high else self.lots.between(flow, low, high)
         self.rules.begin(flow, now)
         table.add(flow)
         return flow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.recognition import Recognition, UdpSession
 from shutdownlab.inspection.residual import ResidualBlock
@@ -37,6 +38,8 @@ class Flow:
         "extra",
         "fins",
         "fins_early",
+        "first_seq",
+        "followed",
         "given_up",
         "host",
         "inspected",
@@ -48,6 +51,7 @@ class Flow:
         "message",
         "opener",
         "packets",
+        "passed",
         "proto",
         "protocol",
         "recognition",
@@ -55,6 +59,7 @@ class Flow:
         "requests",
         "residual",
         "resync",
+        "resynced",
         "rule",
         "server",
         "server_syn",
@@ -65,6 +70,8 @@ class Flow:
         "swapped",
         "syn_ack_loads",
         "syn_acks",
+        "told",
+        "trace",
         "tracked",
         "udp",
         "verdict",
@@ -82,12 +89,17 @@ class Flow:
         self.opener = opener
         """The side whose end opened it (a `Side`'s number)."""
         self.last = now
+        self.first_seq = 0
+        """Of TCP the opener's number with which it began, as far as its first packet told it."""
         self.state = NEW
         self.tracked = True
         """The box still follows it; else its packets go by until something creates it anew."""
         self.swapped = False
         self.given_up = False
         self.resync = False
+        """The next packet that tells the client's sequence number is believed."""
+        self.resynced = False
+        """That has happened."""
         self.client: Stream | None = None
         self.server: Stream | None = None
         self.client_syn = -1
@@ -116,11 +128,18 @@ class Flow:
         """Index of the first rule that is still open."""
         self.matched = -1
         """Index of the rule that decided, -1 while none did."""
-        self.draws: dict[int, bool] | None = None
+        self.draws: dict[int, float] | None = None
+        """What was drawn for it (`Lots`)."""
         self.decided = False
+        self.passed = False
+        """On files: the box has let it go, and it is followed only to tell what it is."""
+        self.followed: Flow | None = None
+        """Who is followed in the stead of this one, which is all that the box itself still knows."""
         self.decided_at = 0
         """Number of the packet (of all the engine saw) that decided, 0 while none did."""
         self.reported = False
+        self.told: tuple[str, int, int] | None = None
+        """On files, of its first decision: the action, the rule's index, and the number of the packet."""
         self.verdict: Verdict | None = None
         """Of the rule that matched; None while undecided and for a connection that passes."""
         self.residual: ResidualBlock | None = None
@@ -130,5 +149,7 @@ class Flow:
         self.protocol = "unknown"
         self.app: str | None = None
         self.host: str | None = None
+        self.trace: Trace | None = None
+        """Its first packets, where a rule asks about them."""
         self.extra: object = None
         """For whoever keeps records of flows."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import time
 from socket import AF_INET6, inet_ntop
 from typing import Final, Protocol
@@ -12,7 +11,9 @@ import re2
 from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.result import Recognition
@@ -116,6 +117,8 @@ class Matcher:
         "protocols_except",
         "qtypes",
         "rule",
+        "shapes",
+        "shapes_tested",
         "subscribers",
         "url_contains",
         "url_regexes",
@@ -144,6 +147,9 @@ class Matcher:
         self.versions = frozenset(when.version)
         self.length = when.length_at_least
         self.qtypes = frozenset(when.qtype)
+        self.shapes = [PacketShape(each) for each in when.first_packets]
+        self.shapes_tested = False
+        """Whether it has hung on them for any connection."""
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
         self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
@@ -166,12 +172,13 @@ class Matcher:
             or self.encrypted is not None
             or self.versions
             or self.length
+            or self.shapes
         )
         self.needs_payload = bool(self.apps) or besides
         self.apps_only = bool(self.apps) and not besides
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
-    def test_headers(self, flow: Flow, now: float, rng: random.Random) -> bool:
+    def test_headers(self, flow: Flow, now: float, lots: Lots) -> bool:
         """The conditions that need no payload. The probability is drawn last, once for a connection."""
         if self.opener >= 0 and flow.opener != self.opener:
             return False
@@ -187,13 +194,7 @@ class Matcher:
                 return False
         if self.hours is not None and not _within(self.hours, now + self.utc_offset):
             return False
-        if self.probability < 1.0:
-            if flow.draws is None:
-                flow.draws = {}
-            if self.index not in flow.draws:
-                flow.draws[self.index] = rng.random() < self.probability
-            return flow.draws[self.index]
-        return True
+        return self.probability >= 1.0 or lots.draw(flow, self.index) < self.probability
 
     def test_payload(
         self,
@@ -211,6 +212,10 @@ class Matcher:
         """
         more = not last and recognition.more
         answer = YES
+        if self.shapes:
+            answer = self._test_shapes(flow)
+            if answer == NO or (answer == WAIT and last):
+                return NO
         if self.protocols and recognition.protocol not in self.protocols:
             if not more:
                 return NO
@@ -279,6 +284,15 @@ class Matcher:
                 return NO
             answer = WAIT
         return answer
+
+    def _test_shapes(self, flow: Flow) -> int:
+        """Whether the first packets, as far as they have come, are what is asked for."""
+        self.shapes_tested = True
+        packets = [] if flow.trace is None else flow.trace.packets
+        for shape, packet in zip(self.shapes, packets, strict=False):
+            if not shape.fits(packet):
+                return NO
+        return YES if len(packets) >= len(self.shapes) else WAIT
 
     def _names_match(self, recognition: Recognition) -> bool:
         if recognition.host is not None:

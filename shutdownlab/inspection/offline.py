@@ -10,19 +10,24 @@ from itertools import islice
 from typing import Final, TypedDict
 
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
+from shutdownlab.inspection.capture import FROM_BOX, UNKNOWN_SIDE, Capture
 from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.links import decode_frame
 from shutdownlab.inspection.matching import AppLookup, PrefixSet, address_text
-from shutdownlab.inspection.packet import Packet
+from shutdownlab.inspection.packet import OPTION_MSS, SYN, Packet
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
+from shutdownlab.inspection.table import flow_key, reverse_key
 
-UNKNOWN_SIDE: Final = -1
 SAMPLE: Final = 2000
 """Packets by which a capture's checksums are judged."""
+SMALLEST_MSS: Final = 48
+"""What Linux goes down to (`tcp_min_snd_mss`)."""
+DEFAULT_MSS: Final = 1460
+"""Of an end whose SYN the capture does not have: an Ethernet's."""
 
 
 class FlowRecord(TypedDict):
@@ -56,8 +61,10 @@ class Summary:
 class OfflineInspection:
     """Runs an engine over the packets of a capture.
 
-    Which end is inside: addresses in the policy's `inside`, else whoever opened the connection. `policy` None only
-    recognises: every verdict is then "pass", but for what the box of `profile` blocks by its nature.
+    Of a recording of a run's DPI switch (`run --pcap`) the box gets what it got in the run: what came in from
+    subscribers and from abroad, not what it sent itself. Else who is inside is told by the policy's `inside`, or is
+    whoever opened the connection. `policy` None only recognises: every verdict is then "pass", but for what the box of
+    `profile` blocks by its nature. `seed`: the run's.
     """
 
     def __init__(
@@ -71,6 +78,10 @@ class OfflineInspection:
         """About the capture as a whole; those about its file are the `Capture`'s."""
         self._trusts_all = False
         self._trusted: set[bytes] = set()
+        self._splits = not self.engine.tracker.assembles or self.engine.rules.traced > 0
+        """Each packet counts by itself: of an offload frame it must be known of how many packets it is."""
+        self._segments: dict[bytes, int] = {}
+        """The longest segments that an end has said it takes (MSS, RFC 9293 3.7.1), by connection as it sends."""
         self._seconds = 0.0
         self._packets = 0
 
@@ -90,33 +101,58 @@ class OfflineInspection:
 
     def _run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:
         started = time.perf_counter()
-        packets = iter(capture)
+        packets = _numbered(capture, self._packets)
         sample = list(islice(packets, SAMPLE))
         if self._packets == 0:
-            self._judge_checksums([decode_frame(link, frame) for _, link, frame in sample])
+            self._judge_checksums([decode_frame(link, frame) for _, _, _, link, frame in sample])
         self._feed(sample)
         self._feed(packets)
         self._seconds += time.perf_counter() - started
 
-    def _feed(self, packets: Iterable[tuple[float, int, bytes]]) -> None:
+    def _feed(self, packets: Iterable[tuple[int, int, float, int, bytes]]) -> None:
         engine = self.engine
         enforcer = engine.enforcer
         inside = self._inside
         number = self._packets
         trusts_all = self._trusts_all
         trusted = self._trusted
-        for now, link, frame in packets:
-            number += 1
+        splits = self._splits
+        for number, side, now, link, frame in packets:
+            if side == FROM_BOX:
+                continue
             packet = decode_frame(link, frame)
             enforcer.packets = number - 1
-            side = UNKNOWN_SIDE
-            if inside is not None and packet.src:
+            if side == UNKNOWN_SIDE and inside is not None and packet.src:
                 side = 0 if packet.src in inside else 1
             trust = trusts_all
             if trusted and not trust:
                 trust = packet.src in trusted
-            engine.inspect(packet, side, now, trust)
+            segment = self._segment(packet) if splits and packet.proto == TCP else 0
+            engine.inspect(packet, side, now, trust, segment)
         self._packets = number
+
+    def _segment(self, packet: Packet) -> int:
+        """Bytes of payload of each packet that a segmentation-offload frame stands for; 0: it is one packet.
+
+        A capture does not say; it follows from what both ends said they take (Linux cuts to the lesser, and takes the
+        options off).
+        """
+        if packet.problem is not None or packet.is_fragment:
+            return 0
+        if packet.flags & SYN:
+            value = packet.option(OPTION_MSS)
+            if value is not None and len(value) == 2:
+                self._segments[flow_key(packet)] = int.from_bytes(value, "big")
+            return 0
+        length = packet.end - packet.payload
+        if length <= SMALLEST_MSS:
+            return 0
+        most = min(
+            self._segments.get(flow_key(packet), DEFAULT_MSS),
+            self._segments.get(reverse_key(packet), DEFAULT_MSS),
+        )
+        size = max(most - (packet.payload - packet.l4 - 20), SMALLEST_MSS)
+        return size if length > size else 0
 
     def _judge_checksums(self, sample: list[Packet]) -> None:
         """Captures are anonymised, rewritten, or taken before a network card filled checksums in.
@@ -152,8 +188,8 @@ class OfflineInspection:
         return Summary(self._packets, sum(1 for flow in self.engine.table.born or () if flow.packets), self._seconds)
 
     def _record(self, flow: Flow) -> FlowRecord:
-        verdict = flow.verdict
-        rule = self.engine.rules.matchers[flow.matched].name if flow.matched >= 0 else None
+        verdict, matched, packet = flow.told or ("pass", -1, flow.decided_at)
+        rule = self.engine.rules.matchers[matched].name if matched >= 0 else None
         app = flow.app
         if not flow.decided:
             known = flow.recognition or Recognition(flow.protocol, flow.host)
@@ -167,7 +203,16 @@ class OfflineInspection:
             "app": app,
             "protocol": flow.protocol,
             "host": flow.host,
-            "verdict": "pass" if verdict is None else str(verdict.action),
+            "verdict": verdict,
             "rule": rule,
-            "packet": flow.decided_at,
+            "packet": packet,
         }
+
+
+def _numbered(capture: Iterable[tuple[float, int, bytes]], before: int) -> Iterator[tuple[int, int, float, int, bytes]]:
+    """Each packet with its number in the file, from `before` + 1, and the side that the box got it from."""
+    number = before
+    known = capture if isinstance(capture, Capture) else None
+    for now, link, frame in capture:
+        number += 1
+        yield number, UNKNOWN_SIDE if known is None else known.side, now, link, frame

@@ -30,10 +30,9 @@ PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
 
+OPTION_MSS: Final = 2
 OPTION_MD5: Final = 19
 """TCP MD5 signature (RFC 2385)."""
-OPTION_UTO: Final = 28
-"""TCP user timeout (RFC 5482)."""
 
 _MAX_TAGS: Final = 8
 _MAX_TUNNELS: Final = 3
@@ -132,6 +131,23 @@ class Packet:
                 return frame[index + 2 : min(index + size, stop)]
             index += size
         return None
+
+    def options_among(self, known: frozenset[int]) -> bool:
+        """Whether all kinds of its TCP options, as far as they can be read, are among these."""
+        frame = self.frame
+        index = self.l4 + 20
+        stop = min(self.payload, len(frame))
+        while index < stop:
+            code = frame[index]
+            if code not in known:
+                return False
+            if code == 0:
+                return True
+            size = 1 if code == 1 else frame[index + 1] if index + 1 < stop else 0
+            if size < 2 and code != 1:
+                return True
+            index += size
+        return True
 
 
 def decode(frame: bytes) -> Packet:

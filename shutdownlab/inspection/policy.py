@@ -26,6 +26,7 @@ from shutdownlab.config.scalars import (
     whole,
     written,
 )
+from shutdownlab.inspection.first_packets import MOST
 from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.terms import (
@@ -215,6 +216,38 @@ class Verdict(Record):
         return self
 
 
+class FirstPacket(Record):
+    """What one of a connection's first packets with payload must be like; what is left out is not asked for."""
+
+    sender: End = Field(default="both", alias="from")
+    """Who sends it: the end that opened the connection is the client."""
+    size_at_least: Annotated[Whole, Field(ge=1, le=65535)] = 1
+    """Bytes of its payload, at least."""
+    size_at_most: Annotated[Whole, Field(ge=1, le=65535)] = 65535
+    """Bytes of its payload, at most."""
+    entropy_at_least: Annotated[Number, Field(ge=0, le=8)] = 0.0
+    """Shannon entropy of its payload's first 1,024 bytes, in bits per byte, at least; a short payload has little:
+    at most the logarithm of its length."""
+    entropy_at_most: Annotated[Number, Field(ge=0, le=8)] = 8.0
+    """The same, at most."""
+    gap_at_least: Seconds = 0.0
+    """Time since the packet before it, at least (the first one's is 0)."""
+    gap_at_most: Seconds | None = None
+    """The same, at most."""
+
+    @model_validator(mode="after")
+    def _some_packet_fits(self) -> FirstPacket:
+        for low, high in (
+            ("size_at_least", "size_at_most"),
+            ("entropy_at_least", "entropy_at_most"),
+            ("gap_at_least", "gap_at_most"),
+        ):
+            least, most = getattr(self, low), getattr(self, high)
+            if most is not None and least > most:
+                raise Expected(f"a `{low}` that is no more than `{high}`", found=f"{least:g} and {most:g}", key=low)
+        return self
+
+
 class Conditions(Record):
     """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`.
 
@@ -264,6 +297,9 @@ class Conditions(Record):
     1798521807)."""
     length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
     """Payload bytes of the datagram, or of the client's stream so far."""
+    first_packets: Annotated[tuple[FirstPacket, ...], BeforeValidator(many), Field(max_length=MOST)] = ()
+    """What the connection's first packets with payload are like, one after another as they come, retransmissions too.
+    What other conditions ask must hold of what the box has read by then."""
     qtype: QueryTypes = ()
     """The type of a DNS question, by its name or number: `HTTPS`, `TYPE65`, `65`."""
     direction: Literal["outbound", "inbound"] | None = None

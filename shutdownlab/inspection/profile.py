@@ -36,6 +36,7 @@ from shutdownlab.inspection.verdict import End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
 Count = Annotated[Whole, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 def _span(value: Any) -> tuple[int, int]:
@@ -92,8 +93,8 @@ class Validation(Record):
     """Data without the ACK flag is not believed."""
     md5: bool = False
     """Packets with a TCP MD5 option are not believed (end hosts drop them)."""
-    options_unseen: tuple[Annotated[Whole, Field(ge=2, le=255)], ...] = ()
-    """TCP option kinds that hide a packet from the box."""
+    options_known: tuple[Annotated[Whole, Field(ge=0, le=255)], ...] | None = None
+    """The TCP option kinds that do not hide a packet from the box (0 end, 1 no-op, 8 timestamps); left out: all."""
     ttl_at_least: Annotated[Whole, Field(ge=0, le=255)] = 0
     """A packet with a lower TTL is not believed."""
     ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
@@ -102,8 +103,20 @@ class Validation(Record):
     """A TCP data offset or length field out of range makes the packet unbelieved; else it is read as far as it goes."""
 
 
+class RstTeardown(Record):
+    """Of the RSTs that would end a connection's state the share that do; the others only start resynchronisation."""
+
+    handshake: Share = 1.0
+    """Before the client's ACK that completes the handshake."""
+    established: Share = 1.0
+    """From that ACK on."""
+
+
 class TcpModel(Record):
-    """How the box follows a TCP connection, and what makes it lose one."""
+    """How the box follows a TCP connection, and what makes it lose one.
+
+    What happens with a probability is drawn once a connection: a second copy of a packet meets the same box again.
+    """
 
     reassembly: Literal["none", "arrival", "in-order", "full"] = "full"
     """none: each packet by itself. arrival: payloads one after the other as they come, whatever their numbers.
@@ -151,17 +164,21 @@ class TcpModel(Record):
     server_rst: Literal["ignore", "teardown", "resync"] = "teardown"
     """The same from the server."""
     bad_seq_ack: Literal["ignore", "resync"] = "ignore"
-    """A bare ACK from the client far off its sequence."""
+    """A bare ACK from the client far off the sequence that its SYN began."""
     fin: Literal["ignore", "teardown", "close"] = "close"
     """teardown: the first FIN ends the state. close: the second end's FIN does."""
     server_payload_resync: bool = False
     """Payload from the server on anything but a SYN/ACK before the client sent any: resynchronise."""
     syn_ack_bad_ack: Literal["ignore", "resync"] = "ignore"
     """A SYN/ACK that acknowledges something else than the SYN."""
-    resync_probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
-    """Share of the events above that do resynchronise."""
-    fin_probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
-    """Share of FINs that tear down."""
+    rst_teardown: RstTeardown = RstTeardown()
+    """How often the client's RST does what `rst: teardown` says."""
+    resync_probability: Share = 1.0
+    """Share of connections that the server's packets above (RST, payload, a wrong acknowledgement) resynchronise."""
+    server_rst_probability: Share | None = None
+    """The same for its RST alone, where that differs."""
+    fin_probability: Share = 1.0
+    """Share of connections in which a FIN tears down."""
 
 
 class Budget(Record):
@@ -180,8 +197,8 @@ class Budget(Record):
     """The first payload that is no inspected protocol ends inspection of the connection."""
     give_up_unrecognised_over: Count = 0
     """A payload longer than this that is no known protocol ends inspection; 0 never."""
-    give_up_clean: bool = False
-    """The first request that no rule matches ends inspection."""
+    give_up_unfinished: bool = False
+    """The first request or ClientHello that has not come completely ends inspection, if no rule matches it yet."""
     every_request: bool = False
     """Goes on inspecting after a message that no rule matched (a request of HTTP, a DNS question, a message of SIP),
     wherever the next one begins, within the budget of packets; `bytes` are then those of a message."""

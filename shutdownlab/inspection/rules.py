@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.flow import Flow
+from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.matching import NO, WAIT, YES, AppLookup, Matcher
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile
@@ -24,12 +24,14 @@ STILL_UNKNOWN: Final = Recognition("unknown", None, True)
 class RuleSet:
     """The policy's rules, then the profile's own."""
 
-    def __init__(self, policy: InspectionPolicy, profile: Profile, apps: AppLookup, rng: random.Random) -> None:
+    def __init__(self, policy: InspectionPolicy, profile: Profile, apps: AppLookup, lots: Lots) -> None:
         every = (*policy.rules, *profile.rules)
         self.matchers = [Matcher(rule, index, policy) for index, rule in enumerate(every)]
         self.count = len(self.matchers)
+        self.traced = max((len(matcher.shapes) for matcher in self.matchers), default=0)
+        """How many of a connection's first packets some rule asks about."""
         self.apps = apps
-        self.rng = rng
+        self.lots = lots
         self.visible = frozenset(profile.protocols)
         self.ports = dict(profile.ports)
         self.limited = bool(self.visible or self.ports)
@@ -37,11 +39,11 @@ class RuleSet:
 
     def begin(self, flow: Flow, now: float) -> None:
         """Start over with a connection: pass over the leading rules that its headers already rule out."""
-        if 0 <= self.opener != (1 - flow.opener if flow.swapped else flow.opener):
+        if flow.passed or 0 <= self.opener != (1 - flow.opener if flow.swapped else flow.opener):
             flow.rule = self.count
             return
         index = 0
-        while index < self.count and not self.matchers[index].test_headers(flow, now, self.rng):
+        while index < self.count and not self.matchers[index].test_headers(flow, now, self.lots):
             index += 1
         flow.rule = index
 
@@ -60,7 +62,7 @@ class RuleSet:
         index = flow.rule
         while index < self.count:
             matcher = self.matchers[index]
-            if matcher.test_headers(flow, now, self.rng):
+            if matcher.test_headers(flow, now, self.lots):
                 if matcher.direction >= 0 and matcher.direction != side:
                     flow.rule = index
                     return OPEN
@@ -84,7 +86,7 @@ class RuleSet:
         index = flow.rule
         while index < self.count:
             matcher = self.matchers[index]
-            if matcher.test_headers(flow, now, self.rng):
+            if matcher.test_headers(flow, now, self.lots):
                 answer = YES
                 if matcher.direction >= 0 and matcher.direction != side:
                     answer = NO if last else WAIT

@@ -58,6 +58,8 @@ class FlowTable:
         self.flows: dict[bytes, Flow] = {}
         self.born: list[Flow] | None = None
         """Every new connection is appended, if this is set to a list."""
+        self.noted: dict[bytes, Flow] = {}
+        """Then also those that the box itself does not track, until it does."""
         self.size = table.flows
         self.syn_timeout = table.syn_timeout
         self.established_timeout = table.established_timeout
@@ -72,8 +74,43 @@ class FlowTable:
     def add(self, flow: Flow) -> None:
         """Take a new connection in; whether there is room the caller has asked."""
         self.flows[flow.key] = flow
+        if self.noted:
+            self._unnote(flow.key)
         if self.born is not None:
             self.born.append(flow)
+
+    def part(self, flow: Flow) -> None:
+        """On files, of a connection that passes and is followed on: put in its place what the box knows of it."""
+        known = Flow(flow.key, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, flow.opener, flow.last)
+        known.state = flow.state
+        known.swapped = flow.swapped
+        known.given_up = flow.given_up
+        known.client_syn = flow.client_syn
+        known.fins = flow.fins
+        known.inspected = flow.inspected
+        known.rule = flow.rule
+        known.decided = known.reported = True
+        known.followed = flow
+        self.flows[flow.key] = known
+
+    def note(self, packet: Packet, key: bytes, side: int, now: float) -> None:
+        """Keep a record of a connection that the box does not know, though a file has its packets."""
+        flow = self.noted.get(key) or self.noted.get(reverse_key(packet))
+        if flow is None:
+            flow = new_flow(packet, key, side, now)
+            self.noted[flow.key] = flow
+            if self.born is not None:
+                self.born.append(flow)
+        flow.packets += 1
+
+    def _unnote(self, key: bytes) -> None:
+        """The box has come to know it; `key` may have it the other way round."""
+        half = (len(key) - 5) // 2
+        other = key[half : 2 * half] + key[:half] + key[-3:-1] + key[-5:-3] + key[-1:]
+        for each in (key, other):
+            noted = self.noted.pop(each, None)
+            if noted is not None:
+                noted.packets = 0  # its record is the other's
 
     def is_over(self, flow: Flow, now: float) -> bool:
         idle = now - flow.last
@@ -104,6 +141,8 @@ class FlowTable:
 
     def forget(self, flow: Flow) -> None:
         del self.flows[flow.key]
+        if flow.followed is not None:
+            flow = flow.followed
         if flow.client_syn < 0 and flow.inspected == 0 and not flow.decided:
             flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
 

@@ -6,9 +6,9 @@ SIGCOMM 2020).
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
+from shutdownlab.inspection import lots
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, NEW, SYN_ACK_SEEN, SYN_SEEN, Flow
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, URG, Packet
 from shutdownlab.inspection.profile import Profile
@@ -29,9 +29,9 @@ _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 class TcpTracker:
     """The TCP model of one profile. Stateless but for chance; the state is the flow's."""
 
-    def __init__(self, profile: Profile, rng: random.Random) -> None:
+    def __init__(self, profile: Profile, drawn: lots.Lots) -> None:
         tcp = profile.tcp
-        self.rng = rng
+        self.lots = drawn
         self.model = tcp
         self.limit = profile.budget.bytes
         self.keep_last = tcp.overlap == "last"
@@ -60,6 +60,11 @@ class TcpTracker:
         self.bad_seq_ack = tcp.bad_seq_ack == "resync"
         self.counts_requests = tcp.server_requests_swap
         self.server_payload_resync = tcp.server_payload_resync
+        self.rst_in_handshake = tcp.rst_teardown.handshake
+        self.rst_established = tcp.rst_teardown.established
+        self.resync_share = tcp.resync_probability
+        own = tcp.server_rst_probability
+        self.server_rst_share = tcp.resync_probability if own is None else own
 
     def may_create(self, packet: Packet) -> bool:
         """Whether this packet makes the box track a connection it does not know."""
@@ -113,7 +118,15 @@ class TcpTracker:
             flow.server.known = False
         return True
 
+    def _happens(self, flow: Flow, kind: int, share: float) -> bool:
+        """Whether what happens in this share of connections does in this one."""
+        return share >= 1.0 or self.lots.draw(flow, kind) < share
+
     def _reset(self, flow: Flow, packet: Packet, from_client: bool) -> None:
+        if from_client and flow.resync:
+            # As observed of the GFW: it synchronises on a reset that the server has induced, whatever its number.
+            self._take_up(flow, packet)
+            return
         stream = flow.client if from_client else flow.server
         level = self.sequence
         if stream is not None and stream.known and level:
@@ -122,16 +135,24 @@ class TcpTracker:
                 return
         reaction = self.model.rst if from_client else self.model.server_rst
         if reaction == "teardown":
+            if from_client:
+                share = self.rst_established if flow.state >= ESTABLISHED else self.rst_in_handshake
+                if not self._happens(flow, lots.RST, share):
+                    flow.resync = True
+                    return
             flow.tracked = False
             # Where data alone creates state, a reset ends the connection for good only if it could be believed.
             if level or not self.creates_data:
                 flow.state = CLOSED
         elif reaction == "resync":
-            self._resync(flow)
+            if from_client:
+                flow.resync = True
+            else:
+                self._resync(flow, self.server_rst_share)
 
-    def _resync(self, flow: Flow) -> None:
-        probability = self.model.resync_probability
-        if probability >= 1.0 or self.rng.random() < probability:
+    def _resync(self, flow: Flow, share: float) -> None:
+        """A packet of the server's asks for resynchronisation."""
+        if self._happens(flow, lots.FROM_SERVER, share):
             flow.resync = True
 
     def _synchronise(self, flow: Flow, packet: Packet, from_client: bool) -> int:
@@ -151,12 +172,9 @@ class TcpTracker:
                     flow.given_up = True
                 self._count_request(flow, packet)
             if client is not None and flow.server is not None:
-                if client.known and packet.ack != client.next_seq and client.at == 0:
-                    if model.syn_ack_bad_ack == "resync":
-                        self._resync(flow)
-                elif flow.resync and client.at == 0:
-                    client.start(packet.ack)
-                    flow.resync = False
+                wrong = client.known and packet.ack != client.next_seq and client.at == 0
+                if wrong and model.syn_ack_bad_ack == "resync":
+                    self._resync(flow, self.resync_share)
                 if not flow.server.known:
                     flow.server.start(packet.seq + 1)
                 elif (
@@ -171,7 +189,7 @@ class TcpTracker:
             if model.server_syn == "swap":
                 _swap(flow)
             if length > 0 and model.server_payload_resync:
-                self._resync(flow)
+                self._resync(flow, self.resync_share)
             return NOTHING
         if flow.client_syn < 0 or not flow.tracked:
             flow.client_syn = packet.seq
@@ -181,7 +199,7 @@ class TcpTracker:
                 client.start(packet.seq + 1)
         elif packet.seq != flow.client_syn:
             if model.second_syn == "resync":
-                self._resync(flow)
+                flow.resync = True
             elif model.second_syn == "restart" and client is not None:
                 flow.client_syn = packet.seq
                 client.start(packet.seq + 1)
@@ -211,6 +229,7 @@ class TcpTracker:
         No byte is counted for a SYN: as observed of the GFW, which simultaneous open therefore leaves one byte off.
         """
         flow.resync = False
+        flow.resynced = True
         if flow.client is not None:
             flow.client.start(packet.seq)
 
@@ -230,7 +249,7 @@ class TcpTracker:
                 flow.acks_early += 1
                 if flow.acks_early >= self.handshake_acks:
                     flow.given_up = True
-            if self.bad_seq_ack and from_client and stream is not None and stream.known:
+            if self.bad_seq_ack and not flow.resynced and from_client and stream is not None and stream.known:
                 ahead = stream.distance(packet.seq)
                 if ahead < -WINDOW or ahead > WINDOW:
                     flow.resync = True
@@ -266,7 +285,7 @@ class TcpTracker:
             if self.counts_requests and flow.inspected == 0:
                 self._count_request(flow, packet)
             if self.server_payload_resync and flow.client is not None and flow.client.at == 0:
-                self._resync(flow)
+                self._resync(flow, self.resync_share)
         if flow.state < self.needs_state:
             return NOTHING
         if flow.state == NEW:
@@ -302,13 +321,13 @@ class TcpTracker:
 
     def _finish(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> None:
         model = self.model
-        if model.fin == "ignore":
-            return
+        if model.fin == "ignore" or (not from_client and flow.state < ESTABLISHED):
+            return  # an end that has sent its SYN takes no FIN for an end (RFC 9293, 3.10.7.3)
         if self.sequence and stream is not None and stream.known:
             ahead = stream.distance((packet.seq + length) & 0xFFFFFFFF)
             if ahead > WINDOW or ahead < -WINDOW:
                 return
-        if model.fin_probability < 1.0 and self.rng.random() >= model.fin_probability:
+        if not self._happens(flow, lots.FIN, model.fin_probability):
             return
         flow.fins |= 1 if from_client else 2
         if model.fin == "teardown":

@@ -16,13 +16,14 @@ class Validator:
         model = profile.validate_
         self.ip_checksum = model.ip_checksum
         self.tcp_checksum = model.tcp_checksum
-        kinds = list(model.options_unseen)
-        if model.md5:
-            kinds.append(OPTION_MD5)
-        self.options = kinds
+        self.md5 = model.md5
+        self.known = None if model.options_known is None else frozenset(model.options_known)
+        options = model.md5 or self.known is not None
+        self.options = options
         self.ttl_at_least = model.ttl_at_least
         self.ttl_drop = -1 if model.ttl_drop_at_most is None else model.ttl_drop_at_most
-        self.checks = bool(model.ip_checksum or model.tcp_checksum or kinds or model.ttl_at_least or self.ttl_drop >= 0)
+        others = model.ip_checksum or model.tcp_checksum or model.ttl_at_least or self.ttl_drop >= 0
+        self.checks = bool(options or others)
 
     def believes(self, packet: Packet, flow: Flow | None, from_client: bool, trusted: bool) -> bool:
         """`trusted`: the sender's kernel vouches for checksums. `flow` None: the packet would begin one."""
@@ -35,9 +36,10 @@ class Validator:
             if first and packet.ttl + self.ttl_drop < first:
                 return False
         if self.options and packet.proto == TCP and packet.payload - packet.l4 > 20:
-            for kind in self.options:
-                if packet.option(kind) is not None:
-                    return False
+            if self.md5 and packet.option(OPTION_MD5) is not None:
+                return False
+            if self.known is not None and not packet.options_among(self.known):
+                return False
         if trusted:
             return True
         if self.ip_checksum and not packet.reassembled and not header_checksum_good(packet):

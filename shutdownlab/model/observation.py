@@ -13,6 +13,7 @@ from pydantic import model_validator
 from shutdownlab.config.document import Expected
 from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
+from shutdownlab.model.topology import ShortLabel
 
 
 class Observation(Registered):
@@ -24,6 +25,8 @@ class Observation(Registered):
     """The address families that are looked at, each an observation of its own."""
     column: str = ""
     """The heading that tables show it under; left out: its own name."""
+    short: ShortLabel = ""
+    """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""
     operators: tuple[str, ...] = ()
     """Only these operators; left out: all."""
     during: tuple[str, ...] = ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import IpPrefix, Kbit, OrElse, Port, Prefix
+from shutdownlab.config.scalars import Address, IpPrefix, Kbit, OrElse, Port, Prefix, address
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
@@ -156,10 +156,29 @@ class Direction(StrEnum):
 
 
 class Means(StrEnum):
-    """How apps, sites and protocols are told apart: by DPI boxes, which read packets, or by addresses."""
+    """How apps, sites and protocols are told apart: by DPI boxes, which read packets, by addresses, or (`dns`) by
+    operators' own resolvers, which lie about names."""
 
     DPI = "dpi"
     ADDRESS = "address"
+    DNS = "dns"
+
+
+SILENCE: Final = "none"
+LIES: Final = ("nxdomain", "nodata", "refused", SILENCE)
+"""What a resolver can say of a name besides a false address; `none`: nothing at all."""
+
+
+def _lie(value: object) -> object:
+    if isinstance(value, str) and value in LIES:
+        return value
+    try:
+        return address(value)
+    except ValueError as error:
+        raise Expected(f"{one_of(LIES)}, or an address", lambda: did_you_mean(str(value), LIES)) from error
+
+
+Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)]
 
 
 class BlockAction(StrEnum):
@@ -268,6 +287,9 @@ class Policy(Record):
     except_: Exceptions = Field(Exceptions(), alias="except")
     """Who and what it leaves alone."""
     by: Means = Means.DPI
+    answer: Lie = "nxdomain"
+    """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
+    none (nothing at all), or an address."""
     action: BlockAction = BlockAction.PROFILE
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
@@ -282,6 +304,10 @@ class Policy(Record):
             self._inspects()
         if self.withdraw is not None:
             self._withdraws()
+        if self.by is Means.DNS:
+            self._lies()
+        elif "answer" in self.model_fields_set:
+            raise Expected("it with `by: dns`", "resolvers alone answer so", found="`answer`", key="answer")
         if self.block is not None and self.block == Targets():
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
@@ -305,6 +331,18 @@ class Policy(Record):
         if not verbs:
             hint = "`block: everything`, `throttle: 512kbit`, `withdraw: {}`, or `inspect:` and rules"
             raise Expected("one of them", hint, found="none of `block`, `throttle`, `inspect`, `withdraw`")
+
+    def _lies(self) -> None:
+        """Resolvers are asked for names, by everybody alike."""
+        if self.block is None or self.block != Targets(apps=self.block.apps, sites=self.block.sites):
+            hint = "such as `block: {apps: [facebook], sites: [twitter.com]}`"
+            raise Expected("`block` with apps or sites alone", hint, found="`by: dns`", key="by")
+        for key in ("at", "action", "direction"):
+            if key in self.model_fields_set:
+                raise Expected("`by: dns` without it", "`answer` says what happens", found=f"`{key}`", key=key)
+        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
+        if self.except_ != subscribers:
+            raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
 
     def _withdraws(self) -> None:
         """Routes are an operator's, and what switches and boxes are told has no place beside them."""

@@ -24,7 +24,7 @@ from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
-from shutdownlab.model.topology import Topology, Vantage
+from shutdownlab.model.topology import ShortLabel, Topology, Vantage
 
 
 class Family(StrEnum):
@@ -95,6 +95,8 @@ class Probe(Registered):
     """The address families that it is made over, each a measurement of its own."""
     column: str = ""
     """The heading that tables show it under, together with others of the same; left out: its own name."""
+    short: ShortLabel = ""
+    """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""
     from_: Scope = Scope()
     """The subscribers who run it; left out: all."""
     during: tuple[str, ...] = ()

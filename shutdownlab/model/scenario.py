@@ -84,7 +84,8 @@ class Expectation(Record):
     A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
     are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
     it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts.
+    Within a phase the last expectation that covers a cell counts. Tools (`shutdownlab matrix`) have expectations of
+    their own, by `tools`.
     """
 
     who: Scope = Scope()
@@ -93,6 +94,9 @@ class Expectation(Record):
     """The names of probes that it is about, or `all`."""
     observations: _Reach = None
     """The names of observations that it is about, or `all`."""
+    tools: _Reach = None
+    """The names of tools that it is about, or `all`: what `shutdownlab matrix` should find. It is about nothing else
+    then."""
     outcome: Annotated[
         Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled", "down"])
     ]
@@ -104,7 +108,7 @@ class Expectation(Record):
 
     @property
     def everything(self) -> bool:
-        return self.probes is None and self.observations is None
+        return self.probes is None and self.observations is None and self.tools is None
 
     def covers(self, vantage: Vantage, probe: str) -> bool:
         """Whether it is about a probe from a vantage point."""
@@ -166,6 +170,17 @@ class Account(Record):
     """The versions, by name."""
 
 
+class LeftOut(Record):
+    """A fact that the scenario does not have."""
+
+    fact: str
+    """What is documented."""
+    source: str
+    """Who says so."""
+    why: str
+    """Why it is not there."""
+
+
 _FEW = Field(max_length=1_000)
 """Far more than anybody can wait for."""
 
@@ -179,6 +194,9 @@ class Scenario(Record):
     """What commands call it, where it ships; run directories are named after it."""
     title: str
     """The heading of its output."""
+    extends: str = ""
+    """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
+    beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
     summary: str = ""
     """A few sentences for those who read the file."""
     topology: str
@@ -206,6 +224,8 @@ class Scenario(Record):
     phases carry their own zone."""
     throttled_below: Kbit = 512
     """A download that is slower counts as throttled."""
+    left_out: Annotated[tuple[LeftOut, ...], _FEW] = ()
+    """Facts that it does not have, and why: what this program cannot say, or nobody knows."""
     accounts: dict[Name, Account] = {}
     """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
     policies: Annotated[dict[Name, Policy], _FEW]
@@ -216,6 +236,10 @@ class Scenario(Record):
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
     """What the world outside sees of each operator, by name."""
+    tools: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW] = {}
+    """Circumvention tools that `shutdownlab matrix` measures beside those it knows, by name: kinds of tools, with a
+    port of their own for example, or any other kind of probe. No run measures them. A tool without a `host` gets a
+    server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
@@ -296,6 +320,16 @@ class Scenario(Record):
         probes = [probe.column or name for name, probe in self.probes.items()]
         observations = [observation.column or name for name, observation in self.observations.items()]
         return tuple(dict.fromkeys((*probes, *observations)))
+
+    @property
+    def short_columns(self) -> dict[str, str]:
+        """Short headings for narrow terminals, by those that have one: the first that is given."""
+        found: dict[str, str] = {}
+        every: list[tuple[str, Probe | Observation]] = [*self.probes.items(), *self.observations.items()]
+        for name, each in every:
+            if each.short:
+                found.setdefault(each.column or name, each.short)
+        return found
 
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:

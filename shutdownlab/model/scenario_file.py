@@ -17,7 +17,9 @@ from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
+from shutdownlab.model.variation import Read, extend
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
@@ -39,10 +41,16 @@ def report_structure(document: Document) -> None:
         document.validate_as(Scenario)
 
 
-def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
-    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`."""
+def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tuple[Document, str | Mapping[str, Any]]:
+    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
+
+    `read`: finds the scenario that it extends.
+    """
     document = parse(text, file)
     if is_another(document, "scenario"):
+        document.raise_if_bad()
+    extend(document, read)
+    if document.problems and "topology" not in document.data:
         document.raise_if_bad()
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
@@ -78,11 +86,16 @@ class _Checker:
         for name, fault in self.scenario.faults.items():
             check_fault(("faults", name), fault, self.topology, self.document)
             self._sources(("faults", name, "source"), fault.source)
+        for index, fact in enumerate(self.scenario.left_out):
+            self._sources(("left_out", index, "source"), fact.source)
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
+        for name, tool in self.scenario.tools.items():
+            self._tool(name, tool)
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
+        self._short_columns()
         self._timeline()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
@@ -157,6 +170,17 @@ class _Checker:
         if len(self.document.problems) > before:
             self.misdirected.add(name)
 
+    def _tool(self, name: str, tool: Probe) -> None:
+        path: Path = ("tools", name)
+        for kind, given in (("probe", self.scenario.probes), ("observation", self.scenario.observations)):
+            if name in given:
+                self.document.report(path, f"{quoted(name)}, which {kind}s have too", "a name of its own")
+        mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
+        for mistake in mistakes:
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        self._scope((*path, "from"), tool.from_)
+        self._names((*path, "during"), "phase", tool.during, self.phases)
+
     def _observation(self, name: str, observation: Observation) -> None:
         path: Path = ("observations", name)
         if name in self.scenario.probes:
@@ -164,6 +188,23 @@ class _Checker:
             self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
         self._names((*path, "during"), "phase", observation.during, self.phases)
+
+    def _short_columns(self) -> None:
+        """A column has one short name, and none has another's."""
+        scenario, of_column = self.scenario, self.scenario.short_columns
+        shown: dict[str, str] = {}
+        for column in sorted(scenario.headings, key=lambda column: column in of_column):
+            shown.setdefault(of_column.get(column, column), column)
+        every: list[tuple[str, str, Probe | Observation]] = [("probes", *item) for item in scenario.probes.items()]
+        every += [("observations", *item) for item in scenario.observations.items()]
+        for group, name, each in every:
+            column = each.column or name
+            if each.short and each.short != of_column[column]:
+                found, expected = f"{quoted(each.short)} for the column {quoted(column)}", quoted(of_column[column])
+                self.document.report((group, name, "short"), found, f"{expected}, as for others of that column")
+            elif each.short and shown[each.short] != column:
+                found = f"{quoted(each.short)}, which the column {quoted(shown[each.short])} is called"
+                self.document.report((group, name, "short"), found, "a name of its own")
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
@@ -222,7 +263,7 @@ class _Checker:
         before = len(self.document.problems)
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
-        for key, kind in (("probes", "probe"), ("observations", "observation")):
+        for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         for name, option in expectation.given.items():
             if name not in self.scenario.accounts:

@@ -59,6 +59,18 @@ def _label(value: object) -> str:
 
 Label = Annotated[str, BeforeValidator(_label)]
 """What is free text but for its length: it stands in tables."""
+_LONGEST_SHORT = 5
+
+
+def _short_label(value: object) -> str:
+    text = written(value)
+    if len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
+        raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
+    return text
+
+
+ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
+"""What stands in tables on narrow terminals; empty where there is none."""
 _LONGEST_DELAY = 10.0
 
 

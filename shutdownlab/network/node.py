@@ -180,7 +180,9 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
         if forwarding:
             # Routers keep the addresses of an interface that goes down, so that it has them when it is up again.
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
-            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **(sysctls or {})}
+            # They tell everybody what they cannot reach: with one error a second, outcomes hang on who asked first.
+            tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
+            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **tell, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:

@@ -1,115 +1,162 @@
-"""Records what every switch receives, port by port: a pcapng file a switch (draft-ietf-opsawg-pcapng).
+"""Records what every switch receives, port by port: a pcapng file a switch.
 
-Each frame is recorded once by each switch it reaches, where it comes in. Segmentation offload is on in the laboratory:
-TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network card would fill in.
+Each frame is recorded once by each switch it reaches, where it comes in, in the order in which the kernel got them,
+whatever their ports: who reads the file finds connections as the switch and its DPI box saw them. Segmentation offload
+is on in the laboratory: TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network
+card would fill in. What happens meanwhile (a phase begins, an order is given) is a comment on the first packet that
+comes after it.
 """
 
 from __future__ import annotations
 
+import json
 import select
+import shutil
 import socket
-import struct
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from shutdownlab.network.arrivals import SETTLED_S, Arrivals, stamp
+from shutdownlab.network.pcapng import last_words, packet, secrets, section
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
+RECORDER: Final = "recorder"
+"""The name of its process."""
 _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
 _PACKET_IGNORE_OUTGOING: Final = 23
-_LINKTYPE_ETHERNET: Final = 1
-_LONGEST_FRAME: Final = 1 << 17
 _RECEIVE_BUFFER: Final = 8 << 20
-_TURN: Final = 64
 _FLUSH_S: Final = 1.0
+_END_S: Final = 5.0
+_COPIED_A_SECOND: Final = 10 << 20
+"""Bytes of captures, on the slowest disk that is reckoned with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One switch: the namespace its ports are in, and their names (with what they lead to)."""
+    """One switch: the namespace its ports are in, and their names (with what they lead to).
+
+    key_logs: the NSS key logs beside its capture (a pattern) whose secrets are put into it at the end.
+    """
 
     switch: str
     netns: Path
     ports: tuple[tuple[str, str], ...]
+    key_logs: str = ""
 
 
-def section(ports: Sequence[tuple[str, str]]) -> bytes:
-    """The blocks a file begins with: its section, and a port each with nanosecond times."""
-    blocks = _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
-    for name, purpose in ports:
-        options = _option(2, name.encode()) + _option(3, purpose.encode()) + _option(9, b"\x09") + _option(0, b"")
-        blocks += _block(1, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, _LONGEST_FRAME) + options)
-    return blocks
+@dataclass(slots=True)
+class _Capture:
+    """A switch's file. `untold`: comments on the first packet that comes after them, with their times."""
+
+    tap: Tap
+    path: Path
+    start: bytes
+    file: BinaryIO = field(init=False)
+    untold: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.file = self.path.open("wb")
+        self.file.write(self.start)
+
+    def add(self, port: int, at_ns: int, frame: bytes) -> None:
+        said = [text for when, text in self.untold if when <= at_ns]
+        del self.untold[: len(said)]
+        self.file.write(packet(port, at_ns, frame, said))
+
+    def close(self) -> None:
+        for at_ns, text in self.untold:
+            self.file.write(last_words(at_ns, text))
+        self.file.close()
+        if self.tap.key_logs:
+            self._embed_secrets()
+
+    def _embed_secrets(self) -> None:
+        """Put the secrets ahead of the packets, where readers want them."""
+        logs = sorted(self.path.parent.glob(self.tap.key_logs))
+        draft = self.path.with_suffix(".draft")
+        with self.path.open("rb") as old, draft.open("wb") as new:
+            new.write(self.start)
+            new.writelines(secrets(b"".join(log.read_bytes() for log in logs)))
+            old.seek(len(self.start))
+            shutil.copyfileobj(old, new, 1 << 20)
+        draft.replace(self.path)
 
 
-def packet(port: int, at_ns: int, frame: bytes) -> bytes:
-    """One frame's block; `port` counts from 0 in the order of `section`."""
-    head = struct.pack("<IIIII", port, at_ns >> 32, at_ns & 0xFFFFFFFF, len(frame), len(frame))
-    return _block(6, head + _padded(frame))
+def start_recorder(taps: Sequence[Tap], directory: Path, about: str = "", application: str = "") -> Forked:
+    """Fork the recorder; it writes `SWITCH.pcapng` files into `directory` until it is stopped.
 
-
-def _block(kind: int, body: bytes) -> bytes:
-    length = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + length + body + length
-
-
-def _option(code: int, value: bytes) -> bytes:
-    return struct.pack("<HH", code, len(value)) + _padded(value)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
-def start_recorder(taps: Sequence[Tap], directory: Path) -> Forked:
-    """Fork the recorder; it writes `SWITCH.pcapng` files into `directory` until it is stopped."""
+    about: a comment on each file, after the switch's name; application: what has written it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
 
     def main(child: Child) -> None:
         with select.epoll() as poller:
-            sockets: dict[int, tuple[socket.socket, BinaryIO, int]] = {}
-            files = {tap.switch: (directory / f"{tap.switch}.pcapng").open("wb") for tap in taps}
+            sockets: dict[int, tuple[socket.socket, _Capture, int]] = {}
+            captures = {}
             for tap in taps:
-                files[tap.switch].write(section(tap.ports))
+                comment = f"what {tap.switch} receives{about and f', {about}'}"
+                start = section(tap.ports, comment, application)
+                captures[tap.switch] = _Capture(tap, directory / f"{tap.switch}.pcapng", start)
                 for number, (name, _) in enumerate(tap.ports):
                     opened = _open(tap.netns, name)
-                    sockets[opened.fileno()] = opened, files[tap.switch], number
+                    sockets[opened.fileno()] = opened, captures[tap.switch], number
                     poller.register(opened.fileno(), select.EPOLLIN)
             poller.register(child.stop_fd, select.EPOLLIN)
+            poller.register(child.lines, select.EPOLLIN)
             child.ready()
-            _record(poller, sockets, files, child.stop_fd)
-            for file in files.values():
-                file.close()
+            _record(poller, sockets, captures, child)
+            for capture in captures.values():
+                capture.close()
 
-    return fork("recorder", main)
+    return fork(RECORDER, main)
+
+
+def mark(recorder: Forked, text: str, switch: str = "") -> None:
+    """Say what happens now, in the captures of all switches or of one."""
+    recorder.send(json.dumps({"at_ns": time.time_ns(), "text": text, "switch": switch}).encode() + b"\n")
+
+
+def patience_s(directory: Path) -> float:
+    """How many seconds the recorder may take to end: where there are secrets to embed, all is copied."""
+    return _END_S + sum(path.stat().st_size for path in directory.glob("*.pcapng")) / _COPIED_A_SECOND
 
 
 def _record(
     poller: select.epoll,
-    sockets: Mapping[int, tuple[socket.socket, BinaryIO, int]],
-    files: Mapping[str, BinaryIO],
-    stop_fd: int,
+    sockets: Mapping[int, tuple[socket.socket, _Capture, int]],
+    captures: Mapping[str, _Capture],
+    child: Child,
 ) -> None:
     flushed = time.monotonic()
-    while True:
-        for descriptor, _ in poller.poll(_FLUSH_S):
-            if descriptor == stop_fd:
-                return
-            opened, file, number = sockets[descriptor]
-            for _ in range(_TURN):
-                try:
-                    frame = opened.recv(_LONGEST_FRAME)
-                except (BlockingIOError, OSError):
-                    break
-                file.write(packet(number, time.time_ns(), frame))
+    arrivals: Arrivals[tuple[_Capture, int]] = Arrivals()
+    ended = False
+    while not ended:
+        began = time.time_ns()
+        ready = {found for found, _ in poller.poll(SETTLED_S if arrivals else _FLUSH_S, len(sockets) + 2)}
+        ended = child.stop_fd in ready
+        if ended or child.lines.fileno() in ready:
+            _hear(child, captures)
+        for descriptor in sockets if ended else ready & sockets.keys():
+            opened, capture, number = sockets[descriptor]
+            arrivals.read(opened, (capture, number), None if ended else began)
+        for at_ns, (capture, number), frame in arrivals.settled(None if ended else began):
+            capture.add(number, at_ns, frame)
         if time.monotonic() - flushed > _FLUSH_S:
             flushed = time.monotonic()
-            for file in files.values():
-                file.flush()
+            for capture in captures.values():
+                capture.file.flush()
+
+
+def _hear(child: Child, captures: Mapping[str, _Capture]) -> None:
+    for line in child.receive():
+        said = json.loads(line)
+        for capture in [captures[said["switch"]]] if said["switch"] else captures.values():
+            capture.untold.append((said["at_ns"], said["text"]))
 
 
 def _open(netns: Path, port: str) -> socket.socket:
@@ -117,6 +164,7 @@ def _open(netns: Path, port: str) -> socket.socket:
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        stamp(opened)
         opened.setblocking(False)
         opened.bind((port, _ETH_P_ALL))
         return opened

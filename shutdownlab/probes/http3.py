@@ -23,6 +23,7 @@ from shutdownlab.probes.failure import EOF, StepFailed, failure_of
 from shutdownlab.probes.http import Response, record_unsent
 from shutdownlab.probes.kinds import Page
 from shutdownlab.probes.session import ProbeSession
+from shutdownlab.probes.trust import key_log
 from shutdownlab.probes.web import page_test
 
 _MAX_BODY: Final = 65536
@@ -57,6 +58,7 @@ async def _fetch_from(session: ProbeSession, parts: SplitResult, host: str, addr
         cadata=session.trust.pem(session.request.ca),
         verify_mode=ssl.CERT_REQUIRED,
         initial_rtt=min(0.1, session.patience / 6),
+        secrets_log_file=key_log(),
     )
     quic = QuicConnection(configuration=configuration)
     with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:

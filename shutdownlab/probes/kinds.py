@@ -21,11 +21,14 @@ from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url,
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role
+from shutdownlab.model.pages import DOWNLOADS
 from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, ServerControl, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
 
 _SINGLE_STEP: Final = "urlgetter"
+_LEAST_BYTES: Final = 64 * 1024
+"""Fewer say nothing of how fast a line is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,7 @@ class Download:
     """
 
     url: str
-    min_bytes: int = 64 * 1024
+    min_bytes: int = _LEAST_BYTES
     max_bytes: int = 512 * 1024
     seconds: float = 1.0
     throttled_below: int = 512
@@ -205,6 +208,14 @@ class Throughput(UrlProbe):
     ooni_test = "x_throughput"
     shares = 8
     alone = True
+
+    def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
+        own = {name for _, program in topology.programs() for name in program.names}
+        offered = [f"/bytes/{size}" for size in DOWNLOADS if size >= _LEAST_BYTES]
+        path, host = urlsplit(self.url).path, self.host_name or ""
+        if path not in offered and host not in own and not is_address(host):
+            found = f"{quoted(path)}, which is no download or too small a one"
+            yield Mistake(("url",), found, one_of(offered), "every site of the catalogue offers these")
 
     def ask(self, at: Surroundings) -> Download:
         return Download(self.url, throttled_below=at.throttled_below)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Final, TextIO
+
+KEY_LOG: Final = "SSLKEYLOGFILE"
+"""The environment's variable that says where clients write their secrets (NSS key log, draft-ietf-tls-keylogfile)."""
+
+
+@cache
+def key_log() -> TextIO | None:
+    """The file for clients' secrets, for aioquic, line by line; None where nobody wants them."""
+    path = os.environ.get(KEY_LOG)
+    return Path(path).open("a", buffering=1) if path else None
 
 
 @dataclass(slots=True)
@@ -28,6 +41,8 @@ class TrustStore:
         if (ca, alpn) not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.options |= ssl.OP_NO_TICKET
+            if path := os.environ.get(KEY_LOG):
+                context.keylog_filename = path
             if alpn:
                 context.set_alpn_protocols(list(alpn))
             if ca:

@@ -72,6 +72,40 @@ class Measure:
     files: int = 0
 
 
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """The first message of another terminal: start the command line there, or the argv (none: a shell) on a node.
+
+    Answer: `Ended` when that has ended, `Refused` where it could not begin; their number is 0. It comes with three
+    descriptors, for its standard input, output and error, or with none: then a terminal is made for it, and told first
+    (`TerminalMade`). `variables`: of the terminal outside (TERM, …).
+    """
+
+    node: str | None
+    argv: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    files: int = 3
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AskInForce:
+    """Ask what is in force; answer: `InForce`."""
+
+    number: int
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AskComplaints:
+    """Ask what has broken since the last time; answer: `Complaints`."""
+
+    number: int
+    files: int = 0
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -108,6 +142,33 @@ class ProbeAnswer:
     record: dict[str, Any]
 
 
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The phase that the country is in, if it is in one as a whole, and the policies in force."""
+
+    number: int
+    phase: str | None
+    policies: tuple[str, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Complaints:
+    """What has broken, or complains, a sentence each."""
+
+    number: int
+    texts: tuple[str, ...]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class TerminalMade:
+    """A terminal has been made inside: the descriptor is its master's."""
+
+    files: int = 1
+
+
 # --- unasked -------------------------------------------------------------------------------------------------------
 
 
@@ -137,5 +198,6 @@ class LabFault:
     text: str
 
 
-SessionRequest: TypeAlias = StartProgram | SignalProgram | PutInForce | Measure
-SessionMessage: TypeAlias = SessionRequest | Done | Refused | ProbeAnswer | Opened | Ended | LabFault
+SessionRequest: TypeAlias = StartProgram | SignalProgram | PutInForce | Measure | Attach | AskInForce | AskComplaints
+SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Complaints | TerminalMade
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault

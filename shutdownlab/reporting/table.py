@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.table import Table as RichTable
@@ -13,6 +13,7 @@ from shutdownlab.results.table import Share, Table
 
 _COLOURS = ((0.995, "green"), (0.5, "yellow"), (0.005, "dark_orange"), (0.0, "red"))
 _CELL = 6
+_FIGURE = 3
 _PHASE = 24
 _LEAST_PHASE = 4
 _TIME = 12
@@ -21,31 +22,36 @@ _LEAST_WORDS = 60
 """Columns that a sentence beside time and phase needs."""
 
 
-def tables(table: Table, width: int) -> Iterator[RichTable]:
+def tables(table: Table, width: int, *, short: bool = False) -> Iterator[RichTable]:
     """As many tables, side by side in content, as a terminal of `width` columns needs.
 
     No figure is cut: a narrow terminal gets fewer of them a table, names of phases cut short, and then no times.
+    short: by the short names of columns, no wider than they and their figures are; what they stand for is told below.
     """
-    widest = max((_width(column) for column in table.columns), default=_CELL)
-    with_times = width >= _TIME + 1 + _LEAST_PHASE + 1 + widest + 1
+    widths = {column: _width(table, column, short=short) for column in table.columns}
+    widest = max(widths.values(), default=_CELL)
+    with_times = width >= (_LEAST_WORDS if short else _TIME + 1 + _LEAST_PHASE + 1 + widest + 1)
     room = width - (_TIME + 1 if with_times else 0)
     longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
     phase = max(_LEAST_PHASE, min(_PHASE, longest, room - 1 - widest - 1))
-    columns: list[str] = []
-    left = room - phase - 1
+    parts: list[list[str]] = []
+    left = 0
     for column in table.columns:
-        if columns and left < _width(column) + 1:
-            yield _part(table, columns, phase, with_times=with_times)
-            columns, left = [], room - phase - 1
-        columns.append(column)
-        left -= _width(column) + 1
-    if columns:
-        yield _part(table, columns, phase, with_times=with_times)
+        if not parts or left < widths[column] + 1:
+            parts.append([])
+            left = room - phase - 1
+        parts[-1].append(column)
+        left -= widths[column] + 1
+    for columns in parts:
+        yield _part(table, {column: widths[column] for column in columns}, phase, with_times=with_times, short=short)
 
 
 def legible(table: Table, width: int) -> list[RichTable]:
-    """The table in columns or, where that takes more parts than a reader keeps before his eyes, in words."""
+    """The table in columns, by their short names where the long ones take more parts than a reader keeps before his
+    eyes; where these do, too, in words."""
     parts = list(tables(table, width))
+    if len(parts) > _MOST_PARTS:
+        parts = list(tables(table, width, short=True))
     return parts if len(parts) <= _MOST_PARTS or width < _LEAST_WORDS else [_in_words(table, width)]
 
 
@@ -85,25 +91,46 @@ def _said(table: Table, phase: str) -> Text:
 def _whole_width(table: Table) -> int:
     """Columns of a terminal that show the table in one piece."""
     longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
-    return _TIME + 1 + min(_PHASE, longest) + 1 + sum(_width(column) + 1 for column in table.columns)
+    return _TIME + 1 + min(_PHASE, longest) + 1 + sum(_width(table, column) + 1 for column in table.columns)
 
 
-def _width(column: str) -> int:
-    return max([_CELL, *(cell_len(on_one_line(word)) for word in column.split())])
+def _heading(table: Table, column: str, *, short: bool) -> list[str]:
+    """The words of a heading, one below the other."""
+    return list(map(on_one_line, (table.short.get(column, column) if short else column).split()))
 
 
-def _part(table: Table, columns: Sequence[str], phase: int, *, with_times: bool) -> RichTable:
-    part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", title_justify="left")
+def _width(table: Table, column: str, *, short: bool = False) -> int:
+    figures = max((len(str(table[name, column])) for name, _ in table.phases), default=_FIGURE)
+    return max([max(_FIGURE, figures) if short else _CELL, *map(cell_len, _heading(table, column, short=short))])
+
+
+def _part(table: Table, widths: Mapping[str, int], phase: int, *, with_times: bool, short: bool) -> RichTable:
+    part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", title_justify="left", caption_justify="left")
     if with_times:
         part.add_column("UTC", style="dim", no_wrap=True, min_width=_TIME)
     part.add_column("phase", no_wrap=True, overflow="ellipsis", min_width=phase, max_width=phase)
-    for column in columns:
-        heading = Text("\n".join(map(on_one_line, column.split())))
-        part.add_column(heading, justify="right", no_wrap=True, min_width=_width(column))
+    columns = list(widths)
+    for column, width in widths.items():
+        heading = Text("\n".join(_heading(table, column, short=short)))
+        part.add_column(heading, justify="right", no_wrap=True, min_width=width)
+    told = [f"{table.short[column]}: {on_one_line(column)}" for column in columns if column in table.short and short]
+    whole = phase + 1 + sum(width + 1 for width in widths.values()) + (_TIME + 1 if with_times else 0)
+    part.caption = Text("\n".join(_lines(told, whole)), style="dim", overflow="fold") if told else None
     for name, at in table.phases:
         time = [f"{at:%d %b %H:%M}"] if with_times else []
         part.add_row(*time, Text(on_one_line(name)), *(_text(table[name, column]) for column in columns))
     return part
+
+
+def _lines(items: Sequence[str], width: int) -> list[str]:
+    """What belongs together stays so."""
+    lines: list[str] = []
+    for item in items:
+        if lines and cell_len(lines[-1]) + 2 + cell_len(item) < width:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return lines
 
 
 def _text(share: Share) -> Text:

@@ -31,3 +31,18 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def claim(path: Path) -> BinaryIO:
+    """A file that keeps others from going on with the run in this directory as long as it is open.
+
+    Raises BlockingIOError where somebody holds it.
+    """
+    file = (path / "events.jsonl").open("ab")
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
+    return file

@@ -114,6 +114,8 @@ class Undertaking(BaseModel):
     """The phases to be measured, in order."""
     columns: tuple[str, ...] = ()
     """The headings of the table, in order."""
+    short_columns: dict[str, str] = {}
+    """Short ones for narrow terminals, by those of the table."""
     sources: dict[str, str] = {}
     """The scenario's sources, by the codes with which it cites them."""
     choices: dict[str, str] = {}
@@ -142,6 +144,8 @@ class Undertaking(BaseModel):
     """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
     pcap: bool = False
     """Whether packets were recorded."""
+    keys: bool = False
+    """Whether the secrets of clients' TLS connections were, too."""
     machine: Machine = Machine()
 
 

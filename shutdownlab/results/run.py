@@ -123,7 +123,7 @@ class Run:
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who got through, a row per phase; recomputed from results.csv."""
-        return table_of(self.results, self.manifest.get("columns", ()))
+        return table_of(self.results, self.manifest.get("columns", ()), self.manifest.get("short_columns"))
 
     @property
     def phases(self) -> list[PhaseInfo]:

@@ -56,11 +56,13 @@ class Table:
     """Percent of ordinary subscribers who got through, each group by its number of subscribers.
 
     phases: name and scenario time, in order. columns: headings, in order. `table[phase, column]` is the `Share`.
+    short: headings for narrow terminals, by those that have one.
     """
 
     phases: tuple[tuple[str, datetime], ...]
     columns: tuple[str, ...]
     shares: Mapping[tuple[str, str], Share] = field(repr=False)
+    short: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, place: tuple[str, str]) -> Share:
         return self.shares.get(place, Share())
@@ -82,8 +84,8 @@ class Table:
         return "\n".join(lines)
 
 
-def table_of(results: Iterable[Result], columns: Sequence[str] = ()) -> Table:
-    """The table of some results; `columns`: those to begin with, in this order (None: as they come)."""
+def table_of(results: Iterable[Result], columns: Sequence[str] = (), short: Mapping[str, str] | None = None) -> Table:
+    """The table of some results; `columns`: those to begin with, in this order; `short`: what some are called too."""
     phases: dict[str, datetime] = {}
     found: dict[tuple[str, str], Share] = {}
     headings = dict.fromkeys(columns)
@@ -92,4 +94,4 @@ def table_of(results: Iterable[Result], columns: Sequence[str] = ()) -> Table:
         column = result.column or result.target
         headings.setdefault(column)
         found.setdefault((result.phase, column), Share()).add(result)
-    return Table(tuple(phases.items()), tuple(headings), found)
+    return Table(tuple(phases.items()), tuple(headings), found, short or {})

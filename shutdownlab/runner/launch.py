@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
+from shutdownlab.country.attach_socket import offered
 from shutdownlab.country.breakage import EXIT_BROKEN
 from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
@@ -28,6 +29,7 @@ from shutdownlab.results.directory import mark_ended
 from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
+from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
 from shutdownlab.results.run import Run
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
@@ -62,11 +64,14 @@ def run(
     choose: Mapping[str, str] | None = None,
     real_time: float | None = None,
     pcap: bool = False,
+    keys: bool = False,
     seed: int = 0,
     datapath: Wish = "auto",
     openflow: Openflow = "os-ken",
     ryu_python: str | Path | None = None,
     trust: bool = False,
+    force: bool = False,
+    keep_open: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -74,12 +79,16 @@ def run(
     scenario: what `load` takes, or what it returned. out: a new directory for the results (None: `runs/NAME-TIME`).
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
-    phase). pcap: record what every switch receives. seed: of everything random. datapath: "auto", "kernel" or
+    phase). pcap: record what every switch receives; keys: and the TLS secrets of the lab's clients, in the captures
+    and as NSS key logs beside them. seed: of everything random. datapath: "auto", "kernel" or
     "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
-    scenario that brings any is refused. on_event: called with each event (see `shutdownlab.results.events`) as it
-    happens, one at a time, in a thread of its own; what it raises ends the run and is raised here.
+    scenario that brings any is refused. force: a run that `out` holds is replaced; a directory that holds anything else
+    is refused all the same. keep_open: when it has finished, hand this process's terminal over to the command line of
+    `lab`, in the country as the last phase left it, and return at its end. on_event: called with each event (see
+    `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what it raises ends the run and
+    is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -91,10 +100,12 @@ def run(
         lookup.phase_named(shutdown.scenario, until, "until")
     if real_time is not None and not 0 < real_time < math.inf:
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
+    if keys and not pcap:
+        lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
-    directory = usable(Path(out)) if out is not None else _new_directory(shutdown.scenario)
+    directory = usable(Path(out), force=force) if out is not None else _new_directory(shutdown.scenario)
     payload = {
         "shutdown": shutdown,
         "choices": choices,
@@ -102,11 +113,16 @@ def run(
         "real_time": real_time,
         "until": until,
         "pcap": pcap,
+        "keys": keys,
         "seed": seed,
         "datapath": datapath,
         "ryu": ryu,
     }
-    return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+    if not keep_open:
+        return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+    with offered(shutdown.scenario.name) as found:
+        payload |= {"keep": True, "offered": found}
+        return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
 
 
 def resume(
@@ -140,6 +156,7 @@ def resume(
     payload = {
         "shutdown": shutdown,
         "directory": directory.resolve(),
+        "keys": manifest.get("keys", False),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
         "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,
@@ -213,8 +230,14 @@ def _in_countries(payload: dict[str, Any], directory: Path, keep: tuple[Path, ..
     attempts, measured = 0, -1
     if payload["ryu"] is not None:
         keep += payload["ryu"].keep
+    writable = []
+    if payload.get("keep"):  # as in a lab
+        writable.append(Path.cwd())
+        fds += (payload["offered"].descriptor,) if payload["offered"].descriptor >= 0 else ()
     while True:
-        status = run_in_sandbox("shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, pass_fds=fds)
+        status = run_in_sandbox(
+            "shutdownlab.runner.run:inside", payload, run_dir=directory, keep=keep, writable=writable, pass_fds=fds
+        )
         if status != EXIT_REBUILD:
             return status
         manifest = Run.open(directory).manifest
@@ -241,6 +264,8 @@ class _Ear(threading.Thread):
                     event = decode(line)
                     if event is not None:
                         self._on_event(event)
+                with suppress(OSError):  # who waits for all to have been told learns it by this
+                    self._sock.shutdown(socket.SHUT_WR)
         except BaseException as error:
             self.raised = error
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -260,20 +285,29 @@ def _new_directory(scenario: Scenario) -> Path:
     raise AssertionError("there is always another number")
 
 
-def usable(directory: Path) -> Path:
-    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be."""
+def usable(directory: Path, *, force: bool = False) -> Path:
+    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be.
+
+    force: the run that it holds is deleted.
+    """
     why = "which cannot be made"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        if any((directory / name).exists() for name in ("manifest.json", "results.csv")):
-            hint = "choose another name"
-            lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
+        if any((directory / name).exists() for name in (MANIFEST, "results.csv")):
+            if not force:
+                hint = "choose another name, or replace that run with --force (force=True)"
+                lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
+            why = "where a run cannot be replaced"
+            take_away(directory)
         why = "where nothing can be written"
         with TemporaryFile(dir=directory):
             pass
     except FileExistsError:
         link = directory.is_symlink() and not directory.exists()
         _refuse(directory, "a link to what is not there" if link else "which is no directory")
+    except NotReplaceable as other:
+        hint = "only what a run has written is ever replaced; choose another name"
+        lookup.refuse("out", f"{directory}, {other}", "a new directory, or a run's", hint)
     except OSError as error:
         _refuse(directory, _why(why, error))
     return directory

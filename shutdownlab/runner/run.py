@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, with_limit
+from shutdownlab.country.breaking import Breaker
+from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Broken,
@@ -121,4 +124,21 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
         walk.emit(walk.finished(status, code))
         raise
     walk.emit(walk.finished(status, code))
+    if walk.options.keep and status == "finished" and walk.breaker is not None:
+        _keep_open(walk, walk.breaker)
     return code
+
+
+def _keep_open(walk: Walk, breaker: Breaker) -> None:
+    """Hand the terminal over to the command line of `lab`, once whoever listens has told all of the run."""
+    from shutdownlab.country.terminal import keep_open
+
+    options = walk.options
+    walk.hang_up()
+    if options.events_fd >= 0:
+        with socket.socket(fileno=os.dup(options.events_fd)) as listened:
+            listened.shutdown(socket.SHUT_WR)
+            listened.recv(1)  # it hangs up, too, when it has come to the end
+    plan = LabPlan(options.shutdown, options.choices, options.phases[-1].phase, options.datapath)
+    keep_open(plan, breaker, options.offered)
+    breaker.country.finish()

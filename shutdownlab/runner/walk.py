@@ -13,8 +13,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
@@ -54,6 +56,7 @@ from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.story import Story
 
 _VERSION: Final = version("shutdownlab")
 
@@ -75,12 +78,16 @@ class RunOptions:
     real_time: float | None = None
     until: str | None = None
     pcap: bool = False
+    keys: bool = False
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
     resume: bool = False
     given_up: tuple[str, ...] = ()
     ryu: RyuPython | None = None
+    keep: bool = False
+    """At the end, leave the country as the last phase has it."""
+    offered: Offered = NOT_OFFERED
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -190,6 +197,8 @@ class Walk:
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.breaker = Breaker(country, options.shutdown.network)
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
+        if options.pcap:
+            self.heard.append(Story(country.mark))
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
@@ -204,8 +213,9 @@ class Walk:
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
             if (broken := refuted_by(found)) and following:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
-        for message in country.finish():
-            self._told(message)
+        if not options.keep:
+            for message in country.finish():
+                self._told(message)
 
     def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
         """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
@@ -279,12 +289,13 @@ class Walk:
             topology=shutdown.topology.name,
             operators={name: operator.title for name, operator in shutdown.topology.operators.items()},
             phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),
-            columns=scenario.headings, sources=scenario.sources, choices=dict(options.choices),
+            columns=scenario.headings, short_columns=scenario.short_columns, sources=scenario.sources,
+            choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
-            seed=options.seed, real_time=options.real_time, pcap=options.pcap,
+            seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -293,8 +304,8 @@ class Walk:
         return Plan(
             shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
-            pcap=_unused(options.directory / "pcap") if options.pcap else None, datapath=options.datapath,
-            ryu=options.ryu,
+            pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
+            datapath=options.datapath, ryu=options.ryu,
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
@@ -333,6 +344,8 @@ class Walk:
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
         self.breaker.withdraw(withdrawals(shutdown.network, held))
+        vantages = {v.id: v for v in shutdown.network.vantages}
+        self.breaker.lie({i: lies_to(v, shutdown.apps, held(i.operator)) for i, v in vantages.items()})
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 

@@ -25,8 +25,18 @@ from shutdownlab.schemas.shipped import shipped
 CHECKOUT: Final = Path(__file__).parents[2]
 FOLDER: Final = CHECKOUT / "docs/reference"
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "scenario": ("scenarios/*.yaml", "docs/reference/examples/*-run.yaml", "examples/*/*-run.yaml"),
-    "topology": ("topologies/*.yaml", "docs/reference/examples/country.yaml", "examples/*/country.yaml"),
+    "scenario": (
+        "scenarios/first-shutdown.yaml",
+        "scenarios/kazakhstan-2022.yaml",
+        "docs/reference/examples/*-run.yaml",
+        "examples/*/*-run.yaml",
+    ),
+    "topology": (
+        "topologies/kazakhstan.yaml",
+        "topologies/two-operators.yaml",
+        "docs/reference/examples/country.yaml",
+        "examples/*/country.yaml",
+    ),
     "policy": ("docs/reference/examples/rules.yaml", "examples/*/rules.yaml"),
     "profile": ("docs/reference/examples/box.yaml", "shutdownlab/inspection/profiles/*.yaml"),
     "apps": ("shutdownlab/inspection/apps.yaml", "docs/reference/examples/apps.yaml"),
@@ -107,6 +117,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
         Section("Partitioned", "What nobody hears: `partition`"),
         Section("Powerless", "Where there is no power: `power_off`"),
+        Section("LeftOut", "A fact that is not there: `left_out[]`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
@@ -127,6 +138,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
         Section("Conditions", "Conditions: `when`"),
+        Section("FirstPacket", "What its first packets are like: `first_packets`"),
         Section("Verdict", "What happens: `verdict`"),
         Section("ResidualSpec", "What stays blocked: `verdict.residual`"),
     )
@@ -135,6 +147,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("IpModel", "IP fragments: `ip`"),
         Section("Validation", "Which packets it believes: `validate`"),
         Section("TcpModel", "How it follows TCP: `tcp`"),
+        Section("RstTeardown", "Resets that end its state: `rst_teardown`"),
         Section("Tolerance", "What its parsers forgive: `parse`"),
         Section("Budget", "How much it looks at: `budget`"),
         Section("ConnectionTable", "What it remembers: `table`"),

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
+from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.network import Hosted, Network, Role
+from shutdownlab.model.policy import SILENCE
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import Certificate, CertificateAuthority
-from shutdownlab.servers.zones import NameServer, Zone, domestic_authority, foreign_authorities, zones
+from shutdownlab.servers.zones import TTL, NameServer, Zone, domestic_authority, foreign_authorities, zones
 
 _DNS_PORT = 53
 OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
@@ -46,7 +50,9 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
     for node in network.by_role(Role.RESOLVER):
         addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
         clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
-        yield _unbound(node.name, addresses, clients, root, homes)
+        own = [(place, v) for place, v in enumerate(network.vantages) if v.id.operator == node.owner]
+        views = {view_of(place): network.subnets[vantage.id] for place, vantage in own}
+        yield _unbound(node.name, addresses, clients, root, homes, views=views)
     for node_name, hosted in _public_resolvers(network).items():
         addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
@@ -61,9 +67,41 @@ def flush(control: Path) -> None:
     `control` is its control socket. Raises `OSError`, also if unbound refuses.
     """
     for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
-        answer = _ask_unbound(control, command)
-        if not answer.startswith("ok"):
-            raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
+        _tell_unbound(control, command)
+
+
+def view_of(vantage: int) -> str:
+    """The view of a subscriber group, by its place among all."""
+    return f"group{vantage}"
+
+
+def tell_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
+    """Have a resolver say to a view what it is to say `now`; `before`: what it says. Raises `OSError`."""
+    for domain in before.keys() - now.keys():
+        _tell_unbound(control, f"view_local_zone_remove {view} {domain}.")
+    for domain in now:
+        if before.get(domain) == now[domain]:
+            continue
+        lie, _ = now[domain]
+        _tell_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
+        if str(lie) not in _ZONES:
+            kind = "A" if ":" not in str(lie) else "AAAA"
+            _tell_unbound(control, f"view_local_data {view} {domain}. {TTL} IN {kind} {lie}")
+
+
+_ZONES: Final = {
+    "nxdomain": "always_nxdomain",
+    "nodata": "always_nodata",
+    "refused": "always_refuse",
+    SILENCE: "always_deny",
+}
+"""What makes unbound say so of all that is in a zone (unbound.conf(5), local-zone)."""
+
+
+def _tell_unbound(control: Path, command: str) -> None:
+    answer = _ask_unbound(control, command)
+    if not answer.startswith("ok"):
+        raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
 
 
 def takes_over_tls(hosted: Hosted) -> frozenset[int]:
@@ -117,10 +155,12 @@ def unbound_config(
     secure: Iterable[Address] = (),
     *,
     over_http: bool = False,
+    views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
 ) -> str:
     """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
 
-    `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`.
+    `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`. `views`: who can be
+    told something else than others, by name.
     """
     own = list(addresses)
     private = list(secure)
@@ -158,12 +198,14 @@ def unbound_config(
         *(http if over_http else []),
         *(f"  outgoing-interface: {address}" for address in own),
         *(f"  access-control: {client} allow" for client in clients),
+        *(f"  access-control-view: {subnet} {name}" for name, subnets in views.items() for subnet in subnets),
         "auth-zone:",
         '  name: "."',
         '  zonefile: "root.zone"',
         "  for-upstream: yes",
         "  for-downstream: no",
         "  fallback-enabled: no",
+        *(line for name in views for line in ("view:", f'  name: "{name}"', "  view-first: yes")),
         "remote-control:",
         "  control-enable: yes",
         "  control-use-cert: no",
@@ -195,13 +237,14 @@ def _unbound(
     certificate: Certificate | None = None,
     *,
     over_http: bool = False,
+    views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
 ) -> Daemon:
     directory, runtime = homes
     home = directory / f"unbound-{node}"
     control = runtime / f"unbound-{node}"
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
-        "unbound.conf": unbound_config(addresses, clients, control, secure, over_http=over_http),
+        "unbound.conf": unbound_config(addresses, clients, control, secure, over_http=over_http, views=views),
     }
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}

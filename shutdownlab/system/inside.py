@@ -29,6 +29,8 @@ _FRESH = (
     ("/var/tmp", "mode=1777,size=64m"),
     ("/var/log", "mode=755,size=64m"),
 )
+REPLACED = tuple(target for target, _ in _FRESH)
+"""Directories of the machine that the sandbox has of its own, empty at first and gone with it."""
 _PACKAGES = Path(__file__).parents[2]
 """Where this package is: in site-packages, or a checkout, which need not be on the path."""
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
 from shutdownlab.config.scalars import endpoint
@@ -71,7 +72,7 @@ class Explanation:
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
     the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs;
-    withdrawn: the policies that have withdrawn routes to it.
+    elsewhere: the policies that decide at routers and resolvers.
     measured: what a run has found.
     """
 
@@ -89,7 +90,7 @@ class Explanation:
     server: str
     mends: tuple[Mend, ...]
     faults: tuple[DecidingFault, ...] = ()
-    withdrawn: tuple[DecidingPolicy, ...] = ()
+    elsewhere: tuple[DecidingPolicy, ...] = ()
     measured: Result | None = None
 
 
@@ -178,7 +179,7 @@ class _Explainer:
             connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            faults=tuple(self._faults(verdict.outcome)), withdrawn=tuple(self._withdrawn(verdict.outcome)),
+            faults=tuple(self._faults(verdict.outcome)), elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
@@ -192,15 +193,20 @@ class _Explainer:
             fault, needs = scenario.faults[name], tuple(need for need, by in blamed.items() if by.fault == name)
             yield DecidingFault(name, fault.title, self.shutdown.place(("faults", name)), fault.source, needs)
 
-    def _withdrawn(self, outcome: Outcome) -> Iterator[DecidingPolicy]:
-        """Who has withdrawn routes that a blocked cell needs."""
-        withdrawing = self.verifier.classes.withdrawing(self.phase)
-        if outcome is not Outcome.BLOCKED or not withdrawing:
+    def _elsewhere(self, outcome: Outcome) -> Iterator[DecidingPolicy]:
+        """Who has withdrawn routes that a blocked cell needs, or has its resolver lie about its names."""
+        if outcome is not Outcome.BLOCKED:
             return
         at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
-        blamed = self.verifier.outages(self.phase).blamed(self.shutdown.scenario.probes[self.cell.target], at)
-        if any(not by.fault for by in blamed.values()):
-            yield from (order for name in withdrawing if (order := self._order(name)) is not None)
+        probe = self.shutdown.scenario.probes[self.cell.target]
+        lies = self.verifier.country(self.phase).lies_to(self.vantage)
+        told = {lie[1] for host in probe.looked_up(at) if (lie := lie_about(host, lies)) is not None}
+        withdrawing = self.verifier.classes.withdrawing(self.phase)
+        if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
+            told.update(withdrawing)
+        for name in self.verifier.classes.active(self.phase):
+            if name in told and (order := self._order(name)) is not None:
+                yield order
 
     def _server(self, wire: ModelledConnection) -> str:
         """What the server did."""

@@ -32,8 +32,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         place = f", {fault.place}" if fault.place else ""
         yield f"  Fault {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
-    for withdrawing in explanation.withdrawn:
-        yield from _order_lines(withdrawing)
+    for order in explanation.elsewhere:
+        yield from _order_lines(order)
     if not explanation.hops:
         return
     yield ""

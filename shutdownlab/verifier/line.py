@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import is_address
 from shutdownlab.model.network import Role
+from shutdownlab.model.policy import Lie
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
@@ -98,7 +100,7 @@ class ModelledLine:
         """The addresses that the resolver, or whoever speaks in its name, gives."""
         if is_address(host):
             return (host,)
-        if self.country.damage and not self._is_answered(host):
+        if self.country.damage and self._lie(host) is None and not self._is_answered(host):
             raise StepFailed(TIMEOUT, operation)  # the resolver waits for longer than the client
         answers = self._asks(host, operation)
         self.asked[host] = answers
@@ -106,8 +108,19 @@ class ModelledLine:
 
     def _asks(self, host: str, operation: str) -> tuple[str, ...]:
         answer = speech.dns_answer(host, self.version, self.servers.addresses(host, self.version))
+        lie = self._lie(host)
+        if lie is not None:
+            answer = speech.dns_lie(host, self.version, lie)
         wire = self.wire(UDP, self.resolver, 53)
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
+
+    def _lie(self, host: str) -> Lie | None:
+        """What the operator's own resolver says falsely of a name."""
+        own = self.at.network.one(Role.RESOLVER, self.at.vantage.id.operator)
+        if self.country.ways.host_of(self.resolver) is not own:
+            return None
+        told = lie_about(host, self.country.lies_to(self.at.vantage))
+        return told[0] if told is not None else None
 
     def _is_answered(self, host: str) -> bool:
         """Whether the resolver reaches who answers for a name."""
@@ -144,7 +157,7 @@ class ModelledLine:
                 if service is None:
                     self._told(wire, REFUSED, operation)
                     continue
-                if data is sent[-1]:
+                if data is sent[-1] and answer:
                     heard = _heard(wire.send(Segment(answer), by_client=False))
                     if heard is not None:
                         return heard

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult
 
+from shutdownlab.model.policy import SILENCE, Lie
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
 
 _UDP_PAYLOAD: Final = 1232
@@ -49,6 +50,16 @@ def dns_answer(name: str, version: int, addresses: tuple[str, ...] | None) -> by
     )
     head = b"\x1a\x2b" + code + b"\0\1" + len(addresses).to_bytes(2, "big") + bytes(4)
     return head + _question(name, version) + records
+
+
+def dns_lie(name: str, version: int, lie: Lie) -> bytes:
+    """What a resolver says falsely of a name; nothing where it says nothing."""
+    if lie == SILENCE:
+        return b""
+    addresses = (str(lie),) if not isinstance(lie, str) and lie.version == version else ()
+    message = bytearray(dns_answer(name, version, addresses))
+    message[3] |= {"nxdomain": 3, "refused": 5}.get(str(lie), 0)
+    return bytes(message)
 
 
 @cache

@@ -165,6 +165,8 @@ class Verifier:
             concluded, operation = _follow(probe.follows)(line, probe.ask(at)), ""
         except StepFailed as failed:
             concluded, operation = Conclusion(Outcome.BLOCKED, failed.failure), failed.operation
+        if any(country.box(operator).has_looked for operator in self.classes.owners(cell.target, vantage)):
+            raise Undecided("how long, how random and how soon a connection's first packets are")
         if phase.faults:
             concluded = self._with_faults(phase, probe, line, concluded, operation)
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
@@ -183,7 +185,5 @@ class Verifier:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
         needs = ("way", "lookup") if operation == "resolve" else ("way", "server") if operation else blamed
-        outcome, failure = next((blamed[n] for n in blamed if n in needs), Blamed()).excuses(
-            found.outcome, found.failure
-        )
-        return Conclusion(outcome, failure)
+        by = next((blamed[need] for need in blamed if need in needs), Blamed())
+        return Conclusion(*by.excuses(found.outcome, found.failure))

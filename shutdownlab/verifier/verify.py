@@ -95,7 +95,8 @@ class Verified:
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who would get through, a row per phase."""
-        return table_of(self.results, self.shutdown.scenario.headings)
+        scenario = self.shutdown.scenario
+        return table_of(self.results, scenario.headings, scenario.short_columns)
 
     @property
     def phases(self) -> list[PhaseInfo]:
@@ -150,7 +151,8 @@ class Verified:
             version=version("shutdownlab"), run=name, scenario=scenario.name, title=scenario.title,
             topology=self.shutdown.topology.name,
             operators={name: operator.title for name, operator in self.shutdown.topology.operators.items()},
-            phases=tuple(self.phases), columns=scenario.headings, sources=scenario.sources,
+            phases=tuple(self.phases), columns=scenario.headings, short_columns=scenario.short_columns,
+            sources=scenario.sources,
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
             source=self.shutdown.source, digest=self.shutdown.digest,

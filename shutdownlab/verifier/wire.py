@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import Rule
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
@@ -22,7 +23,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
-from shutdownlab.model.topology import Vantage
+from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
@@ -134,6 +135,7 @@ class ModelledCountry:
         self.network = equipment.shutdown.network
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
+        self._lies: dict[VantageId, Lies] = {}
 
     def switch(self, name: str) -> PaperSwitch:
         """A switch with its program."""
@@ -146,6 +148,12 @@ class ModelledCountry:
         if operator not in self._boxes:
             self._boxes[operator] = self.equipment.box(operator, self.active(operator))
         return self._boxes[operator]
+
+    def lies_to(self, vantage: Vantage) -> Lies:
+        """What a subscriber group hears from its operator's resolver."""
+        if vantage.id not in self._lies:
+            self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
+        return self._lies[vantage.id]
 
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
@@ -173,9 +181,14 @@ class Box:
         policy = InspectionPolicy(name="order", profile=self.profile.name, rules=self.rules)
         return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether anything has hung on what packets look like, which those of a model do not tell."""
+        return any(matcher.shapes_tested for matcher in self.engine.rules.matchers)
+
     def begin(self, chances: Chances) -> None:
         """Another measurement begins, from ports of its own: the box knows nothing of those before that counts."""
-        full = len(self.engine.table.flows) > _MOST_FLOWS
+        full = len(self.engine.table.flows) > _MOST_FLOWS or self.has_looked
         if full or self._draws.drawn or self.engine.residual_blocks.by_key:
             self.engine = self._made()
         self._draws.chances, self._draws.drawn = chances, False

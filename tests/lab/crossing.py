@@ -29,11 +29,23 @@ from shutdownlab.box.inspector import engine_maker
 from shutdownlab.compiler.rules import Meter, PipelineTable, Rule, RuleChange, SwitchProgram
 from shutdownlab.control.domain import Domain
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.verdict import Decision
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.network.delay_line import DelayedLink, start_relay
-from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Hello, Message, Notice, decode, encode
+from shutdownlab.network.recorder import Tap, start_recorder
+from shutdownlab.protocol.messages import (
+    Applied,
+    Counters,
+    CountersRequest,
+    Decisions,
+    Hello,
+    Message,
+    Notice,
+    decode,
+    encode,
+)
 from shutdownlab.system.child_process import Forked
 from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
@@ -123,6 +135,8 @@ class Crossing:
         self.applied: list[int] = []
         """The serials of the orders that the box, or its successor, has come to work by."""
         self._counted: list[Counters] = []
+        self.decided: list[Decision] = []
+        """All that the box has told, in its order."""
 
     # --- building --------------------------------------------------------------------------------------------------
 
@@ -272,6 +286,9 @@ class Crossing:
                 self.domain.box_joined(lambda said: lines.send(encode(said)))
             case Counters():
                 self._counted.append(message)
+            case Decisions():
+                self.decided += message.decisions
+                self.domain.box_said(message)
             case _:
                 self.domain.box_said(message)
                 if isinstance(message, Applied):
@@ -299,6 +316,13 @@ class Crossing:
 
     def notices(self) -> str:
         return "\n".join(message.text for message in self.told if isinstance(message, Notice))
+
+    def record(self, directory: Path) -> Forked:
+        """Record what the switch receives, as `run --pcap` does, until what is returned is stopped."""
+        ports = ("border-intl", "gateway", "box-inside", "box-outside")
+        recorder = start_recorder([Tap(_SWITCH, self._switch, tuple((port, port) for port in ports))], directory)
+        recorder.wait_ready()
+        return recorder
 
     def counters(self) -> dict[str, Any]:
         """The box's own, now."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,7 +24,21 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ["run", "resume", "report", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
+COMMANDS = [
+    "run",
+    "resume",
+    "report",
+    "check",
+    "list",
+    "show",
+    "lab",
+    "attach",
+    "exec",
+    "doctor",
+    "inspect",
+    "profiles",
+    "apps",
+]
 
 
 def refused(done: Done, *lines: str) -> None:
@@ -57,11 +73,15 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         (
             "run",
             [
+                "--all",
+                "--jobs",
                 "--out",
+                "--force",
                 "--real-time",
                 "--choose",
                 "--until",
                 "--pcap",
+                "--keys",
                 "--seed",
                 "--datapath",
                 "--openflow",
@@ -70,12 +90,18 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--junit",
                 "--report",
                 "--verify",
+                "--keep",
                 "--trust",
             ],
         ),
         ("report", ["--as", "--output"]),
+        (
+            "matrix",
+            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
+        ),
         ("check", ["--graph"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
+        ("attach", ["--lab"]),
         ("exec", ["--from", "--node", "--at", "--all-phases", "--choose", "--datapath", "--trust"]),
         ("list", []),
         ("show", []),
@@ -173,14 +199,71 @@ def test_check_draws_a_topology(tmp_path: Path) -> None:
         assert word in words
 
 
+def test_check_draws_a_topology_as_a_png_of_twice_its_width_with_its_words(tmp_path: Path) -> None:
+    """Words are dark pixels on the light ones of their lane: without fonts there would be a tenth of them."""
+    done = invoke(tmp_path, "check", "two-operators", "--graph", "country.PNG")
+    assert done.code == 0, done.output
+    assert "   drawn in country.PNG" in done.output.splitlines()
+    width, height, rows = pixels_of(tmp_path / "country.PNG")
+    assert (width, height > 500) == (2000, True)
+    heading = [row[4 * 20 : 4 * 800] for row in rows[40:80]]
+    dark = sum(row[at] < 100 for row in heading for at in range(0, len(row), 4))
+    assert dark > 2000, "the title is there"
+
+
+def pixels_of(png: Path) -> tuple[int, int, list[bytes]]:
+    """Width, height and the rows (RGBA) of a PNG without interlacing: ISO/IEC 15948."""
+    data = png.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    assert data[24:29] == bytes([8, 6, 0, 0, 0]), "8 bits a sample, RGBA"
+    packed, at = b"", 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
+        at += 12 + length
+    raw, size, above, rows = zlib.decompress(packed), 4 * width, bytes(4 * width), []
+    for row in range(height):
+        kind, line = raw[row * (size + 1)], bytearray(raw[row * (size + 1) + 1 : (row + 1) * (size + 1)])
+        for index in range(size):
+            left, corner = (line[index - 4], above[index - 4]) if index >= 4 else (0, 0)
+            line[index] = (line[index] + _predicted(kind, left, above[index], corner)) & 255
+        above = bytes(line)
+        rows.append(above)
+    return width, height, rows
+
+
+def _predicted(kind: int, left: int, up: int, corner: int) -> int:
+    if kind == 4:
+        guess = left + up - corner
+        return min((left, up, corner), key=lambda each: abs(guess - each))
+    return (0, left, up, (left + up) // 2)[kind]
+
+
+def test_where_nothing_can_make_a_png_it_is_said_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfound = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'vl_convert' else found(name, *more)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "shutdownlab", "check", "two-operators", "--graph", "two.png"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[:2] == [
+        "--graph: found two.png, and nothing to make a PNG with; expected vl-convert installed, or FILE.svg",
+        "    hint: pip install 'shutdownlab[png]'; or --graph two.svg, then: rsvg-convert two.svg -o two.png",
+    ]
+
+
 def test_a_drawing_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     done = invoke(tmp_path, "check", "two-operators", "--graph", "nowhere/country.svg")
     assert done.code == 2
     assert "--graph: found nowhere/country.svg, which cannot be written (no such file or directory)" in done.output
     refused(
-        invoke(tmp_path, "check", "two-operators", "--graph", "two.png"),
-        "--graph: found two.png; expected a file whose name ends with .svg, which browsers and slides show",
-        "    hint: --graph two.svg; then, for a picture of pixels: rsvg-convert two.svg -o two.png",
+        invoke(tmp_path, "check", "two-operators", "--graph", "two.jpg"),
+        "--graph: found two.jpg; expected a file whose name ends with .svg or .png",
+        "    hint: --graph two.svg",
     )
     assert list(tmp_path.iterdir()) == []
     refused(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import outside
 import pytest
+from invocation import invoke
 
 import shutdownlab as sl
 
@@ -166,3 +169,29 @@ def test_what_is_wrong_with_the_arguments_is_told_before_anything_is_started() -
         sl.lab("two-operators", datapath="fast")  # type: ignore[arg-type]
     with pytest.raises(sl.BadInput, match="no such file"):
         sl.lab("nonesuch")
+
+
+def test_exec_sees_the_tools_and_files_of_tmp_that_its_command_names_and_says_what_is_lost(tmp_path: Path) -> None:
+    place = Path(tempfile.mkdtemp(prefix="tools-", dir="/tmp"))
+    try:
+        (place / "lib").mkdir()
+        (place / "lib/data").write_text("its own data\n")
+        tool = place / "tool"
+        tool.write_text(
+            '#!/bin/sh\ncat "$(dirname "$0")/lib/data"; echo lost > /tmp/lost && echo kept > kept; cat "$1"\n'
+        )
+        tool.chmod(0o755)
+        (place / "named").write_text("a file that is named\n")
+        name = f"/tmp/{place.name}-not-there"
+        done = invoke(
+            tmp_path, "exec", "two-operators", "--from", "northnet/coast", "--",
+            "sh", "-c", f"{tool} {place}/named; touch {place}/new || touch {name}",
+        )  # fmt: skip
+        assert done.code == 0, done.output
+        assert "its own data\na file that is named\n" in done.output
+        assert f"gone at the end, {place}/new, {name} too; to keep it, write it to the working directory" in done.output
+        assert "Read-only file system" in done.output
+        assert (tmp_path / "kept").read_text() == "kept\n"
+        assert not (place / "new").exists() and not Path(name).exists()
+    finally:
+        shutil.rmtree(place)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -221,6 +224,15 @@ def test_a_second_run_into_the_same_directory_is_refused_and_loses_nothing(recor
     assert [(record.path / name).read_bytes() for name in files] == before
 
 
+def test_with_force_a_run_takes_the_place_of_another(tmp_path: Path) -> None:
+    scenario = small(tmp_path)
+    for until, options in (("blackout", []), ("baseline", ["--force"])):
+        done = invoke(tmp_path, "run", scenario, "--until", until, "--out", "run", *options)
+        assert done.code == 0, done.output
+    assert {row["phase"] for row in Record(tmp_path / "run").rows} == {"baseline"}
+    assert [path.name for path in (tmp_path / "run").glob("logs*")] == ["logs"]
+
+
 def test_an_expectation_that_fails_ends_the_run_with_1_and_is_told_with_its_source(tmp_path: Path) -> None:
     def mistake(scenario: Json) -> None:
         expect = {"who": {"regions": ["coast"]}, "probes": ["ping"], "outcome": "ok", "source": "FACT"}
@@ -307,6 +319,89 @@ def test_captures_hold_what_subscribers_sent(tmp_path: Path) -> None:
     assert pings["southcell-capital-sw"], "the access switch hears the subscriber"
     assert pings["gateway"], "on an ordinary day they reach the gateway"
     assert len(pings["gateway"]) < len(pings["southcell-capital-sw"]), "in the blackout they do not"
+
+
+@pytest.fixture(scope="module")
+def deciphered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The captures, with keys, of a kept run of TLS and QUIC, in which a subscriber's curl went on after its end."""
+
+    def with_quic(scenario: Json) -> None:
+        scenario["probes"] |= {"h3": {"test": "http3", "url": "https://www.youtube.com/"}}
+        scenario["timeline"][1]["expect"] = []
+
+    place = tmp_path_factory.mktemp("keys")
+    arguments = ("run", small(place, with_quic), "--until", "blackout", "--out", "run", "--pcap", "--keys", "--keep")
+    typed = "phase baseline\nsouthcell-capital curl -sS -o /dev/null -A after-the-run https://kaspi.kz/curled\nexit\n"
+    done = invoke(place, *arguments, stdin=typed)
+    assert done.code == 0, done.output
+    return place / "run/pcap"
+
+
+def comments_of(capture: Path) -> list[str]:
+    with PcapNgReader(str(capture)) as reader:
+        return [bytes(comment).decode() for packet in reader for comment in packet.comments or ()]
+
+
+def test_a_capture_tells_what_happened_and_when_in_the_scenario_and_by_the_wall_clock(deciphered: Path) -> None:
+    told = comments_of(deciphered / "southcell-dpi.pcapng")
+    order = [next((n for n, text in enumerate(told) if part in text), -1) for part in (
+        "2030-05-01 08:00:00 UTC in the scenario: baseline is measured from here on",
+        "2030-05-01 08:20:00 UTC in the scenario: order for blackout, in mode operators: blackout in force",
+        "southcell-dpi has obeyed order ",
+        "2030-05-01 08:20:00 UTC in the scenario: blackout is measured from here on: All off",
+        "by hand: no policy in force, as in baseline",
+    )]  # fmt: skip
+    assert order == sorted(order) and order[0] >= 0, told
+    wall = {text.rpartition("[")[2] for text in told if "by the wall clock" in text}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC by the wall clock\]", text) for text in wall)
+    assert not any("northnet-dpi has obeyed" in text for text in told), "each switch tells of itself"
+
+
+def test_captures_hold_the_secrets_of_every_handshake_that_clients_finished(deciphered: Path) -> None:
+    with_keys = {path.name for path in deciphered.glob("keys-*.log")}
+    assert {"keys-northnet.log", "keys-southcell.log"} <= with_keys
+    lines = [line for path in deciphered.glob("keys-*.log") for line in path.read_text().splitlines()]
+    logged = {line.split()[1] for line in lines if not line.startswith("#")}
+    embedded = {name: secrets_of(deciphered / f"{name}.pcapng") for name in ("gateway", "southcell-dpi")}
+    assert len(logged) > 10 and embedded["gateway"] == logged
+    assert embedded["southcell-dpi"] < embedded["gateway"], "an operator's captures have its own subscribers' alone"
+
+
+def secrets_of(capture: Path) -> set[str]:
+    """The client randoms of a capture's Decryption Secrets Blocks, which stand ahead of its packets."""
+    data, at, found = capture.read_bytes(), 0, set[str]()
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        if kind == 6:
+            break
+        if kind == 10:
+            assert data[at + 8 : at + 12] == b"KSLT"
+            size = int.from_bytes(data[at + 12 : at + 16], "little")
+            lines = data[at + 16 : at + 16 + size].decode().splitlines()
+            found |= {line.split()[1] for line in lines if not line.startswith("#")}
+        at += length
+    return found
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_tshark_shows_what_a_box_could_not(deciphered: Path) -> None:
+    """Probes' TLS and QUIC, and a curl that somebody typed."""
+
+    def shown(fields: str, of: str) -> set[str]:
+        argv = ["tshark", "-r", str(deciphered / "southcell-dpi.pcapng"), "-Y", of, "-T", "fields", "-e", fields]
+        return set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+
+    assert "kaspi.kz" in shown("http.host", "tls && http.request")
+    assert "after-the-run" in shown("http.user_agent", 'tls && http.request.uri == "/curled"') | shown(
+        "http2.headers.user_agent", 'http2.headers.path == "/curled"'
+    )
+    assert shown("frame.number", "http3"), "what QUIC carries"
+
+
+def test_keys_without_captures_are_refused(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", small(tmp_path), "--keys")
+    assert done.code == 2
+    assert "--keys: found no pcap beside it; expected pcap too: the secrets are put into the captures" in done.output
 
 
 def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) -> None:

@@ -247,6 +247,22 @@ def test_a_cell_whose_controls_fail_is_unknown_and_says_which_did() -> None:
     assert {(proof.name, proof.failure) for proof in found.controls} == {(SERVER.name, "connection_reset")}
 
 
+def test_what_fails_in_another_way_each_time_while_its_excused_controls_fail_is_unknown_after_bounded_tries() -> None:
+    slow = Measurement(Outcome.THROTTLED)
+
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        if request.name == "x":
+            return slow if before % 2 else RESET
+        return RESET if request.name == SERVER.name else checked(None)
+
+    supervisor = PretendedSupervisor(["a", "control"], answer)
+    found = list(prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING, excused={"x"}))
+    assert [(m.outcome, m.certainty) for _, _, m in found] == [(Outcome.UNKNOWN, "unconfirmed")]
+    patience = [request.timeout for _, request in supervisor.sent if request.name == "x"]
+    assert max(patience) == PATIENCE[-1]
+    assert len(patience) <= 6
+
+
 def test_what_waits_for_controls_that_fail_is_not_tried_meanwhile_and_is_once_they_succeed() -> None:
     def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
         if request.name == "x":

@@ -107,8 +107,7 @@ def test_hours_are_local_and_may_run_over_midnight() -> None:
 
 def test_a_probability_is_drawn_once_for_a_connection_and_repeats_with_the_seed() -> None:
     def outcomes(seed: int) -> list[bool]:
-        box = engine("perfect", rule("drop", probability=0.5, name_suffix="kaspi.kz"))
-        box.rng.seed(seed)
+        box = engine("perfect", rule("drop", probability=0.5, name_suffix="kaspi.kz"), seed=seed)
         result = []
         for number in range(200):
             connection = Connection(box, sport=1000 + number)

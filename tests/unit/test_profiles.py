@@ -18,13 +18,16 @@ NAMED = [
     "kazakhstan-sni",
     "kazakhstan-mitm-2019",
     "tspu-2022",
+    "tspu-2025",
     "twitter-throttle-2021",
     "gfw-http",
     "gfw-tls",
     "gfw-esni",
     "gfw-fet",
     "india-http",
+    "india-sni",
     "iran-protocol-filter",
+    "iran-2023",
     "belarus-2020",
     "turkmenistan-dns",
     "naive",
@@ -147,12 +150,12 @@ def test_tspu_forgets_a_rewritten_connection_after_75_s_of_silence() -> None:
     assert connection.answer(b"x").replacement is None
 
 
-def quic_initial(version: int, size: int) -> bytes:
+def quic_initial(version: int, size: int, name: str = "fine.example") -> bytes:
     """The first datagram of aioquic's client."""
     from aioquic.quic.configuration import QuicConfiguration
     from aioquic.quic.connection import QuicConnection
 
-    settings = QuicConfiguration(server_name="fine.example", alpn_protocols=["h3"], original_version=version)
+    settings = QuicConfiguration(server_name=name, alpn_protocols=["h3"], original_version=version)
     settings.supported_versions = [version]
     client = QuicConnection(configuration=settings)
     client.connect(("192.0.2.10", 443), now=0.0)
@@ -179,6 +182,56 @@ def test_tspu_drops_quic_version_1_by_its_shape(
     assert connection.udp(b"anything", back=True).forward is not blocked
     connection.now = 840.0
     assert connection.udp(b"anything").forward
+
+
+HETZNER = bytes((5, 9, 1, 1))
+
+
+def hosted(payload: bytes, *, server: bytes = HETZNER, opener: Side = Side.INSIDE) -> int:
+    """Bytes that come of a download after `payload`, in pieces of 1,024."""
+    connection = Connection(engine("tspu-2025"), server=server, opener=opener, dport=443)
+    connection.open()
+    connection.data(payload)
+    return sum(1024 for _ in range(40) if connection.answer(bytes(1024)).forward)
+
+
+@pytest.mark.parametrize("payload", [client_hello("fine.example"), http_get("fine.example"), RANDOM])
+def test_tspu_of_2025_freezes_foreign_hosting_after_16_kib_whatever_is_spoken(payload: bytes) -> None:
+    assert hosted(payload) == 16384
+
+
+def test_tspu_of_2025_freezes_neither_ssh_nor_other_hosts_nor_who_comes_from_outside() -> None:
+    assert hosted(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n") == 40 * 1024
+    assert hosted(client_hello("fine.example"), server=bytes((192, 0, 2, 10))) == 40 * 1024
+    assert hosted(client_hello("fine.example"), opener=Side.OUTSIDE) == 40 * 1024
+
+
+@pytest.mark.parametrize(("cut", "blocked"), [(1, False), (2, False), (3, True), (5, True), (60, True), (93, True)])
+def test_tspu_of_2025_joins_segments_but_for_a_first_one_of_two_bytes(cut: int, blocked: bool) -> None:
+    connection = opened("tspu-2025", hello=False)
+    hello = client_hello()
+    connection.data(hello[:cut])
+    connection.data(hello[cut:])
+    answer = connection.answer(b"x" * 100)
+    assert (answer.replacement is not None) is blocked
+
+
+@pytest.mark.parametrize("port", [443, 10000])
+@pytest.mark.parametrize(("name", "blocked"), [("blocked.example", True), ("fine.example", False)])
+def test_tspu_of_2025_reads_names_in_quic_on_any_port(port: int, name: str, blocked: bool) -> None:
+    connection = Connection(engine("tspu-2025"), dport=port)
+    assert connection.udp(quic_initial(1, 1200, name)).forward is not blocked
+    connection.now = 419.0
+    assert connection.udp(b"anything", back=True).forward is not blocked
+
+
+@pytest.mark.parametrize(
+    ("name", "encrypted", "dropped"),
+    [("cloudflare-ech.com", ECH, True), ("cloudflare-ech.com", 0, False), ("fine.example", ECH, False)],
+)
+def test_tspu_drops_ech_to_cloudflare(name: str, encrypted: int, dropped: bool) -> None:
+    connection = opened("tspu-2025", hello=False)
+    assert connection.data(client_hello(name, encrypted=encrypted)).forward is not dropped
 
 
 def test_the_2021_throttle_hits_the_substring_and_leaves_130_to_150_kbit() -> None:
@@ -369,6 +422,49 @@ def test_india_answers_on_port_80_only_with_its_own_ip_id() -> None:
     assert not other.data(http_get()).inject
 
 
+def test_an_innocent_request_first_does_not_end_what_india_looks_at() -> None:
+    connection = opened("india-http", hello=False, dport=80)
+    for _ in range(20):
+        assert not connection.data(http_get("fine.example")).inject
+        assert not connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").inject
+    assert connection.data(http_get()).inject
+
+
+NOP, TIMESTAMPS, END = b"\x01", b"\x08\x0a" + bytes(8), b"\0"
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        pytest.param(b"", True, id="none"),
+        pytest.param(NOP * 2 + TIMESTAMPS, True, id="timestamps, as Linux sends them"),
+        pytest.param(NOP * 3 + END, True, id="end"),
+        pytest.param(NOP * 3 + END + b"\x1c\x04\x80\x0f", True, id="user timeout behind the end"),
+        pytest.param(b"\x1c\x04\x80\x0f", False, id="user timeout"),
+        pytest.param(NOP * 2 + b"\x13\x12" + bytes(16), False, id="MD5"),
+        pytest.param(b"\x02\x04\x05\xb4", False, id="MSS"),
+        pytest.param(NOP * 2 + TIMESTAMPS + NOP + b"\x03\x03\x07", False, id="window scale behind timestamps"),
+        pytest.param(NOP * 2 + b"\x05\x0a" + bytes(8), False, id="SACK"),
+        pytest.param(b"\xfd\x04\x12\x34", False, id="an experiment's"),
+    ],
+)
+def test_india_sees_packets_with_the_options_that_it_expects_and_no_other(options: bytes, seen: bool) -> None:
+    connection = opened("india-http", hello=False, dport=80)
+    assert bool(connection.say("PA", http_get(), options=options).inject) is seen
+
+
+def test_airtel_resets_tls_by_the_name_at_the_client_and_lets_http_pass() -> None:
+    connection = opened("india-sni", hello=False)
+    outcome = connection.data(client_hello())
+    assert outcome.forward
+    (reset,) = injected(outcome, Side.INSIDE)
+    assert reset.flags == 0x14
+    assert not injected(outcome, Side.OUTSIDE)
+    assert not Connection(connection.engine, sport=4321).say("S").inject, "nothing is left for other connections"
+    assert not opened("india-sni", hello=False, dport=80).data(http_get()).inject
+    assert not opened("india-http", hello=False).data(client_hello()).inject
+
+
 def test_belarus_resets_tls_with_its_window_and_ip_id() -> None:
     connection = opened("belarus-2020", hello=False)
     for side in (Side.INSIDE, Side.OUTSIDE):
@@ -405,6 +501,45 @@ def test_iran_lets_a_dropped_client_back_after_60_s() -> None:
     assert not connection.say("A").forward
     connection.now = 61.0
     assert connection.say("A").forward
+
+
+@pytest.mark.parametrize("side", [Side.INSIDE, Side.OUTSIDE])
+def test_iran_answers_a_request_with_its_page_whichever_way_it_travels(side: Side) -> None:
+    connection = Connection(engine("iran-2023"), dport=80, opener=side)
+    connection.open()
+    outcome = connection.data(http_get())
+    assert not outcome.forward
+    page = injected(outcome, side)[0]
+    assert page.data.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert b'<iframe src="http://10.10.34.36/?type=Invalid Keyword&policy=MainPolicy "' in page.data
+    (reset,) = injected(outcome, side.other)
+    assert reset.flags == 0x14
+
+
+@pytest.mark.parametrize("size", [1, 10, 40])
+def test_iran_joins_segments(size: int) -> None:
+    connection = opened("iran-2023", hello=False)
+    hello = client_hello()[: 64 * size]
+    outcomes = [connection.data(hello[at : at + size]) for at in range(0, len(hello), size)]
+    assert any(outcome.inject for outcome in outcomes) is (64 * size >= len(client_hello()))
+
+
+@pytest.mark.parametrize("left", [1, 30])
+def test_a_hello_in_two_tls_records_gets_past_iran_even_if_a_single_byte_is_in_the_second(left: int) -> None:
+    hello = client_hello()[5:]
+    records = [hello[:-left], hello[-left:]]
+    payload = b"".join(b"\x16\x03\x01" + len(part).to_bytes(2, "big") + part for part in records)
+    assert not opened("iran-2023", hello=False).data(payload).inject
+    assert opened("iran-2023", hello=False).data(client_hello()).inject
+
+
+def test_irans_two_boxes_block_apart() -> None:
+    """What is none of the three protocols is the filter's matter, a name the other's."""
+    spare = rule("pass", address="203.0.113.0/24")
+    for box, payload in [(engine("iran-2023"), RANDOM), (engine("iran-protocol-filter", spare), client_hello())]:
+        connection = Connection(box)
+        connection.open()
+        assert all(connection.data(payload).forward for _ in range(3))
 
 
 def test_the_naive_box_sees_a_whole_request_and_nothing_else() -> None:

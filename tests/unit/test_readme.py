@@ -81,8 +81,10 @@ def test_the_report_is_written_as_it_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", blocks("yaml")[:-1], ids=lambda block: block.splitlines()[0])
 def test_pieces_of_a_scenario_are_valid_in_one(block: str, tmp_path: Path) -> None:
     scenario = yaml.safe_load((ROOT / "scenarios/first-shutdown.yaml").read_text())
-    for key, value in yaml.safe_load(block).items():
-        scenario[key] = scenario.get(key, {}) | value
+    piece = yaml.safe_load(block)
+    for key, value in piece.items():
+        scenario[key] = scenario.get(key, {}) | value if isinstance(value, dict) else value
+    scenario = piece if "extends" in piece else scenario
     (tmp_path / "mytool").write_text("#!/bin/sh\n")
     (tmp_path / "mytool").chmod(0o755)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(scenario))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -67,6 +68,44 @@ def test_a_table_of_many_blocks_is_told_in_words_what_is_alike_together() -> Non
     assert "04 Jan 16:00 mobile-throttled WhatsApp 25~!; all else 100" in rows
     assert "05 Jan 10:00 blackout port holes 100; all else 0" in rows
     assert max(map(len, output.getvalue().splitlines())) <= 80
+
+
+SHORT = {name: f"s{name.rpartition(' ')[2]}" for name in SERVICES if name.startswith("service")}
+SHORT |= {"WhatsApp": "WA", "Telegram": "TG", "Signal": "Sig", "port holes": "hole", "speed": "rate"}
+
+
+def in_short(width: int, short: dict[str, str] = SHORT) -> str:
+    """What a terminal of this width shows of a table whose columns have short names."""
+    table = replace(seventeen_columns(), short=short)
+    output = StringIO()
+    console = Console(file=output, width=width)
+    for part in legible(table, width):
+        console.print(part)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 40, 59, 80])
+def test_a_narrow_terminal_shows_columns_by_their_short_names_uncut_and_tells_what_they_are(width: int) -> None:
+    text = in_short(width)
+    words = text.split()
+    for column, short in SHORT.items():
+        assert words.count(short) == 1, f"the heading {short}"
+        assert f"{short}: {column}" in text, "whole, on one line"
+    assert text.count("100") == len(SERVICES) - 1 + 1
+    assert (words.count("25~!"), words.count("·")) == (1, 1)
+    assert words.count("mobile-throttled") == words.count("phase"), "nor are the names of phases"
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_short_names_are_for_narrow_terminals_only() -> None:
+    assert "WhatsApp Telegram" in in_short(120)
+    assert "WA" not in in_short(120)
+
+
+def test_a_column_without_a_short_name_keeps_its_own() -> None:
+    text = in_short(40, {"WhatsApp": "WA"})
+    assert " WA" in text and "WA: WhatsApp" in text
+    assert "Telegram" in text and "holes" in text
 
 
 def test_where_two_blocks_hold_it_the_table_is_in_columns() -> None:

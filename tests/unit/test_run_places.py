@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from shutdownlab import library
+from shutdownlab.cli import app
 from shutdownlab.config.document import BadInput
 from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.holding import hold
 from shutdownlab.runner import launch
 
 SCENARIO = library.load("first-shutdown").scenario
+RUN_0_1 = Path(__file__).parent.parent / "data/run-0.1"
 
 
 def test_runs_that_begin_in_the_same_second_have_directories_of_their_own(
@@ -73,6 +78,102 @@ def test_a_link_to_a_directory_and_one_that_is_empty_are_as_good_as_a_new_one(tm
     (tmp_path / "link").symlink_to(tmp_path)
     assert launch.usable(tmp_path / "link") == tmp_path / "link"
     assert [path.name for path in tmp_path.iterdir()] == ["link"], "the attempt to write leaves nothing"
+
+
+# --- in place of another ---
+
+
+def a_run(place: Path) -> Path:
+    """A directory as a run leaves it, with its logs, captures and links in them."""
+    shutil.copytree(RUN_0_1, place)
+    for name in ("logs/services", "logs-2", "pcap"):
+        (place / name).mkdir(parents=True)
+    (place / "logs/services/nginx.log").touch()
+    (place / "pcap/gateway.pcapng").touch()
+    return place
+
+
+def everything(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+def refusal(directory: Path) -> str:
+    """Why `--force` does not replace this directory; checks that nothing of it is touched."""
+    before = everything(directory)
+    with pytest.raises(BadInput) as refused:
+        launch.usable(directory, force=True)
+    assert everything(directory) == before
+    (problem,) = refused.value.problems
+    assert problem.hint == "only what a run has written is ever replaced; choose another name"
+    return problem.found.removeprefix(f"{directory}, ")
+
+
+def test_force_replaces_a_run_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+    place = a_run(tmp_path / "run")
+    assert launch.usable(place, force=True) == place
+    assert list(place.iterdir()) == []
+
+
+def test_without_force_a_run_is_kept_and_force_is_named(tmp_path: Path) -> None:
+    place = a_run(tmp_path / "run")
+    before = everything(place)
+    with pytest.raises(BadInput, match=r"choose another name, or replace that run with --force"):
+        launch.usable(place)
+    assert everything(place) == before
+
+
+def test_force_goes_through_a_link_to_a_run_but_follows_none_that_is_in_it(tmp_path: Path) -> None:
+    place = a_run(tmp_path / "run")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").touch()
+    shutil.rmtree(place / "pcap")
+    (place / "pcap").symlink_to(other)
+    (place / "logs/elsewhere").symlink_to(other)
+    (tmp_path / "link").symlink_to(place)
+    launch.usable(tmp_path / "link", force=True)
+    assert (list(place.iterdir()), list(other.iterdir())) == ([], [other / "kept"])
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"manifest_version": 3, "name": "an extension"}', "\xff"])
+def test_force_replaces_nothing_whose_manifest_is_not_ours(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "manifest.json").write_bytes(manifest.encode("latin-1"))
+    (tmp_path / "logs").mkdir()
+    assert refusal(tmp_path) == "which is not a run's: it has no manifest.json of shutdownlab's"
+
+
+def test_force_replaces_no_results_without_a_manifest(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("my,own\n")
+    assert refusal(tmp_path) == "which is not a run's: it has no manifest.json of shutdownlab's"
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["notes.txt"], "which holds notes.txt too, which no run has written"),
+        (["thesis", "logs-old", "events.jsonl~"], "which holds events.jsonl~ and 2 more too, which no run has written"),
+    ],
+)
+def test_force_replaces_no_run_that_somebody_has_put_something_beside(
+    tmp_path: Path, names: list[str], found: str
+) -> None:
+    place = a_run(tmp_path / "run")
+    for name in names:
+        (place / name).touch()
+    assert refusal(place) == found
+
+
+def test_force_replaces_no_run_that_still_goes_on(tmp_path: Path) -> None:
+    place = a_run(tmp_path / "run")
+    with hold(place):
+        assert refusal(place) == "where a run still goes on"
+    launch.usable(place, force=True)
+
+
+def test_force_without_a_directory_is_refused() -> None:
+    done = CliRunner().invoke(app, ["run", "first-shutdown", "--force"])
+    assert done.exit_code == 2
+    assert "--force: found no --out beside it; expected --out DIR" in done.output
 
 
 @pytest.mark.parametrize("command", [["list"], ["check", "first-shutdown"], ["run", "first-shutdown"], ["doctor"]])

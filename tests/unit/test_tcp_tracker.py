@@ -172,7 +172,20 @@ def in_pieces(connection: Connection) -> bool:
     return not all(outcome.forward for outcome in outcomes)
 
 
+def cut_short(connection: Connection) -> bool:
+    """The beginning of the request alone, then all of it."""
+    connection.open()
+    connection.say("PA", REQUEST[:12])
+    return blocked(connection)
+
+
+def with_mss(connection: Connection) -> bool:
+    connection.open()
+    return not connection.say("PA", REQUEST, options=b"\x02\x04\x05\xb4").forward
+
+
 SYN_ONLY = {"create": ["syn"]}
+NO_STREAM: dict[str, object] = {"tcp": {"reassembly": "none"}}
 CASES: list[tuple[str, Speech, dict[str, object], dict[str, object]]] = [
     # what it is, the connection, a box that blocks it, a box that does not
     ("ip_checksum", bad_header_checksum, {}, {"validate": {"ip_checksum": True}}),
@@ -215,6 +228,8 @@ CASES: list[tuple[str, Speech, dict[str, object], dict[str, object]]] = [
         {"tcp": {"reassembly": "none"}},
         {"tcp": {"reassembly": "none"}, "budget": {"give_up_unrecognised": True}},
     ),
+    ("give_up_unfinished", cut_short, NO_STREAM, {**NO_STREAM, "budget": {"give_up_unfinished": True}}),
+    ("options_known", with_mss, {"validate": {"options_known": [0, 1, 2]}}, {"validate": {"options_known": [0, 1]}}),
     ("protocols", after(), {"protocols": ["http"]}, {"protocols": ["tls"]}),
     ("ports", after(), {"ports": {"http": "tcp/80"}}, {"ports": {"http": "tcp/8080"}}),
     ("opener", after(), {"opener": "inside"}, {"opener": "outside"}),

@@ -47,7 +47,7 @@ def test_every_cell_of_a_measured_run_comes_out_with_the_outcome_and_the_failure
 def test_all_expectations_of_the_flagship_hold_whoever_commands() -> None:
     for command in ("operators", "direct"):
         found = verify("kazakhstan-2022", choose={"command": command})
-        assert (len(found.results), found.unmet, found.undecided) == (10_828, [], [])
+        assert (len(found.results), found.unmet, found.undecided) == (10_924, [], [])
 
 
 def test_cells_that_cannot_differ_are_followed_once(first: Verified) -> None:
@@ -133,6 +133,27 @@ def test_chance_is_undecided_and_fails_only_where_one_is_strict() -> None:
     }
     assert {result.outcome for result in found.results if result.target == "telegram"} == {Outcome.OK}
     assert (found.exit_code, verify(scenario, strict=True).exit_code) == (0, 1)
+
+
+def test_what_hangs_on_the_look_of_packets_is_undecided() -> None:
+    """Which sizes and gaps a real client's have, no model knows."""
+    scenario = changed(expectations={}, timeline=[], accounts={})
+    when = {"first_packets": [{"size_at_least": 500}], "protocol": "dns"}
+    scenario["policies"] = {
+        "look": {
+            "title": "Long questions",
+            "inspect": [{"name": "long", "when": when, "verdict": "drop"}],
+            "source": "EXAMPLE",
+        }
+    }
+    phase = {"phase": "one", "at": "2030-05-01T08:00Z", "title": "One", "start": ["look"]}
+    scenario["timeline"] = [phase]
+    scenario["probes"] = {name: scenario["probes"][name] for name in ("whatsapp", "telegram")}
+    found = [result for result in verify(scenario).results if result.outcome is Outcome.UNKNOWN]
+    assert found
+    assert {result.failure for result in found} == {
+        "undecided: how long, how random and how soon a connection's first packets are"
+    }
 
 
 def test_junit_has_a_test_for_each_target_of_a_phase_and_json_the_sum() -> None:

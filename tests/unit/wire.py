@@ -185,11 +185,13 @@ def rule(verdict: str | dict[str, object] = "block", name: str = "rule", **when:
     return InspectionRule(name=name, when=Conditions(**when), verdict=Verdict.model_validate(verdict))  # type: ignore[arg-type]
 
 
-def engine(profile: str | Profile, *rules: InspectionRule, classify: bool = False, **policy: object) -> Engine:
+def engine(
+    profile: str | Profile, *rules: InspectionRule, classify: bool = False, seed: int = 0, **policy: object
+) -> Engine:
     """An engine with rules, or with one that blocks blocked.example and everything below."""
     chosen = shipped_profile(profile) if isinstance(profile, str) else profile
     rules = rules or (rule(name_suffix="blocked.example"),)
-    return Engine(InspectionPolicy(rules=rules, **policy), chosen, classify=classify)  # type: ignore[arg-type]
+    return Engine(InspectionPolicy(rules=rules, **policy), chosen, classify=classify, seed=seed)  # type: ignore[arg-type]
 
 
 def injected(outcome: FrameOutcome, towards: Side) -> list[Packet]:

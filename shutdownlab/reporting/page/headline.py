@@ -37,19 +37,28 @@ def headline(account: RunAccount) -> str:
     states = _states(account)
     if states:
         return _cut_off(account, min(states, key=lambda state: (len(state.open), state.places[0])), first=True)
-    lost = [column for column in account.services if _hours(account, column, nobody=True)[1]]
+    blocked = {(r.phase, column_of(r)) for r in account.results if r.region and r.outcome is Outcome.BLOCKED}
+    lost = [c for c in account.services if any((account.spans[p].name, c) in blocked for p in _gone(account, c))]
+    if lost:
+        return _nobody(account, lost)
+    for place, span in enumerate(account.spans):
+        kept = _kept_back(account, span)
+        if kept:
+            said = _who_lost(account, span, kept)
+            return f"From {when(span.at)} {said}{_for(account, _as_long(account, place, said))}."
+    slow = _slow_places(account)
+    if slow:
+        columns = [c for c in account.services if any(account.table[account.spans[p].name, c].slow for p in slow)]
+        start = account.spans[slow[0]]
+        return f"From {when(start.at)} {listed(_few(columns))} got through slowly{_for(account, slow)}."
+    lost = [column for column in account.services if _gone(account, column)]
     if lost:
         return _nobody(account, lost)
     partly = [column for column in account.services if _hours(account, column, nobody=False)[1]]
     if partly:
-        _, places = _hours(account, partly[0], nobody=False)
-        start = account.spans[places[0]]
-        kept = _kept_back(account, start)
-        if kept:
-            return f"From {when(start.at)} {_who_lost(account, start, kept)}{_for(account, places)}."
-        return f"From {when(start.at)} {listed(_few(partly))} did not get through to some subscribers."
-    if any(result.outcome is Outcome.THROTTLED for result in account.results):
-        return "Everything that was measured got through, some of it slowly."
+        start = account.spans[_hours(account, partly[0], nobody=False)[1][0]]
+        down = "for faults, which are no block, " if any(r.outcome is Outcome.DOWN for r in account.results) else ""
+        return f"From {when(start.at)}, {down}{listed(_few(partly))} did not get through to some subscribers."
     if any(not result.outcome.is_measured for result in account.results):
         return "Everything that has a verdict got through."
     return f"Everything that was measured got through, in {_phases(len(account.spans))}."
@@ -99,10 +108,11 @@ def _cut_off(account: RunAccount, state: _State, *, first: bool) -> str:
     return f"From {when(start.at)} ordinary subscribers{f' {where}' if first else ''} {reached}{long}."
 
 
-def _by_fault(account: RunAccount, places: Sequence[int]) -> str:
+def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str] = ()) -> str:
     """That it was a fault of the scenario, or partly one, which is no block."""
     missed = [r for place in places for r in account.of(account.spans[place].name) if r.region and r.weight]
     missed = [r for r in missed if r.outcome in {Outcome.BLOCKED, Outcome.DOWN}]
+    missed = [r for r in missed if not columns or column_of(r) in columns]
     down = [r for r in missed if r.outcome is Outcome.DOWN]
     if not down:
         return ""
@@ -110,14 +120,14 @@ def _by_fault(account: RunAccount, places: Sequence[int]) -> str:
 
 
 def _nobody(account: RunAccount, lost: Sequence[str]) -> str:
-    _, places = _hours(account, lost[0], nobody=True)
-    alike = [column for column in lost if _hours(account, column, nobody=True)[1] == places]
+    places = _gone(account, lost[0])
+    alike = [column for column in lost if _gone(account, column) == places]
     start = account.spans[places[0]]
     others = len(lost) - len(alike)
     rest = f"; {counted(others, 'other service')} at another time" if others else ""
     return (
         f"From {when(start.at)} {listed(_few(alike))} got through to nobody {_everywhere(account)}"
-        f"{_for(account, places)}{rest}."
+        f"{_for(account, places)}{_by_fault(account, places, alike)}{rest}."
     )
 
 
@@ -140,6 +150,31 @@ def _everywhere(account: RunAccount) -> str:
     count = len(account.regions)
     only = next(iter(account.regions.values()), "")
     return f"in {only}" if count == 1 else f"in {'both' if count == 2 else f'all {number(count)}'} regions"
+
+
+def _gone(account: RunAccount, column: str) -> tuple[int, ...]:
+    """The phases in which nobody reached a service."""
+    return _hours(account, column, nobody=True)[1]
+
+
+def _slow_places(account: RunAccount) -> tuple[int, ...]:
+    """The phases in which something got through slowly."""
+    return tuple(
+        place
+        for place, span in enumerate(account.spans)
+        if any(account.table[span.name, column].slow for column in account.services)
+    )
+
+
+def _as_long(account: RunAccount, first: int, said: str) -> tuple[int, ...]:
+    """The phases from one on, as long as the same is to be said of them of who lost what."""
+    last = first
+    for place in range(first + 1, len(account.spans)):
+        kept = _kept_back(account, account.spans[place])
+        if not kept or _who_lost(account, account.spans[place], kept) != said:
+            break
+        last = place
+    return tuple(range(first, last + 1))
 
 
 def _hours(account: RunAccount, column: str, *, nobody: bool) -> tuple[float, tuple[int, ...]]:
@@ -266,9 +301,15 @@ def _seen_from_outside(account: RunAccount) -> Iterator[str]:
         if not gone:
             yield f"From outside, {column} showed nothing: it was as ever in {_phases(_count(seen))}."
             continue
-        start = next(span for span in account.spans if any(result.phase == span.name for result in gone))
-        who = listed(dict.fromkeys(account.operators[result.operator] for result in gone))
-        yield f"From outside, {column} showed it from {when(start.at)}: {who} could not be seen."
+        phases = [span for span in account.spans if any(result.phase == span.name for result in gone)]
+        who = list(dict.fromkeys(account.operators[result.operator] for result in gone))
+        whole = all(any(r.phase == span.name and account.operators[r.operator] == name for r in gone)
+                    for span in phases for name in who)  # fmt: skip
+        named = listed(who) if len(who) <= _MOST_NAMED else counted(len(who), "operator")
+        yield (
+            f"From outside, {column} showed it in {_phases(len(phases))}, first on {when(phases[0].at)}: {named} could "
+            f"not be seen{'' if whole else ' in some of them'}."
+        )
 
 
 def _count(results: Sequence[Result]) -> int:
@@ -276,7 +317,7 @@ def _count(results: Sequence[Result]) -> int:
 
 
 def _phases(count: int) -> str:
-    return "the one phase" if count == 1 else f"{number(count)} phases"
+    return "one phase" if count == 1 else f"{number(count)} phases"
 
 
 def _end(account: RunAccount) -> Iterator[str]:

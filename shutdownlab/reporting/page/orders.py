@@ -84,6 +84,8 @@ def _by(policy: Policy) -> str:
         return "border routers, by BGP"
     if policy.inspect is not None:
         return "DPI boxes"
+    if policy.by is Means.DNS:
+        return "operators' resolvers"
     if policy.at is Point.GATEWAY:
         return "the national gateway's switch"
     targets = policy.block if policy.block is not None else policy.only

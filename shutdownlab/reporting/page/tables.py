@@ -90,7 +90,7 @@ def hours(account: RunAccount) -> Html:
 
 
 def _hours(value: float | None) -> Html:
-    shown = "·" if value is None else "0" if not value else lasting(value).removesuffix(" h")
+    shown = "·" if value is None else f"{round(value, 1):,g}"
     return element("td", shown, class_=None if value else "pg-soft")
 
 

@@ -75,7 +75,7 @@ def _told(network: Network, explanation: Explanation, cell: Cell, vantage: Vanta
 
 def _policies(explanation: Explanation) -> Iterator[str]:
     yield from (hop.order.policy for hop in explanation.hops if hop.order is not None)
-    yield from (order.policy for order in explanation.withdrawn)
+    yield from (order.policy for order in explanation.elsewhere)
 
 
 def _where(network: Network, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:

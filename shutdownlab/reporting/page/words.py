@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+_DAYS = 240
+"""Hours that are better told as days."""
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -24,8 +26,10 @@ def short(moment: datetime) -> str:
 
 
 def lasting(hours: float) -> str:
-    """`30 min`, `4.5 h`, `79 h`."""
-    return f"{round(hours * 60)} min" if hours < 1 else f"{round(hours, 1):g} h"
+    """`30 min`, `4.5 h`, `79 h`, from ten days on `12.5 days`."""
+    if hours < 1:
+        return f"{round(hours * 60)} min"
+    return f"{round(hours, 1):g} h" if hours < _DAYS else f"{round(hours / 24, 1):g} days"
 
 
 def listed(names: Iterable[str]) -> str:

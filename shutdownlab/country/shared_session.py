@@ -1,0 +1,163 @@
+"""One country for several terminals: what is in force is one process's, whose own terminal and others order it in turn.
+
+The process that built the country has a `SharedSession`; a command line in another process of the sandbox has a
+`DistantSession`, and asks it over a socket file.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.config.document import BadInput
+from shutdownlab.control.processes import ControlError
+from shutdownlab.country.assembly import Country
+from shutdownlab.country.breakage import brief
+from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.country.message_socket import MessageSocket
+from shutdownlab.country.session import Session
+from shutdownlab.protocol.messages import Message, MessageError
+from shutdownlab.protocol.session import (
+    AskComplaints,
+    AskInForce,
+    Complaints,
+    Done,
+    InForce,
+    Measure,
+    ProbeAnswer,
+    PutInForce,
+    Refused,
+)
+
+_BACKLOG: Final = 8
+
+
+class SharedSession(Session):
+    """A session that one thread at a time uses: orders and measurements wait for each other."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As `Session`."""
+        self._turn = threading.RLock()
+        super().__init__(*arguments, **options)
+
+    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+        """As `Session`'s, in turn."""
+        with self._turn:
+            super().put_in_force(phase, policies, moved)
+
+    def faults(self) -> Iterator[str]:
+        """As `Session`'s, in turn."""
+        with self._turn:
+            return iter(list(super().faults()))
+
+    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
+        """As `Session`'s, in turn."""
+        with self._turn:
+            return iter(list(super().measure(asked)))
+
+    def serve(self, door: Path) -> None:
+        """Listen at a socket file for the sessions of other command lines, in a thread of its own, from now on."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(door))
+        listener.listen(_BACKLOG)
+        # One thread, which never ends: a DPI box that it starts again would end with it.
+        threading.Thread(target=self._answer_all, args=(listener,), name="other terminals", daemon=True).start()
+
+    def _answer_all(self, listener: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is listener:
+                        link = MessageSocket(listener.accept()[0])
+                        selector.register(link, selectors.EVENT_READ, link)
+                        continue
+                    try:
+                        for message in key.data.receive():
+                            key.data.send(self._answered(message))
+                    except (EOFError, MessageError, BrokenPipeError):
+                        selector.unregister(key.fileobj)
+                        key.data.close()
+
+    def _answered(self, message: Message) -> Message:
+        number = getattr(message, "number", 0)
+        try:
+            match message:
+                case AskInForce():
+                    return InForce(number, self.phase, tuple(self.active))
+                case AskComplaints():
+                    return Complaints(number, tuple(self.faults()))
+                case PutInForce():
+                    self.put_in_force(message.phase, message.policies, message.moved)
+                    return Done(number)
+                case Measure():
+                    (answer,) = self.measure([message])
+                    return answer
+                case _:
+                    return Refused(number, f"{type(message).__name__} is nothing to ask here")
+        except BadInput as mistake:
+            return Refused(number, "\n".join(mistake.lines()))
+        except (ControlError, OSError) as broken:
+            return Refused(number, brief(str(broken)))
+        except Exception as bug:  # whatever it is, that terminal waits for an answer
+            return Refused(number, f"{type(bug).__name__}: {bug}")
+
+
+class DistantSession:
+    """The session of another process, as a command line needs it: `plan`, `country`, and what is in force.
+
+    `country`: as it was when this process was forked from that which built it.
+    """
+
+    def __init__(self, plan: LabPlan, country: Country, door: Path) -> None:
+        """Connect to the socket file of a `SharedSession`; raises OSError."""
+        self.plan, self.country = plan, country
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connected.connect(str(door))
+        self._link = MessageSocket(connected)
+        self._numbers = iter(range(1, 1 << 62))
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that the country is in, if it is in one as a whole."""
+        return self._in_force().phase
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The policies in force."""
+        return self._in_force().policies
+
+    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+        """As `Session`'s; raises `ControlError`."""
+        self._ask(PutInForce(next(self._numbers), phase, tuple(policies), moved))
+
+    def faults(self) -> Iterator[str]:
+        """As `Session`'s."""
+        told: Complaints = self._ask(AskComplaints(next(self._numbers)))
+        return iter(told.texts)
+
+    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
+        """As `Session`'s; a name that is not there raises `ControlError`, which says what was meant."""
+        for each in asked:
+            yield self._ask(Measure(next(self._numbers), each.vantage, each.target, each.family))
+
+    def _in_force(self) -> InForce:
+        told: InForce = self._ask(AskInForce(next(self._numbers)))
+        return told
+
+    def _ask(self, request: PutInForce | Measure | AskInForce | AskComplaints) -> Any:
+        with suppress(EOFError, BrokenPipeError):
+            self._link.send(request)
+            while True:
+                for answer in self._link.receive():
+                    if getattr(answer, "number", None) != request.number:
+                        continue  # of a request that Ctrl-C broke off
+                    if isinstance(answer, Refused):
+                        raise ControlError(answer.text)
+                    return answer
+        raise ControlError("the lab has ended")

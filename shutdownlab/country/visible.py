@@ -1,0 +1,100 @@
+"""What a command in a lab sees of the machine's /tmp and /run, which the sandbox has of its own: what it needs of them.
+
+What it names, and where it is installed, stays visible inside, read-only; what it names there that does not exist yet
+would be written to the sandbox's own, and lost with it: that is said before anything starts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.system.inside import REPLACED
+
+_INSTALLED_BY_NAME: Final = (Path("/tmp"), Path("/var/tmp"))
+"""Where everything below one name is somebody's, and below another another's."""
+_NAMED: Final = re.compile(rf"(?<![\w./-])(?:{'|'.join(REPLACED)})(?![\w.-])(?:/[\w.+@%=~*?-]+)*")
+_SHEBANG_LIMIT: Final = 256
+
+LASTING: Final = "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone at the end"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`keep`: what must stay visible; `lost`: what is named there and is not there, so that it would be lost."""
+
+    keep: tuple[Path, ...] = ()
+    lost: tuple[str, ...] = ()
+
+    def note(self) -> str:
+        """What is to be said before it starts; nothing where nothing is lost."""
+        here = Path.cwd()
+        if str(here) in REPLACED:
+            return f"{LASTING}, with all that is written here, in {here}; to keep anything, begin in another directory"
+        if not self.lost:
+            return ""
+        return f"{LASTING}, {', '.join(self.lost)} too; to keep it, write it to the working directory, {here}"
+
+
+def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:
+    """What a command, an `argv`, needs, and lines of shell or of a command line (`texts`), whatever they run."""
+    keep = [*on_path()]
+    if argv:
+        keep += _installation(argv[0])  # wherever it is found
+    lost: dict[str, None] = {}
+    for text in (*argv, *texts):
+        for name in _NAMED.findall(text):
+            path = Path(name)
+            if "*" in name or "?" in name:
+                keep += Path("/").glob(name[1:])
+            elif path in map(Path, REPLACED) or not path.exists():
+                lost[str(path)] = None
+            else:
+                keep += [path, *(_installation(name) if path.is_file() else ())]
+        if "/" in text and not text.startswith("/") and (Path.cwd() / text).exists():
+            keep.append((Path.cwd() / text).resolve())
+    return Needs(tuple(dict.fromkeys(filter(_is_hidden, keep))), tuple(lost))
+
+
+def on_path() -> list[Path]:
+    """The directories of PATH that would be hidden, with what is installed beside them."""
+    places = (Path(place) for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if place.startswith("/"))
+    return [_root(place / "any") for place in places if place.is_dir() and _is_hidden(place)]
+
+
+def _installation(program: str) -> Iterator[Path]:
+    """Where a program is, and the interpreter that its first line names: by their names and behind their links.
+
+    Nothing where it is no program.
+    """
+    found = shutil.which(program)
+    for path in (Path(found).absolute(), _interpreter(Path(found))) if found else ():
+        if path is not None:
+            yield from (_root(each) for each in dict.fromkeys((path, path.resolve())) if _is_hidden(each))
+
+
+def _interpreter(script: Path) -> Path | None:
+    try:
+        with script.open("rb") as file:
+            first = file.readline(_SHEBANG_LIMIT)
+    except OSError:
+        return None
+    words = first.removeprefix(b"#!").split()
+    return Path(os.fsdecode(words[0])) if first.startswith(b"#!") and words else None
+
+
+def _root(path: Path) -> Path:
+    """What has to stay for a program to find what is installed beside it."""
+    for place in _INSTALLED_BY_NAME:
+        if path.is_relative_to(place):
+            return place / path.relative_to(place).parts[0]
+    return path if str(path.parent) in REPLACED else path.parent
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(path.is_relative_to(place) and path != Path(place) for place in REPLACED)

@@ -1,0 +1,74 @@
+"""Writes pcapng (draft-ietf-opsawg-pcapng): sections, packets with comments, and the secrets that decrypt them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+_SECTION, _INTERFACE, _STATISTICS, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 5, 6, 0x0A
+_LINKTYPE_ETHERNET: Final = 1
+LONGEST_FRAME: Final = 1 << 17
+"""Bytes of a packet that are kept."""
+_COMMENT, _USER_APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
+_END: Final = b"\0\0\0\0"
+_NSS_KEY_LOG: Final = 0x544C534B
+"""Secrets Type "TLSK": the lines of an NSS key log."""
+_SECRETS_LIMIT: Final = 1 << 18
+"""Bytes of one block of them; readers take much longer ones for damage."""
+
+
+def section(ports: Sequence[tuple[str, str]], comment: str = "", application: str = "") -> bytes:
+    """The blocks a file begins with: its section, and a port each (its name, what it leads to), its times in ns."""
+    about = [(_COMMENT, comment.encode()), (_USER_APPLICATION, application.encode())]
+    head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    blocks = _block(_SECTION, head + _options([each for each in about if each[1]]))
+    for name, purpose in ports:
+        named = [(_NAME, name.encode()), (_DESCRIPTION, purpose.encode()), (_RESOLUTION, b"\x09")]
+        blocks += _block(_INTERFACE, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, LONGEST_FRAME) + _options(named))
+    return blocks
+
+
+def packet(port: int, at_ns: int, frame: bytes, comments: Iterable[str] = ()) -> bytes:
+    """One frame's block; `port` counts from 0 in the order of `section`."""
+    head = struct.pack("<IIIII", port, at_ns >> 32, at_ns & 0xFFFFFFFF, len(frame), len(frame))
+    return _block(_PACKET, head + _padded(frame) + _options([(_COMMENT, text.encode()) for text in comments]))
+
+
+def last_words(at_ns: int, comment: str) -> bytes:
+    """What is to be said when no packet came any more: a comment on the statistics of the first port."""
+    head = struct.pack("<III", 0, at_ns >> 32, at_ns & 0xFFFFFFFF)
+    return _block(_STATISTICS, head + _options([(_COMMENT, comment.encode())]))
+
+
+def secrets(key_log: bytes) -> Iterator[bytes]:
+    """Decryption Secrets Blocks of an NSS key log's whole lines; readers want them ahead of the packets."""
+    part = bytearray()
+    for line in dict.fromkeys(key_log.splitlines(keepends=True)):
+        if not line.endswith(b"\n"):
+            continue
+        if len(part) + len(line) > _SECRETS_LIMIT:
+            yield _secrets(part)
+            part.clear()
+        part += line
+    if part:
+        yield _secrets(part)
+
+
+def _secrets(lines: bytes | bytearray) -> bytes:
+    return _block(_SECRETS, struct.pack("<II", _NSS_KEY_LOG, len(lines)) + _padded(bytes(lines)))
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _options(options: Sequence[tuple[int, bytes]]) -> bytes:
+    if not options:
+        return b""
+    return b"".join(struct.pack("<HH", code, len(value)) + _padded(value) for code, value in options) + _END
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)

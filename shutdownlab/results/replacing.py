@@ -1,0 +1,56 @@
+"""Takes away what a run has written, so that another can be written in its place; never anything else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from shutdownlab.results.holding import claim
+
+MANIFEST: Final = "manifest.json"
+_WRITTEN = re.compile(
+    r"\.?manifest\.json|events\.jsonl|measurements\.(jsonl|draft)|results\.(csv|draft)|(logs|pcap)(-\d+)?"
+)
+"""The names that runs give to what they write into their directories."""
+_SAYS_SO = {"shutdownlab", "scenario", "status"}
+"""What the manifest of every version has, and hardly another file of that name."""
+
+
+class NotReplaceable(Exception):
+    """The directory holds something that is not a finished run's of ours: its text says what."""
+
+
+def take_away(directory: Path) -> None:
+    """Delete the run in a directory, and leave the directory itself, empty.
+
+    Raises `NotReplaceable`, with nothing deleted, where that is no run's of ours, where one still goes on, or where
+    anything is beside it that runs do not write; `OSError` where a file cannot be deleted. Links are deleted, not
+    followed. What tells a run from anything else goes last: where this is broken off, it can be called again.
+    """
+    if not _is_a_run(directory):
+        raise NotReplaceable(f"which is not a run's: it has no {MANIFEST} of shutdownlab's")
+    strange = sorted(path.name for path in directory.iterdir() if not _WRITTEN.fullmatch(path.name))
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise NotReplaceable(f"which holds {strange[0]}{more} too, which no run has written")
+    try:
+        claimed = claim(directory)
+    except BlockingIOError:
+        raise NotReplaceable("where a run still goes on") from None
+    with claimed:
+        for path in sorted(directory.iterdir(), key=lambda path: path.name == MANIFEST):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _is_a_run(directory: Path) -> bool:
+    with suppress(OSError, ValueError):
+        manifest = json.loads((directory / MANIFEST).read_bytes())
+        return isinstance(manifest, dict) and manifest.keys() >= _SAYS_SO
+    return False

@@ -1,0 +1,83 @@
+"""Facts that scenarios which ship were written after, and those scenarios without what brings one of them about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from shutdownlab import library
+from shutdownlab.config.document import parse
+from shutdownlab.results.result import Result
+
+
+class Fact(NamedTuple):
+    """Something documented, and what brings it about."""
+
+    scenario: str
+    phase: str
+    where: str
+    """Operator and, of what has a vantage point, region and group: `mts/moscow/ordinary`."""
+    target: str
+    by: str
+    """The policy or fault that brings it about, or whose exceptions do: `NAME.except`."""
+    choose: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.scenario}, {self.phase}: {self.target} at {self.where} by {self.by}"
+
+
+def versions(scenario: str) -> list[dict[str, str]]:
+    """The default choices, and every other option of every account by itself."""
+    accounts = library.load(scenario).scenario.accounts
+    return [{}] + [
+        {name: option} for name, account in accounts.items() for option in account.options if option != account.default
+    ]
+
+
+@cache
+def shipped(scenario: str) -> dict[str, Any]:
+    return dict(parse(dict(library.shipped("scenarios"))[scenario].read_bytes(), scenario).data)
+
+
+def without(scenario: str, name: str) -> dict[str, Any]:
+    """The scenario as if this policy or fault had never been, or (`NAME.except`) a policy had no exceptions."""
+    made = dict(shipped(scenario))
+    policy, _, key = name.partition(".")
+    if key:
+        kept = {what: value for what, value in made["policies"][policy].items() if what != key}
+        return made | {"policies": made["policies"] | {policy: kept}}
+    assert (name in made["policies"]) != (name in made.get("faults", {}))
+
+    def others(names: Iterable[str]) -> list[str]:
+        return [other for other in names if other != name]
+
+    for kind in {"policies", "faults"} & set(made):
+        made[kind] = {other: made[kind][other] for other in others(made[kind])}
+    made["timeline"] = [
+        phase | {key: others(phase[key]) for key in ("start", "stop", "faults") if key in phase}
+        for phase in made["timeline"]
+    ]
+    made["accounts"] = {
+        question: account
+        | {
+            "options": {
+                option: version | {"without": others(version.get("without", []))}
+                for option, version in account["options"].items()
+            }
+        }
+        for question, account in made.get("accounts", {}).items()
+    }
+    return made
+
+
+def cell(results: Iterable[Result], fact: Fact) -> Result:
+    """The one cell that the fact is about."""
+    found = [
+        result
+        for result in results
+        if (result.phase, result.target) == (fact.phase, fact.target)
+        and "/".join(filter(None, (result.operator, result.region, result.subscriber))) == fact.where
+    ]
+    assert len(found) == 1, f"{fact}: {len(found)} cells"
+    return found[0]
