@@ -11,6 +11,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
+    sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from shutdownlab.config.document import BadInput, Problem
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
+    from shutdownlab.ooni.judging import Judged
+    from shutdownlab.ooni.reading import Judgements, judge
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.system.kernel import MachineCannot
@@ -43,6 +46,8 @@ __all__ = [
     "BadInput",
     "Comparison",
     "Explanation",
+    "Judged",
+    "Judgements",
     "Lab",
     "LabEnded",
     "LabError",
@@ -54,6 +59,7 @@ __all__ = [
     "Verified",
     "diff",
     "explain",
+    "judge",
     "lab",
     "load",
     "resume",
@@ -63,6 +69,9 @@ __all__ = [
 
 _WHERE: Final = {
     "BadInput": "config.document",
+    "Judged": "ooni.judging",
+    "Judgements": "ooni.reading",
+    "judge": "ooni.reading",
     "Lab": "country.lab",
     "LabEnded": "country.lab",
     "LabError": "country.lab",

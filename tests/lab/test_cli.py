@@ -22,7 +22,21 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.kernel import EXIT_MACHINE_CANNOT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ["run", "resume", "report", "check", "list", "show", "lab", "exec", "doctor", "inspect", "profiles", "apps"]
+COMMANDS = [
+    "run",
+    "resume",
+    "report",
+    "check",
+    "list",
+    "show",
+    "lab",
+    "exec",
+    "doctor",
+    "inspect",
+    "judge",
+    "profiles",
+    "apps",
+]
 
 
 def refused(done: Done, *lines: str) -> None:
@@ -79,6 +93,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ("show", []),
         ("doctor", []),
         ("inspect", ["--policy", "--profile", "--format", "--summary"]),
+        ("judge", ["--format", "--rules"]),
         ("profiles", []),
         ("apps", []),
     ],
