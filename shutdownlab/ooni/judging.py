@@ -11,7 +11,7 @@ import msgspec
 
 from shutdownlab.ooni.apps import JUDGES
 from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of
-from shutdownlab.ooni.rules import RULE_SETS, VerdictRules, rules_of
+from shutdownlab.ooni.rules import OURS, RULE_SETS, VerdictRules, rules_of
 from shutdownlab.ooni.verdict import WEB_FIELDS, OoniVerdict
 
 _WEB: Final = "web_connectivity"
@@ -23,12 +23,18 @@ _VALUE: Final = msgspec.json.Decoder()
 
 
 class NotJudged(Exception):
-    """A measurement that no rules are of: what was found, and what was expected."""
+    """A measurement that no rules are of: what was found, and what was expected.
 
-    def __init__(self, found: str, expected: str) -> None:
+    kind: of a test or a version that no rules are of, which the file may have many of. ours: of a test of this
+    laboratory's, which is no mistake of the file.
+    """
+
+    def __init__(self, found: str, expected: str, *, kind: bool = False, ours: bool = False) -> None:
         super().__init__(f"found {found}; expected {expected}")
         self.found = found
         self.expected = expected
+        self.kind = kind
+        self.ours = ours
 
 
 class Difference(NamedTuple):
@@ -68,7 +74,8 @@ def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 
     """
     measured = _decoded(_MEASURED, data, "")
     if measured.test_name not in TESTS:
-        raise NotJudged(f"a measurement of {measured.test_name!r}", f"one of {', '.join(TESTS)}")
+        ours = measured.software_name == OURS
+        raise NotJudged(f"a measurement of {measured.test_name!r}", f"one of {', '.join(TESTS)}", kind=True, ours=ours)
     keys = _decoded(_KEYS, measured.test_keys, ".test_keys")
     raw = _decoded(_CLAIMS, measured.test_keys, ".test_keys")
     if measured.test_name == _WEB:
@@ -95,7 +102,7 @@ def _judge_web(
     chosen = rules or rules_of(measured.test_version, measured.software_name)
     if chosen is None:
         known = f"{RULE_SETS[0].versions.partition(' ')[0]} to before {RULE_SETS[-1].versions.rpartition(' ')[2]}"
-        raise NotJudged(f"web_connectivity of version {measured.test_version!r}", f"{known}, or --rules")
+        raise NotJudged(f"web_connectivity of version {measured.test_version!r}", f"{known}, or --rules", kind=True)
     if not measured.input or not host_of(measured.input):
         raise NotJudged(f"the input {measured.input!r}", "the URL of the website")
     return chosen.name, chosen.judge(measured.input, keys, _said(raw, "dns_consistency"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -18,14 +19,26 @@ from shutdownlab.ooni.rules import BY_NAME, VerdictRules
 MAX_LINE: Final = 64 << 20
 """Octets of a line, and of a document that is no JSON lines; longer ones are passed over."""
 _CHUNK: Final = 1 << 20
+_MOST_KINDS: Final = 1000
 _EXPECTED: Final = "a file of OONI measurements, a JSON object a line, also compressed"
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Measurements of a test or a version that there are no rules of: the first, and how many."""
+
+    line: int
+    why: NotJudged
+    count: int = 1
 
 
 class Judgements:
     """Judgements one after another, as they are read: nothing of a file is held beyond a line.
 
-    `judged` and `differing` count them; `problems` are what could not be judged, the first thousand of them.
+    `judged` and `differing` count them; `problems` are what could not be judged, the first thousand of them: of
+    measurements of a test or a version that there are no rules of, one problem each test and version. `passed_over`
+    counts those of this laboratory's other tests, which are no problem.
     """
 
     def __init__(self, source: Path | Iterable[Mapping[str, Any]], rules: VerdictRules | None) -> None:
@@ -34,8 +47,9 @@ class Judgements:
         self._begin()
 
     def _begin(self) -> None:
-        self.judged = self.differing = 0
+        self.judged = self.differing = self.passed_over = 0
         self.problems = Problems()
+        self._kinds: dict[str, _Kind] = {}
 
     def __iter__(self) -> Iterator[Judged]:
         """Those of the source, from its start. Raises `BadInput` where a file cannot be read."""
@@ -51,10 +65,23 @@ class Judgements:
             self.judged += 1
             self.differing += bool(judgement.differs)
             yield judgement
+        for kind in self._kinds.values():
+            more = f", the first of {kind.count:,}" if kind.count > 1 else ""
+            self._add(kind.line, f"{kind.why.found}{more}", kind.why.expected)
 
     def _report(self, line: int, why: NotJudged) -> None:
+        if why.ours:
+            self.passed_over += 1
+        elif why.found in self._kinds:
+            self._kinds[why.found].count += 1
+        elif why.kind and len(self._kinds) < _MOST_KINDS:
+            self._kinds[why.found] = _Kind(line, why)
+        else:
+            self._add(line, why.found, why.expected)
+
+    def _add(self, line: int, found: str, expected: str) -> None:
         name = str(self._source) if isinstance(self._source, Path) else "measurements"
-        self.problems.append(Problem(name, line, "", why.found, why.expected))
+        self.problems.append(Problem(name, line, "", found, expected))
 
 
 def judge(

@@ -59,13 +59,13 @@ RULE_SETS: Final = (
     ),
 )
 BY_NAME: Final = {rules.name: rules for rules in RULE_SETS}
-_OURS: Final = "shutdownlab"
+OURS: Final = "shutdownlab"
 """What writes measurements whose `test_version` is its own; their tests follow those of 0.4."""
 
 
 def rules_of(test_version: str, software_name: str) -> VerdictRules | None:
     """The rules by which the probe itself judged; None: of a version that they are not known of."""
-    if software_name == _OURS:
+    if software_name == OURS:
         return BY_NAME["v0.4"]
     if not re.fullmatch(r"\d+(\.\d+)*", test_version, re.ASCII):
         return None

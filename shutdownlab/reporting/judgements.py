@@ -56,6 +56,9 @@ def _text(value: Any) -> str:
 
 def summary_of(judgements: Judgements) -> str:
     """How many were judged, and of how many the file says something else."""
-    count, differing = judgements.judged, judgements.differing
+    count, differing, others = judgements.judged, judgements.differing, judgements.passed_over
     told = f"{count:,} measurement{'' if count == 1 else 's'} judged"
-    return f"{told}; of {differing:,} the file says something else" if differing else f"{told}, all as the file says"
+    told += (
+        f"; of {differing:,} the file says something else" if differing else ", all as the file says" if count else ""
+    )
+    return f"{told}; {others:,} of other tests passed over" if others else told

@@ -270,11 +270,32 @@ def test_what_cannot_be_judged_gets_one_message_and_all_else_is_judged(tmp_path:
 
 
 def test_of_very_many_problems_the_first_hundred_are_told_and_all_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "m.jsonl").write_bytes(lines(*[measurement("ndt", "0.10.0", None, {})] * 5000))
+    (tmp_path / "m.jsonl").write_bytes(b"nonsense\n" * 5000)
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == ["and 4,900 more problems", "5,000 problems; all else was judged."]
     assert len(done.stderr.splitlines()) == 102
+
+
+def test_measurements_of_another_test_or_version_get_one_message_however_many(tmp_path: Path) -> None:
+    others = [measurement("ndt", "0.10.0", None, {})] * 3000 + [dropped("0.0.1")] * 2
+    (tmp_path / "m.jsonl").write_bytes(lines(dropped(), *others))
+    done = judge("m.jsonl", cwd=tmp_path)
+    assert done.returncode == 2
+    ndt, old, total = done.stderr.splitlines()
+    assert ndt.startswith(
+        "m.jsonl:2: found a measurement of 'ndt', the first of 3,000; expected one of web_connectivity"
+    )
+    assert old.startswith("m.jsonl:3002: found web_connectivity of version '0.0.1', the first of 2; expected 0.4.0 to")
+    assert total == "2 problems; all else was judged."
+
+
+def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path) -> None:
+    ours = measurement("x_throughput", "0.1.0", None, {}) | {"software_name": "shutdownlab"}
+    (tmp_path / "m.jsonl").write_bytes(lines(ours, dropped(), ours))
+    done = judge("m.jsonl", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("1 measurement judged, all as the file says; 2 of other tests passed over\n")
 
 
 @pytest.mark.parametrize(
