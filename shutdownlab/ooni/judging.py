@@ -66,6 +66,15 @@ class Judged:
     assumed: Mapping[str, str]
     line: int = 0
 
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether OONI's apps would show it as one: a website that is blocked, an app of which a part is."""
+        if self.test_name == _WEB:
+            return bool(self.fields["blocking"])
+        return any(
+            value == "blocked" or (value is True and name.endswith("_blocking")) for name, value in self.fields.items()
+        )
+
 
 def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 0) -> Judged:
     """The judgement of a measurement, one JSON object of OONI's data format 0.2.0.

@@ -42,8 +42,7 @@ def _verdict(judgement: Judged) -> tuple[str, str, str]:
     if WEB_FIELDS[0] in fields:
         blocking, accessible, consistency = (_text(fields[name]) for name in WEB_FIELDS[:3])
         return blocking, accessible, consistency
-    blocked = any(value == "blocked" or (value is True and name.endswith("blocking")) for name, value in fields.items())
-    return "blocked" if blocked else "false", _text(not blocked), "-"
+    return "blocked" if judgement.is_anomaly else "false", _text(not judgement.is_anomaly), "-"
 
 
 def _row(cells: Iterable[str]) -> str:
