@@ -144,7 +144,8 @@ def _addresses(keys: Keys) -> dict[str, set[str]]:
 
 def _hosts(keys: Keys) -> Iterable[str]:
     """The servers that pages were asked of, in the order in which the file has them."""
-    return dict.fromkeys(request.host for request in keys.requests or () if request.url.startswith("https://"))
+    asked = [request for request in keys.requests or () if request.url.startswith("https://")]
+    return dict.fromkeys(host for request in asked if (host := request.host))
 
 
 def _failure_of(keys: Keys, host: str) -> str | None:

@@ -89,6 +89,8 @@ def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 
     raw = _decoded(_CLAIMS, measured.test_keys, ".test_keys")
     if measured.test_name == _WEB:
         name, verdict = _judge_web(measured, keys, raw, rules)
+    elif not (keys.queries or keys.tcp_connect or keys.tls_handshakes or keys.requests):
+        raise NotJudged("a measurement without raw observations", "queries, tcp_connect, tls_handshakes or requests")
     else:
         claims = {key: _VALUE.decode(value) for key, value in raw.items() if key.startswith("facebook_")}
         name, verdict = measured.test_name, JUDGES[measured.test_name](keys, claims)
@@ -123,7 +125,7 @@ def _differences(verdict: OoniVerdict, raw: Mapping[str, msgspec.Raw]) -> Iterat
         if isinstance(said, list):
             said = sorted(map(str, said))
         agrees = said == judged and type(said) is type(judged)
-        if not agrees and said not in verdict.either.get(field, ()):
+        if not agrees and not (isinstance(said, str) and said in verdict.either.get(field, ())):
             yield Difference(field, said, judged, verdict.why.get(field, ""))
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+import re
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Raw, Struct, field
+
+_DEPTH: Final = re.compile(r"depth=\d{1,9}", re.ASCII)
 
 Failed = str | bool | None
 """OONI's name for what failed; null, or false in files of old probes, where nothing did."""
@@ -41,7 +44,7 @@ class StepRecord(Struct):
     @property
     def depth(self) -> int | None:
         """After how many redirects; None where it is not said."""
-        return next((int(tag[6:]) for tag in self.tags or () if tag[:6] == "depth=" and tag[6:].isdecimal()), None)
+        return next((int(tag[6:]) for tag in self.tags or () if _DEPTH.fullmatch(tag)), None)
 
     @property
     def fetches_body(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.ooni.judging import TESTS, Judged, judge_one
+from shutdownlab.ooni.judging import TESTS, Judged, NotJudged, judge_one
 from shutdownlab.ooni.verdict import WEB_FIELDS
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.report import Report
@@ -93,11 +93,13 @@ def views_of(results: Iterable[Result], measurements: Iterable[Mapping[str, Any]
     slow = {(each.phase, each.vantage) for each in by_cell.values() if each.outcome is Outcome.THROTTLED}
     for record in measurements:
         keys = record["test_keys"]
-        result = by_cell.get(keys["x_id"])
+        result = by_cell.get(keys.get("x_id"))  # it has none where a run of version 0.1 wrote it
         if result is not None and record["test_name"] in TESTS:
-            judged = judge_one(json.dumps(record))
-            at_once = keys.get("failed_operation") or ""
-            yield OoniView(result, said(judged), at_once, (result.phase, result.vantage) in slow)
+            try:
+                says = said(judge_one(json.dumps(record)))
+            except NotJudged:  # nothing was observed, or by a test of another version
+                continue
+            yield OoniView(result, says, keys.get("failed_operation") or "", (result.phase, result.vantage) in slow)
 
 
 def said(judged: Judged) -> str:

@@ -250,6 +250,10 @@ BAD = {
         lines(measurement("web_connectivity", "0.4.3", URL, {"queries": [{"answers": 1}]})),
         "found int at test_keys.queries[0].answers; expected array | null",
     ),
+    "nothing observed": (
+        lines(measurement("signal", "0.2.4", None, {})),
+        "found a measurement without raw observations; expected queries, tcp_connect, tls_handshakes or requests",
+    ),
     "no keys": (lines(measurement("signal", "0.2.4", None, {}) | {"test_keys": None}), "found null at test_keys"),
     "deep": (b'{"test_name": "signal", "x": ' + b"[" * 100_000 + b"\n", "found what is not JSON ("),
     "not UTF-8": (b'{"test_name": "\xff"}\n', "found what is not JSON (Invalid UTF-8 encoded string)"),

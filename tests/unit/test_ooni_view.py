@@ -98,5 +98,5 @@ def test_a_line_is_throttled_where_a_download_says_so() -> None:
 
 def test_what_has_no_verdict_or_no_test_of_oonis_is_left_out() -> None:
     assert told(RESET, Outcome.UNKNOWN) == ["Of 1 measurement by OONI's tests, 0 would mislead."]
-    other = measurement("x_call", "0.1.0", None, {})
-    assert told(other, Outcome.OK) == ["Of 0 measurements by OONI's tests, 0 would mislead."]
+    for other in (measurement("x_call", "0.1.0", None, {}), measurement("signal", "0.1.0", None, {})):
+        assert told(other, Outcome.OK) == ["Of 0 measurements by OONI's tests, 0 would mislead."]
