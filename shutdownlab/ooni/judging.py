@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from shutdownlab.ooni.apps import JUDGES
-from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of
-from shutdownlab.ooni.rules import OURS, RULE_SETS, VerdictRules, rules_of
+from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of, is_tagged
+from shutdownlab.ooni.rules import BY_NAME, OURS, RULE_SETS, VerdictRules, rules_of
 from shutdownlab.ooni.verdict import WEB_FIELDS, OoniVerdict
 
 _WEB: Final = "web_connectivity"
@@ -50,10 +50,10 @@ class Difference(NamedTuple):
 class Judged:
     """What OONI's rules make of a measurement.
 
-    `rules`: the set's name, for an app's test the test's. `fields`: what the test writes, worked out anew: of a website
-    `blocking`, `accessible`, `dns_consistency`, `dns_experiment_failure`, `http_experiment_failure`. `why`: the reason
-    for each. `assumed`: those that the raw observations don't decide, taken over from the file, and what is missing.
-    `line`: of the file, from 1.
+    `rules`: the set's name, for an app's test the test's; `v0.5` also where steps lack the tags that `v0.5.27` needs.
+    `fields`: what the test writes, worked out anew: of a website `blocking`, `accessible`, `dns_consistency`,
+    `dns_experiment_failure`, `http_experiment_failure`. `why`: the reason for each. `assumed`: those that the raw
+    observations don't decide, taken over from the file, and what is missing. `line`: of the file, from 1.
     """
 
     test_name: str
@@ -114,6 +114,8 @@ def _judge_web(
     if chosen is None:
         known = f"{RULE_SETS[0].versions.partition(' ')[0]} to before {RULE_SETS[-1].versions.rpartition(' ')[2]}"
         raise NotJudged(f"web_connectivity of version {measured.test_version!r}", f"{known}, or --rules", kind=True)
+    if chosen.needs_tags and not is_tagged(keys):
+        chosen = BY_NAME["v0.5"]
     if not measured.input or not host_of(measured.input):
         raise NotJudged(f"the input {measured.input!r}", "the URL of the website")
     return chosen.name, chosen.judge(measured.input, keys, _said(raw, "dns_consistency"))

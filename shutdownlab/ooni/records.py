@@ -63,8 +63,8 @@ class QueryRecord(StepRecord):
 
     @property
     def by_system(self) -> bool:
-        """Whether the system's own resolver was asked."""
-        return self.engine in {"getaddrinfo", "golang_net_resolver"}
+        """Whether the system's own resolver was asked, as it is where nothing is said of it (df-002-dnst)."""
+        return self.engine in {None, "", "system", "getaddrinfo", "golang_net_resolver"}
 
     @property
     def no_aaaa(self) -> bool:
@@ -206,6 +206,12 @@ class PublishedMeasurement(Struct):
     software_name: str = ""
     input: str | None = None
     test_keys: Raw = field(default_factory=lambda: Raw(b"null"))
+
+
+def is_tagged(keys: Keys) -> bool:
+    """Whether steps say after how many redirects they were taken, as those of web_connectivity 0.5.27 do."""
+    steps = (*(keys.queries or ()), *(keys.tcp_connect or ()), *(keys.requests or ()))
+    return not steps or any(step.depth is not None for step in steps)
 
 
 def named(failure: Failed) -> str | None:

@@ -18,7 +18,10 @@ _PROBE: Final = "https://github.com/ooni/probe-cli/blob/master/internal"
 
 @dataclass(frozen=True, slots=True)
 class VerdictRules:
-    """`since` and `before`: the versions of web_connectivity that it is of, the second no more."""
+    """`since` and `before`: the versions of web_connectivity that it is of, the second no more.
+
+    `needs_tags`: whether it goes by the redirects that steps are tagged with.
+    """
 
     name: str
     title: str
@@ -26,6 +29,7 @@ class VerdictRules:
     before: tuple[int, ...]
     source: str
     judge: Callable[[str, Keys, object], OoniVerdict]
+    needs_tags: bool = False
 
     @property
     def versions(self) -> str:
@@ -56,6 +60,7 @@ RULE_SETS: Final = (
         (0, 6, 0),
         f"{_PROBE}/experiment/webconnectivitylte/analysisclassic.go",
         judge_observations,
+        needs_tags=True,
     ),
 )
 BY_NAME: Final = {rules.name: rules for rules in RULE_SETS}

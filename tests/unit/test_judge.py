@@ -181,6 +181,41 @@ MEASURED: dict[str, tuple[Json, tuple[object, ...]]] = {
         ),
         (False, True, "consistent", "dns_nxdomain_error", None),
     ),
+    "ts-017": (  # the specification's example, of a real network: AS30722, 22 March 2021
+        website(
+            "https://example.com",
+            "0.4.0",
+            queries=[
+                query("example.com", answer(EXAMPLE, EXAMPLE_AS), engine="system", kind="A"),
+                query(
+                    "example.com",
+                    answer("2606:2800:220:1:248:1893:25c8:1946", EXAMPLE_AS),
+                    engine="system",
+                    kind="AAAA",
+                ),
+            ],
+            connects=[
+                connect(
+                    "2606:2800:220:1:248:1893:25c8:1946",
+                    443,
+                    "unknown_failure: dial tcp [scrubbed]: connect: no route to host",
+                ),
+                connect(EXAMPLE, 443),
+            ],
+            handshakes=[{"server_name": "example.com", "failure": None, "tags": ["tcptls_experiment"]}],
+            requests=[request("https://example.com", code=200, body="<title>Example Domain</title>")],
+            helper=control(
+                EXAMPLE,
+                tcp={
+                    f"{EXAMPLE}:443": None,
+                    "[2606:2800:220:1:248:1893:25c8:1946]:443": "invalid_socket",
+                },
+                body_length=1256,
+                title="Example Domain",
+            ),
+        ),
+        (False, True, "consistent", None, None),
+    ),
     "dnsgoogle80": (  # of a real network: AS30722, 27 November 2023
         website(
             "http://dns.google",

@@ -78,6 +78,13 @@ def test_rules_can_be_forced(rules: str) -> None:
     assert [found.rules for found in sl.judge(dropped("0.0.1"), rules=rules)] == [rules]
 
 
+def test_steps_without_tags_are_judged_by_rules_that_need_none() -> None:
+    untagged = dropped("0.5.28")
+    for step in (*untagged["test_keys"]["queries"], *untagged["test_keys"]["tcp_connect"]):
+        del step["tags"], step["transaction_id"]
+    assert [(found.rules, found.fields["blocking"]) for found in sl.judge(untagged)] == [("v0.5", "tcp_ip")]
+
+
 def test_rules_that_there_are_none_of_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(lines(dropped()))
     done = judge("m.jsonl", "--rules", "v0.3", cwd=tmp_path)
