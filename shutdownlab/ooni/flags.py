@@ -34,12 +34,12 @@ def judge_flags(url: str, keys: Keys, claimed_consistency: object) -> OoniVerdic
     dns_failure = _dns_failure(keys)
     http_failure = named(keys.requests[0].failure) if keys.requests else None
     dns = list(_dns_flags(keys, asked))
-    undecided = _undecided(keys, asked) if not dns and claimed_consistency == INCONSISTENT else None
-    if undecided is not None:
+    undecided = None if dns else _undecided(keys, asked)
+    if undecided is not None and claimed_consistency == INCONSISTENT:
         dns.append(undecided)
     concluded = _concluded(keys, asked, dns)
     why = {
-        "dns_consistency": "; ".join(dns) or "no lookup raised a flag",
+        "dns_consistency": "; ".join(dns) or undecided or "no lookup raised a flag",
         "dns_experiment_failure": "of the first lookup that failed, but for DNS over HTTPS",
         "http_experiment_failure": "of the last request",
     }

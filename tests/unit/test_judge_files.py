@@ -92,7 +92,11 @@ def test_rules_that_there_are_none_of_are_refused(tmp_path: Path) -> None:
     assert done.stderr == ("--rules: found 'v0.3'; expected one of v0.4, v0.5, v0.5.27\n1 problem; nothing was run.\n")
 
 
-def test_what_the_file_does_not_decide_is_taken_over_from_it_and_said_so() -> None:
+@pytest.mark.parametrize("rules", ["v0.4", "v0.5", "v0.5.27"])
+@pytest.mark.parametrize(("claimed", "blocking"), [("consistent", "http-failure"), ("inconsistent", "dns")])
+def test_what_the_file_does_not_decide_is_taken_over_from_it_and_said_so(
+    claimed: str, blocking: str, rules: str
+) -> None:
     """The AS of the test helper's address is in no file of an old test helper."""
     there = website(
         URL,
@@ -100,11 +104,11 @@ def test_what_the_file_does_not_decide_is_taken_over_from_it_and_said_so() -> No
         connects=[connect("93.184.216.34", 80)],
         requests=[request(URL, "connection_reset")],
         helper=control("93.184.216.35"),
-        says={"dns_consistency": "consistent"},
+        says={"dns_consistency": claimed},
     )
-    (found,) = sl.judge(there)
-    assert found.fields["dns_consistency"] == "consistent"
-    assert found.fields["blocking"] == "http-failure"
+    (found,) = sl.judge(there, rules=rules)
+    assert found.fields["dns_consistency"] == claimed
+    assert found.fields["blocking"] == blocking
     missing = "the file does not give the AS of every address that the test helper was answered with"
     assert found.assumed == {"dns_consistency": missing}
 
