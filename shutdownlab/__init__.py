@@ -10,6 +10,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
+    sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from shutdownlab.library import Shutdown, load
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
+    from shutdownlab.runner.matrix import Matrix, matrix
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
     from shutdownlab.verifier.explain import Explanation, explain
@@ -47,6 +49,7 @@ __all__ = [
     "LabEnded",
     "LabError",
     "MachineCannot",
+    "Matrix",
     "Problem",
     "Run",
     "RunFailed",
@@ -56,6 +59,7 @@ __all__ = [
     "explain",
     "lab",
     "load",
+    "matrix",
     "resume",
     "run",
     "verify",
@@ -68,6 +72,8 @@ _WHERE: Final = {
     "LabError": "country.lab",
     "lab": "country.lab",
     "MachineCannot": "system.kernel",
+    "Matrix": "runner.matrix",
+    "matrix": "runner.matrix",
     "Problem": "config.document",
     "Run": "results.run",
     "RunFailed": "runner.launch",

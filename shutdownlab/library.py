@@ -206,13 +206,16 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         raise BadInput(document.problems) from None
     apps = own_apps(document, country.apps)
     loaded, built = load_scenario(document, country.topology, apps), country.network
-    for probe_name, probe in loaded.probes.items():
+    measured = [("probes", *item) for item in loaded.probes.items()] + [
+        ("tools", *item) for item in loaded.tools.items()
+    ]
+    for section, probe_name, probe in measured:
         for key, host in probe.hosts.items():
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
                 hint = document.near(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
-                document.report(("probes", probe_name, key), found, "a host that the topology serves", hint)
+                document.report((section, probe_name, key), found, "a host that the topology serves", hint)
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()

@@ -16,6 +16,10 @@ from shutdownlab.model.scenario import Scenario
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see `list`), or the path of a YAML file.")
 ]
+OneScenario = Annotated[
+    str | None, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see `list`), or the path of a YAML file.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="All scenarios that ship, a line each.")]
 AnyName = Annotated[
     str, typer.Argument(metavar="NAME", help="A shipped scenario or country (see `list`), or the path of a YAML file.")
 ]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
+from shutdownlab.cli.every import jobs_of, one_or_all, run_all
+from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    scenario: ScenarioName,
+    scenario: OneScenario = None,
+    everything: Everything = False,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.")] = 1,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
@@ -79,6 +82,19 @@ def run(
     from shutdownlab.runner.run import EXIT_UNMET
 
     with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
+        one_or_all(
+            scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
+            junit=junit, verify=verify, keep=keep, force=force,
+        )  # fmt: skip
+        if scenario is None:
+            options = {
+                "seed": seed,
+                "datapath": datapath,
+                "openflow": openflow,
+                "ryu_python": ryu_python,
+                "trust": trust,
+            }
+            raise typer.Exit(run_all(out, jobs_of(jobs), **options))
         if force and out is None:
             bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
         shutdown = library.load(scenario)

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from shutdownlab.cli.options import Choices, ScenarioName, as_mapping
+from shutdownlab.cli.every import one_or_all, verify_all
+from shutdownlab.cli.options import Choices, Everything, OneScenario, as_mapping
 from shutdownlab.cli.program import naming_options, user_errors
 
 
 def verify(
-    scenario: ScenarioName,
+    scenario: OneScenario = None,
+    everything: Everything = False,
     choose: Choices = None,
     at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
     out: Annotated[
@@ -34,6 +36,9 @@ def verify(
     from shutdownlab.verifier import verify as model
 
     with user_errors(), naming_options("choose", "at"):
+        one_or_all(scenario, everything=everything, choose=choose, at=at, out=out, warn=warn, format=form != "table")
+        if scenario is None:
+            raise typer.Exit(verify_all(strict=strict))
         verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict)
         if out is not None:
             verified.write(out)

@@ -107,7 +107,8 @@ class Country:
         titles |= {pid: f"the probe agent of {name}" for name, pid in self.agents.pids.items()}
         for name, instance in self._instances.items():
             titles |= {process.pid: f"{program} of {name}" for program, process in instance.daemons.items()}
-        self.watch = Watch(titles)
+        forking = frozenset(process.pid for daemon, process in self.services.processes.items() if daemon.forks)
+        self.watch = Watch(titles, forking)
         self.watch.begin()
 
     def expect(self, damage: Damage) -> None:

@@ -43,10 +43,12 @@ class Examination:
 class Watch:
     """Notices processes of this sandbox that are stopped, or end, and lets stopped ones go on.
 
-    titles: what to call our children, by process id.
+    titles: what to call our children, by process id. forking: those of them that fork a process for each client, whose
+    end is in order.
     """
 
     titles: Mapping[int, str]
+    forking: frozenset[int] = frozenset()
     _grandchildren: dict[int, str] = field(default_factory=dict)
     _stopped: dict[int, str] = field(default_factory=dict)
     _next: float = 0.0
@@ -61,7 +63,7 @@ class Watch:
         self._grandchildren = {}
         for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - every phase
             name, _, parent = _stat(pid)
-            if parent in self.titles and parent != own:
+            if parent in self.titles and parent != own and parent not in self.forking:
                 self._grandchildren[pid] = f"{self.titles[parent]} ({name})"
 
     def look(self) -> None:

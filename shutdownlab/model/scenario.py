@@ -84,7 +84,8 @@ class Expectation(Record):
     A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
     are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
     it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts.
+    Within a phase the last expectation that covers a cell counts. Tools (`shutdownlab matrix`) have expectations of
+    their own, by `tools`.
     """
 
     who: Scope = Scope()
@@ -93,6 +94,9 @@ class Expectation(Record):
     """The names of probes that it is about, or `all`."""
     observations: _Reach = None
     """The names of observations that it is about, or `all`."""
+    tools: _Reach = None
+    """The names of tools that it is about, or `all`: what `shutdownlab matrix` should find. It is about nothing else
+    then."""
     outcome: Annotated[
         Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled", "down"])
     ]
@@ -104,7 +108,7 @@ class Expectation(Record):
 
     @property
     def everything(self) -> bool:
-        return self.probes is None and self.observations is None
+        return self.probes is None and self.observations is None and self.tools is None
 
     def covers(self, vantage: Vantage, probe: str) -> bool:
         """Whether it is about a probe from a vantage point."""
@@ -216,6 +220,10 @@ class Scenario(Record):
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
     """What the world outside sees of each operator, by name."""
+    tools: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW] = {}
+    """Circumvention tools that `shutdownlab matrix` measures beside those it knows, by name: kinds of tools, with a
+    port of their own for example, or any other kind of probe. No run measures them. A tool without a `host` gets a
+    server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]

@@ -17,6 +17,7 @@ from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
 
 
@@ -81,6 +82,8 @@ class _Checker:
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
+        for name, tool in self.scenario.tools.items():
+            self._tool(name, tool)
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
         self._short_columns()
@@ -157,6 +160,17 @@ class _Checker:
         self._names((*path, "during"), "phase", probe.during, self.phases)
         if len(self.document.problems) > before:
             self.misdirected.add(name)
+
+    def _tool(self, name: str, tool: Probe) -> None:
+        path: Path = ("tools", name)
+        for kind, given in (("probe", self.scenario.probes), ("observation", self.scenario.observations)):
+            if name in given:
+                self.document.report(path, f"{quoted(name)}, which {kind}s have too", "a name of its own")
+        mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
+        for mistake in mistakes:
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        self._scope((*path, "from"), tool.from_)
+        self._names((*path, "during"), "phase", tool.during, self.phases)
 
     def _observation(self, name: str, observation: Observation) -> None:
         path: Path = ("observations", name)
@@ -240,7 +254,7 @@ class _Checker:
         before = len(self.document.problems)
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
-        for key, kind in (("probes", "probe"), ("observations", "observation")):
+        for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         for name, option in expectation.given.items():
             if name not in self.scenario.accounts:

@@ -27,10 +27,10 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
     address = (await lookup(session, host)).addresses[0]
     with await connect(session, address, parts.port or (443 if secure else 80)) as tcp:
         stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
-        meter = _Meter(ask.seconds)
+        meter = DownloadMeter(ask.seconds)
         stream.on_octets = meter.count
         head = h11.Request(method="GET", target=target_of(parts), headers=request_headers(parts))
-        ended = await _download(stream, head, meter, ask.max_bytes)
+        ended = await download(stream, head, meter, ask.max_bytes)
     kbits = meter.octets * 8 / 1000 / max(meter.elapsed, 1e-3)
     session.trace.extra["x_throughput"] = {
         "received_bytes": meter.octets,
@@ -44,7 +44,7 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
     return Conclusion(outcome, doubtful=throttled, value=round(kbits, 1), unit="kbit/s")
 
 
-class _Meter:
+class DownloadMeter:
     """Octets received and the time since the first of them; that one also moves the deadline to the end of the test."""
 
     def __init__(self, seconds: float) -> None:
@@ -68,7 +68,7 @@ class _Meter:
         self.elapsed = asyncio.get_running_loop().time() - self._began
 
 
-async def _download(stream: TcpStream, head: h11.Request, meter: _Meter, max_bytes: int) -> bool:
+async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, max_bytes: int) -> bool:
     """Receive until the time is up or enough has come; whether the file ended by itself. Raises `StepFailed`."""
     connection = h11.Connection(h11.CLIENT)
     try:

@@ -42,12 +42,16 @@ _EVERY = 20
 class Progress:
     """Prints to standard output: on a terminal a live line, everywhere a line per phase."""
 
-    def __init__(self, directory: Path | None) -> None:
-        """directory: the run's, as the user wrote it; None: one of those in `runs`, which the first event names."""
+    def __init__(self, directory: Path | None, console: Console | None = None, *, story: bool = True) -> None:
+        """directory: the run's, as the user wrote it; None: one of those in `runs`, which the first event names.
+
+        console: where to print; None: standard output. story: no where somebody else prints the table at the end.
+        """
         self.shown = str(directory or "runs")
         """The run directory, as it is called in what is printed."""
         self._named = directory is not None
-        self._console = Console(highlight=False)
+        self._console = console or Console(highlight=False)
+        self._story = story
         self._live: Live | None = None
         self._begun: Begun | None = None
         self._results: list[Result] = []
@@ -139,8 +143,9 @@ class Progress:
         """The table, what was not as expected, and where everything is."""
         begun = self._begun
         assert begun is not None
-        table = table_of(self._results, begun.columns, begun.short_columns)
-        print_story(self._console, table, self._results, begun.sources, event.faults)
+        if self._story:
+            table = table_of(self._results, begun.columns, begun.short_columns)
+            print_story(self._console, table, self._results, begun.sources, event.faults)
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

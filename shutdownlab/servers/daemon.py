@@ -35,6 +35,8 @@ class Daemon:
     `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
     once it is up; `lenient`: the ports are enough, on any of its addresses. `control` is the socket it is spoken to by,
     which must not be in `directory`: that outlives it. `environment` is added to its parent's.
+    `forks`: it has a process for each client, which ends with him. `patience`: seconds that it may need to come up,
+    where that is more than others do.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Daemon:
     control: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
     lenient: bool = False
+    forks: bool = False
+    patience: float = 0.0
 
     def missing(self, found: frozenset[Listening]) -> frozenset[Listening]:
         """Which of its sockets are not among those `found` on its node."""

@@ -12,7 +12,6 @@ from shutdownlab.config.extensions import ExtensionError, Extensions
 from shutdownlab.model.network import Network
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.tls import CertificateAuthority
-from shutdownlab.system.kernel import MachineCannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,8 @@ def kinds() -> Extensions[Server]:
 
 def servers() -> list[Server]:
     """One of each kind that is installed, in the order in which they start. Raises `MachineCannot`."""
+    from shutdownlab.system.kernel import MachineCannot  # needs Linux, which a module that declares a server need not
+
     try:
         classes = dict.fromkeys(kinds()[name] for name in kinds())
     except ExtensionError as error:

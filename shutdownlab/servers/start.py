@@ -122,7 +122,7 @@ class Services:
                 return
             now = time.monotonic()
             if unready != before:
-                deadline = now + seconds
+                deadline = now + max([seconds, *(daemon.patience for daemon in unready)])
             elif now > deadline:
                 raise ServicesNotReady([f"{d.title}: {problem}" for d, problem in unready.items()])
             time.sleep(_PATIENCE)

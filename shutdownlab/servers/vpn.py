@@ -11,6 +11,8 @@ from shutdownlab.servers.daemon import Daemon, Listening, Protocol
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import USER, Certificate, CertificateAuthority
 
+_CLIENT = "client.ovpn"
+
 
 def takes_over_tcp(hosted: Hosted) -> frozenset[int]:
     """The `tcp` ports of an endpoint that OpenVPN answers: all of them, if it has an `openvpn` port."""
@@ -58,6 +60,7 @@ def openvpn_config(protocol: Protocol, address: Address, port: int, number: int)
         "key key.pem",
         "dh none",
         "keepalive 10 60",
+        "duplicate-cn",  # all subscribers of a country have the same certificate
         "persist-key",
         "verb 1",
     ]
@@ -80,6 +83,15 @@ def client_config(protocol: Protocol, address: Address, port: int, ca: bytes, us
     return "\n".join(lines) + "\n"
 
 
+def client_file(directory: Path, protocol: str, address: str, port: int) -> Path:
+    """The `client.ovpn` of the server at an address and port; `directory`: that of all servers of the country."""
+    return _home(directory, protocol, address, port) / _CLIENT
+
+
+def _home(directory: Path, protocol: str, address: str, port: int) -> Path:
+    return directory / f"openvpn-{protocol}-{address}-{port}"
+
+
 def _server(
     hosted: Hosted,
     protocol: Protocol,
@@ -89,7 +101,7 @@ def _server(
     ca: CertificateAuthority,
     directory: Path,
 ) -> Daemon:
-    home = directory / f"openvpn-{hosted.node}-{number}"
+    home = _home(directory, protocol, str(address), port)
     certificate = ca.issue(hosted.names, hosted.addresses)
     user = ca.issue([USER], client=True)
     files: dict[str, str | bytes] = {
@@ -97,7 +109,7 @@ def _server(
         "ca.pem": ca.pem,
         "certificate.pem": certificate.chain,
         "key.pem": certificate.key,
-        "client.ovpn": client_config(protocol, address, port, ca.pem, user),
+        _CLIENT: client_config(protocol, address, port, ca.pem, user),
     }
     argv = ("openvpn", "--cd", str(home), "--config", "server.conf")
     return Daemon("openvpn", hosted.node, argv, home, files, frozenset({Listening(protocol, address, port)}))

@@ -45,7 +45,12 @@ class Done:
 
 
 def invoke(
-    place: Path, *arguments: object, user: str = "same", stdin: str = "", env: dict[str, str] | None = None
+    place: Path,
+    *arguments: object,
+    user: str = "same",
+    stdin: str = "",
+    env: dict[str, str] | None = None,
+    longest: float = _LONGEST_S,
 ) -> Done:
     """Run the command in `place` to its end."""
     argv, environment = shutdownlab(user, place)
@@ -57,7 +62,7 @@ def invoke(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_LONGEST_S,
+        timeout=longest,
         check=False,
     )
     return Done(done.returncode, done.stdout)

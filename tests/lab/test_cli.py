@@ -73,6 +73,8 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         (
             "run",
             [
+                "--all",
+                "--jobs",
                 "--out",
                 "--force",
                 "--real-time",
@@ -90,6 +92,10 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--keep",
                 "--trust",
             ],
+        ),
+        (
+            "matrix",
+            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
         ),
         ("check", ["--graph"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),

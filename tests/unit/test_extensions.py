@@ -88,7 +88,7 @@ def test_every_kind_that_ships_says_what_it_runs_and_what_its_record_is_called()
     for name in kinds_of(Probe):
         kind = kinds_of(Probe)[name]
         module, _, function = kind.runs.partition(":")
-        assert module.startswith("shutdownlab.probes.") and function, name
+        assert module.startswith(("shutdownlab.probes.", "shutdownlab.tools.")) and function, name
 
 
 def test_a_scenario_is_checked_without_importing_what_only_a_run_needs() -> None:

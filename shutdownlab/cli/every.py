@@ -1,0 +1,71 @@
+"""`run --all` and `verify --all`: every scenario that ships, a line each."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from shutdownlab import library
+from shutdownlab.cli.program import bad_option
+from shutdownlab.reporting.literal import literal
+
+_ASKED = "a scenario, or --all"
+
+
+def one_or_all(scenario: str | None, *, everything: bool, **beside: object) -> None:
+    """Refuse a scenario beside --all, neither, and options that are about one scenario `beside` --all."""
+    if everything and scenario is not None:
+        bad_option("--all", f"{scenario} beside it", _ASKED)
+    if not everything and scenario is None:
+        bad_option("SCENARIO", "none", _ASKED + ": `shutdownlab list` shows what there is")
+    for name, given in beside.items():
+        if everything and given:
+            bad_option(f"--{name.replace('_', '-')}", "it beside --all", "it with one scenario")
+
+
+def run_all(out: Path | None, jobs: int, **options: Any) -> int:
+    """Run all that ship; the worst of their exit codes."""
+    from shutdownlab.runner.every import run_every
+
+    names = [name for name, _ in library.shipped("scenarios")]
+    console, worst, began = Console(highlight=False), 0, time.monotonic()
+    for ended in run_every(names, out, jobs, **options):
+        worst = max(worst, ended.exit_code)
+        _say(console, names, ended.scenario, ended.text, ended.seconds, ended.exit_code, str(ended.run.path))
+    console.print(f"{len(names)} scenarios in {time.monotonic() - began:.0f} s")
+    return worst
+
+
+def verify_all(*, strict: bool) -> int:
+    """Verify all that ship; the worst of their exit codes."""
+    from shutdownlab.verifier import verify as model
+
+    names = [name for name, _ in library.shipped("scenarios")]
+    console, worst, began = Console(highlight=False), 0, time.monotonic()
+    for name in names:
+        start = time.monotonic()
+        found = model.verify(name, strict=strict)
+        expected = sum(result.expected is not None for result in found.results)
+        text = f"{len(found.results):,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
+        text += f", {len(found.undecided)} cells undecided" if found.undecided else ""
+        worst = max(worst, found.exit_code)
+        _say(console, names, name, text, time.monotonic() - start, found.exit_code)
+    console.print(f"{len(names)} scenarios in {time.monotonic() - began:.1f} s")
+    return worst
+
+
+def _say(console: Console, names: list[str], name: str, text: str, seconds: float, code: int, where: str = "") -> None:
+    mark = "[green]ok[/green]" if code == 0 else f"[red]{code}[/red] "
+    width = max(map(len, names))
+    place = f"  {literal(where)}" if where else ""
+    console.print(f"{mark}  {name:<{width}} {seconds:>6.1f} s  {text}{place}", soft_wrap=True)
+
+
+def jobs_of(given: int) -> int:
+    """How many runs there are at a time; refuses fewer than one."""
+    if given < 1:
+        bad_option("--jobs", str(given), "1 or more")
+    return given

@@ -1,0 +1,58 @@
+"""`shutdownlab matrix`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from shutdownlab import library
+from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
+from shutdownlab.cli.program import errors, naming_options, user_errors
+from shutdownlab.cli.run import one_run
+from shutdownlab.reporting.progress import Progress
+
+
+def matrix(
+    scenario: ScenarioName,
+    tools: Annotated[
+        list[str] | None,
+        typer.Option("--tools", metavar="A,B", help="These tools; repeatable.", show_default="all"),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="PHASE", help="In this phase; repeatable.", show_default="all"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
+    ] = None,
+    choose: Choices = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
+    datapath: DatapathWish = "auto",
+    form: Annotated[
+        Literal["table", "json", "markdown"],
+        typer.Option("--format", metavar="table|json|markdown", help="What is printed."),
+    ] = "table",
+    trust: Trust = False,
+) -> None:
+    """Use circumvention tools in every phase, from every operator: which work, at what cost. Ends as `run` does."""
+    from shutdownlab.reporting import matrix as shown
+    from shutdownlab.runner import matrix as tool_matrix
+
+    with user_errors(), naming_options("out", "choose", "tools", "at"):
+        shutdown = library.load(scenario)
+        chosen = [name for given in tools or () for name in given.split(",") if name]
+        progress = Progress(out, errors(), story=False)
+        with one_run(progress):
+            found = tool_matrix.matrix(
+                shutdown, out, tools=chosen, at=at or (), choose=as_mapping(choose), seed=seed, datapath=datapath,
+                trust=trust, on_event=progress,
+            )  # fmt: skip
+    if form == "table":
+        shown.print_matrix(found, Console(highlight=False))
+    else:
+        typer.echo(shown.as_json(found) if form == "json" else shown.as_markdown(found))
+    raise typer.Exit(found.exit_code)

@@ -1,0 +1,315 @@
+"""Circumvention tools through a shutdown: which works in which phase, from which operator, and at what cost.
+
+A matrix is a run: the scenario's own country, policies and phases, with tools in place of its probes and their servers
+abroad besides. So a tool is found blocked by the evidence that every verdict takes: twice, with all its controls well
+meanwhile, the same tool on its server's own node among them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from shutdownlab import library
+from shutdownlab.config.extensions import ExtensionError
+from shutdownlab.inspection.apps import App, Endpoint
+from shutdownlab.library import Shutdown
+from shutdownlab.model import lookup
+from shutdownlab.model.network import lay_out
+from shutdownlab.model.policy import Scope
+from shutdownlab.model.probe import Probe, probe
+from shutdownlab.model.programs import own_program
+from shutdownlab.model.registered import kinds_of
+from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.tool import Tool
+from shutdownlab.model.topology import SubscriberClass
+from shutdownlab.network.datapath import Wish
+from shutdownlab.results.events import Listener, SelfChecked
+from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.results.table import Table, table_of
+from shutdownlab.runner import launch
+from shutdownlab.runner.launch import RunFailed
+
+_PAGE = "page.tools.example"
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a tool cost where it worked: medians over vantage points, of an operator in a phase, or of several.
+
+    connect_ms: from the start of its client to the first octet of the page. kbits_per_second: of the page, of up to 256
+    KiB, while other tools used the same line. None where nothing was measured.
+    """
+
+    connect_ms: float | None
+    kbits_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What came of it. `run`: the run that it was; `left_out`: tools without a verdict, and why.
+
+    `tools`: names and titles of those measured. `phases`: those that were asked for. `asns`: operators by AS number.
+    """
+
+    run: Run
+    tools: Mapping[str, str]
+    phases: tuple[str, ...]
+    left_out: Mapping[str, str]
+    asns: Mapping[str, str]
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """A row per phase, vantage point and tool."""
+        return [result for result in self.run.results if result.phase in self.phases]
+
+    @property
+    def unmet(self) -> list[Result]:
+        """Those that are not as the scenario expects."""
+        return [result for result in self.results if not result.met]
+
+    @property
+    def operators(self) -> Mapping[str, str]:
+        """Names and titles, in the order of the topology."""
+        there = {result.operator for result in self.results}
+        titles: Mapping[str, str] = self.run.manifest.get("operators", {})
+        return {name: titles.get(name, name) for name in dict.fromkeys((*titles, *sorted(there))) if name in there}
+
+    def table(self, operator: str | None = None) -> Table:
+        """Share of an operator's (None: all) subscribers for whom tools work: a row per phase, a column per tool."""
+        return table_of([r for r in self.results if operator in {None, r.operator}], tuple(self.tools))
+
+    @cached_property
+    def _costs(self) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+        found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for record in self.run.measurements():
+            used = record["test_keys"].get("x_tool") or {}
+            if used.get("stage") == "done":
+                place = (record["annotations"]["phase"], self.asns[record["probe_asn"]], used["name"])
+                found.setdefault(place, []).append(used)
+        return found
+
+    def cost(self, tool: str, phase: str | None = None, operator: str | None = None) -> Cost:
+        """What a tool cost; without a phase or an operator, over all of them."""
+        used = [
+            each
+            for (at, of, name), members in self._costs.items()
+            if name == tool and at in self.phases and phase in {None, at} and operator in {None, of}
+            for each in members
+        ]
+        return Cost(_middle(used, "connect_ms"), _middle(used, "kbits_per_second"))
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """A dictionary per tool, phase and operator: `share` (0 to 1; None: no verdict), `outcomes`, and its cost."""
+        for operator in self.operators:
+            table = self.table(operator)
+            for phase, _ in table.phases:
+                for tool in self.tools:
+                    rows = [r for r in self.results if (r.operator, r.phase, r.target) == (operator, phase, tool)]
+                    if not rows:
+                        continue
+                    cost = self.cost(tool, phase, operator)
+                    outcomes = [row.outcome.value for row in rows]
+                    failures = sorted({row.failure for row in rows if row.failure})
+                    yield {
+                        "tool": tool, "phase": phase, "operator": operator, "share": table[phase, tool].fraction,
+                        "outcomes": {each: outcomes.count(each) for each in dict.fromkeys(outcomes)},
+                        "failures": failures, "expected": sorted({row.expected.value for row in rows if row.expected}),
+                        "connect_ms": cost.connect_ms, "kbits_per_second": cost.kbits_per_second,
+                    }  # fmt: skip
+
+    @property
+    def exit_code(self) -> int:
+        """As of a run: 0, 1 where an expectation was not met, 3 where a tool has no verdict."""
+        if any(not result.outcome.is_measured for result in self.results):
+            return 3
+        return 1 if self.unmet else 0
+
+
+def _middle(used: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    values = [each[key] for each in used if key in each]
+    return round(median(values), 1) if values else None
+
+
+def known_tools(scenario: Scenario) -> dict[str, Probe]:
+    """The scenario's own tools, and every kind of tool that is installed, as it usually is used, by its name."""
+    kinds = kinds_of(Probe)
+    found: dict[str, Probe] = {}
+    for name in kinds:
+        try:
+            kind = kinds[name]
+        except ExtensionError:
+            continue  # told when a scenario names it
+        if issubclass(kind, Tool):
+            found[name] = probe(name)
+    return found | dict(scenario.tools)
+
+
+def missing_programs(tool: Probe) -> dict[str, str]:
+    """The programs that a tool needs and this machine lacks, with the Debian package of each."""
+    path = f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
+    needs = tool.needs if isinstance(tool, Tool) else {}
+    return {program: package for program, package in needs.items() if shutil.which(program, path=path) is None}
+
+
+def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[str] = ()) -> Shutdown:
+    """The same shutdown with tools in place of its probes, and a server abroad for each that names none. Pure.
+
+    phases: those in which they are used, and the first, which shows that they work; none: all. Tools that do not say
+    `from` are ordinary subscribers'.
+    """
+    scenario, topology = shutdown.scenario, shutdown.topology
+    placed, apps = dict[str, Probe](), dict[str, App]()
+    for name, tool in tools.items():
+        change: dict[str, Any] = {}
+        if tool.from_ == Scope():
+            change["from_"] = Scope(subscribers=(SubscriberClass.ORDINARY,))
+        if phases and tool.during:
+            change["during"] = tuple(dict.fromkeys((scenario.timeline[0].phase, *tool.during)))
+        if isinstance(tool, Tool):
+            host = tool.host or f"{_label(name)}.tools.example"
+            change["url"] = tool.url or f"https://{host if tool.serves_page else _PAGE}/bytes/1000000"
+            if tool.host is None:
+                change["host"] = host
+                apps[f"tool-{_label(name)}"] = _served(tool.title or name, host, tool.services)
+        placed[name] = tool.model_copy(update=change)
+    apps["tools-page"] = _served("What tools fetch", _PAGE, ("https/443",))
+    first, transit = next(iter(topology.transits.items()))
+    abroad = transit.model_copy(update={"serves": (*transit.serves, *apps)})
+    topology = topology.model_copy(update={"transits": topology.transits | {first: abroad}})
+    known = {**shutdown.apps, **apps}
+    scenario = scenario.model_copy(
+        update={
+            "probes": placed,
+            "observations": {},
+            "tools": {},
+            "expectations": {},
+            "timeline": tuple(_expecting(scenario, phase, placed) for phase in _kept(scenario, phases)),
+        }
+    )
+    own = tuple(program for program in shutdown.programs if not program.what.startswith("the probe "))
+    if shutdown.document is not None:
+        document = shutdown.document
+        own += tuple(
+            own_program(document, ("tools", name), f"the tool {name}", command)
+            for name, tool in tools.items()
+            for command in tool.programs
+        )
+    return replace(
+        shutdown, scenario=scenario, topology=topology, apps=known, network=lay_out(topology, known), programs=own,
+        source="", idle=(),
+    )  # fmt: skip
+
+
+def _kept(scenario: Scenario, phases: Sequence[str]) -> Iterator[Phase]:
+    """The first phase and these (none: all), each with the policies in force that it has in the whole timeline."""
+    now, before = dict[str, None](), dict[str, None]()
+    for phase in scenario.timeline:
+        for name in phase.stop:
+            now.pop(name, None)
+        now |= dict.fromkeys(phase.start)
+        if phase is scenario.timeline[0] or not phases or phase.phase in phases:
+            start = tuple(name for name in now if name not in before)
+            stop = tuple(name for name in before if name not in now)
+            yield phase.model_copy(update={"start": start, "stop": stop})
+            before = dict(now)
+
+
+def _label(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "tool"
+
+
+def _served(title: str, host: str, services: Iterable[str]) -> App:
+    endpoint = Endpoint.model_validate({"names": [host], "ports": list(services)})
+    return App(title=title, category="tools", endpoints=(endpoint,))
+
+
+def _expecting(scenario: Scenario, phase: Phase, tools: Mapping[str, Probe]) -> Phase:
+    """The phase with what it expects of these tools."""
+    found: list[Expectation] = []
+    for item in phase.expect:
+        for each in scenario.expectations[item] if isinstance(item, str) else (item,):
+            if each.tools is None:
+                continue
+            names = tuple(tools) if each.tools == "all" else tuple(name for name in each.tools if name in tools)
+            if names:
+                found.append(each.model_copy(update={"tools": None, "probes": names}))
+    return phase.model_copy(update={"expect": tuple(found)})
+
+
+def matrix(
+    scenario: Shutdown | str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    tools: Sequence[str] = (),
+    at: Sequence[str] = (),
+    choose: Mapping[str, str] | None = None,
+    seed: int = 0,
+    datapath: Wish = "auto",
+    trust: bool = False,
+    on_event: Listener | None = None,
+) -> Matrix:
+    """Use circumvention tools in every phase, from every operator: which of them work, and at what cost.
+
+    scenario, out, choose, seed, datapath, trust, on_event: as of `run`. tools: which ones, by name: kinds of tools
+    (`ssh`, `shadowsocks`, …) and those under the scenario's `tools`; none: all. at: the phases; none: all. A tool whose
+    programs are not installed, or that does not work with nothing blocked, is left out, with why.
+
+    Raises what `run` does; `MachineCannot` where no tool is left.
+    """
+    from shutdownlab.system.kernel import MachineCannot
+
+    shutdown = scenario if isinstance(scenario, Shutdown) else library.load(scenario)
+    known = known_tools(shutdown.scenario)
+    for name in tools:
+        lookup.known("tool", name, known, "tools")
+    for phase in at:
+        lookup.phase_named(shutdown.scenario, phase, "at")
+    phases = tuple(at) or tuple(phase.phase for phase in shutdown.scenario.timeline)
+    wanted = {name: known[name] for name in (tools or known)}
+    left_out: dict[str, str] = {}
+    for name, tool in wanted.items():
+        if missing := missing_programs(tool):
+            packages = " ".join(dict.fromkeys(missing.values()))
+            left_out[name] = f"{' and '.join(missing)} not installed: sudo apt-get install {packages}"
+        elif lacking := [each for each in (tool.modules if isinstance(tool, Tool) else ()) if find_spec(each) is None]:
+            left_out[name] = f"{' and '.join(lacking)} not installed: pip install {' '.join(lacking)}"
+    directory = out
+    while rest := {name: tool for name, tool in wanted.items() if name not in left_out}:
+        play = arranged(shutdown, rest, at)
+        broken: dict[str, str] = {}
+
+        def listen(event: Any, broken: dict[str, str] = broken) -> None:
+            if isinstance(event, SelfChecked):
+                broken |= {result.target: result.failure or result.outcome.value for result in event.broken}
+            if on_event is not None:
+                on_event(event)
+
+        try:
+            run = launch.run(
+                play, directory, choose=choose, seed=seed, datapath=datapath, trust=trust, on_event=listen,
+            )  # fmt: skip
+        except RunFailed as failed:
+            if failed.run.status != "self-check failed" or not broken:
+                raise
+            left_out |= {name: f"does not work here with nothing blocked: {why}" for name, why in broken.items()}
+            directory = f"{failed.run.path}-without-{'-'.join(map(_label, broken))}"
+            continue
+        titles = {name: tool.title if isinstance(tool, Tool) else name for name, tool in rest.items()}
+        asns = {f"AS{operator.asn}": name for name, operator in play.topology.operators.items()}
+        return Matrix(run, titles, phases, left_out, asns)
+    reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    raise MachineCannot("use any of these tools", reasons, "sudo scripts/setup tools")
+
+
+__all__ = ["Cost", "Matrix", "arranged", "known_tools", "matrix", "missing_programs"]

@@ -1,0 +1,183 @@
+"""The kinds of tools that ship: what a scenario may say of each.
+
+In one module that imports no network library, so that a scenario is checked at once; what serves and uses each is in a
+module of its own, which `runs` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
+
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.model.probe import ServerControl, Surroundings
+from shutdownlab.model.tool import StrategyUse, Tool
+from shutdownlab.tools.geneva_strategy import StrategyError, parse_strategy
+
+
+class SshTunnel(Tool):
+    """A SOCKS proxy by SSH's dynamic port forwarding: OpenSSH's client and server."""
+
+    title = "SSH tunnel"
+    usual_port = "tcp/22"
+    needs: ClassVar[Mapping[str, str]] = {"ssh": "openssh-client", "sshd": "openssh-server"}
+    runs = "shutdownlab.tools.ssh:ssh_test"
+
+
+class Shadowsocks(Tool):
+    """Shadowsocks (shadowsocks-libev, AEAD)."""
+
+    title = "Shadowsocks"
+    usual_port = "tcp/8388"
+    needs: ClassVar[Mapping[str, str]] = {"ss-local": "shadowsocks-libev", "ss-server": "shadowsocks-libev"}
+    runs = "shutdownlab.tools.shadowsocks:shadowsocks_test"
+
+
+class WireGuard(Tool):
+    """A WireGuard tunnel (wireguard-go), in a network namespace of its own at the subscriber."""
+
+    title = "WireGuard"
+    usual_port = "udp/51820"
+    needs: ClassVar[Mapping[str, str]] = {"wireguard-go": "wireguard-go", "wg": "wireguard-tools"}
+    runs = "shutdownlab.tools.wireguard:wireguard_test"
+
+
+class OpenVpn(Tool):
+    """A whole OpenVPN tunnel, in a network namespace of its own at the subscriber; `vpn` probes are its first exchange.
+
+    The port's transport is the tunnel's.
+    """
+
+    title = "OpenVPN"
+    usual_port = "udp/1194"
+    needs: ClassVar[Mapping[str, str]] = {"openvpn": "openvpn"}
+    patience = 8.0
+    runs = "shutdownlab.tools.openvpn:openvpn_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """An OpenVPN server answers TCP too, at the `tcp` ports of a host that has an `openvpn` one."""
+        if self.listens.protocol == "tcp":
+            return ("openvpn/1194", f"tcp/{self.listens.first}")
+        return (f"openvpn/{self.listens.first}",)
+
+
+class _ByName(Tool):
+    """One without a client program; its server is found by its name, which the operator's resolver is asked for."""
+
+    @property
+    def lasts(self) -> float:
+        return 0.0
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host,) if self.host else ()
+
+
+class DnsOverTls(_ByName):
+    """A lookup by DNS over TLS, of the host in `url`; its port can only be 853."""
+
+    title = "DNS over TLS"
+    usual_port = "tcp/853"
+    runs = "shutdownlab.tools.encrypted_dns:dot_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return ("dns/53", f"tls/{self.listens.first}")
+
+
+class DnsOverHttps(_ByName):
+    """A lookup by DNS over HTTPS, of the host in `url`."""
+
+    title = "DNS over HTTPS"
+    usual_port = "tcp/443"
+    runs = "shutdownlab.tools.encrypted_dns:doh_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return ("dns/53", f"https/{self.listens.first}")
+
+
+class DnsOverQuic(_ByName):
+    """A lookup by DNS over QUIC, of the host in `url`: dnspython's client, a server of the laboratory's own."""
+
+    title = "DNS over QUIC"
+    usual_port = "udp/853"
+    aids = ("dns/53",)
+    runs = "shutdownlab.tools.encrypted_dns:doq_test"
+
+
+class _ThroughTor(Tool):
+    patience = 15.0
+    shares = 32
+    works = 1.5
+    runs = "shutdownlab.tools.tor:tor_test"
+
+
+class Tor(_ThroughTor):
+    """Tor, through a bridge that hides nothing; a private network of its own is abroad."""
+
+    title = "Tor"
+    usual_port = "tcp/9001"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor"}
+
+
+class Obfs4(_ThroughTor):
+    """Tor through an obfs4 bridge (obfs4proxy), whose stream is random from its first octet."""
+
+    title = "Tor with obfs4"
+    usual_port = "tcp/9443"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
+
+
+class Meek(_ThroughTor):
+    """Tor through meek (obfs4proxy's `meek_lite`): HTTPS to a CDN, to `host` as far as anybody on the way sees."""
+
+    title = "Tor with meek"
+    usual_port = "tcp/443"
+    needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return (self.host,) if self.host else ()
+
+
+class Fronting(_ByName):
+    """Domain fronting: a hidden site at a CDN, by the name of another of its sites, `host`."""
+
+    title = "domain fronting"
+    usual_port = "tcp/443"
+    runs = "shutdownlab.tools.cdn:fronting_test"
+
+
+def _strategy(text: str) -> str:
+    try:
+        parse_strategy(text)
+    except StrategyError as error:
+        raise Expected("a strategy in Geneva's language", str(error), found=quoted(text)) from None
+    return text
+
+
+class Geneva(Tool):
+    """A page of `host`, while a Geneva strategy changes the client's packets (Scapy on a netfilter queue)."""
+
+    strategy: Annotated[str, AfterValidator(_strategy)] = "[TCP:flags:PA]-fragment{tcp:8:True}-|"
+    """What happens to which outgoing packets, in Geneva's language; left out: what is sent is split after 8 octets."""
+
+    title = "Geneva"
+    usual_port = "tcp/443"
+    needs: ClassVar[Mapping[str, str]] = {"iptables-legacy": "iptables"}
+    modules = ("scapy",)
+    serves_page = True
+    patience = 10.0
+    runs = "shutdownlab.tools.geneva:geneva_test"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return (f"https/{self.listens.first}",)
+
+    def ask(self, at: Surroundings) -> StrategyUse:
+        return StrategyUse(self._use(at, str(at.vantage.id)), self.strategy)
+
+    def control(self, at: Surroundings) -> ServerControl:
+        return ServerControl(self.runs, StrategyUse(self._use(at, "control"), self.strategy))
