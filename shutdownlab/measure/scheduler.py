@@ -367,8 +367,9 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number = self.supervisor.next_number()
-        share = PATIENCE[min(task.standing, len(PATIENCE) - 1)]  # a try that was refuted may come to stand again
-        task.share = max(share, _SLOWED_PATIENCE if task.disturbed else 0.0)
+        # More may stand than a round asks for: refuted ones stand again where controls then show what was taken away.
+        ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
+        task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
         patience = task.share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
         self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)

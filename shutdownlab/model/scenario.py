@@ -170,6 +170,17 @@ class Account(Record):
     """The versions, by name."""
 
 
+class LeftOut(Record):
+    """A fact that the scenario does not have."""
+
+    fact: str
+    """What is documented."""
+    source: str
+    """Who says so."""
+    why: str
+    """Why it is not there."""
+
+
 _FEW = Field(max_length=1_000)
 """Far more than anybody can wait for."""
 
@@ -210,6 +221,8 @@ class Scenario(Record):
     phases carry their own zone."""
     throttled_below: Kbit = 512
     """A download that is slower counts as throttled."""
+    left_out: Annotated[tuple[LeftOut, ...], _FEW] = ()
+    """Facts that it does not have, and why: what this program cannot say, or nobody knows."""
     accounts: dict[Name, Account] = {}
     """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
     policies: Annotated[dict[Name, Policy], _FEW]

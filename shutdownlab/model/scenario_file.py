@@ -79,6 +79,8 @@ class _Checker:
         for name, fault in self.scenario.faults.items():
             check_fault(("faults", name), fault, self.topology, self.document)
             self._sources(("faults", name, "source"), fault.source)
+        for index, fact in enumerate(self.scenario.left_out):
+            self._sources(("left_out", index, "source"), fact.source)
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)

@@ -117,6 +117,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
         Section("Partitioned", "What nobody hears: `partition`"),
         Section("Powerless", "Where there is no power: `power_off`"),
+        Section("LeftOut", "A fact that is not there: `left_out[]`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),

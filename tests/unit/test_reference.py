@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from shutdownlab import library
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
+from shutdownlab.schemas import library_page
 from shutdownlab.schemas.kinds import KINDS
 from shutdownlab.schemas.markdown import ROOT, flow, shown, table
 from shutdownlab.schemas.reference import FOLDER, Section, examples_of, pages, rendered
@@ -121,3 +122,7 @@ def test_long_examples_show_their_beginning() -> None:
     assert shown("word " * 30).endswith("…")
     assert shown({"first": {"k": "v" * 80}, "second": 1}) == "{first: {…}, …}"
     assert shown([{"name": "n", "k": "v" * 80}]) == "[{name: n, …}, …]"
+
+
+def test_the_page_of_the_library_is_made_from_the_scenarios_as_they_are() -> None:
+    assert (FOLDER.parent / "library.md").read_text() == library_page.rendered()
