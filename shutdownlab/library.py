@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -193,7 +194,7 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
     """
     made = isinstance(scenario, Mapping)
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
-    document, topology_name = parse_scenario(text, file)
+    document, topology_name = parse_scenario(text, file, partial(_read_base, Path() if made else Path(file).parent))
     try:
         country = load_topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
@@ -242,6 +243,16 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
         document,
     )
+
+
+def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
+    """A scenario that another one, in `folder`, extends: what it names beside itself must be there too."""
+    text, file = read("scenarios", name, folder)
+    if name not in dict(shipped("scenarios")) and Path(file).parent.resolve() != folder.resolve():
+        expected = "one that ships, or one in the folder of the file that extends it"
+        hint = "copy it here: what it names is relative to itself"
+        raise BadInput([Problem(name, 0, "", "a scenario in another folder", expected, hint)])
+    return text, file
 
 
 def check(path: str) -> Shutdown | LoadedTopology:

@@ -156,8 +156,9 @@ class Document:
 
     def locate(self, path: Path) -> tuple[Document, Path]:
         """The file that the value at `path` stands in, and its path there."""
-        for length in range(len(path) - 1, 0, -1):
-            if path[:length] in self.included:
+        for length in range(len(path), 0, -1):
+            # What is itself written here names the other file.
+            if path[:length] in self.included and (length < len(path) or path not in self.lines):
                 part, at = self.included[path[:length]]
                 return part.locate((*at, *path[length:]))
         return self, path

@@ -194,6 +194,9 @@ class Scenario(Record):
     """What commands call it, where it ships; run directories are named after it."""
     title: str
     """The heading of its output."""
+    extends: str = ""
+    """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
+    beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
     summary: str = ""
     """A few sentences for those who read the file."""
     topology: str

@@ -19,6 +19,7 @@ from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
+from shutdownlab.model.variation import Read, extend
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
@@ -40,10 +41,16 @@ def report_structure(document: Document) -> None:
         document.validate_as(Scenario)
 
 
-def parse_scenario(text: bytes | Mapping[str, Any], file: str) -> tuple[Document, str | Mapping[str, Any]]:
-    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`."""
+def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tuple[Document, str | Mapping[str, Any]]:
+    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
+
+    `read`: finds the scenario that it extends.
+    """
     document = parse(text, file)
     if is_another(document, "scenario"):
+        document.raise_if_bad()
+    extend(document, read)
+    if document.problems and "topology" not in document.data:
         document.raise_if_bad()
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):

@@ -13,6 +13,7 @@ from typing_extensions import is_typeddict
 from shutdownlab.inspection.policy import Verdict
 from shutdownlab.inspection.terms import domains, many
 from shutdownlab.model.registered import Registered
+from shutdownlab.model.variation import KEY
 from shutdownlab.schemas.docstrings import field_texts, joined
 from shutdownlab.schemas.kinds import KINDS, REGISTERED, FileKind, shipped_kinds
 from shutdownlab.schemas.shipped import path_of
@@ -61,6 +62,8 @@ def schema_of(kind: FileKind) -> dict[str, Any]:
             _spread(schema["$defs"], base)
     if Verdict.__name__ in schema.get("$defs", {}):
         schema["$defs"][Verdict.__name__] = _with_short_forms(schema["$defs"][Verdict.__name__])
+    if KEY in schema.get("properties", {}):  # what it extends may have the rest
+        schema["anyOf"] = [{"required": [KEY]}, {"required": schema.pop("required")}]
     head = {"$schema": _DIALECT, "title": kind.title}
     return {**head, **schema, **head}
 

@@ -70,12 +70,13 @@ def test_every_message_names_the_file_what_was_found_and_what_was_expected(name:
 
 def test_every_bad_file_has_its_message_and_the_valid_ones_pass() -> None:
     assert {path.stem for path in FILES} - {path.stem for path in MESSAGES} == {
+        "valid-extends",
         "valid-policy",
         "valid-scenario",
         "valid-topology",
     }
     assert {path.stem for path in MESSAGES} - {path.stem for path in FILES} == {"missing-file"}
-    for kind in ("policy", "scenario", "topology"):
+    for kind in ("extends", "policy", "scenario", "topology"):
         check(f"valid-{kind}.yaml")
 
 

@@ -75,8 +75,10 @@ def test_the_researchers_example_changes_one_thing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", blocks("yaml")[:-1], ids=lambda block: block.splitlines()[0])
 def test_pieces_of_a_scenario_are_valid_in_one(block: str, tmp_path: Path) -> None:
     scenario = yaml.safe_load((ROOT / "scenarios/first-shutdown.yaml").read_text())
-    for key, value in yaml.safe_load(block).items():
-        scenario[key] = scenario.get(key, {}) | value
+    piece = yaml.safe_load(block)
+    for key, value in piece.items():
+        scenario[key] = scenario.get(key, {}) | value if isinstance(value, dict) else value
+    scenario = piece if "extends" in piece else scenario
     (tmp_path / "mytool").write_text("#!/bin/sh\n")
     (tmp_path / "mytool").chmod(0o755)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(scenario))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ accounts:
 
 
 def scenario(text: str = LESSON) -> Scenario:
-    document, name = parse_scenario(text.encode(), "lesson.yaml")
+    document, name = parse_scenario(text.encode(), "lesson.yaml", partial(library.read, "scenarios"))
     assert name == "two-operators"
     return load_scenario(document, COUNTRY, library.catalogue())
 
@@ -159,3 +160,22 @@ def test_each_operators_box_has_its_own_profile_or_the_scenarios() -> None:
 def test_local_time_is_the_phases_time_on_the_countrys_clocks() -> None:
     scenario = library.load("first-shutdown").scenario.model_copy(update={"utc_offset": 6 * 3600})
     assert scenario.local_time(scenario.timeline[0]) % 86400 == 14 * 3600  # 08:00 UTC
+
+
+def test_a_scenario_that_extends_another_has_what_it_does_not_say_itself(tmp_path: Path) -> None:
+    base, mine = tmp_path / "base.yaml", tmp_path / "mine.yaml"
+    base.write_text("extends: first-shutdown\nname: base\npolicies: {coast-one-way: {source: changed}}\n")
+    mine.write_text(
+        "extends: base.yaml\nname: mine\npolicies:\n  blackout: {except: {ports: null}}\n"
+        "  extra: {title: '', block: everything, source: x}\n"
+    )
+    found, other = library.load(mine), library.load("first-shutdown").scenario
+    scenario = found.scenario
+    assert (scenario.name, scenario.title) == ("mine", other.title)
+    assert scenario.policies["coast-one-way"].source == "changed"
+    assert scenario.policies["blackout"].except_.ports == ()
+    assert scenario.policies["blackout"].except_.subscribers == other.policies["blackout"].except_.subscribers
+    assert {*scenario.policies} == {*other.policies, "extra"}
+    assert found.place(("policies", "blackout", "except")) == f"{mine}:4"
+    assert found.place(("policies", "coast-one-way", "source")) == f"{base}:3"
+    assert "first-shutdown.yaml:" in found.place(("policies", "coast-one-way", "title"))
