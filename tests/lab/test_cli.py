@@ -36,6 +36,7 @@ COMMANDS = [
     "exec",
     "doctor",
     "inspect",
+    "judge",
     "profiles",
     "apps",
 ]
@@ -107,6 +108,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ("show", []),
         ("doctor", []),
         ("inspect", ["--policy", "--profile", "--format", "--summary"]),
+        ("judge", ["--format", "--rules"]),
         ("profiles", []),
         ("apps", []),
     ],
