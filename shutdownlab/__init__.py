@@ -12,6 +12,8 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
+    sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
+    sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from shutdownlab.config.document import BadInput, Problem
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
+    from shutdownlab.ooni.judging import Judged
+    from shutdownlab.ooni.reading import Judgements, judge
+    from shutdownlab.reporting.page.report import ReportPage, report
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.runner.matrix import Matrix, matrix
@@ -45,21 +50,26 @@ __all__ = [
     "BadInput",
     "Comparison",
     "Explanation",
+    "Judged",
+    "Judgements",
     "Lab",
     "LabEnded",
     "LabError",
     "MachineCannot",
     "Matrix",
     "Problem",
+    "ReportPage",
     "Run",
     "RunFailed",
     "Shutdown",
     "Verified",
     "diff",
     "explain",
+    "judge",
     "lab",
     "load",
     "matrix",
+    "report",
     "resume",
     "run",
     "verify",
@@ -67,6 +77,9 @@ __all__ = [
 
 _WHERE: Final = {
     "BadInput": "config.document",
+    "Judged": "ooni.judging",
+    "Judgements": "ooni.reading",
+    "judge": "ooni.reading",
     "Lab": "country.lab",
     "LabEnded": "country.lab",
     "LabError": "country.lab",
@@ -75,6 +88,8 @@ _WHERE: Final = {
     "Matrix": "runner.matrix",
     "matrix": "runner.matrix",
     "Problem": "config.document",
+    "ReportPage": "reporting.page.report",
+    "report": "reporting.page.report",
     "Run": "results.run",
     "RunFailed": "runner.launch",
     "Shutdown": "library",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shutdownlab.cli.program import bad_option, user_errors
+from shutdownlab.cli.program import bad_option, naming_options, user_errors
 from shutdownlab.config.wording import quoted
 
 
@@ -17,13 +17,28 @@ def report(
     kind: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Which report; packages add some (docs/extending.md).")
     ] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE.html", help="Write the page: one file, to read and to pass on."),
+    ] = None,
 ) -> None:
-    """Print what there is to read about a run: the table it ended with, or another report."""
+    """Tell what there is to read about a run: print the table it ended with, or another report, or write a page.
+
+    For example: shutdownlab report runs/NAME-TIME -o report.html
+    """
     from shutdownlab.config.extensions import ExtensionError
     from shutdownlab.reporting.report import installed_reports
     from shutdownlab.results.run import Run
 
-    with user_errors():
+    with user_errors(), naming_options(out="-o"):
+        if output is not None:
+            from shutdownlab.reporting.page.report import report as page_of
+
+            if kind != "table":
+                bad_option("--as", f"{quoted(kind)} beside -o", "one of the two", "`-o` writes the page, `--as` prints")
+            page_of(run, output)
+            typer.echo(f"{output} is the report of {run}.")
+            return
         reports = installed_reports()
         if kind not in reports:
             expected, hint = reports.unknown(kind)

@@ -67,6 +67,9 @@ def run(
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit's XML too, for a CI.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write the report too: one page, to be read.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
     ] = False,
@@ -77,6 +80,7 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
+    from shutdownlab.reporting.page.report import page_name
     from shutdownlab.results.events import Event
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
@@ -105,6 +109,10 @@ def run(
         if junit is not None:
             with writable("--junit", junit, "where a file can be made"):
                 junit.open("a").close()
+        if report is not None:
+            page_name(report, "--report")
+            with writable("--report", report, "where a file can be made"):
+                report.open("a").close()
 
         def tell(event: Event) -> None:
             progress(event)
@@ -120,8 +128,10 @@ def run(
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)
+                _write_report(report, failed.run)
                 raise
         _write_junit(junit, finished)
+        _write_report(report, finished)
         agrees = _agrees(shutdown, finished.path, as_mapping(choose)) if verify else True
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
 
@@ -135,6 +145,18 @@ def _write_junit(path: Path | None, run: Run) -> None:
         path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
     except OSError as error:
         errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
+        raise typer.Exit(EXIT_OUTPUT) from None
+
+
+def _write_report(path: Path | None, run: Run) -> None:
+    from shutdownlab.reporting.page.report import report
+
+    if path is None:
+        return
+    try:
+        report(run).write(path)
+    except OSError as error:
+        errors().print(literal(f"--report: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None
 
 

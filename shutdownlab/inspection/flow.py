@@ -70,6 +70,7 @@ class Flow:
         "swapped",
         "syn_ack_loads",
         "syn_acks",
+        "syns",
         "told",
         "trace",
         "tracked",
@@ -114,6 +115,8 @@ class Flow:
         self.syn_ack_loads = 0
         self.syn_acks: tuple[int, ...] = ()
         """Where the server's data would begin by SYN/ACKs after its first."""
+        self.syns: tuple[int, ...] = ()
+        """Where the client's data would begin by its SYNs, once there is more than one."""
         self.inspected = 0
         """Packets with payload that were looked at."""
         self.judged = 0

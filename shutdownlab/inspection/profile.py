@@ -141,8 +141,9 @@ class TcpModel(Record):
     """What must have been seen before payload is inspected: nothing, the SYN, or SYN, SYN/ACK and ACK."""
     syn_payload: Literal["ignore", "inspect", "give-up"] = "ignore"
     """Payload on the SYN is passed over, inspected, or ends inspection of the connection."""
-    second_syn: Literal["ignore", "resync", "restart"] = "ignore"
-    """A further SYN from the opener with another sequence number."""
+    second_syn: Literal["ignore", "resync", "restart", "answered"] = "ignore"
+    """A further SYN from the opener with another sequence number. answered: the one counts that the server's SYN/ACK
+    acknowledges, as where a port is used again whose first SYN nobody answered."""
     client_syn_ack: Literal["ignore", "swap"] = "ignore"
     """A SYN/ACK from the end that opened, without a SYN to it: swap takes it for the server from then on."""
     server_syn: Literal["ignore", "swap"] = "ignore"

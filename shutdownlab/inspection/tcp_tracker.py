@@ -23,6 +23,8 @@ WINDOW: Final = 65536
 
 MAX_SYN_ACKS: Final = 16
 """Further SYN/ACKs remembered until the client has chosen."""
+MAX_SYNS: Final = 16
+"""SYNs of one connection remembered, the latest ones, until the server has chosen."""
 _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 
 
@@ -172,6 +174,8 @@ class TcpTracker:
                     flow.given_up = True
                 self._count_request(flow, packet)
             if client is not None and flow.server is not None:
+                if flow.syns:
+                    self._choose_syn(flow, packet)
                 wrong = client.known and packet.ack != client.next_seq and client.at == 0
                 if wrong and model.syn_ack_bad_ack == "resync":
                     self._resync(flow, self.resync_share)
@@ -203,6 +207,9 @@ class TcpTracker:
             elif model.second_syn == "restart" and client is not None:
                 flow.client_syn = packet.seq
                 client.start(packet.seq + 1)
+            elif model.second_syn == "answered":
+                before = flow.syns or ((flow.client_syn + 1) & 0xFFFFFFFF,)
+                flow.syns = (*before, (packet.seq + 1) & 0xFFFFFFFF)[-MAX_SYNS:]
         if length <= 0:
             return NOTHING
         if model.syn_payload == "give-up":
@@ -262,6 +269,12 @@ class TcpTracker:
         if flags & FIN and flow.tracked:
             self._finish(flow, packet, from_client, stream, length)
         return what
+
+    def _choose_syn(self, flow: Flow, packet: Packet) -> None:
+        """Of several SYNs with different sequence numbers, the server has taken the one that it acknowledges."""
+        client = flow.client
+        if client is not None and client.at == 0 and packet.ack != client.next_seq and packet.ack in flow.syns:
+            client.start(packet.ack)
 
     def _choose_syn_ack(self, flow: Flow, packet: Packet) -> None:
         """Of several SYN/ACKs with different sequence numbers, the client has taken the one that it acknowledges."""

@@ -11,6 +11,7 @@ from typing import Any
 
 _MAX_EVENTS = 64
 _MAX_BODY = 1024
+_MAX_PLAIN_BODY = 64 * 1024
 
 Json = dict[str, Any]
 
@@ -147,9 +148,11 @@ class Trace:
         body: bytes = b"",
         truncated: bool = False,
     ) -> None:
-        """An HTTP round trip; of the body the first 1024 bytes are kept."""
+        """An HTTP round trip; of the body the first 1024 bytes are kept, of a page without TLS the first 64 KiB: OONI's
+        verdicts compare those."""
         request = {"method": method, "url": url, "body": "", "body_is_truncated": False, "x_transport": transport}
-        kept = body[:_MAX_BODY]
+        plain = method == "GET" and url.startswith("http:")
+        kept = body[: _MAX_PLAIN_BODY if plain else _MAX_BODY]
         response = {"code": code, "body": _text(kept), "body_is_truncated": truncated or len(kept) < len(body)}
         self.requests.insert(
             0,  # newest first

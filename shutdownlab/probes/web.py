@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
@@ -17,7 +18,18 @@ async def web_test(session: ProbeSession, ask: Page) -> Conclusion:
 
     The conclusion follows the order of probe-cli's `webconnectivity/summary.go`.
     """
+    session.trace.extra |= {"control": control_of(session.request.addresses, ask.marker), "control_failure": None}
     return await page_test(session, ask, fetch)
+
+
+def control_of(addresses: Sequence[str], marker: str) -> dict[str, Any]:
+    """What a test helper abroad would see of a site that stands, in OONI's form: where its name leads, and its title.
+
+    It is worked out, not measured: nothing of headers and body is in it, and no steps towards the site.
+    """
+    title = marker.removeprefix("<title>").removesuffix("</title>")
+    page: dict[str, Any] = {"failure": None, "status_code": 200, "body_length": -1, "title": title, "headers": {}}
+    return {"dns": {"failure": None, "addrs": list(addresses)}, "tcp_connect": {}, "http_request": page}
 
 
 async def page_test(

@@ -2,7 +2,8 @@
 
 Each operator is a lane, from its subscribers on the left to its border router and DPI switch on the right; there the
 exchange and the national gateway cross all lanes, and beyond the gateway is the world abroad. Arrows tell who buys
-transit from whom. Its colours follow the viewer's preference for light or dark.
+transit from whom. Its colours follow the viewer's preference for light or dark. `data-node` and `data-vantage`
+name what a page may mark in it.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def _lane(network: Network, lane: _Lane) -> Iterator[str]:
     if operator.exchange:
         yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill("edge")}/>'
     for switch, y in switches.items():
-        yield _box(_ACCESS, y - 8, 16, [_within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch)
+        yield _box(_ACCESS, y - 8, 16, [_within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch, switch)
     border = network.one(Role.BORDER, lane.name)
     dpi, box = network.one(Role.DPI_SWITCH, lane.name), network.one(Role.DPI_BOX, lane.name)
     addresses = [str(address.ip) for address in border.port_for("intl").addresses]
@@ -194,9 +195,10 @@ def _lane(network: Network, lane: _Lane) -> Iterator[str]:
         [_within(border.name, lane.name, _BORDER[1] - 6), *addresses[:2]],
         "router",
         border.title,
+        border.name,
     )
-    yield _box(_DPI, heart - 26, 24, [_within(dpi.name, lane.name, _DPI[1] - 6)], "box", dpi.title)
-    yield _box(_DPI, heart + 7, 24, [_within(box.name, lane.name, _DPI[1] - 6)], "dpi", box.title)
+    yield _box(_DPI, heart - 26, 24, [_within(dpi.name, lane.name, _DPI[1] - 6)], "box", dpi.title, dpi.name)
+    yield _box(_DPI, heart + 7, 24, [_within(box.name, lane.name, _DPI[1] - 6)], "dpi", box.title, box.name)
     for node, y in lane.rows:
         yield _subscriber(node, y)
     for line, y in lane.notes:
@@ -212,10 +214,11 @@ def _subscriber(node: Node, y: float) -> str:
     vantage = node.vantage
     assert vantage is not None
     (left, width), address = _SUBSCRIBERS, str(node.address(4))
-    room = width - 16 - _MONO * len(address)
+    room, colour = width - 16 - _MONO * len(address), _CLASSES.get(vantage.class_, "box")
     return (
-        f'<g><title>{_escaped(node.title)}</title><rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" '
-        f'rx="3" {_fill(_CLASSES.get(vantage.class_, "box"))} {_EDGE}/>{_name(left + 5, y + 12, node.name, room)}'
+        f'<g data-vantage="{_escaped(str(vantage.id))}"><title>{_escaped(node.title)}</title>'
+        f'<rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" rx="3" {_fill(colour)} {_EDGE}/>'
+        f"{_name(left + 5, y + 12, node.name, room)}"
         f"{_name(left + width - 5, y + 12, address, width, 'end')}</g>"
     )
 
@@ -223,15 +226,16 @@ def _subscriber(node: Node, y: float) -> str:
 def _bars(network: Network, top: float, bottom: float) -> Iterator[str]:
     """The exchange and the gateway, which cross all lanes: connections abroad pass below the one, through the other."""
     topology = network.topology
-    for (left, width), colour, label in (
-        (_EXCHANGE, "switch", f"exchange · {topology.exchange.title} · AS{topology.exchange.asn}"),
-        (_GATEWAY, "gate", f"gateway · {topology.gateway.title}"),
+    for (left, width), colour, node, label in (
+        (_EXCHANGE, "switch", "exchange", f"exchange · {topology.exchange.title} · AS{topology.exchange.asn}"),
+        (_GATEWAY, "gate", "gateway", f"gateway · {topology.gateway.title}"),
     ):
         middle, centre = left + width / 2 + 4, (top + bottom) / 2
         turned = f' transform="rotate(-90 {middle} {centre:.1f})"'
         yield (
-            f'<rect x="{left}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}" rx="4" {_fill(colour)} '
-            f"{_EDGE}/>{_text(middle, centre, _fitted(label, int((bottom - top) / 6)), anchor='middle', more=turned)}"
+            f'<g data-node="{node}"><rect x="{left}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}" rx="4" '
+            f"{_fill(colour)} {_EDGE}/>"
+            f"{_text(middle, centre, _fitted(label, int((bottom - top) / 6)), anchor='middle', more=turned)}</g>"
         )
 
 
@@ -307,14 +311,17 @@ def _curve(x1: float, y1: float, x2: float, y2: float, more: str = "") -> str:
     return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {_stroke("link", more)}/>'
 
 
-def _box(column: tuple[float, float], top: float, height: float, lines: Sequence[str], colour: str, title: str) -> str:
+def _box(
+    column: tuple[float, float], top: float, height: float, lines: Sequence[str], colour: str, title: str, node: str
+) -> str:
     left, width = column
     first = top + height / 2 + 3.5 - (len(lines) - 1) * 6
     names = "".join(
         _name(left + width / 2, first + row * 12, line, width - 6, "middle") for row, line in enumerate(lines)
     )
     return (
-        f'<g><title>{_escaped(title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" height="{height}" rx="3" '
+        f'<g data-node="{_escaped(node)}"><title>{_escaped(title)}</title>'
+        f'<rect x="{left}" y="{top:.1f}" width="{width}" height="{height}" rx="3" '
         f"{_fill(colour)} {_EDGE}/>{names}</g>"
     )
 

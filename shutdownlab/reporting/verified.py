@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
 from shutdownlab.reporting.table import legible
@@ -36,14 +37,20 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
 
 def sum_of(verified: Verified) -> str:
     """How many expectations hold, in one sentence."""
-    unmet, undecided = len(verified.unmet), len(verified.undecided)
-    expected = sum(result.expected is not None for result in verified.results)
+    return sum_of_results(verified.results, strict=verified.strict)
+
+
+def sum_of_results(results: Sequence[Result], *, strict: bool = False) -> str:
+    """The same of results that were worked out. strict: what cannot be decided counts as not as expected."""
+    unmet = sum(not result.met and (strict or result.outcome.is_measured) for result in results)
+    undecided = sum(result.outcome is Outcome.UNKNOWN for result in results)
+    expected = sum(result.expected is not None for result in results)
     rest = f"; {undecided:,} undecided" if undecided else ""
     if unmet:
-        return f"{unmet:,} of {len(verified.results):,} cells are not as expected{rest}."
+        return f"{unmet:,} of {len(results):,} cells are not as expected{rest}."
     if not expected:
-        return f"No expectations; {len(verified.results):,} cells{rest}."
-    decided = sum(result.expected is not None and result.outcome.is_measured for result in verified.results)
+        return f"No expectations; {len(results):,} cells{rest}."
+    decided = sum(result.expected is not None and result.outcome.is_measured for result in results)
     return f"All {decided:,} expectations hold{rest}."
 
 

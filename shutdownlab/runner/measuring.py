@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
+from typing import Final
 
-from shutdownlab import __version__
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of
@@ -24,6 +25,8 @@ from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
 from shutdownlab.results.events import Listener, Measured
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.outages import Blamed, Outages
+
+_VERSION: Final = version("shutdownlab")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Measuring:
             run=self.run,
             began=phase.at,
             at=phase.at,
-            software_version=__version__,
+            software_version=_VERSION,
             annotations={
                 "scenario": self.shutdown.scenario.name,
                 "phase": phase.phase,

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
+from typing import Final
 
-from shutdownlab import __version__
 from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
@@ -56,6 +57,8 @@ from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
 from shutdownlab.runner.story import Story
+
+_VERSION: Final = version("shutdownlab")
 
 MOST_ATTEMPTS = 3
 """How often a phase is measured at most, in one country and over all countries."""
@@ -282,7 +285,7 @@ class Walk:
         options, shutdown = self.options, self.options.shutdown
         scenario = shutdown.scenario
         return Begun(
-            version=__version__, run=options.directory.name, scenario=scenario.name, title=scenario.title,
+            version=_VERSION, run=options.directory.name, scenario=scenario.name, title=scenario.title,
             topology=shutdown.topology.name,
             operators={name: operator.title for name, operator in shutdown.topology.operators.items()},
             phases=tuple(PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in options.phases),

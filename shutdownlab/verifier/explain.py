@@ -130,6 +130,14 @@ def explain(
     return explanation if run is None else _with_measured(explanation, run)
 
 
+def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
+    """Why a cell of a phase comes out as it does, without what would let it through: that is dear to work out.
+
+    The cell has a vantage point; what is seen from outside takes no way of its own.
+    """
+    return _Explainer(verifier, phase, cell).explain(mend=False)
+
+
 _NO_SOURCE = "a run of a scenario that a program made", "one whose scenario is in a file", "explain the scenario itself"
 
 
@@ -152,7 +160,7 @@ class _Explainer:
         self.shutdown, self.choices = verifier.shutdown, verifier.choices
         self.network = verifier.network
 
-    def explain(self) -> Explanation:
+    def explain(self, *, mend: bool = True) -> Explanation:
         verdict = self.verifier.verdict(self.phase, self.cell)
         line: ModelledLine | None = None
         if self.shutdown.scenario.probes[self.cell.target].follows:
@@ -163,7 +171,7 @@ class _Explainer:
         wire = deciding_wire(line, verdict.outcome) if line else None
         expected = expected_of(self.shutdown, self.choices, self.phase, self.cell)
         told: tuple[Mend, ...] = ()
-        if wire is not None and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+        if mend and wire is not None and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
             told = tuple(mends(self.verifier, self.phase, self.cell, wire))
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,

@@ -95,7 +95,7 @@ table inet filter {
 }
 """
 
-OK, BLOCKED, THROTTLED, ERROR, UNKNOWN = Outcome
+OK, BLOCKED, THROTTLED, _, ERROR, UNKNOWN = Outcome
 
 
 @dataclass(frozen=True)

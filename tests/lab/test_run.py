@@ -37,7 +37,10 @@ SWITCHES = {node.name for node in library.network("two-operators").nodes.values(
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     """The first shutdown, played once for all tests of its record."""
     place = tmp_path_factory.mktemp("whole")
-    done = invoke(place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml")
+    done = invoke(
+        place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml",
+        "--report", "report.html",
+    )  # fmt: skip
     return done, Record(place / "results")
 
 
@@ -72,6 +75,9 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
 def test_a_run_says_that_packets_did_what_the_model_says_and_writes_what_a_ci_shows(whole: tuple[Done, Record]) -> None:
     done, record = whole
     assert f"The model says the same of all {len(record.rows)} cells." in done.output
+    page = (record.path.parent / "report.html").read_text()
+    assert "reached nothing but port 179 and calls, for 48 h." in page
+    assert "Measured on " in page
     suites = ElementTree.parse(record.path.parent / "results.xml").getroot()
     assert [suite.get("name") for suite in suites] == PHASES
     assert {suite.get(kind) for suite in suites for kind in ("failures", "errors", "skipped")} == {"0"}
@@ -414,3 +420,22 @@ def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) ->
     assert min(map(len, spaces)) > 20
     assert not spaces[0] & spaces[1]
     assert not outside.in_namespaces(spaces[0] | spaces[1])
+
+
+def test_oonis_rules_say_of_the_raw_observations_what_the_probes_said(record: Record) -> None:
+    done = invoke(record.path.parent, "judge", "results/measurements.jsonl")
+    assert done.code == 0, done.output
+    assert re.search(
+        r"^\d+ measurements judged, all as the file says; \d+ of other tests passed over$", done.output, re.M
+    )
+
+
+def test_the_report_of_oonis_view_says_where_it_would_mislead(record: Record) -> None:
+    """Slowed lines let every page through, which OONI's tests take for accessible."""
+    done = invoke(record.path.parent, "report", "results", "--as", "ooni")
+    assert done.code == 0, done.output
+    told = [line for line in done.output.splitlines() if ", though " in line]
+    assert [line.partition(": ")[0] for line in told] == ["mobile-throttled"]
+    assert told[0].endswith(": accessible, though the line is throttled")
+    assert "WhatsApp (1)" in told[0]
+    assert "Percent for whom OONI would say accessible" in done.output

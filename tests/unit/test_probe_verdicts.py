@@ -31,7 +31,7 @@ from shutdownlab.probes.run import run_probe
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream
 from shutdownlab.probes.trace import Trace
-from shutdownlab.probes.web import blocking_of
+from shutdownlab.probes.web import blocking_of, control_of
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results.measurement import Context, record
 
@@ -363,7 +363,8 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[
     request = ProbeRequest(
         "1", "a.kz", kinds.Web.runs, resolver="192.0.2.53", ooni_test="web_connectivity", ooni_input="https://a.kz/"
     )
-    found = Measurement(Outcome.BLOCKED, TIMEOUT, 1.0, 0.5, trace.keys() | {"blocking": "http-failure"}, passes=2)
+    concluded = {"blocking": "http-failure", "control": control_of(("192.0.2.1",), "<title>a</title>")}
+    found = Measurement(Outcome.BLOCKED, TIMEOUT, 1.0, 0.5, trace.keys() | concluded, passes=2)
     written = record(request, replace(found, doubtful=True), CONTEXT)
     assert as_ooni_reads(
         environment("oonidata"), written,
@@ -371,9 +372,10 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[
         "test_keys.requests[1].response.code", "test_keys.requests[1].response.body_bytes",
         "test_keys.requests[1].response.headers_list_str",
         "test_keys.blocking", "test_keys.tls_handshakes[0].peer_certificates[0].format",
+        "test_keys.control.dns.addrs", "test_keys.control.http_request.title",
     ) == [
         "WebConnectivity", "https://a.kz/2", TIMEOUT, 200, b"\xff\xfe", [("server", "a"), ("server", "b")],
-        "http-failure", "base64",
+        "http-failure", "base64", ["192.0.2.1"], "a",
     ]  # fmt: skip
     assert written["test_keys"]["x_passes"] == 2 and written["annotations"]["phase"] == "blackout"
     assert not {"bucket_date", "report_filename", "backend_version"} & set(written)

@@ -72,6 +72,12 @@ def test_the_researchers_example_changes_one_thing(tmp_path: Path) -> None:
     assert changed.model_copy(update={"policies": shipped.policies}) == shipped
 
 
+def test_the_report_is_written_as_it_says(tmp_path: Path) -> None:
+    done = in_a_shell(block_with("kz.html"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "</html>" in (tmp_path / "kz.html").read_text()
+
+
 @pytest.mark.parametrize("block", blocks("yaml")[:-1], ids=lambda block: block.splitlines()[0])
 def test_pieces_of_a_scenario_are_valid_in_one(block: str, tmp_path: Path) -> None:
     scenario = yaml.safe_load((ROOT / "scenarios/first-shutdown.yaml").read_text())

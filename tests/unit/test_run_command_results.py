@@ -1,4 +1,4 @@
-"""What `shutdownlab run` makes of a run once it has ended: JUnit's XML, and whether the model agrees."""
+"""What `shutdownlab run` makes of a run once it has ended: JUnit's XML, the report, and whether the model agrees."""
 
 from __future__ import annotations
 
@@ -50,6 +50,28 @@ def test_junit_has_what_was_measured_before_a_run_broke_off(
     done = CliRunner().invoke(app, ["run", "first-shutdown", "--junit", str(file)])
     assert done.exit_code == 3
     assert len(ElementTree.parse(file).getroot()) == 7
+
+
+def test_the_report_is_written_when_the_run_has_ended_and_also_when_it_broke_off(
+    played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_args: object, **_options: object) -> Run:
+        raise launch.RunFailed(Run.open(played), 3)
+
+    whole, part = tmp_path / "whole.html", tmp_path / "part.html"
+    done = CliRunner().invoke(app, ["run", "first-shutdown", "--report", str(whole)])
+    assert done.exit_code == 0, done.output
+    monkeypatch.setattr(launch, "run", breaks)
+    assert CliRunner().invoke(app, ["run", "first-shutdown", "--report", str(part)]).exit_code == 3
+    assert whole.read_text() == part.read_text()
+    assert "</html>" in whole.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
+    for name, said in (("report.txt", "expected a name that ends in .html"), ("no/report.html", "cannot be written")):
+        done = CliRunner().invoke(app, ["run", "first-shutdown", "--report", str(tmp_path / name)])
+        assert done.exit_code == 2
+        assert said in done.output.replace("\n", " ")
 
 
 def test_junit_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:

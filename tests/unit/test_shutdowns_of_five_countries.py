@@ -29,8 +29,8 @@ FACTS = [
     Fact("syria-exams-2019", "exam-5", "syriatel", "routes", "exam"),
     # Mobile goes dark in the evening, apps and protocols for good, a town on one operator's lines alone.
     Fact("iran-2022", "sanandaj", "tci/kurdistan/ordinary", "bmi.ir", "sanandaj"),
-    Fact("iran-2022", "encrypted-dns", "shatel/tehran/ordinary", "doh-name", "doh-names"),
-    Fact("iran-2022", "encrypted-dns", "shatel/tehran/ordinary", "doh", "doh-hellos"),
+    Fact("iran-2022", "encrypted-dns", "tci/tehran/ordinary", "doh-name", "doh-names"),
+    Fact("iran-2022", "encrypted-dns", "tci/tehran/ordinary", "doh", "doh-hellos"),
     Fact("iran-2022", "curfew-1", "mci/khuzestan/ordinary", "www.bbc.com", "curfew"),
     Fact("iran-2022", "curfew-13", "rightel", "routes", "rightel-routes"),
     Fact("iran-2022", "stores-and-quic", "tci/tehran/ordinary", "youtube-http3", "quic"),

@@ -130,6 +130,13 @@ def second_syn(connection: Connection) -> bool:
     return not connection.say("PA", REQUEST).forward
 
 
+def port_used_again(connection: Connection) -> bool:
+    """Nobody answered the first SYN; the port's next connection begins anew."""
+    connection.say("S", seq=3_000_000_000)
+    connection.say("S", seq=3_000_000_000)
+    return after()(connection)
+
+
 def out_of_window_reset(connection: Connection) -> bool:
     return after(lambda c: c.say("R", seq=c.seq + 200_000))(connection)
 
@@ -215,6 +222,8 @@ CASES: list[tuple[str, Speech, dict[str, object], dict[str, object]]] = [
     ("handshake none", sent_early, {"tcp": {"handshake": "none"}}, {"tcp": {"handshake": "syn"}}),
     ("syn_payload", syn_with_request, {"tcp": {"syn_payload": "inspect"}}, {"tcp": {"syn_payload": "ignore"}}),
     ("second_syn", second_syn, {"tcp": {"second_syn": "resync"}}, {"tcp": {"second_syn": "restart"}}),
+    ("second_syn answered", port_used_again, {"tcp": {"second_syn": "answered"}}, {"tcp": {"second_syn": "ignore"}}),
+    ("first_syn answered", second_syn, {"tcp": {"second_syn": "answered"}}, {"tcp": {"second_syn": "restart"}}),
     (
         "budget of packets",
         late(3),
@@ -283,3 +292,7 @@ def test_state_that_was_torn_down_may_come_back_with_data() -> None:
 
 def test_every_box_blocks_the_plain_request() -> None:
     assert plain()
+
+
+def test_the_perfect_box_sees_what_is_said_on_a_port_whose_last_connection_nobody_answered() -> None:
+    assert port_used_again(Connection(engine("perfect"), dport=80))

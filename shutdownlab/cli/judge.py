@@ -1,0 +1,49 @@
+"""`shutdownlab judge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shutdownlab.cli.program import EXIT_BAD_INPUT, errors, naming_options, user_errors
+
+
+def judge(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="OONI measurements, a JSON object a line, also compressed (gzip, bzip2, xz, zstd, lz4).",
+        ),
+    ],
+    format_: Annotated[
+        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print verdicts.")
+    ] = "table",
+    rules: Annotated[
+        str | None,
+        typer.Option(
+            "--rules",
+            metavar="v0.4|v0.5|v0.5.27",
+            help="Judge all websites by these.",
+            show_default="those of each measurement's own version",
+        ),
+    ] = None,
+) -> None:
+    """OONI's verdicts, worked out anew from the raw observations of measurements, and where the file says otherwise."""
+    from shutdownlab.config.document import BadInput
+    from shutdownlab.ooni.reading import judge as judged
+    from shutdownlab.reporting.judgements import judgement_lines, judgement_table, summary_of
+
+    with user_errors(), naming_options("rules"):
+        judgements = judged(file, rules=rules)
+        for line in (judgement_lines if format_ == "jsonl" else judgement_table)(judgements):
+            typer.echo(line)
+    typer.echo(summary_of(judgements), err=format_ == "jsonl")
+    if judgements.problems:
+        found = BadInput(judgements.problems)
+        for line in found.lines():
+            errors().print(line, markup=False)
+        errors().print(f"[red]{found.count:,} problem{'s' if found.count > 1 else ''}[/red]; all else was judged.")
+        raise typer.Exit(EXIT_BAD_INPUT)

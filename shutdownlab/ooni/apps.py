@@ -1,0 +1,179 @@
+"""The verdicts of OONI's tests of apps.
+
+Sources: ooni/spec, nettests/ts-018-whatsapp.md, ts-019-facebook-messenger.md, ts-020-telegram.md, ts-029-signal.md;
+probe-cli, internal/experiment/whatsapp, fbmessenger, telegram, signal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from shutdownlab.ooni.records import Keys, RequestRecord, named
+from shutdownlab.ooni.verdict import OoniVerdict
+
+_WHATSAPP_ENDPOINT: Final = re.compile(r"e\d{1,2}\.whatsapp\.net")
+_FACEBOOK_AS: Final = 32934
+_FACEBOOK_NAMES: Final = {
+    "stun": "stun.fbsbx.com",
+    "b_api": "b-api.facebook.com",
+    "b_graph": "b-graph.facebook.com",
+    "edge": "edge-mqtt.facebook.com",
+    "external_cdn": "external.xx.fbcdn.net",
+    "scontent_cdn": "scontent.xx.fbcdn.net",
+    "star": "star.c10r.facebook.com",
+}
+
+
+def _status(failure: object) -> str:
+    return "blocked" if failure else "ok"
+
+
+def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+    """Endpoints are blocked where none lets itself be connected to; one is, where it does so on none of its ports."""
+    addresses = _addresses(keys)
+    endpoints = [name for name in addresses if _WHATSAPP_ENDPOINT.fullmatch(name)]
+    open_ = {connect.ip for connect in keys.tcp_connect or () if not connect.broken}
+    blocked = [name for name in endpoints if open_.isdisjoint(addresses[name])]
+    registration = _failure_of(keys, "v.whatsapp.net")
+    web = _failure_of(keys, "web.whatsapp.com")
+    reached = len(blocked) < len(endpoints)
+    return OoniVerdict(
+        {
+            "registration_server_failure": registration,
+            "registration_server_status": _status(registration),
+            "whatsapp_endpoints_blocked": sorted(blocked),
+            "whatsapp_endpoints_status": _status(not reached),
+            "whatsapp_web_failure": web,
+            "whatsapp_web_status": _status(web),
+        },
+        dict.fromkeys(("registration_server_failure", "registration_server_status"), "of v.whatsapp.net")
+        | dict.fromkeys(("whatsapp_web_failure", "whatsapp_web_status"), "of web.whatsapp.com")
+        | {
+            "whatsapp_endpoints_blocked": "no connect to any of its addresses succeeded",
+            "whatsapp_endpoints_status": f"{len(endpoints) - len(blocked)} of {len(endpoints)} endpoints were reached",
+        },
+    )
+
+
+def judge_telegram(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+    """TCP is blocked where no data centre lets itself be connected to, HTTP where none answers a POST."""
+    posts = [request for request in keys.requests or () if request.request.method == "POST"]
+    centres = {request.host for request in posts}
+    connects = [connect for connect in keys.tcp_connect or () if connect.ip in centres]
+    answered = sum(not named(post.failure) for post in posts)
+    connected = sum(not connect.broken for connect in connects)
+    web = _failure_of(keys, "web.telegram.org")
+    return OoniVerdict(
+        {
+            "telegram_http_blocking": not answered,
+            "telegram_tcp_blocking": not (answered or connected),
+            "telegram_web_failure": web,
+            "telegram_web_status": _status(web),
+        },
+        dict.fromkeys(("telegram_web_failure", "telegram_web_status"), "of web.telegram.org")
+        | {
+            "telegram_http_blocking": f"{answered} of {len(posts)} POSTs were answered",
+            "telegram_tcp_blocking": f"{connected} of {len(connects)} connects to data centres succeeded",
+        },
+    )
+
+
+def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+    """The backend is blocked where one of its servers is; which of several failures is told is left to chance."""
+    failures = {host: failure for host in _hosts(keys) if (failure := _failure_of(keys, host))}
+    told = list(failures.values())[-1] if failures else None
+    why = ", ".join(f"{host}: {failure}" for host, failure in failures.items()) or "every server answered"
+    return OoniVerdict(
+        {"signal_backend_failure": told, "signal_backend_status": _status(failures)},
+        dict.fromkeys(("signal_backend_failure", "signal_backend_status"), why),
+        either={"signal_backend_failure": frozenset(failures.values())},
+    )
+
+
+def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+    """DNS is blocked where a name's lookup fails or an answer is not Facebook's, TCP where a true address refuses.
+
+    Where the file gives no AS of any answer, as those of a laboratory don't, its word is taken for `dns_consistent`.
+    """
+    addresses, verdict = _addresses(keys), OoniVerdict({})
+    known = any(answer.asn for query in keys.queries or () for answer in query.answers or ())
+    asns = {a.address: a.asn or 0 for q in keys.queries or () for a in q.answers or () if a.address}
+    open_ = {connect.ip for connect in keys.tcp_connect or () if not connect.broken}
+    for key, name in _FACEBOOK_NAMES.items():
+        consistent_key, reachable_key = f"facebook_{key}_dns_consistent", f"facebook_{key}_reachable"
+        if name not in addresses:
+            verdict.fields |= {consistent_key: None, reachable_key: None}
+            verdict.why |= dict.fromkeys((consistent_key, reachable_key), f"{name} was not looked up")
+            continue
+        found = addresses[name]
+        strange = next((address for address in found if asns.get(address) != _FACEBOOK_AS), None)
+        consistent: object = bool(found) and strange is None
+        told = (
+            f"{name}: {f'{strange} is not in AS{_FACEBOOK_AS}' if strange else f'all answers are in AS{_FACEBOOK_AS}'}"
+        )
+        if not found:
+            told = f"{name}: the lookup failed"
+        elif not known and isinstance(claims.get(consistent_key), bool):
+            consistent, told = claims[consistent_key], "the file gives no AS of any answer"
+            verdict.assumed[consistent_key] = told
+        reached = None if key == "stun" or consistent is False else not open_.isdisjoint(found)
+        verdict.fields |= {consistent_key: consistent, reachable_key: reached}
+        verdict.why |= {consistent_key: told, reachable_key: f"{name}: {'some' if reached else 'no'} connect succeeded"}
+    fields = verdict.fields
+    verdict.fields |= {
+        "facebook_dns_blocking": any(fields[f"facebook_{key}_dns_consistent"] is False for key in _FACEBOOK_NAMES),
+        "facebook_tcp_blocking": any(fields[f"facebook_{key}_reachable"] is False for key in _FACEBOOK_NAMES),
+    }
+    verdict.why |= {
+        "facebook_dns_blocking": "whether a name is inconsistent",
+        "facebook_tcp_blocking": "whether a consistent name is not reachable",
+    }
+    return verdict
+
+
+def _addresses(keys: Keys) -> dict[str, set[str]]:
+    """The addresses that each name was answered with, in the order of the lookups."""
+    found: dict[str, set[str]] = {}
+    for query in keys.queries or ():
+        found.setdefault(query.hostname or "", set()).update(query.addresses)
+    return found
+
+
+def _hosts(keys: Keys) -> Iterable[str]:
+    """The servers that pages were asked of, in the order in which the file has them."""
+    asked = [request for request in keys.requests or () if request.url.startswith("https://")]
+    return dict.fromkeys(host for request in asked if (host := request.host))
+
+
+def _failure_of(keys: Keys, host: str) -> str | None:
+    """The failure of a server's newest request, over HTTPS if there is one; "unknown_failure" if nothing was asked."""
+    asked = [request for request in keys.requests or () if request.host == host]
+    asked.sort(key=_is_plain)
+    return named(asked[0].failure) if asked else _failed_before(keys, host)
+
+
+def _is_plain(request: RequestRecord) -> bool:
+    return urlsplit(request.url).scheme != "https"
+
+
+def _failed_before(keys: Keys, host: str) -> str:
+    """What kept a server from being asked at all."""
+    lookups = [query for query in keys.queries or () if query.hostname == host]
+    failures = [failure for query in lookups if (failure := named(query.failure)) and not query.no_aaaa]
+    addresses = {address for query in lookups for address in query.addresses}
+    failures += [each.broken for each in keys.tcp_connect or () if each.ip in addresses and each.broken]
+    failures += [
+        failure for each in keys.tls_handshakes or () if each.server_name == host and (failure := named(each.failure))
+    ]
+    return failures[-1] if failures else "unknown_failure"
+
+
+JUDGES: Final[Mapping[str, Callable[[Keys, Mapping[str, object]], OoniVerdict]]] = {
+    "whatsapp": judge_whatsapp,
+    "telegram": judge_telegram,
+    "signal": judge_signal,
+    "facebook_messenger": judge_facebook_messenger,
+}

@@ -1,0 +1,162 @@
+"""Measurements judged anew: what OONI's rules say of the raw observations, and where a file says otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from shutdownlab.ooni.apps import JUDGES
+from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of, is_tagged
+from shutdownlab.ooni.rules import BY_NAME, OURS, RULE_SETS, VerdictRules, rules_of
+from shutdownlab.ooni.verdict import WEB_FIELDS, OoniVerdict
+
+_WEB: Final = "web_connectivity"
+TESTS: Final = (_WEB, *JUDGES)
+_MEASURED: Final = msgspec.json.Decoder(PublishedMeasurement)
+_KEYS: Final = msgspec.json.Decoder(Keys)
+_CLAIMS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder()
+
+
+class NotJudged(Exception):
+    """A measurement that no rules are of: what was found, and what was expected.
+
+    kind: of a test or a version that no rules are of, which the file may have many of. ours: of a test of this
+    laboratory's, which is no mistake of the file.
+    """
+
+    def __init__(self, found: str, expected: str, *, kind: bool = False, ours: bool = False) -> None:
+        super().__init__(f"found {found}; expected {expected}")
+        self.found = found
+        self.expected = expected
+        self.kind = kind
+        self.ours = ours
+
+
+class Difference(NamedTuple):
+    """A field of which the file says something else than the rules do."""
+
+    field: str
+    file: Any
+    judged: Any
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What OONI's rules make of a measurement.
+
+    `rules`: the set's name, for an app's test the test's; `v0.5` also where steps lack the tags that `v0.5.27` needs.
+    `fields`: what the test writes, worked out anew: of a website `blocking`, `accessible`, `dns_consistency`,
+    `dns_experiment_failure`, `http_experiment_failure`. `why`: the reason for each. `assumed`: those that the raw
+    observations don't decide, taken over from the file, and what is missing. `line`: of the file, from 1.
+    """
+
+    test_name: str
+    test_version: str
+    input: str | None
+    rules: str
+    fields: Mapping[str, Any]
+    why: Mapping[str, str]
+    differs: tuple[Difference, ...]
+    assumed: Mapping[str, str]
+    line: int = 0
+
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether OONI's apps would show it as one: a website that is blocked, an app of which a part is."""
+        if self.test_name == _WEB:
+            return bool(self.fields["blocking"])
+        return any(
+            value == "blocked" or (value is True and name.endswith("_blocking")) for name, value in self.fields.items()
+        )
+
+
+def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 0) -> Judged:
+    """The judgement of a measurement, one JSON object of OONI's data format 0.2.0.
+
+    `rules`: those to judge websites by; None: those of the file's own version. Raises `NotJudged`.
+    """
+    measured = _decoded(_MEASURED, data, "")
+    if measured.test_name not in TESTS:
+        ours = measured.software_name == OURS
+        raise NotJudged(f"a measurement of {measured.test_name!r}", f"one of {', '.join(TESTS)}", kind=True, ours=ours)
+    keys = _decoded(_KEYS, measured.test_keys, ".test_keys")
+    raw = _decoded(_CLAIMS, measured.test_keys, ".test_keys")
+    if measured.test_name == _WEB:
+        name, verdict = _judge_web(measured, keys, raw, rules)
+    elif not (keys.queries or keys.tcp_connect or keys.tls_handshakes or keys.requests):
+        raise NotJudged("a measurement without raw observations", "queries, tcp_connect, tls_handshakes or requests")
+    else:
+        claims = {key: _VALUE.decode(value) for key, value in raw.items() if key.startswith("facebook_")}
+        name, verdict = measured.test_name, JUDGES[measured.test_name](keys, claims)
+    return Judged(
+        measured.test_name,
+        measured.test_version,
+        measured.input,
+        name,
+        verdict.fields,
+        verdict.why,
+        tuple(_differences(verdict, raw)),
+        verdict.assumed,
+        line,
+    )
+
+
+def _judge_web(
+    measured: PublishedMeasurement, keys: Keys, raw: Mapping[str, msgspec.Raw], rules: VerdictRules | None
+) -> tuple[str, OoniVerdict]:
+    chosen = rules or rules_of(measured.test_version, measured.software_name)
+    if chosen is None:
+        known = f"{RULE_SETS[0].versions.partition(' ')[0]} to before {RULE_SETS[-1].versions.rpartition(' ')[2]}"
+        raise NotJudged(f"web_connectivity of version {measured.test_version!r}", f"{known}, or --rules", kind=True)
+    if chosen.needs_tags and not is_tagged(keys):
+        chosen = BY_NAME["v0.5"]
+    if not measured.input or not host_of(measured.input):
+        raise NotJudged(f"the input {measured.input!r}", "the URL of the website")
+    return chosen.name, chosen.judge(measured.input, keys, _said(raw, "dns_consistency"))
+
+
+def _differences(verdict: OoniVerdict, raw: Mapping[str, msgspec.Raw]) -> Iterator[Difference]:
+    for field, judged in verdict.fields.items():
+        said = _said(raw, field)
+        if isinstance(said, list):
+            said = sorted(map(str, said))
+        agrees = said == judged and type(said) is type(judged)
+        if not agrees and not (isinstance(said, str) and said in verdict.either.get(field, ())):
+            yield Difference(field, said, judged, verdict.why.get(field, ""))
+
+
+def _said(raw: Mapping[str, msgspec.Raw], field: str) -> Any:
+    """What the file says; None where it says nothing."""
+    value = raw.get(field)
+    said = None if value is None else _VALUE.decode(value)
+    return None if said == "" and field in WEB_FIELDS else said
+
+
+def _decoded(decoder: Any, data: Any, where: str) -> Any:
+    """Raises `NotJudged`."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise _not_a_measurement(str(error), where) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotJudged(f"what is not JSON ({error})", "a measurement, one JSON object") from None
+    except UnicodeDecodeError:
+        raise NotJudged("what is not UTF-8", "a measurement, one JSON object") from None
+
+
+_MISTAKE: Final = re.compile(r"Expected `(?P<expected>.+?)`, got `(?P<found>.+?)`(?: - at `\$(?P<path>.*)`)?")
+
+
+def _not_a_measurement(mistake: str, where: str) -> NotJudged:
+    """What the decoder says of data of another shape."""
+    known = _MISTAKE.fullmatch(mistake)
+    if known is None:
+        return NotJudged(f"a JSON object of another kind ({mistake})", "a measurement in OONI's data format 0.2.0")
+    place = f"{where}{known['path'] or ''}"
+    return NotJudged(f"{known['found']} at {place.lstrip('.')}" if place else known["found"], known["expected"])

@@ -1,0 +1,139 @@
+"""Whether the page that the probe got is the one that the test helper got."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from shutdownlab.ooni.records import ControlPage, ResponseRecord
+
+_TITLE: Final = re.compile(rb"<title>([^<]{1,512})</title>", re.IGNORECASE)
+_LONG_WORD: Final = 5
+"""Octets: the average length of an English word."""
+_ALIKE: Final = 0.7
+_COMMON: Final = frozenset(
+    {
+        "accept-ranges",
+        "age",
+        "cache-control",
+        "cf-ray",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "link",
+        "location",
+        "p3p",
+        "pragma",
+        "server",
+        "set-cookie",
+        "strict-transport-security",
+        "vary",
+        "via",
+        "x-content-type-options",
+        "x-frame-options",
+        "x-powered-by",
+        "x-varnish",
+        "x-xss-protection",
+    }
+)
+"""Headers that all sites send, block pages too."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageMatch:
+    """Which features agree; None: it cannot be told."""
+
+    status: bool | None
+    body: bool | None
+    headers: bool | None
+    title: bool | None
+
+    @property
+    def same(self) -> bool:
+        """The status agrees, and one of the other features (ts-017, "HTTP experiment")."""
+        return self.status is True and True in (self.body, self.headers, self.title)
+
+    def __str__(self) -> str:
+        told = {True: "agrees", False: "differs", None: "cannot be compared"}
+        features = (("status", self.status), ("body length", self.body), ("headers", self.headers))
+        return ", ".join(f"{name} {told[found]}" for name, found in (*features, ("title", self.title)))
+
+
+def title_of(body: bytes) -> bytes:
+    """The title of an HTML page, b"" if it has none of at most 512 octets."""
+    found = _TITLE.search(body)
+    return found[1] if found else b""
+
+
+def match_v04(seen: ResponseRecord, control: ControlPage) -> PageMatch:
+    """By the rules of v0.4: probe-cli internal/experiment/webconnectivity/httpanalysis.go."""
+    code, expected = seen.code or 0, control.status_code or 0
+    status = headers = title = None
+    if code > 0 and expected > 0:
+        status = True if code == expected else (None if expected // 100 == 5 else False)
+        headers = _headers_match(seen, control)
+        words = title_of(seen.octets)
+        if words and not seen.body_is_truncated:
+            title = not _different_words(words, control)
+    return PageMatch(status, _body_match(seen, control), headers, title)
+
+
+def match_flags(seen: ResponseRecord, control: ControlPage) -> PageMatch:
+    """By the rules of v0.5's flags: probe-cli internal/experiment/webconnectivitylte/analysishttpdiff.go."""
+    code, expected = seen.code or 0, control.status_code or 0
+    headers = _headers_match(seen, control) if seen.headers and control.headers else None
+    words, title = title_of(seen.octets), None
+    if code > 0 and expected > 0 and words and control.title and not seen.body_is_truncated:
+        title = not _different_words(words, control)
+    return PageMatch(_status_match(code, expected), _body_match(seen, control), headers, title)
+
+
+def match_observations(seen: ResponseRecord, control: ControlPage) -> PageMatch:
+    """By the rules of v0.5.27: probe-cli internal/minipipeline/httpdiff.go."""
+    code, expected = seen.code or 0, control.status_code or 0
+    headers = title = None
+    if expected > 0:
+        headers = bool(_uncommon(seen.headers) & _uncommon(control.headers))
+        title = not _different_words(title_of(seen.octets), control)
+    return PageMatch(_status_match(code, expected), _body_match(seen, control), headers, title)
+
+
+def _status_match(code: int, expected: int) -> bool | None:
+    """None where the test helper got no page either."""
+    if code <= 0 or expected <= 0:
+        return None
+    return True if code == expected else (False if expected // 100 == 2 else None)
+
+
+def _body_match(seen: ResponseRecord, control: ControlPage) -> bool | None:
+    """Whether the shorter body is more than 70 % of the longer."""
+    expected, length = control.body_length or 0, len(seen.octets)
+    if expected <= 0 or length <= 0 or seen.body_is_truncated:
+        return None
+    return min(expected, length) / max(expected, length) > _ALIKE
+
+
+def _headers_match(seen: ResponseRecord, control: ControlPage) -> bool:
+    """Whether the names are the same, or an uncommon one is in both."""
+    if {name.lower() for name in seen.headers or ()} == {name.lower() for name in control.headers or ()}:
+        return True
+    return bool(_uncommon(seen.headers) & _uncommon(control.headers))
+
+
+def _uncommon(headers: dict[str, object] | None) -> set[str]:
+    return {name.lower() for name in headers or ()} - _COMMON
+
+
+def _different_words(title: bytes, control: ControlPage) -> set[str]:
+    """The long words that one title has and the other has not, in any order."""
+    theirs = (control.title or "").encode("utf-8", "surrogatepass")
+    return _long_words(title) ^ _long_words(theirs)
+
+
+def _long_words(title: bytes) -> set[str]:
+    return {word.decode("utf-8", "replace").lower() for word in title.split(b" ") if len(word) >= _LONG_WORD}

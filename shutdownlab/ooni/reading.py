@@ -1,0 +1,199 @@
+"""Files of measurements of any size, read a line at a time and judged: `sl.judge`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from shutdownlab.config.document import BadInput, Problem, Problems
+from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
+from shutdownlab.ooni.judging import Judged, NotJudged, judge_one
+from shutdownlab.ooni.rules import BY_NAME, VerdictRules
+
+MAX_LINE: Final = 64 << 20
+"""Octets of a line, and of a document that is no JSON lines; longer ones are passed over."""
+_CHUNK: Final = 1 << 20
+_MOST_KINDS: Final = 1000
+_EXPECTED: Final = "a file of OONI measurements, a JSON object a line, also compressed"
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Measurements of a test or a version that there are no rules of: the first, and how many."""
+
+    line: int
+    why: NotJudged
+    count: int = 1
+
+
+class Judgements:
+    """Judgements one after another, as they are read: nothing of a file is held beyond a line.
+
+    `judged` and `differing` count them; `problems` are what could not be judged, the first thousand of them: of
+    measurements of a test or a version that there are no rules of, one problem each test and version. `passed_over`
+    counts those of this laboratory's other tests, which are no problem.
+    """
+
+    def __init__(self, source: Path | Iterable[Mapping[str, Any]], rules: VerdictRules | None) -> None:
+        self._source = source
+        self._rules = rules
+        self._begin()
+
+    def _begin(self) -> None:
+        self.judged = self.differing = self.passed_over = 0
+        self.problems = Problems()
+        self._kinds: dict[str, _Kind] = {}
+
+    def __iter__(self) -> Iterator[Judged]:
+        """Those of the source, from its start. Raises `BadInput` where a file cannot be read."""
+        self._begin()
+        source = self._source
+        found = _of_file(source, self.problems) if isinstance(source, Path) else _of_items(source)
+        for line, data in found:
+            try:
+                judgement = judge_one(data, self._rules, line)
+            except NotJudged as why:
+                self._report(line, why)
+                continue
+            self.judged += 1
+            self.differing += bool(judgement.differs)
+            yield judgement
+        for kind in self._kinds.values():
+            more = f", the first of {kind.count:,}" if kind.count > 1 else ""
+            self._add(kind.line, f"{kind.why.found}{more}", kind.why.expected)
+
+    def _report(self, line: int, why: NotJudged) -> None:
+        if why.ours:
+            self.passed_over += 1
+        elif why.found in self._kinds:
+            self._kinds[why.found].count += 1
+        elif why.kind and len(self._kinds) < _MOST_KINDS:
+            self._kinds[why.found] = _Kind(line, why)
+        else:
+            self._add(line, why.found, why.expected)
+
+    def _add(self, line: int, found: str, expected: str) -> None:
+        name = str(self._source) if isinstance(self._source, Path) else "measurements"
+        self.problems.append(Problem(name, line, "", found, expected))
+
+
+def judge(
+    source: str | PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]], *, rules: str | None = None
+) -> Judgements:
+    """OONI's verdicts, worked out anew from the raw observations of measurements.
+
+    source: a file of them, such as a run's measurements.jsonl, also compressed by gzip, bzip2, xz, zstd or lz4; a
+    measurement as a dictionary; or many of them. rules: `v0.4`, `v0.5` or `v0.5.27` for websites; None: those of each
+    measurement's own `test_version`. Raises `BadInput` at once for rules that there are none of, and, while it is
+    iterated over, for a file that cannot be read. What cannot be judged is in `problems`.
+    """
+    if rules is not None and rules not in BY_NAME:
+        raise BadInput([Problem("rules", 0, "", repr(rules), f"one of {', '.join(BY_NAME)}")])
+    chosen = BY_NAME[rules] if rules else None
+    if isinstance(source, str | PathLike):
+        return Judgements(Path(source), chosen)
+    return Judgements([source] if isinstance(source, Mapping) else source, chosen)
+
+
+def _of_items(source: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
+    for number, item in enumerate(source, 1):
+        yield number, json.dumps(item).encode()
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _of_file(path: Path, problems: Problems) -> Iterator[tuple[int, bytes]]:
+    """The measurements of a file, each with its line; a document of several lines counts as its first."""
+    try:
+        with path.open("rb") as stream:
+            warnings: list[str] = []
+            lines = _lines(_unpacked(stream, warnings, str(path)))
+            yield from _measurements(lines, str(path), problems)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise BadInput([Problem(str(path), 0, "", found, _EXPECTED)]) from None
+    for warning in warnings:
+        problems.append(Problem(str(path), 0, "", warning.removeprefix(f"{path}: "), "a whole file"))
+
+
+def _unpacked(stream: BinaryIO, warnings: list[str], name: str) -> Iterator[bytes]:
+    start = stream.read(LONGEST_MAGIC)
+    packing = packing_of(start)
+    source: BinaryIO | Unpacked = stream
+    if packing is not None:
+        source, start = Unpacked(start, stream, packing, warnings, name), b""
+    if start:
+        yield start
+    while chunk := source.read(_CHUNK):
+        yield chunk
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, int]]:
+    """Number, content and length of each line; what is longer than `MAX_LINE` has no content."""
+    parts: list[bytes] = []
+    number, length = 1, 0
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for end in whole:
+            length += len(end)
+            yield number, b"".join((*parts, end)) if length <= MAX_LINE else None, length
+            number, parts, length = number + 1, [], 0
+        length += len(rest)
+        if length > MAX_LINE:
+            parts.clear()
+        elif rest:
+            parts.append(rest)
+    if length:
+        yield number, b"".join(parts) if length <= MAX_LINE else None, length
+
+
+def _measurements(
+    lines: Iterator[tuple[int, bytes | None, int]], name: str, problems: Problems
+) -> Iterator[tuple[int, bytes]]:
+    empty, first = True, True
+    for number, content, length in lines:
+        if content is not None and not content.strip():
+            continue
+        empty = False
+        if first and content is not None and content.strip() in {b"{", b"["}:
+            number, content, length = _document(number, content, lines)
+        first = False
+        if content is None:
+            found, expected = f"{length:,} octets", f"at most {MAX_LINE:,} of a measurement; it was passed over"
+            problems.append(Problem(name, number, "", found, expected))
+        elif content.lstrip()[:1] == b"[":
+            yield from ((number, item) for item in _items(content))
+        else:
+            yield number, content
+    if empty:
+        problems.append(Problem(name, 0, "", "nothing in it", _EXPECTED))
+
+
+def _document(
+    number: int, start: bytes, lines: Iterator[tuple[int, bytes | None, int]]
+) -> tuple[int, bytes | None, int]:
+    """A document over all the lines that there are, if it is no longer than a line may be."""
+    parts, length = [start], len(start)
+    for _, content, size in lines:
+        length += size + 1
+        if content is None or length > MAX_LINE:
+            parts.clear()
+        elif length <= MAX_LINE:
+            parts.append(content)
+    return number, b"\n".join(parts) if length <= MAX_LINE else None, length
+
+
+def _items(content: bytes) -> Iterator[bytes]:
+    """The measurements of an array; what is none is left to whoever reads it, to say so."""
+    try:
+        return map(bytes, _ITEMS.decode(content))
+    except (msgspec.DecodeError, RecursionError):
+        return iter((content,))

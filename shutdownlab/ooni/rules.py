@@ -1,0 +1,82 @@
+"""The sets of rules that a website is judged by: which versions of the test each is of, and where it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shutdownlab.ooni.flags import judge_flags
+from shutdownlab.ooni.observations import judge_observations
+from shutdownlab.ooni.records import Keys
+from shutdownlab.ooni.summary import judge_summary
+from shutdownlab.ooni.verdict import OoniVerdict
+
+_PROBE: Final = "https://github.com/ooni/probe-cli/blob/master/internal"
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRules:
+    """`since` and `before`: the versions of web_connectivity that it is of, the second no more.
+
+    `needs_tags`: whether it goes by the redirects that steps are tagged with.
+    """
+
+    name: str
+    title: str
+    since: tuple[int, ...]
+    before: tuple[int, ...]
+    source: str
+    judge: Callable[[str, Keys, object], OoniVerdict]
+    needs_tags: bool = False
+
+    @property
+    def versions(self) -> str:
+        return f"{_dotted(self.since)} to before {_dotted(self.before)}"
+
+
+RULE_SETS: Final = (
+    VerdictRules(
+        "v0.4",
+        "one view of the site, summed up in a fixed order",
+        (0, 4, 0),
+        (0, 5, 0),
+        f"{_PROBE}/experiment/webconnectivity/summary.go",
+        judge_summary,
+    ),
+    VerdictRules(
+        "v0.5",
+        "every observation may raise a flag, and the weightiest decides",
+        (0, 5, 0),
+        (0, 5, 27),
+        f"{_PROBE}/experiment/webconnectivitylte/analysiscore.go",
+        judge_flags,
+    ),
+    VerdictRules(
+        "v0.5.27",
+        "observations in a line, of which the first that tells decides",
+        (0, 5, 27),
+        (0, 6, 0),
+        f"{_PROBE}/experiment/webconnectivitylte/analysisclassic.go",
+        judge_observations,
+        needs_tags=True,
+    ),
+)
+BY_NAME: Final = {rules.name: rules for rules in RULE_SETS}
+OURS: Final = "shutdownlab"
+"""What writes measurements whose `test_version` is its own; their tests follow those of 0.4."""
+
+
+def rules_of(test_version: str, software_name: str) -> VerdictRules | None:
+    """The rules by which the probe itself judged; None: of a version that they are not known of."""
+    if software_name == OURS:
+        return BY_NAME["v0.4"]
+    if not re.fullmatch(r"\d+(\.\d+)*", test_version, re.ASCII):
+        return None
+    version = tuple(int(part[:9]) for part in test_version.split("."))
+    return next((rules for rules in RULE_SETS if rules.since <= version < rules.before), None)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

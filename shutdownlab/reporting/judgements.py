@@ -1,0 +1,63 @@
+"""What `judge` prints: OONI's verdicts, and where a file says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from shutdownlab.config.wording import on_one_line
+from shutdownlab.ooni.judging import Judged
+from shutdownlab.ooni.reading import Judgements
+from shutdownlab.ooni.verdict import WEB_FIELDS
+
+_COLUMNS: Final = (("line", 6), ("rules", 18), ("blocking", 12), ("accessible", 10), ("DNS", 12), ("input", 0))
+
+
+def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
+    """One JSON object a measurement: its input, the fields of its test, and `differs`."""
+    encode = msgspec.json.Encoder().encode
+    for each in judgements:
+        differs = [difference._asdict() for difference in each.differs]
+        told: dict[str, Any] = {"input": each.input, **each.fields, "differs": differs}
+        told |= {"test_name": each.test_name, "test_version": each.test_version, "rules": each.rules}
+        yield encode(told | {"why": each.why, "assumed": each.assumed, "line": each.line}).decode()
+
+
+def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
+    """A line a measurement, and below it one for each field of which the file says something else."""
+    yield _row(name for name, _ in _COLUMNS)
+    for each in judgements:
+        yield _row((str(each.line), each.rules, *_verdict(each), on_one_line(each.input or "-")))
+        for field, file, judged, why in each.differs:
+            yield f"        {field}: {_text(judged)}; the file says {_text(file)}" + (f" ({why})" if why else "")
+        for field, why in each.assumed.items():
+            yield f"        {field}: taken over from the file ({why})"
+
+
+def _verdict(judgement: Judged) -> tuple[str, str, str]:
+    """`blocking`, `accessible` and `dns_consistency`; of an app, which of its parts are blocked."""
+    fields = judgement.fields
+    if WEB_FIELDS[0] in fields:
+        blocking, accessible, consistency = (_text(fields[name]) for name in WEB_FIELDS[:3])
+        return blocking, accessible, consistency
+    return "blocked" if judgement.is_anomaly else "false", _text(not judgement.is_anomaly), "-"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "  ".join(text.ljust(width) for text, (_, width) in zip(cells, _COLUMNS, strict=True)).rstrip()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else on_one_line(msgspec.json.encode(value).decode())
+
+
+def summary_of(judgements: Judgements) -> str:
+    """How many were judged, and of how many the file says something else."""
+    count, differing, others = judgements.judged, judgements.differing, judgements.passed_over
+    told = f"{count:,} measurement{'' if count == 1 else 's'} judged"
+    told += (
+        f"; of {differing:,} the file says something else" if differing else ", all as the file says" if count else ""
+    )
+    return f"{told}; {others:,} of other tests passed over" if others else told

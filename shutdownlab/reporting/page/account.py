@@ -1,0 +1,184 @@
+"""What became of a country, put together from the rows of a run: what every part of the report stands on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from shutdownlab.library import Shutdown
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.result import Result
+from shutdownlab.results.table import Share, Table, table_of
+
+_HOUR = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """A phase that was measured, from when to when in the scenario's time. until: None where nothing says it."""
+
+    name: str
+    title: str
+    at: datetime
+    until: datetime | None
+
+    @property
+    def hours(self) -> float:
+        """How long it lasted; 0 where nothing says it."""
+        return (self.until - self.at).total_seconds() / _HOUR if self.until else 0.0
+
+
+@dataclass(frozen=True)
+class RunAccount:
+    """A run as the report takes it.
+
+    name: of the run directory. manifest: as it is there. status: how the run ended. shutdown: the scenario that it was
+    a run of, if it is still there and the same; `missing` says why it is not.
+    """
+
+    name: str
+    status: str
+    manifest: Mapping[str, Any]
+    results: Sequence[Result]
+    faults: Sequence[str] = ()
+    shutdown: Shutdown | None = None
+    missing: str = ""
+
+    @property
+    def title(self) -> str:
+        """Of the scenario."""
+        return str(self.manifest.get("title") or self.manifest.get("scenario") or self.name)
+
+    @cached_property
+    def table(self) -> Table:
+        """Shares of ordinary subscribers, by phase and column."""
+        return table_of(self.results, self.manifest.get("columns", ()))
+
+    @cached_property
+    def spans(self) -> tuple[PhaseSpan, ...]:
+        """The phases that were measured, in order. One lasts until the scenario's next, measured or not."""
+        planned = [(str(p["phase"]), str(p["title"]), str(p["at"])) for p in self.manifest.get("phases", ())]
+        titles = {name: title for name, title, _ in planned}
+        known = {name: datetime.fromisoformat(at) for name, _, at in planned} | dict(self.table.phases)
+        ends = None
+        if self.shutdown is not None:
+            known = {phase.phase: phase.at for phase in self.shutdown.scenario.timeline}
+            ends = self.shutdown.scenario.ends
+        moments = sorted(known.values())
+        found = []
+        for name, at in self.table.phases:
+            later = [moment for moment in moments if moment > at]
+            found.append(PhaseSpan(name, titles.get(name, ""), at, later[0] if later else ends))
+        return tuple(found)
+
+    @cached_property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The phases that the run was to measure, and has not."""
+        measured = {span.name for span in self.spans}
+        return tuple(p["phase"] for p in self.manifest.get("phases", ()) if p["phase"] not in measured)
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """The columns that are measured from subscribers' lines, in order."""
+        inside = {column_of(result) for result in self.results if result.region}
+        return tuple(column for column in self.table.columns if column in inside)
+
+    @cached_property
+    def common(self) -> tuple[str, ...]:
+        """The services by which regions can be compared: those measured in all of them, or else all services."""
+        where: dict[str, set[str]] = {}
+        for result in self.results:
+            if result.region and result.weight:
+                where.setdefault(column_of(result), set()).add(result.region)
+        found = tuple(column for column in self.services if where.get(column, set()) == self.regions.keys())
+        return found or self.services
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """The columns of what is seen from outside the country."""
+        seen = {column_of(result) for result in self.results if not result.region}
+        return tuple(column for column in self.table.columns if column in seen and column not in self.services)
+
+    @cached_property
+    def operators(self) -> dict[str, str]:
+        """Titles, by name."""
+        names = dict.fromkeys(result.operator for result in self.results)
+        titles = dict(self.manifest.get("operators", {}))
+        return {name: str(titles.get(name, name)) for name in names}
+
+    @cached_property
+    def regions(self) -> dict[str, str]:
+        """Titles, by name; in the order of the topology where it is there."""
+        found = dict.fromkeys(result.region for result in self.results if result.region)
+        if self.shutdown is None:
+            return {name: name for name in found}
+        known = self.shutdown.topology.regions
+        return {name: known[name].title for name in known if name in found}
+
+    def of(self, phase: str) -> Sequence[Result]:
+        """The results of a phase."""
+        return self._by_phase.get(phase, [])
+
+    @cached_property
+    def _by_phase(self) -> dict[str, list[Result]]:
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.phase, []).append(result)
+        return found
+
+    @cached_property
+    def in_regions(self) -> dict[tuple[str, str, str], Share]:
+        """Shares by phase, region and column."""
+        found: dict[tuple[str, str, str], Share] = {}
+        for result in self.results:
+            if result.region:
+                key = result.phase, result.region, column_of(result)
+                found.setdefault(key, Share()).add(result)
+        return found
+
+    def hours_without(self, region: str, column: str) -> float | None:
+        """How long nobody ordinary in a region reached a service; None where it was never measured there."""
+        shares = [(span, self.in_regions.get((span.name, region, column))) for span in self.spans]
+        measured = [(span, share) for span, share in shares if share is not None and share.fraction is not None]
+        return sum(span.hours for span, share in measured if share.fraction == 0) if measured else None
+
+    @cached_property
+    def worst(self) -> int:
+        """Which phase, by its place, the fewest services got through in; the first of those."""
+        return max(range(len(self.spans)), key=lambda place: (self._loss(place), -place), default=0)
+
+    def _loss(self, place: int) -> float:
+        shares = [self.table[self.spans[place].name, column].fraction for column in self.services]
+        measured = [share for share in shares if share is not None]
+        return round(1 - sum(measured) / len(measured), 9) if measured else 0.0
+
+
+def column_of(result: Result) -> str:
+    """Under which heading a result stands."""
+    return result.column or result.target
+
+
+ORDER = (Outcome.OK, Outcome.THROTTLED, Outcome.BLOCKED, Outcome.DOWN, Outcome.ERROR, Outcome.UNKNOWN)
+"""Outcomes as legends have them."""
+
+SYMBOLS = {
+    Outcome.OK: "✓",
+    Outcome.THROTTLED: "~",
+    Outcome.BLOCKED: "✕",
+    Outcome.DOWN: "▽",
+    Outcome.ERROR: "!",
+    Outcome.UNKNOWN: "?",
+}
+"""What tells outcomes apart where colours don't."""
+
+MEANINGS = {
+    Outcome.OK: "got through",
+    Outcome.THROTTLED: "got through, but slowly",
+    Outcome.BLOCKED: "blocked",
+    Outcome.DOWN: "down: not reached for a fault of the scenario, which is no block",
+    Outcome.ERROR: "no verdict: the probe itself failed",
+    Outcome.UNKNOWN: "no verdict: the testbed could not make it certain",
+}

@@ -1,0 +1,171 @@
+"""The page put together: one HTML document with its style, its script and its data in it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.country import network, tiles
+from shutdownlab.reporting.page.embedded import embedded, packed
+from shutdownlab.reporting.page.evidence import Extract
+from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
+from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
+from shutdownlab.reporting.page.timeline import timeline
+from shutdownlab.reporting.page.whys import Whys
+from shutdownlab.reporting.page.words import short
+from shutdownlab.reporting.summary import verdict_line
+from shutdownlab.reporting.verified import sum_of_results
+
+
+def document(
+    account: RunAccount, orders: tuple[Order, ...], whys: Whys, extracts: Mapping[str, Extract], style: str, script: str
+) -> str:
+    """The whole page, which loads nothing: its policy (CSP) lets it, and runs no script but its own."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    data = packed(embedded(account, orders, whys, extracts)) if account.spans else ""
+    head = (
+        element("title", f"{account.title}: a shutdown, measured"),
+        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        Html('<meta name="color-scheme" content="light dark">'),
+        Html(f"<style>{style}</style>"),
+    )
+    body = (
+        element("a", "To the contents", href="#main", class_="pg-skip"),
+        _top(account),
+        _phase_bar(account),
+        element("main", _sections(account, orders, whys), id_="main"),
+        _footer(account),
+        element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
+        Html(f'<script type="text/plain" id="pg-data">{data}</script><script>{script}</script>'),
+    )
+    return f'<!doctype html>\n<html lang="en">\n{element("head", head)}\n{element("body", body)}\n</html>\n'
+
+
+def _top(account: RunAccount) -> Html:
+    state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
+    return element(
+        "header",
+        element("p", account.title, " · ", period(account), class_="pg-kicker"),
+        element("h1", headline(account)),
+        element("div", (element("p", sentence) for sentence in story(account)), class_="pg-story"),
+        element("p", _verdict(account), " ", standing(account), class_=state),
+        element("p", DEFINITION, class_="pg-soft pg-small"),
+        _contents(),
+    )
+
+
+def _verdict(account: RunAccount) -> str:
+    if account.status == "verified":
+        return sum_of_results(account.results)
+    return verdict_line(account.results, account.faults)
+
+
+_SECTIONS = (
+    ("timeline", "Timeline"),
+    ("phases", "Phases and services"),
+    ("cells", "Who could reach what"),
+    ("map", "Regions"),
+    ("network", "Network"),
+    ("orders", "Orders and faults"),
+    ("expectations", "Expectations and sources"),
+    ("making", "How it was made"),
+    ("cite", "Data and citation"),
+)
+
+
+def _contents() -> Html:
+    links = (element("li", element("a", title, href=f"#{name}")) for name, title in _SECTIONS)
+    return element("nav", element("ul", links), aria_label="Contents")
+
+
+def _phase_bar(account: RunAccount) -> Html:
+    """What chooses the phase for all views at once; it needs the script."""
+    if len(account.spans) < 1:
+        return Html("")
+    options = (
+        element("option", f"{short(span.at)} {span.name}", value=place, selected=place == account.worst)
+        for place, span in enumerate(account.spans)
+    )
+    chosen = element(
+        "input", type_="range", id_="pg-range", min_=0, max_=len(account.spans) - 1, value=account.worst,
+        aria_label="Phase", step=1,
+    )  # fmt: skip
+    inner = (
+        element("button", "◀", type_="button", id_="pg-before", aria_label="Phase before"),
+        element("select", options, id_="pg-select", aria_label="Phase"),
+        element("button", "▶", type_="button", id_="pg-next", aria_label="Next phase"),
+        Html(chosen.removesuffix("</input>")),
+        element("p", "", id_="pg-read", role="status"),
+    )
+    return element(
+        "div", inner, class_="pg-bar", id_="pg-bar", hidden=True, role="region", aria_label="Choice of phase"
+    )
+
+
+def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Iterator[Html]:
+    parts: dict[str, tuple[str, ...]] = {
+        "timeline": _timeline(account, orders),
+        "phases": (overview(account), hours(account)),
+        "cells": _cells(account, whys),
+        "map": (
+            element("p", "How many ordinary subscribers got through in the chosen phase, by region and operator."),
+            tiles(account),
+        ),
+        "network": (
+            element(
+                "p", "Arrows lead from who buys transit to who sells it. In the chosen phase a bar under a subscriber "
+                "is the share of its measurements that got through, and a number at a node is how many cells it "
+                "stopped or slowed, by the model.",
+            ),
+            element("div", id_="pg-stops", class_="pg-stops", aria_live="polite"),
+            network(account),
+        ),
+        "orders": (orders_table(account, orders),),
+        "expectations": (element("p", _verdict(account)), expectations(account)),
+        "making": (making(account),),
+        "cite": (citation(account),),
+    }  # fmt: skip
+    for name, title in _SECTIONS:
+        yield element("section", element("h2", title, id_=f"{name}-title"), parts[name], id_=name,
+                      aria_labelledby=f"{name}-title")  # fmt: skip
+
+
+def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]:
+    key = (
+        ("pg-reached", "got through"), ("pg-slow", "got through slowly"), ("pg-lost", "did not get through"),
+        ("pg-order", "order in force"), ("pg-fault", "▽ a fault, which nobody ordered"),
+    )  # fmt: skip
+    shown = key if any(order.is_fault for order in orders) else key[:-1]
+    items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
+    drawing = element(
+        "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",
+        tabindex=0, id_="pg-timebox",
+    )  # fmt: skip
+    help_ = (
+        "Point at a phase to read it, click to choose it; with a keyboard: arrow keys, once the drawing has the focus."
+    )
+    return element("ul", items, class_="pg-legend"), drawing, element("p", help_, class_="pg-soft pg-small pg-live")
+
+
+def _cells(account: RunAccount, whys: Whys) -> tuple[str, ...]:
+    why = "and why, hop by hop." if whys.told else f"but not why: {account.missing}." if account.missing else "in full."
+    return (
+        element("p", "One cell per vantage point, target and address family, in the chosen phase. Open one for what "
+                     f"was measured, its controls, {why}"),
+        legend(account),
+        element("div", id_="pg-cells"),
+        element("noscript", element("p", "This table and the views by phase are drawn by the page's own script, which "
+                                         "is not allowed to run here; results.csv has every cell.")),
+    )  # fmt: skip
+
+
+def _footer(account: RunAccount) -> Html:
+    return element(
+        "footer", element("p", f"Made by shutdownlab from the record {account.name}. This page loads nothing.")
+    )

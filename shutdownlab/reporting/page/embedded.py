@@ -1,0 +1,102 @@
+"""The data that the page's script shows cells from: small, and compressed. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from shutdownlab.reporting.page.account import RunAccount, column_of
+from shutdownlab.reporting.page.evidence import Extract, cell_id
+from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.whys import Whys, access_switch
+from shutdownlab.results.result import Result
+
+_LEVEL = 9
+
+
+class _Pool:
+    """Values by number, each once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int:
+        key = json.dumps(value)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(value)
+        return self._numbers[key]
+
+
+def embedded(
+    account: RunAccount, orders: tuple[Order, ...], whys: Whys, extracts: Mapping[str, Extract]
+) -> dict[str, Any]:
+    """What the script needs, as JSON takes it.
+
+    phases, rows (vantage points, and operators as seen from outside) and columns (targets and families) are lists;
+    `cells` has, for each phase, for each row that has any, flat fives: column, number in `facts`, number in `whys` or
+    -1, line in measurements.jsonl or 0, number in `extracts` or -1.
+    """
+    rows: dict[tuple[str, str, str], int] = {}
+    columns: dict[tuple[str, str], int] = {}
+    shown_rows: list[list[Any]] = []
+    shown_columns: list[list[str]] = []
+    facts, seen = _Pool(), _Pool()
+    places = {span.name: place for place, span in enumerate(account.spans)}
+    cells: list[dict[int, list[int]]] = [{} for _ in account.spans]
+    for result in account.results:
+        at, target = (result.operator, result.region, result.subscriber), (result.target, result.family.value)
+        if at not in rows:
+            rows[at] = len(shown_rows)
+            shown_rows.append([*at, result.access, result.class_, result.weight, _nodes(account, result)])
+        if target not in columns:
+            columns[target] = len(shown_columns)
+            shown_columns.append([*target, column_of(result), "" if result.region else "outside"])
+        fact = facts.number([
+            result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
+            result.tries, result.certainty, result.value, result.unit,
+        ])  # fmt: skip
+        key = result.phase, result.vantage, result.target, result.family.value
+        extract = extracts.get(cell_id(*key))
+        what = -1 if extract is None else seen.number([extract.what, extract.test, extract.steps, extract.controls])
+        line = 0 if extract is None else extract.line
+        cell = (columns[target], fact, whys.of.get(key, -1), line, what)
+        cells[places[result.phase]].setdefault(rows[at], []).extend(cell)
+    return {
+        "phases": [
+            [span.name, span.title, f"{span.at:%Y-%m-%d %H:%M} UTC", round(span.hours, 3)] for span in account.spans
+        ],
+        "operators": account.operators,
+        "regions": account.regions,
+        "rows": shown_rows,
+        "columns": shown_columns,
+        "facts": facts.values,
+        "extracts": seen.values,
+        "whys": whys.told,
+        "orders": {order.name: [order.title, order.source, order.place, list(order.phases)] for order in orders},
+        "cells": [{str(row): flat for row, flat in of_phase.items()} for of_phase in cells],
+        "run": account.name,
+        "worst": account.worst,
+        "common": list(account.common),
+    }
+
+
+def _nodes(account: RunAccount, result: Result) -> dict[str, str]:
+    """Which nodes of the drawing do what for a vantage point, by role."""
+    if account.shutdown is None or not result.region:
+        return {}
+    network = account.shutdown.network
+    vantage = next(v for v in network.vantages if str(v.id) == result.vantage)
+    own = {node.role.value: node.name for node in network.nodes.values() if node.owner == result.operator}
+    wanted = ("border", "dpi-switch", "dpi-box")
+    return {role: own[role] for role in wanted if role in own} | {"access-switch": access_switch(network, vantage).name}
+
+
+def packed(data: Mapping[str, Any]) -> str:
+    """As base64 of a zlib stream: what `DecompressionStream("deflate")` takes."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return base64.b64encode(zlib.compress(text.encode(), _LEVEL)).decode()

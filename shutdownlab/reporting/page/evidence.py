@@ -1,0 +1,85 @@
+"""What a measurement saw, in a few lines: the extract of its record that a cell of the page opens on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MOST_STEPS = 8
+_MOST_CONTROLS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Of one measurement.
+
+    line: where its record is in measurements.jsonl, from 1. what: what was measured, as OONI names it. test: OONI's
+    test. seconds: how long it took. steps: what was tried, with what came of it. controls: what vouches for it, or
+    failed beside it.
+    """
+
+    line: int
+    what: str
+    test: str
+    seconds: float
+    steps: tuple[str, ...]
+    controls: tuple[str, ...]
+
+
+def cell_id(phase: str, vantage: str, target: str, family: str) -> str:
+    """What a record calls its cell (`x_id`)."""
+    return f"{phase} {vantage} {target} {family}"
+
+
+def extract_of(line: int, record: Mapping[str, Any]) -> tuple[str, Extract] | None:
+    """The cell of a record, and the extract; None where it is of no cell, as those of other programs."""
+    keys = record.get("test_keys")
+    if not isinstance(keys, Mapping) or not isinstance(keys.get("x_id"), str):
+        return None
+    steps, controls = list(_steps(keys)), [_control(each) for each in _list(keys, "x_control")]
+    return keys["x_id"], Extract(
+        line, str(record.get("input") or ""), str(record.get("test_name") or ""), _seconds(record.get("test_runtime")),
+        _cut(steps, _MOST_STEPS), _cut(controls, _MOST_CONTROLS),
+    )  # fmt: skip
+
+
+def _cut(lines: list[str], most: int) -> tuple[str, ...]:
+    return tuple(lines) if len(lines) <= most else (*lines[: most - 1], f"and {len(lines) - most + 1} more")
+
+
+def _list(keys: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    found = keys.get(name)
+    yield from (each for each in (found if isinstance(found, list) else []) if isinstance(each, Mapping))
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _steps(keys: Mapping[str, Any]) -> Iterator[str]:
+    for query in _list(keys, "queries"):
+        answers = [a for a in query.get("answers") or () if isinstance(a, Mapping)]
+        found = ", ".join(str(a.get("ipv4") or a.get("ipv6") or a.get("hostname") or "") for a in answers[:2])
+        asked = f"DNS {query.get('query_type', '')} {query.get('hostname', '')} of {query.get('resolver_address', '')}"
+        yield f"{asked}: {query.get('failure') or found or 'no address'}"
+    for connection in _list(keys, "tcp_connect"):
+        status = connection.get("status")
+        failure = status.get("failure") if isinstance(status, Mapping) else None
+        yield f"TCP to {connection.get('ip', '')}:{connection.get('port', '')}: {failure or 'connected'}"
+    for name, title in (("tls_handshakes", "TLS"), ("quic_handshakes", "QUIC")):
+        for handshake in _list(keys, name):
+            done = handshake.get("failure") or handshake.get("tls_version") or "done"
+            yield f"{title} {handshake.get('server_name') or ''} at {handshake.get('address', '')}: {done}"
+    for exchange in _list(keys, "requests"):
+        request, response = exchange.get("request"), exchange.get("response")
+        asked = (
+            f"{request.get('method', 'GET')} {request.get('url', '')}" if isinstance(request, Mapping) else "request"
+        )
+        status = response.get("code") if isinstance(response, Mapping) else None
+        yield f"{asked}: {exchange.get('failure') or f'status {status}'}"
+
+
+def _control(control: Mapping[str, Any]) -> str:
+    seconds = _seconds(control.get("runtime"))
+    return f"{control.get('name', '')}: {control.get('failure') or 'succeeded'} in {seconds:.3f} s"

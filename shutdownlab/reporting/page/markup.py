@@ -1,0 +1,58 @@
+"""HTML from data: whatever comes from a user's files is text, and stays text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from shutdownlab.config.wording import on_one_line
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def html(content: str | Iterable[str]) -> Html:
+    """Content as HTML: what is not HTML yet is escaped, its control characters made visible; of several, one after
+    another."""
+    if isinstance(content, Html):
+        return content
+    if isinstance(content, str):
+        return Html(escape(on_one_line(content)))
+    return Html("".join(map(html, content)))
+
+
+def element(tag: str, *content: str | Iterable[str], **attributes: str | int | float | bool | None) -> Html:
+    """An element. A trailing underscore in an attribute's name is dropped (`class_`), others are hyphens; what is None
+    or False is left out."""
+    parts = [tag]
+    for name, value in attributes.items():
+        if value is None or value is False:
+            continue
+        key = name.rstrip("_").replace("_", "-")
+        parts.append(key if value is True else f'{key}="{escape(on_one_line(f"{value}"))}"')
+    inner = "".join(map(html, content))
+    return Html(f"<{' '.join(parts)}>{inner}</{tag}>")
+
+
+def code(text: str) -> Html:
+    """A name, or a command, as it is typed."""
+    return element("code", text)
+
+
+def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *, class_: str | None = None) -> Html:
+    """A table whose first column heads its rows; it scrolls by itself where the screen is narrower."""
+    head = element("tr", (element("th", column, scope="col") for column in columns))
+    body = []
+    for first, *rest in rows:
+        cells = (cell if cell.startswith("<td") and isinstance(cell, Html) else element("td", cell) for cell in rest)
+        body.append(element("tr", element("th", first, scope="row"), cells))
+    whole = element("table", element("caption", heading), element("thead", head), element("tbody", body), class_=class_)
+    return scrolling(heading, whole)
+
+
+def scrolling(label: str, *content: str) -> Html:
+    """What may be wider than the screen, and can be scrolled with a keyboard too."""
+    return element("div", *content, class_="pg-scroll", role="region", aria_label=label, tabindex=0)

@@ -1,0 +1,94 @@
+"""What was ordered and what broke, and in which phases. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from shutdownlab.model.policy import Means, Point, Policy, Targets
+from shutdownlab.reporting.page.account import RunAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A policy that was in force in some of the phases that were measured, or a fault of the scenario that was there.
+
+    by: what enforces it. place: `file:line` of the policy. phases: in which it was in force, by their places.
+    """
+
+    name: str
+    title: str
+    by: str
+    source: str
+    place: str
+    phases: tuple[int, ...]
+    is_fault: bool = False
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Its first and last phase, each time that it was in force."""
+        first = last = -2
+        for place in self.phases:
+            if place != last + 1:
+                if last >= 0:
+                    yield first, last
+                first = place
+            last = place
+        if last >= 0:
+            yield first, last
+
+
+def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tuple[Order, ...]:
+    """The orders of a run, in the order in which they were first in force.
+
+    ordered: the policies' names by phase, as the run's events tell; where the scenario is there, it says so itself.
+    """
+    shutdown, found = account.shutdown, dict[str, list[int]]()
+    choices = dict(account.manifest.get("choices", {}))
+    for place, span in enumerate(account.spans):
+        names = ordered.get(span.name, ()) if shutdown is None else shutdown.scenario.active(span.name, choices)
+        for name in names:
+            found.setdefault(name, []).append(place)
+    if shutdown is None:
+        return tuple(Order(name, name, "", "", "", tuple(places)) for name, places in found.items())
+    policies = shutdown.scenario.policies
+    return tuple(
+        Order(name, policies[name].title, _by(policies[name]), policies[name].source,
+              shutdown.place(("policies", name)), tuple(places))
+        for name, places in found.items()
+    )  # fmt: skip
+
+
+def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]]) -> tuple[Order, ...]:
+    """The faults of the scenario, which nobody ordered, likewise. damaged: their titles by phase and name, as the run's
+    events tell."""
+    shutdown, found, titles = account.shutdown, dict[str, list[int]](), dict[str, str]()
+    for place, span in enumerate(account.spans):
+        there = damaged.get(span.name, {})
+        if shutdown is not None:
+            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name))
+            there = {name: fault.title for name, fault in broken.items()}
+        for name, title in there.items():
+            found.setdefault(name, []).append(place)
+            titles[name] = title
+    known = shutdown.scenario.faults if shutdown is not None else {}
+    return tuple(
+        Order(name, titles[name], "nobody: it breaks", known[name].source if name in known else "",
+              shutdown.place(("faults", name)) if shutdown is not None else "", tuple(places), is_fault=True)
+        for name, places in found.items()
+    )  # fmt: skip
+
+
+def _by(policy: Policy) -> str:
+    """What carries it out."""
+    if policy.withdraw is not None:
+        return "border routers, by BGP"
+    if policy.inspect is not None:
+        return "DPI boxes"
+    if policy.by is Means.DNS:
+        return "operators' resolvers"
+    if policy.at is Point.GATEWAY:
+        return "the national gateway's switch"
+    targets = policy.block if policy.block is not None else policy.only
+    by_box = policy.by is Means.DPI and (targets.apps or targets.sites or targets.recognised)
+    by_switch = not by_box or targets.for_switches != Targets()
+    return " and ".join(part for part, is_so in (("DPI boxes", by_box), ("operators' switches", by_switch)) if is_so)

@@ -1,0 +1,155 @@
+"""Orders and services over the scenario's time, as a drawing: SVG that the page's style colours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from shutdownlab.reporting.page.account import PhaseSpan, RunAccount
+from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.words import lasting, listed, short
+from shutdownlab.results.table import percent
+
+WIDTH: Final = 1000
+_LEFT: Final = 196
+_RIGHT: Final = WIDTH - 8
+_AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
+_STEPS = (1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
+"""Hours between two marks of the axis."""
+_MOST_MARKS = 12
+_LABEL = 27
+"""Characters of a label that there is room for."""
+
+
+class _Axis:
+    """Where a moment is; where nothing says how long phases lasted, each is as wide as another."""
+
+    def __init__(self, spans: tuple[PhaseSpan, ...]) -> None:
+        self.spans = spans
+        self.begin = spans[0].at
+        known = sum(span.hours for span in spans)
+        last = spans[-1]
+        # a last phase without an end is drawn as long as the others are on average
+        self.end = last.until or last.at + timedelta(hours=max(1.0, known / max(1, len(spans) - 1)))
+        self._whole = (self.end - self.begin).total_seconds() or 1.0
+
+    def x(self, moment: datetime) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (moment - self.begin).total_seconds() / self._whole
+
+    def of(self, place: int) -> tuple[float, float]:
+        """Left edge and width of a phase."""
+        span = self.spans[place]
+        left = self.x(span.at)
+        return left, self.x(span.until or self.end) - left
+
+    def marks(self) -> Iterator[tuple[float, str]]:
+        """Round moments, and what to call them."""
+        hours = self._whole / 3_600
+        step = next((step for step in _STEPS if hours / step <= _MOST_MARKS), _STEPS[-1])
+        seconds = step * 3_600
+        stamp = -(-self.begin.timestamp() // seconds) * seconds
+        while stamp <= self.end.timestamp():
+            moment = datetime.fromtimestamp(stamp, UTC)
+            yield self.x(moment), f"{moment:%H:%M}" if moment.hour or step < 24 else f"{moment.day} {moment:%b}"
+            stamp += seconds
+
+
+def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
+    """The drawing."""
+    if not account.spans:
+        return Html("")
+    axis = _Axis(account.spans)
+    columns = [*account.services, *account.outside]
+    service_top = _AXIS + 4
+    order_top = service_top + _SERVICE * len(columns) + (_GAP if orders else 0)
+    height = order_top + _ORDER * len(orders) + 6
+    parts = list(_frame(axis, height))
+    for row, column in enumerate(columns):
+        parts += _service(account, axis, column, service_top + row * _SERVICE)
+    for row, order in enumerate(orders):
+        parts += _order(axis, order, order_top + row * _ORDER)
+    parts.append(_rect(*axis.of(account.worst), _AXIS - 12, height - _AXIS + 12, "pg-cursor", id_="pg-cursor"))
+    parts += [
+        element(
+            "rect", element("title", _read(span)), x=_figure(axis.of(place)[0]), y=0, height=height,
+            width=_figure(axis.of(place)[1]), class_="pg-hit", data_phase=place,
+        )
+        for place, span in enumerate(account.spans)
+    ]  # fmt: skip
+    about = (
+        f"{len(account.spans)} phases from {short(axis.begin)} to {short(axis.end)} UTC. Rows: {listed(columns)}, each "
+        "as high as the share of subscribers who got through; below them the orders that were in force, and what was "
+        "broken. The table after it has the figures."
+    )
+    return element(
+        "svg", element("title", "Timeline"), element("desc", about), parts, viewBox=f"0 0 {WIDTH} {height}",
+        class_="pg-timeline", role="img", id_="pg-timeline", aria_label=f"Timeline. {about}",
+    )  # fmt: skip
+
+
+def _read(span: PhaseSpan) -> str:
+    long = f", {lasting(span.hours)}" if span.until else ""
+    return f"{span.name}: {span.title or span.name}, from {short(span.at)} UTC{long}"
+
+
+def _frame(axis: _Axis, height: int) -> Iterator[Html]:
+    for place in range(len(axis.spans)):
+        left, width = axis.of(place)
+        yield _rect(left, width, _AXIS - 12, height - _AXIS + 12, "pg-phase-odd" if place % 2 else "pg-phase-even")
+    for x, label in axis.marks():
+        yield element("path", d=f"M{x:.1f} {_AXIS - 16}V{height}", class_="pg-mark")
+        if x < _RIGHT - 20:
+            yield element("text", label, x=_figure(x + 3), y=_AXIS - 18, class_="pg-soft")
+
+
+def _service(account: RunAccount, axis: _Axis, column: str, top: float) -> Iterator[Html]:
+    """A row: of each phase, who got through at the bottom, slowly above that, not at all above both."""
+    yield _label(column, top + 16)
+    full = _SERVICE - 5
+    for place, span in enumerate(account.spans):
+        share = account.table[span.name, column]
+        left, width = axis.of(place)
+        if share.fraction is None:
+            yield element("path", d=f"M{left:.1f} {top + full:.1f}h{width:.1f}", class_="pg-unmeasured")
+            continue
+        slow = share.slow / share.measured if share.measured else 0.0
+        reached, lost = full * share.fraction, full * (1 - share.fraction)
+        if lost:
+            yield _rect(left, width, top, lost, "pg-lost")
+        if reached:
+            yield _rect(left, width, top + lost, reached, "pg-reached")
+        if slow:
+            yield _rect(left, width, top + lost, full * slow, "pg-slow")
+        if width > 34:
+            shown = percent(share.fraction)
+            mixed = slow or 0 < share.fraction < 1
+            yield element(
+                "text", shown, x=_figure(left + width / 2), y=_figure(top + 14), text_anchor="middle",
+                class_="pg-on-both" if mixed else "pg-on-reached" if share.fraction else "pg-on-lost",
+            )  # fmt: skip
+
+
+def _order(axis: _Axis, order: Order, top: float) -> Iterator[Html]:
+    yield _label(f"▽ {order.name}" if order.is_fault else order.name, top + 12)
+    for first, last in order.stretches():
+        left, _ = axis.of(first)
+        right = sum(axis.of(last))
+        yield _rect(left, right - left, top + 2, _ORDER - 6, "pg-fault" if order.is_fault else "pg-order")
+
+
+def _label(text: str, y: float) -> Html:
+    shown = text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
+    return element("text", element("title", text), shown, x=_LEFT - 8, y=_figure(y), text_anchor="end")
+
+
+def _rect(left: float, width: float, top: float, height: float, class_: str, id_: str | None = None) -> Html:
+    return element(
+        "rect", x=_figure(left), y=_figure(top), width=_figure(max(width, 0.5)), height=_figure(height),
+        class_=class_, id_=id_,
+    )  # fmt: skip
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,108 @@
+"""Why cells came out as they did: what the model says of each class of cells, worked out once and shared. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.topology import Vantage
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.result import Result
+from shutdownlab.verifier.classes import CellClass
+from shutdownlab.verifier.explain import Explanation, explain_cell
+from shutdownlab.verifier.verdicts import Verifier
+
+
+@dataclass(slots=True)
+class Whys:
+    """Explanations as the page has them, one for each class of cells that did not get through, or slowly.
+
+    of: which one a cell has, by phase, vantage point, target and family.
+    """
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    of: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+
+
+def whys_of(shutdown: Shutdown, choices: Mapping[str, str], results: Iterator[Result] | list[Result]) -> Whys:
+    """Explain each class of cells of which one did not get through."""
+    wanted = {_key(result) for result in results if result.region and result.outcome.value != "ok"}
+    verifier, found = Verifier(shutdown, choices), Whys()
+    known: dict[CellClass, int] = {}
+    for phase in shutdown.scenario.timeline:
+        if not any(key[0] == phase.phase for key in wanted):
+            continue
+        for cell in cells_of(shutdown, phase):
+            key = phase.phase, str(cell.vantage.id) if cell.vantage else "", cell.target, cell.family.value
+            if cell.vantage is None or key not in wanted:
+                continue
+            class_ = verifier.classes.of(phase, cell, cell.vantage)
+            if class_ not in known:
+                known[class_] = len(found.told)
+                explanation = explain_cell(verifier, phase, cell)
+                found.told.append(_told(shutdown.network, explanation, cell, cell.vantage))
+            found.of[key] = known[class_]
+    return found
+
+
+def _key(result: Result) -> tuple[str, str, str, str]:
+    return result.phase, result.vantage, result.target, result.family.value
+
+
+def _told(network: Network, explanation: Explanation, cell: Cell, vantage: Vantage) -> dict[str, Any]:
+    """An explanation, short: without what is empty, and without what differs from phase to phase."""
+    verdict = explanation.verdict
+    told: dict[str, Any] = {
+        "phase": explanation.phase,
+        "from": explanation.vantage,
+        "outcome": verdict.outcome.value,
+        "failure": verdict.text or verdict.failure or "",
+        "to": explanation.connection,
+        "others": max(0, explanation.others),
+        "back": explanation.back,
+        "hops": [[h.node, h.role, h.did, h.rule, h.order.policy if h.order else "", h.stops] for h in explanation.hops],
+        "saw": list(explanation.saw),
+        "server": explanation.server,
+        "policies": list(dict.fromkeys(_policies(explanation))),
+        "faults": [[fault.fault, fault.title, list(fault.needs)] for fault in explanation.faults],
+        "at": _where(network, explanation, cell, vantage),
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _policies(explanation: Explanation) -> Iterator[str]:
+    yield from (hop.order.policy for hop in explanation.hops if hop.order is not None)
+    yield from (order.policy for order in explanation.elsewhere)
+
+
+def _where(network: Network, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:
+    """Where it was decided: what part of the vantage point's own operator (`own access-switch`), or a node by its name.
+
+    A class has cells of several operators, whose equipment does the same.
+    """
+    for hop in explanation.hops:
+        if hop.order is None:
+            continue
+        node = network.nodes.get(hop.node)
+        if node is None:
+            return ""
+        return (
+            f"own {node.role.value}"
+            if node.owner == cell.operator and _is_on_its_side(network, node, vantage)
+            else node.name
+        )
+    return ""
+
+
+def _is_on_its_side(network: Network, node: Node, vantage: Vantage) -> bool:
+    """Whether a node is the subscriber's own side's, not that of a server in another region of its operator."""
+    return node.role is not Role.ACCESS_SWITCH or node.name == access_switch(network, vantage).name
+
+
+def access_switch(network: Network, vantage: Vantage) -> Node:
+    """The switch that a vantage point's subscribers are connected to."""
+    port = next(iter(network.subscriber(vantage.id).ports.values()))
+    return network.nodes[port.peer.node]

@@ -1,0 +1,63 @@
+"""Times, lengths of time and lists as a sentence has them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+_DAYS = 240
+"""Hours that are better told as days."""
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def day(moment: datetime) -> str:
+    """`5 January 2022`."""
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def when(moment: datetime) -> str:
+    """`5 January 2022, 10:30 UTC`."""
+    return f"{day(moment)}, {moment:%H:%M} UTC"
+
+
+def short(moment: datetime) -> str:
+    """`05 Jan 10:30`, as tables have it."""
+    return f"{moment:%d %b %H:%M}"
+
+
+def lasting(hours: float) -> str:
+    """`30 min`, `4.5 h`, `79 h`, from ten days on `12.5 days`."""
+    if hours < 1:
+        return f"{round(hours * 60)} min"
+    return f"{round(hours, 1):g} h" if hours < _DAYS else f"{round(hours / 24, 1):g} days"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`calls`; `calls and SMS`; `port holes, calls and SMS`."""
+    each = list(names)
+    return each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}" if each else "nothing"
+
+
+def number(count: int) -> str:
+    """In letters up to twelve."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """`one phase`, `three phases`."""
+    return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"
+
+
+def percents(shares: Sequence[float]) -> str:
+    """Shares from 0 to 1 as `72%`, or from the least to the greatest `29 to 55%`; only all is 100 and only none 0."""
+    shown = [_percent(share) for share in (min(shares), max(shares))]
+    return f"{shown[0]}%" if shown[0] == shown[1] else f"{shown[0]} to {shown[1]}%"
+
+
+def _percent(share: float) -> int:
+    return 0 if share <= 0 else 100 if share >= 1 else min(99, max(1, round(share * 100)))
+
+
+def sentence(text: str) -> str:
+    """With a capital, whatever it begins with."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,141 @@
+"""The report in a real browser, Chromium: at every width, in light and dark, with a keyboard alone, and by axe's rules.
+
+Skipped where there is none: `apt-get install chromium`, and the packages of pyproject.toml's `browser`. Screenshots are
+kept in the folder that SHUTDOWNLAB_PICTURES names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import shutdownlab as sl
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTHS = (360, 768, 1440)
+SCHEMES = ("light", "dark")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[browser]'")
+    with driver.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    sl.verify("first-shutdown").write(folder / "run")
+    sl.report(folder / "run", folder / "report.html")
+    return folder / "report.html"
+
+
+def opened(browser: Browser, file: Path, width: int = 1440, scheme: Any = "light", **more: Any) -> Page:
+    """The page, ready; a script's error or a request for anything else fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(f"the script failed: {error}"))
+    page.on("request", lambda request: request.url.startswith("file:") or pytest.fail(f"it asked for {request.url}"))
+    page.goto(file.as_uri())
+    if more.get("java_script_enabled", True):
+        page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def chosen(page: Page) -> str:
+    return page.locator("#pg-read").inner_text().split(" · ")[0]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
+    browser: Browser, file: Path, width: int, scheme: str
+) -> None:
+    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[browser]'")
+    page = opened(browser, file, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    if pictures := os.environ.get("SHUTDOWNLAB_PICTURES"):
+        page.screenshot(path=Path(pictures) / f"report-{width}-{scheme}.png", full_page=True)
+    assert rules.Axe().run(page).response["violations"] == []
+    page.locator("td.pg-blocked[data-row]").first.click()
+    assert page.locator("dialog").is_visible()
+    assert rules.Axe().run(page).response["violations"] == []
+
+
+def test_a_phase_is_chosen_for_all_views_at_once(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    assert chosen(page) == "blackout"
+    assert page.locator(".pg-tiles b").first.inner_text() != "100%"
+    page.locator("#pg-select").select_option(label="06 May 12:00 restored")
+    assert chosen(page) == "restored"
+    assert page.locator("tr.pg-chosen button").inner_text() == "restored"
+    assert page.locator("td.pg-cell").count() > 50
+    assert page.locator("td.pg-blocked[data-row]").count() == 0
+    assert {tile.inner_text() for tile in page.locator(".pg-tiles b").all()} == {"100%"}
+    assert page.locator("#pg-stops").inner_text().endswith("No order.")
+    page.locator("button[data-phase]", has_text="messenger").click()
+    assert "whatsapp-reset" in page.locator("#pg-stops").inner_text()
+    assert page.locator("#network [data-node=northnet-box] .pg-badge-text").text_content() == "✕ 2"
+    assert page.locator("#network [data-node=gateway] .pg-badge-text").count() == 0
+    assert page.url.endswith("#phase=messenger")
+
+
+def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Browser, file: Path) -> None:
+    page = opened(browser, file.with_name(file.name), width=768)
+    page.goto(f"{file.as_uri()}#phase=messenger")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert chosen(page) == "messenger"
+    page.locator(".pg-matrix td[tabindex='0']").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    shown = page.locator("dialog").inner_text()
+    assert "whatsapp from northnet/capital/ordinary" in shown
+    assert "blocked (connection_reset)" in shown
+    assert "whatsapp-reset: Northnet's DPI box answers WhatsApp with TCP resets" in shown
+    assert "in force since messenger" in shown
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("whatsapp ipv4 from northnet")
+
+
+def test_the_timeline_is_read_and_walked(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    page.locator("#pg-timeline .pg-hit").first.hover()
+    assert chosen(page) == "baseline"
+    page.locator("#pg-timeline .pg-hit").nth(3).click()
+    assert chosen(page) == "one-way"
+    page.locator("#pg-timebox").focus()
+    page.keyboard.press("ArrowRight")
+    assert chosen(page) == "blackout"
+
+
+def test_without_scripts_the_words_the_timeline_and_the_tables_are_there(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, java_script_enabled=False)
+    assert page.locator("h1").inner_text().startswith("From 2 May 2030")
+    assert page.locator("#pg-timeline").is_visible()
+    assert page.locator(".pg-over tbody tr").count() == 7
+    assert "results.csv has every cell" in page.locator("#cells").inner_text()
+    assert not page.locator("#pg-bar").is_visible()
+
+
+def test_it_is_ready_within_a_second_and_prints(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    page.emulate_media(media="print")
+    assert not page.locator("#pg-bar").is_visible()
+    assert page.locator(".pg-over").is_visible()
+    assert page.pdf().startswith(b"%PDF")

@@ -1,0 +1,473 @@
+"""The report as a page: its words are true of the results, its parts are there, and nothing in it is anybody's code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAccount
+from shutdownlab.reporting.page.document import document
+from shutdownlab.reporting.page.evidence import extract_of
+from shutdownlab.reporting.page.headline import headline, standing, story
+from shutdownlab.reporting.page.whys import Whys
+from shutdownlab.results.result import Result
+
+ROOT = Path(__file__).parents[2]
+OLD = ROOT / "tests/data/run-0.1"
+BEGIN = datetime(2030, 5, 1, 8, tzinfo=UTC)
+SECTIONS = ["timeline", "phases", "cells", "map", "network", "orders", "expectations", "making", "cite"]
+EMPTY = {"meta", "link", "input", "br", "hr", "img"}
+
+
+class Parsed(HTMLParser):
+    """A page taken apart: its elements with their attributes, its text by element, and what is not closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def data_of(page: str) -> dict[str, Any]:
+    [packed] = re.findall(r'id="pg-data">([^<]*)<', page)
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    sl.verify("first-shutdown").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flagship(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "flagship"
+    sl.verify("kazakhstan-2022").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(first: Path) -> str:
+    return sl.report(first).html
+
+
+# --- the words ---
+
+
+def cell(phase: int, column: str, outcome: str, region: str = "north", **more: Any) -> Result:
+    return Result(
+        phase=f"p{phase}", time=BEGIN + timedelta(hours=6 * phase), operator=more.pop("operator", "one"), region=region,
+        subscriber="ordinary" if region else "", target=column, family="ipv4", outcome=outcome, column=column,
+        access="fixed", **more,
+    )  # fmt: skip
+
+
+def account(results: Sequence[Result], status: str = "finished", phases: int = 0) -> RunAccount:
+    count = phases or len({result.phase for result in results}) + 1
+    planned = [
+        {"phase": f"p{n}", "at": (BEGIN + timedelta(hours=6 * n)).isoformat(), "title": ""} for n in range(count)
+    ]
+    return RunAccount("run", status, {"phases": planned[: phases or count - 1]}, results)
+
+
+def test_of_the_flagship_it_says_what_was_cut_where_when_and_for_how_long(flagship: Path) -> None:
+    page = Parsed(sl.report(flagship).html)
+    assert page.texts["h1"] == [
+        "From 5 January 2022, 10:30 UTC ordinary subscribers in all six regions reached nothing but port holes, "
+        "calls (72%) and SMS (72%), for 52.5 h in four stretches."
+    ]
+    told = page.texts["header"][0]
+    for sentence in (
+        "It began on 2 January 2022, 12:00 UTC: mobile subscribers in Mangystau lost foreign web, allowed sites, DNS, "
+        "ping and port holes.",
+        "From 8 January 2022, 10:00 UTC ordinary subscribers reached nothing but allowed sites, DNS, port holes, "
+        "calls (72%) and SMS (72%), for 35.5 h in two stretches.",
+        "Foreign web was gone for 93.5 h in Almaty;",
+        "From outside, BGP showed nothing: it was as ever in 22 phases.",
+        "From 11 January 2022, 02:15 UTC everything that was measured got through again.",
+    ):
+        assert sentence in told
+
+
+def test_hours_are_those_of_the_phases_in_which_nobody_got_through(flagship: Path) -> None:
+    run = sl.Run.open(flagship)
+    cut = {name for name, _ in run.table.phases if run.table[name, "foreign web"].fraction == 0}
+    moments = [*(at for _, at in run.table.phases), sl.load("kazakhstan-2022").scenario.ends]
+    hours = sum(
+        (until - at).total_seconds() / 3600
+        for (name, at), until in zip(run.table.phases, moments[1:], strict=True)
+        if name in cut
+    )
+    assert hours == 52.5 + 35.5
+    in_almaty = 93.5 - hours  # the second window, and mobile's allowlist, left out Almaty
+    windows = {"window-2", "window-2-capital"}
+    left_out = {
+        name
+        for name, _ in run.table.phases
+        if {
+            result.outcome.got_through
+            for result in run.results
+            if result.phase == name and result.region == "almaty" and result.column == "foreign web" and result.weight
+        }
+        == {False}
+    } - cut
+    assert left_out >= windows
+    assert in_almaty == sum(
+        (until - at).total_seconds() / 3600
+        for (name, at), until in zip(run.table.phases, moments[1:], strict=True)
+        if name in left_out
+    )
+
+
+def test_where_everything_got_through_it_says_so() -> None:
+    assert headline(account([cell(0, "web", "ok"), cell(1, "web", "ok")])) == (
+        "Everything that was measured got through, in two phases."
+    )
+    slow = account([cell(0, "web", "throttled")])
+    assert headline(slow) == "From 1 May 2030, 08:00 UTC web got through slowly, until what was measured ends."
+
+
+def test_a_block_of_one_service_is_not_called_a_shutdown() -> None:
+    found = [
+        cell(n, c, "blocked" if (n, c) == (1, "chat") else "ok") for n in (0, 1, 2) for c in ("chat", "web", "dns")
+    ]
+    assert headline(account(found)) == "From 1 May 2030, 14:00 UTC chat got through to nobody in north, for 6 h."
+
+
+def test_who_lost_something_is_said_of_all_of_them_or_of_some() -> None:
+    def lost(*blocked: str) -> str:
+        found = [
+            cell(1, "web", "blocked" if operator in blocked and region == "north" else "ok", region, operator=operator)
+            for operator in ("one", "two")
+            for region in ("north", "south")
+        ]
+        return headline(account([cell(0, "web", "ok"), *found], phases=3))
+
+    assert lost("one", "two") == "From 1 May 2030, 14:00 UTC subscribers in north lost web, for 6 h."
+    assert lost("one") == "From 1 May 2030, 14:00 UTC subscribers of one in north lost web, for 6 h."
+
+
+def test_a_fault_is_told_from_a_block() -> None:
+    found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
+    assert headline(account(found)).endswith("for 6 h; it was a fault, which is no block.")
+    assert "One measurement did not get through for faults, which are no block: cable." in list(story(account(found)))
+
+
+def test_what_has_no_verdict_counts_neither_way_and_is_said() -> None:
+    found = [cell(0, "web", "unknown"), cell(0, "dns", "ok")]
+    assert headline(account(found)) == "Everything that has a verdict got through."
+    assert list(story(account(found)))[-1] == "One cell of 2 has no verdict."
+
+
+def test_it_does_not_say_that_all_is_back_where_the_run_broke_off() -> None:
+    found = [cell(0, "web", "blocked"), cell(1, "web", "ok")]
+    whole, broken = account(found), account(found, "interrupted", phases=3)
+    assert any("got through again" in sentence for sentence in story(whole))
+    assert not any("again" in sentence for sentence in story(broken))
+    assert standing(broken) == "The run did not finish (interrupted): of three phases two are measured, 2 cells."
+
+
+def test_outsiders_who_saw_it_are_said_to_have() -> None:
+    found = [cell(n, "web", "ok") for n in (0, 1)]
+    seen = [cell(0, "BGP", "ok", ""), cell(1, "BGP", "blocked", "")]
+    assert "From outside, BGP showed it in one phase, first on 1 May 2030, 14:00 UTC: one could not be seen." in list(
+        story(account([*found, *seen]))
+    )
+    assert "From outside, BGP showed nothing: it was as ever in one phase." in list(story(account([found[0], seen[0]])))
+
+
+def test_without_results_it_says_that_nothing_has_been_measured() -> None:
+    assert headline(account([], "crashed")) == "Nothing has been measured."
+    assert list(story(account([]))) == []
+
+
+@given(
+    st.lists(
+        st.builds(
+            cell, st.integers(0, 4), st.sampled_from(["web", "chat", "dns", "BGP"]), st.sampled_from([*Outcome]),
+            st.sampled_from(["north", "south", ""]), operator=st.sampled_from(["one", "two"]),
+            weight=st.sampled_from([0.0, 0.5, 2.0]),
+        ),
+    ),
+    st.sampled_from(["finished", "verified", "interrupted", "killed"]),
+)  # fmt: skip
+def test_of_whatever_results_the_page_is_whole_and_its_words_are_sentences(found: list[Result], status: str) -> None:
+    told = account(sorted(found, key=lambda result: result.phase), status)
+    for sentence in (headline(told), standing(told), *story(told)):
+        assert re.fullmatch(r"[A-Z0-9].*[.]", sentence), sentence
+        assert not re.search(r"  |None|\bnothing and|, [.;]", sentence), sentence
+    page = Parsed(document(told, (), Whys(), {}, "", ""))
+    assert not page.open
+    for column in told.services:
+        if "nobody" in headline(told) and column in headline(told).split(" got through")[0]:
+            assert any(told.table[span.name, column].fraction == 0 for span in told.spans)
+
+
+# --- the page ---
+
+
+def test_every_section_has_its_heading_and_is_in_the_contents(page: str) -> None:
+    parsed = Parsed(page)
+    assert not parsed.open
+    assert [section["id"] for section in parsed.all("section") if section.get("id")] == SECTIONS
+    assert {link["href"] for link in parsed.all("a")} == {f"#{name}" for name in [*SECTIONS, "main"]}
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    named = {a["aria-labelledby"] for _, a in parsed.elements if "aria-labelledby" in a} - {"pg-dialog-title"}
+    assert named <= set(ids)
+
+
+def test_tables_have_captions_and_their_heads_say_what_they_head(page: str) -> None:
+    parsed = Parsed(page)
+    assert len(parsed.all("table")) == len(parsed.all("caption")) >= 4
+    assert all(head.get("scope") in {"col", "row"} for head in parsed.all("th"))
+
+
+def test_the_table_of_phases_is_that_of_the_run(first: Path, page: str) -> None:
+    table = sl.Run.open(first).table
+    [shown] = re.findall(r'<table class="pg-over">.*?</table>', page)
+    rows = re.findall(r"<tr data-row=.*?</tr>", shown)
+    assert len(rows) == len(table.phases)
+    for (name, _), row in zip(table.phases, rows, strict=True):
+        assert re.findall(r"<td[^>]*>([^<]*)</td>", row) == [str(table[name, column]) for column in table.columns]
+
+
+def test_the_page_loads_nothing_and_runs_its_own_script_alone(page: str) -> None:
+    parsed = Parsed(page)
+    assert not any({"src", "srcset", "data", "poster"} & attributes.keys() for _, attributes in parsed.elements)
+    assert not parsed.all("link")
+    assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
+    assert "url(" not in parsed.texts["style"][0] and "@import" not in parsed.texts["style"][0]
+    [policy] = [meta["content"] for meta in parsed.all("meta") if meta.get("http-equiv")]
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    digest = base64.b64encode(hashlib.sha256(parsed.texts["script"][1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_its_data_has_every_cell_of_the_run(first: Path, page: str) -> None:
+    data, found = data_of(page), set()
+    for (phase, *_), cells in zip(data["phases"], data["cells"], strict=True):
+        for row, flat in cells.items():
+            for at in range(0, len(flat), 5):
+                target, family = data["columns"][flat[at]][:2]
+                found.add((phase, *data["rows"][int(row)][:3], target, family, data["facts"][flat[at + 1]][0]))
+    assert found == {
+        (r.phase, r.operator, r.region, r.subscriber, r.target, r.family.value, r.outcome.value)
+        for r in sl.Run.open(first).results
+    }
+
+
+def test_what_did_not_get_through_is_explained_by_the_policy_that_decided(page: str) -> None:
+    data = data_of(page)
+    for cells in data["cells"]:
+        for flat in cells.values():
+            for at in range(0, len(flat), 5):
+                outcome, why = data["facts"][flat[at + 1]][0], flat[at + 2]
+                assert (why >= 0) == (outcome != "ok")
+    whys = [why for why in data["whys"] if why["phase"] == "messenger"]
+    assert {name for why in whys for name in why["policies"]} == {"whatsapp-reset", "whatsapp-dropped"}
+    assert {why["at"] for why in whys} == {"own dpi-box"}
+    assert any(hop[5] and hop[1] == "DPI box, perfect" for why in whys for hop in why["hops"])
+
+
+def test_explanations_are_shared_by_cells_that_cannot_differ(flagship: Path) -> None:
+    data = data_of(sl.report(flagship).html)
+    explained = [flat[at + 2] for cells in data["cells"] for flat in cells.values() for at in range(0, len(flat), 5)]
+    assert sum(why >= 0 for why in explained) > 4 * len(data["whys"])
+
+
+def test_the_flagship_s_is_small_enough_to_pass_on(flagship: Path) -> None:
+    assert len(sl.report(flagship).html.encode()) < 3_000_000
+
+
+def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    text = (ROOT / "scenarios/first-shutdown.yaml").read_text()
+    scenario = yaml.safe_load(text)
+    scenario["title"] = evil
+    scenario["sources"]["EXAMPLE"] = evil
+    scenario["timeline"][1]["title"] = evil
+    scenario["policies"]["whatsapp-reset"]["title"] = evil
+    scenario["probes"]["telegram"]["column"] = evil
+    scenario["topology"] = str(ROOT / "topologies/two-operators.yaml")
+    file = tmp_path / "evil.yaml"
+    file.write_text(yaml.safe_dump(scenario))
+    sl.verify(file).write(tmp_path / "run")
+    page = sl.report(tmp_path / "run").html
+    parsed = Parsed(page)
+    assert evil in page.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&#x27;", "'")
+    assert len(parsed.all("script")) == 2
+    assert not parsed.all("img")
+    assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
+
+
+def test_faults_of_the_scenario_stand_beside_the_orders_and_are_told_from_them(tmp_path: Path) -> None:
+    sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path / "run")
+    page = sl.report(tmp_path / "run").html
+    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
+    assert re.search(r"fault </span><code>power</code>.*?nobody: it breaks", orders)
+    data = data_of(page)
+    down = [why for why in data["whys"] if why["outcome"] == "down"]
+    assert down and all(why["faults"] for why in down)
+    assert {"blocked", "down", "ok"} <= {fact[0] for fact in data["facts"]}
+
+
+def test_orders_and_faults_come_from_the_events_where_the_scenario_is_gone(tmp_path: Path) -> None:
+    sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text()) | {"source": ""}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    at = "2030-06-01T00:00:00Z"
+    events = [
+        {"event": "ordered", "at": at, "phase": "fibre", "scenario_time": "2030-06-01T10:00Z", "mode": "operators",
+         "policies": ["messengers"]},
+        {"event": "damaged", "at": at, "phase": "fibre", "faults": {"fibre": "The fibre is cut"}},
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', sl.report(tmp_path).html)
+    assert "<code>messengers</code>" in orders
+    assert "<code>fibre</code>" in orders and "The fibre is cut" in orders
+
+
+# --- of whatever run ---
+
+
+def test_a_run_of_version_0_1_has_a_page_without_what_it_did_not_record() -> None:
+    page = sl.report(OLD).html
+    parsed = Parsed(page)
+    assert "first-shutdown" in parsed.texts["title"][0]
+    assert "No drawing: the record does not say where its scenario is." in parsed.texts["p"]
+    extracts = data_of(page)["extracts"]
+    assert any(what == "ping://8.8.8.8" for what, *_ in extracts)
+
+
+def test_a_scenario_that_has_changed_explains_nothing(first: Path, tmp_path: Path) -> None:
+    for file in first.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = json.loads((tmp_path / "manifest.json").read_text()) | {"digest": "0" * 64}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    page = sl.report(tmp_path).html
+    assert data_of(page)["whys"] == []
+    assert "the scenario first-shutdown is not what it was when this was made" in page
+
+
+def test_a_manifest_that_is_none_is_refused(first: Path, tmp_path: Path) -> None:
+    manifest = json.loads((first / "manifest.json").read_text()) | {"choices": ["command"]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(sl.BadInput, match="choices"):
+        sl.report(tmp_path)
+
+
+def test_results_of_other_phases_than_the_scenarios_are_not_explained(first: Path, tmp_path: Path) -> None:
+    for file in first.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("one-way", "two-way"))
+    page = sl.report(tmp_path).html
+    assert "the results are not all of the scenario first-shutdown" in page
+    assert data_of(page)["whys"] == []
+
+
+def test_a_run_without_a_whole_phase_has_a_page_that_says_so(first: Path, tmp_path: Path) -> None:
+    manifest = json.loads((first / "manifest.json").read_text()) | {"rows": {}, "status": "crashed"}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    parsed = Parsed(sl.report(tmp_path).html)
+    assert parsed.texts["h1"] == ["Nothing has been measured."]
+    assert "The run crashed: of seven phases none is measured" in parsed.texts["header"][0]
+
+
+def test_an_extract_says_what_was_tried_and_which_controls_vouch_for_it() -> None:
+    record = {
+        "input": "https://www.bbc.com/", "test_name": "web_connectivity", "test_runtime": 1.5,
+        "test_keys": {
+            "x_id": "cut a/b/c web ipv4",
+            "queries": [{"query_type": "A", "hostname": "www.bbc.com", "resolver_address": "10.0.0.1:53",
+                         "failure": None, "answers": [{"ipv4": "192.0.2.1"}]}],
+            "tcp_connect": [{"ip": "192.0.2.1", "port": 443, "status": {"failure": "generic_timeout_error"}}],
+            "x_control": [{"name": "path", "failure": None, "runtime": 0.25}],
+        },
+    }  # fmt: skip
+    found = extract_of(7, record)
+    assert found is not None
+    name, extract = found
+    assert (name, extract.line, extract.what) == ("cut a/b/c web ipv4", 7, "https://www.bbc.com/")
+    assert extract.steps == (
+        "DNS A www.bbc.com of 10.0.0.1:53: 192.0.2.1",
+        "TCP to 192.0.2.1:443: generic_timeout_error",
+    )
+    assert extract.controls == ("path: succeeded in 0.250 s",)
+    assert extract_of(1, {"test_keys": None}) is None
+
+
+def test_outcomes_all_have_a_symbol_of_their_own() -> None:
+    assert set(SYMBOLS) == set(MEANINGS) == set(ORDER) == set(Outcome)
+    assert len(set(SYMBOLS.values())) == len(Outcome)
+    script = (ROOT / "shutdownlab/reporting/page/page.js").read_text()
+    for outcome, symbol in SYMBOLS.items():
+        assert f'{outcome.value}: "{symbol}"' in script
+
+
+# --- the doors ---
+
+
+def test_the_command_writes_the_page(first: Path, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    done = CliRunner().invoke(app, ["report", str(first), "-o", str(file)])
+    assert done.exit_code == 0, done.output
+    assert file.read_text() == sl.report(first).html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "report.pdf"], "-o: found 'report.pdf'; expected a name that ends in .html"),
+        (["-o", "no/such/folder/report.html"], "-o: found no/such/folder/report.html, which cannot be written"),
+        (["-o", "report.html", "--as", "shares"], "--as: found 'shares' beside -o; expected one of the two"),
+    ],
+)
+def test_where_it_cannot_be_written_is_said(first: Path, arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["report", str(first), *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_a_notebook_shows_it_in_a_frame_of_its_own(page: str, first: Path) -> None:
+    shown = sl.report(first)._repr_html_()
+    [frame] = Parsed(shown).all("iframe")
+    assert frame["srcdoc"] == page
