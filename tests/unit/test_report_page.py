@@ -416,7 +416,7 @@ def test_an_extract_says_what_was_tried_and_which_controls_vouch_for_it() -> Non
     record = {
         "input": "https://www.bbc.com/", "test_name": "web_connectivity", "test_runtime": 1.5,
         "test_keys": {
-            "x_id": "cut a/b/c web ipv4",
+            "x_id": "cut a/b/c web ipv4", "blocking": "tcp_ip", "accessible": False, "x_status": "our own",
             "queries": [{"query_type": "A", "hostname": "www.bbc.com", "resolver_address": "10.0.0.1:53",
                          "failure": None, "answers": [{"ipv4": "192.0.2.1"}]}],
             "tcp_connect": [{"ip": "192.0.2.1", "port": 443, "status": {"failure": "generic_timeout_error"}}],
@@ -431,8 +431,18 @@ def test_an_extract_says_what_was_tried_and_which_controls_vouch_for_it() -> Non
         "DNS A www.bbc.com of 10.0.0.1:53: 192.0.2.1",
         "TCP to 192.0.2.1:443: generic_timeout_error",
     )
+    assert extract.verdict == ("blocking: tcp_ip", "accessible: false")
     assert extract.controls == ("path: succeeded in 0.250 s",)
     assert extract_of(1, {"test_keys": None}) is None
+
+
+def test_of_many_steps_those_that_failed_are_not_among_the_ones_left_out() -> None:
+    tried = [{"ip": "192.0.2.1", "port": port, "status": {"failure": None}} for port in range(20)]
+    tried.append({"ip": "192.0.2.1", "port": 443, "status": {"failure": "connection_reset"}})
+    found = extract_of(1, {"test_keys": {"x_id": "a b c ipv4", "tcp_connect": tried}})
+    assert found is not None
+    steps = found[1].steps
+    assert (len(steps), steps[0], steps[-1]) == (8, "TCP to 192.0.2.1:443: connection_reset", "and 14 more")
 
 
 def test_outcomes_all_have_a_symbol_of_their_own() -> None:

@@ -62,7 +62,11 @@ def embedded(
         ])  # fmt: skip
         key = result.phase, result.vantage, result.target, result.family.value
         extract = extracts.get(cell_id(*key))
-        what = -1 if extract is None else seen.number([extract.what, extract.test, extract.steps, extract.controls])
+        what = (
+            -1
+            if extract is None
+            else seen.number([extract.what, extract.test, extract.verdict, extract.steps, extract.controls])
+        )
         line = 0 if extract is None else extract.line
         cell = (columns[target], fact, whys.of.get(key, -1), line, what)
         cells[places[result.phase]].setdefault(rows[at], []).extend(cell)

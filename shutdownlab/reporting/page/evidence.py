@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 _MOST_STEPS = 8
 _MOST_CONTROLS = 8
+_CONCLUDED = ("blocking", "accessible", "dns_consistency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +17,16 @@ class Extract:
     """Of one measurement.
 
     line: where its record is in measurements.jsonl, from 1. what: what was measured, as OONI names it. test: OONI's
-    test. seconds: how long it took. steps: what was tried, with what came of it. controls: what vouches for it, or
-    failed beside it.
+    test. seconds: how long it took. verdict: the test's own, as OONI publishes it (`blocking`, `accessible` and their
+    like), which need not be the cell's outcome. steps: what was tried, with what came of it. controls: what vouches for
+    it, or failed beside it.
     """
 
     line: int
     what: str
     test: str
     seconds: float
+    verdict: tuple[str, ...]
     steps: tuple[str, ...]
     controls: tuple[str, ...]
 
@@ -37,15 +41,22 @@ def extract_of(line: int, record: Mapping[str, Any]) -> tuple[str, Extract] | No
     keys = record.get("test_keys")
     if not isinstance(keys, Mapping) or not isinstance(keys.get("x_id"), str):
         return None
-    steps, controls = list(_steps(keys)), [_control(each) for each in _list(keys, "x_control")]
+    controls = [_control(each) for each in _list(keys, "x_control")]
     return keys["x_id"], Extract(
         line, str(record.get("input") or ""), str(record.get("test_name") or ""), _seconds(record.get("test_runtime")),
-        _cut(steps, _MOST_STEPS), _cut(controls, _MOST_CONTROLS),
+        tuple(_verdict(keys)),
+        _shown(list(_steps(keys))), _cut(controls, _MOST_CONTROLS),
     )  # fmt: skip
 
 
 def _cut(lines: list[str], most: int) -> tuple[str, ...]:
     return tuple(lines) if len(lines) <= most else (*lines[: most - 1], f"and {len(lines) - most + 1} more")
+
+
+def _shown(steps: list[tuple[bool, str]]) -> tuple[str, ...]:
+    """The steps; of many those first that failed."""
+    many = len(steps) > _MOST_STEPS
+    return _cut([text for _, text in (sorted(steps, key=lambda step: not step[0]) if many else steps)], _MOST_STEPS)
 
 
 def _list(keys: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
@@ -57,27 +68,37 @@ def _seconds(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _steps(keys: Mapping[str, Any]) -> Iterator[str]:
+def _verdict(keys: Mapping[str, Any]) -> Iterator[str]:
+    """What OONI's test concluded; the names of what each concludes end alike (ooni/spec, nettests)."""
+    for name, value in keys.items():
+        concluded = name in _CONCLUDED or (name.endswith(("_blocking", "_status")) and not name.startswith("x_"))
+        if concluded and (value is None or isinstance(value, bool | str)):
+            yield f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _steps(keys: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """What was tried, in OONI's order: whether it failed, and the words."""
     for query in _list(keys, "queries"):
         answers = [a for a in query.get("answers") or () if isinstance(a, Mapping)]
         found = ", ".join(str(a.get("ipv4") or a.get("ipv6") or a.get("hostname") or "") for a in answers[:2])
         asked = f"DNS {query.get('query_type', '')} {query.get('hostname', '')} of {query.get('resolver_address', '')}"
-        yield f"{asked}: {query.get('failure') or found or 'no address'}"
+        yield bool(query.get("failure")), f"{asked}: {query.get('failure') or found or 'no address'}"
     for connection in _list(keys, "tcp_connect"):
         status = connection.get("status")
         failure = status.get("failure") if isinstance(status, Mapping) else None
-        yield f"TCP to {connection.get('ip', '')}:{connection.get('port', '')}: {failure or 'connected'}"
+        yield bool(failure), f"TCP to {connection.get('ip', '')}:{connection.get('port', '')}: {failure or 'connected'}"
     for name, title in (("tls_handshakes", "TLS"), ("quic_handshakes", "QUIC")):
         for handshake in _list(keys, name):
             done = handshake.get("failure") or handshake.get("tls_version") or "done"
-            yield f"{title} {handshake.get('server_name') or ''} at {handshake.get('address', '')}: {done}"
+            where = f"{handshake.get('server_name') or ''} at {handshake.get('address', '')}"
+            yield bool(handshake.get("failure")), f"{title} {where}: {done}"
     for exchange in _list(keys, "requests"):
         request, response = exchange.get("request"), exchange.get("response")
         asked = (
             f"{request.get('method', 'GET')} {request.get('url', '')}" if isinstance(request, Mapping) else "request"
         )
         status = response.get("code") if isinstance(response, Mapping) else None
-        yield f"{asked}: {exchange.get('failure') or f'status {status}'}"
+        yield bool(exchange.get("failure")), f"{asked}: {exchange.get('failure') or f'status {status}'}"
 
 
 def _control(control: Mapping[str, Any]) -> str:

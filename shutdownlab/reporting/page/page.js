@@ -142,9 +142,9 @@
     const content = [close, make("h2", { id: "pg-dialog-title" }, `${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`), facts_];
     const extract = data.extracts[extractAt];
     if (extract) {
-      const [what, test, steps, controls] = extract;
+      const [what, test, verdict, steps, controls] = extract;
       content.push(make("h3", {}, "The measurement"), make("p", {}, `${what || target} by ${test}; line ${line.toLocaleString("en")} of measurements.jsonl`));
-      content.push(...list("What was tried", steps), ...list("Controls beside it", controls));
+      content.push(...list("What OONI's test says of it", verdict), ...list("What was tried", steps), ...list("Controls beside it", controls));
     } else {
       content.push(make("p", { class: "pg-soft" }, "There is no measurement of it in the record."));
     }
