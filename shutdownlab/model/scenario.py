@@ -279,7 +279,7 @@ class Scenario(Record):
         """
         if not self.faults:
             return self.active(phase_name, choices)
-        commander = owner if self.mode(choices) is Mode.OPERATORS and owner != GATEWAY else AUTHORITY
+        commander = self._commander(owner, choices)
         last = told = ""
         for phase in self.timeline:
             lone = self.lone_controllers(phase)
@@ -288,6 +288,14 @@ class Scenario(Record):
             if phase.phase == phase_name:
                 break
         return self.active(last, choices) if last else {}
+
+    def hears(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
+        """Whether a phase's orders reach the switches of an operator, or of the `gateway`."""
+        return self.lone_controllers(phase).isdisjoint({AUTHORITY, self._commander(owner, choices)})
+
+    def _commander(self, owner: str, choices: Mapping[str, str]) -> str:
+        """Whose controller an owner's switches obey."""
+        return owner if self.mode(choices) is Mode.OPERATORS and owner != GATEWAY else AUTHORITY
 
     def lone_controllers(self, phase: Phase) -> frozenset[str]:
         """The controllers that nobody hears in a phase: operators, and `authority`."""

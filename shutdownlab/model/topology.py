@@ -274,12 +274,19 @@ class Topology(Record):
     """The foreign transit networks, by name."""
 
     def vantages(self) -> Iterator[Vantage]:
-        """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones."""
+        """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones.
+
+        A region where an operator has none has no part in its subscribers.
+        """
         for operator_name, operator in self.operators.items():
-            present = sum(self.regions[region].weight for region in operator.regions)
+            counts = {
+                region: sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
+                for region, groups in operator.regions.items()
+            }
+            present = sum(self.regions[region].weight for region, ordinary in counts.items() if ordinary)
             for region, groups in operator.regions.items():
-                ordinary = sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
-                share = operator.subscribers * self.regions[region].weight / present
+                ordinary = counts[region]
+                share = operator.subscribers * self.regions[region].weight / present if ordinary else 0.0
                 for name, group in groups.items():
                     weight = share / ordinary if group.class_ is SubscriberClass.ORDINARY else 0.0
                     identity = VantageId(operator_name, region, name)

@@ -36,6 +36,7 @@ class Classes:
         self._numbers: dict[object, int] = {}
         self._situations: dict[str, list[int]] = {}
         self._active: dict[str, dict[str, Policy]] = {}
+        self._real: dict[str, str] = {}
         self._hosts: dict[str, tuple[Node, ...]] = {}
         self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
@@ -50,7 +51,12 @@ class Classes:
         """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
         imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
         self._active[imagined.phase] = dict(active)
+        self._real[imagined.phase] = self.real(phase)
         return imagined
+
+    def real(self, phase: Phase) -> str:
+        """The name of the scenario's own phase that one is like."""
+        return self._real.get(phase.phase, phase.phase)
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""

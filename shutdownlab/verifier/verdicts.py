@@ -96,11 +96,11 @@ class Verifier:
 
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
         """The policies that the equipment of an operator, or of the gateway, has rules of."""
-        if not phase.faults:
+        if self.shutdown.scenario.hears(phase, self.choices, owner):
             return self.classes.active(phase)
         key = phase.phase, owner
         if key not in self._held:
-            self._held[key] = self.shutdown.scenario.held(phase.phase, self.choices, owner)
+            self._held[key] = self.shutdown.scenario.held(self.classes.real(phase), self.choices, owner)
         return self._held[key]
 
     def outages(self, phase: Phase) -> Outages:

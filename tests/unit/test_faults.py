@@ -164,3 +164,9 @@ def test_a_block_by_withdrawn_routes_is_explained_by_the_policy_that_withdrew_th
     assert outcomes(made, "p1", "www.bbc.com", "southcell") == {("ok", None)}
     text = list(explanation_lines(sl.explain(made, at="p1", vantage="northnet/coast", target="www.bbc.com")))
     assert text[1].startswith("Policy gone: Northnet is gone [made up]")
+
+
+def test_a_policy_that_ends_while_something_is_broken_is_not_called_idle() -> None:
+    fault = {"servers": {"kill": {"servers": ["transit-two"]}}}
+    made = scenario(fault, {"start": ["messengers"]}, {"stop": ["messengers"], "faults": ["servers"]})
+    assert [str(each) for each in sl.verify(made).warnings] == []
