@@ -5,10 +5,7 @@ What is documented of each holds, because its policies and faults bring it about
 
 from __future__ import annotations
 
-import pytest
-from documented import Fact, cell, shipped, versions, without
-
-import shutdownlab as sl
+from documented import Fact
 
 FACTS = [
     # One region is off, mobile first, then fixed lines, and a card is no use there.
@@ -116,57 +113,3 @@ FACTS = [
         ("capital", "by-its-own-times"),
     ),
 ]
-SCENARIOS = sorted({fact.scenario for fact in FACTS})
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_whatever_sources_say_of_a_shutdown_holds_under_every_account(scenario: str) -> None:
-    for choice in versions(scenario):
-        verified = sl.verify(scenario, choose=choice, strict=True)
-        assert (verified.unmet, verified.undecided) == ([], []), choice
-        assert all(result.expected for result in verified)
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_at_least_three_facts_of_each_shutdown_are_put_to_the_test(scenario: str) -> None:
-    assert len({(fact.phase, fact.by) for fact in FACTS if fact.scenario == scenario}) >= 3
-
-
-@pytest.mark.parametrize("fact", FACTS, ids=str)
-def test_a_fact_no_longer_holds_once_what_brings_it_about_is_taken_out(fact: Fact) -> None:
-    choice = dict([fact.choose]) if fact.choose else {}
-    before = [each for each in sl.verify(fact.scenario, choose=choice, at=fact.phase) if each.family == "ipv4"]
-    after = sl.verify(without(fact.scenario, fact.by), choose=choice, at=fact.phase)
-    assert cell(before, fact).outcome == cell(before, fact).expected
-    assert cell([each for each in after if each.family == "ipv4"], fact) in after.unmet
-
-
-def test_the_capitals_fixed_lines_are_on_by_their_own_times_while_the_country_is_dark() -> None:
-    for choice, outcome in ({}, "blocked"), ({"capital": "by-its-own-times"}, "ok"):
-        found = sl.verify("kazakhstan-2022", choose=choice, at="blackout-2")
-        assert cell(found, Fact("", "blackout-2", "transtelecom/nur-sultan/ordinary", "ping", "")).outcome == outcome
-
-
-def test_a_sea_cable_as_a_minister_had_it_would_have_left_ugandas_exchange_alone() -> None:
-    made = dict(shipped("uganda-2026"))
-    ordered = {"no-public-internet", "exclusion-list", "cannot-filter"}
-    cable = {
-        "title": "The ways abroad are cut",
-        "cut": [f"{operator} to gateway" for operator in ("mtn", "airtel", "utel")],
-        "source": "ASSUMED",
-    }
-    made["policies"] = {name: policy for name, policy in made["policies"].items() if name not in ordered}
-    made["faults"] = {"cable": cable}
-    made["timeline"] = [
-        phase
-        | {key: [name for name in phase.get(key, []) if name not in ordered] for key in ("start", "stop")}
-        | ({"faults": ["cable"]} if phase["phase"] == "suspended" else {})
-        for phase in made["timeline"]
-    ]
-    seen = {
-        result.target: result.outcome.value
-        for result in sl.verify(made, at="suspended")
-        if (result.operator, result.region, result.family) == ("mtn", "kampala", "ipv4")
-    }
-    assert seen["www.wikipedia.org"] == "down"
-    assert seen["ura.go.ug"] == "ok"  # what was seen instead: the exchange fell from 72 to 1 Gbit/s
