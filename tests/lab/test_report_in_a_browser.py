@@ -113,6 +113,13 @@ def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Bro
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("whatsapp ipv4 from northnet")
 
 
+def test_on_a_phone_no_heading_lies_above_the_cells_of_a_small_table(browser: Browser, tmp_path: Path) -> None:
+    sl.report(Path(__file__).parents[1] / "data/run-0.1", tmp_path / "old.html")
+    page = opened(browser, tmp_path / "old.html", width=360)
+    page.locator("td.pg-blocked[data-row]").last.click(timeout=5000)
+    assert "blocked" in page.locator("dialog").inner_text()
+
+
 def test_the_timeline_is_read_and_walked(browser: Browser, file: Path) -> None:
     page = opened(browser, file)
     page.locator("#pg-timeline .pg-hit").first.hover()

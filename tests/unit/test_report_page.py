@@ -185,6 +185,13 @@ def test_who_lost_something_is_said_of_all_of_them_or_of_some() -> None:
     assert lost("one") == "From 1 May 2030, 14:00 UTC subscribers of one in north lost web, for 6 h."
 
 
+def test_all_regions_but_one_are_said_by_that_one() -> None:
+    regions = ("north", "south", "east", "west")
+    found = [cell(1, "web", "ok" if region == "west" else "blocked", region) for region in regions]
+    told = headline(account([cell(0, "web", "ok"), *found], phases=3))
+    assert told == "From 1 May 2030, 14:00 UTC subscribers in all regions but west lost web, for 6 h."
+
+
 def test_a_fault_is_told_from_a_block() -> None:
     found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
     assert headline(account(found)).endswith("for 6 h; it was a fault, which is no block.")
@@ -307,6 +314,16 @@ def test_what_did_not_get_through_is_explained_by_the_policy_that_decided(page: 
     assert {name for why in whys for name in why["policies"]} == {"whatsapp-reset", "whatsapp-dropped"}
     assert {why["at"] for why in whys} == {"own dpi-box"}
     assert any(hop[5] and hop[1] == "DPI box, perfect" for why in whys for hop in why["hops"])
+
+
+def test_lies_of_resolvers_and_routes_that_are_gone_are_decided_there(tmp_path: Path) -> None:
+    sl.verify("myanmar-2021").write(tmp_path)
+    page = sl.report(tmp_path).html
+    whys = data_of(page)["whys"]
+    assert {"own resolver", "own border", "own access-switch"} == {why["at"] for why in whys}
+    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
+    assert "operators&#x27; resolvers" in orders
+    assert "border routers, by BGP" in orders
 
 
 def test_explanations_are_shared_by_cells_that_cannot_differ(flagship: Path) -> None:

@@ -96,7 +96,7 @@ def _nodes(account: RunAccount, result: Result) -> dict[str, str]:
     network = account.shutdown.network
     vantage = next(v for v in network.vantages if str(v.id) == result.vantage)
     own = {node.role.value: node.name for node in network.nodes.values() if node.owner == result.operator}
-    wanted = ("border", "dpi-switch", "dpi-box")
+    wanted = ("border", "dpi-switch", "dpi-box", "resolver")
     return {role: own[role] for role in wanted if role in own} | {"access-switch": access_switch(network, vantage).name}
 
 

@@ -216,8 +216,16 @@ def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> s
     kind = f"{next(iter(accesses))} " if len(accesses) == 1 and len({r.access for r in measured}) > 1 else ""
     with_access = {r.operator for r in measured if r.region in regions and r.access in accesses}
     of = f" of {listed(account.operators[name] for name in sorted(operators))}" if operators != with_access else ""
-    there = "" if len(regions) == len(account.regions) else f" in {listed(_titles(account, regions))}"
+    there = "" if len(regions) == len(account.regions) else f" in {_named(account, regions)}"
     return f"{'' if whole else 'some '}{kind}subscribers{of}{there} lost {listed(_few(columns))}"
+
+
+def _named(account: RunAccount, regions: set[str]) -> str:
+    """Their names; of all but one, that one's."""
+    others = account.regions.keys() - regions
+    if len(others) == 1 and len(regions) > 2:
+        return f"all regions but {account.regions[others.pop()]}"
+    return listed(_titles(account, regions))
 
 
 def _titles(account: RunAccount, regions: set[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.policy import Means
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.results.result import Result
@@ -43,7 +44,7 @@ def whys_of(shutdown: Shutdown, choices: Mapping[str, str], results: Iterator[Re
             if class_ not in known:
                 known[class_] = len(found.told)
                 explanation = explain_cell(verifier, phase, cell)
-                found.told.append(_told(shutdown.network, explanation, cell, cell.vantage))
+                found.told.append(_told(shutdown, explanation, cell, cell.vantage))
             found.of[key] = known[class_]
     return found
 
@@ -52,7 +53,7 @@ def _key(result: Result) -> tuple[str, str, str, str]:
     return result.phase, result.vantage, result.target, result.family.value
 
 
-def _told(network: Network, explanation: Explanation, cell: Cell, vantage: Vantage) -> dict[str, Any]:
+def _told(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> dict[str, Any]:
     """An explanation, short: without what is empty, and without what differs from phase to phase."""
     verdict = explanation.verdict
     told: dict[str, Any] = {
@@ -68,7 +69,7 @@ def _told(network: Network, explanation: Explanation, cell: Cell, vantage: Vanta
         "server": explanation.server,
         "policies": list(dict.fromkeys(_policies(explanation))),
         "faults": [[fault.fault, fault.title, list(fault.needs)] for fault in explanation.faults],
-        "at": _where(network, explanation, cell, vantage),
+        "at": _where(shutdown, explanation, cell, vantage),
     }
     return {key: value for key, value in told.items() if value}
 
@@ -78,7 +79,7 @@ def _policies(explanation: Explanation) -> Iterator[str]:
     yield from (order.policy for order in explanation.elsewhere)
 
 
-def _where(network: Network, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:
+def _where(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:
     """Where it was decided: what part of the vantage point's own operator (`own access-switch`), or a node by its name.
 
     A class has cells of several operators, whose equipment does the same.
@@ -86,14 +87,14 @@ def _where(network: Network, explanation: Explanation, cell: Cell, vantage: Vant
     for hop in explanation.hops:
         if hop.order is None:
             continue
-        node = network.nodes.get(hop.node)
+        node = shutdown.network.nodes.get(hop.node)
         if node is None:
             return ""
-        return (
-            f"own {node.role.value}"
-            if node.owner == cell.operator and _is_on_its_side(network, node, vantage)
-            else node.name
-        )
+        own = node.owner == cell.operator and _is_on_its_side(shutdown.network, node, vantage)
+        return f"own {node.role.value}" if own else node.name
+    for order in explanation.elsewhere:
+        by_names = shutdown.scenario.policies[order.policy].by is Means.DNS
+        return f"own {(Role.RESOLVER if by_names else Role.BORDER).value}"
     return ""
 
 
