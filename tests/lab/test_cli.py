@@ -183,7 +183,8 @@ def test_check_tells_the_problems_of_all_files_at_once(tmp_path: Path) -> None:
     done = invoke(tmp_path, "check", *(f"{name}.yaml" for name in names), "two-operators", "nonesuch.yaml")
     assert done.code == 2
     for name in names:
-        assert (GOLDEN / f"{name}.txt").read_text() in done.output
+        problems = (GOLDEN / f"{name}.txt").read_text().split(" … ")  # without the lists of what ships
+        assert all(part in done.output for part in problems)
     assert "ok two-operators" in done.output
     assert "nonesuch.yaml: found no such file" in done.output
     problems = [line for line in done.output.splitlines()[:-1] if not line.startswith(("ok ", "    "))]

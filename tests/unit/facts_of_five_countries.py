@@ -67,11 +67,11 @@ FACTS = [
     Fact("russia-twitter-2021", "substring", "beeline/moscow/ordinary", "kremlin.ru", "state-sites"),
     Fact("russia-twitter-2021", "exact", "megafon/moscow/ordinary", "t.co", "mobile-exact"),
     # TLS is reset whatever it carries; who is left in the evening has TCP.
-    Fact("belarus-2020", "public-dns", "life/minsk/ordinary", "public-dns", "public-dns"),
-    Fact("belarus-2020", "social-networks", "a1/minsk/ordinary", "www.facebook.com", "social-networks"),
-    Fact("belarus-2020", "tls", "beltelecom/elsewhere/ordinary", "mail.proton.me", "tls-at-scale"),
-    Fact("belarus-2020", "cut-1", "a1/minsk/ordinary", "bridge", "others-off"),
-    Fact("belarus-2020", "cut-1", "beltelecom/minsk/ordinary", "vpn", "udp-lost"),
-    Fact("belarus-2020", "night-2", "mts/elsewhere/ordinary", "bridge", "others-silent"),
-    Fact("belarus-2020", "seventy-sites", "mts/minsk/ordinary", "svaboda-http", "seventy-sites"),
+    Fact("belarus-august-2020", "public-dns", "life/minsk/ordinary", "public-dns", "public-dns"),
+    Fact("belarus-august-2020", "social-networks", "a1/minsk/ordinary", "www.facebook.com", "social-networks"),
+    Fact("belarus-august-2020", "tls", "beltelecom/elsewhere/ordinary", "mail.proton.me", "tls-at-scale"),
+    Fact("belarus-august-2020", "cut-1", "a1/minsk/ordinary", "bridge", "others-off"),
+    Fact("belarus-august-2020", "cut-1", "beltelecom/minsk/ordinary", "vpn", "udp-lost"),
+    Fact("belarus-august-2020", "night-2", "mts/elsewhere/ordinary", "bridge", "others-silent"),
+    Fact("belarus-august-2020", "seventy-sites", "mts/minsk/ordinary", "svaboda-http", "seventy-sites"),
 ]
