@@ -95,7 +95,9 @@ class Session:
 
     def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
         scenario = self.plan.scenario
-        return scenario.broken(scenario.phase(phase)) if scenario is not None and phase is not None else {}
+        if scenario is None or phase is None:
+            return {}
+        return scenario.broken(scenario.phase(phase), self.plan.choices)
 
     def _break(self, phase: str | None) -> None:
         try:

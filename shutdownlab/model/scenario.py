@@ -154,7 +154,7 @@ class Option(Record):
     source: str
     """Who says so."""
     without: tuple[str, ...] = ()
-    """The policies that are left out under it."""
+    """The policies and faults that are left out under it."""
     command: Mode | None = None
     """Left out: as the scenario says."""
 
@@ -256,9 +256,7 @@ class Scenario(Record):
     def active(self, phase_name: str, choices: Mapping[str, str]) -> dict[str, Policy]:
         """The policies in force in a phase, by name, under a choice of accounts."""
         active: dict[str, Policy] = {}
-        left_out = {
-            policy for name, option in choices.items() for policy in self.accounts[name].options[option].without
-        }
+        left_out = self._without(choices)
         for phase in self.timeline:
             for name in phase.stop:
                 active.pop(name, None)
@@ -267,9 +265,15 @@ class Scenario(Record):
                 return active
         raise KeyError(phase_name)
 
-    def broken(self, phase: Phase) -> dict[str, DeclaredFault]:
-        """What is broken in a phase, by name."""
-        return {name: self.faults[name] for name in phase.faults}
+    def _without(self, choices: Mapping[str, str]) -> frozenset[str]:
+        """The policies and faults that are left out under a choice of accounts."""
+        chosen = (self.accounts[name].options[option] for name, option in choices.items())
+        return frozenset(name for option in chosen for name in option.without)
+
+    def broken(self, phase: Phase, choices: Mapping[str, str]) -> dict[str, DeclaredFault]:
+        """What is broken in a phase, by name, under a choice of accounts."""
+        left_out = self._without(choices)
+        return {name: self.faults[name] for name in phase.faults if name not in left_out}
 
     def held(self, phase_name: str, choices: Mapping[str, str], owner: str) -> dict[str, Policy]:
         """The policies that an operator's switches, or the `gateway`'s, have rules of in a phase, by name.
@@ -282,7 +286,7 @@ class Scenario(Record):
         commander = self._commander(owner, choices)
         last = told = ""
         for phase in self.timeline:
-            lone = self.lone_controllers(phase)
+            lone = self.lone_controllers(phase, choices)
             told = phase.phase if AUTHORITY not in lone else told
             last = told if commander not in lone else last
             if phase.phase == phase_name:
@@ -291,15 +295,15 @@ class Scenario(Record):
 
     def hears(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
         """Whether a phase's orders reach the switches of an operator, or of the `gateway`."""
-        return self.lone_controllers(phase).isdisjoint({AUTHORITY, self._commander(owner, choices)})
+        return self.lone_controllers(phase, choices).isdisjoint({AUTHORITY, self._commander(owner, choices)})
 
     def _commander(self, owner: str, choices: Mapping[str, str]) -> str:
         """Whose controller an owner's switches obey."""
         return owner if self.mode(choices) is Mode.OPERATORS and owner != GATEWAY else AUTHORITY
 
-    def lone_controllers(self, phase: Phase) -> frozenset[str]:
+    def lone_controllers(self, phase: Phase, choices: Mapping[str, str]) -> frozenset[str]:
         """The controllers that nobody hears in a phase: operators, and `authority`."""
-        return frozenset(name for fault in self.broken(phase).values() for name in fault.lone_controllers)
+        return frozenset(name for fault in self.broken(phase, choices).values() for name in fault.lone_controllers)
 
     def mode(self, choices: Mapping[str, str]) -> Mode:
         chosen = (self.accounts[name].options[option].command for name, option in choices.items())

@@ -157,7 +157,8 @@ class _Checker:
             if account.default not in account.options:
                 self.document.report_unknown((*path, "default"), "option", account.default, account.options)
             for key, option in account.options.items():
-                self._names((*path, "options", key, "without"), "policy", option.without, self.scenario.policies)
+                known = (*self.scenario.policies, *self.scenario.faults)
+                self._names((*path, "options", key, "without"), "policy or fault", option.without, known)
                 self._sources((*path, "options", key, "source"), option.source)
 
     def _probe(self, name: str, probe: Probe) -> None:
@@ -244,11 +245,11 @@ class _Checker:
         """Controllers come back, or start again, while there is an authority to tell them what is in force."""
         if not {*phase.faults, *(before.faults if before else ())} <= self.scenario.faults.keys():
             return  # told already
-        lone = self.scenario.lone_controllers(phase)
+        lone = self.scenario.lone_controllers(phase, {})
         if AUTHORITY not in lone:
             return
-        was_lone = self.scenario.lone_controllers(before) if before is not None else frozenset()
-        back = {n for f in self.scenario.broken(phase).values() if f.restart for n in f.restart.controllers}
+        was_lone = self.scenario.lone_controllers(before, {}) if before is not None else frozenset()
+        back = {n for f in self.scenario.broken(phase, {}).values() if f.restart for n in f.restart.controllers}
         back |= was_lone - lone if AUTHORITY in was_lone else set()
         if back - {AUTHORITY}:
             found = (

@@ -55,7 +55,7 @@ class Measuring:
 
         held = partial(shutdown.scenario.held, phase.phase, self.choices)
         withdrawn = withdrawals(shutdown.network, held)
-        outages = Outages(shutdown.network, shutdown.scenario.broken(phase), shutdown.profiles, withdrawn)
+        outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
         excuses: dict[str, Blamed] = {}
         world = World(country.plan.network, country.net, country.services)
         observed = dict.fromkeys(cell.target for _, cell in cells.values() if cell.vantage is None)

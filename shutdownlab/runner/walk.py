@@ -247,7 +247,7 @@ class Walk:
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
         """Break what the phase wants broken; `anew`: and start again what it wants started again."""
         assert self.breaker is not None, "it comes with the country"
-        faults = self.options.shutdown.scenario.broken(phase)
+        faults = self.options.shutdown.scenario.broken(phase, self.options.choices)
         try:
             self.breaker.become(faults, anew=anew)
         except BeyondMending as worn:
@@ -259,11 +259,11 @@ class Walk:
     def _catch_up(self, country: Country, phase: Phase) -> None:
         """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
         scenario, choices = self.options.shutdown.scenario, self.options.choices
-        if not scenario.lone_controllers(phase):
+        if not scenario.lone_controllers(phase, choices):
             return
         assert self.breaker is not None, "it comes with the country"
         for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
-            faults = scenario.broken(earlier)
+            faults = scenario.broken(earlier, choices)
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
             country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)

@@ -90,7 +90,7 @@ class Verifier:
         if phase.phase not in self._countries:
             scenario = self.shutdown.scenario
             held = partial(self.held, phase)
-            damage = damage_of(self.network, scenario.broken(phase).values()) | self.withdrawn(phase)
+            damage = damage_of(self.network, scenario.broken(phase, self.choices).values()) | self.withdrawn(phase)
             self._countries[phase.phase] = ModelledCountry(self._equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
 
@@ -106,7 +106,7 @@ class Verifier:
     def outages(self, phase: Phase) -> Outages:
         """What the phase's faults take away."""
         if phase.phase not in self._outages:
-            broken, withdrawn = self.shutdown.scenario.broken(phase), self.withdrawn(phase)
+            broken, withdrawn = self.shutdown.scenario.broken(phase, self.choices), self.withdrawn(phase)
             self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, withdrawn)
         return self._outages[phase.phase]
 
@@ -179,7 +179,7 @@ class Verifier:
         on_path = {name for name, profile in self.shutdown.profiles.items() if profile.placement == "on-path"}
         seen = [seen for wire in line.wires for seen in wire.seen if seen.decision.flow_rule]
         boxes = {s.operator for s in seen if s.decision.flow_rule == "meter" or s.operator in on_path}
-        if alone := boxes & self.shutdown.scenario.lone_controllers(phase):
+        if alone := boxes & self.shutdown.scenario.lone_controllers(phase, self.choices):
             raise Undecided(f"what the DPI box of {', '.join(sorted(alone))} does without its controller")
         if found.outcome.got_through:
             return found

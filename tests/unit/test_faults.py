@@ -170,3 +170,17 @@ def test_a_policy_that_ends_while_something_is_broken_is_not_called_idle() -> No
     fault = {"servers": {"kill": {"servers": ["transit-two"]}}}
     made = scenario(fault, {"start": ["messengers"]}, {"stop": ["messengers"], "faults": ["servers"]})
     assert [str(each) for each in sl.verify(made).warnings] == []
+
+
+def test_an_account_can_say_that_something_did_not_break() -> None:
+    option = {"says": "", "source": "made up"}
+    accounts = {
+        "cable": {
+            "question": "",
+            "default": "cut",
+            "options": {"cut": option, "whole": option | {"without": ["cable"]}},
+        }
+    }
+    made = scenario({"cable": {"cut": ["northnet to gateway"]}}, {"faults": ["cable"]}, accounts=accounts)
+    assert {result.outcome for result in sl.verify(made)} == {Outcome.DOWN}
+    assert {result.outcome for result in sl.verify(made, choose={"cable": "whole"})} == {Outcome.OK}

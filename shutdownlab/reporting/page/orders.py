@@ -65,7 +65,8 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
     for place, span in enumerate(account.spans):
         there = damaged.get(span.name, {})
         if shutdown is not None:
-            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name))
+            choices = dict(account.manifest.get("choices", {}))
+            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name), choices)
             there = {name: fault.title for name, fault in broken.items()}
         for name, title in there.items():
             found.setdefault(name, []).append(place)
