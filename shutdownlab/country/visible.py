@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,11 +53,11 @@ def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:
             path = Path(name)
             if "*" in name or "?" in name:
                 keep += Path("/").glob(name[1:])
-            elif path in map(Path, REPLACED) or not path.exists():
+            elif path in map(Path, REPLACED) or not _is(path.exists):
                 lost[str(path)] = None
             else:
-                keep += [path, *(_installation(name) if path.is_file() else ())]
-        if "/" in text and not text.startswith("/") and (Path.cwd() / text).exists():
+                keep += [path, *(_installation(name) if _is(path.is_file) else ())]
+        if "/" in text and not text.startswith("/") and _is((Path.cwd() / text).exists):
             keep.append((Path.cwd() / text).resolve())
     return Needs(tuple(dict.fromkeys(filter(_is_hidden, keep))), tuple(lost))
 
@@ -64,7 +65,7 @@ def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:
 def on_path() -> list[Path]:
     """The directories of PATH that would be hidden, with what is installed beside them."""
     places = (Path(place) for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if place.startswith("/"))
-    return [_root(place / "any") for place in places if place.is_dir() and _is_hidden(place)]
+    return [_root(place / "any") for place in places if _is_hidden(place) and _is(place.is_dir)]
 
 
 def _installation(program: str) -> Iterator[Path]:
@@ -94,6 +95,13 @@ def _root(path: Path) -> Path:
         if path.is_relative_to(place):
             return place / path.relative_to(place).parts[0]
     return path if str(path.parent) in REPLACED else path.parent
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer; no where the file may not be looked at, or the text is too long, or otherwise none, for a name."""
+    with suppress(OSError, ValueError):
+        return question()
+    return False
 
 
 def _is_hidden(path: Path) -> bool:

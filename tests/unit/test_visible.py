@@ -32,6 +32,20 @@ def test_a_command_that_has_nothing_to_do_with_tmp_needs_nothing() -> None:
     assert (found.lost, found.note()) == ((), "")
 
 
+@pytest.mark.parametrize("text", ["a/" + "x" * 100_000, "/tmp/" + "x" * 5000, "nul/\0", "\udcff/\udcfe"])
+def test_words_that_are_no_names_of_files_are_no_mistake(text: str) -> None:
+    assert needs((), ["sh", "-c", text]).keep == needs(()).keep
+
+
+def test_a_place_of_the_path_that_may_not_be_looked_at_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("PATH", "/tmp/closed/bin:/closed/bin:/usr/bin")
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert needs((), ["sh"]).keep == ()
+
+
 def test_a_tool_is_seen_with_all_that_is_installed_beside_it(installed: Path) -> None:
     assert set(needs((), [f"{installed}/bin/tool"]).keep) == {installed, installed / "bin/tool"}
 
