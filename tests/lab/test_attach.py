@@ -166,7 +166,7 @@ def test_a_shell_on_a_node_has_a_terminal_of_its_own_with_job_control_and_the_si
     second = SecondTerminal(lab, "northnet-coast", "--", "bash", "--norc")
     for typed, shown in (
         ("echo size $(stty size) $(tty)\n", "size 30 100 /dev/pts/"),
-        ("sleep 1000\n", "sleep 1000\r\n"),
+        ("sh -c 'echo running; exec sleep 1000'\n", "running\r\n"),
         ("\x03", "^C"),  # for the program inside, not for `attach`
         ("echo code $? $((40 + 2))\n", "code 130 42\r\n"),
         ("exit 5\n", "exit\r\n"),
