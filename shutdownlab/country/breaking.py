@@ -143,8 +143,12 @@ class Breaker:
             if fault.kill is not None:
                 self._start_again(fault.kill.without(dead))
             elif fault.stop is not None:
-                for pid in self._processes(fault.stop.without([*dead, *hanging])):
+                parts = fault.stop.without([*dead, *hanging])
+                for pid in self._processes(parts):
                     strike(pid, signal.SIGCONT)
+                for daemon in self._daemons(Parts(routers=parts.routers)):
+                    assert daemon.control is not None, "every bird has one"
+                    birdc.ask(daemon.control, "configure")  # routes may have been withdrawn meanwhile
         damage = damage_of(self.network, staying) | self._withdrawn
         self.country.expect(damage)
         self._set_ports(damage)

@@ -76,6 +76,27 @@ def test_a_country_built_anew_gives_those_who_hear_nothing_the_rules_they_had(tm
     assert [r.outcome for r in sl.verify(made)] == [r.outcome for r in measured.results]
 
 
+def test_a_router_that_hung_while_its_routes_were_withdrawn_withdraws_them_once_it_goes_on(tmp_path: Path) -> None:
+    made = {
+        "format": 1, "name": "late", "title": "Withdrawn late", "topology": "two-operators",
+        "faults": {"hangs": {"title": "", "stop": {"routers": ["northnet"]}, "source": "made up"}},
+        "policies": {"gone": {"title": "", "withdraw": {}, "where": {"operators": ["northnet"]}, "source": "made up"}},
+        "probes": {"ping": {"test": "ping", "host": "8.8.8.8"}},
+        "observations": {"routes": {"observer": "bgp"}},
+        "timeline": [
+            {"phase": "hangs", "at": "2030-05-01T08:00Z", "title": "", "start": ["gone"], "faults": ["hangs"]},
+            {"phase": "gone", "at": "2030-05-01T09:00Z", "title": ""},
+            {"phase": "back", "at": "2030-05-01T10:00Z", "title": "", "stop": ["gone"]},
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
+    measured = sl.run(made, tmp_path / "run")
+    seen = {(r.phase, r.operator): r.outcome for r in measured.results if r.target == "routes"}
+    assert seen["gone", "northnet"] is Outcome.BLOCKED
+    assert seen["back", "northnet"] is Outcome.OK
+    assert [(r.outcome, r.failure) for r in sl.verify(made)] == [(r.outcome, r.failure) for r in measured.results]
+
+
 @pytest.mark.parametrize(("phase", "outcome"), [("fibre", "down"), ("messengers", "ok"), ("cable", "down")])
 def test_a_lab_is_as_broken_as_its_phase(phase: str, outcome: str) -> None:
     with sl.lab(BREAKDOWNS, at=phase) as lab:
