@@ -62,6 +62,8 @@ _EVENTS: Final = (
         "Obeyed",
         "Confirmed",
         "Measured",
+        "Observed",
+        "Reading",
     ),
     *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
     *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
