@@ -35,13 +35,15 @@ class CannotSee(Exception):
 class Abroad:
     """What instruments stand on: the running country, seen from outside, and a directory for what they run by.
 
-    `blocks`: for how many /24s each group of subscribers stands; `logs`: stays with the run; `runtime`: short paths,
-    gone with the sandbox; `seed`: of everything random; `time`: puts the wall clock's moments into the scenario's time.
+    `sites`: names of sites abroad that no policy names; `blocks`: for how many /24s each group of subscribers stands;
+    `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`: of everything random; `time`:
+    puts the wall clock's moments into the scenario's time.
     """
 
     network: Network
     net: EmulatedNetwork
     services: Services
+    sites: tuple[str, ...]
     blocks: Mapping[VantageId, float]
     logs: Path
     runtime: Path

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.country.assembly import Country
+from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
 from shutdownlab.observers.scenario_time import ScenarioTime
@@ -20,6 +21,7 @@ from shutdownlab.results.events import Observed
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.outside import blocks_of
+from shutdownlab.verifier.volume import Sites
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
@@ -31,6 +33,7 @@ class Outside:
     """What watches a country from abroad. `directory`: the run's; `seen`: what came of the latest look, by name."""
 
     country: Country
+    shutdown: Shutdown
     directory: Path
     seed: int
     time: ScenarioTime = field(default_factory=ScenarioTime)
@@ -99,8 +102,11 @@ class Outside:
         logs.mkdir(parents=True, exist_ok=True)
         runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
         plan = country.plan
+        sites = Sites(plan.network, self.shutdown.scenario.policies.values()).hosts
         blocks = blocks_of(plan.network)
-        return Abroad(plan.network, country.net, country.services, blocks, logs, runtime, self.seed, self.time)
+        return Abroad(
+            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time
+        )  # fmt: skip
 
 
 def _seen(look: Future[Sighting]) -> Sighting:

@@ -186,7 +186,7 @@ class Walk:
             self.heard.append(Story(country.mark))
         if options.observe:
             self.emit(Step(text="setting up who watches from abroad"))
-            self.outside = Outside(country, options.directory, options.seed)
+            self.outside = Outside(country, options.shutdown, options.directory, options.seed)
             self.outside.set_up()
         start = time.monotonic()
         first = scenario.timeline[0]

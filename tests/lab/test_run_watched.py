@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import mrtparse
 import pytest
 from invocation import Json, Record, invoke, small
+from ripe.atlas.sagan import DnsResult, PingResult, Result, SslResult, TracerouteResult
 
 from shutdownlab import library
 from shutdownlab.model.observatory import peers
@@ -17,7 +19,7 @@ from shutdownlab.results.reading import Reading, read_readings
 from shutdownlab.verifier.outside import Outside
 
 PHASES = {"baseline": "20300501.0800", "blackout": "20300501.0820", "withdrawn": "20300501.0840"}
-MEASURED = ("bgp", "active-probing")
+MEASURED = ("bgp", "active-probing", "atlas-datacentre", "atlas-home")
 """The signals that are read of packets and routes, as the model reads them."""
 
 
@@ -111,6 +113,28 @@ def test_mrtparse_reads_the_same_tables(place: Path) -> None:
     assert {route["prefix"] for route in routes} >= {"100.64.0.0", "100.65.0.0", "2001:db8:64::", "2001:db8:65::"}
     heard = [entry for route in routes for entry in route["rib_entries"]]
     assert all(next(iter(entry["originated_time"])) <= next(iter(index["timestamp"])) for entry in heard)
+
+
+def atlas(place: Path, kind: str, phase: str) -> str:
+    return next((place / "run" / "observations" / "atlas").glob(f"{kind}.{PHASES[phase]}.json*")).read_text()
+
+
+def test_atlas_own_parser_reads_what_its_probes_tell_and_who_is_away_tells_nothing(place: Path) -> None:
+    told = {
+        phase: [
+            Result.get(line, on_error=Result.ACTION_FAIL, on_malformation=Result.ACTION_FAIL)
+            for line in atlas(place, "results", phase).splitlines()
+        ]
+        for phase in PHASES
+    }
+    for phase, there in (("baseline", {1, 2, 3}), ("blackout", set()), ("withdrawn", {1, 2, 3})):
+        listed = json.loads(atlas(place, "probes", phase))
+        assert {probe["id"] for probe in listed if probe["status"]["name"] == "Connected"} == there
+        assert {(result.probe_id, type(result)) for result in told[phase]} == {
+            (number, kind) for number in there for kind in (PingResult, TracerouteResult, DnsResult, SslResult)
+        }
+    routes = [result for result in told["baseline"] if isinstance(result, TracerouteResult)]
+    assert all(route.destination_ip_responded and route.total_hops == 3 for route in routes)
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:
