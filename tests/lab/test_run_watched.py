@@ -12,6 +12,8 @@ import mrtparse
 import pytest
 from invocation import Json, Record, invoke, small
 from ripe.atlas.sagan import DnsResult, PingResult, Result, SslResult, TracerouteResult
+from scapy.layers.inet import IP, TCP
+from scapy.utils import rdpcap
 
 from shutdownlab import library
 from shutdownlab.model.observatory import peers
@@ -19,7 +21,7 @@ from shutdownlab.results.reading import Reading, read_readings
 from shutdownlab.verifier.outside import Outside
 
 PHASES = {"baseline": "20300501.0800", "blackout": "20300501.0820", "withdrawn": "20300501.0840"}
-MEASURED = ("bgp", "active-probing", "atlas-datacentre", "atlas-home")
+MEASURED = ("bgp", "active-probing", "atlas-datacentre", "atlas-home", "telescope")
 """The signals that are read of packets and routes, as the model reads them."""
 
 
@@ -135,6 +137,18 @@ def test_atlas_own_parser_reads_what_its_probes_tell_and_who_is_away_tells_nothi
         }
     routes = [result for result in told["baseline"] if isinstance(result, TracerouteResult)]
     assert all(route.destination_ip_responded and route.total_hops == 3 for route in routes)
+
+
+def test_scapy_reads_the_radiation_that_came_to_the_dark_prefix(place: Path) -> None:
+    files = place / "run" / "observations" / "telescope"
+    came = {phase: rdpcap(str(files / f"dark.{PHASES[phase]}.pcapng")) for phase in PHASES}
+    sources = {phase: {packet[IP].src for packet in packets} for phase, packets in came.items()}
+    assert len(sources["baseline"]) == 32 and not sources["blackout"]  # eight of each of four groups
+    assert sources["withdrawn"] == sources["baseline"], "packets leave, though no answer would come"
+    assert all(packet[TCP].flags == "S" and packet[TCP].dport == 23 for packet in came["baseline"])
+    assert all(1903852800 <= float(packet.time) < 1903852860 for packet in came["baseline"])  # 2030-05-01T08:00Z
+    counted = (files / f"sources.{PHASES['baseline']}.csv").read_text().splitlines()
+    assert counted == ["minute,unique_sources,after_anti_spoofing", "2030-05-01T08:00:00Z,32,32"]
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:
