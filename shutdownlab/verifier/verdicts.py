@@ -162,20 +162,18 @@ class Verifier:
         resolver = resolver_of(at, probe.resolver_address)
         line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
         try:
-            concluded, operation = _follow(probe.follows)(line, probe.ask(at)), ""
+            concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:
-            concluded, operation = Conclusion(Outcome.BLOCKED, failed.failure), failed.operation
+            concluded = Conclusion(Outcome.BLOCKED, failed.failure)
         if any(country.box(operator).has_looked for operator in self.classes.owners(cell.target, vantage)):
             raise Undecided("how long, how random and how soon a connection's first packets are")
         if phase.faults:
-            concluded = self._with_faults(phase, probe, line, concluded, operation)
+            concluded = self._with_faults(phase, probe, line, concluded)
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)
 
-    def _with_faults(
-        self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion, operation: str
-    ) -> Conclusion:
-        """What did not get through is down, where a fault has taken away what it failed by (OONI's `operation`)."""
+    def _with_faults(self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion) -> Conclusion:
+        """What did not get through is down, where a fault has taken away what it failed by."""
         on_path = {name for name, profile in self.shutdown.profiles.items() if profile.placement == "on-path"}
         seen = [seen for wire in line.wires for seen in wire.seen if seen.decision.flow_rule]
         boxes = {s.operator for s in seen if s.decision.flow_rule == "meter" or s.operator in on_path}
@@ -184,6 +182,5 @@ class Verifier:
         if found.outcome.got_through:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
-        needs = ("way", "lookup") if operation == "resolve" else ("way", "server") if operation else blamed
-        by = next((blamed[need] for need in blamed if need in needs), Blamed())
+        by = next((blamed[need] for need in line.failed_by(probe.looked_up(line.at)) if need in blamed), Blamed())
         return Conclusion(*by.excuses(found.outcome, found.failure))
