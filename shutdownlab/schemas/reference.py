@@ -41,6 +41,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("docs/reference/examples/box.yaml", "shutdownlab/inspection/profiles/*.yaml"),
     "apps": ("shutdownlab/inspection/apps.yaml", "docs/reference/examples/apps.yaml"),
     "results": ("docs/reference/examples/run/results.csv",),
+    "readings": ("docs/reference/examples/run/readings.csv",),
     "measurement": ("docs/reference/examples/run/measurements.jsonl",),
     "event": ("docs/reference/examples/run/events.jsonl",),
     "manifest": ("docs/reference/examples/run/manifest.json",),
@@ -121,6 +122,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
+        Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
     )
     topology = (
@@ -160,6 +162,7 @@ def pages() -> tuple[ReferencePage, ...]:
     )
     written = (
         Part("results", (Section(ROOT, "A row of results.csv"),)),
+        Part("readings", (Section(ROOT, "A row of readings.csv"),)),
         Part(
             "measurement",
             (
@@ -216,6 +219,7 @@ _VALUES: Final = {
     "URL": "http or https, in ASCII, without a user's name",
     "time with its zone": "ISO 8601; Z is UTC",
     "hours of the day": "from the first minute to the one after the last; may run over midnight",
+    "percentage": "a number and %; 100% is what there is on a quiet day",
     "offset from UTC": "in quotes; hours and minutes east (+) or west (-) of UTC",
     "port or ports": "of TCP and UDP, or of one of them; a range from low to high",
     "host name": "of one host, in letters of any script; capitals and a final dot do not matter",

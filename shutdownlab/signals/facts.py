@@ -1,0 +1,147 @@
+"""Whether series of signals show what a scenario says that they should. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from shutdownlab.model.signal import SignalExpectation, percent_text
+from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.signals.alerts import LEVELS, Alert, alerts_of
+from shutdownlab.signals.calendar import Calendar
+from shutdownlab.signals.series import QUIET, Key, Series, series_of
+
+_MOST_PHASES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SignalResult:
+    """What became of an expectation. met: None where it could not be judged. found: what was seen instead, or in
+    support, in a few words. basis: of the readings."""
+
+    expected: SignalExpectation
+    met: bool | None
+    found: str
+    basis: Literal["measured", "modelled", ""]
+
+
+def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple[str, ...]:
+    """The signals that some expectations are about, of all that are known and in their order."""
+    about = list(expected)
+    named = {each.signal for each in about}
+    everything = any(each.first is not None for each in about)
+    return tuple(name for name in known if everything or name in named)
+
+
+def judge(
+    expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar
+) -> tuple[SignalResult, ...]:
+    """Judge expectations by the readings that there are.
+
+    One that is about a phase, or a signal, without any reading of it cannot be judged.
+    """
+    return tuple(_Judge(readings, calendar).results(expected))
+
+
+class _Judge:
+    def __init__(self, readings: Sequence[Reading], calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._series = series_of(readings, calendar)
+        self._phases = {reading.phase for reading in readings}
+        self._basis: Mapping[Key, str] = {(r.signal, r.scope, r.of, r.family): r.basis for r in readings}
+        self._alerts: Callable[[Key], list[Alert]] = cache(lambda key: alerts_of(self._series[key]))
+
+    def results(self, expected: Sequence[SignalExpectation]) -> Iterator[SignalResult]:
+        for each in expected:
+            name = each.signal or each.first or ""
+            series = self._find(name, each)
+            missing = [phase for _, phase in each.phases if phase not in self._phases]
+            if series is None:
+                yield SignalResult(each, None, f"no reading of {name}", "")
+            elif missing:
+                yield SignalResult(each, None, f"no reading in {', '.join(missing)}", "")
+            else:
+                met, found = self._judged(each, series)
+                measured = self._basis[series.key] == "measured"
+                yield SignalResult(each, met, found, "measured" if measured else "modelled")
+
+    def _find(self, name: str, each: SignalExpectation) -> Series | None:
+        scope: Scope = "operator" if each.operator else "region" if each.region else "country"
+        of = each.operator or each.region
+        for family in (each.family,) if each.family else ("both", "ipv4"):
+            key: Key = name, scope, of, family
+            if key in self._series:
+                return self._series[key]
+        return None
+
+    def _judged(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
+        if each.first is not None:
+            return self._is_first(each, series)
+        if each.alert is not None:
+            return self._alerted(each, series)
+        return self._is_between(each, series)
+
+    def _is_between(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
+        """A phase lasts as long as it is held, its first round alone where nothing else is."""
+        lowest, highest, wrong = float("inf"), 0.0, list[str]()
+        quiet = series.stretches[0].value or QUIET
+        for phase in each.during or [name for name, _ in self._calendar.starts if name in self._phases]:
+            start = self._seen_from(series, phase)
+            value = series.level(start) / quiet
+            lowest, highest = min(lowest, value), max(highest, value)
+            too_high = each.below is not None and value >= each.below
+            if too_high or (each.above is not None and value <= each.above):
+                wrong.append(f"{percent_text(round(value, 4))} in {phase}")
+        if wrong:
+            return False, _some(wrong)
+        span = percent_text(round(highest, 4))
+        return True, span if lowest == highest else f"{percent_text(round(lowest, 4))} to {span}"
+
+    def _seen_from(self, series: Series, phase: str) -> int:
+        step = series.signal.step
+        return -(-self._calendar.start(phase) // step) * step
+
+    def _alerted(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
+        alerts = self._alerts(series.key)
+        if each.alert == "none":
+            touching = [a for a in alerts if not each.during or any(self._touches(a, phase) for phase in each.during)]
+            return not touching, _some([self._told(alert) for alert in touching]) if touching else "none"
+        enough = [a for a in alerts if LEVELS.index(a.level) >= LEVELS.index(each.alert or "warning")]
+        without = [phase for phase in each.during if not any(self._touches(a, phase) for a in enough)]
+        if without:
+            return False, f"none in {_some(without)}"
+        return bool(enough), _some([self._told(alert) for alert in enough]) if enough else "none"
+
+    def _touches(self, alert: Alert, phase: str) -> bool:
+        return alert.raised < self._calendar.end(phase) and alert.ends > self._calendar.start(phase)
+
+    def _told(self, alert: Alert) -> str:
+        where = self._calendar.phase_at(alert.raised) or "the quiet days before"
+        return f"{alert.level} from {self._calendar.time(alert.raised):%d %b %H:%M} ({where})"
+
+    def _is_first(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
+        others = [key for key in self._series if key[1:3] == series.key[1:3] and key[0] != series.key[0]]
+        mine = self._alerts(series.key)
+        if not mine:
+            return False, "it raises no alert"
+        raised = mine[0].raised
+        earlier = [key for key in others if any(alert.raised < raised for alert in self._alerts(key))]
+        found = f"raised {self._calendar.time(raised):%d %b %H:%M}"
+        if earlier:
+            return False, f"{found}, after {_some(list(dict.fromkeys(key[0] for key in earlier)))}"
+        before = self._calendar.start(each.before)
+        if raised >= before:
+            return False, f"{found}, not before {each.before}"
+        return True, f"{found}, {_length(before - raised)} before {each.before}"
+
+
+def _length(minutes: int) -> str:
+    days, rest = divmod(minutes, 24 * 60)
+    return f"{days} d {rest // 60} h" if days else f"{rest // 60} h {rest % 60} min" if rest >= 60 else f"{rest} min"
+
+
+def _some(parts: Sequence[str]) -> str:
+    more = f" and {len(parts) - _MOST_PHASES} more" if len(parts) > _MOST_PHASES else ""
+    return ", ".join(parts[:_MOST_PHASES]) + more
