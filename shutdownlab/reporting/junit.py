@@ -10,7 +10,7 @@ from shutdownlab.reporting.compared import line_of
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.reporting.verified import undecided_lines
 from shutdownlab.results.result import Result
-from shutdownlab.signals.facts import SignalResult
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.verifier.compare import CellChange, Comparison
 from shutdownlab.verifier.verify import Verified
 
@@ -25,9 +25,9 @@ def of_verified(verified: Verified) -> str:
     return _of_results(name, verified.results, "skipped", strict=verified.strict, signals=verified.signals)
 
 
-def of_run(name: str, results: Sequence[Result]) -> str:
+def of_run(name: str, results: Sequence[Result], signals: Sequence[SignalVerdict] = ()) -> str:
     """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
-    return _of_results(name, results, "error", strict=False)
+    return _of_results(name, results, "error", strict=False, signals=signals)
 
 
 def of_comparison(comparison: Comparison) -> str:
@@ -48,7 +48,7 @@ def of_comparison(comparison: Comparison) -> str:
 
 
 def _of_results(
-    name: str, found: Iterable[Result], without_verdict: str, *, strict: bool, signals: Sequence[SignalResult] = ()
+    name: str, found: Iterable[Result], without_verdict: str, *, strict: bool, signals: Sequence[SignalVerdict]
 ) -> str:
     root = ElementTree.Element("testsuites", name=name)
     for phase, of_phase in groupby(found, key=lambda result: result.phase):
@@ -70,11 +70,11 @@ def _of_results(
     return _text(root)
 
 
-def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalResult], *, strict: bool) -> None:
+def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalVerdict], *, strict: bool) -> None:
     """A test suite of what outsiders should see, a test for each expectation."""
     suite = ElementTree.SubElement(root, "testsuite", name="signals")
     for each in signals:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.signals", name=each.expected.text)
+        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.signals", name=each.expected)
         if not each.met:
             _tell(case, "failure" if strict or each.met is not None else "skipped", [each.found])
     _count(suite)

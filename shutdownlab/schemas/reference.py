@@ -65,7 +65,7 @@ _EVENTS: Final = (
         "Measured",
     ),
     *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
-    *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
+    *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
 )
 """In the order in which they come, and what they are made of."""
 
@@ -208,7 +208,8 @@ _ABOUT: Final = {
 def _event_heading(name: str) -> str:
     schema = loaded(shipped("event"))
     named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
-    return f"The event {code(named[name])}" if name in named else "A phase in the event `begun`"
+    parts = {"PhaseInfo": "A phase in the event `begun`", "SignalVerdict": "One of `signals` of `signals-judged`"}
+    return f"The event {code(named[name])}" if name in named else parts[name]
 
 
 _VALUES: Final = {

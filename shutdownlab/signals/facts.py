@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from shutdownlab.model.signal import SignalExpectation, percent_text
 from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.signals.alerts import LEVELS, Alert, alerts_of
 from shutdownlab.signals.calendar import Calendar
 from shutdownlab.signals.series import QUIET, Key, Series, series_of
 
 _MOST_PHASES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SignalResult:
-    """What became of an expectation. met: None where it could not be judged. found: what was seen instead, or in
-    support, in a few words. basis: of the readings."""
-
-    expected: SignalExpectation
-    met: bool | None
-    found: str
-    basis: Literal["measured", "modelled", ""]
 
 
 def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple[str, ...]:
@@ -37,7 +26,7 @@ def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple
 
 def judge(
     expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar
-) -> tuple[SignalResult, ...]:
+) -> tuple[SignalVerdict, ...]:
     """Judge expectations by the readings that there are.
 
     One that is about a phase, or a signal, without any reading of it cannot be judged.
@@ -53,19 +42,19 @@ class _Judge:
         self._basis: Mapping[Key, str] = {(r.signal, r.scope, r.of, r.family): r.basis for r in readings}
         self._alerts: Callable[[Key], list[Alert]] = cache(lambda key: alerts_of(self._series[key]))
 
-    def results(self, expected: Sequence[SignalExpectation]) -> Iterator[SignalResult]:
+    def results(self, expected: Sequence[SignalExpectation]) -> Iterator[SignalVerdict]:
         for each in expected:
             name = each.signal or each.first or ""
             series = self._find(name, each)
             missing = [phase for _, phase in each.phases if phase not in self._phases]
             if series is None:
-                yield SignalResult(each, None, f"no reading of {name}", "")
+                yield _verdict(each, None, f"no reading of {name}")
             elif missing:
-                yield SignalResult(each, None, f"no reading in {', '.join(missing)}", "")
+                yield _verdict(each, None, f"no reading in {', '.join(missing)}")
             else:
                 met, found = self._judged(each, series)
                 measured = self._basis[series.key] == "measured"
-                yield SignalResult(each, met, found, "measured" if measured else "modelled")
+                yield _verdict(each, met, found, "measured" if measured else "modelled")
 
     def _find(self, name: str, each: SignalExpectation) -> Series | None:
         scope: Scope = "operator" if each.operator else "region" if each.region else "country"
@@ -135,6 +124,12 @@ class _Judge:
         if raised >= before:
             return False, f"{found}, not before {each.before}"
         return True, f"{found}, {_length(before - raised)} before {each.before}"
+
+
+def _verdict(
+    each: SignalExpectation, met: bool | None, found: str, basis: Literal["measured", "modelled", ""] = ""
+) -> SignalVerdict:
+    return SignalVerdict(expected=each.text, source=each.source, met=met, found=found, basis=basis)
 
 
 def _length(minutes: int) -> str:

@@ -20,10 +20,11 @@ from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import Begun, Event, Finished, Measured, PhaseBegun, PhaseMeasured
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
-from shutdownlab.signals.facts import SignalResult, judge, needed
+from shutdownlab.signals.facts import judge, needed
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
@@ -82,7 +83,7 @@ class Verified:
         return [result for result in self.results if not result.met and (self.strict or result.outcome.is_measured)]
 
     @cached_property
-    def signals(self) -> tuple[SignalResult, ...]:
+    def signals(self) -> tuple[SignalVerdict, ...]:
         """What is expected of outsiders' signals, by the model; nothing where one phase alone was asked about."""
         scenario = self.shutdown.scenario
         expected = scenario.signals_given(self.choices)
@@ -95,7 +96,7 @@ class Verified:
         return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
 
     @property
-    def unmet_signals(self) -> tuple[SignalResult, ...]:
+    def unmet_signals(self) -> tuple[SignalVerdict, ...]:
         """Those that are not as expected; one that cannot be judged is among them only where that is `strict`."""
         return tuple(each for each in self.signals if not each.met and (self.strict or each.met is not None))
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.reporting import junit
+from shutdownlab.reporting.report import TableReport
 from shutdownlab.reporting.verified import as_json
-from shutdownlab.results.reading import Reading
+from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.events import Begun, Finished, SignalsJudged
+from shutdownlab.results.reading import Reading, write_readings
+from shutdownlab.results.signal_verdict import SignalVerdict
+from shutdownlab.runner.signals import verdicts
 from shutdownlab.signals.calendar import calendar_of
-from shutdownlab.signals.facts import SignalResult, judge, needed
+from shutdownlab.signals.facts import judge, needed
 
 START = datetime(2022, 1, 5, 10, 0, tzinfo=UTC)
 PHASES = ("calm", "precursor", "dark", "back")
@@ -44,7 +52,7 @@ SEEN = [
 CRITICAL = "critical from 05 Jan 22:00 (dark)"
 
 
-def one(**said: Any) -> SignalResult:
+def one(**said: Any) -> SignalVerdict:
     (found,) = judge([SignalExpectation.model_validate({"source": "EXAMPLE", **said})], SEEN, CALENDAR)
     return found
 
@@ -120,7 +128,8 @@ def test_verify_counts_only_what_was_chosen() -> None:
 def test_verify_says_of_each_what_was_seen_in_every_format() -> None:
     found = sl.verify(scenario(GOOD, BAD, NONE))
     said = json.loads(as_json(found))["signals"]
-    assert said[0] == {"expected": GOOD, "met": True, "found": "0.2%", "basis": "modelled"}
+    text = "active-probing: below 5% in blackout"
+    assert said[0] == {"expected": text, "source": "EXAMPLE", "met": True, "found": "0.2%", "basis": "modelled"}
     assert (said[1]["met"], said[1]["found"]) == (False, "none in blackout")
     xml = junit.of_verified(found)
     assert '<testsuite name="signals" tests="3" failures="1" errors="0" skipped="1">' in xml
@@ -134,3 +143,43 @@ def test_verify_prints_what_is_not_as_expected_abroad(tmp_path: Any) -> None:
     assert done.exit_code == 1
     assert "not as expected abroad: bgp: an alert, critical in blackout [EXAMPLE]: none in blackout" in done.output
     assert "1 of 2 about signals abroad are not met." in done.output
+
+
+def finished_run(directory: Any, seen: list[Reading]) -> sl.Run:
+    """A run of one phase whose signals were judged, as `run` does it, written down and read again."""
+    loaded = sl.load(scenario(GOOD, BAD))
+    with RunDirectory(directory) as record:
+        record(Begun(version="0", run="a", scenario="abroad", title="", topology="", operators={}))
+        if seen:
+            write_readings(directory, seen)
+        found = verdicts(loaded.scenario, loaded.scenario.default_choices(), directory)
+        record(SignalsJudged(signals=found))
+        record(Finished(status="finished", exit_code=0, seconds=1, cells=0, expectations=0, unmet=0, errors=0))
+    return sl.Run.open(directory)
+
+
+def printed(run: sl.Run) -> str:
+    console = Console(width=200, record=True, file=StringIO())
+    TableReport().write(run, console)
+    return console.export_text()
+
+
+def test_a_run_that_has_observed_is_held_to_what_outsiders_saw(tmp_path: Path) -> None:
+    loaded = sl.load(scenario(GOOD))
+    seen = [
+        Reading(signal, phase.phase, "country", "", "ipv4", value, "share", "measured")
+        for signal in ("active-probing", "bgp")
+        for phase in loaded.scenario.timeline
+        for value in [0.0 if phase.phase == "blackout" and signal != "bgp" else 1.0]
+    ]
+    run = finished_run(tmp_path / "run", seen)
+    assert [(each.met, each.basis) for each in run.signals] == [(True, "measured"), (False, "measured")]
+    assert run.readings == seen
+    assert "not as expected abroad: bgp: an alert, critical in blackout [EXAMPLE]: none in blackout" in printed(run)
+    assert [event.signals for event in run.events() if isinstance(event, SignalsJudged)] == [tuple(run.signals)]
+
+
+def test_a_run_that_has_not_observed_says_what_it_leaves_out(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", [])
+    assert [each.met for each in run.signals] == [None, None] and run.readings == []
+    assert "left out: 2 about signals abroad: nothing was observed of them" in printed(run)
