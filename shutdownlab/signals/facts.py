@@ -37,6 +37,7 @@ def judge(
 class _Judge:
     def __init__(self, readings: Sequence[Reading], calendar: Calendar) -> None:
         self._calendar = calendar
+        self._readings = readings
         self._series = series_of(readings, calendar)
         self._phases = {reading.phase for reading in readings}
         self._basis: Mapping[Key, str] = {(r.signal, r.scope, r.of, r.family): r.basis for r in readings}
@@ -73,24 +74,29 @@ class _Judge:
         return self._is_between(each, series)
 
     def _is_between(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
-        """A phase lasts as long as it is held, its first round alone where nothing else is."""
-        lowest, highest, wrong = float("inf"), 0.0, list[str]()
-        quiet = series.stretches[0].value or QUIET
-        for phase in each.during or [name for name, _ in self._calendar.starts if name in self._phases]:
-            start = self._seen_from(series, phase)
-            value = series.level(start) / quiet
-            lowest, highest = min(lowest, value), max(highest, value)
-            too_high = each.below is not None and value >= each.below
-            if too_high or (each.above is not None and value <= each.above):
-                wrong.append(f"{percent_text(round(value, 4))} in {phase}")
+        """By what was read in the phases themselves: one may be shorter than a round of the signal."""
+        values = dict(self._values(series.key))
+        about = {phase: values[phase] for phase in each.during or values}
+        wrong = [
+            f"{percent_text(round(value, 4))} in {phase}"
+            for phase, value in about.items()
+            if (each.below is not None and value >= each.below) or (each.above is not None and value <= each.above)
+        ]
         if wrong:
             return False, _some(wrong)
-        span = percent_text(round(highest, 4))
-        return True, span if lowest == highest else f"{percent_text(round(lowest, 4))} to {span}"
+        least, most = (percent_text(round(value, 4)) for value in (min(about.values()), max(about.values())))
+        return True, most if least == most else f"{least} to {most}"
 
-    def _seen_from(self, series: Series, phase: str) -> int:
-        step = series.signal.step
-        return -(-self._calendar.start(phase) // step) * step
+    def _values(self, key: Key) -> Iterator[tuple[str, float]]:
+        """What was read in each phase that was observed, as a share of a quiet day's; held where there is nothing."""
+        read = {r.phase: r for r in self._readings if (r.signal, r.scope, r.of, r.family) == key}
+        first = next(iter(read.values()))
+        quiet = QUIET if first.unit == "share" else first.value or 1.0
+        value = 1.0
+        for phase, _ in self._calendar.starts:
+            if phase in self._phases:
+                value = read[phase].value / quiet if phase in read else value
+                yield phase, value
 
     def _alerted(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
         alerts = self._alerts(series.key)
@@ -101,14 +107,20 @@ class _Judge:
         without = [phase for phase in each.during if not any(self._touches(a, phase) for a in enough)]
         if without:
             return False, f"none in {_some(without)}"
-        return bool(enough), _some([self._told(alert) for alert in enough]) if enough else "none"
+        meant = [a for a in enough if not each.during or any(self._touches(a, phase) for phase in each.during)]
+        return bool(meant), _some([self._told(alert) for alert in meant]) if meant else "none"
 
     def _touches(self, alert: Alert, phase: str) -> bool:
         return alert.raised < self._calendar.end(phase) and alert.ends > self._calendar.start(phase)
 
     def _told(self, alert: Alert) -> str:
-        where = self._calendar.phase_at(alert.raised) or "the quiet days before"
-        return f"{alert.level} from {self._calendar.time(alert.raised):%d %b %H:%M} ({where})"
+        stages = [("warning", alert.raised)] if alert.critical != alert.raised else []
+        stages += [("critical", alert.critical)] if alert.critical is not None else []
+        return ", ".join(f"{level} from {self._moment(minute)}" for level, minute in stages)
+
+    def _moment(self, minute: int) -> str:
+        where = self._calendar.phase_at(minute) or "the quiet days before"
+        return f"{self._calendar.time(minute):%d %b %H:%M} ({where})"
 
     def _is_first(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
         others = [key for key in self._series if key[1:3] == series.key[1:3] and key[0] != series.key[0]]

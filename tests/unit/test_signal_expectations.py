@@ -183,3 +183,16 @@ def test_a_run_that_has_not_observed_says_what_it_leaves_out(tmp_path: Path) -> 
     run = finished_run(tmp_path / "run", [])
     assert [each.met for each in run.signals] == [None, None] and run.readings == []
     assert "left out: 2 about signals abroad: nothing was observed of them" in printed(run)
+
+
+def test_a_phase_shorter_than_a_round_of_the_signal_is_judged_by_what_was_read_in_it() -> None:
+    times = [("calm", START), ("one", START + timedelta(minutes=1)), ("two", START + timedelta(minutes=2))]
+    calendar = calendar_of(times, START + timedelta(hours=1))
+    seen = [
+        Reading("bgp", phase, "country", "", "ipv4", value, "share", "modelled")
+        for phase, value in (("calm", 1.0), ("one", 0.6), ("two", 0.1))
+    ]
+    said = SignalExpectation.model_validate(
+        {"signal": "bgp", "above": "50%", "below": "70%", "during": ["one"], "source": "E"}
+    )
+    assert [each.found for each in judge([said], seen, calendar)] == ["60%"]
