@@ -142,7 +142,7 @@ def _write_junit(path: Path | None, run: Run) -> None:
     if path is None:
         return
     try:
-        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
+        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
     except OSError as error:
         errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None

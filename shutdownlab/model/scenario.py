@@ -15,6 +15,7 @@ from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope
 from shutdownlab.model.probe import Family, Probe
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
@@ -242,6 +243,8 @@ class Scenario(Record):
     server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
+    signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
+    """What signals that are watched from abroad should show of it, and the facts that say so."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
     ends: Instant
@@ -346,8 +349,12 @@ class Scenario(Record):
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):
-                if all(choices.get(name) == option for name, option in expectation.given.items()):
+                if _is_chosen(expectation.given, choices):
                     yield expectation
+
+    def signals_given(self, choices: Mapping[str, str]) -> tuple[SignalExpectation, ...]:
+        """What is expected of outsiders' signals under a choice of accounts."""
+        return tuple(each for each in self.signals if _is_chosen(each.given, choices))
 
     def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
         """The expectation that counts for a probe from a vantage point: the last one of the phase that covers it."""
@@ -372,6 +379,10 @@ class Scenario(Record):
     def delay_of(self, operator: str, topology: Topology) -> float:
         """Seconds of scenario time until `operator` has carried out an order."""
         return self.delays.get(operator, topology.operators[operator].obeys_after)
+
+
+def _is_chosen(given: Mapping[str, str], choices: Mapping[str, str]) -> bool:
+    return all(choices.get(name) == option for name, option in given.items())
 
 
 def vantage_named(topology: Topology, text: str) -> Vantage | None:

@@ -17,6 +17,7 @@ from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
 from shutdownlab.model.variation import Read, extend
@@ -100,6 +101,8 @@ class _Checker:
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
                 self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
+        for index, signal in enumerate(self.scenario.signals):
+            self._signal(("signals", index), signal)
 
     def _names(self, path: Path, kind: str, given: object, known: object) -> None:
         """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
@@ -266,14 +269,28 @@ class _Checker:
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
-        for name, option in expectation.given.items():
+        self._given(path, expectation.given)
+        if len(self.document.problems) == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _given(self, path: Path, given: Mapping[str, str]) -> None:
+        for name, option in given.items():
             if name not in self.scenario.accounts:
                 self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
             elif option not in self.scenario.accounts[name].options:
                 options = self.scenario.accounts[name].options
                 self.document.report_unknown((*path, "given", name), "option", option, options)
-        if len(self.document.problems) == before:
-            self._reaches_something(path, expectation, phases)
+
+    def _signal(self, path: Path, signal: SignalExpectation) -> None:
+        self._sources((*path, "source"), signal.source)
+        self._given(path, signal.given)
+        for place, phase in signal.phases:
+            if phase not in self.phases:
+                self.document.report_unknown((*path, *place), "phase", phase, self.phases)
+        for key, known in (("operator", self.topology.operators), ("region", self.topology.regions)):
+            name = getattr(signal, key)
+            if name and name not in known:
+                self.document.report_unknown((*path, key), key, name, known)
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """What is expected of probes and observations that the scope has in none of the phases is a mistake."""

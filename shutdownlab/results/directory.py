@@ -24,6 +24,7 @@ from shutdownlab.results.events import (
     PhaseMeasured,
     Resumed,
     SelfChecked,
+    SignalsJudged,
     Voided,
     encode,
 )
@@ -107,6 +108,8 @@ class RunDirectory:
                 self._phase(event)
             case Fault():
                 self._describe(faults=(*self.manifest.faults, event.text))
+            case SignalsJudged():
+                self._describe(signals=event.signals)
             case Finished():
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)

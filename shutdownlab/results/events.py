@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, 
 
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 
 class Event(BaseModel):
@@ -249,6 +250,14 @@ class Crashed(Event):
     text: str
 
 
+class SignalsJudged(Event):
+    """What outsiders should see was held against what the run has observed."""
+
+    event: Literal["signals-judged"] = "signals-judged"
+    signals: tuple[SignalVerdict, ...]
+    """The expectations, in the scenario's order."""
+
+
 class Finished(Event):
     """The last event: how the run ended."""
 
@@ -294,6 +303,7 @@ AnyEvent: TypeAlias = Annotated[
     | Lacking
     | Interrupted
     | Crashed
+    | SignalsJudged
     | Finished,
     Field(discriminator="event"),
 ]

@@ -16,8 +16,9 @@ _HEAD: Final = """\
 <!-- Made by `make reference` from scenarios/*.yaml; edit those. -->
 
 Every scenario that ships, what it teaches, and how many facts it holds itself to: an expectation, with its source, for
-a phase. `shutdownlab verify --all` says in seconds whether the mechanisms produce them, `shutdownlab run --all` proves
-it with packets. What is documented and not there stands below, with the reason.
+a phase, or for a [signal](signals.md) that is watched from abroad. `shutdownlab verify --all` says in seconds whether
+the mechanisms produce them, `shutdownlab run --all` proves it with packets. What is documented and not there stands
+below, with the reason.
 """
 
 
@@ -36,7 +37,9 @@ def rendered() -> str:
 
 
 def _row(scenario: Scenario) -> str:
-    facts = sum(1 for phase in scenario.timeline for _ in scenario.expectations_of(phase, scenario.default_choices()))
+    choices = scenario.default_choices()
+    facts = sum(1 for phase in scenario.timeline for _ in scenario.expectations_of(phase, choices))
+    facts += len(scenario.signals_given(choices))
     name = f"[{scenario.name}](../scenarios/{scenario.name}.yaml)"
     counts = (len(scenario.timeline), facts, len(scenario.sources), len(scenario.left_out))
     return f"| {name} | {scenario.title} | {' | '.join(map(str, counts))} |"

@@ -66,14 +66,15 @@ def _follow(name: str) -> Follow:
 class Verifier:
     """Gives the verdict of any cell of a scenario, under a choice of accounts."""
 
-    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], equipment: DataPlane | None = None) -> None:
+        """`equipment`: of another verifier of the same country, whose switches' programs are worked out already."""
         self.shutdown, self.choices = shutdown, dict(choices)
         self.network = shutdown.network
         self.classes = Classes(shutdown, choices)
         self.verdicts: dict[CellClass, CellVerdict] = {}
         """Of every class that was followed so far."""
         self._servers = Servers(shutdown.network)
-        self._equipment = DataPlane(shutdown, AppCatalogue(shutdown.apps))
+        self.equipment = equipment or DataPlane(shutdown, AppCatalogue(shutdown.apps))
         self.rules_met: set[str] = set()
         """The rules of DPI boxes that have decided something."""
         self._countries: dict[str, ModelledCountry] = {}
@@ -91,7 +92,7 @@ class Verifier:
             scenario = self.shutdown.scenario
             held = partial(self.held, phase)
             damage = damage_of(self.network, scenario.broken(phase, self.choices).values()) | self.withdrawn(phase)
-            self._countries[phase.phase] = ModelledCountry(self._equipment, held, scenario.local_time(phase), damage)
+            self._countries[phase.phase] = ModelledCountry(self.equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
 
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
