@@ -46,6 +46,9 @@ def run(
     keys: Annotated[
         bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Watch the country from abroad too: BGP collector, active probing …")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     openflow: Annotated[
@@ -92,6 +95,7 @@ def run(
         )  # fmt: skip
         if scenario is None:
             options = {
+                "observe": observe,
                 "seed": seed,
                 "datapath": datapath,
                 "openflow": openflow,
@@ -123,8 +127,8 @@ def run(
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
-                    keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
-                    force=force, keep_open=keep, on_event=tell,
+                    keys=keys, observe=observe, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python,
+                    trust=trust, force=force, keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)

@@ -253,6 +253,11 @@ class Scenario(Record):
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.timeline if phase.phase == name)
 
+    def end_of(self, phase: Phase) -> Instant:
+        """When a phase ends: as the next one begins."""
+        later = self.timeline[self.timeline.index(phase) + 1 :]
+        return later[0].at if later else self.ends
+
     def default_choices(self) -> dict[str, str]:
         return {name: account.default for name, account in self.accounts.items()}
 

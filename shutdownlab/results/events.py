@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
 from shutdownlab.results.signal_verdict import SignalVerdict
 
@@ -148,6 +149,17 @@ class Measured(Event):
     result: Result
     record: Annotated[Mapping[str, object] | None, SkipValidation, Field(exclude=True)] = None
     """The measurement as in measurements.jsonl; not in the stream of events."""
+
+
+class Observed(Event):
+    """With `--observe`: what outside signals showed in a phase that is measured as a whole."""
+
+    event: Literal["observed"] = "observed"
+    phase: str
+    readings: tuple[Reading, ...]
+    """The phase's rows in readings.csv."""
+    left_out: dict[str, tuple[str, ...]] = {}
+    """What observers could not see for the testbed, by observer, a sentence each: it is unknown, and no outage."""
 
 
 class Voided(Event):
@@ -293,6 +305,7 @@ AnyEvent: TypeAlias = Annotated[
     | Confirmed
     | PhaseBegun
     | Measured
+    | Observed
     | Voided
     | Resumed
     | PhaseMeasured

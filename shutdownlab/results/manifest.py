@@ -147,6 +147,8 @@ class Undertaking(BaseModel):
     """Whether packets were recorded."""
     keys: bool = False
     """Whether the secrets of clients' TLS connections were, too."""
+    observe: bool = False
+    """Whether the country was watched from abroad as well."""
     machine: Machine = Machine()
 
 

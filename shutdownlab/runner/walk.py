@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,13 +20,14 @@ from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
+from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
 from shutdownlab.results.cells import cells_of
-from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
     Begun,
@@ -56,7 +57,9 @@ from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.outside import Outside
 from shutdownlab.runner.story import Story
+from shutdownlab.runner.tally import Tally
 
 _VERSION: Final = version("shutdownlab")
 
@@ -79,6 +82,7 @@ class RunOptions:
     until: str | None = None
     pcap: bool = False
     keys: bool = False
+    observe: bool = False
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
@@ -121,27 +125,6 @@ def _unused(directory: Path) -> Path:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of results. `errors`: those without a verdict."""
-
-    cells: int = 0
-    reached: int = 0
-    expectations: int = 0
-    unmet: int = 0
-    errors: int = 0
-
-    def add(self, results: Iterable[Result]) -> Tally:
-        """Count some more; returns itself."""
-        for result in results:
-            self.cells += 1
-            self.reached += result.outcome.got_through
-            self.expectations += result.expected is not None
-            self.unmet += not result.met
-            self.errors += not result.outcome.is_measured
-        return self
-
-
-@dataclass(slots=True)
 class Walk:
     """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
 
@@ -156,6 +139,8 @@ class Walk:
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
     breaker: Breaker | None = None
+    outside: Outside | None = None
+    """Who watches from abroad, where that was asked for."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -199,6 +184,10 @@ class Walk:
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         if options.pcap:
             self.heard.append(Story(country.mark))
+        if options.observe:
+            self.emit(Step(text="setting up who watches from abroad"))
+            self.outside = Outside(country, options.directory, options.seed)
+            self.outside.set_up()
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
@@ -227,12 +216,13 @@ class Walk:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             if not (attempt == 1 and checked):
                 active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
+                began = time.time()
                 try:
                     country.begin_watch()
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
                     self._begin(phase)
-                    found = self.measuring.measure(country, phase, active, self.emit)
+                    found = self._measure(country, phase, active, self.emit, began)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine_answering()
@@ -243,6 +233,15 @@ class Walk:
                 return found
             self.void(phase, examination.doubts or (unconfirmed,))
         return self.measuring.unknown(phase, examination.doubts, self.emit)
+
+    def _measure(
+        self, country: Country, phase: Phase, active: Mapping[str, Policy], tell: Listener, began: float
+    ) -> list[Result]:
+        """Run the phase's probes, and have those who watch from abroad look beside them. `began`: wall clock."""
+        if self.outside is None:
+            return self.measuring.measure(country, phase, active, tell)
+        with self.outside.looking(phase, self.options.shutdown.scenario.end_of(phase), began):
+            return self.measuring.measure(country, phase, active, tell)
 
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
         """Break what the phase wants broken; `anew`: and start again what it wants started again."""
@@ -296,13 +295,14 @@ class Walk:
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
+            observe=options.observe,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
         options, shutdown = self.options, self.options.shutdown
         return Plan(
-            shutdown.network, shutdown.apps, shutdown.profiles,
+            observed(shutdown.network) if options.observe else shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
@@ -315,9 +315,13 @@ class Walk:
         """
         self.emit(Step(text="checking that everything works while nothing is blocked"))
         for _ in range(MOST_ATTEMPTS):
+            began = time.time()
             if keep:
                 self._begin(first)
-            found = self.measuring.measure(country, first, {}, self.emit if keep else lambda _: None)
+            if keep:
+                found = self._measure(country, first, {}, self.emit, began)
+            else:
+                found = self.measuring.measure(country, first, {}, lambda _: None)
             broken = tuple(result for result in found if result.outcome is not Outcome.OK)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
@@ -362,9 +366,21 @@ class Walk:
                 counters[message.where] = message
             else:
                 self._told(message)
+        if self.outside is not None:
+            self._tell_observed(self.outside, phase)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
+
+    def _tell_observed(self, outside: Outside, phase: Phase) -> None:
+        try:
+            seen = outside.keep(phase)
+        except OSError as error:
+            raise RecordError(f"{error.strerror or error}: {error.filename}") from error
+        for name, reasons in seen.left_out.items():
+            for reason in reasons:
+                self.emit(Notice(where=phase.phase, text=f"{name} could not be observed: {reason}"))
+        self.emit(seen)
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""

@@ -63,6 +63,8 @@ _EVENTS: Final = (
         "Obeyed",
         "Confirmed",
         "Measured",
+        "Observed",
+        "Reading",
     ),
     *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
     *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
