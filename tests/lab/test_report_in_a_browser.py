@@ -146,3 +146,23 @@ def test_it_is_ready_within_a_second_and_prints(browser: Browser, file: Path) ->
     assert not page.locator("#pg-bar").is_visible()
     assert page.locator(".pg-over").is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_map_is_coloured_by_the_chosen_phase(browser: Browser, tmp_path: Path) -> None:
+    sl.verify("karakalpakstan-2022").write(tmp_path / "run")
+    sl.report(tmp_path / "run", tmp_path / "map.html")
+    page = opened(browser, tmp_path / "map.html")
+
+    def colour(region: str) -> str | None:
+        shape = page.locator(f"#map .pg-map [data-operator=''][data-region={region}]").first
+        return str(shape.evaluate("shape => getComputedStyle(shape).fill"))
+
+    dark = colour("karakalpakstan")
+    assert page.locator("#map-title").inner_text() == "Map"
+    assert colour("tashkent") != dark
+    page.locator("#pg-range").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#pg-map-phase").inner_text() == chosen(page)
+    assert colour("karakalpakstan") == colour("tashkent") != dark
+    box = page.locator("#map .pg-map use.pg-area").first.bounding_box()
+    assert box is not None and box["width"] > 50

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from shutdownlab.reporting.page.account import RunAccount
-from shutdownlab.reporting.page.country import network, tiles
+from shutdownlab.reporting.page.country import network, where
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
@@ -70,7 +70,7 @@ _SECTIONS = (
     ("timeline", "Timeline"),
     ("phases", "Phases and services"),
     ("cells", "Who could reach what"),
-    ("map", "Regions"),
+    ("map", "Map"),
     ("network", "Network"),
     ("orders", "Orders and faults"),
     ("expectations", "Expectations and sources"),
@@ -115,7 +115,7 @@ def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Ite
         "cells": _cells(account, whys),
         "map": (
             element("p", "How many ordinary subscribers got through in the chosen phase, by region and operator."),
-            tiles(account),
+            where(account),
         ),
         "network": (
             element(

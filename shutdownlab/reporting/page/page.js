@@ -201,12 +201,19 @@
         of.set(column, [share[0] + weight, share[1] + (through(outcome) ? weight : 0)]);
       }
     }
-    for (const tile of document.querySelectorAll(".pg-tiles li")) {
+    if ($("pg-map-phase")) $("pg-map-phase").textContent = phases[phase][0];
+    for (const tile of document.querySelectorAll("#map [data-region]")) {
       const of = shares.get(JSON.stringify([tile.dataset.operator, tile.dataset.region]));
       const found = of ? [...of.values()].filter(([all]) => all).map(([all, reached]) => reached / all) : [];
       const share = found.length ? found.reduce((a, b) => a + b) / found.length : null;
-      tile.className = level(share);
-      tile.querySelector("b").textContent = share == null ? "·" : `${percent(share)}%`;
+      const said = share == null ? "" : `${percent(share)}%`;
+      if (tile.tagName === "LI") {
+        tile.className = level(share);
+        tile.querySelector("b").textContent = said || "·";
+      } else {
+        tile.setAttribute("class", `pg-area ${level(share)}`);
+        tile.firstElementChild.textContent = `${tile.dataset.title}: ${said || "not measured"}`;
+      }
     }
   };
 
