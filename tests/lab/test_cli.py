@@ -28,6 +28,7 @@ COMMANDS = [
     "run",
     "resume",
     "report",
+    "plot",
     "check",
     "list",
     "show",
@@ -96,6 +97,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             ],
         ),
         ("report", ["--as", "--output"]),
+        ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",
             ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],

@@ -76,8 +76,8 @@ def page_name(path: str | Path, parameter: str) -> None:
 
 
 def _made(run: Run, other: Run | None) -> str:
-    account = _account_of(run)
-    difference = None if other is None else _difference(account, _account_of(other))
+    account = account_of(run)
+    difference = None if other is None else _difference(account, account_of(other))
     shutdown = account.shutdown
     told = [] if shutdown else list(run.events())  # the scenario says it itself, where it is there
     ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
@@ -99,7 +99,8 @@ def _difference(account: RunAccount, other: RunAccount) -> Difference:
     return Difference(other, found)
 
 
-def _account_of(run: Run) -> RunAccount:
+def account_of(run: Run) -> RunAccount:
+    """A run as reports and figures take it; raises `BadInput` where its manifest is none."""
     try:
         Undertaking.model_validate(run.manifest)
     except ValidationError as error:
