@@ -29,6 +29,7 @@ COMMANDS = [
     "resume",
     "report",
     "plot",
+    "export",
     "check",
     "list",
     "show",
@@ -97,6 +98,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             ],
         ),
         ("report", ["--as", "--output"]),
+        ("export", ["--to", "--output"]),
         ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",

@@ -17,7 +17,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.difference import Difference
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import Extract, extract_of
-from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
+from shutdownlab.reporting.page.orders import Order, breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
 from shutdownlab.results.events import Damaged, Ordered
 from shutdownlab.results.manifest import Undertaking
@@ -78,14 +78,18 @@ def page_name(path: str | Path, parameter: str) -> None:
 def _made(run: Run, other: Run | None) -> str:
     account = account_of(run)
     difference = None if other is None else _difference(account, account_of(other))
-    shutdown = account.shutdown
-    told = [] if shutdown else list(run.events())  # the scenario says it itself, where it is there
-    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
-    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
-    orders = (*orders_of(account, ordered), *breakdowns_of(account, damaged))
+    shutdown, orders = account.shutdown, orders_and_faults(run, account)
     choices = dict(run.manifest.get("choices", {}))
     whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
     return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"), difference)
+
+
+def orders_and_faults(run: Run, account: RunAccount) -> tuple[Order, ...]:
+    """What was ordered in a run, and then what broke."""
+    told = [] if account.shutdown else list(run.events())  # the scenario says it itself, where it is there
+    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
+    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
+    return (*orders_of(account, ordered), *breakdowns_of(account, damaged))
 
 
 def _difference(account: RunAccount, other: RunAccount) -> Difference:
