@@ -122,6 +122,12 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Repeat", "What recurs: `repeats.NAME`"),
+        Section("Every", "By the clock: `every`"),
+        Section("Flapping", "In bouts: `flapping`"),
+        Section("Ramp", "Step by step: `ramp`"),
+        Section("Step", "A step: `ramp.steps[]`"),
+        Section("After", "The phases that follow: `after`"),
     )
     topology = (
         Section(ROOT, "The file"),
