@@ -56,6 +56,7 @@ from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
 
 _VERSION: Final = version("shutdownlab")
@@ -79,6 +80,7 @@ class RunOptions:
     until: str | None = None
     pcap: bool = False
     keys: bool = False
+    sample: float | None = None
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
@@ -122,13 +124,14 @@ def _unused(directory: Path) -> Path:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of results. `errors`: those without a verdict."""
+    """Counts of results. `errors`: those without a verdict. `held`: those that were not measured."""
 
     cells: int = 0
     reached: int = 0
     expectations: int = 0
     unmet: int = 0
     errors: int = 0
+    held: int = 0
 
     def add(self, results: Iterable[Result]) -> Tally:
         """Count some more; returns itself."""
@@ -138,6 +141,7 @@ class Tally:
             self.expectations += result.expected is not None
             self.unmet += not result.met
             self.errors += not result.outcome.is_measured
+            self.held += bool(result.held)
         return self
 
 
@@ -155,11 +159,13 @@ class Walk:
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
+    sampled: Sampled = field(init=False)
     breaker: Breaker | None = None
 
     def __post_init__(self) -> None:
         options = self.options
         self.measuring = Measuring(options.shutdown, options.choices, options.directory.name)
+        self.sampled = Sampled(options.shutdown, options.choices, options.phases, options.sample)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -181,6 +187,7 @@ class Walk:
         if options.resume:
             before = Run.open(options.directory)
             self.tally.add(before.results)
+            self.sampled.keep(before.results)
             self.spent = sum(before.manifest.get("seconds", {}).get("phases", {}).values())
             self.faults += before.faults
             done = {result.phase for result in before.results}
@@ -207,9 +214,14 @@ class Walk:
         clock = Clock(todo[0].at, options.real_time)
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
+            held = self.sampled.standing_for(phase)
+            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+                self._begin(phase)  # nobody needs its orders: the next one's contain them
+                self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
+                continue
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
-            found = self._transact(country, clock, phase, checked)
+            found = self._transact(country, clock, phase, checked, held)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
             if (broken := refuted_by(found)) and following:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
@@ -217,10 +229,13 @@ class Walk:
             for message in country.finish():
                 self._told(message)
 
-    def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
+    def _transact(
+        self, country: Country, clock: Clock, phase: Phase, checked: list[Result], held: Mapping[str, Result]
+    ) -> list[Result]:
         """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
 
-        checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
+        checked: what the self-check has found, where that counts as the first attempt. held: results of other phases
+        that stand for what is not measured, by cell. Raises `CountryLost` where
         something cannot be mended; what could not be measured in a whole country is unknown.
         """
         found = checked
@@ -232,7 +247,7 @@ class Walk:
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
                     self._begin(phase)
-                    found = self.measuring.measure(country, phase, active, self.emit)
+                    found = self.measuring.measure(country, phase, active, self.emit, held)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine_answering()
@@ -295,7 +310,7 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
-            seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
+            sample=options.sample, seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -369,11 +384,12 @@ class Walk:
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""
         counts = Tally().add(found)
+        self.sampled.keep(found)
         self.tally.add(found)
         self.emit(
             PhaseMeasured(
                 phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
-                late=round(late, 3), errors=counts.errors,
+                late=round(late, 3), errors=counts.errors, held=counts.held,
             )
         )  # fmt: skip
 
