@@ -12,6 +12,7 @@ from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
@@ -53,6 +54,7 @@ def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tu
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
         document.data["topology"] = str(name.get("name", "topology"))
@@ -71,7 +73,7 @@ class _Checker:
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
-        self.phases = [phase.phase for phase in scenario.timeline]
+        self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.used: dict[str, list[str]] = defaultdict(list)
@@ -303,7 +305,7 @@ class _Checker:
         for index, name in enumerate(_named(expectation.observations)):
             observation = scenario.observations[name]
             of = observation.operators or self.topology.operators
-            seen = _some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
             if phases and not seen:
                 found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
@@ -312,16 +314,15 @@ class _Checker:
             if name in self.misdirected:
                 continue  # told already, and who runs it is not known
             probe = scenario.probes[name]
-            probed = _some(probe.during, phases) and any(map(probe.from_.covers, who))
+            probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
 
-
-def _some(during: tuple[str, ...], phases: list[str]) -> bool:
-    """Whether what is limited to some phases (none: it is not) is made in one of these."""
-    return not during or not set(during).isdisjoint(phases)
+    def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
+        """Whether what is limited to some phases (none: it is not) is made in one of these."""
+        return any(self.scenario.is_during(during, phase) for phase in phases)
 
 
 def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:

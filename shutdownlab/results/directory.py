@@ -143,6 +143,7 @@ class RunDirectory:
             cells=manifest.cells + event.cells,
             unmet=manifest.unmet + event.unmet,
             errors=manifest.errors + event.errors,
+            held=manifest.held + event.held,
         )
 
     def _describe(self, **entries: Any) -> None:

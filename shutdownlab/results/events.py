@@ -193,6 +193,8 @@ class PhaseMeasured(Event):
     """How many were not as expected."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    held: Count = 0
+    """How many were not measured: their outcome is that of another phase, from which it cannot differ."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0

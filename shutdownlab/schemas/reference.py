@@ -126,6 +126,12 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Repeat", "What recurs: `repeats.NAME`"),
+        Section("Every", "By the clock: `every`"),
+        Section("Flapping", "In bouts: `flapping`"),
+        Section("Ramp", "Step by step: `ramp`"),
+        Section("Step", "A step: `ramp.steps[]`"),
+        Section("After", "The phases that follow: `after`"),
     )
     topology = (
         Section(ROOT, "The file"),
@@ -210,7 +216,11 @@ _ABOUT: Final = {
 def _event_heading(name: str) -> str:
     schema = loaded(shipped("event"))
     named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
-    parts = {"PhaseInfo": "A phase in the event `begun`", "SignalVerdict": "One of `signals` of `signals-judged`"}
+    parts = {
+        "PhaseInfo": "A phase in the event `begun`",
+        "Reading": "One of `readings` of `observed`",
+        "SignalVerdict": "One of `signals` of `signals-judged`",
+    }
     return f"The event {code(named[name])}" if name in named else parts[name]
 
 
