@@ -15,11 +15,12 @@ Cells share controls: all of a vantage point its paths, all of an operator its r
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
@@ -27,12 +28,19 @@ _BEYOND_LOOKUPS = ("tcp_connect", "quic_handshakes", "network_events")
 """What a record has (OONI's test keys) of whatever came after its lookups."""
 
 
+Reason = TypeVar("Reason")
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own."""
+    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own.
+
+    `of`: what of the cell's needs it is a control of.
+    """
 
     name: str
     agent: str
+    of: Need
     check: Check | None = None
     request: ProbeRequest | None = None
 
@@ -63,6 +71,11 @@ def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, 
     return tuple(control.name for control in controls if needed(control))
 
 
+def excused_by(controls: Sequence[Control], taken: Mapping[Need, Reason]) -> dict[str, Reason]:
+    """Names of those of a cell's controls that fail because what they are controls of is taken away, and why it is."""
+    return {control.name: taken[control.of] for control in controls if control.of in taken}
+
+
 def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> ProbeRequest:
     """What makes an agent carry out checks, all at once."""
     return ProbeRequest(f"control {agent}", "control", CHECKS, checks, timeout=timeout)
@@ -74,10 +87,10 @@ def _paths(probe: Probe, at: Surroundings) -> Iterator[Control]:
     for own, far in ends:
         source = _spared(network, network.nodes[own], version)
         name = f"path {own} to {far}, {at.family}"
-        yield Control(name, own, Check(name, _spared(network, network.nodes[far], version), source))
+        yield Control(name, own, "way", Check(name, _spared(network, network.nodes[far], version), source))
     if not ends:
         own = network.subscriber(at.vantage.id).name
-        yield Control(f"agent of {own}", own, Check(f"agent of {own}", ""))
+        yield Control(f"agent of {own}", own, "way", Check(f"agent of {own}", ""))
 
 
 def _spared(network: Network, node: Node, version: int) -> str:
@@ -91,7 +104,7 @@ def _lookups(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Co
     agent = at.network.one(Role.CONTROL, at.vantage.id.operator).name
     for host in probe.looked_up(at):
         name = f"resolver of {at.vantage.id.operator} for {host}, {at.family}"
-        yield Control(name, agent, Check(name, asked.resolver, host=host))
+        yield Control(name, agent, "lookup", Check(name, asked.resolver, host=host))
 
 
 def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
@@ -113,6 +126,7 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
     yield Control(
         name,
         agent,
+        "server",
         request=replace(
             asked,
             id=name,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
@@ -25,6 +25,9 @@ from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import ShortLabel, Topology, Vantage
+
+Need = Literal["way", "lookup", "server"]
+"""What takes part in a probe beside its own machine: its paths, its resolver, its servers."""
 
 
 class Family(StrEnum):

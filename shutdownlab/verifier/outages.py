@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
-
-Need = Literal["way", "lookup", "server"]
 
 
 def fails_closed(profile: Profile) -> bool:
