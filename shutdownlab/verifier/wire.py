@@ -27,7 +27,7 @@ from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import FiveTuple, Segment, segment_of
+from shutdownlab.verifier.packets import TTL, FiveTuple, Segment, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
@@ -322,7 +322,7 @@ class ModelledConnection:
         self.now += 0.001
         self._sent += 1
         way = self.way(by_client)
-        found = list(self._carry(self.steps(by_client), segment, by_client, arrives=way.arrives))
+        found = list(self._carry(self.steps(by_client), segment, by_client, way.passed, arrives=way.arrives))
         if not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
             self.stops.append(Stop(way.nodes[-1]))
         own = any(arrival.at_client is not by_client and not arrival.injected for arrival in found)
@@ -330,10 +330,16 @@ class ModelledConnection:
         return found
 
     def _carry(
-        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
-    ) -> Iterator[Arrival]:
+        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
+        arrives: bool, injected: bool = False, ttl: int = TTL,
+    ) -> Iterator[Arrival]:  # fmt: skip
+        """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
+        packet would have before the first of them.
+        """
         frame = b""
         for place, step in enumerate(steps):
+            if ttl <= passed[place]:
+                return
             if step.fate.dropped:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
@@ -345,26 +351,28 @@ class ModelledConnection:
                     return
                 continue
             box = self.country.box(step.box)
-            frame = frame or self.stream.frame(segment, by_client=by_client)
+            frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
                 ahead = injection.towards is not step.side
-                onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
-                said = segment_of(injection.frame)
-                yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
+                onwards, routers = (steps[place:], passed[place:]) if ahead else self._back_from(step, by_client)
+                yield from self._carry(
+                    onwards[1:], segment_of(injection.frame), by_client == ahead, routers[1:],
+                    arrives=ahead <= arrives, injected=True, ttl=ttl_of(injection.frame) + routers[0],
+                )  # fmt: skip
             if not box.on_path:
                 if not outcome.forward:
                     self.stops.append(Stop(f"{box.operator}-box"))
                     return
                 if outcome.replacement is not None:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)
-        if arrives:
+        if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[SwitchStep, ...]:
-        """The way back from a box to whoever has sent the packet."""
-        back = self.steps(not by_client)
+    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
+        """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""
+        back, passed = self.steps(not by_client), self.way(not by_client).passed
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
-        return back[places[0] + 1 :] if places else ()
+        return (back[places[0] :], passed[places[0] :]) if places else ((), (0, 0))
