@@ -12,7 +12,7 @@ from contextlib import suppress
 from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import BadInput, Document, Path, quoted
 from shutdownlab.config.kinds import is_another
-from shutdownlab.inspection.name_list import resolve_name_files
+from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
 from shutdownlab.model.topology import SubscriberClass
@@ -28,7 +28,7 @@ def include_rules(document: Document, apps: Collection[str]) -> None:
         path: Path = ("policies", name, "inspect")
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
-            resolve_name_files(document, path)
+            resolve_files(document, path)
         elif isinstance(inspect, str):
             part = document_beside(document, path, inspect)
             if part is not None and _are_sound(part, document, apps):
@@ -42,7 +42,7 @@ def _are_sound(part: Document, document: Document, apps: Collection[str]) -> boo
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
-    resolve_name_files(part, ("rules",))
+    resolve_files(part, ("rules",))
     check_rules(part, ("rules",), apps, tuple(SubscriberClass))
     if "rules" not in part.data:
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
