@@ -128,8 +128,8 @@ def _first_line(error: Exception) -> str:
 
 def _session(content: bytes) -> Any:
     """The model, made ready; raises `Expected` where it is none, or nothing here can run it."""
-    # From 1.29 on onnxruntime reports to its makers, and keeps an identifier of the machine, unless it is told before it
-    # starts (its pull requests 27379 and 29843 name the one variable and the other).
+    # From 1.29 on onnxruntime reports to its makers, and keeps an identifier of the machine, unless told beforehand:
+    # its pull requests 27379 and 29843 name the one variable and the other.
     os.environ |= {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
     try:
         import onnxruntime

@@ -1,56 +1,69 @@
-"""Files that the conditions of rules name, by paths relative to their own: lists of names, and classifiers' models.
+"""Files that the conditions of rules name, by paths relative to their own: lists of names and addresses, and models.
 
 What they hold takes their place before the models of rules see them; what cannot be read is reported with its line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shutdownlab.config.beside import NotReadable, beside, read_file, text_beside
 from shutdownlab.config.document import BadInput, Document, Expected, Path, quoted
 from shutdownlab.inspection import classifier
+from shutdownlab.inspection.address_list import MAX_BYTES as ADDRESS_BYTES
+from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.first_packets import MOST
-from shutdownlab.inspection.name_list import MAX_BYTES, read_names
+from shutdownlab.inspection.name_list import MAX_BYTES as NAME_BYTES
+from shutdownlab.inspection.name_list import read_names
 
 
 def resolve_files(document: Document, path: Path) -> None:
     """Put what is in the files that the rules at `path` name into the rules.
 
-    The names of every `name_file` are added to the rule's `name_suffix`. It goes by the plain data, as it is before the
-    models see it.
+    The names of every `name_file` are added to the rule's `name_suffix`, the prefixes of every `address_file` to its
+    `address`. It goes by the plain data, as it is before the models see it.
     """
     for place, when in _conditions(document, path):
-        _resolve_names(document, place, when)
+        add_listed(document, place, when, "name_file", "name_suffix")
+        add_listed(document, place, when, "address_file", "address")
         _resolve_model(document, place, when)
 
 
-def _resolve_names(document: Document, place: Path, when: dict[str, Any]) -> None:
-    files = when.pop("name_file", None)
+def add_listed(document: Document, place: Path, given: dict[str, Any], key: str, target: str) -> None:
+    """Add to `target` of the mapping `given`, which stands at `place`, what the lists hold that its `key` names."""
+    files = given.pop(key, None)
     named = [files] if isinstance(files, str) else files
     if files is None:
         return
     if not (isinstance(named, list) and all(isinstance(name, str) for name in named) and named):
-        document.report((*place, "name_file"), quoted(files), "the path of a file, relative to this one")
+        document.report((*place, key), quoted(files), "the path of a file, relative to this one")
         return
-    given = when.get("name_suffix", [])
-    names = list(given) if isinstance(given, list) else [given]
+    known = given.get(target, [])
+    items = list(known) if isinstance(known, list) else [known]
     for index, name in enumerate(named):
-        at = (*place, "name_file") if isinstance(files, str) else (*place, "name_file", index)
-        names += _names_of(document, at, name)
-    when["name_suffix"] = names
+        at = (*place, key) if isinstance(files, str) else (*place, key, index)
+        items += _listed(document, at, name, key)
+    given[target] = items
 
 
-def _names_of(document: Document, at: Path, name: str) -> tuple[str, ...]:
-    found = text_beside(document, at, name, MAX_BYTES)
+def _listed(document: Document, at: Path, name: str, key: str) -> Sequence[object]:
+    read, most = _READ[key]
+    found = text_beside(document, at, name, most)
     if found is None:
         return ()
     try:
-        return read_names(*found)
+        return read(*found)
     except BadInput as error:
         document.problems.take(error)
         return ()
+
+
+_READ: Mapping[str, tuple[Callable[[bytes, str], Sequence[object]], int]] = {
+    "name_file": (read_names, NAME_BYTES),
+    "address_file": (read_addresses, ADDRESS_BYTES),
+}
+"""What reads the files of a key, and how long they may be."""
 
 
 def _resolve_model(document: Document, place: Path, when: dict[str, Any]) -> None:

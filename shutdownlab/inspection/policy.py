@@ -298,6 +298,8 @@ class Conditions(Record):
     matter, that of others does. Only in protocols that the box's profile recognises."""
     address: Prefixes = ()
     """The end that did not open the connection has one of these addresses."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to the file that has the rule, one a line; added to `address`."""
     port: Ports = ()
     """The port that was connected to."""
     protocol: Names = ()
@@ -341,9 +343,13 @@ class Conditions(Record):
 
     @model_validator(mode="after")
     def _resolved(self) -> Conditions:
-        if self.name_file:
-            hint = "files are read for rules that stand in files; here, give `name_suffix` the names"
-            raise Expected("names", hint, found="a file of names", key="name_file")
+        for key, target, what in (
+            ("name_file", "name_suffix", "names"),
+            ("address_file", "address", "addresses"),
+        ):
+            if getattr(self, key):
+                hint = f"files are read for rules that stand in files; here, give `{target}` what they hold"
+                raise Expected(what, hint, found="a file", key=key)
         return self
 
 

@@ -6,26 +6,30 @@ scenario's to say (`profile`, and `utc_offset`, which must not differ).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from typing import Any
 
 from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import BadInput, Document, Path, quoted
 from shutdownlab.config.kinds import is_another
-from shutdownlab.inspection.condition_files import resolve_files
+from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
 from shutdownlab.model.topology import SubscriberClass
 
 
-def include_rules(document: Document, apps: Collection[str]) -> None:
-    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and names of lists into rules.
+def include_files(document: Document, apps: Collection[str]) -> None:
+    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
+    named.
 
     What is wrong with the files is reported to `document`.
     """
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
+        for key, targets in _with_addresses(policy):
+            add_listed(document, ("policies", name, key), targets, "address_file", "addresses")
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
@@ -35,6 +39,20 @@ def include_rules(document: Document, apps: Collection[str]) -> None:
                 document.include(path, part, ("rules",))
             else:
                 policy["inspect"] = []  # told already
+
+
+def forget_files(policy: object) -> None:
+    """Leave out the lists that a policy names, where they are not read."""
+    for _, targets in _with_addresses(policy):
+        targets.pop("address_file", None)
+
+
+def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name addresses, by their keys."""
+    for key in ("block", "only", "except"):
+        targets = policy.get(key) if isinstance(policy, dict) else None
+        if isinstance(targets, dict):
+            yield key, targets
 
 
 def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:

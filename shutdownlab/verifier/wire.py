@@ -14,6 +14,7 @@ from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import Rule
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
@@ -54,7 +55,7 @@ class DataPlane:
         """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
-        self._named = prefixes_named(shutdown)
+        self._named = PrefixTable(prefixes_named(shutdown))
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
         for vantage in vantages:
@@ -73,7 +74,7 @@ class DataPlane:
         found: dict[object, str] = {}
         for text in addresses:
             address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(prefix for prefix in self._named if address in prefix)
+            within = tuple(self._named.around_address(address))
             found.setdefault((host and host.name, within), text)
         return tuple(found.values())
 
