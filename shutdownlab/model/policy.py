@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
-from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.inspection.policy import InspectionRule, Names
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.announcements import NullRoute, Withdrawal
@@ -73,7 +73,18 @@ AnyProtocol = Annotated[
 ]
 
 
-class Targets(Record):
+class _Listed(Record):
+    """What may name files of addresses. What they hold is among the addresses before these are checked."""
+
+    @model_validator(mode="after")
+    def _is_resolved(self) -> Self:
+        if getattr(self, "address_file", ()):
+            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
+            raise Expected("addresses", hint, found="a file", key="address_file")
+        return self
+
+
+class Targets(_Listed):
     """What a policy is about: all that any of these keys names."""
 
     everything: bool = False
@@ -86,6 +97,8 @@ class Targets(Record):
     them."""
     addresses: tuple[Prefix, ...] = ()
     """Prefixes at the far end, in either direction."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Ports at the far end."""
     protocols: tuple[AnyProtocol, ...] = ()
@@ -113,7 +126,7 @@ class Targets(Record):
         return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
 
 
-class Exceptions(Record):
+class Exceptions(_Listed):
     """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
 
     operators: tuple[str, ...] = ()
@@ -131,6 +144,8 @@ class Exceptions(Record):
     """Traffic with these domain names and what is below them passes, told apart likewise."""
     addresses: tuple[Prefix, ...] = ()
     """Traffic with these prefixes passes."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()

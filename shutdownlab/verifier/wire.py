@@ -17,6 +17,7 @@ from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.compiler.traffic import Traffic
 from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
@@ -31,7 +32,7 @@ from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of
+from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
@@ -58,7 +59,7 @@ class DataPlane:
         """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
-        self._named = prefixes_named(shutdown)
+        self._named = PrefixTable(prefixes_named(shutdown))
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
         for vantage in vantages:
@@ -77,7 +78,7 @@ class DataPlane:
         found: dict[object, str] = {}
         for text in addresses:
             address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(prefix for prefix in self._named if address in prefix)
+            within = tuple(self._named.around_address(address))
             found.setdefault((host and host.name, within), text)
         return tuple(found.values())
 
@@ -376,7 +377,7 @@ class ModelledConnection:
         if rejected is not None:
             steps = steps[:1]
         arrives = way.arrives and rejected is None
-        found = list(self._carry(steps, segment, by_client, arrives=arrives))
+        found = list(self._carry(steps, segment, by_client, way.passed, arrives=arrives))
         if rejected is not None:
             if not steps[0].fate.dropped:
                 rule = Rule(PipelineTable.ACCESS_LISTS, 0, policy=rejected.policy)
@@ -388,10 +389,16 @@ class ModelledConnection:
         return found
 
     def _carry(
-        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
-    ) -> Iterator[Arrival]:
+        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
+        arrives: bool, injected: bool = False, ttl: int = TTL,
+    ) -> Iterator[Arrival]:  # fmt: skip
+        """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
+        packet would have before the first of them.
+        """
         frame = b""
         for place, step in enumerate(steps):
+            if ttl <= passed[place]:
+                return
             if step.fate.dropped:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
@@ -403,26 +410,28 @@ class ModelledConnection:
                     return
                 continue
             box = self.country.box(step.box)
-            frame = frame or self.stream.frame(segment, by_client=by_client)
+            frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
                 ahead = injection.towards is not step.side
-                onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
-                said = segment_of(injection.frame)
-                yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
+                onwards, routers = (steps[place:], passed[place:]) if ahead else self._back_from(step, by_client)
+                yield from self._carry(
+                    onwards[1:], segment_of(injection.frame), by_client == ahead, routers[1:],
+                    arrives=ahead <= arrives, injected=True, ttl=ttl_of(injection.frame) + routers[0],
+                )  # fmt: skip
             if not box.on_path:
                 if not outcome.forward:
                     self.stops.append(Stop(f"{box.operator}-box"))
                     return
                 if outcome.replacement is not None:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)
-        if arrives:
+        if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[SwitchStep, ...]:
-        """The way back from a box to whoever has sent the packet."""
-        back = self.steps(not by_client)
+    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
+        """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""
+        back, passed = self.steps(not by_client), self.way(not by_client).passed
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
-        return back[places[0] + 1 :] if places else ()
+        return (back[places[0] :], passed[places[0] :]) if places else ((), (0, 0))
