@@ -25,6 +25,7 @@ from shutdownlab.results.events import (
     PhaseMeasured,
     Resumed,
     SelfChecked,
+    SignalsJudged,
     Voided,
     encode,
 )
@@ -115,6 +116,8 @@ class RunDirectory:
                 self._phase(event)
             case Fault():
                 self._describe(faults=(*self.manifest.faults, event.text))
+            case SignalsJudged():
+                self._describe(signals=event.signals)
             case Finished():
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)
@@ -140,6 +143,7 @@ class RunDirectory:
             cells=manifest.cells + event.cells,
             unmet=manifest.unmet + event.unmet,
             errors=manifest.errors + event.errors,
+            held=manifest.held + event.held,
         )
 
     def _describe(self, **entries: Any) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, 
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 
 class Event(BaseModel):
@@ -192,6 +193,8 @@ class PhaseMeasured(Event):
     """How many were not as expected."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    held: Count = 0
+    """How many were not measured: their outcome is that of another phase, from which it cannot differ."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0
@@ -261,6 +264,14 @@ class Crashed(Event):
     text: str
 
 
+class SignalsJudged(Event):
+    """What outsiders should see was held against what the run has observed."""
+
+    event: Literal["signals-judged"] = "signals-judged"
+    signals: tuple[SignalVerdict, ...]
+    """The expectations, in the scenario's order."""
+
+
 class Finished(Event):
     """The last event: how the run ended."""
 
@@ -307,6 +318,7 @@ AnyEvent: TypeAlias = Annotated[
     | Lacking
     | Interrupted
     | Crashed
+    | SignalsJudged
     | Finished,
     Field(discriminator="event"),
 ]

@@ -6,8 +6,11 @@ those of Cloudflare Radar.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from shutdownlab.model.signal import SignalName
 
 RuleName = Literal["ioda-bgp", "ioda-active-probing", "ioda-telescope", "forecast", "connected"]
 
@@ -16,14 +19,14 @@ RuleName = Literal["ioda-bgp", "ioda-active-probing", "ioda-telescope", "forecas
 class Signal:
     """A signal. step: minutes between its values. follows_the_day: whether it rises and falls with people's day."""
 
-    name: str
+    name: SignalName
     title: str
     step: int
     rule: RuleName
     follows_the_day: bool = False
 
 
-SIGNALS: Final = {
+SIGNALS: Final[Mapping[str, Signal]] = {
     signal.name: signal
     for signal in (
         Signal("bgp", "BGP: /24s and /48s that most full-feed peers see", 5, "ioda-bgp"),

@@ -28,6 +28,8 @@ COMMANDS = [
     "run",
     "resume",
     "report",
+    "plot",
+    "export",
     "check",
     "list",
     "show",
@@ -97,6 +99,8 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             ],
         ),
         ("report", ["--as", "--output"]),
+        ("export", ["--to", "--output"]),
+        ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",
             ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
