@@ -45,6 +45,7 @@ class Atlas(Instrument):
     """A probe on each line of a data centre, and on each ordinary fixed one (where there is none, on each ordinary)."""
 
     name: ClassVar[str] = "atlas"
+    signals: ClassVar[tuple[str, ...]] = ("atlas-datacentre", "atlas-home")
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)

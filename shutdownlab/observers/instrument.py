@@ -80,9 +80,10 @@ class Sighting:
 
 
 class Instrument:
-    """One of what watches from abroad. `name`: of its directory below a run's `observations`."""
+    """One of what watches from abroad. `name`: of its directory below `observations`; `signals`: what it reads."""
 
     name: ClassVar[str] = ""
+    signals: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, abroad: Abroad) -> None:
         """Set it up: start what it needs. Raises `CannotSee`, `MachineCannot`, `OSError`."""

@@ -44,6 +44,7 @@ class RouteCollector(Instrument):
     """Two birds at the observatory: the collector, and its peers in one."""
 
     name: ClassVar[str] = "bgp"
+    signals: ClassVar[tuple[str, ...]] = ("bgp",)
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)

@@ -47,6 +47,7 @@ class Telescope(Instrument):
     """Radiates from each group of ordinary subscribers, and looks at what comes to the dark prefix' router."""
 
     name: ClassVar[str] = "telescope"
+    signals: ClassVar[tuple[str, ...]] = ("telescope",)
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)

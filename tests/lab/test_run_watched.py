@@ -151,6 +151,15 @@ def test_scapy_reads_the_radiation_that_came_to_the_dark_prefix(place: Path) -> 
     assert counted == ["minute,unique_sources,after_anti_spoofing", "2030-05-01T08:00:00Z,32,32"]
 
 
+def test_what_nobody_measures_is_worked_out_and_marked_so(place: Path) -> None:
+    basis = {(reading.signal, reading.basis) for reading in read_readings(place / "run")}
+    assert basis == {(signal, "measured") for signal in MEASURED} | {
+        (signal, "modelled") for signal in ("cdn", "http3", "mobile", "dns-queries")
+    }
+    files = {path.name for path in (place / "run" / "observations" / "cdn").iterdir()}
+    assert files == {f"{who}.{when}.csv" for who in ("ZZ", "AS64501", "AS64502") for when in PHASES.values()}
+
+
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:
     lines = (bgp(place, "times", "withdrawn").with_suffix(".csv")).read_text().splitlines()
     assert lines[0] == "file,record,time,wall_time"
