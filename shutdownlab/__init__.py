@@ -11,6 +11,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
+    sl.detect("kazakhstan-2022")                 # which mechanism shows in which outside signal, and how late: .rows
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from shutdownlab.runner.matrix import Matrix, matrix
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
+    from shutdownlab.verifier.detect import Detectability, detect
     from shutdownlab.verifier.explain import Explanation, explain
     from shutdownlab.verifier.verify import Verified, verify
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadInput",
     "Comparison",
+    "Detectability",
     "Explanation",
     "Judged",
     "Judgements",
@@ -63,6 +66,7 @@ __all__ = [
     "RunFailed",
     "Shutdown",
     "Verified",
+    "detect",
     "diff",
     "explain",
     "judge",
@@ -97,6 +101,8 @@ _WHERE: Final = {
     "resume": "runner.launch",
     "run": "runner.launch",
     "Comparison": "verifier.compare",
+    "Detectability": "verifier.detect",
+    "detect": "verifier.detect",
     "diff": "comparison",
     "Explanation": "verifier.explain",
     "explain": "verifier.explain",
