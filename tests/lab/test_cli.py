@@ -29,6 +29,7 @@ COMMANDS = [
     "resume",
     "report",
     "check",
+    "compare",
     "detect",
     "list",
     "show",
@@ -102,6 +103,10 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
         ),
         ("check", ["--graph"]),
+        (
+            "compare",
+            ["--with", "--signal", "--operator", "--region", "--family", "--column", "--zone", "--choose", "--format"],
+        ),
         ("detect", ["--all", "--choose", "--noise", "--seed", "--format"]),
         ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
         ("attach", ["--lab"]),
