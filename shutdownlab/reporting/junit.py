@@ -64,6 +64,8 @@ def _of_results(
                 _tell(case, "failure", list(unmet_lines(unmet)))
             elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
                 _tell(case, without_verdict, list(undecided_lines(unsure)))
+            elif all(result.held for result in results):
+                _tell(case, "skipped", [f"held: as measured in {results[0].held}, from which it cannot differ"])
         _count(suite)
     if signals:
         _signals(root, name, signals, strict=strict)

@@ -125,7 +125,8 @@ class Progress:
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
         title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{literal(phase.title)}[/dim]"
         slow = sum(result.outcome is Outcome.THROTTLED for result in self._under_way)
-        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}"
+        held = f", {'all' if event.held == event.cells else event.held} held" if event.held else ""
+        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}{held}"
         self._line(f"{phase.at:%d %b %H:%M}", literal(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:

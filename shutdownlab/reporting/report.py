@@ -64,10 +64,10 @@ def print_story(
     for part in legible(table, console.width):
         console.print()
         console.print(part)
-    legend = "~ some of it throttled   ! an expectation was not met   · not measured"
-    if any(not result.outcome.is_measured for result in results):
-        legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
-    lines = [f"[dim]{legend}[/dim]\n"]
+    signs = ["~ some of it throttled", "! an expectation was not met"]
+    signs += ["? some without a verdict"] if any(not result.outcome.is_measured for result in results) else []
+    signs += ["= some of it held, not measured in this phase"] if any(result.held for result in results) else []
+    lines = [f"[dim]{'   '.join([*signs, '· not measured'])}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
     lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
     lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]

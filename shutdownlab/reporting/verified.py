@@ -25,7 +25,8 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
     for part in legible(verified.table, console.width):
         console.print()
         console.print(part)
-    legend = "~ some of it throttled   ! an expectation is not met   ? some undecided   · not measured"
+    held = "= held in a sample   " if any(result.held for result in verified.results) else ""
+    legend = f"~ some of it throttled   ! an expectation is not met   ? some undecided   {held}· not measured"
     lines = [f"[dim]{legend}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]

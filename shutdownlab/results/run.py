@@ -98,7 +98,7 @@ class Run:
                 row = next(reader, None)
                 if row is None:
                     return
-                yield Result.model_validate(row)
+                yield Result.model_validate({column: text for column, text in row.items() if text is not None})
             except csv.Error:  # the file ends within quotes
                 return
             except ValidationError as error:

@@ -63,6 +63,8 @@ _EVENTS: Final = (
         "Obeyed",
         "Confirmed",
         "Measured",
+        "Observed",
+        "Reading",
     ),
     *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
     *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
@@ -114,16 +116,24 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
+        Section("NullRoute", "Prefixes that border routers discard: `null_route`"),
+        Section("Cut", "Cables that are cut by order: `cut`"),
         Section("DeclaredFault", "Something that breaks: `faults.NAME`"),
         Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
         Section("Partitioned", "What nobody hears: `partition`"),
-        Section("Powerless", "Where there is no power: `power_off`"),
+        Section("Powerless", "Where it is dark: `power_off`, `switch_off`"),
         Section("LeftOut", "A fact that is not there: `left_out[]`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Repeat", "What recurs: `repeats.NAME`"),
+        Section("Every", "By the clock: `every`"),
+        Section("Flapping", "In bouts: `flapping`"),
+        Section("Ramp", "Step by step: `ramp`"),
+        Section("Step", "A step: `ramp.steps[]`"),
+        Section("After", "The phases that follow: `after`"),
     )
     topology = (
         Section(ROOT, "The file"),
@@ -140,6 +150,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
         Section("Conditions", "Conditions: `when`"),
+        Section("ClassifierCondition", "A trained model: `classifier`"),
         Section("FirstPacket", "What its first packets are like: `first_packets`"),
         Section("Verdict", "What happens: `verdict`"),
         Section("ResidualSpec", "What stays blocked: `verdict.residual`"),
@@ -208,7 +219,11 @@ _ABOUT: Final = {
 def _event_heading(name: str) -> str:
     schema = loaded(shipped("event"))
     named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
-    parts = {"PhaseInfo": "A phase in the event `begun`", "SignalVerdict": "One of `signals` of `signals-judged`"}
+    parts = {
+        "PhaseInfo": "A phase in the event `begun`",
+        "Reading": "One of `readings` of `observed`",
+        "SignalVerdict": "One of `signals` of `signals-judged`",
+    }
     return f"The event {code(named[name])}" if name in named else parts[name]
 
 
