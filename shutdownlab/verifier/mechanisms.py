@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets, Whence
+from shutdownlab.model.announcements import Whence
+from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
 from shutdownlab.model.topology import Access
 
 
@@ -11,6 +12,11 @@ def mechanism_of(policy: Policy) -> str:
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
+    if policy.null_route is not None:
+        return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"
+    if policy.breakage is not None:
+        broken = {"cables cut": policy.cut, "power off": policy.power_off, "mobile sites off": policy.switch_off}
+        return ", ".join(name for name, order in broken.items() if order is not None)
     if policy.inspect is not None:
         return "rules of DPI boxes"
     if policy.throttle is not None:
@@ -25,6 +31,7 @@ def _blocked(policy: Policy) -> str:
         listed = spared.apps or spared.sites or spared.addresses
         what = "all but a list dropped" if listed else "everything dropped"
         one_way = {Direction.BOTH: "", Direction.INBOUND: ", inbound", Direction.OUTBOUND: ", outbound"}
+        what = what.replace("dropped", "rejected") if policy.rejects else what
         return f"{what}{one_way[policy.direction]}{' at the gateway' if policy.at is Point.GATEWAY else ''}"
     if targets == Targets(voice=targets.voice, sms=targets.sms):
         return "telephones off"

@@ -284,7 +284,8 @@ class Outside:
         query, answer = speech.dns_query(name, 4), speech.dns_answer(name, 4, ("192.0.2.1",))
         to_resolver = FiveTuple(UDP, str(source.address(4)), str(resolver.address(4)), EPHEMERAL, 53)
         own = ModelledConnection(country, to_resolver, source.name, resolver.name, Chances())
-        if not any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True)):
+        came_in = any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True))
+        if not came_in or resolver.name in country.damage.silent:
             return 0.0
         answered = came = 0
         servers = list(self._network.by_role(Role.SERVERS))

@@ -96,6 +96,9 @@ def test_quiet_weeks_raise_no_alarm_but_with_noise_beyond_a_threshold_the_same_f
         ({"throttle": "1mbit", "where": {"operators": ["kcell"]}}, "everything slowed", "kcell"),
         ({"throttle": "1mbit", "only": {"sites": ["t.co"]}}, "slowed by name", "all"),
         ({"inspect": []}, "rules of DPI boxes", "all"),
+        ({"null_route": {"family": "ipv4"}}, "null-routed (ipv4)", "all"),
+        ({"power_off": {"regions": ["almaty"]}}, "power off", "all"),
+        ({"block": "everything", "action": "reject"}, "everything rejected", "all"),
     ],
 )  # fmt: skip
 def test_a_mechanism_is_called_by_what_it_does(policy: dict[str, Any], mechanism: str, who: str) -> None:
