@@ -24,7 +24,7 @@ from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
-from shutdownlab.signals.facts import judge, needed
+from shutdownlab.signals.facts import families, judge, needed
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
@@ -98,7 +98,7 @@ class Verified:
         expected = scenario.signals_given(self.choices)
         if not expected or self.timeline != scenario.timeline:
             return ()
-        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment, families(expected))
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]

@@ -132,3 +132,16 @@ def test_a_region_without_power_is_missing_in_all_that_its_lines_send_and_in_no_
     found = ordered(power_off={"regions": ["coast"]})
     assert found["bgp"] == 1
     assert {signal for signal, value in found.items() if 0 < value < 1} >= {"active-probing", "telescope", "cdn"}
+
+
+@pytest.mark.parametrize("scenario", ["first-shutdown", "syria-exams-2019", "karakalpakstan-2022"])
+def test_groups_that_fare_alike_are_looked_at_once_and_come_out_as_each_by_itself(
+    scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = outside(scenario)
+    phases = seen.shutdown.scenario.timeline
+    together = [seen.of(phase) for phase in phases]
+    loaded = load(scenario)
+    alone = Outside(loaded, loaded.scenario.default_choices())
+    monkeypatch.setattr(alone, "_class_of", lambda phase, vantage: (phase.phase, vantage.id))
+    assert [alone.of(phase) for phase in phases] == together
