@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import library
+from shutdownlab.cli.options import Settings, as_settings
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.document import BadInput, Problems
 from shutdownlab.library import Shutdown
@@ -17,6 +18,7 @@ from shutdownlab.reporting.literal import literal
 
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Topologies and scenarios, by name or path.")],
+    settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
 ) -> None:
     """Check files without running anything; lists all problems at once."""
@@ -26,14 +28,14 @@ def check(
     from shutdownlab.system.limits import Room
 
     with user_errors():
-        problems = Problems()
+        problems, given = Problems(), as_settings(settings)
         if graph is not None:
             if len(files) > 1:
                 bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
             _check_kind(graph)
         for file in files:
             try:
-                found = library.check(file)
+                found = library.check(file, given)
             except BadInput as error:
                 problems.take(error)
                 continue

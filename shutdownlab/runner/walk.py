@@ -310,7 +310,8 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
-            sample=options.sample, seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
+            settings=dict(shutdown.settings), sample=options.sample,
+            seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
