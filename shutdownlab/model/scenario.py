@@ -103,6 +103,8 @@ class Scenario(Record):
     extends: str = ""
     """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
     beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
+    include: tuple[str, ...] = ()
+    """Files in this one's folder whose `policies`, `expectations` and `sources` are its own too."""
     summary: str = ""
     """A few sentences for those who read the file."""
     topology: str

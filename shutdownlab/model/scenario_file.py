@@ -22,7 +22,7 @@ from shutdownlab.model.scenario import Expectation, Phase, Scenario
 from shutdownlab.model.settings import settle
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
-from shutdownlab.model.variation import Read, extend
+from shutdownlab.model.variation import Read, extend, include
 
 NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -56,6 +56,7 @@ def parse_scenario(
     document = parse(text, file)
     if is_another(document, "scenario"):
         document.raise_if_bad()
+    include(document)
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
