@@ -31,6 +31,7 @@ COMMANDS = [
     "check",
     "list",
     "show",
+    "new",
     "lab",
     "attach",
     "exec",
