@@ -51,6 +51,8 @@ def verify_all(*, strict: bool, sample: float | None = None) -> int:
         expected = sum(result.expected is not None for result in found.results)
         text = f"{len(found.results):,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
         text += f", {len(found.undecided)} cells undecided" if found.undecided else ""
+        held = sum(each.met is True for each in found.signals)
+        text += f", {held} of {len(found.signals)} about signals" if found.signals else ""
         worst = max(worst, found.exit_code)
         _say(console, names, name, text, time.monotonic() - start, found.exit_code)
     console.print(f"{len(names)} scenarios in {time.monotonic() - began:.1f} s")

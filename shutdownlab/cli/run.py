@@ -57,6 +57,9 @@ def run(
     keys: Annotated[
         bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Watch the country from abroad too: BGP collector, active probing …")
+    ] = False,
     sample: Sample = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
@@ -104,6 +107,7 @@ def run(
         )  # fmt: skip
         if scenario is None:
             options = {
+                "observe": observe,
                 "sample": sample,
                 "seed": seed,
                 "datapath": datapath,
@@ -136,7 +140,7 @@ def run(
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
-                    keys=keys, sample=sample, seed=seed, datapath=datapath, openflow=openflow,
+                    keys=keys, observe=observe, sample=sample, seed=seed, datapath=datapath, openflow=openflow,
                     ryu_python=ryu_python, trust=trust, force=force, keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
@@ -155,7 +159,7 @@ def _write_junit(path: Path | None, run: Run) -> None:
     if path is None:
         return
     try:
-        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
+        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
     except OSError as error:
         errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None

@@ -18,6 +18,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.repeats import Repeat
 from shutdownlab.model.settings import Parameter
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
@@ -26,6 +27,11 @@ class Mode(StrEnum):
 
     OPERATORS = "operators"
     DIRECT = "direct"
+
+
+def breakages(active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
+    """What policies break while they are in force, by their names."""
+    return {name: each for name, policy in active.items() if (each := policy.breakage) is not None}
 
 
 class Phase(Record):
@@ -152,6 +158,8 @@ class Scenario(Record):
     server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
+    signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
+    """What signals that are watched from abroad should show of it, and the facts that say so."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
     repeats: Annotated[dict[Name, Repeat], _FEW] = {}
@@ -162,6 +170,11 @@ class Scenario(Record):
 
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.timeline if phase.phase == name)
+
+    def end_of(self, phase: Phase) -> Instant:
+        """When a phase ends: as the next one begins."""
+        later = self.timeline[self.timeline.index(phase) + 1 :]
+        return later[0].at if later else self.ends
 
     def default_choices(self) -> dict[str, str]:
         return {name: account.default for name, account in self.accounts.items()}
@@ -183,10 +196,16 @@ class Scenario(Record):
         chosen = (self.accounts[name].options[option] for name, option in choices.items())
         return frozenset(name for option in chosen for name in option.without)
 
-    def broken(self, phase: Phase, choices: Mapping[str, str]) -> dict[str, DeclaredFault]:
-        """What is broken in a phase, by name, under a choice of accounts."""
+    def broken(
+        self, phase: Phase, choices: Mapping[str, str], active: Mapping[str, Policy] | None = None
+    ) -> dict[str, DeclaredFault]:
+        """What is broken in a phase, by name, under a choice of accounts: faults, and what policies in force break.
+
+        active: the policies in force, where they are not the phase's own.
+        """
         left_out = self._without(choices)
-        return {name: self.faults[name] for name in phase.faults if name not in left_out}
+        found = {name: self.faults[name] for name in phase.faults if name not in left_out}
+        return found | breakages(self.active(phase.phase, choices) if active is None else active)
 
     def held(self, phase_name: str, choices: Mapping[str, str], owner: str) -> dict[str, Policy]:
         """The policies that an operator's switches, or the `gateway`'s, have rules of in a phase, by name.
@@ -216,7 +235,8 @@ class Scenario(Record):
 
     def lone_controllers(self, phase: Phase, choices: Mapping[str, str]) -> frozenset[str]:
         """The controllers that nobody hears in a phase: operators, and `authority`."""
-        return frozenset(name for fault in self.broken(phase, choices).values() for name in fault.lone_controllers)
+        faults = self.broken(phase, choices, active={}).values()  # no order breaks a controller
+        return frozenset(name for fault in faults for name in fault.lone_controllers)
 
     def mode(self, choices: Mapping[str, str]) -> Mode:
         chosen = (self.accounts[name].options[option].command for name, option in choices.items())
@@ -275,8 +295,12 @@ class Scenario(Record):
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):
-                if all(choices.get(name) == option for name, option in expectation.given.items()):
+                if _is_chosen(expectation.given, choices):
                     yield expectation
+
+    def signals_given(self, choices: Mapping[str, str]) -> tuple[SignalExpectation, ...]:
+        """What is expected of outsiders' signals under a choice of accounts."""
+        return tuple(each for each in self.signals if _is_chosen(each.given, choices))
 
     def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
         """The expectation that counts for a probe from a vantage point: the last one of the phase that covers it."""
@@ -301,6 +325,10 @@ class Scenario(Record):
     def delay_of(self, operator: str, topology: Topology) -> float:
         """Seconds of scenario time until `operator` has carried out an order."""
         return self.delays.get(operator, topology.operators[operator].obeys_after)
+
+
+def _is_chosen(given: Mapping[str, str], choices: Mapping[str, str]) -> bool:
+    return all(choices.get(name) == option for name, option in given.items())
 
 
 def vantage_named(topology: Topology, text: str) -> Vantage | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shutdownlab.results.result import Count, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 FORMAT: Final = 2
 """Of the run directory. 1 had ten columns in results.csv, events of other names, and no `format` in the manifest."""
@@ -150,6 +151,8 @@ class Undertaking(BaseModel):
     """Whether packets were recorded."""
     keys: bool = False
     """Whether the secrets of clients' TLS connections were, too."""
+    observe: bool = False
+    """Whether the country was watched from abroad as well."""
     machine: Machine = Machine()
 
 
@@ -185,5 +188,7 @@ class Manifest(Undertaking):
     """How many are not as expected, those without a verdict among them."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    signals: tuple[SignalVerdict, ...] = ()
+    """What became of the expectations about signals abroad."""
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     """What the command ended with; null while the run goes on, and after it was killed."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.policy import Policy
@@ -64,7 +64,7 @@ class Measuring:
 
         withdrawn = withdrawals(shutdown.network, partial(shutdown.scenario.held, phase.phase, self.choices))
         outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
-        excuses: dict[str, Blamed] = {}
+        excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
         observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)
@@ -81,14 +81,14 @@ class Measuring:
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
             vouching[cell.id] = controls_of(probe, at, asked)
-            if blamed := next(iter(outages.blamed(probe, at).values()), None):
-                excuses[cell.id] = blamed
+            excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        for _, asked, measurement in country.agents.run(todo, likely, vouching, excuses):
+        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused):
             if measurement.taken_away:
-                outcome, failure = excuses[asked.id].excuses(measurement.outcome, measurement.failure)
+                blamed = excused[asked.id][measurement.controls[0].name]
+                outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)
                 measurement = replace(measurement, outcome=outcome, failure=failure)
             conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
         return [result for _, result in sorted(found.items())]

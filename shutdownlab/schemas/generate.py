@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
@@ -99,7 +100,7 @@ def _models_in(type_: Any, seen: set[type] | None = None) -> Iterator[type]:
         yield type_
         for field in type_.model_fields.values():
             yield from _models_in(field.annotation, seen)
-    elif is_typeddict(type_):
+    elif is_typeddict(type_) or is_dataclass(type_):
         seen.add(type_)
         yield type_
         for hint in get_type_hints(type_).values():

@@ -20,7 +20,12 @@ from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import Begun, Event, Finished, Measured, PhaseBegun, PhaseMeasured
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
+from shutdownlab.signals.calendar import calendar_of
+from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.facts import judge, needed
+from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
@@ -87,6 +92,24 @@ class Verified:
         return [result for result in self.results if not result.met and (self.strict or result.outcome.is_measured)]
 
     @cached_property
+    def signals(self) -> tuple[SignalVerdict, ...]:
+        """What is expected of outsiders' signals, by the model; nothing where one phase alone was asked about."""
+        scenario = self.shutdown.scenario
+        expected = scenario.signals_given(self.choices)
+        if not expected or self.timeline != scenario.timeline:
+            return ()
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
+        wanted = needed(expected, SIGNALS)
+        readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
+        phases = [(phase.phase, phase.at) for phase in self.timeline]
+        return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
+
+    @property
+    def unmet_signals(self) -> tuple[SignalVerdict, ...]:
+        """Those that are not as expected; one that cannot be judged is among them only where that is `strict`."""
+        return tuple(each for each in self.signals if not each.met and (self.strict or each.met is not None))
+
+    @cached_property
     def warnings(self) -> list[Warned]:
         """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
         return warnings_of(self.verifier, self.timeline)
@@ -99,7 +122,7 @@ class Verified:
     @property
     def exit_code(self) -> int:
         """0, or 1 where an expectation is not met."""
-        return EXIT_UNMET if self.unmet else EXIT_OK
+        return EXIT_UNMET if self.unmet or self.unmet_signals else EXIT_OK
 
     @cached_property
     def table(self) -> Table:
