@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
@@ -19,10 +20,13 @@ from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
-from shutdownlab.model.variation import Read, extend
+from shutdownlab.model.variation import Read, extend, include
+
+NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
@@ -45,17 +49,21 @@ def report_structure(document: Document) -> None:
         document.validate_as(Scenario)
 
 
-def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tuple[Document, str | Mapping[str, Any]]:
+def parse_scenario(
+    text: bytes | Mapping[str, Any], file: str, read: Read, settings: Mapping[str, Any] = NOTHING_SET
+) -> tuple[Document, str | Mapping[str, Any]]:
     """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
 
-    `read`: finds the scenario that it extends.
+    `read`: finds the scenario that it extends. settings: values that are set from outside, by path.
     """
     document = parse(text, file)
     if is_another(document, "scenario"):
         document.raise_if_bad()
+    include(document)
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    settle(document, settings)
     make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):

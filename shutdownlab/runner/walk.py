@@ -201,7 +201,8 @@ class Walk:
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
-            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+            looked_at = options.real_time or options.observe or (options.keep and not following)
+            if self.sampled.is_whole(phase, held) and not looked_at:
                 self._begin(phase)  # nobody needs its orders: the next one's contain them
                 self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
                 continue
@@ -315,7 +316,7 @@ class Walk:
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
-            observe=options.observe, sample=options.sample,
+            observe=options.observe, sample=options.sample, settings=dict(shutdown.settings),
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 

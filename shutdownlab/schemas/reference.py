@@ -111,6 +111,7 @@ def pages() -> tuple[ReferencePage, ...]:
     """All pages, in order."""
     scenario = (
         Section(ROOT, "The file"),
+        Section("Parameter", "What is meant to be varied: `parameters.NAME`"),
         Section("Policy", "A policy: `policies.NAME`"),
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),

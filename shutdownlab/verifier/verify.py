@@ -189,6 +189,7 @@ class Verified:
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
             source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            settings=dict(self.shutdown.settings),
         )  # fmt: skip
 
     def __str__(self) -> str:
