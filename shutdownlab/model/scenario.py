@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope
@@ -232,6 +233,9 @@ class Scenario(Record):
     """What an authority can order, by name; phases start and stop them."""
     faults: Annotated[dict[Name, DeclaredFault], _FEW] = {}
     """What can break, by name; phases name what is broken. Cells that it takes away are `down`."""
+    cost: ShutdownCost | None = None
+    """What its cost is worked out from, where the topology says otherwise or nothing; and what others found that it
+    cost."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
