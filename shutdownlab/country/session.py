@@ -18,7 +18,7 @@ from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
-from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import request_at
 from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
@@ -120,7 +120,7 @@ class Session:
         active = [plan.policies[name] for name in self.active]
         withdrawn = withdrawals(network, self._held)
         outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles, withdrawn)
-        excuses: dict[str, Blamed] = {}
+        excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
@@ -130,12 +130,12 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
-            if blamed := next(iter(outages.blamed(probe, at).values()), None):
-                excuses[request.id] = blamed
+            excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused):
             if found.taken_away:
-                outcome, failure = excuses[request.id].excuses(found.outcome, found.failure)
+                blamed = excused[request.id][found.controls[0].name]
+                outcome, failure = blamed.excuses(found.outcome, found.failure)
                 found = replace(found, outcome=outcome, failure=failure)
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(

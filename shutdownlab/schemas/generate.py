@@ -63,10 +63,19 @@ def schema_of(kind: FileKind) -> dict[str, Any]:
             _spread(schema["$defs"], base)
     if Verdict.__name__ in schema.get("$defs", {}):
         schema["$defs"][Verdict.__name__] = _with_short_forms(schema["$defs"][Verdict.__name__])
+    if "repeats" in schema.get("properties", {}):
+        schema["$defs"]["Phase"] |= _or_made(schema["$defs"]["Phase"])
     if KEY in schema.get("properties", {}):  # what it extends may have the rest
         schema["anyOf"] = [{"required": [KEY]}, {"required": schema.pop("required")}]
     head = {"$schema": _DIALECT, "title": kind.title}
     return {**head, **schema, **head}
+
+
+def _or_made(phase: dict[str, Any]) -> dict[str, Any]:
+    """Of a phase that the program makes (`night-3`) only what is different is written."""
+    made = {"properties": {"phase": {"pattern": "-[0-9]+$"}}}
+    others = [key for key in phase["required"] if key != "phase"]
+    return {"required": ["phase"], "if": made, "else": {"required": others}}
 
 
 def _described(type_: Any, mode: Any) -> dict[str, Any]:

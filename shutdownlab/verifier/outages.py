@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
-
-Need = Literal["way", "lookup", "server"]
 
 
 def fails_closed(profile: Profile) -> bool:
@@ -88,16 +85,18 @@ class Outages:
 
     def _taken(self, case: _Case, probe: Probe, at: Surroundings) -> Iterator[Need]:
         nodes, version = self._network.nodes, at.family.version
-        for own, far in probe.paths(at):
+        for own, far in probe.far_ends(at):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
             if far in case.damage.silent:
                 yield "server"
         resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
-        for host in probe.looked_up(at):
-            if resolver.name in case.damage.silent:
-                yield "lookup"
-                continue
+        subscriber = self._network.subscriber(at.vantage.id)
+        hosts = probe.looked_up(at)
+        if hosts and (resolver.name in case.damage.silent or not self._passes(case, subscriber, resolver, version)):
+            yield "lookup"
+            return
+        for host in hosts:
             hosted = self._network.hosted_as(host)
             if hosted is not None and not is_answered(case.ways, resolver, hosted):
                 yield "lookup"

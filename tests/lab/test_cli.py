@@ -86,6 +86,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--until",
                 "--pcap",
                 "--keys",
+                "--observe",
                 "--seed",
                 "--datapath",
                 "--openflow",

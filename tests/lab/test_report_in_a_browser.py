@@ -1,6 +1,6 @@
 """The report in a real browser, Chromium: at every width, in light and dark, with a keyboard alone, and by axe's rules.
 
-Skipped where there is none: `apt-get install chromium`, and the packages of pyproject.toml's `browser`. Screenshots are
+Skipped where there is none: `apt-get install chromium`, and the `dev` packages of pyproject.toml. Screenshots are
 kept in the folder that SHUTDOWNLAB_PICTURES names.
 """
 
@@ -28,7 +28,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[browser]'")
+    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[dev]'")
     with driver.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
@@ -64,7 +64,7 @@ def chosen(page: Page) -> str:
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, file: Path, width: int, scheme: str
 ) -> None:
-    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[browser]'")
+    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[dev]'")
     page = opened(browser, file, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if pictures := os.environ.get("SHUTDOWNLAB_PICTURES"):

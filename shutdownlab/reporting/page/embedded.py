@@ -63,7 +63,8 @@ def embedded(
             shown_columns.append([*target, column_of(result), "" if result.region else "outside"])
         fact = facts.number([
             result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
-            result.tries, result.certainty, result.value, result.unit,
+            result.tries, f"held, as measured in {result.held}" if result.held else result.certainty,
+            result.value, result.unit,
         ])  # fmt: skip
         key = result.phase, result.vantage, result.target, result.family.value
         extract = extracts.get(cell_id(*key))
