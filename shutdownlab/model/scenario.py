@@ -29,6 +29,11 @@ class Mode(StrEnum):
     DIRECT = "direct"
 
 
+def breakages(active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
+    """What policies break while they are in force, by their names."""
+    return {name: each for name, policy in active.items() if (each := policy.breakage) is not None}
+
+
 class Phase(Record):
     """From `at` on, until the next phase: what is started and stopped, and what is expected then."""
 
@@ -190,10 +195,16 @@ class Scenario(Record):
         chosen = (self.accounts[name].options[option] for name, option in choices.items())
         return frozenset(name for option in chosen for name in option.without)
 
-    def broken(self, phase: Phase, choices: Mapping[str, str]) -> dict[str, DeclaredFault]:
-        """What is broken in a phase, by name, under a choice of accounts."""
+    def broken(
+        self, phase: Phase, choices: Mapping[str, str], active: Mapping[str, Policy] | None = None
+    ) -> dict[str, DeclaredFault]:
+        """What is broken in a phase, by name, under a choice of accounts: faults, and what policies in force break.
+
+        active: the policies in force, where they are not the phase's own.
+        """
         left_out = self._without(choices)
-        return {name: self.faults[name] for name in phase.faults if name not in left_out}
+        found = {name: self.faults[name] for name in phase.faults if name not in left_out}
+        return found | breakages(self.active(phase.phase, choices) if active is None else active)
 
     def held(self, phase_name: str, choices: Mapping[str, str], owner: str) -> dict[str, Policy]:
         """The policies that an operator's switches, or the `gateway`'s, have rules of in a phase, by name.
@@ -223,7 +234,8 @@ class Scenario(Record):
 
     def lone_controllers(self, phase: Phase, choices: Mapping[str, str]) -> frozenset[str]:
         """The controllers that nobody hears in a phase: operators, and `authority`."""
-        return frozenset(name for fault in self.broken(phase, choices).values() for name in fault.lone_controllers)
+        faults = self.broken(phase, choices, active={}).values()  # no order breaks a controller
+        return frozenset(name for fault in faults for name in fault.lone_controllers)
 
     def mode(self, choices: Mapping[str, str]) -> Mode:
         chosen = (self.accounts[name].options[option].command for name, option in choices.items())

@@ -11,12 +11,13 @@ from typing import Any
 from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
+from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
 from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
-from shutdownlab.model.rule_files import include_rules
+from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
@@ -26,7 +27,7 @@ from shutdownlab.model.variation import Read, extend
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_rules(document, apps)
+    include_files(document, apps)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()
@@ -39,6 +40,7 @@ def report_structure(document: Document) -> None:
     for policy in policies.values() if isinstance(policies, dict) else ():
         if isinstance(policy, dict) and "inspect" in policy:
             policy["inspect"] = []  # rules name apps, which the topology may bring along
+        forget_files(policy)
     with suppress(BadInput):  # reported
         document.validate_as(Scenario)
 
@@ -88,6 +90,10 @@ class _Checker:
             self._policy(name, policy)
         for name, fault in self.scenario.faults.items():
             check_fault(("faults", name), fault, self.topology, self.document)
+            if name in self.scenario.policies and self.scenario.policies[name].breakage is not None:
+                first = f"first: line {self.document.line(('policies', name))}"
+                found = f"{quoted(name)}, which a policy that breaks something is called"
+                self.document.report(("faults", name), found, "a name of its own", first)
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
@@ -140,22 +146,33 @@ class _Checker:
         path: Path = ("policies", name)
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
-        self._withdrawn(path, policy)
+        self._announced(path, policy)
+        if (breakage := policy.breakage) is not None:
+            check_fault(path, breakage, self.topology, self.document)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)
 
-    def _withdrawn(self, path: Path, policy: Policy) -> None:
-        """Prefixes that nobody meant announces could not be withdrawn."""
-        operators = self.topology.operators.items()
-        meant = [operator for name, operator in operators if policy.withdraws_for(name) is not None]
-        announced = {str(prefix) for operator in meant for prefix in operator.prefixes}
-        for index, prefix in enumerate(policy.withdraw.prefixes if policy.withdraw else ()):
-            if str(prefix) not in announced:
-                hint = f"they announce {', '.join(sorted(announced))}"
-                expected = "one that the operators meant have under `prefixes`"
-                self.document.report((*path, "withdraw", "prefixes", index), str(prefix), expected, hint)
+    def _announced(self, path: Path, policy: Policy) -> None:
+        """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
+        meant = [operator for name, operator in self.topology.operators.items() if policy.is_told(name)]
+        announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
+        for verb in ("withdraw", "null_route"):
+            given: Withdrawal | NullRoute | None = getattr(policy, verb)
+            for index, prefix in enumerate(given.prefixes if given else ()):
+                if str(prefix) not in announced:
+                    hint = f"they announce {', '.join(sorted(announced))}"
+                    expected = "one that the operators meant have under `prefixes`"
+                    self.document.report((*path, verb, "prefixes", index), str(prefix), expected, hint)
+        if policy.null_route is None:
+            return
+        nulled = policy.null_route.of(announced.values())
+        for index, spared in enumerate(policy.null_route.spare):
+            if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
+                expected = "an address or prefix within what is null-routed"
+                hint = f"such as one of {', '.join(map(str, nulled))}"
+                self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
 
     def _cost(self) -> None:
         cost = self.scenario.cost
@@ -266,7 +283,7 @@ class _Checker:
         if AUTHORITY not in lone:
             return
         was_lone = self.scenario.lone_controllers(before, {}) if before is not None else frozenset()
-        back = {n for f in self.scenario.broken(phase, {}).values() if f.restart for n in f.restart.controllers}
+        back = {n for f in self.scenario.broken(phase, {}, {}).values() if f.restart for n in f.restart.controllers}
         back |= was_lone - lone if AUTHORITY in was_lone else set()
         if back - {AUTHORITY}:
             found = (

@@ -13,16 +13,15 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
@@ -271,8 +270,9 @@ class Walk:
         except BeyondMending as worn:
             self.emit(Notice(where=phase.phase, text=f"{worn}: whole again in a country that is built anew"))
             raise CountryWornOut from worn
-        if faults and anew:
-            self.emit(Damaged(phase=phase.phase, faults={name: fault.title for name, fault in faults.items()}))
+        nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
+        if nobodys and anew:
+            self.emit(Damaged(phase=phase.phase, faults=nobodys))
 
     def _catch_up(self, country: Country, phase: Phase) -> None:
         """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
@@ -281,7 +281,7 @@ class Walk:
             return
         assert self.breaker is not None, "it comes with the country"
         for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
-            faults = scenario.broken(earlier, choices)
+            faults = scenario.broken(earlier, choices, active={})
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
             country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)
@@ -365,9 +365,7 @@ class Walk:
             self._told(message)
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
-        self.breaker.withdraw(withdrawals(shutdown.network, held))
-        vantages = {v.id: v for v in shutdown.network.vantages}
-        self.breaker.lie({i: lies_to(v, shutdown.apps, held(i.operator)) for i, v in vantages.items()})
+        self.breaker.carry_out(held, shutdown.apps)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 

@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import is_address
+from shutdownlab.model.answers import Lie
 from shutdownlab.model.network import Role
-from shutdownlab.model.policy import Lie
 from shutdownlab.model.probe import Family, Need, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
@@ -196,7 +196,7 @@ class ModelledLine:
             if any(not arrival.at_client for arrival in arrivals):
                 if any(arrival.at_client for arrival in wire.send(Segment(bytes(48)), by_client=False)):
                     return
-            elif not wire.inspected:
+            elif not wire.inspected or wire.rejected(True):
                 self._unreachable(wire, "ping")
             wire.now += _AGAIN_S
         raise StepFailed(TIMEOUT, "ping")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of, fault_text
+from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
 from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.scenario import Family, Outcome
@@ -25,13 +25,16 @@ def fails_closed(profile: Profile) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Blamed:
-    """Who has taken something away: a fault, by its name, or policies that withdraw routes."""
+    """Who has taken something away: a fault, or (`ordered`) a policy that breaks something, by its name; or policies
+    that change routes."""
 
     fault: str = ""
+    ordered: bool = False
 
     def excuses(self, outcome: Outcome, failure: str | None) -> tuple[Outcome, str | None]:
         """What a cell that came out like this is, as its controls bear it out."""
-        return (Outcome.DOWN, fault_text(self.fault)) if self.fault else (outcome, failure)
+        down = Outcome.DOWN, fault_text(self.fault, ordered=self.ordered)
+        return down if self.fault else (outcome, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,10 @@ class Outages:
         withdrawn: Damage = NO_DAMAGE,
     ) -> None:
         self._network, self._profiles = network, profiles
-        alone = [(Blamed(name), damage_of(network, [fault])) for name, fault in faults.items()]
+        alone = [
+            (Blamed(name, isinstance(fault, OrderedBreakage)), damage_of(network, [fault]))
+            for name, fault in faults.items()
+        ]
         if withdrawn:
             alone.insert(0, (Blamed(), withdrawn))
         if len(alone) > 1:

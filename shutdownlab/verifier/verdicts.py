@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
-from shutdownlab.model.faults import NO_DAMAGE, Damage, damage_of
+from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.routing import withdrawals
@@ -91,7 +91,7 @@ class Verifier:
         if phase.phase not in self._countries:
             scenario = self.shutdown.scenario
             held = partial(self.held, phase)
-            damage = damage_of(self.network, scenario.broken(phase, self.choices).values()) | self.withdrawn(phase)
+            damage = damage_of(self.network, self.broken(phase).values()) | self.withdrawn(phase)
             self._countries[phase.phase] = ModelledCountry(self.equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
 
@@ -107,9 +107,13 @@ class Verifier:
     def outages(self, phase: Phase) -> Outages:
         """What the phase's faults take away."""
         if phase.phase not in self._outages:
-            broken, withdrawn = self.shutdown.scenario.broken(phase, self.choices), self.withdrawn(phase)
+            broken, withdrawn = self.broken(phase), self.withdrawn(phase)
             self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, withdrawn)
         return self._outages[phase.phase]
+
+    def broken(self, phase: Phase) -> dict[str, DeclaredFault]:
+        """What faults and orders break, by their names."""
+        return self.shutdown.scenario.broken(phase, self.choices, self.classes.active(phase))
 
     def withdrawn(self, phase: Phase) -> Damage:
         """The routes that operators have withdrawn."""
@@ -120,7 +124,7 @@ class Verifier:
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.unaffected:
-                if phase.faults or self.classes.withdrawing(phase):
+                if self.classes.breaks(phase) or self.classes.withdrawing(phase):
                     blamed = self.outages(phase).unseen(cell.operator, cell.family)
                     return CellVerdict(*blamed.excuses(Outcome.BLOCKED, UNREACHABLE)) if blamed else OK
                 return OK
@@ -168,7 +172,7 @@ class Verifier:
             concluded = Conclusion(Outcome.BLOCKED, failed.failure)
         if any(country.box(operator).has_looked for operator in self.classes.owners(cell.target, vantage)):
             raise Undecided("how long, how random and how soon a connection's first packets are")
-        if phase.faults:
+        if self.classes.breaks(phase):
             concluded = self._with_faults(phase, probe, line, concluded)
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)
