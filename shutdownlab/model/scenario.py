@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
 from shutdownlab.model.observation import Observation
@@ -148,6 +149,9 @@ class Scenario(Record):
     """What an authority can order, by name; phases start and stop them."""
     faults: Annotated[dict[Name, DeclaredFault], _FEW] = {}
     """What can break, by name; phases name what is broken. Cells that it takes away are `down`."""
+    cost: ShutdownCost | None = None
+    """What its cost is worked out from, where the topology says otherwise or nothing; and what others found that it
+    cost."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}

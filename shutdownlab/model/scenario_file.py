@@ -105,6 +105,7 @@ class _Checker:
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
+        self._cost()
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
@@ -180,6 +181,17 @@ class _Checker:
                 expected = "an address or prefix within what is null-routed"
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
+
+    def _cost(self) -> None:
+        cost = self.scenario.cost
+        if cost is None:
+            return
+        for key in ("gdp", "internet_share", "users"):
+            estimate = getattr(cost, key)
+            if estimate is not None:
+                self._sources(("cost", key, "source"), estimate.source)
+        for index, published in enumerate(cost.published):
+            self._sources(("cost", "published", index, "source"), published.source)
 
     def _accounts(self) -> None:
         for name, account in self.scenario.accounts.items():

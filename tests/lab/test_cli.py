@@ -28,6 +28,7 @@ COMMANDS = [
     "run",
     "resume",
     "report",
+    "cost",
     "plot",
     "export",
     "check",
@@ -105,6 +106,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ),
         ("report", ["--as", "--output"]),
         ("export", ["--to", "--output"]),
+        ("cost", ["--choose", "--set", "--seed", "--format"]),
         ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",
