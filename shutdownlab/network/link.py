@@ -21,7 +21,8 @@ NAME_LIMIT = 15
 class DelayLine:
     """A link cut in two: whatever comes in at one end of `namespace` must leave by the other, later.
 
-    delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction.
+    delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction. ends: the names of
+    the namespaces at its ends, in the order of `if_a` and `if_b`.
     """
 
     namespace: Namespace
@@ -29,6 +30,7 @@ class DelayLine:
     if_b: str
     delay_ms: float
     loss: float
+    ends: tuple[str, str] = ("", "")
 
 
 @dataclass
@@ -257,7 +259,9 @@ class LabLink(Link):  # type: ignore[misc]
             relay, number = cabling.relay_namespace(), len(cabling.delay_lines)
             middle = VethEnd(relay, f"line{number}a"), VethEnd(relay, f"line{number}b")
             indexes = make_veth(one, middle[0])[0], make_veth(two, middle[1])[0]
-            cabling.delay_lines.append(DelayLine(relay, middle[0].name, middle[1].name, wanted.delay_ms, wanted.loss))
+            ends = one.namespace.name, two.namespace.name
+            names = middle[0].name, middle[1].name
+            cabling.delay_lines.append(DelayLine(relay, *names, wanted.delay_ms, wanted.loss, ends))
         else:
             indexes = make_veth(one, two)
         for end, index in zip((one, two), indexes, strict=True):

@@ -12,7 +12,7 @@ from typing import Final
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
-from shutdownlab.measure.requests import request_at, surroundings
+from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import withdrawals
@@ -60,7 +60,6 @@ class Measuring:
         world = World(country.plan.network, country.net, country.services)
         observed = dict.fromkeys(cell.target for _, cell in cells.values() if cell.vantage is None)
         seen = {name: observe(shutdown.scenario.observations[name], world) for name in observed}
-        throttling = [policy for policy in active.values() if policy.throttle is not None]
         for _, cell in cells.values():
             if cell.vantage is None:
                 it = seen[cell.target][cell.operator, cell.family]
@@ -68,9 +67,8 @@ class Measuring:
                 it = Conclusion(*blamed.excuses(it.outcome, it.failure)) if blamed else it
                 conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
                 continue
-            slowed = any(policy.concerns(cell.vantage) for policy in throttling)
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
-            asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
+            asked = over_its_lines(replace(request_at(probe, cell.target, at, ca), id=cell.id), probe, at, held)
             vouching[cell.id] = controls_of(probe, at, asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)

@@ -112,6 +112,8 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("Degradation", "How lines are made worse: `degrade`"),
+        Section("Rates", "What each direction has: `degrade.rate`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
         Section("NullRoute", "Prefixes that border routers discard: `null_route`"),
         Section("Cut", "Cables that are cut by order: `cut`"),
@@ -124,6 +126,8 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
+        Section("Leniency", "Whom it spares besides: `timeline[].obey.OPERATOR.spares.POLICY`"),
     )
     topology = (
         Section(ROOT, "The file"),

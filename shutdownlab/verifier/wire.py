@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.lines import LineQuality, line_of
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rejections import Rejected, rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
@@ -85,13 +86,19 @@ class DataPlane:
         """A switch with its program while these policies are in force."""
         node = self.shutdown.network.nodes[name]
         mine = self._concerning(node, active)
-        key = (name, *mine)
+        key = (name, *self._versions(mine))
         if key not in self._switches:
             profile = self.shutdown.profiles.get(node.owner)
             on_path = profile is not None and profile.placement == "on-path"
             program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
             self._switches[key] = PaperSwitch(program)
         return self._switches[key]
+
+    def _versions(self, policies: Mapping[str, Policy]) -> Iterator[str]:
+        """Names of policies; of those that an operator carries out in its own way, with whom it spares."""
+        known = self.shutdown.scenario.policies
+        for name, policy in policies.items():
+            yield name if known.get(name, policy) is policy else f"{name} but for {policy.except_}"
 
     def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
         """The policies that a switch has rules of."""
@@ -113,7 +120,7 @@ class DataPlane:
     def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
         """An operator's DPI box while these policies are in force."""
         mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
-        key = (operator, *mine)
+        key = (operator, *self._versions(mine))
         if key not in self._boxes:
             rules = compile_box(self.shutdown.network, mine, operator)
             self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
@@ -140,6 +147,7 @@ class ModelledCountry:
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
         self._lies: dict[VantageId, Lies] = {}
+        self._lines: dict[VantageId, LineQuality] = {}
         self._rejections: dict[str, tuple[Rejected, ...]] = {}
 
     def switch(self, name: str) -> PaperSwitch:
@@ -166,6 +174,13 @@ class ModelledCountry:
             active = self.active(operator)
             self._rejections[operator] = rejections(self.network, self.shutdown.apps, active, operator)
         return self._rejections[operator]
+
+    def line_of(self, vantage: Vantage) -> LineQuality:
+        """What a subscriber group's line is like."""
+        if vantage.id not in self._lines:
+            kind = self.network.topology.links.get(vantage.access.value)
+            self._lines[vantage.id] = line_of(kind, vantage, self.active(vantage.id.operator))
+        return self._lines[vantage.id]
 
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
@@ -312,6 +327,13 @@ class ModelledConnection:
             if seen.decision.flow_rule == "meter" and seen.decision.rate_down_kbit is not None
         ]
         return min(rates, default=None)
+
+    @property
+    def slowing_lines(self) -> tuple[str, ...]:
+        """The policies that make the lines at its ends worse."""
+        nodes = self.country.network.nodes
+        ends = [nodes[name].vantage for name in (self.client, self.server) if name is not None and name in nodes]
+        return tuple(name for end in ends if end is not None for name in self.country.line_of(end).policies)
 
     @property
     def inspected(self) -> bool:
