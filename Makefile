@@ -59,6 +59,7 @@ schemas: setup ## write the JSON Schemas of all files anew, after a change of th
 reference: schemas ## write docs/reference anew, after a change of the models
 	$(VENV)/bin/python -m shutdownlab.schemas.reference
 	$(VENV)/bin/python -m shutdownlab.schemas.library_page
+	$(VENV)/bin/python -m shutdownlab.reporting.signals_page
 
 lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
 	@scripts/lock

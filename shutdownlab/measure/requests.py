@@ -56,7 +56,7 @@ def over_its_lines(
     time takes by which they are longer, or packets that are lost. `held`: what an operator carries out, by its name."""
     own, links = at.vantage, at.network.topology.links
     slowed = any(policy.slows and policy.concerns(own) for policy in held(own.id.operator).values())
-    ends = {name for path in probe.paths(at) for name in path} | {at.network.subscriber(own.id).name}
+    ends = {name for path in probe.far_ends(at) for name in path} | {at.network.subscriber(own.id).name}
     there = [vantage for name in ends if (vantage := at.network.nodes[name].vantage) is not None]
     lines = [line_of(links.get(v.access.value), v, held(v.id.operator)) for v in there]
     longer = sum(2 * line.delay for line in lines if line.policies)

@@ -13,11 +13,13 @@ from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Point, Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import include_rules
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Access, Topology, Vantage
 from shutdownlab.model.variation import Read, extend
@@ -53,6 +55,7 @@ def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tu
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
         document.data["topology"] = str(name.get("name", "topology"))
@@ -71,7 +74,7 @@ class _Checker:
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
-        self.phases = [phase.phase for phase in scenario.timeline]
+        self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.started: set[str] = set()
@@ -107,6 +110,8 @@ class _Checker:
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
                 self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
+        for index, signal in enumerate(self.scenario.signals):
+            self._signal(("signals", index), signal)
 
     def _names(self, path: Path, kind: str, given: object, known: object) -> None:
         """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
@@ -346,14 +351,28 @@ class _Checker:
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
-        for name, option in expectation.given.items():
+        self._given(path, expectation.given)
+        if len(self.document.problems) == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _given(self, path: Path, given: Mapping[str, str]) -> None:
+        for name, option in given.items():
             if name not in self.scenario.accounts:
                 self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
             elif option not in self.scenario.accounts[name].options:
                 options = self.scenario.accounts[name].options
                 self.document.report_unknown((*path, "given", name), "option", option, options)
-        if len(self.document.problems) == before:
-            self._reaches_something(path, expectation, phases)
+
+    def _signal(self, path: Path, signal: SignalExpectation) -> None:
+        self._sources((*path, "source"), signal.source)
+        self._given(path, signal.given)
+        for place, phase in signal.phases:
+            if phase not in self.phases:
+                self.document.report_unknown((*path, *place), "phase", phase, self.phases)
+        for key, known in (("operator", self.topology.operators), ("region", self.topology.regions)):
+            name = getattr(signal, key)
+            if name and name not in known:
+                self.document.report_unknown((*path, key), key, name, known)
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
@@ -366,7 +385,7 @@ class _Checker:
         for index, name in enumerate(_named(expectation.observations)):
             observation = scenario.observations[name]
             of = observation.operators or self.topology.operators
-            seen = _some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
             if phases and not seen:
                 found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
@@ -375,16 +394,15 @@ class _Checker:
             if name in self.misdirected:
                 continue  # told already, and who runs it is not known
             probe = scenario.probes[name]
-            probed = _some(probe.during, phases) and any(map(probe.from_.covers, who))
+            probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
 
-
-def _some(during: tuple[str, ...], phases: list[str]) -> bool:
-    """Whether what is limited to some phases (none: it is not) is made in one of these."""
-    return not during or not set(during).isdisjoint(phases)
+    def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
+        """Whether what is limited to some phases (none: it is not) is made in one of these."""
+        return any(self.scenario.is_during(during, phase) for phase in phases)
 
 
 def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:

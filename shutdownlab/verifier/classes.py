@@ -65,7 +65,7 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.breaks(phase):
+        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)

@@ -5,7 +5,7 @@ They are those of `probes.dns`, `probes.stream` and `probes.http`, and raise `St
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -15,7 +15,7 @@ from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import is_address
 from shutdownlab.model.answers import Lie
 from shutdownlab.model.network import Role
-from shutdownlab.model.probe import Family, Surroundings
+from shutdownlab.model.probe import Family, Need, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.answers import HttpAnswer, dns_addresses, response_of
@@ -137,6 +137,16 @@ class ModelledLine:
         """Of several addresses the one that the resolver names first."""
         unlike = self.country.equipment.unlike(addresses)
         return unlike[self.chances.choose(len(unlike), f"which address of {host} the resolver names first")]
+
+    def failed_by(self, names: Collection[str]) -> tuple[Need, ...]:
+        """What a measurement that did not get through, and had these names looked up, can have failed by.
+
+        Where no connection came of its lookups, by them alone, as `measure.controls.vouching_for` has it.
+        """
+        failed = not self.asked.keys() >= set(names)
+        if failed and all(wire.stream.server == self.resolver for wire in self.wires):
+            return ("lookup",)
+        return ("way", "lookup", "server") if failed else ("way", "server")
 
     # -- datagrams ----------------------------------------------------------------------------------------------------
 

@@ -91,16 +91,18 @@ class Outages:
 
     def _taken(self, case: _Case, probe: Probe, at: Surroundings) -> Iterator[Need]:
         nodes, version = self._network.nodes, at.family.version
-        for own, far in probe.paths(at):
+        for own, far in probe.far_ends(at):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
             if far in case.damage.silent:
                 yield "server"
         resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
-        for host in probe.looked_up(at):
-            if resolver.name in case.damage.silent:
-                yield "lookup"
-                continue
+        subscriber = self._network.subscriber(at.vantage.id)
+        hosts = probe.looked_up(at)
+        if hosts and (resolver.name in case.damage.silent or not self._passes(case, subscriber, resolver, version)):
+            yield "lookup"
+            return
+        for host in hosts:
             hosted = self._network.hosted_as(host)
             if hosted is not None and not is_answered(case.ways, resolver, hosted):
                 yield "lookup"
