@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -49,8 +49,10 @@ class Group:
 
 
 def program(
-    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point
-) -> SwitchProgram:
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point,
+    worked_out: Callable[[int], None] = lambda _: None,
+) -> SwitchProgram:  # fmt: skip
+    """What a switch enforces at a point; `worked_out`: see `compile_switch`."""
     rules: list[Rule] = []
     meters: dict[tuple[int, str], Meter] = {}
     for group in _groups_at(network, node):
@@ -69,6 +71,7 @@ def program(
             rules += _blackout(network, apps, here, group, inbound=inbound)
             lists = _access_lists(network, apps, here, group, inbound=inbound)
             rules += _as_rules(lists, group, meters, inbound=inbound)
+            worked_out(len(lists))
     return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
 
 

@@ -51,6 +51,10 @@ router."""
 
 ROUTER, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 9, 10, 80
 """Places in a subscriber group's subnet."""
+FIRST_HOP = 129
+"""In an operator's infrastructure subnet, of the routers on its subscribers' lines: the border's neighbour is first."""
+FIRST_HOP_ABROAD, HOPS_ABROAD = 12289, 32
+"""On the gateway's LAN, of the routers on transits' links: the gateway's neighbour is first; so many a transit."""
 SERVERS, FIRST_SERVED = 2, 10
 """Places in a transit's subnet of servers, beside the router's."""
 

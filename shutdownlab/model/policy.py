@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
-from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.inspection.policy import InspectionRule, Names
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.announcements import NullRoute, Withdrawal
@@ -21,6 +21,7 @@ from shutdownlab.model.means import BlockAction as BlockAction
 from shutdownlab.model.means import Direction as Direction
 from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
+from shutdownlab.model.protocols import WITHOUT_A_BOX, AnyProtocol, Protocol
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
@@ -60,24 +61,18 @@ class Scope(Record):
         return tuple(vantage for vantage in vantages if self.covers(vantage))
 
 
-def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
-    names = tuple(dict.fromkeys(known))
-    if value not in names:
-        raise Expected(one_of(names), lambda: did_you_mean(str(value), names))
-    return str(value)
+class _Listed(Record):
+    """What may name files of addresses. What they hold is among the addresses before these are checked."""
+
+    @model_validator(mode="after")
+    def _is_resolved(self) -> Self:
+        if getattr(self, "address_file", ()):
+            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
+            raise Expected("addresses", hint, found="a file", key="address_file")
+        return self
 
 
-_WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
-"""Protocols that a switch can tell apart; QUIC as udp/443."""
-
-Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, _WITHOUT_A_BOX))]
-AnyProtocol = Annotated[
-    str,
-    BeforeValidator(lambda value: _one_of_the_protocols(value, (*_WITHOUT_A_BOX, *installed_recognisers().protocols))),
-]
-
-
-class Targets(Record):
+class Targets(_Listed):
     """What a policy is about: all that any of these keys names."""
 
     everything: bool = False
@@ -90,6 +85,8 @@ class Targets(Record):
     them."""
     addresses: tuple[Prefix, ...] = ()
     """Prefixes at the far end, in either direction."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Ports at the far end."""
     protocols: tuple[AnyProtocol, ...] = ()
@@ -117,7 +114,7 @@ class Targets(Record):
         return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
 
 
-class Exceptions(Record):
+class Exceptions(_Listed):
     """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
 
     operators: tuple[str, ...] = ()
@@ -135,6 +132,8 @@ class Exceptions(Record):
     """Traffic with these domain names and what is below them passes, told apart likewise."""
     addresses: tuple[Prefix, ...] = ()
     """Traffic with these prefixes passes."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()
@@ -345,7 +344,7 @@ class Policy(Record):
         if self.at is Point.GATEWAY and self.by is Means.DPI and (targets.apps or targets.sites):
             hint = "the gateway is a switch: DPI boxes are the operators'"
             raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
-        hidden = next((name for name in targets.protocols if name not in _WITHOUT_A_BOX), None)
+        hidden = next((name for name in targets.protocols if name not in WITHOUT_A_BOX), None)
         if hidden and (self.at is Point.GATEWAY or self.by is not Means.DPI):
             key, found = ("at", "`at: gateway`") if self.at is Point.GATEWAY else ("by", f"`by: {self.by}`")
             hint = f"only a DPI box tells {hidden} apart"

@@ -17,7 +17,7 @@ from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Point, Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
-from shutdownlab.model.rule_files import include_rules
+from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
@@ -27,7 +27,7 @@ from shutdownlab.model.variation import Read, extend
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_rules(document, apps)
+    include_files(document, apps)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()
@@ -40,6 +40,7 @@ def report_structure(document: Document) -> None:
     for policy in policies.values() if isinstance(policies, dict) else ():
         if isinstance(policy, dict) and "inspect" in policy:
             policy["inspect"] = []  # rules name apps, which the topology may bring along
+        forget_files(policy)
     with suppress(BadInput):  # reported
         document.validate_as(Scenario)
 

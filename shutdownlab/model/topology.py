@@ -72,6 +72,8 @@ def _short_label(value: object) -> str:
 ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
 """What stands in tables on narrow terminals; empty where there is none."""
 _LONGEST_DELAY = 10.0
+MOST_HOPS = 24
+"""On one link: on two, with the operators' routers between, there are fewer than the 64 that a packet begins with."""
 
 
 def _delay(value: float) -> float:
@@ -92,6 +94,10 @@ class LinkClass(Record):
     """The rate of each direction; left out: unlimited."""
     loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
     """The share of packets that are lost, 0 to 0.5."""
+    hops: Annotated[Whole, Field(ge=0, le=MOST_HOPS)] = 0
+    """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
+    TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
+    24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
 
 
 def _outlines(value: object) -> object:

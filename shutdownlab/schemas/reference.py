@@ -154,6 +154,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
         Section("Conditions", "Conditions: `when`"),
+        Section("ClassifierCondition", "A trained model: `classifier`"),
         Section("FirstPacket", "What its first packets are like: `first_packets`"),
         Section("Verdict", "What happens: `verdict`"),
         Section("ResidualSpec", "What stays blocked: `verdict.residual`"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
@@ -173,9 +174,9 @@ def _nearness(vantage: Vantage, host: Vantage) -> int:
 
 def _within_operators(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
     """The prefixes that policies and profiles name by which they could tell subscribers apart."""
+    named = PrefixTable(prefixes_named(shutdown))
     own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
-    named = prefixes_named(shutdown)
-    return tuple(p for p in named if any(p.version == o.version and p.overlaps(o) for o in own))
+    return tuple(dict.fromkeys(p for prefix in own for p in (*named.around(prefix), *named.inside(prefix))))
 
 
 def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:

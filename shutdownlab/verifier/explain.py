@@ -29,7 +29,7 @@ from shutdownlab.verifier.deciding import deciding_wire, slows, stops
 from shutdownlab.verifier.line import ModelledLine, Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
-from shutdownlab.verifier.ways import Crossing
+from shutdownlab.verifier.ways import Crossing, LineRouters
 from shutdownlab.verifier.wire import ModelledConnection, Seen, SwitchStep
 
 
@@ -78,7 +78,8 @@ class Explanation:
     """Why one cell comes out as it does.
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs;
+    the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
+    end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
     elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
     measured: what a run has found.
     """
@@ -93,6 +94,7 @@ class Explanation:
     others: int
     back: bool
     hops: tuple[Hop, ...]
+    ttls: tuple[tuple[str, int], ...]
     saw: tuple[str, ...]
     server: str
     mends: tuple[Mend, ...]
@@ -186,6 +188,7 @@ class _Explainer:
             family=self.cell.family.value, verdict=verdict, expected=expected,
             connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
+            ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
             departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)),
@@ -256,6 +259,8 @@ class _Explainer:
         for hop in wire.way(by_client).hops:
             if isinstance(hop, Crossing):
                 found = self._at_switch(next(steps), wire, stopped)
+            elif isinstance(hop, LineRouters):
+                found = [Hop(f"{hop.count} router{'s' if hop.count > 1 else ''}", f"on the {hop.link} link")]
             else:
                 found = [self._at_node(self.network.nodes[hop], wire, by_client)]
             for each in found:
@@ -269,6 +274,15 @@ class _Explainer:
         if rejected is None or node.name != wire.way(by_client).nodes[1]:
             return Hop(node.name, role)
         return Hop(node.name, role, "rejects it", _ANSWERED[rejected.answer], self._order(rejected.policy), True)
+
+    def _ttls(self, wire: ModelledConnection) -> Iterator[tuple[str, int]]:
+        by_client = not self._is_back(wire)
+        way = wire.way(by_client)
+        for step, passed in zip(wire.steps(by_client), way.passed, strict=False):
+            if step.box:
+                yield f"{step.box}-box", passed + 1
+        if way.arrives:
+            yield way.nodes[-1], way.passed[-1] + 1
 
     def _at_switch(self, step: SwitchStep, wire: ModelledConnection, stopped: bool) -> list[Hop]:
         node = self.network.nodes[step.crossing.switch]

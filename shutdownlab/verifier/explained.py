@@ -52,6 +52,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.order is not None:
             orders[hop.order] = None
+    if any(hop.role.startswith("on the ") for hop in explanation.hops):
+        reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)
+        yield f"  The smallest TTL that gets there: {reached}"
     yield ""
     for order in orders:
         yield from _order_lines(order)

@@ -18,10 +18,9 @@ from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.compiler.traffic import Traffic
 from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
-from shutdownlab.inspection.engine import Engine, Side
-from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
-from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.engine import Side
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.library import Shutdown
 from shutdownlab.model.answers import Rejection
@@ -29,17 +28,16 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage, VantageId
-from shutdownlab.verifier.chance import Chances, Draws
+from shutdownlab.verifier.box import Box
+from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of
+from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
 EPHEMERAL = 40000
 """The port of a measurement's first connection; the next has the next."""
-_MOST_FLOWS = 5000
-"""After which a box forgets all: no two measurements in between have the same ports."""
 _BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
 
 
@@ -59,7 +57,7 @@ class DataPlane:
         """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
-        self._named = prefixes_named(shutdown)
+        self._named = PrefixTable(prefixes_named(shutdown))
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
         for vantage in vantages:
@@ -78,7 +76,7 @@ class DataPlane:
         found: dict[object, str] = {}
         for text in addresses:
             address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(prefix for prefix in self._named if address in prefix)
+            within = tuple(self._named.around_address(address))
             found.setdefault((host and host.name, within), text)
         return tuple(found.values())
 
@@ -190,35 +188,6 @@ class ModelledCountry:
         """Whether an operator's DPI box sees nothing, for a fault."""
         box = self.network.one(Role.DPI_BOX, operator).name
         return box in self.damage.boxes or box in self.damage.mute_boxes
-
-
-class Box:
-    """A DPI box: the engine of its profile, with the rules of its operator."""
-
-    def __init__(
-        self, operator: str, profile: Profile, rules: tuple[InspectionRule, ...], catalogue: AppCatalogue
-    ) -> None:
-        self.operator, self.profile, self.rules = operator, profile, rules
-        self.on_path = self.profile.placement == "on-path"
-        self._catalogue = catalogue
-        self._draws = Draws()
-        self.engine = self._made()
-
-    def _made(self) -> Engine:
-        policy = InspectionPolicy(name="order", profile=self.profile.name, rules=self.rules)
-        return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
-
-    @property
-    def has_looked(self) -> bool:
-        """Whether anything has hung on what packets look like, which those of a model do not tell."""
-        return any(matcher.shapes_tested for matcher in self.engine.rules.matchers)
-
-    def begin(self, chances: Chances) -> None:
-        """Another measurement begins, from ports of its own: the box knows nothing of those before that counts."""
-        full = len(self.engine.table.flows) > _MOST_FLOWS or self.has_looked
-        if full or self._draws.drawn or self.engine.residual_blocks.by_key:
-            self.engine = self._made()
-        self._draws.chances, self._draws.drawn = chances, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +367,7 @@ class ModelledConnection:
         if rejected is not None:
             steps = steps[:1]
         arrives = way.arrives and rejected is None
-        found = list(self._carry(steps, segment, by_client, arrives=arrives))
+        found = list(self._carry(steps, segment, by_client, way.passed, arrives=arrives))
         if rejected is not None:
             if not steps[0].fate.dropped:
                 rule = Rule(PipelineTable.ACCESS_LISTS, 0, policy=rejected.policy)
@@ -410,10 +379,16 @@ class ModelledConnection:
         return found
 
     def _carry(
-        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
-    ) -> Iterator[Arrival]:
+        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
+        arrives: bool, injected: bool = False, ttl: int = TTL,
+    ) -> Iterator[Arrival]:  # fmt: skip
+        """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
+        packet would have before the first of them.
+        """
         frame = b""
         for place, step in enumerate(steps):
+            if ttl <= passed[place]:
+                return
             if step.fate.dropped:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
@@ -425,26 +400,28 @@ class ModelledConnection:
                     return
                 continue
             box = self.country.box(step.box)
-            frame = frame or self.stream.frame(segment, by_client=by_client)
+            frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
                 ahead = injection.towards is not step.side
-                onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
-                said = segment_of(injection.frame)
-                yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
+                onwards, routers = (steps[place:], passed[place:]) if ahead else self._back_from(step, by_client)
+                yield from self._carry(
+                    onwards[1:], segment_of(injection.frame), by_client == ahead, routers[1:],
+                    arrives=ahead <= arrives, injected=True, ttl=ttl_of(injection.frame) + routers[0],
+                )  # fmt: skip
             if not box.on_path:
                 if not outcome.forward:
                     self.stops.append(Stop(f"{box.operator}-box"))
                     return
                 if outcome.replacement is not None:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)
-        if arrives:
+        if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[SwitchStep, ...]:
-        """The way back from a box to whoever has sent the packet."""
-        back = self.steps(not by_client)
+    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
+        """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""
+        back, passed = self.steps(not by_client), self.way(not by_client).passed
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
-        return back[places[0] + 1 :] if places else ()
+        return (back[places[0] :], passed[places[0] :]) if places else ((), (0, 0))
