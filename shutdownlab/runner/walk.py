@@ -327,6 +327,7 @@ class Walk:
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
+            degrades=any(policy.degrade for policy in shutdown.scenario.policies.values()),
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
@@ -356,12 +357,17 @@ class Walk:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
         shutdown = self.options.shutdown
         mode = shutdown.scenario.mode(self.options.choices)
-        delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
+        delays = {
+            name: shutdown.scenario.delay_of(name, shutdown.topology, phase) for name in shutdown.topology.operators
+        }
         self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
+        otherwise = {
+            name: shutdown.scenario.carried_out(phase, self.options.choices, name, active) for name in phase.obey
+        }
         confirmation = country.authority.order(
-            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage
+            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage, otherwise=otherwise
         )
         for message in confirmation:
             self._told(message)
