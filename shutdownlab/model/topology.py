@@ -100,6 +100,22 @@ class LinkClass(Record):
     24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
 
 
+def _outlines(value: object) -> object:
+    if value != "rest" and not isinstance(value, list | tuple):
+        raise Expected("a list of outlines such as [KZ.AC], or `rest` for all that no other region has")
+    return value
+
+
+def _degrees(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(isinstance(each, bool) for each in value):
+        raise Expected("two numbers, latitude and longitude in degrees, such as [42.32, 69.59]")
+    return tuple(value)
+
+
+_Latitude = Annotated[Number, Field(ge=-90, le=90)]
+_Longitude = Annotated[Number, Field(ge=-180, le=180)]
+
+
 class Region(Record):
     """A part of the country, in which operators have subscribers."""
 
@@ -108,6 +124,14 @@ class Region(Record):
     weight: Annotated[Number, Field(gt=0, le=1)]
     """Its share of the country's subscribers, more than 0, at most 1. The shares of all regions need not add up to 1:
     what counts is how they compare."""
+    outlines: Annotated[
+        tuple[str, ...] | Literal["rest"],
+        BeforeValidator(_outlines, json_schema_input_type=tuple[str, ...] | Literal["rest"]),
+    ] = ()
+    """What of the country's map it is: keys of outlines that ship, such as KZ.AC, or `rest`, all that no other region
+    has. A country where no region has any is drawn as tiles."""
+    place: Annotated[tuple[_Latitude, _Longitude], BeforeValidator(_degrees)] | None = None
+    """Where to mark it on the map, latitude and longitude in degrees: a town whose outline is not one of its own."""
     source: str = ""
     """Where these facts come from; codes such as RIS are explained under `sources`."""
 

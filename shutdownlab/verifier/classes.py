@@ -61,15 +61,19 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if phase.faults:
+        if self.breaks(phase):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
         return self._unlike(phase, cell, vantage)
 
+    def breaks(self, phase: Phase) -> bool:
+        """Whether anything may be broken in a phase, by itself or by order."""
+        return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
+
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies in force that withdraw routes."""
-        return tuple(name for name, policy in self.active(phase).items() if policy.withdraw is not None)
+        """The policies in force that change routes: withdraw them, or discard what comes by them."""
+        return tuple(name for name, policy in self.active(phase).items() if policy.routes)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)

@@ -30,7 +30,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  measured: {told}, {found.certainty} in {found.tries} tries{'' if agrees else ', which differs'}"
     for fault in explanation.faults:
         place = f", {fault.place}" if fault.place else ""
-        yield f"  Fault {fault.fault}: {fault.title} [{fault.source}]{place}"
+        yield f"  {'Order' if fault.is_order else 'Fault'} {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
     for order in explanation.elsewhere:
         yield from _order_lines(order)

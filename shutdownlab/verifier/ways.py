@@ -130,6 +130,8 @@ class Ways:
             following = router_of(self.network, hop.owner)
             hops += [*(self._over_lan(router, following, hop.lan) if hop.lan != "backbone" else ()), following.name]
             router = following
+            if hop.lan == "gateway" and self.damage.discards(router.owner, address):
+                return Way(tuple(hops), arrives=False, silent=True)
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
         return Way((*hops, *self._last_mile(target, router, up=False), target.name))

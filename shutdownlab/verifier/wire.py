@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.rejections import Rejected, rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
-from shutdownlab.compiler.rules import Rule
+from shutdownlab.compiler.rules import PipelineTable, Rule
+from shutdownlab.compiler.traffic import Traffic
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
@@ -21,6 +24,7 @@ from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.library import Shutdown
+from shutdownlab.model.answers import Rejection
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
@@ -28,7 +32,7 @@ from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import TTL, FiveTuple, Segment, segment_of, ttl_of
+from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
@@ -137,6 +141,7 @@ class ModelledCountry:
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
         self._lies: dict[VantageId, Lies] = {}
+        self._rejections: dict[str, tuple[Rejected, ...]] = {}
 
     def switch(self, name: str) -> PaperSwitch:
         """A switch with its program."""
@@ -155,6 +160,13 @@ class ModelledCountry:
         if vantage.id not in self._lies:
             self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
         return self._lies[vantage.id]
+
+    def rejections(self, operator: str) -> tuple[Rejected, ...]:
+        """What an operator's border router rejects."""
+        if operator not in self._rejections:
+            active = self.active(operator)
+            self._rejections[operator] = rejections(self.network, self.shutdown.apps, active, operator)
+        return self._rejections[operator]
 
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
@@ -260,6 +272,7 @@ class ModelledConnection:
     _sent: int = 0
     _inspected: bool | None = None
     _steps: dict[bool, tuple[SwitchStep, ...]] = field(default_factory=dict)
+    _rejected: dict[bool, Rejected | None] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
         """From the end that sends to the other one."""
@@ -311,7 +324,44 @@ class ModelledConnection:
     @property
     def passes(self) -> bool:
         """Whether headers let packets pass both ways."""
-        return not any(step.fate.dropped for way in (True, False) for step in self.steps(way))
+        ways = (True, False)
+        return not any(self.rejected(way) or any(step.fate.dropped for step in self.steps(way)) for way in ways)
+
+    def rejected(self, by_client: bool) -> Rejected | None:
+        """By what the border router of the subscriber who sends rejects it, where it does."""
+        if by_client not in self._rejected:
+            self._rejected[by_client] = self._rejection(by_client)
+        return self._rejected[by_client]
+
+    def _rejection(self, by_client: bool) -> Rejected | None:
+        way, nodes = self.way(by_client), self.country.network.nodes
+        sender = nodes[way.nodes[0]]
+        if sender.vantage is None or len(way.nodes) == 1:
+            return None
+        stream = self.stream
+        ends = [(stream.client, stream.client_port), (stream.server, stream.server_port)]
+        (source, _), (target, port) = ends if by_client else reversed(ends)
+        ports = (port, port) if stream.proto in (TCP, UDP) else None
+        packet = Traffic(stream.proto, ports, ip_network(target), ip_network(source))
+        rejections = self.country.rejections(sender.owner)
+        return next((each for each in rejections if each.meets(ip_address(source), packet)), None)
+
+    @property
+    def refusal(self) -> Rejection | None:
+        """What tells the client that its border router rejects what it sends; None: nothing that comes to it."""
+        rejected = self.rejected(True)
+        if rejected is None or self.steps(True)[0].fate.dropped:
+            return None
+        here = self.way(True).crossings[0]
+        back = Crossing(here.switch, here.onwards, here.port, here.target, here.source)
+        answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
+        told = self.stream
+        if answer is Rejection.ICMP:
+            kind, version = UNREACHABLE[told.version], told.version
+            router = self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner)
+            told = FiveTuple(icmp_of(version), told.client, str(router.address(version)), kinds=(kind, kind))
+        fate = self.country.switch(here.switch).run(told.fields(by_client=False) | back.fields)
+        return None if fate.dropped else answer
 
     @property
     def intercepted(self) -> bool:
@@ -323,8 +373,16 @@ class ModelledConnection:
         self.now += 0.001
         self._sent += 1
         way = self.way(by_client)
-        found = list(self._carry(self.steps(by_client), segment, by_client, way.passed, arrives=way.arrives))
-        if not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
+        steps, rejected = self.steps(by_client), self.rejected(by_client)
+        if rejected is not None:
+            steps = steps[:1]
+        arrives = way.arrives and rejected is None
+        found = list(self._carry(steps, segment, by_client, way.passed, arrives=arrives))
+        if rejected is not None:
+            if not steps[0].fate.dropped:
+                rule = Rule(PipelineTable.ACCESS_LISTS, 0, policy=rejected.policy)
+                self.stops.append(Stop(way.nodes[1], rule))
+        elif not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
             self.stops.append(Stop(way.nodes[-1]))
         own = any(arrival.at_client is not by_client and not arrival.injected for arrival in found)
         self.reached, self.answered = self.reached or (own and by_client), self.answered or (own and not by_client)
