@@ -136,11 +136,11 @@ class _Checker:
                 self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
 
     def _scope(self, path: Path, scope: Scope) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
-        if len(self.document.problems) == before and not self._select(scope):
+        if self.document.problems.in_all == before and not self._select(scope):
             hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
 
@@ -230,10 +230,10 @@ class _Checker:
         path: Path = ("probes", name)
         for mistake in probe.mistakes(self.topology, self.apps):
             self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "from"), probe.from_)
         self._names((*path, "during"), "phase", probe.during, self.phases)
-        if len(self.document.problems) > before:
+        if self.document.problems.in_all > before:
             self.misdirected.add(name)
 
     def _tool(self, name: str, tool: Probe) -> None:
@@ -367,13 +367,13 @@ class _Checker:
             )
 
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         self._given(path, expectation.given)
-        if len(self.document.problems) == before:
+        if self.document.problems.in_all == before:
             self._reaches_something(path, expectation, phases)
 
     def _given(self, path: Path, given: Mapping[str, str]) -> None:
