@@ -201,7 +201,8 @@ class Walk:
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
-            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+            looked_at = options.real_time or options.observe or (options.keep and not following)
+            if self.sampled.is_whole(phase, held) and not looked_at:
                 self._begin(phase)  # nobody needs its orders: the next one's contain them
                 self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
                 continue
@@ -315,7 +316,7 @@ class Walk:
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
-            observe=options.observe, sample=options.sample,
+            observe=options.observe, sample=options.sample, settings=dict(shutdown.settings),
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -326,6 +327,7 @@ class Walk:
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
+            degrades=any(policy.degrade for policy in shutdown.scenario.policies.values()),
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
@@ -355,12 +357,17 @@ class Walk:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
         shutdown = self.options.shutdown
         mode = shutdown.scenario.mode(self.options.choices)
-        delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
+        delays = {
+            name: shutdown.scenario.delay_of(name, shutdown.topology, phase) for name in shutdown.topology.operators
+        }
         self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
+        otherwise = {
+            name: shutdown.scenario.carried_out(phase, self.options.choices, name, active) for name in phase.obey
+        }
         confirmation = country.authority.order(
-            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage
+            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage, otherwise=otherwise
         )
         for message in confirmation:
             self._told(message)
