@@ -5,6 +5,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     import shutdownlab as sl
 
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
+    varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # one value is another
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
@@ -18,6 +19,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
     sl.plot("runs/a", "reach.pdf", what="reach")  # a figure for a paper
     sl.export("runs/a", "duckdb", "a.duckdb")    # typed tables with documented columns; also parquet, csv, ooni, mrt
+    sl.cost("kazakhstan-2022")                   # what it cost, by three methods: .amounts, .by_region, .person_hours
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -35,10 +37,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from shutdownlab.comparison import diff
     from shutdownlab.config.document import BadInput, Problem
+    from shutdownlab.costing.estimate import Cost
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
     from shutdownlab.ooni.judging import Judged
     from shutdownlab.ooni.reading import Judgements, judge
+    from shutdownlab.reporting.costs import cost
     from shutdownlab.reporting.export.exporting import export
     from shutdownlab.reporting.figure.plot import plot
     from shutdownlab.reporting.page.report import ReportPage, report
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadInput",
     "Comparison",
+    "Cost",
     "Detectability",
     "Explanation",
     "Judged",
@@ -75,6 +80,7 @@ __all__ = [
     "Shutdown",
     "Verified",
     "compare",
+    "cost",
     "detect",
     "diff",
     "explain",
@@ -103,6 +109,8 @@ _WHERE: Final = {
     "Matrix": "runner.matrix",
     "matrix": "runner.matrix",
     "Problem": "config.document",
+    "Cost": "costing.estimate",
+    "cost": "reporting.costs",
     "export": "reporting.export.exporting",
     "plot": "reporting.figure.plot",
     "ReportPage": "reporting.page.report",

@@ -103,7 +103,7 @@ class Outside:
     @cached_property
     def quiet_phase(self) -> Phase:
         """The country with no policy in force and nothing broken."""
-        first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": ()})
+        first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": (), "obey": {}})
         return self.verifier.imagine(first, {})
 
     def alone(self, active: Mapping[str, Policy], signals: Iterable[str] = SIGNALS) -> list[Reading]:
@@ -134,7 +134,7 @@ class Outside:
     def _state(self, phase: Phase) -> object:
         """What is the same for phases in which the same is seen."""
         active = self.verifier.classes.active(phase)
-        if phase.faults or any(policy.inspect is not None for policy in active.values()):
+        if phase.faults or phase.obey or any(policy.inspect is not None for policy in active.values()):
             return phase.phase
         return tuple(active)
 
