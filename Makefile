@@ -2,7 +2,7 @@
 # make test    set up, then the whole test suite
 # make help    the rest
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
 FILES ?= 100000
 FAULTS ?= 200
 SEED ?= 1

@@ -5,12 +5,15 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     import shutdownlab as sl
 
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
+    varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # one value is another
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
+    sl.detect("kazakhstan-2022")                 # which mechanism shows in which outside signal, and how late: .rows
+    sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # a published series beside it
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
@@ -46,9 +49,12 @@ if TYPE_CHECKING:
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.runner.matrix import Matrix, matrix
+    from shutdownlab.signals.overlay import Overlay
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
+    from shutdownlab.verifier.detect import Detectability, detect
     from shutdownlab.verifier.explain import Explanation, explain
+    from shutdownlab.verifier.published import compare
     from shutdownlab.verifier.verify import Verified, verify
 
     __version__: str
@@ -57,6 +63,7 @@ __all__ = [
     "BadInput",
     "Comparison",
     "Cost",
+    "Detectability",
     "Explanation",
     "Judged",
     "Judgements",
@@ -65,13 +72,16 @@ __all__ = [
     "LabError",
     "MachineCannot",
     "Matrix",
+    "Overlay",
     "Problem",
     "ReportPage",
     "Run",
     "RunFailed",
     "Shutdown",
     "Verified",
+    "compare",
     "cost",
+    "detect",
     "diff",
     "explain",
     "export",
@@ -112,6 +122,10 @@ _WHERE: Final = {
     "resume": "runner.launch",
     "run": "runner.launch",
     "Comparison": "verifier.compare",
+    "Detectability": "verifier.detect",
+    "Overlay": "signals.overlay",
+    "compare": "verifier.published",
+    "detect": "verifier.detect",
     "diff": "comparison",
     "Explanation": "verifier.explain",
     "explain": "verifier.explain",

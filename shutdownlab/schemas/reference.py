@@ -111,10 +111,13 @@ def pages() -> tuple[ReferencePage, ...]:
     """All pages, in order."""
     scenario = (
         Section(ROOT, "The file"),
+        Section("Parameter", "What is meant to be varied: `parameters.NAME`"),
         Section("Policy", "A policy: `policies.NAME`"),
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("Degradation", "How lines are made worse: `degrade`"),
+        Section("Rates", "What each direction has: `degrade.rate`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
         Section("NullRoute", "Prefixes that border routers discard: `null_route`"),
         Section("Cut", "Cables that are cut by order: `cut`"),
@@ -130,6 +133,8 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
+        Section("Leniency", "Whom it spares besides: `timeline[].obey.OPERATOR.spares.POLICY`"),
         Section("Repeat", "What recurs: `repeats.NAME`"),
         Section("Every", "By the clock: `every`"),
         Section("Flapping", "In bouts: `flapping`"),
