@@ -109,7 +109,7 @@ def money(dollars: float) -> str:
         return f"${dollars / 1e9:.3g} billion"
     if dollars >= 1e6:
         return f"${dollars / 1e6:.0f} million" if dollars >= 1e7 else f"${dollars / 1e6:.1f} million"
-    return f"${dollars:,.0f}"
+    return f"${float(f'{dollars:.2g}'):,.0f}"
 
 
 def span_of(low: float, high: float) -> str:

@@ -103,6 +103,15 @@ def test_the_rate_is_that_of_the_published_figure(kazakhstan: sl.Cost) -> None:
     assert kazakhstan.amounts["cost"].value < 0.7 * report.value, "a third of the time were windows, or regions back"
 
 
+def test_egypt_s_comes_near_what_the_oecd_found_of_five_days() -> None:
+    cost = sl.cost("egypt-2011")
+    [oecd] = cost.published
+    assert oecd.hours == 120
+    report = cost.amounts["report"]
+    assert report.value / report.hours == pytest.approx(oecd.amount * 1e6 / oecd.hours, rel=0.01)
+    assert 0.75 * oecd.amount * 1e6 < report.value < 1.25 * oecd.amount * 1e6
+
+
 def test_the_same_seed_draws_the_same_range(kazakhstan: sl.Cost) -> None:
     assert sl.cost("kazakhstan-2022", seed=1).amounts == kazakhstan.amounts
     other = sl.cost("kazakhstan-2022", seed=2).amounts["graded"]
