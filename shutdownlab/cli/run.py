@@ -150,6 +150,8 @@ def run(
         _write_junit(junit, finished)
         _write_report(report, finished)
         agrees = _agrees(shutdown, finished.path, as_mapping(choose)) if verify else True
+        if report is not None:
+            typer.echo(f"The report: {report}")
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
 
 

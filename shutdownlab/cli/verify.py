@@ -11,7 +11,7 @@ from rich.console import Console
 from shutdownlab import library
 from shutdownlab.cli.every import one_or_all, verify_all
 from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, Settings, as_mapping, as_settings
-from shutdownlab.cli.program import naming_options, user_errors
+from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
 
 def verify(
@@ -23,6 +23,7 @@ def verify(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A new directory for the results, as of a run.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     form: Annotated[
         Literal["table", "json", "junit"],
         typer.Option("--format", metavar="table|json|junit", help="What is printed."),
@@ -40,21 +41,17 @@ def verify(
 
     with user_errors(), naming_options("choose", "at", "sample"):
         one_or_all(
-            scenario,
-            everything=everything,
-            choose=choose,
-            at=at,
-            out=out,
-            warn=warn,
-            format=form != "table",
-            set=settings,
-        )
+            scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
+            format=form != "table", set=settings,
+        )  # fmt: skip
         if scenario is None:
             raise typer.Exit(verify_all(strict=strict, sample=sample))
+        if force and out is None:
+            bad_option("--force", "no --out beside it", "--out DIR, which it is about")
         shutdown = library.load(scenario, set=as_settings(settings))
         verified = model.verify(shutdown, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
-            verified.write(out)
+            verified.write(out, force=force)
         if form == "table":
             print_verified(verified, Console(highlight=False), warn=warn)
         else:

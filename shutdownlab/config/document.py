@@ -77,6 +77,11 @@ class Problems(list[Problem]):
         super().__init__()
         self.more = 0
 
+    @property
+    def in_all(self) -> int:
+        """How many there were. Whether there are new ones is seen by this, not by how many are kept."""
+        return len(self) + self.more
+
     def append(self, problem: Problem) -> None:
         if len(self) < _MAX_KEPT:
             super().append(problem)
