@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
+from shutdownlab.config.scalars import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
@@ -363,6 +364,7 @@ def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
             net.instances[node.owner].namespace.path,
             tuple((p.name, p.purpose) for p in node.ports.values()),
             _KEY_LOG.format(node.owner if node.owner in plan.network.topology.operators else "*") if plan.keys else "",
+            tuple(map(str, _controls(plan.network, node.owner))) if node.role is Role.DPI_SWITCH else (),
         )
         for node in plan.network.nodes.values()
         if node.role.is_openflow
@@ -394,13 +396,15 @@ def _box(
         seed=plan.seed,
         trusted=trusted,
         root=root,
-        controls=frozenset(
-            address.packed
-            for vantage in plan.network.vantages
-            if vantage.id.operator == operator
-            for address in plan.network.control_addresses(vantage.id)
-        ),
+        controls=frozenset(address.packed for address in _controls(plan.network, operator)),
     )
+
+
+def _controls(network: Network, operator: str) -> Iterator[Address]:
+    """The addresses of an operator's subscribers whose packets its box passes on unseen."""
+    for vantage in network.vantages:
+        if vantage.id.operator == operator:
+            yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:

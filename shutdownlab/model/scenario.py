@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
 from shutdownlab.model.obedience import Obedience, carried_out
@@ -18,6 +19,7 @@ from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.repeats import Repeat
+from shutdownlab.model.settings import Parameter
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
@@ -112,6 +114,8 @@ class Scenario(Record):
     extends: str = ""
     """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
     beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
+    include: tuple[str, ...] = ()
+    """Files in this one's folder whose `policies`, `expectations` and `sources` are its own too."""
     summary: str = ""
     """A few sentences for those who read the file."""
     topology: str
@@ -143,10 +147,15 @@ class Scenario(Record):
     """Facts that it does not have, and why: what this program cannot say, or nobody knows."""
     accounts: dict[Name, Account] = {}
     """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
+    parameters: Annotated[dict[Label, Parameter], _FEW] = {}
+    """What is meant to be varied, by name: `--set NAME=VALUE`. Any other value can be set by its path."""
     policies: Annotated[dict[Name, Policy], _FEW]
     """What an authority can order, by name; phases start and stop them."""
     faults: Annotated[dict[Name, DeclaredFault], _FEW] = {}
     """What can break, by name; phases name what is broken. Cells that it takes away are `down`."""
+    cost: ShutdownCost | None = None
+    """What its cost is worked out from, where the topology says otherwise or nothing; and what others found that it
+    cost."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}

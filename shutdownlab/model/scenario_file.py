@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
@@ -19,10 +20,13 @@ from shutdownlab.model.policy import Point, Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Access, Topology, Vantage
-from shutdownlab.model.variation import Read, extend
+from shutdownlab.model.variation import Read, extend, include
+
+NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
@@ -45,17 +49,21 @@ def report_structure(document: Document) -> None:
         document.validate_as(Scenario)
 
 
-def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tuple[Document, str | Mapping[str, Any]]:
+def parse_scenario(
+    text: bytes | Mapping[str, Any], file: str, read: Read, settings: Mapping[str, Any] = NOTHING_SET
+) -> tuple[Document, str | Mapping[str, Any]]:
     """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
 
-    `read`: finds the scenario that it extends.
+    `read`: finds the scenario that it extends. settings: values that are set from outside, by path.
     """
     document = parse(text, file)
     if is_another(document, "scenario"):
         document.raise_if_bad()
+    include(document)
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    settle(document, settings)
     make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
@@ -99,6 +107,7 @@ class _Checker:
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
+        self._cost()
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
@@ -127,11 +136,11 @@ class _Checker:
                 self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
 
     def _scope(self, path: Path, scope: Scope) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
-        if len(self.document.problems) == before and not self._select(scope):
+        if self.document.problems.in_all == before and not self._select(scope):
             hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
 
@@ -176,6 +185,17 @@ class _Checker:
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
 
+    def _cost(self) -> None:
+        cost = self.scenario.cost
+        if cost is None:
+            return
+        for key in ("gdp", "internet_share", "users"):
+            estimate = getattr(cost, key)
+            if estimate is not None:
+                self._sources(("cost", key, "source"), estimate.source)
+        for index, published in enumerate(cost.published):
+            self._sources(("cost", "published", index, "source"), published.source)
+
     def _degraded(self, path: Path, policy: Policy) -> None:
         """Only lines that have a delay can be given another, and only mobile ones have a generation."""
         if policy.degrade is None or policy.degrades_traffic:
@@ -210,10 +230,10 @@ class _Checker:
         path: Path = ("probes", name)
         for mistake in probe.mistakes(self.topology, self.apps):
             self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "from"), probe.from_)
         self._names((*path, "during"), "phase", probe.during, self.phases)
-        if len(self.document.problems) > before:
+        if self.document.problems.in_all > before:
             self.misdirected.add(name)
 
     def _tool(self, name: str, tool: Probe) -> None:
@@ -347,13 +367,13 @@ class _Checker:
             )
 
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         self._given(path, expectation.given)
-        if len(self.document.problems) == before:
+        if self.document.problems.in_all == before:
             self._reaches_something(path, expectation, phases)
 
     def _given(self, path: Path, given: Mapping[str, str]) -> None:

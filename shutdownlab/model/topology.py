@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.model.economy import Economy
 
 
 class Access(StrEnum):
@@ -313,6 +314,8 @@ class Topology(Record):
     """The domestic exchange: a peering LAN with a route server."""
     transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
     """The foreign transit networks, by name."""
+    cost: Economy | None = None
+    """What the cost of a shutdown is worked out from (`shutdownlab cost`)."""
 
     def vantages(self) -> Iterator[Vantage]:
         """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones.

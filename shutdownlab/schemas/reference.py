@@ -111,6 +111,7 @@ def pages() -> tuple[ReferencePage, ...]:
     """All pages, in order."""
     scenario = (
         Section(ROOT, "The file"),
+        Section("Parameter", "What is meant to be varied: `parameters.NAME`"),
         Section("Policy", "A policy: `policies.NAME`"),
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
@@ -125,6 +126,8 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Partitioned", "What nobody hears: `partition`"),
         Section("Powerless", "Where it is dark: `power_off`, `switch_off`"),
         Section("LeftOut", "A fact that is not there: `left_out[]`"),
+        Section("ShutdownCost", "What it cost: `cost`"),
+        Section("Published", "What others found that it cost: `cost.published[]`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
@@ -143,6 +146,8 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("LinkClass", "A kind of link: `links.NAME`"),
         Section("Region", "A region: `regions.NAME`"),
+        Section("Economy", "What hangs on the Internet: `cost`"),
+        Section("Estimate", "A number that nobody knows exactly: in `cost`"),
         Section("Operator", "An operator: `operators.NAME`"),
         Section("Subscribers", "A group of subscribers: `operators.NAME.regions.NAME.NAME`"),
         Section("ServerProgram", "A server program of your own: in `serves`"),

@@ -119,10 +119,11 @@ def explain(
     probe of the scenario, an app, a site or ADDRESS:PORT, as `model.lookup.target_named` takes it, whether or not the
     scenario measures it there and then; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
     """
-    run = _run_at(scenario)
+    run, settings = _run_at(scenario), dict[str, str]()
     if run is not None:
+        settings = run.manifest.get("settings", {})
         scenario, choose = run.manifest.get("source") or refuse("scenario", *_NO_SOURCE), run.manifest.get("choices")
-    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario, set=settings)
     loaded = shutdown.scenario
     choices, phase = choices_of(loaded, choose or {}, "choose"), phase_named(loaded, at, "at")
     found = vantage_point(shutdown.topology, vantage, "vantage")
