@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from shutdownlab import library
 from shutdownlab.cli.every import one_or_all, verify_all
-from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, as_mapping
+from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, Settings, as_mapping, as_settings
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
 
@@ -17,6 +18,7 @@ def verify(
     scenario: OneScenario = None,
     everything: Everything = False,
     choose: Choices = None,
+    settings: Settings = None,
     at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A new directory for the results, as of a run.")
@@ -40,13 +42,14 @@ def verify(
     with user_errors(), naming_options("choose", "at", "sample"):
         one_or_all(
             scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
-            format=form != "table",
+            format=form != "table", set=settings,
         )  # fmt: skip
         if scenario is None:
             raise typer.Exit(verify_all(strict=strict, sample=sample))
         if force and out is None:
             bad_option("--force", "no --out beside it", "--out DIR, which it is about")
-        verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
+        shutdown = library.load(scenario, set=as_settings(settings))
+        verified = model.verify(shutdown, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
             verified.write(out, force=force)
         if form == "table":

@@ -51,7 +51,8 @@ class Plan:
     """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
 
     `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
-    Python to run controllers in, under Ryu (none: under os-ken, in this one).
+    Python to run controllers in, under Ryu (none: under os-ken, in this one); `degrades`: whether a policy may make
+    lines worse, which the userspace delay line does, whatever the kernel has.
     """
 
     network: Network
@@ -65,6 +66,7 @@ class Plan:
     """Whether the lab's clients write their TLS secrets beside the captures, to be put into them."""
     datapath: Wish = "auto"
     ryu: RyuPython | None = None
+    degrades: bool = False
 
 
 @dataclass(slots=True)
@@ -293,7 +295,9 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         ca = CertificateAuthority(network.names_hosted(), network.addresses_hosted())
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
         state_root = plan.files / _STATE_ROOT
-        net = EmulatedNetwork(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
+        net = EmulatedNetwork(
+            topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch", userspace_delays=plan.degrades
+        )
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         logs = plan.files / "controllers"

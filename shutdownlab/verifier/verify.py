@@ -25,7 +25,7 @@ from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
-from shutdownlab.signals.facts import judge, needed
+from shutdownlab.signals.facts import families, judge, needed
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
@@ -99,7 +99,7 @@ class Verified:
         expected = scenario.signals_given(self.choices)
         if not expected or self.timeline != scenario.timeline:
             return ()
-        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment, families(expected))
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]
@@ -200,6 +200,7 @@ class Verified:
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
             source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            settings=dict(self.shutdown.settings),
         )  # fmt: skip
 
     def __str__(self) -> str:
