@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shutdownlab.network.datapath import Wish
 
 _ANSWER_S: Final = 60.0
+_ORDER_S: Final = 3600.0
+"""An order is given up by the lab itself, once nobody gets on with it; until then it is waited for, be it a big one."""
 _MEASURE_S: Final = 900.0
 """A probe is tried four times, and waits for others and for a slow machine."""
 _TAIL: Final = 4000
@@ -237,7 +239,7 @@ class Lab:
     def _put_in_force(self, phase: str | None, policies: tuple[str, ...], moved: bool = False) -> None:
         if moved or policies != self._active:
             number = self._connection.number()
-            self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved), _ANSWER_S)
+            self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved), _ORDER_S)
             self._active = policies
 
     # --- measuring ---
