@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.results.reading import Reading, write_readings
+from shutdownlab.results.result import COLUMNS
 
 EXAMPLE = Path(__file__).parents[2] / "docs/reference/examples/run"
 TABLES = {"results", "phases", "orders", "measurements"}
@@ -67,7 +68,7 @@ def test_duckdb_answers_questions_about_the_run(run: Path, tmp_path: Path) -> No
         expected = [table[name, "WhatsApp"].fraction for name, _ in table.phases]
         assert [share or 0.0 for _, share, _ in shares] == pytest.approx(expected)
         comments = database.execute("SELECT comment FROM duckdb_columns() WHERE table_name = 'results'").fetchall()
-        assert len(comments) == 21 and all(comment for (comment,) in comments)
+        assert len(comments) == len(COLUMNS) + 1 and all(comment for (comment,) in comments)
         types = dict(database.execute("SELECT column_name, data_type FROM duckdb_columns()").fetchall())
         assert types["begins"] == "TIMESTAMP WITH TIME ZONE"
         assert types["outcome"].startswith("ENUM(")
