@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.country import network, tiles
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
-from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
@@ -37,8 +37,8 @@ def document(
     )
     body = (
         element("a", "To the contents", href="#main", class_="pg-skip"),
-        _top(account),
-        _phase_bar(account),
+        element("header", top(account)),
+        phase_bar(account),
         element("main", _sections(account, orders, whys), id_="main"),
         _footer(account),
         element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
@@ -47,17 +47,17 @@ def document(
     return f'<!doctype html>\n<html lang="en">\n{element("head", head)}\n{element("body", body)}\n</html>\n'
 
 
-def _top(account: RunAccount) -> Html:
+def top(account: RunAccount) -> Html:
+    """What stands first: the headline, the story, the verdict; and the contents."""
     state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
-    return element(
-        "header",
+    return html((
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),
         element("div", (element("p", sentence) for sentence in story(account)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
         _contents(),
-    )
+    ))  # fmt: skip
 
 
 def _verdict(account: RunAccount) -> str:
@@ -66,7 +66,7 @@ def _verdict(account: RunAccount) -> str:
     return verdict_line(account.results, account.faults)
 
 
-_SECTIONS = (
+SECTIONS = (
     ("timeline", "Timeline"),
     ("phases", "Phases and services"),
     ("cells", "Who could reach what"),
@@ -80,20 +80,18 @@ _SECTIONS = (
 
 
 def _contents() -> Html:
-    links = (element("li", element("a", title, href=f"#{name}")) for name, title in _SECTIONS)
+    links = (element("li", element("a", title, href=f"#{name}")) for name, title in SECTIONS)
     return element("nav", element("ul", links), aria_label="Contents")
 
 
-def _phase_bar(account: RunAccount) -> Html:
-    """What chooses the phase for all views at once; it needs the script."""
-    if len(account.spans) < 1:
-        return Html("")
+def phase_bar(account: RunAccount) -> Html:
+    """What chooses the phase for all views at once; it needs the script, which fills it for a page that is live."""
     options = (
         element("option", f"{short(span.at)} {span.name}", value=place, selected=place == account.worst)
         for place, span in enumerate(account.spans)
     )
     chosen = element(
-        "input", type_="range", id_="pg-range", min_=0, max_=len(account.spans) - 1, value=account.worst,
+        "input", type_="range", id_="pg-range", min_=0, max_=max(0, len(account.spans) - 1), value=account.worst,
         aria_label="Phase", step=1,
     )  # fmt: skip
     inner = (
@@ -109,7 +107,21 @@ def _phase_bar(account: RunAccount) -> Html:
 
 
 def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Iterator[Html]:
-    parts: dict[str, tuple[str, ...]] = {
+    contents = parts(account, orders, whys)
+    for name, title in SECTIONS:
+        yield section(name, title, contents[name])
+
+
+def section(name: str, title: str, contents: Iterable[str]) -> Html:
+    """A section of the page, with its heading."""
+    return element(
+        "section", element("h2", title, id_=f"{name}-title"), contents, id_=name, aria_labelledby=f"{name}-title"
+    )
+
+
+def parts(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> dict[str, tuple[str, ...]]:
+    """What the sections contain, by their names."""
+    return {
         "timeline": _timeline(account, orders),
         "phases": (overview(account), hours(account)),
         "cells": _cells(account, whys),
@@ -131,9 +143,6 @@ def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Ite
         "making": (making(account),),
         "cite": (citation(account),),
     }  # fmt: skip
-    for name, title in _SECTIONS:
-        yield element("section", element("h2", title, id_=f"{name}-title"), parts[name], id_=name,
-                      aria_labelledby=f"{name}-title")  # fmt: skip
 
 
 def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]:
