@@ -20,11 +20,12 @@ from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of
 from shutdownlab.measure.requests import request_at
-from shutdownlab.model.faults import DeclaredFault
+from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.scenario import Mode
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -54,27 +55,39 @@ class Session:
             self.breaker = breaker
         self.country: Country = self.breaker.country
         self.phase, self.active = plan.at, plan.active_in(plan.at)
+        self.broken: Mapping[str, DeclaredFault] = self._broken_in(plan.at)
+        """The faults of the scenario that are there now, by name."""
+        self._by_hand = False
+        """Whether policies or faults are not all those of a phase."""
+        self._obeyed: dict[str, tuple[str, ...]] = {}
+        """By operator, the policies of the last order that reached it."""
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if breaker is None and (self.active or self._broken_in(self.phase)):
+        if breaker is None and (self.active or self.broken):
             self.put_in_force(self.phase or "", self.active)
 
-    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+    def put_in_force(
+        self, phase: str, policies: Sequence[str], moved: bool = True, faults: Sequence[str] | None = None
+    ) -> None:
         """Put exactly these policies in force, and return when every switch and box has confirmed it.
 
-        moved: time has jumped to the phase: what is broken then is, and resolvers forget. Raises `ControlError`, also
-        where what was broken cannot be mended in this country.
+        moved: time has jumped to the phase: what is broken then is, and resolvers forget. faults: what is broken
+        instead. Raises `ControlError`, also where what was broken cannot be mended in this country.
         """
         plan, scenario = self.plan, self.plan.scenario
         named = {name: plan.policies[name] for name in policies}
         known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
-        if moved:
-            self._break(phase if known else None)
+        own = self._broken_in(phase if known else None)
+        if moved or faults is not None:
+            assert scenario is not None or not faults, "only a scenario has faults"
+            self._break(own if faults is None or scenario is None else {n: scenario.faults[n] for n in faults}, phase)
         confirmed = self.country.authority.order(
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
         self.phase, self.active = phase if known else None, tuple(policies)
+        self._by_hand = not known or set(policies) != set(plan.active_in(phase)) or self.broken.keys() != own.keys()
+        self._obeyed |= dict.fromkeys(self._hearing(), self.active)
         loaded = self.plan.loaded
         self.breaker.withdraw(withdrawals(loaded.network, self._held))
         vantages = {v.id: v for v in loaded.network.vantages}
@@ -89,9 +102,18 @@ class Session:
     def _held(self, operator: str) -> Mapping[str, Policy]:
         """The policies in force whose routes an operator withdraws: those of an order that reaches it."""
         scenario = self.plan.scenario
-        if scenario is not None and self.phase is not None and scenario.phase(self.phase).faults:
+        if scenario is not None and self.phase is not None and not self._by_hand and scenario.phase(self.phase).faults:
             return scenario.held(self.phase, self.plan.choices, operator)
-        return {name: self.plan.policies[name] for name in self.active}
+        held = self._obeyed.get(operator, ()) if self.broken else self.active
+        return {name: self.plan.policies[name] for name in held}
+
+    def _hearing(self) -> Iterator[str]:
+        """The operators whose switches the latest order reaches."""
+        lone = {name for fault in self.broken.values() for name in fault.lone_controllers}
+        for operator in self.plan.loaded.topology.operators:
+            commander = operator if self.plan.mode is Mode.OPERATORS else AUTHORITY
+            if lone.isdisjoint({AUTHORITY, commander}):
+                yield operator
 
     def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
         scenario = self.plan.scenario
@@ -99,11 +121,12 @@ class Session:
             return {}
         return scenario.broken(scenario.phase(phase), self.plan.choices)
 
-    def _break(self, phase: str | None) -> None:
+    def _break(self, faults: Mapping[str, DeclaredFault], phase: str) -> None:
         try:
-            self.breaker.become(self._broken_in(phase))
+            self.breaker.become(faults)
         except BeyondMending as worn:
             raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
+        self.broken = faults
 
     def faults(self) -> Iterator[str]:
         """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
@@ -111,15 +134,18 @@ class Session:
         yield from told
         yield from self.country.faults()
 
-    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
-        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names."""
+    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
+        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names.
+
+        wanted: asked now and then; once it says no, the rest is given up.
+        """
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         active = [plan.policies[name] for name in self.active]
         withdrawn = withdrawals(network, self._held)
-        outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles, withdrawn)
+        outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
         excuses: dict[str, Blamed] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
@@ -133,7 +159,7 @@ class Session:
             if blamed := next(iter(outages.blamed(probe, at).values()), None):
                 excuses[request.id] = blamed
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses, wanted=wanted):
             if found.taken_away:
                 outcome, failure = excuses[request.id].excuses(found.outcome, found.failure)
                 found = replace(found, outcome=outcome, failure=failure)
