@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +13,7 @@ from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
 from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
+from shutdownlab.cli.web import run_watched
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
@@ -77,6 +78,9 @@ def run(
         bool,
         typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Show it in a browser as it goes on: prints the page's address.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
@@ -88,7 +92,7 @@ def run(
     with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force,
+            junit=junit, verify=verify, keep=keep, force=force, web=web,
         )  # fmt: skip
         if scenario is None:
             options = {
@@ -118,8 +122,10 @@ def run(
             progress(event)
             if lines is not None:
                 lines(event)
+            if page is not None:
+                page(event)
 
-        with one_run(progress, lines):
+        with one_run(progress, lines), run_watched(shutdown, out) if web else nullcontext() as page:
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,

@@ -20,7 +20,7 @@ from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
 from shutdownlab.model.probe import Family
-from shutdownlab.protocol.session import Measure, PutInForce, StartProgram
+from shutdownlab.protocol.session import AskBoxes, Measure, PutInForce, StartProgram
 
 if TYPE_CHECKING:
     from shutdownlab.network.datapath import Wish
@@ -288,6 +288,13 @@ class Lab:
             number = self._connection.number()
             self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved, faults), _ANSWER_S)
             self._active = policies
+
+    def boxes(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each DPI box has counted, by its name: `packets`, `decisions`, …, and under `engine`, since its rules
+        were last changed, by rule, verdict and protocol. A box that does not answer is left out."""
+        asked = AskBoxes(self._connection.number())
+        counters: Mapping[str, Mapping[str, Any]] = self._connection.ask(asked, _ANSWER_S).counters
+        return counters
 
     # --- measuring ---
 

@@ -29,6 +29,8 @@ from shutdownlab.country.visible import on_path
 from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Abandon,
+    AskBoxes,
+    Boxes,
     Done,
     Ended,
     LabFault,
@@ -92,7 +94,9 @@ class LabConnection:
         """A request's, that no other has."""
         return next(self._numbers)
 
-    def ask(self, request: StartProgram | PutInForce | Measure, seconds: float, files: Sequence[int] = ()) -> Any:
+    def ask(
+        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+    ) -> Any:
         """Send a request and wait for its answer.
 
         Raises what was refused (`LabError`, `OSError`), `LabEnded`, and `LabError` without an answer in time.
@@ -228,7 +232,7 @@ class LabConnection:
         match message:
             case Opened():
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))

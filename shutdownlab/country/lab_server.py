@@ -24,6 +24,8 @@ from shutdownlab.country.session import Session
 from shutdownlab.protocol.session import (
     GIVEN_UP,
     Abandon,
+    AskBoxes,
+    Boxes,
     Done,
     Ended,
     LabFault,
@@ -120,6 +122,11 @@ class _LabServer:
                 self._measure(message)
             case Abandon(number=number):
                 self.abandoned.add(number)
+            case AskBoxes(number=number):
+                try:
+                    self.link.send(Boxes(number, self.session.country.box_counters(_TICK_S)))
+                except ControlError as error:
+                    self.link.send(Refused(number, brief(str(error))))
             case _:  # a signal that came too late
                 pass
 

@@ -123,6 +123,15 @@ class AskInForce:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class AskBoxes:
+    """Ask what DPI boxes have counted; answer: `Boxes`."""
+
+    number: int
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class AskComplaints:
     """Ask what has broken since the last time; answer: `Complaints`."""
 
@@ -178,6 +187,15 @@ class InForce:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Boxes:
+    """The counters of each DPI box that answered in time: its own, and under `engine` those since its last policy."""
+
+    number: int
+    counters: dict[str, dict[str, Any]]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Complaints:
     """What has broken, or complains, a sentence each."""
 
@@ -223,7 +241,16 @@ class LabFault:
 
 
 SessionRequest: TypeAlias = (
-    StartProgram | SignalProgram | PutInForce | Measure | MeasureAll | Abandon | Attach | AskInForce | AskComplaints
+    StartProgram
+    | SignalProgram
+    | PutInForce
+    | Measure
+    | MeasureAll
+    | Abandon
+    | Attach
+    | AskInForce
+    | AskBoxes
+    | AskComplaints
 )
-SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Complaints | TerminalMade
+SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
 SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault

@@ -92,9 +92,11 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--report",
                 "--verify",
                 "--keep",
+                "--web",
                 "--trust",
             ],
         ),
+        ("web", ["--at", "--choose", "--datapath", "--trust", "--host", "--port", "--students"]),
         ("report", ["--as", "--output"]),
         (
             "matrix",

@@ -49,7 +49,7 @@ def document(
 
 def top(account: RunAccount) -> Html:
     """What stands first: the headline, the story, the verdict; and the contents."""
-    state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
+    state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified", "steered"} else "pg-badge"
     return html((
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),

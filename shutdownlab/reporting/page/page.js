@@ -97,7 +97,8 @@
         table.append(body);
       }
       const heading = region ? [data.regions[region] || region, make("small", {}, ` ${[group, access].filter(Boolean).join(", ")}`)] : [data.operators[name] || name];
-      const line = make("tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, ...heading));
+      const who = live && region ? [make("button", { type: "button", class: "pg-who", "data-who": vantage(rows[row]) }, ...heading)] : heading;
+      const line = make("tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, ...who));
       for (const column of shown) {
         const cell = byRow.get(row).get(column);
         if (!cell) { line.append(make("td", { role: "gridcell", class: "pg-empty" }, make("span", { class: "pg-hidden" }, "not measured"))); continue; }
@@ -281,7 +282,7 @@
   };
 
   // -- the phase --------------------------------------------------------------------------------------------------------
-  const long = (hours) => (!hours ? "" : hours < 1 ? `${Math.round(hours * 60)} min` : `${Math.round(hours * 10) / 10} h`);
+  const long = (hours) => (!hours ? "" : hours < 1 / 60 ? `${Math.max(1, Math.round(hours * 3600))} s` : hours < 1 ? `${Math.round(hours * 60)} min` : `${Math.round(hours * 10) / 10} h`);
   const read = (at) => [phases[at][0], phases[at][1], phases[at][2], long(phases[at][3])].filter(Boolean).join(" · ");
   const choose = (to) => {
     if (!phases.length) return;

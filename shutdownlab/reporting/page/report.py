@@ -16,7 +16,7 @@ from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import Extract, extract_of
-from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
+from shutdownlab.reporting.page.orders import Order, breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
 from shutdownlab.results.events import Damaged, Ordered
 from shutdownlab.results.manifest import Undertaking
@@ -69,13 +69,18 @@ def page_name(path: str | Path, parameter: str) -> None:
 
 
 def _made(run: Run) -> str:
+    return document(*contents_of(run), _file("page.css"), _file("page.js"))
+
+
+def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str, Extract]]:
+    """What the page of a run is made from; raises `BadInput` where its manifest is none."""
     try:
         Undertaking.model_validate(run.manifest)
     except ValidationError as error:
         detail = error.errors()[0]
         where, found = ".".join(map(str, detail["loc"])), quoted(detail["input"])
         raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
-    shutdown, missing = _scenario_of(run)
+    shutdown, missing = scenario_of(run)
     name = run.path.resolve().name
     account = RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
     told = [] if shutdown else list(run.events())  # the scenario says it itself, where it is there
@@ -84,10 +89,10 @@ def _made(run: Run) -> str:
     orders = (*orders_of(account, ordered), *breakdowns_of(account, damaged))
     choices = dict(run.manifest.get("choices", {}))
     whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
-    return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"))
+    return account, orders, whys, _extracts(run)
 
 
-def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:
+def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
     """The scenario that was run, or why it is not there."""
     source, digest = str(run.manifest.get("source", "")), run.manifest.get("digest", "")
     if not source:

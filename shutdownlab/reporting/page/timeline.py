@@ -16,7 +16,7 @@ WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
-_STEPS = (1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
+_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
 """Hours between two marks of the axis."""
 _MOST_MARKS = 12
 _LABEL = 27
@@ -48,11 +48,14 @@ class _Axis:
         """Round moments, and what to call them."""
         hours = self._whole / 3_600
         step = next((step for step in _STEPS if hours / step <= _MOST_MARKS), _STEPS[-1])
-        seconds = step * 3_600
+        seconds = round(step * 3_600)
         stamp = -(-self.begin.timestamp() // seconds) * seconds
         while stamp <= self.end.timestamp():
             moment = datetime.fromtimestamp(stamp, UTC)
-            yield self.x(moment), f"{moment:%H:%M}" if moment.hour or step < 24 else f"{moment.day} {moment:%b}"
+            yield (
+                self.x(moment),
+                f"{moment:%H:%M}" if moment.hour or moment.minute or step < 24 else f"{moment.day} {moment:%b}",
+            )
             stamp += seconds
 
 
