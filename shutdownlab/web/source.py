@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
@@ -74,7 +75,11 @@ class Source(ABC):
             self._dirty.wait()
             self._dirty.clear()
             began = time.monotonic()
-            self.board.post(self.view(), family=VIEW)
+            try:
+                self.board.post(self.view(), family=VIEW)
+            except Exception:  # a bug of the page is no reason for a country to be watched no more
+                traceback.print_exc()
+                self.tell("notice", "the page could not be drawn: a bug of shutdownlab; its terminal has the traceback")
             took = time.monotonic() - began
             self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self._share - 1))))
         self.board.post(self.view(), family=VIEW)

@@ -200,23 +200,32 @@ class Steering(Source):
     # --- probing ---
 
     def _watch(self) -> None:
-        try:
-            while not self.ended:
-                self._free.wait()
-                if self.ended:
-                    return
-                moment = self._moments[-1]
-                shutdown = as_shutdown(self._base, self._choices, self._moments, datetime.now(UTC))
-                cells = list(cells_of(shutdown, shutdown.scenario.phase(moment.name)))
-                slow = [cell for cell in cells if shutdown.scenario.probes[cell.target].alone]
-                if self._round(shutdown, moment, [cell for cell in cells if cell not in slow]):
-                    if self._round(shutdown, moment, slow):
-                        self._whole.add(moment.name)
-                        self.changed()
+        """Measure everything, again and again; what fails of a round is told, and the next one is made."""
+        while not self.ended:
+            self._free.wait()
+            moment = self._moments[-1]
+            try:
+                if not self.ended and self._measure_all(moment):
                     self._pause(moment)
-        except LabEnded as error:
-            self.tell("notice", f"{error}")
-            self.board.post({"state": {"kind": "country", "title": self._base.scenario.title, "status": "ended"}})
+            except LabEnded as error:
+                self.tell("notice", f"{error}")
+                self.board.post({"state": {"kind": "country", "title": self._base.scenario.title, "status": "ended"}})
+                return
+            except LabError as error:
+                self.tell("notice", f"a round of probes came to nothing: {error}")
+                self._pause(moment)
+
+    def _measure_all(self, moment: Moment) -> bool:
+        """Measure all cells of a moment, downloads last; whether it is still that moment."""
+        shutdown = as_shutdown(self._base, self._choices, self._moments, datetime.now(UTC))
+        cells = list(cells_of(shutdown, shutdown.scenario.phase(moment.name)))
+        slow = [cell for cell in cells if shutdown.scenario.probes[cell.target].alone]
+        if not self._round(shutdown, moment, [cell for cell in cells if cell not in slow]):
+            return False
+        if self._round(shutdown, moment, slow):
+            self._whole.add(moment.name)
+            self.changed()
+        return True
 
     def _pause(self, moment: Moment) -> None:
         """Until the next round is due, or there is something new."""
