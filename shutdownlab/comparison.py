@@ -42,7 +42,8 @@ def diff(
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git), or the directory of a run
-    or of verified results. `choose`: where sources disagree, the version to follow. Raises `BadInput`.
+    or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
+    the version to follow. Raises `BadInput`.
     """
     with ExitStack() as files:
         before, after = (
@@ -62,7 +63,7 @@ def _side(where: str, given: Shutdown | str | Path | Mapping[str, Any], choose: 
         yield _verified(given, choose)
         return
     if isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists()):
-        yield _Side(Run.open(given).results)
+        yield _Side([result for result in Run.open(given).results if not result.held])
         return
     revision = _REVISION.fullmatch(str(given)) if not isinstance(given, Mapping) else None
     if revision is None or Path(str(given)).exists():

@@ -37,6 +37,15 @@ DatapathWish = Annotated[
         help="Open vSwitch's datapath. auto: the kernel's if this machine offers it.",
     ),
 ]
+Sample = Annotated[
+    float | None,
+    typer.Option(
+        "--sample",
+        metavar="SHARE",
+        help="Where phases repeat what was measured, measure it in this share of them (0 to 1); hold the rest.",
+        show_default="all",
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Apply the policies of this phase.")]
 

@@ -11,7 +11,7 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
-from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping
+from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Sample, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.cli.web import run_watched
 from shutdownlab.library import Shutdown
@@ -47,6 +47,10 @@ def run(
     keys: Annotated[
         bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Watch the country from abroad too: BGP collector, active probing …")
+    ] = False,
+    sample: Sample = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     openflow: Annotated[
@@ -89,13 +93,15 @@ def run(
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
+    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python", "sample"):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
             junit=junit, verify=verify, keep=keep, force=force, web=web,
         )  # fmt: skip
         if scenario is None:
             options = {
+                "observe": observe,
+                "sample": sample,
                 "seed": seed,
                 "datapath": datapath,
                 "openflow": openflow,
@@ -129,8 +135,8 @@ def run(
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
-                    keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
-                    force=force, keep_open=keep, on_event=tell,
+                    keys=keys, observe=observe, sample=sample, seed=seed, datapath=datapath, openflow=openflow,
+                    ryu_python=ryu_python, trust=trust, force=force, keep_open=keep, on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)
@@ -148,7 +154,7 @@ def _write_junit(path: Path | None, run: Run) -> None:
     if path is None:
         return
     try:
-        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
+        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
     except OSError as error:
         errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None

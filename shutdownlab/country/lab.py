@@ -278,7 +278,7 @@ class Lab:
         return (
             ()
             if scenario is None or phase is None
-            else tuple(scenario.broken(scenario.phase(phase), self.plan.choices))
+            else tuple(scenario.broken(scenario.phase(phase), self.plan.choices, {}))
         )
 
     def _put_in_force(

@@ -12,20 +12,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
-from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import request_at
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import withdrawals
-from shutdownlab.model.scenario import Mode
+from shutdownlab.model.scenario import Mode, breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -55,7 +54,7 @@ class Session:
             self.breaker = breaker
         self.country: Country = self.breaker.country
         self.phase, self.active = plan.at, plan.active_in(plan.at)
-        self.broken: Mapping[str, DeclaredFault] = self._broken_in(plan.at)
+        self.broken: Mapping[str, DeclaredFault] = self._broken_in(plan.at, self._in_force())
         """The faults of the scenario that are there now, by name."""
         self._by_hand = False
         """Whether policies or faults are not all those of a phase."""
@@ -78,20 +77,17 @@ class Session:
         named = {name: plan.policies[name] for name in policies}
         known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
-        own = self._broken_in(phase if known else None)
-        if moved or faults is not None:
-            assert scenario is not None or not faults, "only a scenario has faults"
-            self._break(own if faults is None or scenario is None else {n: scenario.faults[n] for n in faults}, phase)
+        own = self._broken_in(phase if known else None, named)
+        wanted = self._wanted(own if moved else None, named, faults)
+        if moved or faults is not None or wanted.keys() != self.broken.keys():
+            self._break(wanted, phase)
         confirmed = self.country.authority.order(
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
         self.phase, self.active = phase if known else None, tuple(policies)
         self._by_hand = not known or set(policies) != set(plan.active_in(phase)) or self.broken.keys() != own.keys()
         self._obeyed |= dict.fromkeys(self._hearing(), self.active)
-        loaded = self.plan.loaded
-        self.breaker.withdraw(withdrawals(loaded.network, self._held))
-        vantages = {v.id: v for v in loaded.network.vantages}
-        self.breaker.lie({i: lies_to(v, loaded.apps, self._held(i.operator)) for i, v in vantages.items()})
+        self.breaker.carry_out(self._held, self.plan.loaded.apps)
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
@@ -115,11 +111,26 @@ class Session:
             if lone.isdisjoint({AUTHORITY, commander}):
                 yield operator
 
-    def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
+    def _in_force(self) -> dict[str, Policy]:
+        return {name: self.plan.policies[name] for name in self.active}
+
+    def _wanted(
+        self, own: Mapping[str, DeclaredFault] | None, active: Mapping[str, Policy], faults: Sequence[str] | None
+    ) -> dict[str, DeclaredFault]:
+        """What is to be broken: the `faults` by name; left out, the phase's `own`; without one, the faults that are
+        there; and what the policies themselves break."""
+        declared = self.plan.scenario.faults if self.plan.scenario is not None else {}
+        if faults is None and own is not None:
+            return dict(own)
+        there = [name for name in self.broken if name in declared] if faults is None else faults
+        return {name: declared[name] for name in there} | breakages(active)
+
+    def _broken_in(self, phase: str | None, active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
+        """What is broken, in a phase while some policies are in force."""
         scenario = self.plan.scenario
         if scenario is None or phase is None:
-            return {}
-        return scenario.broken(scenario.phase(phase), self.plan.choices)
+            return breakages(active)
+        return scenario.broken(scenario.phase(phase), self.plan.choices, active)
 
     def _break(self, faults: Mapping[str, DeclaredFault], phase: str) -> None:
         try:
@@ -146,7 +157,7 @@ class Session:
         active = [plan.policies[name] for name in self.active]
         withdrawn = withdrawals(network, self._held)
         outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
-        excuses: dict[str, Blamed] = {}
+        excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
@@ -156,12 +167,12 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
-            if blamed := next(iter(outages.blamed(probe, at).values()), None):
-                excuses[request.id] = blamed
+            excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses, wanted=wanted):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused, wanted=wanted):
             if found.taken_away:
-                outcome, failure = excuses[request.id].excuses(found.outcome, found.failure)
+                blamed = excused[request.id][found.controls[0].name]
+                outcome, failure = blamed.excuses(found.outcome, found.failure)
                 found = replace(found, outcome=outcome, failure=failure)
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(

@@ -10,22 +10,24 @@ from shutdownlab.reporting.compared import line_of
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.reporting.verified import undecided_lines
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.verifier.compare import CellChange, Comparison
 from shutdownlab.verifier.verify import Verified
 
 
 def of_verified(verified: Verified) -> str:
-    """A test suite for each phase, a test for each target: it fails where a cell is not as expected.
+    """A test suite for each phase, a test for each target: it fails where a cell is not as expected. Then one of what
+    outsiders' signals should show.
 
     One of which nothing can be decided is skipped, or has failed where that is `strict`.
     """
     name = verified.shutdown.scenario.name
-    return _of_results(name, verified.results, "skipped", strict=verified.strict)
+    return _of_results(name, verified.results, "skipped", strict=verified.strict, signals=verified.signals)
 
 
-def of_run(name: str, results: Sequence[Result]) -> str:
+def of_run(name: str, results: Sequence[Result], signals: Sequence[SignalVerdict] = ()) -> str:
     """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
-    return _of_results(name, results, "error", strict=False)
+    return _of_results(name, results, "error", strict=False, signals=signals)
 
 
 def of_comparison(comparison: Comparison) -> str:
@@ -45,7 +47,9 @@ def of_comparison(comparison: Comparison) -> str:
     return _text(root)
 
 
-def _of_results(name: str, found: Iterable[Result], without_verdict: str, *, strict: bool) -> str:
+def _of_results(
+    name: str, found: Iterable[Result], without_verdict: str, *, strict: bool, signals: Sequence[SignalVerdict]
+) -> str:
     root = ElementTree.Element("testsuites", name=name)
     for phase, of_phase in groupby(found, key=lambda result: result.phase):
         suite = ElementTree.SubElement(root, "testsuite", name=phase)
@@ -60,8 +64,22 @@ def _of_results(name: str, found: Iterable[Result], without_verdict: str, *, str
                 _tell(case, "failure", list(unmet_lines(unmet)))
             elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
                 _tell(case, without_verdict, list(undecided_lines(unsure)))
+            elif all(result.held for result in results):
+                _tell(case, "skipped", [f"held: as measured in {results[0].held}, from which it cannot differ"])
         _count(suite)
+    if signals:
+        _signals(root, name, signals, strict=strict)
     return _text(root)
+
+
+def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalVerdict], *, strict: bool) -> None:
+    """A test suite of what outsiders should see, a test for each expectation."""
+    suite = ElementTree.SubElement(root, "testsuite", name="signals")
+    for each in signals:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.signals", name=each.expected)
+        if not each.met:
+            _tell(case, "failure" if strict or each.met is not None else "skipped", [each.found])
+    _count(suite)
 
 
 def _tell(case: ElementTree.Element, kind: str, lines: Sequence[str]) -> None:

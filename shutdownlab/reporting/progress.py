@@ -27,11 +27,13 @@ from shutdownlab.results.events import (
     PhaseBegun,
     PhaseMeasured,
     SelfChecked,
+    SignalsJudged,
     Step,
     Voided,
     Waiting,
 )
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import table_of
 
 _FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
@@ -60,6 +62,7 @@ class Progress:
         self._cells = 0
         self._heading_printed = False
         self._broken: Broken | None = None
+        self._signals: tuple[SignalVerdict, ...] = ()
 
     def __call__(self, event: Event) -> None:
         """Print what an event has for the user."""
@@ -105,6 +108,8 @@ class Progress:
                 self._stop_live_line()
                 kept = f"What was measured is in {literal(self.shown)}."
                 self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
+            case SignalsJudged():
+                self._signals = event.signals
             case Finished():
                 self._finished(event)
             case _:
@@ -120,7 +125,8 @@ class Progress:
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
         title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{literal(phase.title)}[/dim]"
         slow = sum(result.outcome is Outcome.THROTTLED for result in self._under_way)
-        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}"
+        held = f", {'all' if event.held == event.cells else event.held} held" if event.held else ""
+        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}{held}"
         self._line(f"{phase.at:%d %b %H:%M}", literal(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
@@ -145,7 +151,7 @@ class Progress:
         assert begun is not None
         if self._story:
             table = table_of(self._results, begun.columns, begun.short_columns)
-            print_story(self._console, table, self._results, begun.sources, event.faults)
+            print_story(self._console, table, self._results, begun.sources, event.faults, self._signals)
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

@@ -43,6 +43,8 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     if not unmet and not expected:
         return f"No expectations; {len(results):,} measurements{well}."
     if not unmet:
-        return f"All {len(expected):,} expectations met{well}."
+        held = sum(bool(result.held) for result in expected)
+        rest = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
+        return f"All {len(expected):,} expectations met{rest}{well}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
     return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."

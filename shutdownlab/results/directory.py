@@ -21,14 +21,17 @@ from shutdownlab.results.events import (
     Fault,
     Finished,
     Measured,
+    Observed,
     PhaseMeasured,
     Resumed,
     SelfChecked,
+    SignalsJudged,
     Voided,
     encode,
 )
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import Durations, Manifest, Status
+from shutdownlab.results.reading import Reading, read_readings, write_readings
 from shutdownlab.results.result import COLUMNS, row
 
 _MEASURED = PhaseMeasured.model_fields["event"].default
@@ -55,6 +58,9 @@ class RunDirectory:
         elif (path / "manifest.json").exists() or not _made(path / "results.csv"):
             raise FileExistsError(f"{path} holds the results of a run already")
         self._measured: dict[int, Measured] = {}
+        whole = set(self.manifest.rows)
+        self._readings = [reading for reading in read_readings(path) if reading.phase in whole]
+        self._observed: tuple[Reading, ...] = ()
         self._events = (path / "events.jsonl").open("ab")
         self._measurements = (path / "measurements.jsonl").open("a")
         self._csv_file = (path / "results.csv").open("a", newline="")
@@ -97,8 +103,11 @@ class RunDirectory:
                 self._describe(broken=broken)
             case Measured():
                 self._measured[event.number] = event
+            case Observed():
+                self._observed = event.readings
             case Voided():
                 self._measured.clear()
+                self._observed = ()
                 reasons = (f"{event.phase}: {reason}" for reason in event.reasons)
                 self._describe(faults=(*self.manifest.faults, *reasons))
             case Resumed():
@@ -107,6 +116,8 @@ class RunDirectory:
                 self._phase(event)
             case Fault():
                 self._describe(faults=(*self.manifest.faults, event.text))
+            case SignalsJudged():
+                self._describe(signals=event.signals)
             case Finished():
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)
@@ -120,6 +131,10 @@ class RunDirectory:
         self._measured.clear()
         for file in (self._csv_file, self._measurements):
             _sync(file)
+        if self.manifest.observe:
+            self._readings += self._observed
+            self._observed = ()
+            write_readings(self.path, self._readings)
         self._events.flush()
         manifest = self.manifest
         self._describe(
@@ -128,6 +143,7 @@ class RunDirectory:
             cells=manifest.cells + event.cells,
             unmet=manifest.unmet + event.unmet,
             errors=manifest.errors + event.errors,
+            held=manifest.held + event.held,
         )
 
     def _describe(self, **entries: Any) -> None:

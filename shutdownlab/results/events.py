@@ -13,7 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 
 class Event(BaseModel):
@@ -149,6 +151,17 @@ class Measured(Event):
     """The measurement as in measurements.jsonl; not in the stream of events."""
 
 
+class Observed(Event):
+    """With `--observe`: what outside signals showed in a phase that is measured as a whole."""
+
+    event: Literal["observed"] = "observed"
+    phase: str
+    readings: tuple[Reading, ...]
+    """The phase's rows in readings.csv."""
+    left_out: dict[str, tuple[str, ...]] = {}
+    """What observers could not see for the testbed, by observer, a sentence each: it is unknown, and no outage."""
+
+
 class Voided(Event):
     """What has been measured of a phase says nothing, for the testbed was not whole; the phase is measured again."""
 
@@ -180,6 +193,8 @@ class PhaseMeasured(Event):
     """How many were not as expected."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    held: Count = 0
+    """How many were not measured: their outcome is that of another phase, from which it cannot differ."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0
@@ -249,6 +264,14 @@ class Crashed(Event):
     text: str
 
 
+class SignalsJudged(Event):
+    """What outsiders should see was held against what the run has observed."""
+
+    event: Literal["signals-judged"] = "signals-judged"
+    signals: tuple[SignalVerdict, ...]
+    """The expectations, in the scenario's order."""
+
+
 class Finished(Event):
     """The last event: how the run ended."""
 
@@ -284,6 +307,7 @@ AnyEvent: TypeAlias = Annotated[
     | Confirmed
     | PhaseBegun
     | Measured
+    | Observed
     | Voided
     | Resumed
     | PhaseMeasured
@@ -294,6 +318,7 @@ AnyEvent: TypeAlias = Annotated[
     | Lacking
     | Interrupted
     | Crashed
+    | SignalsJudged
     | Finished,
     Field(discriminator="event"),
 ]

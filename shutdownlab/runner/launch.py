@@ -36,6 +36,7 @@ from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
+from shutdownlab.verifier.sampling import share_of
 
 RUNS = Path("runs")
 """Of the working directory: where runs are that were given no directory of their own."""
@@ -65,6 +66,8 @@ def run(
     real_time: float | None = None,
     pcap: bool = False,
     keys: bool = False,
+    observe: bool = False,
+    sample: float | None = None,
     seed: int = 0,
     datapath: Wish = "auto",
     openflow: Openflow = "os-ken",
@@ -80,7 +83,10 @@ def run(
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
     phase). pcap: record what every switch receives; keys: and the TLS secrets of the lab's clients, in the captures
-    and as NSS key logs beside them. seed: of everything random. datapath: "auto", "kernel" or
+    and as NSS key logs beside them. observe: watch the country from abroad as well, and keep what outside signals
+    showed (`readings.csv`, `observations`). sample: of phases that repeat what was measured before, the share in which
+    it is measured again, 0 to 1; in the others it is held, which rows and manifest say (None: all is measured). seed:
+    of everything random. datapath: "auto", "kernel" or
     "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
@@ -102,6 +108,7 @@ def run(
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     if keys and not pcap:
         lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
+    share_of(sample, "sample")
     keep = allowed(shutdown.programs, trust=trust)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
@@ -114,6 +121,8 @@ def run(
         "until": until,
         "pcap": pcap,
         "keys": keys,
+        "observe": observe,
+        "sample": sample,
         "seed": seed,
         "datapath": datapath,
         "ryu": ryu,
@@ -157,6 +166,8 @@ def resume(
         "shutdown": shutdown,
         "directory": directory.resolve(),
         "keys": manifest.get("keys", False),
+        "observe": manifest.get("observe", False),
+        "sample": manifest.get("sample"),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
         "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,

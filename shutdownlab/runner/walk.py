@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,20 +13,20 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import OrderedBreakage
+from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
 from shutdownlab.results.cells import cells_of
-from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
     Begun,
@@ -56,7 +56,10 @@ from shutdownlab.results.run import Run
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.outside import Outside
+from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
+from shutdownlab.runner.tally import Tally
 
 _VERSION: Final = version("shutdownlab")
 
@@ -79,6 +82,8 @@ class RunOptions:
     until: str | None = None
     pcap: bool = False
     keys: bool = False
+    observe: bool = False
+    sample: float | None = None
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
@@ -121,27 +126,6 @@ def _unused(directory: Path) -> Path:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of results. `errors`: those without a verdict."""
-
-    cells: int = 0
-    reached: int = 0
-    expectations: int = 0
-    unmet: int = 0
-    errors: int = 0
-
-    def add(self, results: Iterable[Result]) -> Tally:
-        """Count some more; returns itself."""
-        for result in results:
-            self.cells += 1
-            self.reached += result.outcome.got_through
-            self.expectations += result.expected is not None
-            self.unmet += not result.met
-            self.errors += not result.outcome.is_measured
-        return self
-
-
-@dataclass(slots=True)
 class Walk:
     """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
 
@@ -155,11 +139,15 @@ class Walk:
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
+    sampled: Sampled = field(init=False)
     breaker: Breaker | None = None
+    outside: Outside | None = None
+    """Who watches from abroad, where that was asked for."""
 
     def __post_init__(self) -> None:
         options = self.options
         self.measuring = Measuring(options.shutdown, options.choices, options.directory.name)
+        self.sampled = Sampled(options.shutdown, options.choices, options.phases, options.sample)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -181,6 +169,7 @@ class Walk:
         if options.resume:
             before = Run.open(options.directory)
             self.tally.add(before.results)
+            self.sampled.keep(before.results)
             self.spent = sum(before.manifest.get("seconds", {}).get("phases", {}).values())
             self.faults += before.faults
             done = {result.phase for result in before.results}
@@ -199,6 +188,10 @@ class Walk:
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         if options.pcap:
             self.heard.append(Story(country.mark))
+        if options.observe:
+            self.emit(Step(text="setting up who watches from abroad"))
+            self.outside = Outside(country, options.directory, options.seed)
+            self.outside.set_up()
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
@@ -207,9 +200,14 @@ class Walk:
         clock = Clock(todo[0].at, options.real_time)
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
+            held = self.sampled.standing_for(phase)
+            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+                self._begin(phase)  # nobody needs its orders: the next one's contain them
+                self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
+                continue
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
-            found = self._transact(country, clock, phase, checked)
+            found = self._transact(country, clock, phase, checked, held)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
             if (broken := refuted_by(found)) and following:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
@@ -217,22 +215,26 @@ class Walk:
             for message in country.finish():
                 self._told(message)
 
-    def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
+    def _transact(
+        self, country: Country, clock: Clock, phase: Phase, checked: list[Result], held: Mapping[str, Result]
+    ) -> list[Result]:
         """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
 
-        checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
+        checked: what the self-check has found, where that counts as the first attempt. held: results of other phases
+        that stand for what is not measured, by cell. Raises `CountryLost` where
         something cannot be mended; what could not be measured in a whole country is unknown.
         """
         found = checked
         for attempt in range(1, MOST_ATTEMPTS + 1):
             if not (attempt == 1 and checked):
                 active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
+                began = time.time()
                 try:
                     country.begin_watch()
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
                     self._begin(phase)
-                    found = self.measuring.measure(country, phase, active, self.emit)
+                    found = self._measure(country, phase, active, self.emit, began, held)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine_answering()
@@ -244,6 +246,21 @@ class Walk:
             self.void(phase, examination.doubts or (unconfirmed,))
         return self.measuring.unknown(phase, examination.doubts, self.emit)
 
+    def _measure(
+        self,
+        country: Country,
+        phase: Phase,
+        active: Mapping[str, Policy],
+        tell: Listener,
+        began: float,
+        held: Mapping[str, Result],
+    ) -> list[Result]:
+        """Run the phase's probes, and have those who watch from abroad look beside them. `began`: wall clock."""
+        if self.outside is None:
+            return self.measuring.measure(country, phase, active, tell, held)
+        with self.outside.looking(phase, self.options.shutdown.scenario.end_of(phase), began):
+            return self.measuring.measure(country, phase, active, tell, held)
+
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
         """Break what the phase wants broken; `anew`: and start again what it wants started again."""
         assert self.breaker is not None, "it comes with the country"
@@ -253,8 +270,9 @@ class Walk:
         except BeyondMending as worn:
             self.emit(Notice(where=phase.phase, text=f"{worn}: whole again in a country that is built anew"))
             raise CountryWornOut from worn
-        if faults and anew:
-            self.emit(Damaged(phase=phase.phase, faults={name: fault.title for name, fault in faults.items()}))
+        nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
+        if nobodys and anew:
+            self.emit(Damaged(phase=phase.phase, faults=nobodys))
 
     def _catch_up(self, country: Country, phase: Phase) -> None:
         """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
@@ -263,7 +281,7 @@ class Walk:
             return
         assert self.breaker is not None, "it comes with the country"
         for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
-            faults = scenario.broken(earlier, choices)
+            faults = scenario.broken(earlier, choices, active={})
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
             country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)
@@ -296,13 +314,14 @@ class Walk:
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
+            observe=options.observe, sample=options.sample,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
         options, shutdown = self.options, self.options.shutdown
         return Plan(
-            shutdown.network, shutdown.apps, shutdown.profiles,
+            observed(shutdown.network) if options.observe else shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
@@ -315,9 +334,12 @@ class Walk:
         """
         self.emit(Step(text="checking that everything works while nothing is blocked"))
         for _ in range(MOST_ATTEMPTS):
+            began = time.time()
             if keep:
                 self._begin(first)
-            found = self.measuring.measure(country, first, {}, self.emit if keep else lambda _: None)
+                found = self._measure(country, first, {}, self.emit, began, {})
+            else:
+                found = self.measuring.measure(country, first, {}, lambda _: None)
             broken = tuple(result for result in found if result.outcome is not Outcome.OK)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
@@ -343,9 +365,7 @@ class Walk:
             self._told(message)
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
-        self.breaker.withdraw(withdrawals(shutdown.network, held))
-        vantages = {v.id: v for v in shutdown.network.vantages}
-        self.breaker.lie({i: lies_to(v, shutdown.apps, held(i.operator)) for i, v in vantages.items()})
+        self.breaker.carry_out(held, shutdown.apps)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
@@ -362,18 +382,31 @@ class Walk:
                 counters[message.where] = message
             else:
                 self._told(message)
+        if self.outside is not None:
+            self._tell_observed(self.outside, phase)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
 
+    def _tell_observed(self, outside: Outside, phase: Phase) -> None:
+        try:
+            seen = outside.keep(phase)
+        except OSError as error:
+            raise RecordError(f"{error.strerror or error}: {error.filename}") from error
+        for name, reasons in seen.left_out.items():
+            for reason in reasons:
+                self.emit(Notice(where=phase.phase, text=f"{name} could not be observed: {reason}"))
+        self.emit(seen)
+
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""
         counts = Tally().add(found)
+        self.sampled.keep(found)
         self.tally.add(found)
         self.emit(
             PhaseMeasured(
                 phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
-                late=round(late, 3), errors=counts.errors,
+                late=round(late, 3), errors=counts.errors, held=counts.held,
             )
         )  # fmt: skip
 

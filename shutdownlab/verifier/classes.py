@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
@@ -60,15 +61,19 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if phase.faults:
+        if self.breaks(phase):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
         return self._unlike(phase, cell, vantage)
 
+    def breaks(self, phase: Phase) -> bool:
+        """Whether anything may be broken in a phase, by itself or by order."""
+        return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
+
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies in force that withdraw routes."""
-        return tuple(name for name, policy in self.active(phase).items() if policy.withdraw is not None)
+        """The policies in force that change routes: withdraw them, or discard what comes by them."""
+        return tuple(name for name, policy in self.active(phase).items() if policy.routes)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)
@@ -156,9 +161,9 @@ def _nearness(vantage: Vantage, host: Vantage) -> int:
 
 def _within_operators(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
     """The prefixes that policies and profiles name by which they could tell subscribers apart."""
+    named = PrefixTable(prefixes_named(shutdown))
     own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
-    named = prefixes_named(shutdown)
-    return tuple(p for p in named if any(p.version == o.version and p.overlaps(o) for o in own))
+    return tuple(dict.fromkeys(p for prefix in own for p in (*named.around(prefix), *named.inside(prefix))))
 
 
 def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:

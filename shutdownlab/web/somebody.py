@@ -107,7 +107,7 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         "address": str(seen.get("remote_ip") or ""),
         "status": int(seen.get("response_code") or 0),
         "seconds": round(float(seen.get("time_total") or 0), 2),
-        "failed": "" if code == 0 else said.strip() or f"curl ended with {code}",
+        "failed": "" if code == 0 else (said.strip().splitlines() or [f"curl ended with {code}"])[0],
         "warning": _CERTIFICATE.get(code, ""),
         "certificate": _certificate(lab, node, url) if code in _CERTIFICATE else [],
         "trusted": code not in _CERTIFICATE and asked.get("anyway") is not True,

@@ -148,7 +148,7 @@ class Steering(Source):
         match verb:
             case "phase":
                 policies = self._lab.plan.active_in(name)
-                faults = tuple(scenario.broken(scenario.phase(name), self._choices))
+                faults = tuple(scenario.broken(scenario.phase(name), self._choices, {}))
                 return Condition(name, policies, faults), f"To phase {name}"
             case "start":
                 return now._replace(policies=tuple(dict.fromkeys((*now.policies, name)))), f"Start {name}"
@@ -166,7 +166,7 @@ class Steering(Source):
         condition = self._condition()
         whole, phase = False, condition.phase
         if phase is not None:
-            own = self._base.scenario.broken(self._base.scenario.phase(phase), self._choices)
+            own = self._base.scenario.broken(self._base.scenario.phase(phase), self._choices, {})
             same = set(condition.policies) == set(self._lab.plan.active_in(phase))
             whole = same and set(condition.faults) == own.keys()
         new = Moment(name, title, datetime.now(UTC), condition.policies, condition.faults, phase, whole)
@@ -276,9 +276,11 @@ class Steering(Source):
         )  # fmt: skip
         result = result_of(shutdown, phase, cell, measured, expected_of(shutdown, {}, phase, cell))
         with self._lock:
-            self._results.setdefault(moment.name, {})[key] = result
+            before = self._results.setdefault(moment.name, {}).get(key)
+            self._results[moment.name][key] = result
             self._records.setdefault(moment.name, {})[key] = found.record
-        self.changed()
+        if before is None or (before.outcome, before.failure) != (result.outcome, result.failure):
+            self.changed()  # else it is told when the round is done
 
     # --- the view ---
 

@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from invocation import shutdownlab
+from invocation import shutdownlab as command_of
+
+import shutdownlab as sl
+from shutdownlab.results.run import Run
+from shutdownlab.web.run_source import FinishedRun
+from shutdownlab.web.server import PageServer, Place, guests_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -48,11 +53,19 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(autouse=True)
+def pages_closed(browser: Browser) -> Iterator[None]:
+    """A page that nobody looks at any more would be drawn all the same."""
+    yield
+    for context in browser.contexts:
+        context.close()
+
+
 @pytest.fixture(scope="module")
 def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
     pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'shutdownlab[web]'")
     place = tmp_path_factory.mktemp("web")
-    argv, env = shutdownlab("same", place)
+    argv, env = command_of("same", place)
     argv = [*argv, "web", "examples/breakdowns.yaml", "--students", "2"]
     root = Path(__file__).parents[2]
     with (place / "said").open("w+") as said:
@@ -207,3 +220,21 @@ def test_when_it_is_ended_the_page_says_so_and_keeps_what_it_has(browser: Browse
     assert links.process.wait(30) == 0
     page.locator("#live-state", has_text="gone").wait_for()
     assert page.locator("#pg-cells td.pg-cell").count() > 3
+
+
+def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_path: Path) -> None:
+    sl.verify("first-shutdown").write(tmp_path / "run")
+    source = FinishedRun(Run.open(tmp_path / "run"))
+    with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
+        source.start()
+        page = opened(browser, next(iter(server.links.values())))
+        assert page.locator("#steer").is_hidden(), "a run is not steered"
+        page.select_option("#pg-select", label="01 May 08:00 baseline")
+        page.select_option("#live-speed", "168")
+        page.click("#live-play")
+        page.wait_for_selector('html[data-shown="restored"]')
+        page.wait_for_selector('html[data-playing="false"]')
+        assert page.locator("#pg-read").inner_text().startswith("restored")
+        page.locator("td.pg-ok").first.click()
+        page.locator("dialog").wait_for()
+        source.end()

@@ -295,9 +295,12 @@ def _slowed(account: RunAccount) -> Iterator[str]:
 def _down(account: RunAccount) -> Iterator[str]:
     down = [result for result in account.results if result.outcome is Outcome.DOWN]
     if down:
-        names = listed(dict.fromkeys((result.failure or "a fault").removeprefix("fault: ") for result in down))
+        names = listed(dict.fromkeys((result.failure or "fault: one").partition(": ")[2] for result in down))
+        by_order = {(result.failure or "").startswith("order: ") for result in down}
+        why = {True: "cables, power or masts that were off by order", False: "faults"}
+        what = " and ".join(why[each] for each in sorted(by_order))
         count = counted(len(down), "measurement")
-        yield f"{sentence(count)} did not get through for faults, which are no block: {names}."
+        yield f"{sentence(count)} did not get through for {what}, which are no block: {names}."
 
 
 def _seen_from_outside(account: RunAccount) -> Iterator[str]:

@@ -46,10 +46,12 @@ def _column(name: str) -> str:
     return name
 
 
+_SIGNS = (("~", "some throttled"), ("=", "some held"), ("?", "some without verdict"), ("!", "not as expected"))
+
+
 def _share(share: Share) -> Html:
     shown = str(share)
-    words = [word for sign, word in (("~", "some throttled"), ("?", "some without verdict"), ("!", "not as expected"))
-             if sign in shown]  # fmt: skip
+    words = [word for sign, word in _SIGNS if sign in shown]
     title = "not measured" if share.fraction is None and not words else ", ".join(words) or None
     classes = level(share.fraction) + (" pg-unmet" if share.unmet else "")
     return element("td", shown, class_=classes, title=title)
@@ -59,6 +61,8 @@ def _key(account: RunAccount) -> str:
     signs = [f"{element('b', '~')} some of it throttled", f"{element('b', '!')} an expectation was not met"]
     if any(not result.outcome.is_measured for result in account.results):
         signs.append(f"{element('b', '?')} some without verdict")
+    if any(result.held for result in account.results):
+        signs.append(f"{element('b', '=')} some held: as measured in another phase, from which they cannot differ")
     signs.append(f"{element('b', '·')} not measured")
     return Html(" &ensp; ".join(signs))
 
