@@ -139,6 +139,8 @@ class Undertaking(BaseModel):
     """The framework that controllers were to run under: `os-ken` or `ryu`."""
     ryu_python: str = ""
     """The Python with Ryu, where it was that."""
+    settings: dict[str, str] = {}
+    """What was set from outside (`--set`), by path: values of the scenario that are another than in its file."""
     sample: float | None = None
     """Of phases that repeat cells, the share in which these were measured; in the others they are held. Null: all."""
     seed: int = 0

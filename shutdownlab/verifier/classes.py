@@ -15,7 +15,7 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Policy
+from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Vantage, VantageId
@@ -48,6 +48,11 @@ class Classes:
             self._active[phase.phase] = self.shutdown.scenario.active(phase.phase, self.choices)
         return self._active[phase.phase]
 
+    def anywhere(self, phase: Phase) -> dict[str, Policy]:
+        """The policies in force in a phase, and those that some operator still carries out."""
+        kept = {name for how in phase.obey.values() for name in how.keeps}
+        return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
+
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
         """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
         imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
@@ -61,7 +66,7 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.breaks(phase):
+        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
@@ -73,7 +78,7 @@ class Classes:
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
         """The policies in force that change routes: withdraw them, or discard what comes by them."""
-        return tuple(name for name, policy in self.active(phase).items() if policy.routes)
+        return tuple(name for name, policy in self.anywhere(phase).items() if policy.routes)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)
@@ -89,16 +94,24 @@ class Classes:
     def _of_phase(self, phase: Phase) -> list[int]:
         """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
         if phase.phase not in self._situations:
-            active = self.active(phase)
-            self._situations[phase.phase] = [self._situation(active, vantage) for vantage in self._network.vantages]
-            self._timed[phase.phase] = self._is_timed(active)
+            active, scenario = self.active(phase), self.shutdown.scenario
+            done = {
+                name: scenario.carried_out(phase, self.choices, name, active)
+                for name in self.shutdown.topology.operators
+            }
+            self._situations[phase.phase] = [
+                self._situation(done[v.id.operator], active, v) for v in self._network.vantages
+            ]
+            self._timed[phase.phase] = self._is_timed(self.anywhere(phase))
         return self._situations[phase.phase]
 
-    def _situation(self, active: Mapping[str, Policy], vantage: Vantage) -> int:
+    def _situation(self, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
+        """`done`: what its operator carries out of what is in force."""
         operator = vantage.id.operator
         subnets = self._network.subnets[vantage.id]
         situation = (
-            tuple(name for name, policy in active.items() if policy.concerns(vantage)),
+            tuple(name for name, policy in done.items() if policy.concerns(vantage)),
+            tuple(n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)),
             self.shutdown.profiles[operator].name,
             self.shutdown.topology.operators[operator].exchange,
             vantage.access,
