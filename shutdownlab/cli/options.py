@@ -50,6 +50,20 @@ def as_mapping(choices: list[str] | None) -> dict[str, str]:
     return {account: option for account, _, option in (text.partition("=") for text in choices or ())}
 
 
+def share_of(text: str | None) -> float | None:
+    """`--sample 5%` or `--sample 0.05` as a number from 0 to 1."""
+    if text is None:
+        return None
+    figure, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        share = float(figure) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        bad_option("--sample", text, "a share such as 5% or 0.05")
+    return share
+
+
 def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
     return lookup.choices_of(scenario, as_mapping(given), "--choose")
 

@@ -11,7 +11,7 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
-from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping
+from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping, share_of
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
@@ -73,6 +73,21 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
     ] = False,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            "--changed-since",
+            metavar="OLD",
+            help="Measure only what comes out otherwise by the model than OLD: a scenario, REVISION or "
+            "REVISION:PATH of git, or a run's directory. The rest is held.",
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample", metavar="SHARE", help="And this share of the rest of those phases.", show_default="5%"
+        ),
+    ] = None,
     keep: Annotated[
         bool,
         typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
@@ -85,10 +100,13 @@ def run(
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python"):
+    with (
+        user_errors(),
+        naming_options("out", "real_time", "choose", "until", "keys", "ryu_python", "sample", "changed_since"),
+    ):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force,
+            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since, sample=sample,
         )  # fmt: skip
         if scenario is None:
             options = {
@@ -124,7 +142,7 @@ def run(
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
                     keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
-                    force=force, keep_open=keep, on_event=tell,
+                    force=force, keep_open=keep, changed_since=changed_since, sample=share_of(sample), on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)
@@ -132,7 +150,8 @@ def run(
                 raise
         _write_junit(junit, finished)
         _write_report(report, finished)
-        agrees = _agrees(shutdown, finished.path, as_mapping(choose)) if verify else True
+        compared = verify or changed_since is not None
+        agrees = _agrees(shutdown, finished, as_mapping(choose)) if compared else True
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
 
 
@@ -160,12 +179,12 @@ def _write_report(path: Path | None, run: Run) -> None:
         raise typer.Exit(EXIT_OUTPUT) from None
 
 
-def _agrees(shutdown: Shutdown, measured: Path, choose: dict[str, str]) -> bool:
-    """Say whether packets did what the model says they would."""
-    from shutdownlab.comparison import diff
+def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
+    """Say whether packets did what the model says they would, in what was measured."""
+    from shutdownlab.comparison import agreement
     from shutdownlab.reporting.compared import agreement_lines
 
-    found = diff(shutdown, measured, choose=choose)
+    found = agreement(shutdown, measured, choose=choose)
     for line in agreement_lines(found):
         typer.echo(line)
     return not found.changed

@@ -21,9 +21,11 @@ from shutdownlab.results.events import (
     Event,
     Fault,
     Finished,
+    Held,
     Interrupted,
     Measured,
     Notice,
+    PassedOver,
     PhaseBegun,
     PhaseMeasured,
     SelfChecked,
@@ -56,6 +58,8 @@ class Progress:
         self._begun: Begun | None = None
         self._results: list[Result] = []
         self._under_way: list[Result] = []
+        self._held: list[Result] = []
+        self._passed_over = 0
         self._doing = ""
         self._cells = 0
         self._heading_printed = False
@@ -79,15 +83,22 @@ class Progress:
                 self._show(f"{event.seconds:.0f} s until {event.phase}")
             case PhaseBegun():
                 self._under_way, self._cells = [], event.cells
+                self._held = []
                 self._doing = f"{event.time:%d %b %H:%M} {event.phase}: measuring"
             case Measured():
                 self._under_way.append(event.result)
                 if len(self._under_way) % _EVERY == 0:
                     self._show(f"{self._doing} {len(self._under_way)}/{self._cells}")
+            case Held():
+                self._held.append(event.result)
+            case PassedOver():
+                self._results += self._held
+                self._held = []
+                self._passed_over += 1
             case PhaseMeasured():
                 self._phase(event)
             case Voided():
-                self._under_way = []
+                self._under_way, self._held = [], []
                 where = "in a country built anew" if event.anew else "again"
                 self._note(f"{'; '.join(event.reasons)}: {event.phase} is measured {where}")
             case Damaged():
@@ -113,7 +124,8 @@ class Progress:
     def _phase(self, event: PhaseMeasured) -> None:
         """A line for a phase that has been measured."""
         assert self._begun is not None
-        self._results += self._under_way
+        self._results += [*self._under_way, *self._held]
+        self._held = []
         if not self._heading_printed:
             self._heading_printed = True
             self._line("UTC", "phase", "got through", "took", "", style="dim")
@@ -146,6 +158,9 @@ class Progress:
         if self._story:
             table = table_of(self._results, begun.columns, begun.short_columns)
             print_story(self._console, table, self._results, begun.sources, event.faults)
+        if begun.changed_since:
+            count, of = len(begun.phases) - self._passed_over, len(begun.phases)
+            self._print(f"{count} of {of} phases have cells that changed since {literal(begun.changed_since)}.")
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
 from shutdownlab.reporting.table import legible
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
+from shutdownlab.results.selection import measured_of
 from shutdownlab.results.table import Table
 
 
@@ -52,19 +54,25 @@ class TableReport(Report):
 def print_story(
     console: Console, table: Table, results: Sequence[Result], sources: Mapping[str, str], faults: Sequence[str]
 ) -> None:
-    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it."""
+    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it.
+
+    Of a run that held most, the phases of which it measured something.
+    """
+    measured = {result.phase for result in measured_of(results)}
+    table = replace(table, phases=tuple(phase for phase in table.phases if phase[0] in measured or not measured))
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
     for part in legible(table, console.width):
         console.print()
         console.print(part)
-    legend = "~ some of it throttled   ! an expectation was not met   · not measured"
-    if any(not result.outcome.is_measured for result in results):
-        legend = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
+    signs = ["~ some of it throttled", "! an expectation was not met"]
+    signs += ["? some without a verdict"] if any(not result.outcome.is_measured for result in results) else []
+    signs += ["= some of it held: as the model has it"] if any(result.held for result in results) else []
+    legend = "   ".join([*signs, "· not measured"])
     lines = [f"[dim]{legend}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
     lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
     lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]
-    colour = "green" if all(result.met for result in results) else "red"
+    colour = "green" if all(result.met or result.held for result in results) else "red"
     lines.append(f"[{colour}]{verdict_line(results, faults)}[/]")
     for line in lines:
         console.print(line, soft_wrap=True)

@@ -6,15 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from shutdownlab.results.result import Result
+from shutdownlab.results.selection import measured_of
 
 MOST_LINES = 20
 _MOST_WHO = 3
 
 
 def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
-    """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines."""
+    """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines.
+
+    What is held nobody has seen: it is not among them.
+    """
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
-    for result in results:
+    for result in measured_of(results):
         if not result.met:
             expected = result.expected.value if result.expected else "a measurement"
             seen = result.outcome.value + (f" ({result.failure})" if result.failure else "")
@@ -29,20 +33,23 @@ def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
 
 def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """The sources, by their code, of the expectations that were not met."""
-    texts = [result.source for result in results if not result.met]
+    texts = [result.source for result in measured_of(results) if not result.met]
     codes = {code for text in texts for code in text.replace(",", " ").split()}
     yield from ((code, text) for code, text in sources.items() if code in codes)
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     """How many expectations were met, in one sentence."""
+    held = sum(result.held for result in results)
+    results = measured_of(results)
+    rest = f"; {held:,} cells are held, not measured" if held else ""
     expected = [result for result in results if result.expected is not None]
     unmet = sum(not result.met for result in results)
     errors = sum(not result.outcome.is_measured for result in results)
     well = "" if not faults else ", once what went wrong was mended"
     if not unmet and not expected:
-        return f"No expectations; {len(results):,} measurements{well}."
+        return f"No expectations; {len(results):,} measurements{well}{rest}."
     if not unmet:
-        return f"All {len(expected):,} expectations met{well}."
+        return f"All {len(expected):,} expectations met{well}{rest}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
-    return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."
+    return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}{rest}."

@@ -149,6 +149,24 @@ class Measured(Event):
     """The measurement as in measurements.jsonl; not in the stream of events."""
 
 
+class Held(Event):
+    """A cell is not measured: by the model it comes out as it did before, and that is its result."""
+
+    event: Literal["held"] = "held"
+    number: Count
+    """The cell's place in the phase, from 0: the order of rows in results.csv."""
+    result: Result
+
+
+class PassedOver(Event):
+    """Nothing of a phase is measured, for by the model nothing of it has changed: all its cells are held."""
+
+    event: Literal["passed-over"] = "passed-over"
+    phase: str
+    held: Count
+    """How many cells it has: its rows in results.csv."""
+
+
 class Voided(Event):
     """What has been measured of a phase says nothing, for the testbed was not whole; the phase is measured again."""
 
@@ -173,7 +191,9 @@ class PhaseMeasured(Event):
     event: Literal["phase-measured"] = "phase-measured"
     phase: str
     cells: Count
-    """How many measurements were made: the phase's rows in results.csv."""
+    """How many measurements were made; with those that are held, the phase's rows in results.csv."""
+    held: Count = 0
+    """How many cells were not measured."""
     reached: Count
     """How many of them got through."""
     unmet: Count
@@ -261,6 +281,8 @@ class Finished(Event):
     """Wall-clock seconds from the beginning of the build to the end."""
     cells: Count
     """How many measurements have a result."""
+    held: Count = 0
+    """How many cells were not measured; in no other count."""
     expectations: Count
     """How many of them the scenario expects something of."""
     unmet: Count
@@ -284,6 +306,8 @@ AnyEvent: TypeAlias = Annotated[
     | Confirmed
     | PhaseBegun
     | Measured
+    | Held
+    | PassedOver
     | Voided
     | Resumed
     | PhaseMeasured

@@ -142,6 +142,11 @@ class Undertaking(BaseModel):
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None
     """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
+    changed_since: str = ""
+    """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named;
+    selection.json has the cells."""
+    sample: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The share of what has not changed that such a run measures too."""
     pcap: bool = False
     """Whether packets were recorded."""
     keys: bool = False
@@ -173,6 +178,8 @@ class Manifest(Undertaking):
     """How many rows results.csv has of each phase that has been measured as a whole, in order."""
     cells: Count = 0
     """How many measurements have a result."""
+    held: Count = 0
+    """How many cells were not measured: rows of results.csv with the certainty `held`, in no other count."""
     expectations: Count = 0
     """How many of them the scenario expects something of."""
     unmet: Count = 0

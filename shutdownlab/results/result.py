@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from shutdownlab.model.scenario import Family, Outcome
 
-Certainty = Literal["certain", "confirmed", "unconfirmed"]
+Certainty = Literal["certain", "confirmed", "unconfirmed", "held"]
 """How sure an outcome is: see `Result.certainty`."""
 
 ScenarioTime = Annotated[
@@ -73,16 +73,23 @@ class Result(BaseModel):
     unit: str = ""
     """Of `value`: `kbit/s` of a download, `ms` of a round trip; empty where there is no value."""
     tries: Annotated[int, Field(ge=0)] = 1
-    """How often it was measured until the outcome was believed; 0 where its phase could not be measured at all."""
+    """How often it was measured until the outcome was believed; 0 where it is held, or its phase could not be measured
+    at all."""
     certainty: Certainty = "certain"
     """`certain`: nothing but the network can have caused it. `confirmed`: a busy machine could have, but it came out
-    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`."""
+    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`. `held`: it was not measured; by the
+    model it comes out as it did before, and that is the outcome."""
     phase_seconds: Annotated[Seconds | None, _Empty] = None
     """Wall-clock seconds that the phase took; null in events, which come before its end."""
     column: str = ""
     """The heading under which tables show the probe."""
     source: str = ""
     """The source of what is expected."""
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody has measured it: the outcome is the model's."""
+        return self.certainty == "held"
 
     @property
     def met(self) -> bool:

@@ -117,8 +117,8 @@ class Run:
 
     @property
     def unmet(self) -> list[Result]:
-        """The results that are not as expected, those without a verdict among them."""
-        return [result for result in self.results if not result.met]
+        """What was measured and is not as expected, what has no verdict among it."""
+        return [result for result in self.results if not result.met and not result.held]
 
     @cached_property
     def table(self) -> Table:

@@ -15,7 +15,7 @@ class Share:
     """Subscribers (weighted) who got through, of those who were measured.
 
     slow: those who got through throttled. unmeasured: cells without a verdict (`error`, `unknown`), which count
-    neither way. unmet: an expectation failed here.
+    neither way. unmet: an expectation failed here. held: some of it was not measured; it counts as the model has it.
     """
 
     measured: float = 0.0
@@ -23,10 +23,12 @@ class Share:
     slow: float = 0.0
     unmeasured: int = 0
     unmet: bool = False
+    held: bool = False
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        self.unmet = self.unmet or not result.met
+        self.unmet = self.unmet or not (result.met or result.held)
+        self.held = self.held or result.held
         if not result.outcome.is_measured:
             self.unmeasured += 1
             return
@@ -40,10 +42,17 @@ class Share:
         return self.reached / self.measured if self.measured else None
 
     def __str__(self) -> str:
-        """`100`, `37~` (some of it slow), `0!` (not as expected), `50?` (some without verdict), `·` (not measured)."""
+        """`100`, `37~` (some of it slow), `0!` (not as expected), `50?` (some without verdict), `9=` (some of it held),
+        `·` (not measured)."""
         if self.fraction is None:
             return "?!" if self.unmeasured and self.unmet else "!" if self.unmet else "?" if self.unmeasured else "·"
-        return percent(self.fraction) + "~" * bool(self.slow) + "?" * bool(self.unmeasured) + "!" * self.unmet
+        return (
+            percent(self.fraction)
+            + "~" * bool(self.slow)
+            + "?" * bool(self.unmeasured)
+            + "=" * self.held
+            + "!" * self.unmet
+        )
 
 
 def percent(share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -37,13 +37,20 @@ class Measuring:
     choices: Mapping[str, str]
     run: str
 
-    def measure(self, country: Country, phase: Phase, active: Mapping[str, Policy], tell: Listener) -> list[Result]:
+    def measure(
+        self,
+        country: Country,
+        phase: Phase,
+        active: Mapping[str, Policy],
+        tell: Listener,
+        only: Container[int] | None = None,
+    ) -> list[Result]:
         """Run every probe of the phase from every vantage point at once; tells each result as it comes.
 
-        active: the policies in force.
+        active: the policies in force. only: the numbers of the cells to measure; None: all.
         """
         shutdown, ca = self.shutdown, str(country.trusted)
-        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
+        cells = {cell.id: (number, cell) for number, cell in self._cells(phase, only)}
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         vouching: dict[str, tuple[Control, ...]] = {}
         found: dict[int, Result] = {}
@@ -84,12 +91,19 @@ class Measuring:
             conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
         return [result for _, result in sorted(found.items())]
 
-    def unknown(self, phase: Phase, reasons: Sequence[str], tell: Listener) -> list[Result]:
-        """The phase's results when it could not be measured, and tells them."""
+    def _cells(self, phase: Phase, only: Container[int] | None) -> Iterator[tuple[int, Cell]]:
+        for number, cell in enumerate(cells_of(self.shutdown, phase)):
+            if only is None or number in only:
+                yield number, cell
+
+    def unknown(
+        self, phase: Phase, reasons: Sequence[str], tell: Listener, only: Container[int] | None = None
+    ) -> list[Result]:
+        """The phase's results when it could not be measured, and tells them; `only`: of these cells."""
         failure = f"unknown_failure: {'; '.join(reasons)}"
         nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
         found = []
-        for number, cell in enumerate(cells_of(self.shutdown, phase)):
+        for number, cell in self._cells(phase, only):
             found.append(self.result(phase, cell, nothing))
             tell(Measured(number=number, result=found[-1]))
         return found

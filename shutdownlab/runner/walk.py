@@ -38,10 +38,12 @@ from shutdownlab.results.events import (
     Event,
     Fault,
     Finished,
+    Held,
     Listener,
     Notice,
     Obeyed,
     Ordered,
+    PassedOver,
     PhaseBegun,
     PhaseMeasured,
     Resumed,
@@ -53,10 +55,12 @@ from shutdownlab.results.events import (
 from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
+from shutdownlab.results.selection import Selection, rest_of, to_check
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
 from shutdownlab.runner.story import Story
+from shutdownlab.runner.tally import Tally
 
 _VERSION: Final = version("shutdownlab")
 
@@ -88,6 +92,14 @@ class RunOptions:
     keep: bool = False
     """At the end, leave the country as the last phase has it."""
     offered: Offered = NOT_OFFERED
+    selection: Selection | None = None
+    """Which cells are measured, where that is not all."""
+    held: Mapping[str, Mapping[int, Result]] = field(default_factory=dict)
+    """The results of the other cells, by phase and number."""
+
+    def measures(self, phase: Phase) -> frozenset[int] | None:
+        """The numbers of the cells of a phase that are measured; None: all."""
+        return None if self.selection is None else self.selection.of(phase.phase)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -121,33 +133,12 @@ def _unused(directory: Path) -> Path:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of results. `errors`: those without a verdict."""
-
-    cells: int = 0
-    reached: int = 0
-    expectations: int = 0
-    unmet: int = 0
-    errors: int = 0
-
-    def add(self, results: Iterable[Result]) -> Tally:
-        """Count some more; returns itself."""
-        for result in results:
-            self.cells += 1
-            self.reached += result.outcome.got_through
-            self.expectations += result.expected is not None
-            self.unmet += not result.met
-            self.errors += not result.outcome.is_measured
-        return self
-
-
-@dataclass(slots=True)
 class Walk:
     """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
 
     options: RunOptions
     heard: list[Listener]
-    tally: Tally = field(default_factory=lambda: Tally())
+    tally: Tally = field(default_factory=Tally)
     """Of the phases that have been measured."""
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
@@ -192,6 +183,8 @@ class Walk:
                 self._give_up(todo.pop(0), options.given_up, 0.0)
         else:
             self.emit(self._begun())
+        while todo and options.measures(todo[0]) == frozenset():
+            self._pass_over(todo.pop(0))
         if not todo:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
@@ -203,16 +196,22 @@ class Walk:
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
-        self._catch_up(country, todo[0])
-        clock = Clock(todo[0].at, options.real_time)
-        for phase, following in zip(todo, [*todo[1:], None], strict=True):
+        clock, told = Clock(todo[0].at, options.real_time), 0
+        for number, phase in enumerate(todo, 1):
+            if options.measures(phase) == frozenset():
+                self._pass_over(phase)
+                continue
+            place = scenario.timeline.index(phase)
+            self._catch_up(country, phase, scenario.timeline[told:place])
+            told = place + 1
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
-            if (broken := refuted_by(found)) and following:
-                raise CountryLost(following, (f"{phase.phase}: {broken}",))
+            left = [each for each in todo[number:] if options.measures(each) != frozenset()]
+            if (broken := refuted_by(found)) and left:
+                raise CountryLost(left[0], (f"{phase.phase}: {broken}",))
         if not options.keep:
             for message in country.finish():
                 self._told(message)
@@ -223,7 +222,7 @@ class Walk:
         checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
         something cannot be mended; what could not be measured in a whole country is unknown.
         """
-        found = checked
+        found, only = checked, self.options.measures(phase)
         for attempt in range(1, MOST_ATTEMPTS + 1):
             if not (attempt == 1 and checked):
                 active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
@@ -231,8 +230,8 @@ class Walk:
                     country.begin_watch()
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
-                    self._begin(phase)
-                    found = self.measuring.measure(country, phase, active, self.emit)
+                    self._begin(phase, only)
+                    found = self.measuring.measure(country, phase, active, self.emit, only)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine_answering()
@@ -242,7 +241,7 @@ class Walk:
             if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
                 return found
             self.void(phase, examination.doubts or (unconfirmed,))
-        return self.measuring.unknown(phase, examination.doubts, self.emit)
+        return self.measuring.unknown(phase, examination.doubts, self.emit, only)
 
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
         """Break what the phase wants broken; `anew`: and start again what it wants started again."""
@@ -256,13 +255,13 @@ class Walk:
         if faults and anew:
             self.emit(Damaged(phase=phase.phase, faults={name: fault.title for name, fault in faults.items()}))
 
-    def _catch_up(self, country: Country, phase: Phase) -> None:
-        """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
+    def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
+        """Who hears no orders in a phase has the rules of an earlier one: what it has not heard is said first."""
         scenario, choices = self.options.shutdown.scenario, self.options.choices
         if not scenario.lone_controllers(phase, choices):
             return
         assert self.breaker is not None, "it comes with the country"
-        for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
+        for earlier in left_out:
             faults = scenario.broken(earlier, choices)
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
@@ -275,8 +274,9 @@ class Walk:
 
     def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
         """The phase has been tried often enough: its results are unknown."""
-        self._begin(phase)
-        self._close(phase, self.measuring.unknown(phase, reasons, self.emit), seconds, 0.0)
+        only = self.options.measures(phase)
+        self._begin(phase, only)
+        self._close(phase, self.measuring.unknown(phase, reasons, self.emit, only), seconds, 0.0)
 
     def _waiting(self, phase: Phase, seconds: float) -> None:
         self.emit(Waiting(phase=phase.phase, seconds=seconds))
@@ -295,6 +295,8 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
+            changed_since=options.selection.changed_since if options.selection else "",
+            sample=options.selection.sample if options.selection else None,
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
@@ -314,10 +316,13 @@ class Walk:
         keep: nothing is in force in the first phase, so that this is its measurement.
         """
         self.emit(Step(text="checking that everything works while nothing is blocked"))
+        selection, shutdown = self.options.selection, self.options.shutdown
+        only = to_check(shutdown, selection, self.options.phases, first) if selection else None
         for _ in range(MOST_ATTEMPTS):
             if keep:
-                self._begin(first)
-            found = self.measuring.measure(country, first, {}, self.emit if keep else lambda _: None)
+                self._begin(first, only)
+            tell = self.emit if keep else lambda _: None
+            found = self.measuring.measure(country, first, {}, tell, only)
             broken = tuple(result for result in found if result.outcome is not Outcome.OK)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
@@ -327,6 +332,19 @@ class Walk:
         if broken:
             raise SelfCheckFailed
         return found
+
+    def _pass_over(self, phase: Phase) -> None:
+        """Nothing of a phase is measured."""
+        held = self._hold(phase, ())
+        self.tally.add(held)
+        self.emit(PassedOver(phase=phase.phase, held=len(held)))
+
+    def _hold(self, phase: Phase, found: Iterable[Result]) -> list[Result]:
+        """Tell the results of the cells of a phase that are not among those `found`."""
+        rest = rest_of(self.options.held.get(phase.phase, {}), found)
+        for number, result in rest.items():
+            self.emit(Held(number=number, result=result))
+        return list(rest.values())
 
     def _apply(self, country: Country, clock: Clock, phase: Phase, active: Mapping[str, Policy]) -> None:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
@@ -349,8 +367,8 @@ class Walk:
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
-    def _begin(self, phase: Phase) -> None:
-        cells = sum(1 for _ in cells_of(self.options.shutdown, phase))
+    def _begin(self, phase: Phase, only: frozenset[int] | None) -> None:
+        cells = sum(1 for _ in cells_of(self.options.shutdown, phase)) if only is None else len(only)
         self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
@@ -368,12 +386,13 @@ class Walk:
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""
+        found = [*found, *self._hold(phase, found)]
         counts = Tally().add(found)
         self.tally.add(found)
         self.emit(
             PhaseMeasured(
-                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
-                late=round(late, 3), errors=counts.errors,
+                phase=phase.phase, cells=counts.cells, held=counts.held, reached=counts.reached, unmet=counts.unmet,
+                errors=counts.errors, seconds=seconds, late=round(late, 3),
             )
         )  # fmt: skip
 
@@ -393,7 +412,7 @@ class Walk:
         """The last event."""
         return Finished(
             status=status, exit_code=code, seconds=round(self.spent + time.monotonic() - self.began, 3),
-            cells=self.tally.cells,
+            cells=self.tally.cells, held=self.tally.held,
             expectations=self.tally.expectations, unmet=self.tally.unmet, errors=self.tally.errors,
             faults=tuple(self.faults),
         )  # fmt: skip

@@ -62,8 +62,20 @@ _EVENTS: Final = (
         "Obeyed",
         "Confirmed",
         "Measured",
+        "Held",
     ),
-    *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
+    *(
+        "PhaseMeasured",
+        "PassedOver",
+        "Counted",
+        "Notice",
+        "Fault",
+        "Voided",
+        "Resumed",
+        "Interrupted",
+        "Broken",
+        "Lacking",
+    ),
     *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
 )
 """In the order in which they come, and what they are made of."""

@@ -362,6 +362,12 @@ def standing(account: RunAccount) -> str:
     if account.status == "verified":
         phases = counted(count, "phase")
         return f"Worked out{on} by following packets through the model, not measured: {cells} in {phases}."
+    held = sum(result.held for result in account.results)
+    if account.status == "finished" and held:
+        since = account.manifest.get("changed_since", "")
+        measured = f"{len(account.results) - held:,} of {cells} in {counted(count, 'phase')} were"
+        rest = f"the others have not changed since {since}, by the model, and are shown as it has them"
+        return f"Measured{on} with real packets in an emulated country: {measured}; {rest}."
     if account.status == "finished":
         return f"Measured{on} with real packets in an emulated country: {cells} in {counted(count, 'phase')}."
     whole = count + len(account.unmeasured)

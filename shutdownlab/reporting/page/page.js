@@ -137,7 +137,7 @@
     tell("Outcome", make("span", { class: `pg-cell pg-${outcome}` }, SYMBOLS[outcome]), ` ${outcome}${failure ? ` (${failure})` : ""}`);
     if (expected) tell("Expected", `${expected}${source ? ` [${source}]` : ""}${expected === outcome ? ", as found" : ""}`);
     if (value != null) tell("Measured", `${Math.round(value * 10) / 10} ${unit}`);
-    tell("Certainty", `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
+    tell("Certainty", certainty === "held" ? "held: not measured, shown as the model has it" : `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
     tell("When", `${phases[phase][0]}, from ${phases[phase][2]}`);
     const content = [close, make("h2", { id: "pg-dialog-title" }, `${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`), facts_];
     const extract = data.extracts[extractAt];

@@ -48,17 +48,26 @@ def _column(name: str) -> str:
 
 def _share(share: Share) -> Html:
     shown = str(share)
-    words = [word for sign, word in (("~", "some throttled"), ("?", "some without verdict"), ("!", "not as expected"))
-             if sign in shown]  # fmt: skip
+    words = [word for sign, word in _SIGNS if sign in shown]
     title = "not measured" if share.fraction is None and not words else ", ".join(words) or None
     classes = level(share.fraction) + (" pg-unmet" if share.unmet else "")
     return element("td", shown, class_=classes, title=title)
+
+
+_SIGNS = (
+    ("~", "some throttled"),
+    ("?", "some without verdict"),
+    ("=", "some held"),
+    ("!", "not as expected"),
+)
 
 
 def _key(account: RunAccount) -> str:
     signs = [f"{element('b', '~')} some of it throttled", f"{element('b', '!')} an expectation was not met"]
     if any(not result.outcome.is_measured for result in account.results):
         signs.append(f"{element('b', '?')} some without verdict")
+    if any(result.held for result in account.results):
+        signs.append(f"{element('b', '=')} some of it held: as the model has it")
     signs.append(f"{element('b', '·')} not measured")
     return Html(" &ensp; ".join(signs))
 
@@ -204,11 +213,22 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
             ("Processors", machine.get("processors") or None),
             ("Python", machine.get("python")),
             ("Seed", manifest.get("seed") if measured else None),
+            ("Measured", _selection(manifest)),
             ("Packets recorded", "yes" if manifest.get("pcap") else None),
             ("Wall-clock time", f"{seconds:,.0f} s" if isinstance(seconds, int | float) else None),
         )
         if value not in (None, "")
     )  # fmt: skip
+
+
+def _selection(manifest: Any) -> str | None:
+    """Which cells were measured, where that was not all."""
+    since, share = manifest.get("changed_since"), manifest.get("sample")
+    if not since:
+        return None
+    return (
+        f"what came out otherwise by the model than {since}, and {(share or 0) * 100:g} % of the rest of those phases"
+    )
 
 
 def citation(account: RunAccount) -> Html:
