@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from xml.etree import ElementTree
 
@@ -21,7 +21,7 @@ def of_verified(verified: Verified) -> str:
     One of which nothing can be decided is skipped, or has failed where that is `strict`.
     """
     name = verified.shutdown.scenario.name
-    return _of_results(name, verified.results, "skipped", strict=verified.strict)
+    return _of_results(name, verified.results, "skipped", verified.because, strict=verified.strict)
 
 
 def of_run(name: str, results: Sequence[Result]) -> str:
@@ -29,7 +29,7 @@ def of_run(name: str, results: Sequence[Result]) -> str:
 
     A target of a phase of which all is held was not tested: it is skipped.
     """
-    return _of_results(name, results, "error", strict=False)
+    return _of_results(name, results, "error", lambda _: "", strict=False)
 
 
 def of_comparison(comparison: Comparison) -> str:
@@ -49,7 +49,9 @@ def of_comparison(comparison: Comparison) -> str:
     return _text(root)
 
 
-def _of_results(name: str, found: Iterable[Result], without_verdict: str, *, strict: bool) -> str:
+def _of_results(
+    name: str, found: Iterable[Result], without_verdict: str, because: Callable[[Result], str], *, strict: bool
+) -> str:
     root = ElementTree.Element("testsuites", name=name)
     for phase, of_phase in groupby(found, key=lambda result: result.phase):
         suite = ElementTree.SubElement(root, "testsuite", name=phase)
@@ -64,7 +66,7 @@ def _of_results(name: str, found: Iterable[Result], without_verdict: str, *, str
             unmet = [r for r in measured_of(results) if not r.met and (strict or r.outcome.is_measured)]
             unsure = [r for r in results if not r.outcome.is_measured]
             if unmet:
-                _tell(case, "failure", list(unmet_lines(unmet)))
+                _tell(case, "failure", list(unmet_lines(unmet, because)))
             elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
                 _tell(case, without_verdict, list(undecided_lines(unsure)))
         _count(suite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import measured_of
@@ -12,10 +12,11 @@ MOST_LINES = 20
 _MOST_WHO = 3
 
 
-def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
+def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
     """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines.
 
-    What is held nobody has seen: it is not among them.
+    because: what makes a result come out so, asked for the first of each line. What is held nobody has seen: it is not
+    among them.
     """
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
     for result in measured_of(results):
@@ -26,7 +27,10 @@ def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
     for (phase, target, expected, source, seen), members in list(groups.items())[:MOST_LINES]:
         who = list(dict.fromkeys(member.vantage for member in members))
         named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
-        yield f"{phase}: {target} from {named}: expected {expected}{f' [{source}]' if source else ''}, saw {seen}"
+        why = because(members[0])
+        cause = f" ({why})" if why else ""
+        by = f" [{source}]" if source else ""
+        yield f"{phase}: {target} from {named}: expected {expected}{by}, saw {seen}{cause}"
     if len(groups) > MOST_LINES:
         yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
 

@@ -26,7 +26,7 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
         console.print(part)
     legend = "~ some of it throttled   ! an expectation is not met   ? some undecided   · not measured"
     lines = [f"[dim]{legend}[/dim]\n"]
-    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet)]
+    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
     lines += [f"[yellow]warning:[/yellow] {literal(str(each))}" for each in (verified.warnings if warn else ())]

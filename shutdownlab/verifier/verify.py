@@ -21,6 +21,7 @@ from shutdownlab.results.events import Begun, Event, Finished, Measured, PhaseBe
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Table, table_of
+from shutdownlab.verifier.because import because
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
 
@@ -81,6 +82,15 @@ class Verified:
     def warnings(self) -> list[Warned]:
         """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
         return warnings_of(self.verifier, self.timeline)
+
+    def because(self, result: Result) -> str:
+        """The lines of the scenario that make a result come out as it does; nothing where none does."""
+        phase = next(phase for phase in self.timeline if phase.phase == result.phase)
+        for cell in cells_of(self.shutdown, phase):
+            where = str(cell.vantage.id) if cell.vantage else cell.operator
+            if (where, cell.target, cell.family) == (result.vantage, result.target, result.family):
+                return because(self.verifier, phase, cell)
+        return ""
 
     @property
     def undecided(self) -> list[Result]:

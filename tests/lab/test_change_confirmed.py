@@ -49,7 +49,7 @@ def test_one_exemption_too_many_is_found_explained_shown_in_five_lines_and_confi
     found = shutdownlab(folder, "verify", name)
     assert found.returncode == 1
     assert "blackout: bridge-9001 from " in found.stdout
-    assert "expected blocked [CF, NB, RA], saw ok" in found.stdout
+    assert f"expected blocked [CF, NB, RA], saw ok (`blackout` spares ports 9001, {name}:{line})" in found.stdout
 
     told = shutdownlab(folder, "explain", name, "--at", "blackout", "--from", "kcell/almaty", "--to", "bridge-9001")
     assert told.returncode == 0
