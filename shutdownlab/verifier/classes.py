@@ -67,8 +67,13 @@ class Classes:
         return self._unlike(phase, cell, vantage)
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies in force that withdraw routes."""
-        return tuple(name for name, policy in self.active(phase).items() if policy.withdraw is not None)
+        """The policies that withdraw routes: those in force, and those of before whose end an operator did not hear."""
+        found = dict(self.active(phase))
+        scenario = self.shutdown.scenario
+        for operator in self.shutdown.topology.operators if phase.faults else ():
+            if not scenario.hears(phase, self.choices, operator):
+                found |= scenario.held(self.real(phase), self.choices, operator)
+        return tuple(name for name, policy in found.items() if policy.withdraw is not None)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)

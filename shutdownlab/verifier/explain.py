@@ -204,7 +204,7 @@ class _Explainer:
         withdrawing = self.verifier.classes.withdrawing(self.phase)
         if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
             told.update(withdrawing)
-        for name in self.verifier.classes.active(self.phase):
+        for name in self.shutdown.scenario.policies:
             if name in told and (order := self._order(name)) is not None:
                 yield order
 
