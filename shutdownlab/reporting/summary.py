@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import measured_of
@@ -18,21 +19,33 @@ def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = la
     because: what makes a result come out so, asked for the first of each line. What is held nobody has seen: it is not
     among them.
     """
+    groups = _unmet(results)
+    yield from (text for _, text in unmet_groups(results, because, MOST_LINES))
+    if len(groups) > MOST_LINES:
+        yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
+
+
+def unmet_groups(
+    results: Sequence[Result], because: Callable[[Result], str] = lambda _: "", most: int | None = None
+) -> Iterator[tuple[list[Result], str]]:
+    """The results that such a line is about, and the line; of the first `most`."""
+    for (phase, target, expected, source, seen), members in islice(_unmet(results).items(), most):
+        who = list(dict.fromkeys(member.vantage for member in members))
+        named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
+        why = because(members[0])
+        cause = f" ({why})" if why else ""
+        by = f" [{source}]" if source else ""
+        yield members, f"{phase}: {target} from {named}: expected {expected}{by}, saw {seen}{cause}"
+
+
+def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], list[Result]]:
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
     for result in measured_of(results):
         if not result.met:
             expected = result.expected.value if result.expected else "a measurement"
             seen = result.outcome.value + (f" ({result.failure})" if result.failure else "")
             groups[result.phase, result.target, expected, result.source, seen].append(result)
-    for (phase, target, expected, source, seen), members in list(groups.items())[:MOST_LINES]:
-        who = list(dict.fromkeys(member.vantage for member in members))
-        named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
-        why = because(members[0])
-        cause = f" ({why})" if why else ""
-        by = f" [{source}]" if source else ""
-        yield f"{phase}: {target} from {named}: expected {expected}{by}, saw {seen}{cause}"
-    if len(groups) > MOST_LINES:
-        yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
+    return groups
 
 
 def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:

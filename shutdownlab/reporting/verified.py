@@ -37,20 +37,33 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
 
 def sum_of(verified: Verified) -> str:
     """How many expectations hold, in one sentence."""
-    return sum_of_results(verified.results, strict=verified.strict)
+    groups, strict = verified.groups, verified.strict
+    return _sum(
+        cells=verified.cells,
+        unmet=sum(group.cells for group in groups if not group.met and (strict or group.is_decided)),
+        undecided=sum(group.cells for group in groups if group.verdict.outcome is Outcome.UNKNOWN),
+        expected=sum(group.cells for group in groups if group.expected is not None),
+        decided=sum(group.cells for group in groups if group.expected is not None and group.is_decided),
+    )
 
 
-def sum_of_results(results: Sequence[Result], *, strict: bool = False) -> str:
-    """The same of results that were worked out. strict: what cannot be decided counts as not as expected."""
-    unmet = sum(not result.met and (strict or result.outcome.is_measured) for result in results)
-    undecided = sum(result.outcome is Outcome.UNKNOWN for result in results)
-    expected = sum(result.expected is not None for result in results)
+def sum_of_results(results: Sequence[Result]) -> str:
+    """The same of results that were worked out."""
+    return _sum(
+        cells=len(results),
+        unmet=sum(not result.met and result.outcome.is_measured for result in results),
+        undecided=sum(result.outcome is Outcome.UNKNOWN for result in results),
+        expected=sum(result.expected is not None for result in results),
+        decided=sum(result.expected is not None and result.outcome.is_measured for result in results),
+    )
+
+
+def _sum(*, cells: int, unmet: int, undecided: int, expected: int, decided: int) -> str:
     rest = f"; {undecided:,} undecided" if undecided else ""
     if unmet:
-        return f"{unmet:,} of {len(results):,} cells are not as expected{rest}."
+        return f"{unmet:,} of {cells:,} cells are not as expected{rest}."
     if not expected:
-        return f"No expectations; {len(results):,} cells{rest}."
-    decided = sum(result.expected is not None and result.outcome.is_measured for result in results)
+        return f"No expectations; {cells:,} cells{rest}."
     return f"All {decided:,} expectations hold{rest}."
 
 
@@ -73,7 +86,7 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
         "scenario": verified.shutdown.scenario.name,
         "status": verified.status,
         "exit_code": verified.exit_code,
-        "cells": len(verified.results),
+        "cells": verified.cells,
         "choices": dict(verified.choices),
         "table": table,
         "unmet": told,

@@ -8,14 +8,16 @@ many, such classes few.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import repeat
 from typing import TypeAlias
 
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Policy
-from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.policy import Means, Policy, Scope
+from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
@@ -26,10 +28,13 @@ _Near: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class Classes:
-    """The class of every cell of a scenario, under a choice of accounts."""
+    """The class of every cell of a scenario, under a choice of accounts.
 
-    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
-        self.shutdown, self.choices = shutdown, dict(choices)
+    by_name: policies that say the same under other names are told apart too, as whoever names them must.
+    """
+
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], *, by_name: bool = False) -> None:
+        self.shutdown, self.choices, self.by_name = shutdown, dict(choices), by_name
         self._network = shutdown.network
         self._index: dict[VantageId, int] = {v.id: place for place, v in enumerate(self._network.vantages)}
         self._told_apart = _within_operators(shutdown)
@@ -40,6 +45,8 @@ class Classes:
         self._hosts: dict[str, tuple[Node, ...]] = {}
         self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
+        self._concerned: dict[str, tuple[object, list[bool]]] = {}
+        self._errands: dict[VantageId, _Near] = {}
 
     def active(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase."""
@@ -86,26 +93,96 @@ class Classes:
         """The operators whose equipment a probe's packets pass."""
         return {vantage.id.operator, *(node.owner for node in self._hosts_of(target) if node.role is Role.SUBSCRIBER)}
 
+    def surroundings(self, vantage: Vantage) -> object:
+        """What tells a vantage point apart in every phase, whatever is measured: the hosts in the country near it."""
+        operator, index = vantage.id.operator, self._index[vantage.id]
+        near = tuple((place, _nearness(vantage, host)) for place, host in self._hosting.get(operator, ()))
+        return near, index % self._picks
+
+    def situation(self, phase: Phase, vantage: Vantage) -> object:
+        """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
+        if phase.faults or self.withdrawing(phase):
+            return vantage.id
+        situations = self._of_phase(phase)
+        errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
+        return situations[self._index[vantage.id]], errands
+
     def _of_phase(self, phase: Phase) -> list[int]:
         """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
         if phase.phase not in self._situations:
             active = self.active(phase)
-            self._situations[phase.phase] = [self._situation(active, vantage) for vantage in self._network.vantages]
+            told = [self._who(name, policy) for name, policy in active.items()]
+            rows = zip(*(concerned for _, concerned in told), strict=True) if told else repeat(())
+            known: dict[tuple[object, tuple[bool, ...]], int] = {}
+            found = []
+            for lasting, row in zip(self._lasting, rows, strict=False):
+                if (lasting, row) not in known:
+                    effects = tuple(effect for (effect, _), concerns in zip(told, row, strict=True) if concerns)
+                    known[lasting, row] = self._numbers.setdefault((lasting, effects), len(self._numbers))
+                found.append(known[lasting, row])
+            self._situations[phase.phase] = found
             self._timed[phase.phase] = self._is_timed(active)
         return self._situations[phase.phase]
 
-    def _situation(self, active: Mapping[str, Policy], vantage: Vantage) -> int:
-        operator = vantage.id.operator
-        subnets = self._network.subnets[vantage.id]
-        situation = (
-            tuple(name for name, policy in active.items() if policy.concerns(vantage)),
-            self.shutdown.profiles[operator].name,
-            self.shutdown.topology.operators[operator].exchange,
-            vantage.access,
-            operator if operator in self.shutdown.controllers else "",
-            tuple(p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)),
-        )
-        return self._numbers.setdefault(situation, len(self._numbers))
+    def _who(self, name: str, policy: Policy) -> tuple[object, list[bool]]:
+        """What a policy does, and whom of the vantage points it concerns."""
+        if name not in self._concerned:
+            concerned = [policy.concerns(vantage) for vantage in self._network.vantages]
+            self._concerned[name] = (name if self.by_name else _effect(name, policy)), concerned
+        return self._concerned[name]
+
+    @cached_property
+    def _lasting(self) -> list[object]:
+        """Of each vantage point what no order changes."""
+        found: list[object] = []
+        for vantage in self._network.vantages:
+            operator, subnets = vantage.id.operator, self._network.subnets[vantage.id]
+            found.append(
+                (
+                    self.shutdown.profiles[operator].name,
+                    self.shutdown.topology.operators[operator].exchange,
+                    vantage.access,
+                    operator if operator in self.shutdown.controllers else "",
+                    tuple(
+                        p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)
+                    ),
+                )
+            )
+        return found
+
+    @cached_property
+    def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
+        """The vantage points in the country where something is that is measured, by operator."""
+        nodes = dict.fromkeys(node.name for target in self.shutdown.scenario.probes for node in self._hosts_of(target))
+        found: dict[str, list[tuple[int, Vantage]]] = {}
+        for vantage in (self._network.nodes[name].vantage for name in nodes):
+            if vantage is not None:
+                found.setdefault(vantage.id.operator, []).append((self._index[vantage.id], vantage))
+        return found
+
+    @cached_property
+    def _picks(self) -> int:
+        """Of how many end points of WhatsApp each vantage point has one."""
+        if not any(getattr(probe, "app", "") == "whatsapp" for probe in self.shutdown.scenario.probes.values()):
+            return 1
+        return max(1, sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names))
+
+    def _errands_of(self, vantage: Vantage) -> _Near:
+        """Where something must be done first for the probes of a vantage point."""
+        if vantage.id not in self._errands:
+            near: dict[tuple[int, int], None] = {}
+            for probe in self._running_errands:
+                for family in probe.families:
+                    errand = probe.errand(Surroundings(self._network, vantage, family))
+                    host = self._network.nodes[errand.node].vantage if errand is not None else None
+                    if host is not None:
+                        near[_nearness(vantage, host), self._index[host.id]] = None
+            self._errands[vantage.id] = tuple(near)
+        return self._errands[vantage.id]
+
+    @cached_property
+    def _running_errands(self) -> tuple[Probe, ...]:
+        return tuple(p for p in self.shutdown.scenario.probes.values() if type(p).errand is not Probe.errand)
 
     def _relations(self, cell: Cell, vantage: Vantage) -> tuple[_Near, int]:
         """What a probe talks to in the country; and which of WhatsApp's end points, of which each vantage point has
@@ -122,10 +199,7 @@ class Classes:
                 for node in nodes
                 if node.vantage is not None
             )
-            picked = 0
-            if getattr(probe, "app", "") == "whatsapp":
-                alike = sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names)
-                picked = self._index[vantage.id] % max(1, alike)
+            picked = self._index[vantage.id] % self._picks if getattr(probe, "app", "") == "whatsapp" else 0
             self._near[key] = near, picked
         return self._near[key]
 
@@ -148,6 +222,15 @@ class Classes:
         rules = [rule for policy in active.values() for rule in policy.inspect or ()]
         rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
         return any(rule.when.hours is not None for rule in rules)
+
+
+def _effect(name: str, policy: Policy) -> object:
+    """What a policy does to those whom it concerns. What boxes, resolvers and routers do bears its name."""
+    if policy.needs_boxes or policy.withdraw is not None or policy.by is Means.DNS:
+        return name
+    spared = policy.except_.model_copy(update=dict.fromkeys(("operators", "regions", "access", "subscribers"), ()))
+    bare = {"title": "", "source": "", "where": Scope(), "except_": spared}
+    return repr(policy.model_copy(update=bare))
 
 
 def _nearness(vantage: Vantage, host: Vantage) -> int:
