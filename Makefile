@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference bench clean
+.PHONY: help setup tools programs demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -22,10 +22,13 @@ setup: ## install what is missing: Debian packages (sudo where needed) and a vir
 tools: ## the same, and the circumvention tools that `shutdownlab matrix` uses
 	@scripts/setup tools
 
+programs: # and the programs that tests read files and pages with
+	@scripts/setup tests
+
 demo: setup ## the shutdown of January 2022, end to end
 	$(VENV)/bin/shutdownlab run kazakhstan-2022
 
-test: tools ## all tests: pure ones first, then real packets, each file in sandboxes of its own
+test: programs ## all tests: pure ones first, then real packets, each file in sandboxes of its own
 	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/fuzz \
 		tests/packaging tests/lab $(PYTEST_ARGS)
 
@@ -56,6 +59,7 @@ schemas: setup ## write the JSON Schemas of all files anew, after a change of th
 reference: schemas ## write docs/reference anew, after a change of the models
 	$(VENV)/bin/python -m shutdownlab.schemas.reference
 	$(VENV)/bin/python -m shutdownlab.schemas.library_page
+	$(VENV)/bin/python -m shutdownlab.reporting.signals_page
 
 lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
 	@scripts/lock

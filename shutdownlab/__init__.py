@@ -14,6 +14,8 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
+    sl.plot("runs/a", "reach.pdf", what="reach")  # a figure for a paper
+    sl.export("runs/a", "duckdb", "a.duckdb")    # typed tables with documented columns; also parquet, csv, ooni, mrt
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from shutdownlab.library import Shutdown, load
     from shutdownlab.ooni.judging import Judged
     from shutdownlab.ooni.reading import Judgements, judge
+    from shutdownlab.reporting.export.exporting import export
+    from shutdownlab.reporting.figure.plot import plot
     from shutdownlab.reporting.page.report import ReportPage, report
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
@@ -65,10 +69,12 @@ __all__ = [
     "Verified",
     "diff",
     "explain",
+    "export",
     "judge",
     "lab",
     "load",
     "matrix",
+    "plot",
     "report",
     "resume",
     "run",
@@ -88,6 +94,8 @@ _WHERE: Final = {
     "Matrix": "runner.matrix",
     "matrix": "runner.matrix",
     "Problem": "config.document",
+    "export": "reporting.export.exporting",
+    "plot": "reporting.figure.plot",
     "ReportPage": "reporting.page.report",
     "report": "reporting.page.report",
     "Run": "results.run",

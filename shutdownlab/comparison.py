@@ -19,10 +19,10 @@ from shutdownlab.library import Shutdown, load, shipped
 from shutdownlab.model.lookup import choices_of, refuse
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
-from shutdownlab.results.selection import Selection, as_held, measured_of
+from shutdownlab.results.selection import Selection, measured_of
 from shutdownlab.verifier.causes import with_causes
 from shutdownlab.verifier.compare import Comparison, compare, key_of
-from shutdownlab.verifier.selecting import held_by, select
+from shutdownlab.verifier.selecting import select
 from shutdownlab.verifier.verify import Verified, verify
 
 _REVISION = re.compile(r"(?P<revision>[^:\s]{2,}):(?P<path>[^:]+)")
@@ -46,7 +46,8 @@ def diff(
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git), or the directory of a run
-    or of verified results. `choose`: where sources disagree, the version to follow. Raises `BadInput`.
+    or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
+    the version to follow. Raises `BadInput`.
     """
     with ExitStack() as files:
         before, after = (
@@ -68,7 +69,7 @@ def changed_since(
     *,
     sample: float,
     seed: int,
-) -> tuple[Selection, dict[str, dict[int, Result]]]:
+) -> tuple[Selection, dict[str, dict[str, Result]]]:
     """Which cells of some phases to measure to see what has changed with real packets, and the results of the others.
 
     old: as for `diff`, or a revision of git alone, which means the same file as it was then. sample: the share of what
@@ -93,13 +94,17 @@ def agreement(
     return compare(replace(model, timeline=timeline).results, found)
 
 
-def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> dict[str, dict[int, Result]]:
-    """The results of the cells of some phases that are not measured, as the model has them, by number."""
-    found: dict[str, list[Result]] = {phase: [] for phase in phases}
-    for result in verified.results:
-        if result.phase in found:
-            found[result.phase].append(as_held(result))
-    return held_by(selection, found)
+def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> dict[str, dict[str, Result]]:
+    """The results of the cells of some phases that are not measured, as the model has them, by cell."""
+    return {
+        phase.phase: {
+            cell.id: result.held_by_the_model()
+            for number, (cell, result) in enumerate(verified.of_phase(phase))
+            if number not in selection.of(phase.phase)
+        }
+        for phase in verified.timeline
+        if phase.phase in phases
+    }
 
 
 def _as_it_was(old: str | Path, new: Shutdown) -> str | Path:
@@ -125,7 +130,7 @@ def _side(
         yield _verified(given, choose, known=known)
         return
     if isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists()):
-        yield _Side(Run.open(given).results)
+        yield _Side([result for result in Run.open(given).results if not result.held])
         return
     revision = _REVISION.fullmatch(str(given)) if not isinstance(given, Mapping) else None
     if revision is None or Path(str(given)).exists():

@@ -26,6 +26,7 @@ from typing import Any, Final
 from shutdownlab.box.channel import Channel
 from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_policy
 from shutdownlab.box.interception import Interception
+from shutdownlab.box.overheard import Overheard
 from shutdownlab.box.replacement import replaced
 from shutdownlab.config.numbers import ETHER_IPV4
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
@@ -97,15 +98,16 @@ class DpiBox:
         self._serial = 0
         self._clock = 0.0
         """Added to the monotonic clock's seconds: the engine's time is that of the day where rules ask for it."""
-        inside = open_wire(spec.netns, spec.inside)
+        inside = open_wire(spec.netns, spec.inside, stamped=True)
         try:
-            self._wires = (inside, open_wire(spec.netns, spec.outside))
+            self._wires = (inside, open_wire(spec.netns, spec.outside, stamped=True))
         except OSError:
             inside.close()
             raise
+        self._overheard = Overheard(self._wires)
         self._interception: Interception | None = None
         self._poller: select.epoll | None = None
-        self._batch = Batch(_BATCH)
+        self._batch = Batch(_BATCH, stamped=True)
         self._channels: list[Channel] = []
         self._commander: Channel | None = None
         self._decided: list[Decision] = []
@@ -131,14 +133,18 @@ class DpiBox:
                 if now >= expire_at:
                     self._expire(now)
                     expire_at = now + _EXPIRE_S
-                wake = expire_at
+                wake = now if self._overheard.waits else expire_at
                 for channel in self._channels:
                     channel.turn(now)
                     wake = min(wake, channel.next_turn)
+                overhears = self._overheard.waits
                 for descriptor, _ in poller.poll(max(0.0, wake - now)):
                     side = sides.get(descriptor)
                     if side is not None:
-                        self._inspect(side)
+                        if self._engine.on_path:
+                            overhears = True
+                        else:
+                            self._inspect(side)
                     elif descriptor == stop_fd:
                         for channel in self._channels:
                             channel.close()
@@ -149,6 +155,8 @@ class DpiBox:
                         for channel in [channel for channel in self._channels if channel.fd == descriptor]:
                             for message in channel.on_event(time.monotonic()):
                                 self._handle(message, channel)
+                if overhears and self._engine.on_path:
+                    self._overhear()
                 if self._decided:
                     self._report()
 
@@ -171,10 +179,10 @@ class DpiBox:
             wire.close()
 
     def _inspect(self, side: Side) -> None:
-        """Read what waits at `side`, judge it, and pass on what may pass: unchanged frames together, uncopied."""
+        """In-path: read what waits at `side`, judge it, and pass on what may pass: unchanged together, uncopied."""
         batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
-        in_path, interception = not self._engine.on_path, self._interception
+        interception = self._interception
         controls = self.spec.controls
         count = batch.read(source)
         now = time.monotonic() + self._clock
@@ -208,14 +216,9 @@ class DpiBox:
                 first = i + 1
                 continue
             if outcome.inject:
-                if in_path:  # what came before keeps its place
-                    batch.forward(target, first, i)
-                    first = i
-                for injection in outcome.inject:
-                    self._wires[injection.towards].send_frame(injection.frame)
-                self._counts["injected"] += len(outcome.inject)
-            if not in_path:
-                continue
+                batch.forward(target, first, i)  # what came before keeps its place
+                first = i
+                self._inject(outcome)
             if not outcome.forward or outcome.replacement is not None:
                 batch.forward(target, first, i)
                 first = i + 1
@@ -227,8 +230,30 @@ class DpiBox:
             elif i - first >= _HELD:
                 batch.forward(target, first, i + 1)
                 first = i + 1
-        if in_path and first < count:
+        if first < count:
             batch.forward(target, first, count)
+
+    def _overhear(self) -> None:
+        """On-path: judge what waits at both sides. All have gone on without the box; what it can do is inject."""
+        controls, now = self.spec.controls, time.monotonic() + self._clock
+        for side, batch, i in self._overheard.take():
+            try:
+                frame, trusted, segment = batch.load(i)
+                if controls and not controls.isdisjoint(_ends(frame)):
+                    continue
+                outcome = self._engine.process(frame, side, now, checksum_trusted=trusted, segment=segment)
+            except Exception:  # it must not; a box that stops would look like a block
+                self._engine_failed()
+                continue
+            if outcome.decision is not None:
+                self._decided.append(outcome.decision)
+            if outcome.inject:
+                self._inject(outcome)
+
+    def _inject(self, outcome: FrameOutcome) -> None:
+        for injection in outcome.inject:
+            self._wires[injection.towards].send_frame(injection.frame)
+        self._counts["injected"] += len(outcome.inject)
 
     def _handle(self, message: Message, sender: Channel) -> None:
         if isinstance(message, BoxPolicy):
@@ -238,6 +263,7 @@ class DpiBox:
                 self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
                 return
             self._engine = engine
+            self._overheard = Overheard(self._wires)  # what is left of the former's was for that alone
             self._prepare()
             self._clock = 0.0 if message.local_time is None else message.local_time - time.monotonic()
             self._serial = message.serial

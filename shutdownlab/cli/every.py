@@ -39,7 +39,7 @@ def run_all(out: Path | None, jobs: int, **options: Any) -> int:
     return worst
 
 
-def verify_all(*, strict: bool) -> int:
+def verify_all(*, strict: bool, sample: float | None = None) -> int:
     """Verify all that ship; the worst of their exit codes."""
     from shutdownlab.verifier import verify as model
 
@@ -47,10 +47,12 @@ def verify_all(*, strict: bool) -> int:
     console, worst, began = Console(highlight=False), 0, time.monotonic()
     for name in names:
         start = time.monotonic()
-        found = model.verify(name, strict=strict)
+        found = model.verify(name, strict=strict, sample=sample)
         expected = sum(group.cells for group in found.groups if group.expected is not None)
         text = f"{found.cells:,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
         text += f", {len(found.undecided)} cells undecided" if found.undecided else ""
+        held = sum(each.met is True for each in found.signals)
+        text += f", {held} of {len(found.signals)} about signals" if found.signals else ""
         worst = max(worst, found.exit_code)
         _say(console, names, name, text, time.monotonic() - start, found.exit_code)
     console.print(f"{len(names)} scenarios in {time.monotonic() - began:.1f} s")

@@ -37,6 +37,27 @@ DatapathWish = Annotated[
         help="Open vSwitch's datapath. auto: the kernel's if this machine offers it.",
     ),
 ]
+
+
+def _share(text: str) -> float:
+    """`5%` or `0.05` as a number; whether it is from 0 to 1 whoever takes it says."""
+    figure, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        return float(figure) / (100 if percent else 1)
+    except ValueError:
+        raise typer.BadParameter(f"found {text}; expected a share: 5% or 0.05") from None
+
+
+Sample = Annotated[
+    float | None,
+    typer.Option(
+        "--sample",
+        metavar="SHARE",
+        parser=_share,
+        help="Where phases repeat what was measured, measure it in this share of them (5%, 0.05); hold the rest.",
+        show_default="all",
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Apply the policies of this phase.")]
 
@@ -48,20 +69,6 @@ def known(option: str, kind: str, name: str, names: Collection[str]) -> None:
 def as_mapping(choices: list[str] | None) -> dict[str, str]:
     """`--choose ACCOUNT=OPTION`, any number of them, as accounts and what was chosen."""
     return {account: option for account, _, option in (text.partition("=") for text in choices or ())}
-
-
-def share_of(text: str | None) -> float | None:
-    """`--sample 5%` or `--sample 0.05` as a number from 0 to 1."""
-    if text is None:
-        return None
-    figure, percent = text.removesuffix("%"), text.endswith("%")
-    try:
-        share = float(figure) / (100 if percent else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        bad_option("--sample", text, "a share such as 5% or 0.05")
-    return share
 
 
 def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:

@@ -14,6 +14,10 @@ from shutdownlab.config.wording import quoted
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, finished or not.")],
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="With -o, a second run: the page is its, with what differs."),
+    ] = None,
     kind: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Which report; packages add some (docs/extending.md).")
     ] = "table",
@@ -25,20 +29,27 @@ def report(
     """Tell what there is to read about a run: print the table it ended with, or another report, or write a page.
 
     For example: shutdownlab report runs/NAME-TIME -o report.html
+    or, with what differs: shutdownlab report runs/OLD runs/NEW -o new.html
     """
     from shutdownlab.config.extensions import ExtensionError
     from shutdownlab.reporting.report import installed_reports
     from shutdownlab.results.run import Run
 
-    with user_errors(), naming_options(out="-o"):
+    with user_errors(), naming_options(out="-o", against="RUN"):
         if output is not None:
             from shutdownlab.reporting.page.report import report as page_of
 
             if kind != "table":
                 bad_option("--as", f"{quoted(kind)} beside -o", "one of the two", "`-o` writes the page, `--as` prints")
-            page_of(run, output)
-            typer.echo(f"{output} is the report of {run}.")
+            if other is None:
+                page_of(run, output)
+                typer.echo(f"{output} is the report of {run}.")
+            else:
+                page_of(other, output, against=run)
+                typer.echo(f"{output} is the report of {other}, with what differs from {run}.")
             return
+        if other is not None:
+            bad_option("RUN", "two runs without -o", "one run, or a file", "`shutdownlab diff` prints what differs")
         reports = installed_reports()
         if kind not in reports:
             expected, hint = reports.unknown(kind)

@@ -11,7 +11,7 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
-from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Trust, as_mapping, share_of
+from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Sample, Trust, as_mapping
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
@@ -46,6 +46,10 @@ def run(
     keys: Annotated[
         bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Watch the country from abroad too: BGP collector, active probing …")
+    ] = False,
+    sample: Sample = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     openflow: Annotated[
@@ -79,13 +83,7 @@ def run(
             "--changed-since",
             metavar="OLD",
             help="Measure only what comes out otherwise by the model than OLD: a scenario, REVISION or "
-            "REVISION:PATH of git, or a run's directory. The rest is held.",
-        ),
-    ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample", metavar="SHARE", help="And this share of the rest of those phases.", show_default="5%"
+            "REVISION:PATH of git, or a run's directory; and of the rest --sample (5%).",
         ),
     ] = None,
     keep: Annotated[
@@ -106,10 +104,12 @@ def run(
     ):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since, sample=sample,
+            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since,
         )  # fmt: skip
         if scenario is None:
             options = {
+                "observe": observe,
+                "sample": sample,
                 "seed": seed,
                 "datapath": datapath,
                 "openflow": openflow,
@@ -141,8 +141,9 @@ def run(
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
-                    keys=keys, seed=seed, datapath=datapath, openflow=openflow, ryu_python=ryu_python, trust=trust,
-                    force=force, keep_open=keep, changed_since=changed_since, sample=share_of(sample), on_event=tell,
+                    keys=keys, observe=observe, sample=sample, seed=seed, datapath=datapath, openflow=openflow,
+                    ryu_python=ryu_python, trust=trust, force=force, keep_open=keep, changed_since=changed_since,
+                    on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)
@@ -161,7 +162,7 @@ def _write_junit(path: Path | None, run: Run) -> None:
     if path is None:
         return
     try:
-        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results) + "\n")
+        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
     except OSError as error:
         errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab.cli.every import one_or_all, verify_all
-from shutdownlab.cli.options import Choices, Everything, OneScenario, as_mapping
+from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, as_mapping
 from shutdownlab.cli.program import naming_options, user_errors
 
 
@@ -25,6 +25,7 @@ def verify(
         Literal["table", "json", "junit", "sarif"],
         typer.Option("--format", metavar="table|json|junit|sarif", help="What is printed."),
     ] = "table",
+    sample: Sample = None,
     strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
     warn: Annotated[
         bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
@@ -35,11 +36,11 @@ def verify(
     from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.verifier import verify as model
 
-    with user_errors(), naming_options("choose", "at"):
+    with user_errors(), naming_options("choose", "at", "sample"):
         one_or_all(scenario, everything=everything, choose=choose, at=at, out=out, warn=warn, format=form != "table")
         if scenario is None:
-            raise typer.Exit(verify_all(strict=strict))
-        verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict)
+            raise typer.Exit(verify_all(strict=strict, sample=sample))
+        verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
             verified.write(out)
         if form == "table":

@@ -34,11 +34,11 @@ def passing(
         for port in ports:
             for address in network.control_addresses(vantage.id):
                 yield _rule(port, end, address, goto)
-            for address in _asked_by(network, vantage):
+            for address in asked_by(network, vantage):
                 yield _rule(port, far, address, PipelineTable.FORWARD)
 
 
-def _asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
+def asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
     """The control subscribers' addresses, where the group has servers that they ask."""
     if network.hosted_on(network.subscriber(vantage.id).name):
         for node in network.by_role(Role.CONTROL):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -50,8 +50,10 @@ class Group:
 
 
 def program(
-    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point
-) -> SwitchProgram:
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point,
+    worked_out: Callable[[int], None] = lambda _: None,
+) -> SwitchProgram:  # fmt: skip
+    """What a switch enforces at a point; `worked_out`: see `compile_switch`."""
     rules: list[Rule] = []
     meters: dict[tuple[int, str], Meter] = {}
     for group in _groups_at(network, node):
@@ -70,6 +72,7 @@ def program(
             rules += _blackout(network, apps, here, group, inbound=inbound)
             lists = _access_lists(network, apps, here, group, inbound=inbound)
             rules += _as_rules(lists, group, meters, inbound=inbound)
+            worked_out(len(lists))
     return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
 
 
@@ -83,12 +86,7 @@ def _groups_at(network: Network, node: Node) -> Iterator[Group]:
         others = tuple(number for purpose, number in ports.items() if purpose == "uplink")
         if gateway:
             others = tuple(ports[name] for name in network.topology.transits)
-        resolver = network.one(Role.RESOLVER, vantage.id.operator)
-        resolvers = tuple(
-            Traffic(protocol, (53, 53), remote=_single(resolver.address(version)))
-            for protocol in (UDP, TCP)
-            for version in (4, 6)
-        )
+        resolvers = resolvers_of(network, vantage.id.operator)
         yield Group(index, vantage, network.subnets[vantage.id], own, others, resolvers)
 
 
@@ -117,6 +115,9 @@ def _classify(group: Group) -> Iterator[Rule]:
 
 
 def _applies(policy: Policy, *, inbound: bool) -> bool:
+    """What is rejected is border routers' to answer: switches let it pass, both ways (see `rejections`)."""
+    if policy.rejects:
+        return False
     return policy.direction is Direction.BOTH or (policy.direction is Direction.INBOUND) == inbound
 
 
@@ -133,7 +134,9 @@ def _blackout(
         return
     metadata = (("metadata", group.metadata(inbound=inbound)),)
     name = next(iter(cutting))
-    spared = in_all(_exceptions(network, apps, policy.except_, group) for policy in cutting.values())
+    spared = in_all(
+        spared_by(network, apps, policy.except_, group.subnets, group.resolvers) for policy in cutting.values()
+    )
     for match in _matches(spared, inbound=inbound):
         yield Rule(PipelineTable.EXEMPT, 300, metadata + match, goto=PipelineTable.ACCESS_LISTS, policy=name)
     yield Rule(PipelineTable.BLACKOUT, 100, metadata, policy=name)
@@ -147,11 +150,11 @@ def _access_lists(
         if not _applies(policy, inbound=inbound) or (policy.block is not None and policy.block.everything):
             continue
         about = policy.targets.for_switches if policy.needs_boxes else policy.targets
-        targets = tuple(_traffic(network, apps, about))
+        targets = tuple(traffic_of(network, apps, about))
         if not targets:
             continue
         verdict = AclVerdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
-        exceptions = _exceptions(network, apps, policy.except_, group)
+        exceptions = spared_by(network, apps, policy.except_, group.subnets, group.resolvers)
         combined = both(combined, classifier(targets, exceptions, verdict))
     return combined
 
@@ -181,7 +184,7 @@ def _matches(traffics: Iterable[Traffic], *, inbound: bool) -> Iterable[Match]:
     return dict.fromkeys(match for traffic in traffics for match in traffic.matches(inbound=inbound))
 
 
-def _traffic(network: Network, apps: Mapping[str, App], targets: Targets | Exceptions) -> Iterator[Traffic]:
+def traffic_of(network: Network, apps: Mapping[str, App], targets: Targets | Exceptions) -> Iterator[Traffic]:
     """Targets as sets of packets; apps and sites by the addresses they have in this network and in the catalogue."""
     if isinstance(targets, Targets) and targets.everything:
         yield EVERYTHING
@@ -196,15 +199,31 @@ def _traffic(network: Network, apps: Mapping[str, App], targets: Targets | Excep
         yield from of_protocol(protocol)
 
 
-def _exceptions(network: Network, apps: Mapping[str, App], spared: Exceptions, group: Group) -> tuple[Traffic, ...]:
+def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
+    """What subscribers ask their operator's resolver."""
+    resolver = network.one(Role.RESOLVER, operator)
+    return tuple(
+        Traffic(protocol, (53, 53), remote=_single(resolver.address(version)))
+        for protocol in (UDP, TCP)
+        for version in (4, 6)
+    )
+
+
+def spared_by(
+    network: Network,
+    apps: Mapping[str, App],
+    spared: Exceptions,
+    subnets: Iterable[IpPrefix],
+    resolvers: Iterable[Traffic],
+) -> tuple[Traffic, ...]:
     """What a policy leaves alone. A spared name is no use unresolved, so the operator's resolver is spared with it;
     and where a spared site is hosted within the group itself, it may answer."""
-    remote = list(_traffic(network, apps, spared))
+    remote = list(traffic_of(network, apps, spared))
     if spared.apps or spared.sites:
-        remote += group.resolvers
+        remote += resolvers
     hosted = [_single(a) for app in spared.apps for a in network.addresses_of(app)]
     hosted += [_single(a) for site in spared.sites for a in _site_addresses(network, site)]
-    local = [Traffic(local=a) for a in hosted if any(a.network_address in subnet for subnet in group.subnets)]
+    local = [Traffic(local=a) for a in hosted if any(a.network_address in subnet for subnet in subnets)]
     return (*remote, *local)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from shutdownlab.compiler import boxes, enforcement, forwarding
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
@@ -22,19 +22,21 @@ FRAMES_THAT_ALWAYS_PASS: tuple[Match, ...] = (
 
 
 def compile_switch(
-    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str, *, on_path: bool = False
-) -> SwitchProgram:
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str, *, on_path: bool = False,
+    worked_out: Callable[[int], None] = lambda _: None,
+) -> SwitchProgram:  # fmt: skip
     """The whole program of one switch while the `active` policies are in force.
 
-    on_path: the DPI box beside it is sent copies. Raises `KeyError` where the network has no such OpenFlow switch.
+    on_path: the DPI box beside it is sent copies. worked_out: told how many more rules there are, while it goes on: an
+    access list may have hundreds of thousands. Raises `KeyError` where the network has no such OpenFlow switch.
     """
     node = network.nodes[name]
     match node.role:
         case Role.ACCESS_SWITCH:
-            program = enforcement.program(network, apps, active, node, Point.ACCESS)
+            program = enforcement.program(network, apps, active, node, Point.ACCESS, worked_out)
             return _complete(program, forwarding.access(network, node))
         case Role.GATEWAY_SWITCH:
-            program = enforcement.program(network, apps, active, node, Point.GATEWAY)
+            program = enforcement.program(network, apps, active, node, Point.GATEWAY, worked_out)
             return _complete(program, forwarding.gateway(network, node))
         case Role.DPI_SWITCH:
             steering = SwitchProgram((), tuple(boxes.steering(network, active, node, on_path=on_path)))
@@ -44,11 +46,12 @@ def compile_switch(
 
 
 def compile_operator(
-    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str, *, on_path: bool = False
-) -> dict[str, SwitchProgram]:
-    """The programs of all switches of an operator (or of the `gateway`), by name."""
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str, *, on_path: bool = False,
+    worked_out: Callable[[int], None] = lambda _: None,
+) -> dict[str, SwitchProgram]:  # fmt: skip
+    """The programs of all switches of an operator (or of the `gateway`), by name; see `compile_switch`."""
     return {
-        node.name: compile_switch(network, apps, active, node.name, on_path=on_path)
+        node.name: compile_switch(network, apps, active, node.name, on_path=on_path, worked_out=worked_out)
         for node in network.nodes.values()
         if node.owner == owner and node.role.is_openflow
     }

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.policy import Lie, Means, Policy
+from shutdownlab.model.answers import Lie
+from shutdownlab.model.policy import Means, Policy
 from shutdownlab.model.topology import Vantage
 
 Lies: TypeAlias = Mapping[str, tuple[Lie, str]]

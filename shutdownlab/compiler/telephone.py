@@ -20,10 +20,7 @@ def rules(
     network: Network, vantage: Vantage, metadata: Callable[..., int], policies: Mapping[str, Policy]
 ) -> Iterator[Rule]:
     """Pass, or drop, a group's calls and messages ahead of every blackout and its exemptions."""
-    service = network.one(Role.TELEPHONE, vantage.id.operator)
-    hosts = tuple(prefix(service.address(version)) for version in (4, 6))
-    operator = network.topology.operators[vantage.id.operator].prefixes
-    for ports, remotes, kind in ((VOICE, hosts, "voice"), (MEDIA, operator, "voice"), (SMS, hosts, "sms")):
+    for ports, remotes, kind in _services(network, vantage.id.operator):
         for inbound in (False, True):
             name = _switched_off(policies, kind, inbound=inbound)
             for match in _matches(ports, remotes, inbound=inbound):
@@ -35,6 +32,21 @@ def rules(
                     goto=None if name else PipelineTable.FORWARD,
                     policy=name or "",
                 )
+
+
+def traffic(network: Network, operator: str) -> Iterator[Traffic]:
+    """All that an operator's telephone service exchanges with its subscribers, and they with each other for it."""
+    for ports, remotes, _ in _services(network, operator):
+        for remote in remotes:
+            yield from (Traffic(each.protocol, each.ports, remote=remote) for each in of_ports(ports))
+
+
+def _services(network: Network, operator: str) -> tuple[tuple[Ports, tuple[IpPrefix, ...], str], ...]:
+    """Ports, where they are, and whether they carry voice or SMS."""
+    service = network.one(Role.TELEPHONE, operator)
+    hosts = tuple(prefix(service.address(version)) for version in (4, 6))
+    own = network.topology.operators[operator].prefixes
+    return (VOICE, hosts, "voice"), (MEDIA, own, "voice"), (SMS, hosts, "sms")
 
 
 def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> Iterator[Match]:

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from heapq import merge
+from itertools import chain
 from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
 from shutdownlab.config.numbers import ETHER_TYPES, ICMP, ICMPV6, PROTOCOL_NUMBERS, TCP, UDP
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.config.scalars import IpPrefix, Ports
 
 
@@ -128,8 +130,10 @@ Classifier = tuple[Entry, ...]
 
 def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: AclVerdict) -> Classifier:
     """The classifier of one policy: its exceptions pass, its targets get the verdict, the rest passes."""
-    wanted = tuple(targets)
-    spared = (met for target in wanted for spare in exceptions if (met := target.meet(spare)) is not None)
+    wanted, spares = tuple(targets), tuple(exceptions)
+    candidates = _Candidates(spares)
+    met = (target.meet(spares[place]) for target in wanted for place in candidates.for_(target))
+    spared = (traffic for traffic in met if traffic is not None)
     return _without_shadowed((*((t, PASS) for t in spared), *((t, verdict) for t in wanted), (EVERYTHING, PASS)))
 
 
@@ -177,40 +181,48 @@ def _without_shadowed(entries: Iterable[Entry]) -> Classifier:
 
 
 class _Candidates:
-    """Which of some traffics another one may meet: of single addresses only its own, of which there are few."""
+    """Which of some traffics another one may meet: of those with a remote prefix only where one is in the other."""
 
     def __init__(self, traffics: Sequence[Traffic]) -> None:
         self.count = len(traffics)
-        self.single: dict[IpPrefix, list[int]] = {}
+        self.by_remote: dict[IpPrefix, list[int]] = {}
         self.others: list[int] = []
         for place, traffic in enumerate(traffics):
-            if traffic.remote is None or traffic.remote.num_addresses > 1:
+            if traffic.remote is None:
                 self.others.append(place)
             else:
-                self.single.setdefault(traffic.remote, []).append(place)
+                self.by_remote.setdefault(traffic.remote, []).append(place)
+        self.table = PrefixTable(self.by_remote)
 
     def for_(self, traffic: Traffic) -> Iterable[int]:
         """Their places, in order."""
-        if traffic.remote is None or traffic.remote.num_addresses > 1:
+        remote = traffic.remote
+        if remote is None:
             return range(self.count)
-        return merge(self.others, self.single.get(traffic.remote, ()))
+        near = chain(self.table.around(remote), self.table.inside(remote))
+        return merge(self.others, *(self.by_remote[prefix] for prefix in near))
 
 
 class _Kept:
-    """Traffics seen so far, by remote prefix: single addresses, of which there are many, are looked up, not tried."""
+    """Traffics seen so far, by remote prefix: of those, of which there are many, only such as hold it are tried."""
 
     def __init__(self) -> None:
-        self.by_remote: dict[IpPrefix | None, list[Traffic]] = {None: []}
-        self.wide: list[IpPrefix] = []
+        self.anywhere: list[Traffic] = []
+        self.by_remote: dict[IpPrefix, list[Traffic]] = {}
+        self.table = PrefixTable()
 
     def add(self, traffic: Traffic) -> bool:
         """Keep a traffic and return True; False where one that is kept covers it."""
         remote = traffic.remote
-        around = [remote, *((None,) if remote else ()), *(p for p in self.wide if p != remote and _holds(p, remote))]
-        if any(kept.covers(traffic) for prefix in around for kept in self.by_remote.get(prefix, ())):
+        if any(kept.covers(traffic) for kept in self.anywhere):
             return False
-        if remote is not None and remote not in self.by_remote and remote.num_addresses > 1:
-            self.wide.append(remote)
+        if remote is None:
+            self.anywhere.append(traffic)
+            return True
+        if any(kept.covers(traffic) for prefix in self.table.around(remote) for kept in self.by_remote[prefix]):
+            return False
+        if remote not in self.by_remote:
+            self.table.add(remote)
         self.by_remote.setdefault(remote, []).append(traffic)
         return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -102,6 +103,8 @@ def network(value: Any) -> IpPrefix:
     """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
     if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
         return value
+    if isinstance(value, str) and (plain := plain_ipv4(value)) is not None:
+        return plain
     expected = "an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32"
     text = str(value) if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address) else written(value)
     if "%" in text:
@@ -115,6 +118,23 @@ def network(value: Any) -> IpPrefix:
         inside = ipaddress.IPv4Address(int(found.network_address) & 0xFFFFFFFF)
         raise Expected(expected, f"no packet has such an address: write {inside}/{found.prefixlen - _MAPPED.prefixlen}")
     return found
+
+
+def plain_ipv4(text: str) -> ipaddress.IPv4Network | None:
+    """An IPv4 prefix in its usual form, which lists have by the hundred thousand, in half of `ip_network`'s time; None
+    for whatever else it is."""
+    start, slash, length = text.partition("/")
+    bits = _LENGTHS.get(length, -1) if slash else 32
+    try:
+        number = int.from_bytes(socket.inet_pton(socket.AF_INET, start), "big")
+    except (OSError, ValueError):
+        return None
+    if bits < 0 or number & (0xFFFFFFFF >> bits):
+        return None
+    return ipaddress.IPv4Network((number, bits))
+
+
+_LENGTHS = {str(length): length for length in range(33)}
 
 
 def address(value: Any) -> Address:

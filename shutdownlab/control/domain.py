@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
@@ -32,7 +32,11 @@ from shutdownlab.protocol.messages import (
     Message,
     Notice,
     Obeyed,
+    Progress,
 )
+
+_TELL_S: Final = 1.0
+"""How long an order has to go on before its progress is told, and between one telling and the next."""
 
 
 class ConnectedSwitch(Protocol):
@@ -41,10 +45,13 @@ class ConnectedSwitch(Protocol):
     def claim(self) -> None:
         """Ask for the MASTER role."""
 
-    def replace(self, program: SwitchProgram) -> int:
-        """Replace all that it holds by `program`; returns the number of the barrier that confirms it."""
+    def replace(self, program: SwitchProgram, sent: Callable[[int], None]) -> int:
+        """Replace all that it holds by `program`; returns the number of the barrier that confirms it.
 
-    def update(self, change: RuleChange, held: SwitchProgram) -> int:
+        `sent` is told, while it goes on, how many more rules are on their way.
+        """
+
+    def update(self, change: RuleChange, held: SwitchProgram, sent: Callable[[int], None]) -> int:
         """Apply `change` to the program it holds; returns the number of the barrier."""
 
     def enforce(self, meters: list[tuple[Meter, bool]], rules: list[Rule]) -> None:
@@ -104,6 +111,15 @@ class _Goal:
 
 
 @dataclass(slots=True)
+class _Progress:
+    """How far an order has got: rules worked out and sent, and when that was last told."""
+
+    serial: int
+    rules: int = 0
+    told_at: float = 0.0
+
+
+@dataclass(slots=True)
 class Domain:
     """The switches and the box of `owner`, commanded by one controller. `profile`: what its box works by."""
 
@@ -121,6 +137,7 @@ class Domain:
     _verdicts: VerdictCompiler = field(init=False)
     _on_path: bool = field(init=False)
     _fails_open: bool = field(init=False)
+    _progress: _Progress = field(default_factory=lambda: _Progress(0))
 
     def __post_init__(self) -> None:
         own = [node for node in self.network.nodes.values() if node.owner == self.owner]
@@ -136,7 +153,10 @@ class Domain:
 
         `local_time`: what the country's clocks show, in seconds since 1970. A box that was lost is not waited for.
         """
-        programs = compile_operator(self.network, self.apps, active, self.owner, on_path=self._on_path)
+        self._progress = _Progress(serial, told_at=time.monotonic())
+        programs = compile_operator(
+            self.network, self.apps, active, self.owner, on_path=self._on_path, worked_out=self._got_on
+        )
         rules = compile_box(self.network, active, self.owner)
         clock = local_time if any(rule.when.hours for rule in rules) else None
         self._goal = _Goal(serial, programs, rules, clock, set(programs))
@@ -149,6 +169,14 @@ class Domain:
             self._install(name)
         self._send_box_policy()
         self._check()
+
+    def _got_on(self, rules: int) -> None:
+        """More rules are worked out or sent: told now and then, as long orders would look like none otherwise."""
+        progress, now = self._progress, time.monotonic()
+        progress.rules += rules
+        if now - progress.told_at >= _TELL_S:
+            progress.told_at = now
+            self.tell(Progress(progress.serial, self.owner, progress.rules))
 
     def relinquish(self, *, still_trying: bool = False) -> None:
         """Another controller commands: nothing is reconciled until the next goal.
@@ -207,11 +235,11 @@ class Domain:
         state, program = self._switch_states[name], self._program(name)
         state.sent_at = time.monotonic()
         if state.held is not None:
-            state.barrier = state.switch.update(change(state.held, program), state.held)
+            state.barrier = state.switch.update(change(state.held, program), state.held, self._got_on)
             state.held = program
             return
         state.switch.claim()
-        state.barrier = state.switch.replace(program)
+        state.barrier = state.switch.replace(program, self._got_on)
         state.held, state.ours = program, True
         if name == self._dpi_switch:
             # Its verdicts are gone, and the box may have been told otherwise by whoever commanded before.

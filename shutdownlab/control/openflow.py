@@ -8,14 +8,21 @@ packet ever meets half a policy.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from shutdownlab.compiler.rules import EMPTY, Meter, PipelineTable, Rule, RuleChange, SwitchProgram
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.control.framework import ofp, parser
 
+_PIECE = 1_000
+"""Messages that are sent together."""
 _BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
+
+
+def _unheard(_: int) -> None:
+    """Progress that nobody asked for."""
 
 
 class Refusal:
@@ -50,20 +57,25 @@ class Switch:
         """
         self._send([parser.OFPRoleRequest(self._datapath, ofp.OFPCR_ROLE_MASTER, time.monotonic_ns())])
 
-    def replace(self, program: SwitchProgram) -> int:
-        """Make `program` all that the switch holds. Its meters go a moment before the rules that they belonged to."""
+    def replace(self, program: SwitchProgram, sent: Callable[[int], None] = _unheard) -> int:
+        """Make `program` all that the switch holds. Its meters go a moment before the rules that they belonged to.
+
+        `sent` is told of every thousand messages or so that are on their way.
+        """
         everything = parser.OFPMeterMod(self._datapath, ofp.OFPMC_DELETE, 0, ofp.OFPM_ALL)
         clear = [parser.OFPFlowMod(self._datapath, table_id=ofp.OFPTT_ALL, command=ofp.OFPFC_DELETE, **_ANY_PORT)]
         meters = [self._meter(meter, ofp.OFPMC_ADD) for meter in program.meters]
-        return self._confirmed([everything, *meters, *self._bundle([*clear, *map(self._add, program.rules)])])
+        flows = self._bundle(chain(clear, map(self._add, program.rules)))
+        return self._confirmed(chain([everything], meters, flows), sent)
 
-    def update(self, change: RuleChange, held: SwitchProgram = EMPTY) -> int:
-        """Carry out `change` on a switch that holds `held`."""
+    def update(self, change: RuleChange, held: SwitchProgram = EMPTY, sent: Callable[[int], None] = _unheard) -> int:
+        """Carry out `change` on a switch that holds `held`; `sent`: see `replace`."""
         known = {meter.id for meter in held.meters}
         meters = [self._meter(m, ofp.OFPMC_MODIFY if m.id in known else ofp.OFPMC_ADD) for m in change.meters]
-        flows = [*map(self._add, change.add), *map(self._delete, change.delete)]
+        flows = chain(map(self._add, change.add), map(self._delete, change.delete))
         dropped = [parser.OFPMeterMod(self._datapath, ofp.OFPMC_DELETE, 0, m.id) for m in change.drop_meters]
-        return self._confirmed([*meters, *(self._bundle(flows) if flows else ()), *dropped])
+        bundle = self._bundle(flows) if change.add or change.delete else ()
+        return self._confirmed(chain(meters, bundle, dropped), sent)
 
     def enforce(self, meters: Iterable[tuple[Meter, bool]], rules: Iterable[Rule]) -> None:
         """Add rules, and meters before them (True: the switch knows the id already), without waiting for anything."""
@@ -81,22 +93,28 @@ class Switch:
             ]
         )
 
-    def _confirmed(self, messages: list[Any]) -> int:
+    def _confirmed(self, messages: Iterable[Any], sent: Callable[[int], None] = _unheard) -> int:
         barrier = parser.OFPBarrierRequest(self._datapath)
-        self._send([*messages, barrier])
+        self._send(chain(messages, [barrier]), sent)
         return int(barrier.xid)
 
-    def _send(self, messages: list[Any]) -> None:
-        """In one piece: the framework's own way is a queue of 16 with a system call for each message."""
-        pieces = bytearray()
+    def _send(self, messages: Iterable[Any], sent: Callable[[int], None] = _unheard) -> None:
+        """In few pieces: the framework's own way is a queue of 16 with a system call for each message."""
+        pieces, count = bytearray(), 0
         for message in messages:
             if message.xid is None:
                 self._datapath.set_xid(message)
             message.serialize()
             pieces += message.buf
-        self._datapath.send(pieces)
+            count += 1
+            if count == _PIECE:
+                self._datapath.send(pieces)
+                sent(count)
+                pieces, count = bytearray(), 0
+        if pieces:
+            self._datapath.send(pieces)
 
-    def _bundle(self, flow_mods: list[Any]) -> Iterator[Any]:
+    def _bundle(self, flow_mods: Iterable[Any]) -> Iterator[Any]:
         datapath, number = self._datapath, 1
         yield parser.ONFBundleCtrlMsg(datapath, number, ofp.ONF_BCT_OPEN_REQUEST, _BUNDLE_FLAGS, [])
         for flow_mod in flow_mods:

@@ -30,6 +30,7 @@ from shutdownlab.protocol.messages import (
     Notice,
     Obeyed,
     Order,
+    Progress,
     decode,
     encode,
 )
@@ -163,7 +164,8 @@ class AuthorityClient:
         """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
 
         delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
-        longest, and anew whenever a switch or an operator has confirmed: big orders to many take their time.
+        longest, and anew whenever a switch or an operator has confirmed, or a controller tells that it has got on: big
+        orders take their time, and only one with which nobody gets on is given up.
         local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. damage:
         whoever cannot confirm for it is not waited for; of whom the box alone cannot, the switches are. A `Failure`
         that does not keep the order from being confirmed is among what was told. Raises `ControlError` when one does,
@@ -189,6 +191,9 @@ class AuthorityClient:
             if left <= 0:
                 raise ControlError(self._complaint(order, waiting, told, time.monotonic() - begin))
             for message in self.events(left):
+                if isinstance(message, Progress):
+                    end = end if failures else max(end, time.monotonic() + deadline_s)
+                    continue
                 told.append(message)
                 if isinstance(message, Ack | Obeyed) and message.serial == order.serial:
                     end = end if failures else max(end, time.monotonic() + deadline_s)

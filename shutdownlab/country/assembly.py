@@ -368,7 +368,7 @@ def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
 
 def _relay(net: EmulatedNetwork, seed: int) -> Forked | None:
     lines = [
-        DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss)
+        DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss, hops=line.hops)
         for line in net.delay_lines
     ]
     return start_relay(lines, seed) if lines else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +17,16 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
-from shutdownlab.compiler.resolvers import Lies
+from shutdownlab.compiler.rejections import rejections
+from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.numbers import TCP
 from shutdownlab.country.assembly import Country
+from shutdownlab.country.borders import Borders
+from shutdownlab.inspection.apps import App
 from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
@@ -57,6 +61,10 @@ class Breaker:
     """What resolvers say to whom."""
     _muted: set[str] = field(default_factory=set)
     """The controllers that nobody hears."""
+    borders: Borders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.borders = Borders(self.country.net, self.network)
 
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
         """Mend what is broken no more, break what is, and wait until everybody knows it.
@@ -84,15 +92,28 @@ class Breaker:
         self.country.services.wait_ready()
         self.country.begin_watch()
 
+    def carry_out(self, held: Callable[[str], Mapping[str, Policy]], apps: Mapping[str, App]) -> None:
+        """Have routers and resolvers do what the policies want that each operator carries out, and wait until all know.
+
+        Raises what waiting does, `OSError` and `MachineCannot`.
+        """
+        wanted = routing.withdrawals(self.network, held)
+        self.withdraw(wanted)
+        self.borders.discard(wanted)
+        for operator in self.network.topology.operators:
+            self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
+        vantages = self.network.vantages
+        self.lie({v.id: lies_to(v, apps, held(v.id.operator)) for v in vantages})
+
     def withdraw(self, wanted: Damage) -> None:
         """Have operators announce all but what is withdrawn, and wait until all routers have heard of it.
 
         Raises what waiting does.
         """
-        if wanted == self._withdrawn:
+        if wanted.withdrawn == self._withdrawn.withdrawn:
             return
         changed = {each.operator for each in wanted.withdrawn ^ self._withdrawn.withdrawn}
-        self._withdrawn = wanted
+        self._withdrawn = wanted = Damage(withdrawn=wanted.withdrawn)
         damage = damage_of(self.network, self._faults.values()) | wanted
         self.country.expect(damage)
         for node in (self.network.one(Role.BORDER, name) for name in changed):

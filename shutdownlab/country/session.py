@@ -12,19 +12,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
-from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import request_at
 from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.scenario import breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -56,7 +56,7 @@ class Session:
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if breaker is None and (self.active or self._broken_in(self.phase)):
+        if breaker is None and (self.active or self._broken_in(self.phase, {})):
             self.put_in_force(self.phase or "", self.active)
 
     def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
@@ -69,16 +69,13 @@ class Session:
         named = {name: plan.policies[name] for name in policies}
         known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
-        if moved:
-            self._break(phase if known else None)
+        if moved or any(policy.breakage for policy in {**self._in_force(), **named}.values()):
+            self._break(phase if known else None, named)
         confirmed = self.country.authority.order(
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
         )
         self.phase, self.active = phase if known else None, tuple(policies)
-        loaded = self.plan.loaded
-        self.breaker.withdraw(withdrawals(loaded.network, self._held))
-        vantages = {v.id: v for v in loaded.network.vantages}
-        self.breaker.lie({i: lies_to(v, loaded.apps, self._held(i.operator)) for i, v in vantages.items()})
+        self.breaker.carry_out(self._held, self.plan.loaded.apps)
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
@@ -91,17 +88,21 @@ class Session:
         scenario = self.plan.scenario
         if scenario is not None and self.phase is not None and scenario.phase(self.phase).faults:
             return scenario.held(self.phase, self.plan.choices, operator)
+        return self._in_force()
+
+    def _in_force(self) -> dict[str, Policy]:
         return {name: self.plan.policies[name] for name in self.active}
 
-    def _broken_in(self, phase: str | None) -> dict[str, DeclaredFault]:
+    def _broken_in(self, phase: str | None, active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
+        """What is broken, in a phase while some policies are in force."""
         scenario = self.plan.scenario
         if scenario is None or phase is None:
-            return {}
-        return scenario.broken(scenario.phase(phase), self.plan.choices)
+            return breakages(active)
+        return scenario.broken(scenario.phase(phase), self.plan.choices, active)
 
-    def _break(self, phase: str | None) -> None:
+    def _break(self, phase: str | None, active: Mapping[str, Policy]) -> None:
         try:
-            self.breaker.become(self._broken_in(phase))
+            self.breaker.become(self._broken_in(phase, active))
         except BeyondMending as worn:
             raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
 
@@ -119,8 +120,8 @@ class Session:
         controls: dict[str, tuple[Control, ...]] = {}
         active = [plan.policies[name] for name in self.active]
         withdrawn = withdrawals(network, self._held)
-        outages = Outages(network, self._broken_in(self.phase), plan.loaded.profiles, withdrawn)
-        excuses: dict[str, Blamed] = {}
+        outages = Outages(network, self._broken_in(self.phase, self._in_force()), plan.loaded.profiles, withdrawn)
+        excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
@@ -130,12 +131,12 @@ class Session:
             request = request_at(probe, name, at, str(self.country.trusted))
             request = replace(request, id=str(each.number), slowed=slowed)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
-            if blamed := next(iter(outages.blamed(probe, at).values()), None):
-                excuses[request.id] = blamed
+            excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excuses):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused):
             if found.taken_away:
-                outcome, failure = excuses[request.id].excuses(found.outcome, found.failure)
+                blamed = excused[request.id][found.controls[0].name]
+                outcome, failure = blamed.excuses(found.outcome, found.failure)
                 found = replace(found, outcome=outcome, failure=failure)
             record = self._record(places[request.id], request, found)
             yield ProbeAnswer(

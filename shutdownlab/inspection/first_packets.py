@@ -41,10 +41,12 @@ class SeenPacket:
 class Trace:
     """The first packets of one connection, retransmissions too, as they came."""
 
-    __slots__ = ("last", "packets", "wanted")
+    __slots__ = ("last", "packets", "scores", "wanted")
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
+        self.scores: dict[int, float] = {}
+        """What classifiers have said of them, by the places of their rules."""
         self.packets: list[SeenPacket] = []
         self.last = 0.0
 

@@ -11,6 +11,7 @@ import re2
 from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.inspection.classifier import classifier
 from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.lots import Lots
@@ -98,6 +99,7 @@ class Matcher:
         "apps",
         "apps_only",
         "class_prefixes",
+        "classifier",
         "direction",
         "ech",
         "encrypted",
@@ -120,6 +122,7 @@ class Matcher:
         "shapes",
         "shapes_tested",
         "subscribers",
+        "traced",
         "url_contains",
         "url_regexes",
         "utc_offset",
@@ -149,7 +152,10 @@ class Matcher:
         self.qtypes = frozenset(when.qtype)
         self.shapes = [PacketShape(each) for each in when.first_packets]
         self.shapes_tested = False
-        """Whether it has hung on them for any connection."""
+        """Whether it has hung on them, or on what a classifier says of them, for any connection."""
+        self.classifier = when.classifier
+        self.traced = max(len(self.shapes), when.classifier.packets if when.classifier is not None else 0)
+        """How many of a connection's first packets it asks about."""
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
         self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
@@ -173,6 +179,7 @@ class Matcher:
             or self.versions
             or self.length
             or self.shapes
+            or self.classifier is not None
         )
         self.needs_payload = bool(self.apps) or besides
         self.apps_only = bool(self.apps) and not besides
@@ -216,6 +223,11 @@ class Matcher:
             answer = self._test_shapes(flow)
             if answer == NO or (answer == WAIT and last):
                 return NO
+        if self.classifier is not None:
+            said = self._classify(flow)
+            if said == NO or (said == WAIT and last):
+                return NO
+            answer = max(answer, said)
         if self.protocols and recognition.protocol not in self.protocols:
             if not more:
                 return NO
@@ -293,6 +305,17 @@ class Matcher:
             if not shape.fits(packet):
                 return NO
         return YES if len(packets) >= len(self.shapes) else WAIT
+
+    def _classify(self, flow: Flow) -> int:
+        """What the classifier says of the first packets, once as many have come as it is shown; it is asked once."""
+        self.shapes_tested = True
+        asked, trace = self.classifier, flow.trace
+        if asked is None or trace is None or len(trace.packets) < asked.packets:
+            return WAIT
+        if self.index not in trace.scores:
+            model = classifier(asked.model, asked.packets, asked.class_)
+            trace.scores[self.index] = model.score(trace.packets)
+        return YES if trace.scores[self.index] >= asked.at_least else NO
 
     def _names_match(self, recognition: Recognition) -> bool:
         if recognition.host is not None:

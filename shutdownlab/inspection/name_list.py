@@ -1,18 +1,20 @@
 """Lists of names in files of their own, as block lists are: one name a line, `#` begins a comment.
 
 A name stands for itself and everything below it (`example.org`, `*.example.org` and `.example.org` are the same), is
-written as people do (capitals, a final dot, an IDN), and may stand there twice.
+written as people do (capitals, a final dot, an IDN), and may stand there twice. Lists that were made for other
+programs are read as they are: a hosts file (`0.0.0.0 example.org`), whose names for the machine itself are passed
+over; dnsmasq's `address=/example.org/`, `server=/…/` and `local=/…/`; AdGuard's and uBlock's `||example.org^`, whose
+comments begin with `!`. What such a list says besides of a name (an exception, an option of browsers) is refused: a
+box cannot do it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
 
-from shutdownlab.config.beside import text_beside
-from shutdownlab.config.document import BadInput, Document, Expected, Path, Problem, quoted
-from shutdownlab.config.scalars import NAME, domain
+from shutdownlab.config.document import BadInput, Expected, Problem, quoted
+from shutdownlab.config.scalars import NAME, domain, is_address
 
 MAX_BYTES = 32 << 20
 MAX_NAMES = 1_000_000
@@ -20,6 +22,11 @@ MAX_NAMES = 1_000_000
 _TOLD = 20
 _PLAIN = re.compile(NAME.encode())
 """What most lines are: a name in its one spelling already, of which there may be a million."""
+_OWN = frozenset({"localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"})
+"""What hosts files call the machine itself, besides ip6-localhost and its like."""
+_NO_BROWSER = "exceptions are rules of their own; options, paths and parts of pages mean nothing to a box"
+_DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
+_ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 
 
 def read_names(text: bytes, file: str) -> tuple[str, ...]:
@@ -28,11 +35,14 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
     problems: list[Problem] = []
     wrong = 0
     for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        entry = line.partition(b"#")[0].strip()
+        entry = line.partition(b"#")[0].strip() if b"##" not in line else line.strip()
         if not entry:
             continue
         try:
-            names[_suffix(entry)] = None
+            if _PLAIN.fullmatch(entry):
+                names[entry.decode("ascii")] = None
+            else:
+                names |= dict.fromkeys(_suffixes(entry))
         except Expected as error:
             wrong += 1
             if wrong <= _TOLD:
@@ -49,58 +59,31 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _suffix(entry: bytes) -> str:
-    """One line's name; raises `Expected`."""
-    if _PLAIN.fullmatch(entry):
-        return entry.decode("ascii")
+def _suffixes(entry: bytes) -> Iterable[str]:
+    """The names of a line that is not just a name as on the wire; raises `Expected`."""
     try:
         text = entry.decode("utf-8")
     except UnicodeDecodeError:
         raise Expected("a domain name in UTF-8", "save the file as UTF-8") from None
+    if text.startswith("!") or (text.startswith("[") and text.endswith("]")):
+        return ()  # AdGuard's comments and headings
+    if "##" in text:
+        raise Expected("a name, such as ||example.org^", _NO_BROWSER)
+    first, *others = text.split()
+    if others and is_address(first.partition("%")[0]):
+        return [_suffix(name) for name in others if name not in _OWN and not name.startswith("ip6-")]
+    if found := _DNSMASQ.fullmatch(text):
+        return [_suffix(name) for name in found[1].split("/")]
+    if found := _ADGUARD.fullmatch(text):
+        return (_suffix(found[1]),)
+    if text.startswith(("@@", "||", "/")):
+        raise Expected("a name, such as ||example.org^", _NO_BROWSER)
+    return (_suffix(text),)
+
+
+def _suffix(text: str) -> str:
+    """One name; raises `Expected`."""
     try:
         return domain(text)
     except Expected as error:
         raise Expected(error.expected, f"one name a line; # begins a comment; {error.hint}") from None
-
-
-def resolve_name_files(document: Document, path: Path) -> None:
-    """Put the names of every `name_file` in the rules at `path` among the rule's `name_suffix`.
-
-    What cannot be read is reported to `document`. It goes by the plain data, as it is before the models see it.
-    """
-    for place, when in _conditions(document, path):
-        files = when.pop("name_file", None)
-        named = [files] if isinstance(files, str) else files
-        if files is None:
-            continue
-        if not (isinstance(named, list) and all(isinstance(name, str) for name in named) and named):
-            document.report((*place, "name_file"), quoted(files), "the path of a file, relative to this one")
-            continue
-        given = when.get("name_suffix", [])
-        names = list(given) if isinstance(given, list) else [given]
-        for index, name in enumerate(named):
-            at = (*place, "name_file") if isinstance(files, str) else (*place, "name_file", index)
-            names += _names_of(document, at, name)
-        when["name_suffix"] = names
-
-
-def _names_of(document: Document, at: Path, name: str) -> tuple[str, ...]:
-    found = text_beside(document, at, name, MAX_BYTES)
-    if found is None:
-        return ()
-    try:
-        return read_names(*found)
-    except BadInput as error:
-        document.problems.take(error)
-        return ()
-
-
-def _conditions(document: Document, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The `when` of each rule at `path`, with where it stands."""
-    rules = document.data
-    for step in path:
-        rules = rules.get(step) if isinstance(rules, dict) else None
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        when = rule.get("when") if isinstance(rule, dict) else None
-        if isinstance(when, dict):
-            yield (*path, index, "when"), when

@@ -26,9 +26,10 @@ from shutdownlab.config.scalars import (
     whole,
     written,
 )
+from shutdownlab.inspection.classifier import content_of
+from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.first_packets import MOST
 from shutdownlab.inspection.forge import DNS_CODES
-from shutdownlab.inspection.name_list import resolve_name_files
 from shutdownlab.inspection.terms import (
     Domains,
     Fingerprints,
@@ -248,6 +249,26 @@ class FirstPacket(Record):
         return self
 
 
+class ClassifierCondition(Record):
+    """How likely a trained model must take a connection to be of a class, by its first packets with payload."""
+
+    model: str
+    """The model, in ONNX, as a file relative to the one that has the rule. It takes floats, 4 for each packet (1 from
+    the client or -1 from the server; bytes of payload; seconds since the packet before; entropy of the payload's first
+    1,024 bytes in bits per byte), shaped [1, 4 * packets] or [1, packets, 4], and answers with probabilities."""
+    packets: Annotated[Whole, Field(ge=1, le=MOST)]
+    """How many packets it is shown. Until so many have come it says nothing; a connection with fewer is not matched."""
+    at_least: Annotated[Number, Field(gt=0, le=1)] = 0.5
+    """The probability from which on the condition holds."""
+    class_: Annotated[Whole, Field(ge=0, le=9999)] | None = Field(alias="class", default=None)
+    """Which of the model's classes, counted from 0; left out: the last one."""
+
+    @model_validator(mode="after")
+    def _is_read(self) -> ClassifierCondition:
+        content_of(self.model)
+        return self
+
+
 class Conditions(Record):
     """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`.
 
@@ -277,6 +298,8 @@ class Conditions(Record):
     matter, that of others does. Only in protocols that the box's profile recognises."""
     address: Prefixes = ()
     """The end that did not open the connection has one of these addresses."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to the file that has the rule, one a line; added to `address`."""
     port: Ports = ()
     """The port that was connected to."""
     protocol: Names = ()
@@ -300,6 +323,8 @@ class Conditions(Record):
     first_packets: Annotated[tuple[FirstPacket, ...], BeforeValidator(many), Field(max_length=MOST)] = ()
     """What the connection's first packets with payload are like, one after another as they come, retransmissions too.
     What other conditions ask must hold of what the box has read by then."""
+    classifier: ClassifierCondition | None = None
+    """A trained model takes the connection for what it was trained on. Needs `pip install 'shutdownlab[onnx]'`."""
     qtype: QueryTypes = ()
     """The type of a DNS question, by its name or number: `HTTPS`, `TYPE65`, `65`."""
     direction: Literal["outbound", "inbound"] | None = None
@@ -318,9 +343,13 @@ class Conditions(Record):
 
     @model_validator(mode="after")
     def _resolved(self) -> Conditions:
-        if self.name_file:
-            hint = "files are read for rules that stand in files; here, give `name_suffix` the names"
-            raise Expected("names", hint, found="a file of names", key="name_file")
+        for key, target, what in (
+            ("name_file", "name_suffix", "names"),
+            ("address_file", "address", "addresses"),
+        ):
+            if getattr(self, key):
+                hint = f"files are read for rules that stand in files; here, give `{target}` what they hold"
+                raise Expected(what, hint, found="a file", key=key)
         return self
 
 
@@ -392,7 +421,7 @@ def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = N
     document = parse(text.encode() if isinstance(text, str) else text, source)
     if is_another(document, "policy"):
         document.raise_if_bad()
-    resolve_name_files(document, ("rules",))
+    resolve_files(document, ("rules",))
     classes = document.data.get("classes")
     check_rules(document, ("rules",), apps, classes if isinstance(classes, dict) else ())
     profile = document.data.get("profile")

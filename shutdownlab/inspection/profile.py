@@ -27,7 +27,7 @@ from shutdownlab.config.document import (
 )
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Number, Seconds, Whole, whole
-from shutdownlab.inspection.name_list import resolve_name_files
+from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
@@ -299,7 +299,7 @@ def load_profile(text: str | bytes, source: str, apps: Collection[str] | None = 
 def _checked(document: Document, apps: Collection[str] | None) -> Profile:
     if is_another(document, "profile"):
         document.raise_if_bad()
-    resolve_name_files(document, ("rules",))
+    resolve_files(document, ("rules",))
     check_rules(document, ("rules",), apps)
     profile = document.validate_as(Profile)
     document.raise_if_bad()

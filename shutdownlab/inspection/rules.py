@@ -28,7 +28,7 @@ class RuleSet:
         every = (*policy.rules, *profile.rules)
         self.matchers = [Matcher(rule, index, policy) for index, rule in enumerate(every)]
         self.count = len(self.matchers)
-        self.traced = max((len(matcher.shapes) for matcher in self.matchers), default=0)
+        self.traced = max((matcher.traced for matcher in self.matchers), default=0)
         """How many of a connection's first packets some rule asks about."""
         self.apps = apps
         self.lots = lots

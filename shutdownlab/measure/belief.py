@@ -5,8 +5,8 @@ tries running with the same outcome, and between them, after the first had ended
 of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
 then. One of these controls that failed meanwhile refutes the tries before it. What was expected plays no part.
 
-Where something known to all can have taken away what the cell needs, and its controls too (a fault of the scenario, or
-withdrawn routes), controls that fail between the tries show that it has.
+Where something known to all can have taken away what the cell needs (a fault of the scenario, or withdrawn routes),
+controls of just that which fail between the tries show that it has; those of anything else refute them, as ever.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Belief:
 UNTRIED = Belief(False)
 
 
-def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excused: bool = False) -> Belief:
+def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excused: Collection[str] = ()) -> Belief:
     """Judge a cell by its tries (at least one) and what controls have shown, each in order of time.
 
-    excused: what it needs can have been taken away.
+    excused: names of the controls of what can have been taken away.
     """
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
@@ -64,7 +64,7 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
         if not last.doubtful:
             return Belief(True)
     proofs = {name: history.get(name, ()) for name in needed}
-    if excused and (found := _excuse(tries, proofs)) is not None:
+    if (found := _excuse(tries, {name: proofs[name] for name in excused if name in proofs})) is not None:
         return found
     missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}

@@ -27,6 +27,7 @@ Result = tuple[str, ProbeRequest, Measurement]
 
 ROUNDS: Final = (Round(2, 1.0), Round(3, 0.4), Round(4, 0.15))
 NO_CONTROLS: Final[Mapping[str, tuple[Control, ...]]] = MappingProxyType({})
+NOTHING_EXCUSED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 NO_HOSTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 _SLOW: Final = 0.05
 _FEW: Final = 5
@@ -85,14 +86,14 @@ class Prober:
         requests: Mapping[str, Sequence[ProbeRequest]],
         hopeless: Collection[str] = (),
         controls: Mapping[str, tuple[Control, ...]] = NO_CONTROLS,
-        excused: Collection[str] = (),
+        excused: Mapping[str, Collection[str]] = NOTHING_EXCUSED,
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
         `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
-        `controls`: which ones vouch for a request, by its id; `excused`: ids of those whose needs can have
-        been taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs makes the
-        outcome of its probes `unknown`. Raises KeyError for an unknown agent.
+        `controls`: which ones vouch for a request, by its id; `excused`: which of those fail because what they are
+        controls of was taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs
+        makes the outcome of its probes `unknown`. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:

@@ -2,12 +2,12 @@
 
 - The path: the vantage point's own agent sends an echo to the node of the server, from an address that every switch
   and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go.
-- The resolver: the operator's control subscriber asks it for the cell's names.
+- The lookups: the same to the resolver, which the operator's control subscriber asks for the cell's names.
 - The server: the same probe is measured on its own node, where no packet meets a delay; a telephone service,
   and what is spread over nodes, by a control subscriber.
 
-A try that failed needs those of what it failed by: lookups that were answered need no resolver's control, and where no
-name was answered, the server had no part in it.
+A try that failed needs those of what it failed by: lookups that were answered need none of their own, and where no name
+was answered, neither the server nor the path to it had a part in it.
 
 Cells share controls: all of a vantage point its paths, all of an operator its resolver, all of the country the server.
 """
@@ -15,11 +15,12 @@ Cells share controls: all of a vantage point its paths, all of an operator its r
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
@@ -27,12 +28,19 @@ _BEYOND_LOOKUPS = ("tcp_connect", "quic_handshakes", "network_events")
 """What a record has (OONI's test keys) of whatever came after its lookups."""
 
 
+Reason = TypeVar("Reason")
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own."""
+    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own.
+
+    `of`: what of the cell's needs it is a control of.
+    """
 
     name: str
     agent: str
+    of: Need
     check: Check | None = None
     request: ProbeRequest | None = None
 
@@ -55,12 +63,17 @@ def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, 
     unanswered = bool(failed) and failed <= hosts and not beyond and operation == "resolve"
 
     def needed(control: Control) -> bool:
-        if control.request is not None:
+        if control.of != "lookup":
             return not unanswered
         host = control.check.host if control.check is not None else ""
-        return not host or not queries or found.failure is None or host in failed
+        return not queries or found.failure is None or (host in failed if host else bool(failed))
 
     return tuple(control.name for control in controls if needed(control))
+
+
+def excused_by(controls: Sequence[Control], taken: Mapping[Need, Reason]) -> dict[str, Reason]:
+    """Names of those of a cell's controls that fail because what they are controls of is taken away, and why it is."""
+    return {control.name: taken[control.of] for control in controls if control.of in taken}
 
 
 def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> ProbeRequest:
@@ -69,15 +82,20 @@ def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> Pro
 
 
 def _paths(probe: Probe, at: Surroundings) -> Iterator[Control]:
-    network, version = at.network, at.family.version
-    ends = probe.paths(at)
+    network = at.network
+    ends = probe.far_ends(at)
     for own, far in ends:
-        source = _spared(network, network.nodes[own], version)
-        name = f"path {own} to {far}, {at.family}"
-        yield Control(name, own, Check(name, _spared(network, network.nodes[far], version), source))
-    if not ends:
+        yield _path(at, own, far, "way")
+    if not ends and not probe.looked_up(at):
         own = network.subscriber(at.vantage.id).name
-        yield Control(f"agent of {own}", own, Check(f"agent of {own}", ""))
+        yield Control(f"agent of {own}", own, "way", Check(f"agent of {own}", ""))
+
+
+def _path(at: Surroundings, own: str, far: str, of: Need) -> Control:
+    nodes, version = at.network.nodes, at.family.version
+    name = f"path {own} to {far}, {at.family}"
+    ends = (_spared(at.network, nodes[far], version), _spared(at.network, nodes[own], version))
+    return Control(name, own, of, Check(name, *ends))
 
 
 def _spared(network: Network, node: Node, version: int) -> str:
@@ -88,10 +106,13 @@ def _spared(network: Network, node: Node, version: int) -> str:
 
 
 def _lookups(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
-    agent = at.network.one(Role.CONTROL, at.vantage.id.operator).name
-    for host in probe.looked_up(at):
+    network, operator = at.network, at.vantage.id.operator
+    agent, hosts = network.one(Role.CONTROL, operator).name, probe.looked_up(at)
+    if hosts:
+        yield _path(at, network.subscriber(at.vantage.id).name, network.one(Role.RESOLVER, operator).name, "lookup")
+    for host in hosts:
         name = f"resolver of {at.vantage.id.operator} for {host}, {at.family}"
-        yield Control(name, agent, Check(name, asked.resolver, host=host))
+        yield Control(name, agent, "lookup", Check(name, asked.resolver, host=host))
 
 
 def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
@@ -113,6 +134,7 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
     yield Control(
         name,
         agent,
+        "server",
         request=replace(
             asked,
             id=name,

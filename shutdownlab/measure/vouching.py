@@ -47,11 +47,11 @@ class _Waiting:
 class Vouching:
     """The controls of one phase. `controls`: those of each cell, by the id of its request.
 
-    `excused`: ids of those whose needs can have been taken away.
+    `excused`: names of the controls of a cell that fail because what they are controls of was taken away, if they do.
     """
 
     controls: Mapping[str, tuple[Control, ...]]
-    excused: Collection[str] = ()
+    excused: Mapping[str, Collection[str]] = field(default_factory=dict)
     history: defaultdict[str, list[Proof]] = field(default_factory=lambda: defaultdict(list))
     _named: dict[str, Control] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Vouching:
 
     def judge(self, cell: str, tries: Sequence[Try]) -> Belief:
         """What is believed of a cell (the id of its request)."""
-        return judge(tries, self.history, excused=cell in self.excused)
+        return judge(tries, self.history, excused=self.excused.get(cell, ()))
 
     def wait(self, who: object, names: Sequence[str], since: float, patience: float) -> None:
         """`who` waits until controls of these names, begun after `since` with no more than `patience`, have ended."""

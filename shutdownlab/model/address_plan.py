@@ -28,8 +28,11 @@ LABORATORY = _pair("198.18.0.0/15", "2001:db8:ffff::/48")
 
 GATEWAY_LAN = _pair("198.18.0.0/18", "2001:db8:ffff:1::/64")
 EXCHANGE_LAN = _pair("198.18.64.0/18", "2001:db8:ffff:2::/64")
-BACKBONE = _pair("198.18.128.0/17", "2001:db8:ffff:3::/64")
+BACKBONE = _pair("198.18.128.0/18", "2001:db8:ffff:3::/64")
 """Of the links between transits, a /30 and a /126 each."""
+OBSERVATORY = _pair("198.18.192.0/18", "2001:db8:ffff:4::/64")
+"""Between transits and the networks that pass their tables on at the observatory, a /30 and a /126 each; the last /26
+and /122 are the observatory's own."""
 MANAGEMENT = ipaddress.IPv4Network("198.19.0.0/16")
 """By which switches and boxes reach controllers. Its first address is the sandbox's, where controllers listen."""
 
@@ -48,6 +51,10 @@ router."""
 
 ROUTER, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 9, 10, 80
 """Places in a subscriber group's subnet."""
+FIRST_HOP = 129
+"""In an operator's infrastructure subnet, of the routers on its subscribers' lines: the border's neighbour is first."""
+FIRST_HOP_ABROAD, HOPS_ABROAD = 12289, 32
+"""On the gateway's LAN, of the routers on transits' links: the gateway's neighbour is first; so many a transit."""
 SERVERS, FIRST_SERVED = 2, 10
 """Places in a transit's subnet of servers, beside the router's."""
 
@@ -78,6 +85,11 @@ def subnets(prefixes: tuple[IpPrefix, ...]) -> Iterator[Pair]:
 def backbone_links() -> Iterator[Pair]:
     """One /30 and /126 after another."""
     return _pairs(BACKBONE, 30, 126)
+
+
+def observatory_links() -> Iterator[Pair]:
+    """One /30 and /126 after another."""
+    return _pairs(OBSERVATORY, 30, 126)
 
 
 def fresh(pair: Pair, first: int) -> Iterator[list[Address]]:

@@ -10,21 +10,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.network import Link, Network, Node, Role
-from shutdownlab.model.topology import Topology
+from shutdownlab.model.topology import Access, Topology, Vantage
 
 AUTHORITY = "authority"
 GATEWAY, EXCHANGE = "gateway", "exchange"
 TO = " to "
 
 
-def fault_text(name: str) -> str:
-    """What stands as the failure of a cell that is down for the fault of this name."""
-    return f"fault: {name}"
+def fault_text(name: str, *, ordered: bool = False) -> str:
+    """The failure of a cell that is down for the fault, or the order to break something, of this name."""
+    return f"order: {name}" if ordered else f"fault: {name}"
 
 
 class Parts(Record):
@@ -63,7 +63,7 @@ class Partitioned(Record):
 
 
 class Powerless(Record):
-    """Where there is no power."""
+    """Where something is switched off: the power, or mobile sites."""
 
     regions: tuple[str, ...]
     """In these regions."""
@@ -80,11 +80,20 @@ def _link(value: object) -> str:
 
 _LinkName = Annotated[str, BeforeValidator(_link)]
 
-_VERBS = ("kill", "stop", "restart", "partition", "cut", "power_off")
+
+class Cut(Record):
+    """Cables that are cut by order."""
+
+    links: Annotated[tuple[_LinkName, ...], Field(min_length=1)]
+    """`A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
+    (`northnet to northnet/coast`)."""
+
+
+_VERBS = ("kill", "stop", "restart", "partition", "cut", "power_off", "switch_off")
 
 
 class DeclaredFault(Record):
-    """Something that breaks. One of `kill`, `stop`, `restart`, `partition`, `cut` and `power_off`."""
+    """Something that breaks. One of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`."""
 
     title: str
     """What happens, in a few words."""
@@ -101,6 +110,8 @@ class DeclaredFault(Record):
     (`northnet to northnet/coast`)."""
     power_off: Powerless | None = None
     """Access switches there are without power, and subscribers' lines with them."""
+    switch_off: Powerless | None = None
+    """Mobile sites there are off: lines of mobile subscribers carry nothing, those of fixed ones do."""
     source: str
     """Who reported it: codes that `sources` explains, or free text."""
 
@@ -130,11 +141,15 @@ class DeclaredFault(Record):
         return (*self.dead.controllers, *(self.partition.controllers if self.partition else ()))
 
 
+class OrderedBreakage(DeclaredFault):
+    """What is broken by order: of a policy that is in force."""
+
+
 _SINGULAR = {"boxes": "DPI box", "switches": "owner of switches", "servers": "owner of servers"}
 
 
 def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: Document) -> None:
-    """Report names that the topology does not have."""
+    """Report names that the topology does not have, and mobile sites that nobody has there."""
     operators, transits = tuple(topology.operators), tuple(topology.transits)
     known = {
         "controllers": (*operators, AUTHORITY),
@@ -162,7 +177,12 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
         try:
             _ends(text, topology)
         except Expected as mistake:
-            document.report((*path, "cut", index), quoted(text), mistake.expected, str(mistake.hint or ""))
+            place: Path = ("cut", "links", index) if isinstance(fault, OrderedBreakage) else ("cut", index)
+            document.report((*path, *place), quoted(text), mistake.expected, str(mistake.hint or ""))
+    there = fault.switch_off
+    if there is not None and not any(_is_mobile_there(vantage, there) for vantage in topology.vantages()):
+        hint = "fixed lines have no sites: `power_off`, or `cut`"
+        document.report((*path, "switch_off"), "no mobile subscribers there", "regions where somebody has some", hint)
 
 
 def _ends(text: str, topology: Topology) -> tuple[str, str]:
@@ -194,14 +214,23 @@ class Withdrawn(NamedTuple):
     abroad: bool
 
 
+class Nulled(NamedTuple):
+    """A prefix whose packets from the gateway an operator's border router discards, but for what is spared in it."""
+
+    operator: str
+    prefix: IpPrefix
+    spared: tuple[IpPrefix, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is broken or withdrawn in a network.
+    """What is broken, withdrawn or null-routed in a network.
 
     links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
     silent: hosts of which no server answers. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
     give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
     switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
+    nulled: those whose packets are discarded on arrival.
     """
 
     links: frozenset[Link] = frozenset()
@@ -213,6 +242,7 @@ class Damage:
     leaderless: frozenset[str] = frozenset()
     switchless: frozenset[str] = frozenset()
     withdrawn: frozenset[Withdrawn] = frozenset()
+    nulled: frozenset[Nulled] = frozenset()
 
     def __or__(self, other: Damage) -> Damage:
         return Damage(*(getattr(self, name) | getattr(other, name) for name in Damage.__slots__))
@@ -225,6 +255,14 @@ class Damage:
         if not self.dark.isdisjoint((a.name, b.name)):
             return True
         return any({link.a.node, link.b.node} == {a.name, b.name} for link in self.links)
+
+    def discards(self, operator: str, address: Address) -> bool:
+        """Whether an operator's border router discards what comes from the gateway for an address."""
+        return any(
+            address in each.prefix and not any(address in spared for spared in each.spared)
+            for each in self.nulled
+            if each.operator == operator
+        )
 
     def is_off(self, network: Network, owner: str, lan: str) -> bool:
         """Whether an operator or transit has lost the gateway's or the exchange's LAN (`gateway`, `exchange`)."""
@@ -254,6 +292,8 @@ def _damage(network: Network, fault: DeclaredFault) -> Damage:
     dark = {n.name for n in network.nodes.values() if n.owner in parts.switches and n.role.is_openflow}
     if fault.power_off is not None:
         dark |= {node.name for node in _access_switches(network, fault.power_off)}
+    if fault.switch_off is not None:
+        links |= set(_mobile_lines(network, fault.switch_off))
     silent = {network.one(Role.RESOLVER, name).name for name in parts.resolvers}
     silent |= {network.one(Role.TELEPHONE, name).name for name in parts.telephones}
     silent |= {node.name for node in hosts_of(network, parts.servers)}
@@ -289,6 +329,21 @@ def _access_switches(network: Network, where: Powerless) -> Iterator[Node]:
         _, region, _ = next(port.purpose for port in node.ports.values() if port.purpose != "uplink").split("/")
         if region in where.regions and (not where.operators or node.owner in where.operators):
             yield node
+
+
+def _mobile_lines(network: Network, where: Powerless) -> Iterator[Link]:
+    """Between mobile subscribers of some regions and their access switches."""
+    for link in network.links:
+        for end in (link.a, link.b):
+            vantage = network.nodes[end.node].vantage
+            if vantage is not None and _is_mobile_there(vantage, where):
+                yield link
+
+
+def _is_mobile_there(vantage: Vantage, where: Powerless) -> bool:
+    operator, region, _ = vantage.id
+    there = region in where.regions and (not where.operators or operator in where.operators)
+    return there and vantage.access is Access.MOBILE
 
 
 def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:

@@ -76,9 +76,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """`routers`: the addresses of each that is on the link, from a to b; `local`: the link's own subnets."""
+
     a: End
     b: End
     kind: LinkClass
+    routers: tuple[tuple[Address, ...], ...] = ()
+    local: Pair = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +207,19 @@ class _Builder:
         return node
 
     def link(
-        self, a: tuple[Node, str, list[Interface]], b: tuple[Node, str, list[Interface]], kind: LinkClass = PLAIN
-    ) -> None:
-        """Join two nodes; each end is (node, purpose, addresses). Ports of switches are named across the country."""
+        self, a: tuple[Node, str, list[Interface]], b: tuple[Node, str, list[Interface]], kind: LinkClass = PLAIN,
+        hops: Pair = (), first_hop: int = 0, local: Pair = (),
+    ) -> None:  # fmt: skip
+        """Join two nodes; each end is (node, purpose, addresses). Ports of switches are named across the country.
+
+        hops: the subnets in which the routers on the link have addresses, those at b the place `first_hop`.
+        """
         ends = [End(node.name, self._port_name(node, purpose)) for node, purpose, _ in (a, b)]
         for (node, purpose, addresses), own, peer in zip((a, b), ends, reversed(ends), strict=True):
             number = len(node.ports) + 1
             node.ports[own.port] = Port(own.port, self._mac(), tuple(addresses), number, purpose, peer)
-        self.network.links.append(Link(ends[0], ends[1], kind))
+        routers = [tuple(block.network_address + first_hop + place for block in hops) for place in range(kind.hops)]
+        self.network.links.append(Link(ends[0], ends[1], kind, tuple(reversed(routers)), local if routers else ()))
 
     def _port_name(self, node: Node, purpose: str) -> str:
         """At most 15 characters (IFNAMSIZ), unique where several switches share a namespace."""
@@ -241,7 +250,10 @@ class _Builder:
         router = self.node(Role.TRANSIT, (name,), name, transit.title)
         servers = self.node(Role.SERVERS, (name,), name, f"servers behind {transit.title}")
         kind = self.topology.links.get("transit", PLAIN)
-        self.link((router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind)
+        self.link(
+            (router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind,
+            plan.GATEWAY_LAN, plan.FIRST_HOP_ABROAD + index * plan.HOPS_ABROAD, plan.GATEWAY_LAN,
+        )  # fmt: skip
         pools = plan.subnets(transit.prefixes)
         first = next(pools)
         own_addresses = hosts(first, plan.SERVERS)
@@ -273,7 +285,7 @@ class _Builder:
         self.link((box, "inside", []), (dpi, "box-inside", []))
         self.link((box, "outside", []), (dpi, "box-outside", []))
         pools = plan.subnets(operator.prefixes)
-        next(pools)  # infrastructure
+        infrastructure = next(pools)
         self._point_to_point(name, Role.RESOLVER, plan.RESOLVER)
         self._point_to_point(name, Role.TELEPHONE, plan.TELEPHONE)
         for region, groups in operator.regions.items():
@@ -288,7 +300,8 @@ class _Builder:
                 title = f"{operator.title}, {self.topology.regions[region].title}, {vantage.id.group}"
                 host = self.node(Role.SUBSCRIBER, vantage.id, name, title, vantage)
                 kind = self.topology.links.get(vantage.access.value, PLAIN)
-                self.link((host, "eth0", hosts(subnet, plan.SUBSCRIBER)), (access, str(vantage.id), []), kind)
+                line = host, "eth0", hosts(subnet, plan.SUBSCRIBER)
+                self.link(line, (access, str(vantage.id), []), kind, infrastructure, plan.FIRST_HOP, subnet)
                 host.routes += _default(subnet, "eth0")
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import Address, IpPrefix, Kbit, OrElse, Port, Prefix, address
-from shutdownlab.inspection.policy import InspectionRule
+from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
+from shutdownlab.inspection.policy import InspectionRule, Names
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
+from shutdownlab.model.announcements import NullRoute, Withdrawal
+from shutdownlab.model.answers import Lie, Rejection
+from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
@@ -71,7 +73,18 @@ AnyProtocol = Annotated[
 ]
 
 
-class Targets(Record):
+class _Listed(Record):
+    """What may name files of addresses. What they hold is among the addresses before these are checked."""
+
+    @model_validator(mode="after")
+    def _is_resolved(self) -> Self:
+        if getattr(self, "address_file", ()):
+            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
+            raise Expected("addresses", hint, found="a file", key="address_file")
+        return self
+
+
+class Targets(_Listed):
     """What a policy is about: all that any of these keys names."""
 
     everything: bool = False
@@ -84,6 +97,8 @@ class Targets(Record):
     them."""
     addresses: tuple[Prefix, ...] = ()
     """Prefixes at the far end, in either direction."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Ports at the far end."""
     protocols: tuple[AnyProtocol, ...] = ()
@@ -111,7 +126,7 @@ class Targets(Record):
         return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
 
 
-class Exceptions(Record):
+class Exceptions(_Listed):
     """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
 
     operators: tuple[str, ...] = ()
@@ -129,6 +144,8 @@ class Exceptions(Record):
     """Traffic with these domain names and what is below them passes, told apart likewise."""
     addresses: tuple[Prefix, ...] = ()
     """Traffic with these prefixes passes."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     ports: tuple[Port, ...] = ()
     """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()
@@ -164,32 +181,17 @@ class Means(StrEnum):
     DNS = "dns"
 
 
-SILENCE: Final = "none"
-LIES: Final = ("nxdomain", "nodata", "refused", SILENCE)
-"""What a resolver can say of a name besides a false address; `none`: nothing at all."""
-
-
-def _lie(value: object) -> object:
-    if isinstance(value, str) and value in LIES:
-        return value
-    try:
-        return address(value)
-    except ValueError as error:
-        raise Expected(f"{one_of(LIES)}, or an address", lambda: did_you_mean(str(value), LIES)) from error
-
-
-Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)]
-
-
 class BlockAction(StrEnum):
     """What happens to what is blocked. By `profile`: whatever the DPI box's own does to what it blocks (switches drop).
 
-    Or it is dropped silently, or answered with TCP resets (by DPI boxes only).
+    Or it is dropped silently, or answered with TCP resets (by DPI boxes only), or rejected: the operator's border
+    router answers what subscribers send, as `reject_with` says.
     """
 
     PROFILE = "profile"
     DROP = "drop"
     RESET = "reset"
+    REJECT = "reject"
 
 
 class Point(StrEnum):
@@ -219,53 +221,15 @@ def _rules(value: Any) -> Any:
 _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({"type": "string"})]
 
 
-class Whence(StrEnum):
-    """From whom prefixes are withdrawn: everybody, or (`abroad`) all but customers and the exchange's members."""
-
-    EVERYWHERE = "everywhere"
-    ABROAD = "abroad"
-
-
-def _prefixes(value: object) -> object:
-    if isinstance(value, str) and value != "all":
-        raise Expected("`all`, or a list of prefixes")
-    return () if value == "all" else value
-
-
-def _part(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise Expected("a share above 0 and up to 1", "such as 0.9")
-    return float(value)
-
-
-class Withdrawal(Record):
-    """Prefixes that operators announce no more, by BGP."""
-
-    prefixes: Annotated[
-        tuple[Prefix, ...], BeforeValidator(_prefixes, json_schema_input_type=tuple[Prefix, ...] | Literal["all"])
-    ] = ()
-    """`all`, or some of those that the operators announce."""
-    family: Literal["ipv4", "ipv6"] | None = None
-    """Only those of one family; left out: both."""
-    share: Annotated[float, BeforeValidator(_part)] = 1.0
-    """Of these, how many: the first ones, rounded up."""
-    from_: Whence = Field(Whence.EVERYWHERE, alias="from")
-    """From whom: `everywhere`; or `abroad`, which leaves customers and the exchange's members their routes."""
-
-    def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of a router's prefixes it is about."""
-        version = {None: None, "ipv4": 4, "ipv6": 6}[self.family]
-        meant = [
-            prefix
-            for prefix in announced
-            if version in {None, prefix.version} and (not self.prefixes or prefix in self.prefixes)
-        ]
-        return tuple(meant[: math.ceil(self.share * len(meant))])
+ROUTING: Final = ("withdraw", "null_route")
+BREAKING: Final = ("cut", "power_off", "switch_off")
+VERBS: Final = ("block", "throttle", "inspect", *ROUTING, *BREAKING)
+"""What a policy does; each has one of them."""
 
 
 class Policy(Record):
-    """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `inspect` by rules, or to
-    `withdraw` routes."""
+    """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `inspect` by rules, to
+    `withdraw` or `null_route` prefixes, or to `cut`, `power_off` or `switch_off` what carries packets."""
 
     title: str
     """What it does, in a few words; it stands in results and messages."""
@@ -280,6 +244,16 @@ class Policy(Record):
     withdraw: Withdrawal | None = None
     """Routes that are withdrawn by BGP: packets to these prefixes find no way, and networks abroad see it. `{}`: all
     that the operators under `where` announce."""
+    null_route: NullRoute | None = None
+    """Prefixes whose routes stay announced, while border routers discard what comes for them over the gateway. `{}`:
+    all that the operators under `where` announce."""
+    cut: Cut | None = None
+    """Cables that are cut by order. What it takes away is `down`."""
+    power_off: Powerless | None = None
+    """Where the power is switched off by order, access switches with it. What it takes away is `down`."""
+    switch_off: Powerless | None = None
+    """Where mobile sites are switched off: lines of mobile subscribers there carry nothing, those of fixed ones do.
+    What it takes away is `down`."""
     only: _Targets = Targets(everything=True)
     """With `throttle`: what is slowed down; left out: everything."""
     where: Scope = Scope()
@@ -291,6 +265,8 @@ class Policy(Record):
     """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
     none (nothing at all), or an address."""
     action: BlockAction = BlockAction.PROFILE
+    reject_with: Rejection = Rejection.ICMP
+    """With `action: reject`: what the border router answers."""
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
     """At the gateway there is no DPI box: apps and sites are blocked `by: address` there."""
@@ -302,8 +278,12 @@ class Policy(Record):
         self._one_verb()
         if self.inspect is not None:
             self._inspects()
-        if self.withdraw is not None:
-            self._withdraws()
+        for verb in ROUTING:
+            if getattr(self, verb) is not None:
+                self._routes(verb)
+        for verb in BREAKING:
+            if getattr(self, verb) is not None:
+                self._breaks(verb)
         if self.by is Means.DNS:
             self._lies()
         elif "answer" in self.model_fields_set:
@@ -320,17 +300,18 @@ class Policy(Record):
             hint = "voice and sms can be blocked only"
             raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
         self._within_its_means()
+        self._rejects()
         return self
 
     def _one_verb(self) -> None:
-        verbs = [verb for verb in ("block", "throttle", "inspect", "withdraw") if getattr(self, verb) is not None]
+        verbs = [verb for verb in VERBS if getattr(self, verb) is not None]
         if len(verbs) > 1:
             found = " and ".join(f"`{verb}`" for verb in verbs)
             hint = "make two policies of it" if len(verbs) == 2 else "make several policies of it"
             raise Expected("one of them", hint, found=f"both {found}" if len(verbs) == 2 else found, key=verbs[-1])
         if not verbs:
             hint = "`block: everything`, `throttle: 512kbit`, `withdraw: {}`, or `inspect:` and rules"
-            raise Expected("one of them", hint, found="none of `block`, `throttle`, `inspect`, `withdraw`")
+            raise Expected("one of them", hint, found="none of " + ", ".join(f"`{verb}`" for verb in VERBS))
 
     def _lies(self) -> None:
         """Resolvers are asked for names, by everybody alike."""
@@ -344,17 +325,28 @@ class Policy(Record):
         if self.except_ != subscribers:
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
 
-    def _withdraws(self) -> None:
+    def _routes(self, verb: str) -> None:
         """Routes are an operator's, and what switches and boxes are told has no place beside them."""
-        for key in ("by", "at", "only", "action", "direction"):
-            if key in self.model_fields_set:
-                hint = "routes are withdrawn by BGP"
-                raise Expected("`withdraw` without it", hint, found=f"`{key}` beside `withdraw`", key=key)
+        hint = "routes are withdrawn by BGP" if verb == "withdraw" else "border routers carry it out"
+        self._alone(verb, hint)
         if not self.where.is_of_operators:
-            hint = "a prefix is withdrawn for all who have addresses in it"
+            hint = "a prefix is one route, for all who have addresses in it"
             raise Expected("`operators` alone", hint, found="a scope of some of an operator's subscribers", key="where")
         if self.except_ != Exceptions(operators=self.except_.operators):
             raise Expected("`operators` alone", found="more than operators spared", key="except")
+
+    def _breaks(self, verb: str) -> None:
+        """It says itself where."""
+        self._alone(verb, "whoever has the equipment carries it out")
+        for key in ("where", "except"):
+            if key in self.model_fields_set or (key == "except" and "except_" in self.model_fields_set):
+                hint = "it names its links" if verb == "cut" else "it names its regions and operators"
+                raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
+
+    def _alone(self, verb: str, hint: str) -> None:
+        for key in ("by", "at", "only", "action", "direction"):
+            if key in self.model_fields_set:
+                raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
     def _inspects(self) -> None:
         """What the rules say themselves has no place beside them."""
@@ -401,12 +393,47 @@ class Policy(Record):
             hint = f"only a DPI box tells {hidden} apart"
             raise Expected(f"`by: dpi` and `at: access` for the protocol {hidden}", hint, found=found, key=key)
 
+    def _rejects(self) -> None:
+        """Border routers tell packets apart by their headers, and hear only what subscribers send."""
+        if self.action is not BlockAction.REJECT:
+            if "reject_with" in self.model_fields_set:
+                raise Expected("it with `action: reject`", "nothing else is answered so", found="it", key="reject_with")
+            return
+        if self.needs_boxes:
+            hint = "border routers tell no names apart: `by: address`"
+            raise Expected("it with what headers tell apart", hint, found="`action: reject`", key="action")
+        if self.at is Point.GATEWAY or self.direction is Direction.INBOUND:
+            key = "at" if self.at is Point.GATEWAY else "direction"
+            hint = "an operator's border router answers what its subscribers send"
+            raise Expected("`action: reject` without it", hint, found=f"`{key}: {getattr(self, key)}`", key=key)
+        if self.targets.voice or self.targets.sms:
+            hint = "the telephone service is no router's: leave `action` out"
+            raise Expected("targets of the Internet", hint, found="voice or sms rejected", key="action")
+
     @property
     def targets(self) -> Targets:
-        """What is blocked or throttled; what is inspected has no targets, but rules, and routes have none."""
-        if self.inspect is not None or self.withdraw is not None:
-            return Targets()
-        return self.block if self.block is not None else self.only
+        """What is blocked or throttled; rules that inspect, routes and cables have none."""
+        if self.block is not None:
+            return self.block
+        return self.only if self.throttle is not None else Targets()
+
+    @property
+    def rejects(self) -> bool:
+        """Whether border routers answer what is blocked."""
+        return self.action is BlockAction.REJECT
+
+    @property
+    def routes(self) -> bool:
+        """Whether it changes which way packets find, or none."""
+        return any(getattr(self, verb) is not None for verb in ROUTING)
+
+    @property
+    def breakage(self) -> OrderedBreakage | None:
+        """What is broken while it is in force."""
+        given = {verb: getattr(self, verb) for verb in BREAKING if getattr(self, verb) is not None}
+        if "cut" in given:
+            given["cut"] = given["cut"].links
+        return OrderedBreakage(title=self.title, source=self.source, **given) if given else None
 
     @property
     def needs_boxes(self) -> bool:
@@ -416,11 +443,17 @@ class Policy(Record):
         within = self.by is Means.DPI and self.at is Point.ACCESS and not self.targets.everything
         return within and self.targets.for_boxes != Targets()
 
+    def is_told(self, operator: str) -> bool:
+        """Whether an operator is among those whose routes it is about."""
+        return self.where.covers_operator(operator) and operator not in self.except_.operators
+
     def withdraws_for(self, operator: str) -> Withdrawal | None:
         """What an operator announces no more, if anything."""
-        return (
-            self.withdraw if self.where.covers_operator(operator) and operator not in self.except_.operators else None
-        )
+        return self.withdraw if self.is_told(operator) else None
+
+    def null_routes_for(self, operator: str) -> NullRoute | None:
+        """What an operator's border router discards, if anything."""
+        return self.null_route if self.is_told(operator) else None
 
     def concerns(self, vantage: Vantage) -> bool:
         return self.where.covers(vantage) and not self.except_.spares(vantage)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
@@ -21,10 +21,13 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.network import Hosted, Network, Role
+from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import ShortLabel, Topology, Vantage
+
+Need = Literal["way", "lookup", "server"]
+"""What takes part in a probe beside its own machine: its paths, its resolver, its servers."""
 
 
 class Family(StrEnum):
@@ -165,22 +168,22 @@ class Probe(Registered):
         return None
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        """The paths that it needs, as the nodes at their ends: controls go along them. The first is a subscriber's."""
+        """The paths to its servers, as the nodes at their ends: controls go along them. The first is a subscriber's.
+
+        The one to the operator's resolver, where it has names `looked_up`, goes without saying.
+        """
         own, hosted = at.network.subscriber(at.vantage.id).name, at.hosted(self.host_name)
         return ((own, hosted.node),) if hosted is not None else ()
-
-    def paths(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        """The same, and where it asks its own place, which is no path, the one to the resolver that names it."""
-        ends, resolver = self.far_ends(at), at.network.one(Role.RESOLVER, at.vantage.id.operator).name
-        alone = any(own == far for own, far in ends) and self.looked_up(at)
-        return (*ends, (ends[0][0], resolver)) if alone else ends
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         """The names that it asks the operator's resolver for: controls ask for them too."""
         return ()
 
     def control(self, at: Surroundings) -> ServerControl | None:
-        """What is asked of the same server where no policy is, on its own node: by default the very same."""
+        """What is asked of the same server where no policy is, on its own node: by default the very same.
+
+        None where there is no server to ask, or what controls ask the operator's resolver is all there is to it.
+        """
         return ServerControl(self.runs, self.ask(at))
 
     def ooni_name(self) -> str:

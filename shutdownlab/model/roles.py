@@ -15,6 +15,8 @@ class Role(StrEnum):
     TRANSIT = "transit"
     SERVERS = "servers"
     ROUTE_SERVER = "route-server"
+    OBSERVATORY = "observatory"
+    """Where those stand who watch the country from abroad; only of a network that is observed (`model.observatory`)."""
     DPI_BOX = "dpi-box"
     ACCESS_SWITCH = "access-switch"
     DPI_SWITCH = "dpi-switch"

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.faults import Damage, Withdrawn
+from shutdownlab.model.announcements import Whence
+from shutdownlab.model.faults import Damage, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Role, Route
-from shutdownlab.model.policy import Policy, Whence
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
@@ -203,15 +204,25 @@ def _cover(host: IpPrefix) -> IpPrefix:
 
 
 def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
-    """What operators announce no more. `held`: the policies that an operator carries out, by its name."""
-    found = set()
+    """What operators announce no more, or announce and discard. `held`: the policies that an operator carries out, by
+    its name. Groups' control addresses are spared: they prove the way."""
+    withdrawn, nulled = set[Withdrawn](), set[Nulled]()
     for node in network.by_role(Role.BORDER):
-        asked = [policy.withdraws_for(node.owner) for policy in held(node.owner).values()]
-        if any(asked):
-            announced = originated(network, node)
-            for each in (each for each in asked if each is not None):
-                found |= {Withdrawn(node.owner, p, each.from_ is Whence.ABROAD) for p in each.of(announced)}
-    return Damage(withdrawn=frozenset(found))
+        owner, policies = node.owner, held(node.owner).values()
+        announced = originated(network, node) if any(policy.routes for policy in policies) else []
+        for policy in policies:
+            if (gone := policy.withdraws_for(owner)) is not None:
+                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(announced)}
+            if (dark := policy.null_routes_for(owner)) is not None:
+                nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(announced)}
+    return Damage(withdrawn=frozenset(withdrawn), nulled=frozenset(nulled))
+
+
+def _spared(network: Network, owner: str, prefix: IpPrefix, spare: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
+    """What lies within a prefix of what is spared, and of its subscribers' control addresses."""
+    mine = (v.id for v in network.vantages if v.id.operator == owner)
+    controls = (ipaddress.ip_network(a) for each in mine for a in network.control_addresses(each))
+    return tuple(sorted((p for p in (*spare, *controls) if _within(p, [prefix])), key=str))
 
 
 def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:

@@ -6,29 +6,33 @@ scenario's to say (`profile`, and `utc_offset`, which must not differ).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from typing import Any
 
 from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import BadInput, Document, Path, quoted
 from shutdownlab.config.kinds import is_another
-from shutdownlab.inspection.name_list import resolve_name_files
+from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
 from shutdownlab.model.topology import SubscriberClass
 
 
-def include_rules(document: Document, apps: Collection[str]) -> None:
-    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and names of lists into rules.
+def include_files(document: Document, apps: Collection[str]) -> None:
+    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
+    named.
 
     What is wrong with the files is reported to `document`.
     """
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
+        for key, targets in _with_addresses(policy):
+            add_listed(document, ("policies", name, key), targets, "address_file", "addresses")
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
-            resolve_name_files(document, path)
+            resolve_files(document, path)
         elif isinstance(inspect, str):
             part = document_beside(document, path, inspect)
             if part is not None and _are_sound(part, document, apps):
@@ -37,12 +41,26 @@ def include_rules(document: Document, apps: Collection[str]) -> None:
                 policy["inspect"] = []  # told already
 
 
+def forget_files(policy: object) -> None:
+    """Leave out the lists that a policy names, where they are not read."""
+    for _, targets in _with_addresses(policy):
+        targets.pop("address_file", None)
+
+
+def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name addresses, by their keys."""
+    for key in ("block", "only", "except"):
+        targets = policy.get(key) if isinstance(policy, dict) else None
+        if isinstance(targets, dict):
+            yield key, targets
+
+
 def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:
     """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
-    resolve_name_files(part, ("rules",))
+    resolve_files(part, ("rules",))
     check_rules(part, ("rules",), apps, tuple(SubscriberClass))
     if "rules" not in part.data:
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")

@@ -7,41 +7,18 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
 from shutdownlab.model.observation import Observation
-from shutdownlab.model.policy import Policy, Scope
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Probe
+from shutdownlab.model.repeats import Repeat
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
-
-
-class Outcome(StrEnum):
-    """What became of a probe.
-
-    `down`: not reached, for a fault of the scenario (`faults`), which is no block. `error`: the probe itself failed.
-    `unknown`: the testbed did, or may have. Neither of these two is a verdict on the network, and neither can be
-    expected.
-    """
-
-    OK = "ok"
-    BLOCKED = "blocked"
-    THROTTLED = "throttled"
-    DOWN = "down"
-    ERROR = "error"
-    UNKNOWN = "unknown"
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether it says anything about the network."""
-        return self not in {Outcome.ERROR, Outcome.UNKNOWN}
-
-    @property
-    def got_through(self) -> bool:
-        """Whether the service was reached, however slowly."""
-        return self in {Outcome.OK, Outcome.THROTTLED}
 
 
 class Mode(StrEnum):
@@ -51,87 +28,21 @@ class Mode(StrEnum):
     DIRECT = "direct"
 
 
-def _expectation_or_name(value: object) -> object:
-    if not isinstance(value, str | dict | Expectation):
-        raise Expected("an expectation, or the name of some", "such as {outcome: blocked, source: seen}")
-    return value
-
-
-def _reach(value: object) -> object:
-    if not isinstance(value, str | list | tuple):
-        raise Expected("their names in a list, or `all`")
-    return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
-
-
-_EXPECTABLE = tuple(outcome.value for outcome in Outcome if outcome.is_measured)
-
-
-def _expectable(value: object) -> object:
-    if value not in _EXPECTABLE:
-        raise Expected(one_of(_EXPECTABLE), lambda: did_you_mean(str(value), _EXPECTABLE))
-    return value
-
-
-_Reach = Annotated[
-    tuple[str, ...] | Literal["all"] | None,
-    BeforeValidator(_reach, json_schema_input_type=tuple[str, ...] | str),
-]
-
-
-class Expectation(Record):
-    """Which outcome the cells of a phase should have, and the fact that says so.
-
-    A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
-    are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
-    it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts. Tools (`shutdownlab matrix`) have expectations of
-    their own, by `tools`.
-    """
-
-    who: Scope = Scope()
-    """The subscribers it is about; left out: all."""
-    probes: _Reach = None
-    """The names of probes that it is about, or `all`."""
-    observations: _Reach = None
-    """The names of observations that it is about, or `all`."""
-    tools: _Reach = None
-    """The names of tools that it is about, or `all`: what `shutdownlab matrix` should find. It is about nothing else
-    then."""
-    outcome: Annotated[
-        Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled", "down"])
-    ]
-    """What should be seen."""
-    source: str
-    """Who says so."""
-    given: dict[str, str] = {}
-    """Counts only where the user has chosen so: options by account (see `accounts`)."""
-
-    @property
-    def everything(self) -> bool:
-        return self.probes is None and self.observations is None and self.tools is None
-
-    def covers(self, vantage: Vantage, probe: str) -> bool:
-        """Whether it is about a probe from a vantage point."""
-        return (self.everything or _reaches(self.probes, probe)) and self.who.covers(vantage)
-
-    def covers_outside(self, operator: str, observation: str) -> bool:
-        """Whether it is about an observation of an operator."""
-        return (self.everything or _reaches(self.observations, observation)) and self.who.covers_operator(operator)
-
-
-def _reaches(reach: tuple[str, ...] | str | None, name: str) -> bool:
-    return reach is not None and (reach == "all" or name in reach)
+def breakages(active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
+    """What policies break while they are in force, by their names."""
+    return {name: each for name, policy in active.items() if (each := policy.breakage) is not None}
 
 
 class Phase(Record):
     """From `at` on, until the next phase: what is started and stopped, and what is expected then."""
 
     phase: Name
-    """Its name: `--until`, `--at` and `during` take it."""
+    """Its name: `--until`, `--at` and `during` take it. One that `repeats` makes (`night-3`) stands here only where
+    something is different about it: `at`, `title`, `expect`, `source`, `faults`."""
     at: Instant
-    """When it begins; it lasts until the next one."""
+    """When it begins; it lasts until the next one. Needed, but for one that `repeats` makes."""
     title: str
-    """What happens, in a few words."""
+    """What happens, in a few words. Needed, but for one that `repeats` makes."""
     start: tuple[str, ...] = ()
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
@@ -139,7 +50,7 @@ class Phase(Record):
     faults: tuple[str, ...] = ()
     """What is broken in this phase, and whole again in the next one, unless that names it too. It breaks before the
     phase's orders are given: who cannot hear them keeps the rules it has."""
-    expect: tuple[Annotated[str | Expectation, BeforeValidator(_expectation_or_name)], ...] = ()
+    expect: Expectations = ()
     """What should be seen: expectations, and names of some under `expectations`. Of those that cover a measurement the
     last one counts."""
     source: str = ""
@@ -242,13 +153,23 @@ class Scenario(Record):
     server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
+    signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
+    """What signals that are watched from abroad should show of it, and the facts that say so."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
+    repeats: Annotated[dict[Name, Repeat], _FEW] = {}
+    """What recurs: phases that the program makes and puts into the timeline, by the name that they have: `night` makes
+    `night-1`, `night-2` and so on."""
     ends: Instant
     """When the last phase ends."""
 
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.timeline if phase.phase == name)
+
+    def end_of(self, phase: Phase) -> Instant:
+        """When a phase ends: as the next one begins."""
+        later = self.timeline[self.timeline.index(phase) + 1 :]
+        return later[0].at if later else self.ends
 
     def default_choices(self) -> dict[str, str]:
         return {name: account.default for name, account in self.accounts.items()}
@@ -270,10 +191,16 @@ class Scenario(Record):
         chosen = (self.accounts[name].options[option] for name, option in choices.items())
         return frozenset(name for option in chosen for name in option.without)
 
-    def broken(self, phase: Phase, choices: Mapping[str, str]) -> dict[str, DeclaredFault]:
-        """What is broken in a phase, by name, under a choice of accounts."""
+    def broken(
+        self, phase: Phase, choices: Mapping[str, str], active: Mapping[str, Policy] | None = None
+    ) -> dict[str, DeclaredFault]:
+        """What is broken in a phase, by name, under a choice of accounts: faults, and what policies in force break.
+
+        active: the policies in force, where they are not the phase's own.
+        """
         left_out = self._without(choices)
-        return {name: self.faults[name] for name in phase.faults if name not in left_out}
+        found = {name: self.faults[name] for name in phase.faults if name not in left_out}
+        return found | breakages(self.active(phase.phase, choices) if active is None else active)
 
     def held(self, phase_name: str, choices: Mapping[str, str], owner: str) -> dict[str, Policy]:
         """The policies that an operator's switches, or the `gateway`'s, have rules of in a phase, by name.
@@ -303,18 +230,35 @@ class Scenario(Record):
 
     def lone_controllers(self, phase: Phase, choices: Mapping[str, str]) -> frozenset[str]:
         """The controllers that nobody hears in a phase: operators, and `authority`."""
-        return frozenset(name for fault in self.broken(phase, choices).values() for name in fault.lone_controllers)
+        faults = self.broken(phase, choices, active={}).values()  # no order breaks a controller
+        return frozenset(name for fault in faults for name in fault.lone_controllers)
 
     def mode(self, choices: Mapping[str, str]) -> Mode:
         chosen = (self.accounts[name].options[option].command for name, option in choices.items())
         return next((mode for mode in chosen if mode is not None), self.command)
+
+    @property
+    def recurring(self) -> dict[str, str]:
+        """What phases are called that the program makes, without their numbers, to what recurs."""
+        return {each: name for name, repeat in self.repeats.items() for each in repeat.phases_of(name)}
+
+    def repeat_of(self, phase_name: str) -> str:
+        """What recurs in a phase that the program has made, or has just ended; nothing for one that is written."""
+        name, _, number = phase_name.rpartition("-")
+        return self.recurring.get(name, "") if number.isdecimal() else ""
+
+    def is_during(self, during: tuple[str, ...], phase_name: str) -> bool:
+        """Whether what is limited to some phases (none: it is not) is made in one: `night` are all of its nights."""
+        if not during or phase_name in during:
+            return True
+        return phase_name.rpartition("-")[0] in during and bool(self.repeat_of(phase_name))
 
     def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
         """The probes that a vantage point runs in a phase."""
         return {
             name: probe
             for name, probe in self.probes.items()
-            if (not probe.during or phase_name in probe.during) and probe.from_.covers(vantage)
+            if self.is_during(probe.during, phase_name) and probe.from_.covers(vantage)
         }
 
     def observations_of(self, phase_name: str, operator: str) -> dict[str, Observation]:
@@ -322,7 +266,7 @@ class Scenario(Record):
         return {
             name: observation
             for name, observation in self.observations.items()
-            if (not observation.during or phase_name in observation.during)
+            if self.is_during(observation.during, phase_name)
             and (not observation.operators or operator in observation.operators)
         }
 
@@ -346,8 +290,12 @@ class Scenario(Record):
     def expectations_of(self, phase: Phase, choices: Mapping[str, str]) -> Iterator[Expectation]:
         for item in phase.expect:
             for expectation in self.expectations[item] if isinstance(item, str) else (item,):
-                if all(choices.get(name) == option for name, option in expectation.given.items()):
+                if _is_chosen(expectation.given, choices):
                     yield expectation
+
+    def signals_given(self, choices: Mapping[str, str]) -> tuple[SignalExpectation, ...]:
+        """What is expected of outsiders' signals under a choice of accounts."""
+        return tuple(each for each in self.signals if _is_chosen(each.given, choices))
 
     def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
         """The expectation that counts for a probe from a vantage point: the last one of the phase that covers it."""
@@ -372,6 +320,10 @@ class Scenario(Record):
     def delay_of(self, operator: str, topology: Topology) -> float:
         """Seconds of scenario time until `operator` has carried out an order."""
         return self.delays.get(operator, topology.operators[operator].obeys_after)
+
+
+def _is_chosen(given: Mapping[str, str], choices: Mapping[str, str]) -> bool:
+    return all(choices.get(name) == option for name, option in given.items())
 
 
 def vantage_named(topology: Topology, text: str) -> Vantage | None:

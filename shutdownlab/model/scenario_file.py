@@ -11,12 +11,15 @@ from typing import Any
 from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
+from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
-from shutdownlab.model.rule_files import include_rules
+from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Topology, Vantage
 from shutdownlab.model.variation import Read, extend
@@ -24,7 +27,7 @@ from shutdownlab.model.variation import Read, extend
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_rules(document, apps)
+    include_files(document, apps)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     document.raise_if_bad()
@@ -37,6 +40,7 @@ def report_structure(document: Document) -> None:
     for policy in policies.values() if isinstance(policies, dict) else ():
         if isinstance(policy, dict) and "inspect" in policy:
             policy["inspect"] = []  # rules name apps, which the topology may bring along
+        forget_files(policy)
     with suppress(BadInput):  # reported
         document.validate_as(Scenario)
 
@@ -52,6 +56,7 @@ def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tu
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
         document.data["topology"] = str(name.get("name", "topology"))
@@ -70,7 +75,7 @@ class _Checker:
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
-        self.phases = [phase.phase for phase in scenario.timeline]
+        self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.used: dict[str, list[str]] = defaultdict(list)
@@ -85,6 +90,10 @@ class _Checker:
             self._policy(name, policy)
         for name, fault in self.scenario.faults.items():
             check_fault(("faults", name), fault, self.topology, self.document)
+            if name in self.scenario.policies and self.scenario.policies[name].breakage is not None:
+                first = f"first: line {self.document.line(('policies', name))}"
+                found = f"{quoted(name)}, which a policy that breaks something is called"
+                self.document.report(("faults", name), found, "a name of its own", first)
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
@@ -100,6 +109,8 @@ class _Checker:
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
                 self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
+        for index, signal in enumerate(self.scenario.signals):
+            self._signal(("signals", index), signal)
 
     def _names(self, path: Path, kind: str, given: object, known: object) -> None:
         """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
@@ -134,22 +145,33 @@ class _Checker:
         path: Path = ("policies", name)
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
-        self._withdrawn(path, policy)
+        self._announced(path, policy)
+        if (breakage := policy.breakage) is not None:
+            check_fault(path, breakage, self.topology, self.document)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)
 
-    def _withdrawn(self, path: Path, policy: Policy) -> None:
-        """Prefixes that nobody meant announces could not be withdrawn."""
-        operators = self.topology.operators.items()
-        meant = [operator for name, operator in operators if policy.withdraws_for(name) is not None]
-        announced = {str(prefix) for operator in meant for prefix in operator.prefixes}
-        for index, prefix in enumerate(policy.withdraw.prefixes if policy.withdraw else ()):
-            if str(prefix) not in announced:
-                hint = f"they announce {', '.join(sorted(announced))}"
-                expected = "one that the operators meant have under `prefixes`"
-                self.document.report((*path, "withdraw", "prefixes", index), str(prefix), expected, hint)
+    def _announced(self, path: Path, policy: Policy) -> None:
+        """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
+        meant = [operator for name, operator in self.topology.operators.items() if policy.is_told(name)]
+        announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
+        for verb in ("withdraw", "null_route"):
+            given: Withdrawal | NullRoute | None = getattr(policy, verb)
+            for index, prefix in enumerate(given.prefixes if given else ()):
+                if str(prefix) not in announced:
+                    hint = f"they announce {', '.join(sorted(announced))}"
+                    expected = "one that the operators meant have under `prefixes`"
+                    self.document.report((*path, verb, "prefixes", index), str(prefix), expected, hint)
+        if policy.null_route is None:
+            return
+        nulled = policy.null_route.of(announced.values())
+        for index, spared in enumerate(policy.null_route.spare):
+            if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
+                expected = "an address or prefix within what is null-routed"
+                hint = f"such as one of {', '.join(map(str, nulled))}"
+                self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
 
     def _accounts(self) -> None:
         for name, account in self.scenario.accounts.items():
@@ -249,7 +271,7 @@ class _Checker:
         if AUTHORITY not in lone:
             return
         was_lone = self.scenario.lone_controllers(before, {}) if before is not None else frozenset()
-        back = {n for f in self.scenario.broken(phase, {}).values() if f.restart for n in f.restart.controllers}
+        back = {n for f in self.scenario.broken(phase, {}, {}).values() if f.restart for n in f.restart.controllers}
         back |= was_lone - lone if AUTHORITY in was_lone else set()
         if back - {AUTHORITY}:
             found = (
@@ -266,14 +288,28 @@ class _Checker:
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
-        for name, option in expectation.given.items():
+        self._given(path, expectation.given)
+        if len(self.document.problems) == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _given(self, path: Path, given: Mapping[str, str]) -> None:
+        for name, option in given.items():
             if name not in self.scenario.accounts:
                 self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
             elif option not in self.scenario.accounts[name].options:
                 options = self.scenario.accounts[name].options
                 self.document.report_unknown((*path, "given", name), "option", option, options)
-        if len(self.document.problems) == before:
-            self._reaches_something(path, expectation, phases)
+
+    def _signal(self, path: Path, signal: SignalExpectation) -> None:
+        self._sources((*path, "source"), signal.source)
+        self._given(path, signal.given)
+        for place, phase in signal.phases:
+            if phase not in self.phases:
+                self.document.report_unknown((*path, *place), "phase", phase, self.phases)
+        for key, known in (("operator", self.topology.operators), ("region", self.topology.regions)):
+            name = getattr(signal, key)
+            if name and name not in known:
+                self.document.report_unknown((*path, key), key, name, known)
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
@@ -286,7 +322,7 @@ class _Checker:
         for index, name in enumerate(_named(expectation.observations)):
             observation = scenario.observations[name]
             of = observation.operators or self.topology.operators
-            seen = _some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
             if phases and not seen:
                 found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
@@ -295,16 +331,15 @@ class _Checker:
             if name in self.misdirected:
                 continue  # told already, and who runs it is not known
             probe = scenario.probes[name]
-            probed = _some(probe.during, phases) and any(map(probe.from_.covers, who))
+            probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
 
-
-def _some(during: tuple[str, ...], phases: list[str]) -> bool:
-    """Whether what is limited to some phases (none: it is not) is made in one of these."""
-    return not during or not set(during).isdisjoint(phases)
+    def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
+        """Whether what is limited to some phases (none: it is not) is made in one of these."""
+        return any(self.scenario.is_during(during, phase) for phase in phases)
 
 
 def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:

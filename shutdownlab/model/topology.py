@@ -72,6 +72,8 @@ def _short_label(value: object) -> str:
 ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
 """What stands in tables on narrow terminals; empty where there is none."""
 _LONGEST_DELAY = 10.0
+MOST_HOPS = 24
+"""On one link: on two, with the operators' routers between, there are fewer than the 64 that a packet begins with."""
 
 
 def _delay(value: float) -> float:
@@ -92,6 +94,26 @@ class LinkClass(Record):
     """The rate of each direction; left out: unlimited."""
     loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
     """The share of packets that are lost, 0 to 0.5."""
+    hops: Annotated[Whole, Field(ge=0, le=MOST_HOPS)] = 0
+    """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
+    TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
+    24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
+
+
+def _outlines(value: object) -> object:
+    if value != "rest" and not isinstance(value, list | tuple):
+        raise Expected("a list of outlines such as [KZ.AC], or `rest` for all that no other region has")
+    return value
+
+
+def _degrees(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(isinstance(each, bool) for each in value):
+        raise Expected("two numbers, latitude and longitude in degrees, such as [42.32, 69.59]")
+    return tuple(value)
+
+
+_Latitude = Annotated[Number, Field(ge=-90, le=90)]
+_Longitude = Annotated[Number, Field(ge=-180, le=180)]
 
 
 class Region(Record):
@@ -102,6 +124,14 @@ class Region(Record):
     weight: Annotated[Number, Field(gt=0, le=1)]
     """Its share of the country's subscribers, more than 0, at most 1. The shares of all regions need not add up to 1:
     what counts is how they compare."""
+    outlines: Annotated[
+        tuple[str, ...] | Literal["rest"],
+        BeforeValidator(_outlines, json_schema_input_type=tuple[str, ...] | Literal["rest"]),
+    ] = ()
+    """What of the country's map it is: keys of outlines that ship, such as KZ.AC, or `rest`, all that no other region
+    has. A country where no region has any is drawn as tiles."""
+    place: Annotated[tuple[_Latitude, _Longitude], BeforeValidator(_degrees)] | None = None
+    """Where to mark it on the map, latitude and longitude in degrees: a town whose outline is not one of its own."""
     source: str = ""
     """Where these facts come from; codes such as RIS are explained under `sources`."""
 

@@ -9,6 +9,7 @@ from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
+from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
 from shutdownlab.model.topology import MOST_GROUPS, Operator, Topology, Transit
 
@@ -25,6 +26,7 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     _check_names(topology, document)
     _check_numbers(topology, document)
     _check_served(topology, document, apps)
+    check_map(topology, document)
     document.raise_if_bad()
     return topology
 

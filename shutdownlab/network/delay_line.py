@@ -1,4 +1,5 @@
-"""The userspace delay line, for kernels without netem: one process gives any number of links their delay and loss.
+"""The userspace delay line: one process gives any number of links their routers, delay and loss. For links that have
+routers on them (`hops`), and for all that have a delay where the kernel has no netem.
 
 Each link is two interfaces of one namespace; what comes in at one goes out of the other, later. Frames of a direction
 never overtake each other, whatever the jitter. A segmentation-offload frame is delayed or lost as a whole, as netem
@@ -19,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.network.hops import Hops
 from shutdownlab.protocol.messages import Counters, encode
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
@@ -36,7 +38,7 @@ class DelayedLink:
     `netns` holds both interfaces (None: the caller's namespace). `delay_ms` one way, 0 to 60,000, give or take
     `jitter_ms` (uniform, at most the delay); `loss` the share of frames lost, 0 to 1; `rate_mbit` what the line
     carries (None: all); `queue_bytes` what one direction holds at most, waiting and under way: more is dropped, as by
-    netem's `limit`.
+    netem's `limit`. `hops`: the routers on the link, from `if_a` to `if_b`.
     """
 
     name: str
@@ -48,6 +50,7 @@ class DelayedLink:
     loss: float = 0.0
     rate_mbit: float | None = None
     queue_bytes: int = 16 * 1024 * 1024
+    hops: Hops | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -66,6 +69,7 @@ class LinkDirection:
     """One direction of a link: takes frames in, says when the next is due, gives them out in order. No I/O."""
 
     __slots__ = (
+        "_answers",
         "_busy_until",
         "_delay",
         "_held",
@@ -89,6 +93,7 @@ class LinkDirection:
         self._limit = link.queue_bytes
         self._random = random.Random(seed)
         self._queue: deque[tuple[float, bytes]] = deque()
+        self._answers: list[tuple[float, bytes]] = []
         self._held = 0
         self._last = 0.0
         self._busy_until = 0.0
@@ -100,7 +105,16 @@ class LinkDirection:
     @property
     def due(self) -> float | None:
         """When the next frame is due, by the clock `accept` was given; None when the line is empty."""
-        return self._queue[0][0] if self._queue else None
+        dues = [queue[0][0] for queue in (self._queue, self._answers) if queue]
+        return min(dues, default=None)
+
+    def answer(self, raw: bytes, due: float) -> None:
+        """Take what a router on the link sends to this direction's end: it has less far to go than what others send."""
+        if self._held + len(raw) > self._limit:
+            self.overflowed += 1
+            return
+        self._held += len(raw)
+        heappush(self._answers, (due, raw))
 
     def accept(self, raw: bytes, now: float) -> None:
         """Take a frame (with its offload header) that arrived at `now`, seconds."""
@@ -122,10 +136,12 @@ class LinkDirection:
 
     def release(self, now: float) -> list[bytes]:
         """Give out what is due at `now`."""
-        queue = self._queue
+        queue, answers = self._queue, self._answers
         out = []
         while queue and queue[0][0] <= now:
             out.append(queue.popleft()[1])
+        while answers and answers[0][0] <= now:
+            out.append(heappop(answers)[1])
         self._held -= sum(map(len, out))
         return out
 
@@ -151,7 +167,11 @@ class Relay:
                 self._targets += [b, a]
                 self._lines += [LinkDirection(link, f"{seed}/{link.name}/{way}") for way in ("ab", "ba")]
             opened.pop_all()
+        self._hops = [link.hops for link in links for _ in "ab"]
+        self._delays = [link.delay_ms / 1000 for link in links for _ in "ab"]
         self._due: list[tuple[float, int]] = []
+        self._next: list[float | None] = [None] * len(self._lines)
+        """Of each direction when it is due next, as the heap has it; its older entries count for nothing."""
         self._worst_late = 0.0
 
     def serve(self, stop_fd: int, asked: int = -1, answer: Callable[[], None] = lambda: None) -> None:
@@ -198,27 +218,41 @@ class Relay:
             wire.close()
 
     def _take(self, index: int) -> None:
-        batch, line = self._batch, self._lines[index]
+        batch, line, hops = self._batch, self._lines[index], self._hops[index]
         count = batch.read(self._sources[index])
-        idle = line.due is None
         now = time.monotonic()
         for i in range(count):
-            line.accept(batch.raw(i), now)
-        if idle and line.due is not None:
-            heappush(self._due, (line.due, index))
+            raw: bytes | None = batch.raw(i)
+            if hops is not None and raw is not None:
+                raw, answer, at = hops.carry(raw, back=index % 2 == 1)
+                if answer is not None:
+                    self._lines[index ^ 1].answer(answer, now + 2 * self._delays[index] * at / (len(hops) + 1))
+            if raw is not None:
+                line.accept(raw, now)
+        self._schedule(index)
+        if hops is not None:
+            self._schedule(index ^ 1)
+
+    def _schedule(self, index: int) -> None:
+        """Have a direction in the heap for when it is due next."""
+        due, known = self._lines[index].due, self._next[index]
+        if due is not None and (known is None or due < known):
+            self._next[index] = due
+            heappush(self._due, (due, index))
 
     def _give(self) -> None:
         heap = self._due
         now = time.monotonic()
         while heap and heap[0][0] <= now:
             due, index = heappop(heap)
+            if due != self._next[index]:
+                continue
+            self._next[index] = None
             self._worst_late = max(self._worst_late, now - due)
             send = self._targets[index].send
             for raw in self._lines[index].release(now):
                 send(raw)
-            following = self._lines[index].due
-            if following is not None:
-                heappush(heap, (following, index))
+            self._schedule(index)
 
 
 def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) -> Forked:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mininet.link import Intf, Link, OVSIntf
 
+from shutdownlab.network.hops import Hops
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.network.shaping import Shape, shape
 from shutdownlab.system.ethtool import Feature
@@ -21,7 +22,8 @@ NAME_LIMIT = 15
 class DelayLine:
     """A link cut in two: whatever comes in at one end of `namespace` must leave by the other, later.
 
-    delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction.
+    delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction. hops: the routers on
+    the link, where it has any.
     """
 
     namespace: Namespace
@@ -29,6 +31,7 @@ class DelayLine:
     if_b: str
     delay_ms: float
     loss: float
+    hops: Hops | None = None
 
 
 @dataclass
@@ -209,6 +212,7 @@ class LabLink(Link):  # type: ignore[misc]
         bandwidth: str | None = None,
         delay_ms: float = 0,
         loss: float = 0,
+        hops: Hops | None = None,
         **_params: Any,
     ) -> None:
         ends = []
@@ -229,14 +233,14 @@ class LabLink(Link):  # type: ignore[misc]
         for node, number, _, _ in ends:
             del node.intfs[number]
         wanted = Shape.parse(bandwidth, delay_ms, loss)
-        if wanted is None and _same_instance(node1, node2):
+        if wanted is None and hops is None and _same_instance(node1, node2):
             self.intf1, self.intf2 = (
                 LabPatch(label, node=node, port=number, link=self, mac=mac, moveIntfFn=_stays)
                 for node, number, label, mac in ends
             )
             return
         one, two = (VethEnd(node.namespace, label, mac) for node, _, label, mac in ends)
-        indexes = self._connect(one, two, wanted, cabling)
+        indexes = self._connect(one, two, wanted, cabling, hops)
         for end, other in ((one, node2), (two, node1)):
             if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
                 # It carries TCP's oversized packets and drops UDP's (QUIC's), seen with 3.1: the kernel is to cut them.
@@ -248,16 +252,22 @@ class LabLink(Link):  # type: ignore[misc]
         )
 
     @staticmethod
-    def _connect(one: VethEnd, two: VethEnd, wanted: Shape | None, cabling: Cabling) -> tuple[int, int]:
+    def _connect(
+        one: VethEnd, two: VethEnd, wanted: Shape | None, cabling: Cabling, hops: Hops | None
+    ) -> tuple[int, int]:
         if wanted is None:
-            return make_veth(one, two)
+            if hops is None:
+                return make_veth(one, two)
+            wanted = Shape(None, 0, 0)
         at_ends = wanted
-        if wanted.needs_netem and not cabling.features.netem:
+        if hops is not None or (wanted.needs_netem and not cabling.features.netem):
             at_ends = wanted.without_netem()
             relay, number = cabling.relay_namespace(), len(cabling.delay_lines)
             middle = VethEnd(relay, f"line{number}a"), VethEnd(relay, f"line{number}b")
             indexes = make_veth(one, middle[0])[0], make_veth(two, middle[1])[0]
-            cabling.delay_lines.append(DelayLine(relay, middle[0].name, middle[1].name, wanted.delay_ms, wanted.loss))
+            cabling.delay_lines.append(
+                DelayLine(relay, middle[0].name, middle[1].name, wanted.delay_ms, wanted.loss, hops)
+            )
         else:
             indexes = make_veth(one, two)
         for end, index in zip((one, two), indexes, strict=True):

@@ -9,13 +9,14 @@ from typing import Final
 TIMEOUT: Final = "generic_timeout_error"
 RESET: Final = "connection_reset"
 EOF: Final = "eof_error"
+HOST_UNREACHABLE: Final = "host_unreachable"
 
 _ERRNO: Final = {
     errno.ECONNREFUSED: "connection_refused",
     errno.ECONNRESET: RESET,
     errno.EPIPE: RESET,
     errno.ECONNABORTED: "connection_aborted",
-    errno.EHOSTUNREACH: "host_unreachable",
+    errno.EHOSTUNREACH: HOST_UNREACHABLE,
     errno.ENETUNREACH: "network_unreachable",
     # No source address or no route of that family: what a host without IPv6 sees.
     errno.EADDRNOTAVAIL: "network_unreachable",
@@ -23,8 +24,8 @@ _ERRNO: Final = {
     errno.ETIMEDOUT: TIMEOUT,
     errno.EINTR: "interrupted",
     # Linux turns "communication administratively prohibited" for the own host's filter into EPERM or EACCES.
-    errno.EACCES: "host_unreachable",
-    errno.EPERM: "host_unreachable",
+    errno.EACCES: HOST_UNREACHABLE,
+    errno.EPERM: HOST_UNREACHABLE,
 }
 
 # X509_V_ERR_*, <openssl/x509_vfy.h>: no chain to a trusted root, and names that do not match.
@@ -32,7 +33,7 @@ _UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
 _MISMATCH: Final = frozenset({62, 63, 64})
 
 # Failures that an overloaded machine can cause too: believed only when a patient repetition confirms them.
-_DOUBTFUL: Final = frozenset({TIMEOUT, "dns_servfail_error", "host_unreachable"})
+_DOUBTFUL: Final = frozenset({TIMEOUT, "dns_servfail_error", HOST_UNREACHABLE})
 
 
 class StepFailed(Exception):

@@ -131,13 +131,26 @@ class Dns(HostProbe):
     def _secure_resolver(self) -> str:
         return self.resolver if self.resolver is not None and not is_address(self.resolver) else ""
 
+    @property
+    def _secure_host(self) -> str | None:
+        return urlsplit(self._secure_resolver).hostname
+
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        """Whoever is asked, if not the operator's resolver: nothing goes to `host` itself."""
+        hosted = at.hosted(self.resolver_address or self._secure_host)
+        return ((at.network.subscriber(at.vantage.id).name, hosted.node),) if hosted is not None else ()
+
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
-        return () if self.resolver is not None and is_address(self.resolver) else (self.host,)
+        if self.resolver is None:
+            return (self.host,)
+        return (self._secure_host,) if self._secure_host and not is_address(self._secure_host) else ()
+
+    def control(self, at: Surroundings) -> ServerControl | None:
+        return None if self.resolver is None else super().control(at)
 
     @property
     def hosts(self) -> dict[str, str]:
-        resolver = urlsplit(self._secure_resolver).hostname
-        return {"host": self.host} | ({"resolver": resolver} if resolver else {})
+        return {"host": self.host} | ({"resolver": self._secure_host} if self._secure_host else {})
 
     def ask(self, at: Surroundings) -> NameQuestion:
         return NameQuestion(self.host, self._secure_resolver)

@@ -146,6 +146,16 @@ class Obeyed:
     operator: str
 
 
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The owner `where`'s controller is at work on order `serial`: so many rules worked out and sent by now, in all."""
+
+    serial: int
+    where: str
+    rules: int
+
+
 # --- from anyone ---------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +196,7 @@ class Failure:
 
 Message: TypeAlias = (
     Hello | Decisions | BoxPolicy | Applied | CountersRequest | Counters | Command | Order | Ack | Obeyed
-    | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
+    | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {

@@ -114,13 +114,16 @@ def _frame(network: Network, height: float) -> Iterator[str]:
     for sample, label in (
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("government")} {_EDGE}/>', "government"),
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("datacentre")} {_EDGE}/>', "data centre"),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', "fixed access"),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', "mobile access"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_hops(network, 'fixed')}"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_hops(network, 'mobile')}"),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
+        ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
     ):
+        if not label:
+            continue
         yield sample.format(x=x)
-        yield _text(x + 25, 53, label, "soft")
-        x += 42 + 6.2 * len(label)
+        yield _text(x + 25 if sample else x, 53, label, "soft")
+        x += 42 + (5.7 if _hops(network, "transit") else 6.2) * len(label)
     for (left, width), heading in (
         (_SUBSCRIBERS, "subscribers"),
         (_ACCESS, "access switches"),
@@ -129,6 +132,12 @@ def _frame(network: Network, height: float) -> Iterator[str]:
         (_ABROAD, "abroad"),
     ):
         yield _text(left + width / 2, 82, heading, "soft", anchor="middle")
+
+
+def _hops(network: Network, kind: str) -> str:
+    """How many routers are on each link of a class, where there are any."""
+    count = next((link.hops for name, link in network.topology.links.items() if name == kind), 0)
+    return f" · {count} router{'s' if count > 1 else ''}" if count else ""
 
 
 def _lanes(network: Network, top: float) -> Iterator[_Lane]:

@@ -9,27 +9,27 @@ from xml.etree import ElementTree
 from shutdownlab.reporting.compared import line_of
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.reporting.verified import undecided_lines
-from shutdownlab.results.result import Result
-from shutdownlab.results.selection import measured_of
+from shutdownlab.results.result import THE_MODEL, Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.verifier.compare import CellChange, Comparison
 from shutdownlab.verifier.verify import Verified
 
 
 def of_verified(verified: Verified) -> str:
-    """A test suite for each phase, a test for each target: it fails where a cell is not as expected.
+    """A test suite for each phase, a test for each target: it fails where a cell is not as expected. Then one of what
+    outsiders' signals should show.
 
     One of which nothing can be decided is skipped, or has failed where that is `strict`.
     """
     name = verified.shutdown.scenario.name
-    return _of_results(name, verified.results, "skipped", verified.because, strict=verified.strict)
+    return _of_results(
+        name, verified.results, "skipped", verified.because, strict=verified.strict, signals=verified.signals
+    )
 
 
-def of_run(name: str, results: Sequence[Result]) -> str:
-    """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's.
-
-    A target of a phase of which all is held was not tested: it is skipped.
-    """
-    return _of_results(name, results, "error", lambda _: "", strict=False)
+def of_run(name: str, results: Sequence[Result], signals: Sequence[SignalVerdict] = ()) -> str:
+    """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
+    return _of_results(name, results, "error", lambda _: "", strict=False, signals=signals)
 
 
 def of_comparison(comparison: Comparison) -> str:
@@ -50,7 +50,13 @@ def of_comparison(comparison: Comparison) -> str:
 
 
 def _of_results(
-    name: str, found: Iterable[Result], without_verdict: str, because: Callable[[Result], str], *, strict: bool
+    name: str,
+    found: Iterable[Result],
+    without_verdict: str,
+    because: Callable[[Result], str],
+    *,
+    strict: bool,
+    signals: Sequence[SignalVerdict],
 ) -> str:
     root = ElementTree.Element("testsuites", name=name)
     for phase, of_phase in groupby(found, key=lambda result: result.phase):
@@ -60,17 +66,32 @@ def _of_results(
             targets.setdefault(result.target, []).append(result)
         for target, results in targets.items():
             case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.{phase}", name=target)
-            if all(result.held for result in results):
-                _tell(case, "skipped", ["held: not measured; by the model it comes out as it did before"])
-                continue
-            unmet = [r for r in measured_of(results) if not r.met and (strict or r.outcome.is_measured)]
+            unmet = [r for r in results if not r.met and (strict or r.outcome.is_measured)]
             unsure = [r for r in results if not r.outcome.is_measured]
             if unmet:
                 _tell(case, "failure", list(unmet_lines(unmet, because)))
             elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
                 _tell(case, without_verdict, list(undecided_lines(unsure)))
+            elif all(result.held for result in results):
+                _tell(case, "skipped", [f"held: as {_held_by(results[0])}, from which it cannot differ"])
         _count(suite)
+    if signals:
+        _signals(root, name, signals, strict=strict)
     return _text(root)
+
+
+def _held_by(result: Result) -> str:
+    return "the model has it, and had it before" if result.held == THE_MODEL else f"measured in {result.held}"
+
+
+def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalVerdict], *, strict: bool) -> None:
+    """A test suite of what outsiders should see, a test for each expectation."""
+    suite = ElementTree.SubElement(root, "testsuite", name="signals")
+    for each in signals:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.signals", name=each.expected)
+        if not each.met:
+            _tell(case, "failure" if strict or each.met is not None else "skipped", [each.found])
+    _count(suite)
 
 
 def _tell(case: ElementTree.Element, kind: str, lines: Sequence[str]) -> None:

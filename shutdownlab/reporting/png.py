@@ -1,4 +1,4 @@
-"""Turns a drawing (SVG) into a picture of pixels (PNG), where a library for that is installed: the extra `png`."""
+"""Turns a drawing (SVG) into a PNG or a PDF, where a library for that is installed: the extra `png`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,24 @@ def can_make_png() -> bool:
     return find_spec(_LIBRARY) is not None
 
 
-def png_of(svg: str) -> bytes:
-    """The drawing as a PNG, in its light colours, twice as wide in pixels as in units. It brings fonts of its own.
+def png_of(svg: str, scale: float = _SCALE) -> bytes:
+    """The drawing as a PNG, in its light colours, `scale` times as wide in pixels as in units of 1/96 inch. It brings
+    fonts of its own.
 
     Raises ImportError where the library is not there, ValueError where it cannot draw this.
     """
     from vl_convert import svg_to_png
 
-    made: bytes = svg_to_png(svg, scale=_SCALE)
+    made: bytes = svg_to_png(svg, scale=scale)
+    return made
+
+
+def pdf_of(svg: str) -> bytes:
+    """The drawing as a PDF, a point wide for each unit, with its letters embedded.
+
+    Raises ImportError where the library is not there, ValueError where it cannot draw this.
+    """
+    from vl_convert import svg_to_pdf
+
+    made: bytes = svg_to_pdf(svg)
     return made

@@ -21,19 +21,19 @@ from shutdownlab.results.events import (
     Event,
     Fault,
     Finished,
-    Held,
     Interrupted,
     Measured,
     Notice,
-    PassedOver,
     PhaseBegun,
     PhaseMeasured,
     SelfChecked,
+    SignalsJudged,
     Step,
     Voided,
     Waiting,
 )
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import table_of
 
 _FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
@@ -58,12 +58,11 @@ class Progress:
         self._begun: Begun | None = None
         self._results: list[Result] = []
         self._under_way: list[Result] = []
-        self._held: list[Result] = []
-        self._passed_over = 0
         self._doing = ""
         self._cells = 0
         self._heading_printed = False
         self._broken: Broken | None = None
+        self._signals: tuple[SignalVerdict, ...] = ()
 
     def __call__(self, event: Event) -> None:
         """Print what an event has for the user."""
@@ -83,22 +82,15 @@ class Progress:
                 self._show(f"{event.seconds:.0f} s until {event.phase}")
             case PhaseBegun():
                 self._under_way, self._cells = [], event.cells
-                self._held = []
                 self._doing = f"{event.time:%d %b %H:%M} {event.phase}: measuring"
             case Measured():
                 self._under_way.append(event.result)
                 if len(self._under_way) % _EVERY == 0:
                     self._show(f"{self._doing} {len(self._under_way)}/{self._cells}")
-            case Held():
-                self._held.append(event.result)
-            case PassedOver():
-                self._results += self._held
-                self._held = []
-                self._passed_over += 1
             case PhaseMeasured():
                 self._phase(event)
             case Voided():
-                self._under_way, self._held = [], []
+                self._under_way = []
                 where = "in a country built anew" if event.anew else "again"
                 self._note(f"{'; '.join(event.reasons)}: {event.phase} is measured {where}")
             case Damaged():
@@ -116,6 +108,8 @@ class Progress:
                 self._stop_live_line()
                 kept = f"What was measured is in {literal(self.shown)}."
                 self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
+            case SignalsJudged():
+                self._signals = event.signals
             case Finished():
                 self._finished(event)
             case _:
@@ -124,15 +118,15 @@ class Progress:
     def _phase(self, event: PhaseMeasured) -> None:
         """A line for a phase that has been measured."""
         assert self._begun is not None
-        self._results += [*self._under_way, *self._held]
-        self._held = []
+        self._results += self._under_way
         if not self._heading_printed:
             self._heading_printed = True
             self._line("UTC", "phase", "got through", "took", "", style="dim")
         phase = next(phase for phase in self._begun.phases if phase.phase == event.phase)
         title = f"[red]{event.unmet} not as expected[/red]" if event.unmet else f"[dim]{literal(phase.title)}[/dim]"
         slow = sum(result.outcome is Outcome.THROTTLED for result in self._under_way)
-        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}"
+        held = f", {'all' if event.held == event.cells else event.held} held" if event.held else ""
+        share = f"{event.reached}/{event.cells}{f', {slow} slow' if slow else ''}{held}"
         self._line(f"{phase.at:%d %b %H:%M}", literal(phase.phase), share, f"{event.seconds:.1f} s", title)
 
     def _line(self, when: str, name: str, share: str, took: str, text: str, style: str = "") -> None:
@@ -157,10 +151,11 @@ class Progress:
         assert begun is not None
         if self._story:
             table = table_of(self._results, begun.columns, begun.short_columns)
-            print_story(self._console, table, self._results, begun.sources, event.faults)
+            print_story(self._console, table, self._results, begun.sources, event.faults, self._signals)
         if begun.changed_since:
-            count, of = len(begun.phases) - self._passed_over, len(begun.phases)
-            self._print(f"{count} of {of} phases have cells that changed since {literal(begun.changed_since)}.")
+            walked = len({result.phase for result in self._results if not result.held})
+            since = literal(begun.changed_since)
+            self._print(f"{walked} of {len(begun.phases)} phases have cells that changed since {since}.")
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

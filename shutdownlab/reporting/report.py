@@ -12,11 +12,12 @@ from rich.console import Console
 
 from shutdownlab.config.extensions import Extensions
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.signals import signal_lines, sum_of_signals
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
 from shutdownlab.reporting.table import legible
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.results.run import Run
-from shutdownlab.results.selection import measured_of
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table
 
 
@@ -46,19 +47,24 @@ class TableReport(Report):
 
     def write(self, run: Run, console: Console) -> None:
         """Print it."""
-        print_story(console, run.table, run.results, run.manifest.get("sources", {}), run.faults)
+        print_story(console, run.table, run.results, run.manifest.get("sources", {}), run.faults, run.signals)
         if run.status != "finished":
             console.print(f"The run is {run.status}: this is what was measured until then.")
 
 
 def print_story(
-    console: Console, table: Table, results: Sequence[Result], sources: Mapping[str, str], faults: Sequence[str]
+    console: Console,
+    table: Table,
+    results: Sequence[Result],
+    sources: Mapping[str, str],
+    faults: Sequence[str],
+    signals: Sequence[SignalVerdict] = (),
 ) -> None:
     """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it.
 
-    Of a run that held most, the phases of which it measured something.
+    Of a run that measured what has changed alone, the phases of which it measured something.
     """
-    measured = {result.phase for result in measured_of(results)}
+    measured = {result.phase for result in results if result.held != THE_MODEL}
     table = replace(table, phases=tuple(phase for phase in table.phases if phase[0] in measured or not measured))
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
     for part in legible(table, console.width):
@@ -66,13 +72,15 @@ def print_story(
         console.print(part)
     signs = ["~ some of it throttled", "! an expectation was not met"]
     signs += ["? some without a verdict"] if any(not result.outcome.is_measured for result in results) else []
-    signs += ["= some of it held: as the model has it"] if any(result.held for result in results) else []
-    legend = "   ".join([*signs, "· not measured"])
-    lines = [f"[dim]{legend}[/dim]\n"]
+    signs += ["= some of it held, not measured in this phase"] if any(result.held for result in results) else []
+    lines = [f"[dim]{'   '.join([*signs, '· not measured'])}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
     lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
     lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]
-    colour = "green" if all(result.met or result.held for result in results) else "red"
-    lines.append(f"[{colour}]{verdict_line(results, faults)}[/]")
+    lines += signal_lines(signals)
+    met = all(result.met for result in results) and all(signal.met is not False for signal in signals)
+    lines.append(
+        f"[{'green' if met else 'red'}]{f'{verdict_line(results, faults)} {sum_of_signals(signals)}'.strip()}[/]"
+    )
     for line in lines:
         console.print(line, soft_wrap=True)

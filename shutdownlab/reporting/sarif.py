@@ -23,7 +23,7 @@ from shutdownlab.verifier.compare import Comparison
 from shutdownlab.verifier.verify import Verified
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-_PLACE = re.compile(r"(?P<file>[^\s,;()]+\.ya?ml):(?P<line>\d+)")
+_PLACE = re.compile(r"[^;]+:\d+")
 
 _RULES: Final = {
     "not-as-expected": "A cell comes out otherwise than the scenario expects.",
@@ -94,8 +94,9 @@ def _of_phase(verified: Verified, name: str) -> tuple[str, ...]:
 
 
 def _places(text: str) -> Iterator[str]:
-    """Each `file:line` in a text, once."""
-    yield from dict.fromkeys(found.group() for found in _PLACE.finditer(text))
+    """Each `file:line` of causes, once: it stands at the end of each."""
+    ends = (cause.rpartition(", ")[2] for cause in text.split("; "))
+    yield from dict.fromkeys(end for end in ends if _PLACE.fullmatch(end))
 
 
 def _document(told: Sequence[_Told]) -> str:
@@ -112,7 +113,10 @@ def _document(told: Sequence[_Told]) -> str:
 
 def _result(told: _Told, rule: int) -> dict[str, Any]:
     """One result. Its fingerprint has no line in it: what is above it may grow without making it another."""
-    known = hashlib.sha256(f"{told.rule} {_PLACE.sub('', told.text)}".encode()).hexdigest()
+    text = told.text
+    for place in told.places:
+        text = text.replace(place, "")
+    known = hashlib.sha256(f"{told.rule} {text}".encode()).hexdigest()
     found: dict[str, Any] = {
         "ruleId": told.rule,
         "ruleIndex": rule,

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from shutdownlab.results.result import Result
-from shutdownlab.results.selection import measured_of
+from shutdownlab.results.result import THE_MODEL, Result
 
 MOST_LINES = 20
 _MOST_WHO = 3
@@ -16,8 +15,7 @@ _MOST_WHO = 3
 def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
     """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines.
 
-    because: what makes a result come out so, asked for the first of each line. What is held nobody has seen: it is not
-    among them.
+    because: what makes a result come out so, asked for the first of each line.
     """
     groups = _unmet(results)
     yield from (text for _, text in unmet_groups(results, because, MOST_LINES))
@@ -40,7 +38,7 @@ def unmet_groups(
 
 def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], list[Result]]:
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
-    for result in measured_of(results):
+    for result in results:
         if not result.met:
             expected = result.expected.value if result.expected else "a measurement"
             seen = result.outcome.value + (f" ({result.failure})" if result.failure else "")
@@ -50,23 +48,24 @@ def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], li
 
 def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """The sources, by their code, of the expectations that were not met."""
-    texts = [result.source for result in measured_of(results) if not result.met]
+    texts = [result.source for result in results if not result.met]
     codes = {code for text in texts for code in text.replace(",", " ").split()}
     yield from ((code, text) for code, text in sources.items() if code in codes)
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     """How many expectations were met, in one sentence."""
-    held = sum(result.held for result in results)
-    results = measured_of(results)
-    rest = f"; {held:,} cells are held, not measured" if held else ""
     expected = [result for result in results if result.expected is not None]
     unmet = sum(not result.met for result in results)
     errors = sum(not result.outcome.is_measured for result in results)
+    modelled = sum(result.held == THE_MODEL for result in results)
     well = "" if not faults else ", once what went wrong was mended"
+    rest = f"; {modelled:,} cells are held, as the model has them" if modelled else ""
     if not unmet and not expected:
-        return f"No expectations; {len(results):,} measurements{well}{rest}."
+        return f"No expectations; {len(results) - modelled:,} measurements{well}{rest}."
     if not unmet:
-        return f"All {len(expected):,} expectations met{well}{rest}."
+        held = sum(bool(result.held) and result.held != THE_MODEL for result in expected)
+        by = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
+        return f"All {len(expected):,} expectations met{by}{well}{rest}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
-    return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}{rest}."
+    return f"{unmet:,} of {len(results) - modelled:,} measurements were not as expected{broken}{rest}."

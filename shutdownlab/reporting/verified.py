@@ -9,6 +9,7 @@ from rich.console import Console
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.signals import signal_lines, signals_as_data, sum_of_signals
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
 from shutdownlab.reporting.table import legible
 from shutdownlab.results.result import Result
@@ -24,27 +25,30 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
     for part in legible(verified.table, console.width):
         console.print()
         console.print(part)
-    legend = "~ some of it throttled   ! an expectation is not met   ? some undecided   · not measured"
+    held = "= held in a sample   " if verified.holds else ""
+    legend = f"~ some of it throttled   ! an expectation is not met   ? some undecided   {held}· not measured"
     lines = [f"[dim]{legend}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
     lines += [f"[yellow]warning:[/yellow] {literal(str(each))}" for each in (verified.warnings if warn else ())]
-    lines.append(f"[{'red' if verified.unmet else 'green'}]{literal(sum_of(verified))}[/]")
+    lines += list(signal_lines(verified.signals, strict=verified.strict))
+    lines.append(f"[{'red' if verified.exit_code else 'green'}]{literal(sum_of(verified))}[/]")
     for line in lines:
         console.print(line, soft_wrap=True)
 
 
 def sum_of(verified: Verified) -> str:
-    """How many expectations hold, in one sentence."""
+    """How many expectations hold, in a sentence or two."""
     groups, strict = verified.groups, verified.strict
-    return _sum(
+    about_cells = _sum(
         cells=verified.cells,
         unmet=sum(group.cells for group in groups if not group.met and (strict or group.is_decided)),
         undecided=sum(group.cells for group in groups if group.verdict.outcome is Outcome.UNKNOWN),
         expected=sum(group.cells for group in groups if group.expected is not None),
         decided=sum(group.cells for group in groups if group.expected is not None and group.is_decided),
     )
+    return f"{about_cells} {sum_of_signals(verified.signals)}".strip()
 
 
 def sum_of_results(results: Sequence[Result]) -> str:
@@ -91,6 +95,7 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
         "table": table,
         "unmet": told,
         "undecided": [result.model_dump(mode="json", by_alias=True) for result in verified.undecided],
+        "signals": signals_as_data(verified.signals),
     }
     if warn:
         found["warnings"] = [{"place": each.place, "text": each.text} for each in verified.warnings]

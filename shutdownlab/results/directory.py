@@ -20,20 +20,21 @@ from shutdownlab.results.events import (
     Event,
     Fault,
     Finished,
-    Held,
     Measured,
-    PassedOver,
+    Observed,
     PhaseMeasured,
     Resumed,
     SelfChecked,
+    SignalsJudged,
     Voided,
     encode,
 )
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import Durations, Manifest, Status
+from shutdownlab.results.reading import Reading, read_readings, write_readings
 from shutdownlab.results.result import COLUMNS, row
 
-_WHOLE = {kind.model_fields["event"].default for kind in (PhaseMeasured, PassedOver)}
+_MEASURED = PhaseMeasured.model_fields["event"].default
 
 
 class RecordError(Exception):
@@ -56,7 +57,10 @@ class RunDirectory:
             _cut_to_whole_phases(path, set(self.manifest.rows))
         elif (path / "manifest.json").exists() or not _made(path / "results.csv"):
             raise FileExistsError(f"{path} holds the results of a run already")
-        self._rows: dict[int, Measured | Held] = {}
+        self._measured: dict[int, Measured] = {}
+        whole = set(self.manifest.rows)
+        self._readings = [reading for reading in read_readings(path) if reading.phase in whole]
+        self._observed: tuple[Reading, ...] = ()
         self._events = (path / "events.jsonl").open("ab")
         self._measurements = (path / "measurements.jsonl").open("a")
         self._csv_file = (path / "results.csv").open("a", newline="")
@@ -86,7 +90,7 @@ class RunDirectory:
     def _write(self, event: Event) -> None:
         if not event.transient:
             self._events.write(encode(event))
-            if not isinstance(event, Measured | Held):  # of which a phase has thousands
+            if not isinstance(event, Measured):  # of which a phase has thousands
                 self._events.flush()
         match event:
             case Begun():
@@ -97,54 +101,50 @@ class RunDirectory:
             case SelfChecked() if event.broken:
                 broken = tuple(f"{result.vantage} {result.target} {result.family}" for result in event.broken)
                 self._describe(broken=broken)
-            case Measured() | Held():
-                self._rows[event.number] = event
+            case Measured():
+                self._measured[event.number] = event
+            case Observed():
+                self._observed = event.readings
             case Voided():
-                self._rows.clear()
+                self._measured.clear()
+                self._observed = ()
                 reasons = (f"{event.phase}: {reason}" for reason in event.reasons)
                 self._describe(faults=(*self.manifest.faults, *reasons))
             case Resumed():
                 self._describe(status="running")
             case PhaseMeasured():
                 self._phase(event)
-            case PassedOver():
-                self._passed_over(event)
             case Fault():
                 self._describe(faults=(*self.manifest.faults, event.text))
+            case SignalsJudged():
+                self._describe(signals=event.signals)
             case Finished():
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)
 
     def _phase(self, event: PhaseMeasured) -> None:
         """A phase's rows, in the order of its cells, on the disk when this returns."""
-        self._write_rows(event.seconds)
+        for _, measured in sorted(self._measured.items()):
+            self._csv.writerow(row(measured.result.model_copy(update={"phase_seconds": event.seconds})))
+            if measured.record is not None:
+                self._measurements.write(json.dumps(measured.record, default=_plain, separators=(",", ":")) + "\n")
+        self._measured.clear()
+        for file in (self._csv_file, self._measurements):
+            _sync(file)
+        if self.manifest.observe:
+            self._readings += self._observed
+            self._observed = ()
+            write_readings(self.path, self._readings)
+        self._events.flush()
         manifest = self.manifest
         self._describe(
             seconds=Durations(phases=manifest.seconds.phases | {event.phase: event.seconds}),
-            rows=manifest.rows | {event.phase: event.cells + event.held},
+            rows=manifest.rows | {event.phase: event.cells},
             cells=manifest.cells + event.cells,
-            held=manifest.held + event.held,
             unmet=manifest.unmet + event.unmet,
             errors=manifest.errors + event.errors,
+            held=manifest.held + event.held,
         )
-
-    def _passed_over(self, event: PassedOver) -> None:
-        """The rows of a phase of which nothing is measured."""
-        self._write_rows(None)
-        rows = self.manifest.rows | {event.phase: event.held}
-        self._describe(rows=rows, held=self.manifest.held + event.held)
-
-    def _write_rows(self, seconds: float | None) -> None:
-        for _, told in sorted(self._rows.items()):
-            result = told.result
-            took = None if result.held else seconds
-            self._csv.writerow(row(result.model_copy(update={"phase_seconds": took})))
-            if isinstance(told, Measured) and told.record is not None:
-                self._measurements.write(json.dumps(told.record, default=_plain, separators=(",", ":")) + "\n")
-        self._rows.clear()
-        for file in (self._csv_file, self._measurements):
-            _sync(file)
-        self._events.flush()
 
     def _describe(self, **entries: Any) -> None:
         """Change the manifest."""
@@ -191,7 +191,7 @@ def _length_to_whole_phases(events: Path, whole: set[str]) -> int:
             if not line.endswith(b"\n"):
                 break
             event = json.loads(line)
-            if event["event"] in _WHOLE and event["phase"] not in whole:
+            if event["event"] == _MEASURED and event["phase"] not in whole:
                 break
             length += len(line)
     return length

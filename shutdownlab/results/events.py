@@ -13,7 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 
 class Event(BaseModel):
@@ -149,22 +151,15 @@ class Measured(Event):
     """The measurement as in measurements.jsonl; not in the stream of events."""
 
 
-class Held(Event):
-    """A cell is not measured: by the model it comes out as it did before, and that is its result."""
+class Observed(Event):
+    """With `--observe`: what outside signals showed in a phase that is measured as a whole."""
 
-    event: Literal["held"] = "held"
-    number: Count
-    """The cell's place in the phase, from 0: the order of rows in results.csv."""
-    result: Result
-
-
-class PassedOver(Event):
-    """Nothing of a phase is measured, for by the model nothing of it has changed: all its cells are held."""
-
-    event: Literal["passed-over"] = "passed-over"
+    event: Literal["observed"] = "observed"
     phase: str
-    held: Count
-    """How many cells it has: its rows in results.csv."""
+    readings: tuple[Reading, ...]
+    """The phase's rows in readings.csv."""
+    left_out: dict[str, tuple[str, ...]] = {}
+    """What observers could not see for the testbed, by observer, a sentence each: it is unknown, and no outage."""
 
 
 class Voided(Event):
@@ -191,15 +186,15 @@ class PhaseMeasured(Event):
     event: Literal["phase-measured"] = "phase-measured"
     phase: str
     cells: Count
-    """How many measurements were made; with those that are held, the phase's rows in results.csv."""
-    held: Count = 0
-    """How many cells were not measured."""
+    """How many measurements were made: the phase's rows in results.csv."""
     reached: Count
     """How many of them got through."""
     unmet: Count
     """How many were not as expected."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    held: Count = 0
+    """How many were not measured: their outcome is that of another phase, from which it cannot differ."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0
@@ -269,6 +264,14 @@ class Crashed(Event):
     text: str
 
 
+class SignalsJudged(Event):
+    """What outsiders should see was held against what the run has observed."""
+
+    event: Literal["signals-judged"] = "signals-judged"
+    signals: tuple[SignalVerdict, ...]
+    """The expectations, in the scenario's order."""
+
+
 class Finished(Event):
     """The last event: how the run ended."""
 
@@ -281,8 +284,6 @@ class Finished(Event):
     """Wall-clock seconds from the beginning of the build to the end."""
     cells: Count
     """How many measurements have a result."""
-    held: Count = 0
-    """How many cells were not measured; in no other count."""
     expectations: Count
     """How many of them the scenario expects something of."""
     unmet: Count
@@ -306,8 +307,7 @@ AnyEvent: TypeAlias = Annotated[
     | Confirmed
     | PhaseBegun
     | Measured
-    | Held
-    | PassedOver
+    | Observed
     | Voided
     | Resumed
     | PhaseMeasured
@@ -318,6 +318,7 @@ AnyEvent: TypeAlias = Annotated[
     | Lacking
     | Interrupted
     | Crashed
+    | SignalsJudged
     | Finished,
     Field(discriminator="event"),
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shutdownlab.results.result import Count, ScenarioTime, Seconds
+from shutdownlab.results.signal_verdict import SignalVerdict
 
 FORMAT: Final = 2
 """Of the run directory. 1 had ten columns in results.csv, events of other names, and no `format` in the manifest."""
@@ -138,19 +139,21 @@ class Undertaking(BaseModel):
     """The framework that controllers were to run under: `os-ken` or `ryu`."""
     ryu_python: str = ""
     """The Python with Ryu, where it was that."""
+    changed_since: str = ""
+    """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named.
+    `sample` is the share of the rest that it measures too; selection.json has the cells."""
+    sample: float | None = None
+    """Of phases that repeat cells, the share in which these were measured; in the others they are held. Null: all."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None
     """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
-    changed_since: str = ""
-    """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named;
-    selection.json has the cells."""
-    sample: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The share of what has not changed that such a run measures too."""
     pcap: bool = False
     """Whether packets were recorded."""
     keys: bool = False
     """Whether the secrets of clients' TLS connections were, too."""
+    observe: bool = False
+    """Whether the country was watched from abroad as well."""
     machine: Machine = Machine()
 
 
@@ -179,12 +182,14 @@ class Manifest(Undertaking):
     cells: Count = 0
     """How many measurements have a result."""
     held: Count = 0
-    """How many cells were not measured: rows of results.csv with the certainty `held`, in no other count."""
+    """How many of them are held: not measured, as they cannot differ from what was measured in another phase."""
     expectations: Count = 0
     """How many of them the scenario expects something of."""
     unmet: Count = 0
     """How many are not as expected, those without a verdict among them."""
     errors: Count = 0
     """How many have no verdict: their outcome is `error` or `unknown`."""
+    signals: tuple[SignalVerdict, ...] = ()
+    """What became of the expectations about signals abroad."""
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     """What the command ended with; null while the run goes on, and after it was killed."""

@@ -12,6 +12,9 @@ from shutdownlab.model.scenario import Family, Outcome
 Certainty = Literal["certain", "confirmed", "unconfirmed", "held"]
 """How sure an outcome is: see `Result.certainty`."""
 
+THE_MODEL = "the model"
+"""Of what is held: by what, if not by what was measured in another phase."""
+
 ScenarioTime = Annotated[
     datetime,
     PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%MZ}", return_type=str),
@@ -73,23 +76,30 @@ class Result(BaseModel):
     unit: str = ""
     """Of `value`: `kbit/s` of a download, `ms` of a round trip; empty where there is no value."""
     tries: Annotated[int, Field(ge=0)] = 1
-    """How often it was measured until the outcome was believed; 0 where it is held, or its phase could not be measured
-    at all."""
+    """How often it was measured until the outcome was believed; 0 where its phase could not be measured at all, and
+    where the outcome is held."""
     certainty: Certainty = "certain"
     """`certain`: nothing but the network can have caused it. `confirmed`: a busy machine could have, but it came out
-    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`. `held`: it was not measured; by the
-    model it comes out as it did before, and that is the outcome."""
+    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`. `held`: it was not measured in this
+    phase; see `held`."""
     phase_seconds: Annotated[Seconds | None, _Empty] = None
     """Wall-clock seconds that the phase took; null in events, which come before its end."""
     column: str = ""
     """The heading under which tables show the probe."""
     source: str = ""
     """The source of what is expected."""
+    held: str = ""
+    """The phase whose measurement stands for this one, which was left out of a sample (`--sample`), as it cannot
+    differ; `the model`, where that says that nothing has changed (`--changed-since`); empty of what was measured."""
 
-    @property
-    def held(self) -> bool:
-        """Whether nobody has measured it: the outcome is the model's."""
-        return self.certainty == "held"
+    def held_by_the_model(self) -> Result:
+        """What the model says, in the place of what was not measured."""
+        return self.model_copy(update={"held": THE_MODEL, "tries": 0, "certainty": "held", "value": None, "unit": ""})
+
+    def held_in(self, later: Result) -> Result:
+        """What stands in the place of a later one that cannot differ, and was not measured."""
+        told = {"outcome": self.outcome, "failure": self.failure, "held": self.phase}
+        return later.model_copy(update=told | {"tries": 0, "certainty": "held", "value": None, "unit": ""})
 
     @property
     def met(self) -> bool:

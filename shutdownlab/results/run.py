@@ -18,7 +18,9 @@ from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.results.events import Event, decode
 from shutdownlab.results.holding import is_held
 from shutdownlab.results.manifest import PhaseInfo
+from shutdownlab.results.reading import Reading, read_readings
 from shutdownlab.results.result import Result
+from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 
 _NOT_A_RUN = "a directory that `shutdownlab run` has written"
@@ -68,7 +70,8 @@ class Run:
         code = self.manifest.get("exit_code")
         if isinstance(code, int):
             return code
-        return 3 if self.status != "finished" else 1 if self.unmet or self.faults else 0
+        unmet = self.unmet or any(signal.met is False for signal in self.signals)
+        return 3 if self.status != "finished" else 1 if unmet or self.faults else 0
 
     @property
     def faults(self) -> list[str]:
@@ -95,7 +98,7 @@ class Run:
                 row = next(reader, None)
                 if row is None:
                     return
-                yield Result.model_validate(row)
+                yield Result.model_validate({column: text for column, text in row.items() if text is not None})
             except csv.Error:  # the file ends within quotes
                 return
             except ValidationError as error:
@@ -117,8 +120,18 @@ class Run:
 
     @property
     def unmet(self) -> list[Result]:
-        """What was measured and is not as expected, what has no verdict among it."""
-        return [result for result in self.results if not result.met and not result.held]
+        """The results that are not as expected, those without a verdict among them."""
+        return [result for result in self.results if not result.met]
+
+    @property
+    def signals(self) -> list[SignalVerdict]:
+        """What became of the expectations about signals abroad, if the run got that far."""
+        return [SignalVerdict.model_validate(each) for each in self.manifest.get("signals", ())]
+
+    @property
+    def readings(self) -> list[Reading]:
+        """What outside signals showed; nothing where the run did not observe. Raises `BadInput`."""
+        return read_readings(self.path)
 
     @cached_property
     def table(self) -> Table:

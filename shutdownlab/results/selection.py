@@ -50,27 +50,21 @@ class Selection(BaseModel):
         return tuple(phase for phase in self.changed | self.drawn if self.walks(phase))
 
 
-def as_held(result: Result) -> Result:
-    """What the model says of a cell that is not measured."""
-    return result.model_copy(update={"certainty": "held", "tries": 0})
+def to_leave(
+    shutdown: Shutdown, held: Mapping[str, Mapping[str, Result]], phases: Iterable[Phase], first: Phase
+) -> dict[str, Result]:
+    """The cells of the first phase that say nothing of what will be measured in some phases, with their results.
 
-
-def to_check(shutdown: Shutdown, selection: Selection, phases: Iterable[Phase], first: Phase) -> frozenset[int]:
-    """Which cells of the first phase show that everything works that will be measured in some phases."""
+    held: of each phase, by cell (`Cell.id`), the results of those that are not measured.
+    """
     used = {
         cell.anywhen
         for phase in phases
-        if selection.walks(phase.phase)
-        for number, cell in enumerate(cells_of(shutdown, phase))
-        if number in selection.of(phase.phase)
+        for cell in cells_of(shutdown, phase)
+        if cell.id not in held.get(phase.phase, {})
     }
-    return frozenset(number for number, cell in enumerate(cells_of(shutdown, first)) if cell.anywhen in used)
-
-
-def rest_of(held: Mapping[int, Result], found: Iterable[Result]) -> dict[int, Result]:
-    """The results, by number, of the cells of a phase that are held and were not measured all the same."""
-    measured = {(result.vantage, result.target, result.family) for result in found}
-    return {n: each for n, each in held.items() if (each.vantage, each.target, each.family) not in measured}
+    cells = {cell.id: cell.anywhen for cell in cells_of(shutdown, first)}
+    return {name: result for name, result in held.get(first.phase, {}).items() if cells[name] not in used}
 
 
 def measured_of(results: Iterable[Result]) -> list[Result]:

@@ -14,21 +14,22 @@ from shutdownlab.results.result import Result
 class Share:
     """Subscribers (weighted) who got through, of those who were measured.
 
-    slow: those who got through throttled. unmeasured: cells without a verdict (`error`, `unknown`), which count
-    neither way. unmet: an expectation failed here. held: some of it was not measured; it counts as the model has it.
+    slow: those who got through throttled. held: cells that were not measured, as they cannot differ from another
+    phase's. unmeasured: cells without a verdict (`error`, `unknown`), which count
+    neither way. unmet: an expectation failed here.
     """
 
     measured: float = 0.0
     reached: float = 0.0
     slow: float = 0.0
+    held: int = 0
     unmeasured: int = 0
     unmet: bool = False
-    held: bool = False
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        self.unmet = self.unmet or not (result.met or result.held)
-        self.held = self.held or result.held
+        self.unmet = self.unmet or not result.met
+        self.held += bool(result.held)
         if not result.outcome.is_measured:
             self.unmeasured += 1
             return
@@ -52,15 +53,15 @@ class Share:
         return self.reached / self.measured if self.measured else None
 
     def __str__(self) -> str:
-        """`100`, `37~` (some of it slow), `0!` (not as expected), `50?` (some without verdict), `9=` (some of it held),
-        `·` (not measured)."""
+        """`100`, `37~` (some of it slow), `100=` (some of it held), `0!` (not as expected), `50?` (some without
+        verdict), `·` (not measured)."""
         if self.fraction is None:
             return "?!" if self.unmeasured and self.unmet else "!" if self.unmet else "?" if self.unmeasured else "·"
         return (
             percent(self.fraction)
             + "~" * bool(self.slow)
+            + "=" * bool(self.held)
             + "?" * bool(self.unmeasured)
-            + "=" * self.held
             + "!" * self.unmet
         )
 

@@ -30,6 +30,8 @@ class Ended:
         results = self.run.results
         expected = sum(result.expected is not None for result in results)
         said = f"{len(results):,} cells, {expected - len(self.run.unmet):,} of {expected:,} expectations met"
+        held = sum(bool(result.held) for result in results)
+        said += f", {held:,} held" if held else ""
         return said if self.failed is None else f"{self.run.status}: {said}"
 
 

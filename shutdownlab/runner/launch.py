@@ -26,7 +26,7 @@ from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import mark_ended
-from shutdownlab.results.events import Ending, Listener, PassedOver, PhaseMeasured, decode
+from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
@@ -37,6 +37,7 @@ from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
+from shutdownlab.verifier.sampling import share_of
 
 SAMPLE: Final = 0.05
 """The share of what has not changed that is measured where nobody says another."""
@@ -68,6 +69,8 @@ def run(
     real_time: float | None = None,
     pcap: bool = False,
     keys: bool = False,
+    observe: bool = False,
+    sample: float | None = None,
     seed: int = 0,
     datapath: Wish = "auto",
     openflow: Openflow = "os-ken",
@@ -76,7 +79,6 @@ def run(
     force: bool = False,
     keep_open: bool = False,
     changed_since: str | Path | None = None,
-    sample: float | None = None,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -85,7 +87,10 @@ def run(
     until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
     count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
     phase). pcap: record what every switch receives; keys: and the TLS secrets of the lab's clients, in the captures
-    and as NSS key logs beside them. seed: of everything random. datapath: "auto", "kernel" or
+    and as NSS key logs beside them. observe: watch the country from abroad as well, and keep what outside signals
+    showed (`readings.csv`, `observations`). sample: of phases that repeat what was measured before, the share in which
+    it is measured again, 0 to 1; in the others it is held, which rows and manifest say (None: all is measured). seed:
+    of everything random. datapath: "auto", "kernel" or
     "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
     Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
@@ -94,9 +99,9 @@ def run(
     `lab`, in the country as the last phase left it, and return at its end. changed_since: measure only what comes out
     otherwise, by the model, than this: a scenario, also REVISION:PATH or a REVISION of git, or the directory of a run.
     Phases without any such cell are passed over, and what is not measured has the certainty `held` in the results.
-    sample: the share of the other cells of those phases that is measured too, drawn by the seed (None: 0.05). on_event:
-    called with each event (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what
-    it raises ends the run and is raised here.
+    `sample` is then the share of the other cells of those phases that is measured too, drawn by the seed (None: 0.05).
+    on_event: called with each event (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its
+    own; what it raises ends the run and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -110,8 +115,9 @@ def run(
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     if keys and not pcap:
         lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
+    share_of(sample, "sample")
     keep = allowed(shutdown.programs, trust=trust)
-    selected = _selected(shutdown, choices, until, changed_since, sample, seed)
+    selection, selected = _selected(shutdown, choices, until, changed_since, sample, seed)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
     directory = usable(Path(out), force=force) if out is not None else _new_directory(shutdown.scenario)
@@ -123,13 +129,15 @@ def run(
         "until": until,
         "pcap": pcap,
         "keys": keys,
+        "observe": observe,
+        "sample": sample,
         "seed": seed,
         "datapath": datapath,
         "ryu": ryu,
         **selected,
     }
-    if selected:
-        (directory / SELECTION).write_text(selected["selection"].model_dump_json(indent=2) + "\n")
+    if selection is not None:
+        (directory / SELECTION).write_text(selection.model_dump_json(indent=2) + "\n")
     if not keep_open:
         return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
     with offered(shutdown.scenario.name) as found:
@@ -169,6 +177,8 @@ def resume(
         "shutdown": shutdown,
         "directory": directory.resolve(),
         "keys": manifest.get("keys", False),
+        "observe": manifest.get("observe", False),
+        "sample": manifest.get("sample"),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
         "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,
@@ -178,7 +188,7 @@ def resume(
     _check_room(shutdown, directory)
     if on_event is not None:
         for event in before.events():
-            if isinstance(event, PhaseMeasured | PassedOver) and event.phase not in manifest["rows"]:
+            if isinstance(event, PhaseMeasured) and event.phase not in manifest["rows"]:
                 break  # the manifest did not come to say so
             if not isinstance(event, Ending):
                 on_event(event)
@@ -192,20 +202,16 @@ def _selected(
     since: str | Path | None,
     sample: float | None,
     seed: int,
-) -> dict[str, Any]:
-    """The cells to measure and the results of the others; nothing where all are measured."""
+) -> tuple[Selection | None, dict[str, Any]]:
+    """The cells to measure, and what a run is to know: the results of the others; nothing where all are measured."""
     if since is None:
-        if sample is not None:
-            lookup.refuse("sample", "no changed_since", "changed_since too: what has not changed is sampled")
-        return {}
+        return None, {}
     from shutdownlab import comparison
 
     share = SAMPLE if sample is None else sample
-    if not 0 <= share <= 1:
-        lookup.refuse("sample", f"{share:g}", "a share from 0 to 1, such as 0.05 for one cell in twenty")
     phases = _phases_to(shutdown, until)
     selection, held = comparison.changed_since(since, shutdown, choices, phases, sample=share, seed=seed)
-    return {"selection": selection, "held": held}
+    return selection, {"changed_since": str(since), "sample": share, "held": held}
 
 
 def _selected_before(directory: Path, shutdown: Shutdown, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +230,7 @@ def _selected_before(directory: Path, shutdown: Shutdown, manifest: Mapping[str,
         )
     phases = _phases_to(shutdown, manifest["until"])
     verified = verify(shutdown, choose=manifest["choices"])
-    return {"selection": selection, "held": comparison.held_of(selection, verified, phases)}
+    return {"changed_since": selection.changed_since, "held": comparison.held_of(selection, verified, phases)}
 
 
 def _phases_to(shutdown: Shutdown, until: str | None) -> list[str]:

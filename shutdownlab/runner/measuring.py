@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
-from shutdownlab.measure.controls import Control, controls_of
+from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.policy import Policy
@@ -23,10 +24,11 @@ from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
 from shutdownlab.results.events import Listener, Measured
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.verifier.outages import Blamed, Outages
 
 _VERSION: Final = version("shutdownlab")
+NOTHING_HELD: Final[Mapping[str, Result]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +45,32 @@ class Measuring:
         phase: Phase,
         active: Mapping[str, Policy],
         tell: Listener,
-        only: Container[int] | None = None,
+        held: Mapping[str, Result] = NOTHING_HELD,
     ) -> list[Result]:
         """Run every probe of the phase from every vantage point at once; tells each result as it comes.
 
-        active: the policies in force. only: the numbers of the cells to measure; None: all.
+        active: the policies in force. held: by cell, the results that stand for what is not measured.
         """
         shutdown, ca = self.shutdown, str(country.trusted)
-        cells = {cell.id: (number, cell) for number, cell in self._cells(phase, only)}
+        cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         vouching: dict[str, tuple[Control, ...]] = {}
-        found: dict[int, Result] = {}
+        found = self.hold(phase, held, tell)
 
         def conclude(cell_id: str, measurement: Measurement, record: ooni.MeasurementRecord | None) -> None:
             number, cell = cells[cell_id]
             found[number] = self.result(phase, cell, measurement)
             tell(Measured(number=number, result=found[number], record=record))
 
-        held = partial(shutdown.scenario.held, phase.phase, self.choices)
-        withdrawn = withdrawals(shutdown.network, held)
+        withdrawn = withdrawals(shutdown.network, partial(shutdown.scenario.held, phase.phase, self.choices))
         outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
-        excuses: dict[str, Blamed] = {}
+        excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)
-        observed = dict.fromkeys(cell.target for _, cell in cells.values() if cell.vantage is None)
+        measured = [cell for name, (_, cell) in cells.items() if name not in held]
+        observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)
         seen = {name: observe(shutdown.scenario.observations[name], world) for name in observed}
         throttling = [policy for policy in active.values() if policy.throttle is not None]
-        for _, cell in cells.values():
+        for cell in measured:
             if cell.vantage is None:
                 it = seen[cell.target][cell.operator, cell.family]
                 blamed = None if it.outcome is Outcome.OK else outages.unseen(cell.operator, cell.family)
@@ -79,31 +81,35 @@ class Measuring:
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
             vouching[cell.id] = controls_of(probe, at, asked)
-            if blamed := next(iter(outages.blamed(probe, at).values()), None):
-                excuses[cell.id] = blamed
+            excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        for _, asked, measurement in country.agents.run(todo, likely, vouching, excuses):
+        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused):
             if measurement.taken_away:
-                outcome, failure = excuses[asked.id].excuses(measurement.outcome, measurement.failure)
+                blamed = excused[asked.id][measurement.controls[0].name]
+                outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)
                 measurement = replace(measurement, outcome=outcome, failure=failure)
             conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
         return [result for _, result in sorted(found.items())]
 
-    def _cells(self, phase: Phase, only: Container[int] | None) -> Iterator[tuple[int, Cell]]:
+    def hold(self, phase: Phase, held: Mapping[str, Result], tell: Listener) -> dict[int, Result]:
+        """The results, by their numbers, of what is not measured, and tells them."""
+        found: dict[int, Result] = {}
         for number, cell in enumerate(cells_of(self.shutdown, phase)):
-            if only is None or number in only:
-                yield number, cell
+            if cell.id in held:
+                earlier = held[cell.id]
+                own = earlier.held_in(self.result(phase, cell, Measurement(earlier.outcome)))
+                found[number] = earlier if earlier.held == THE_MODEL else own
+                tell(Measured(number=number, result=found[number]))
+        return found
 
-    def unknown(
-        self, phase: Phase, reasons: Sequence[str], tell: Listener, only: Container[int] | None = None
-    ) -> list[Result]:
-        """The phase's results when it could not be measured, and tells them; `only`: of these cells."""
+    def unknown(self, phase: Phase, reasons: Sequence[str], tell: Listener) -> list[Result]:
+        """The phase's results when it could not be measured, and tells them."""
         failure = f"unknown_failure: {'; '.join(reasons)}"
         nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
         found = []
-        for number, cell in self._cells(phase, only):
+        for number, cell in enumerate(cells_of(self.shutdown, phase)):
             found.append(self.result(phase, cell, nothing))
             tell(Measured(number=number, result=found[-1]))
         return found

@@ -20,9 +20,11 @@ from shutdownlab.results.events import (
     Lacking,
     Listener,
     Measured,
+    SignalsJudged,
     encode,
 )
 from shutdownlab.results.manifest import Status
+from shutdownlab.runner.signals import verdicts
 from shutdownlab.runner.walk import CountryLost, CountryWornOut, RunOptions, SelfCheckFailed, Walk
 from shutdownlab.system.kernel import MachineCannot
 
@@ -87,7 +89,8 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
             raise error
         walk.go()
         status = "finished"
-        code = EXIT_BROKEN if walk.tally.errors else EXIT_UNMET if walk.tally.unmet else EXIT_OK
+        unmet = walk.tally.unmet or _unmet_abroad(walk)
+        code = EXIT_BROKEN if walk.tally.errors else EXIT_UNMET if unmet else EXIT_OK
     except CountryLost as lost:
         walk.void(lost.phase, lost.reasons, anew=True)
         return EXIT_REBUILD
@@ -127,6 +130,15 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
     if walk.options.keep and status == "finished" and walk.breaker is not None:
         _keep_open(walk, walk.breaker)
     return code
+
+
+def _unmet_abroad(walk: Walk) -> bool:
+    """Hold what outsiders should see against what was observed, and tell it; whether something is not as expected."""
+    options = walk.options
+    found = verdicts(options.shutdown.scenario, options.choices, options.directory)
+    if found:
+        walk.emit(SignalsJudged(signals=found))
+    return any(each.met is False for each in found)
 
 
 def _keep_open(walk: Walk, breaker: Breaker) -> None:

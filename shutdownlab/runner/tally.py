@@ -1,4 +1,4 @@
-"""Counts of a run's results."""
+"""Counts of results. Pure."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from shutdownlab.results.result import Result
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of results. `errors`: those without a verdict. `held`: cells that were not measured."""
+    """Counts of results. `errors`: those without a verdict. `held`: those that were not measured."""
 
     cells: int = 0
-    held: int = 0
     reached: int = 0
     expectations: int = 0
     unmet: int = 0
     errors: int = 0
+    held: int = 0
 
     def add(self, results: Iterable[Result]) -> Tally:
         """Count some more; returns itself."""
         for result in results:
-            if result.held:
-                self.held += 1
-                continue
             self.cells += 1
             self.reached += result.outcome.got_through
             self.expectations += result.expected is not None
             self.unmet += not result.met
             self.errors += not result.outcome.is_measured
+            self.held += bool(result.held)
         return self

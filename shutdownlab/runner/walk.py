@@ -13,20 +13,20 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.compiler.resolvers import lies_to
 from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import OrderedBreakage
+from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.routing import withdrawals
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
 from shutdownlab.results.cells import cells_of
-from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
     Begun,
@@ -38,12 +38,10 @@ from shutdownlab.results.events import (
     Event,
     Fault,
     Finished,
-    Held,
     Listener,
     Notice,
     Obeyed,
     Ordered,
-    PassedOver,
     PhaseBegun,
     PhaseMeasured,
     Resumed,
@@ -55,10 +53,12 @@ from shutdownlab.results.events import (
 from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
-from shutdownlab.results.selection import Selection, rest_of, to_check
+from shutdownlab.results.selection import to_leave
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.outside import Outside
+from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
 from shutdownlab.runner.tally import Tally
 
@@ -83,6 +83,8 @@ class RunOptions:
     until: str | None = None
     pcap: bool = False
     keys: bool = False
+    observe: bool = False
+    sample: float | None = None
     seed: int = 0
     datapath: Wish = "auto"
     events_fd: int = -1
@@ -92,14 +94,10 @@ class RunOptions:
     keep: bool = False
     """At the end, leave the country as the last phase has it."""
     offered: Offered = NOT_OFFERED
-    selection: Selection | None = None
-    """Which cells are measured, where that is not all."""
-    held: Mapping[str, Mapping[int, Result]] = field(default_factory=dict)
-    """The results of the other cells, by phase and number."""
-
-    def measures(self, phase: Phase) -> frozenset[int] | None:
-        """The numbers of the cells of a phase that are measured; None: all."""
-        return None if self.selection is None else self.selection.of(phase.phase)
+    changed_since: str = ""
+    """Measure only what has changed since this; `sample` is then the share of the rest that is measured too."""
+    held: Mapping[str, Mapping[str, Result]] = field(default_factory=dict)
+    """What the model says of that rest: by phase and cell (`Cell.id`), results that are not measured."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -138,7 +136,7 @@ class Walk:
 
     options: RunOptions
     heard: list[Listener]
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=lambda: Tally())
     """Of the phases that have been measured."""
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
@@ -146,11 +144,16 @@ class Walk:
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
+    sampled: Sampled = field(init=False)
     breaker: Breaker | None = None
+    outside: Outside | None = None
+    """Who watches from abroad, where that was asked for."""
 
     def __post_init__(self) -> None:
         options = self.options
         self.measuring = Measuring(options.shutdown, options.choices, options.directory.name)
+        share = None if options.changed_since else options.sample
+        self.sampled = Sampled(options.shutdown, options.choices, options.phases, share, options.held)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -172,6 +175,7 @@ class Walk:
         if options.resume:
             before = Run.open(options.directory)
             self.tally.add(before.results)
+            self.sampled.keep(before.results)
             self.spent = sum(before.manifest.get("seconds", {}).get("phases", {}).values())
             self.faults += before.faults
             done = {result.phase for result in before.results}
@@ -183,8 +187,9 @@ class Walk:
                 self._give_up(todo.pop(0), options.given_up, 0.0)
         else:
             self.emit(self._begun())
-        while todo and options.measures(todo[0]) == frozenset():
-            self._pass_over(todo.pop(0))
+        if options.changed_since:
+            while todo and self.sampled.is_whole(todo[0], held := self.sampled.standing_for(todo[0])):
+                self._hold(todo.pop(0), held, 0.0)
         if not todo:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
@@ -192,46 +197,59 @@ class Walk:
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         if options.pcap:
             self.heard.append(Story(country.mark))
+        if options.observe:
+            self.emit(Step(text="setting up who watches from abroad"))
+            self.outside = Outside(country, options.directory, options.seed)
+            self.outside.set_up()
         start = time.monotonic()
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
         clock, told = Clock(todo[0].at, options.real_time), 0
-        for number, phase in enumerate(todo, 1):
-            if options.measures(phase) == frozenset():
-                self._pass_over(phase)
+        for phase, following in zip(todo, [*todo[1:], None], strict=True):
+            late = clock.wait_until(phase.at, partial(self._waiting, phase))
+            held = self.sampled.standing_for(phase)
+            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+                self._hold(phase, held, late)
                 continue
             place = scenario.timeline.index(phase)
             self._catch_up(country, phase, scenario.timeline[told:place])
             told = place + 1
-            late = clock.wait_until(phase.at, partial(self._waiting, phase))
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
-            found = self._transact(country, clock, phase, checked)
+            found = self._transact(country, clock, phase, checked, held)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
-            left = [each for each in todo[number:] if options.measures(each) != frozenset()]
-            if (broken := refuted_by(found)) and left:
-                raise CountryLost(left[0], (f"{phase.phase}: {broken}",))
+            if (broken := refuted_by(found)) and following:
+                raise CountryLost(following, (f"{phase.phase}: {broken}",))
         if not options.keep:
             for message in country.finish():
                 self._told(message)
 
-    def _transact(self, country: Country, clock: Clock, phase: Phase, checked: list[Result]) -> list[Result]:
+    def _hold(self, phase: Phase, held: Mapping[str, Result], late: float) -> None:
+        """Nothing of a phase is measured. Nobody needs its orders: the next one's contain them."""
+        self._begin(phase)
+        self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
+
+    def _transact(
+        self, country: Country, clock: Clock, phase: Phase, checked: list[Result], held: Mapping[str, Result]
+    ) -> list[Result]:
         """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
 
-        checked: what the self-check has found, where that counts as the first attempt. Raises `CountryLost` where
+        checked: what the self-check has found, where that counts as the first attempt. held: results of other phases
+        that stand for what is not measured, by cell. Raises `CountryLost` where
         something cannot be mended; what could not be measured in a whole country is unknown.
         """
-        found, only = checked, self.options.measures(phase)
+        found = checked
         for attempt in range(1, MOST_ATTEMPTS + 1):
             if not (attempt == 1 and checked):
                 active = self.options.shutdown.scenario.active(phase.phase, self.options.choices)
+                began = time.time()
                 try:
                     country.begin_watch()
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
-                    self._begin(phase, only)
-                    found = self.measuring.measure(country, phase, active, self.emit, only)
+                    self._begin(phase)
+                    found = self._measure(country, phase, active, self.emit, began, held)
                 except BREAKAGES as broken:
                     raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
             examination = country.examine_answering()
@@ -241,7 +259,22 @@ class Walk:
             if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
                 return found
             self.void(phase, examination.doubts or (unconfirmed,))
-        return self.measuring.unknown(phase, examination.doubts, self.emit, only)
+        return self.measuring.unknown(phase, examination.doubts, self.emit)
+
+    def _measure(
+        self,
+        country: Country,
+        phase: Phase,
+        active: Mapping[str, Policy],
+        tell: Listener,
+        began: float,
+        held: Mapping[str, Result],
+    ) -> list[Result]:
+        """Run the phase's probes, and have those who watch from abroad look beside them. `began`: wall clock."""
+        if self.outside is None:
+            return self.measuring.measure(country, phase, active, tell, held)
+        with self.outside.looking(phase, self.options.shutdown.scenario.end_of(phase), began):
+            return self.measuring.measure(country, phase, active, tell, held)
 
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
         """Break what the phase wants broken; `anew`: and start again what it wants started again."""
@@ -252,8 +285,9 @@ class Walk:
         except BeyondMending as worn:
             self.emit(Notice(where=phase.phase, text=f"{worn}: whole again in a country that is built anew"))
             raise CountryWornOut from worn
-        if faults and anew:
-            self.emit(Damaged(phase=phase.phase, faults={name: fault.title for name, fault in faults.items()}))
+        nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
+        if nobodys and anew:
+            self.emit(Damaged(phase=phase.phase, faults=nobodys))
 
     def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
         """Who hears no orders in a phase has the rules of an earlier one: what it has not heard is said first."""
@@ -262,7 +296,7 @@ class Walk:
             return
         assert self.breaker is not None, "it comes with the country"
         for earlier in left_out:
-            faults = scenario.broken(earlier, choices)
+            faults = scenario.broken(earlier, choices, active={})
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
             country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)
@@ -274,9 +308,8 @@ class Walk:
 
     def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
         """The phase has been tried often enough: its results are unknown."""
-        only = self.options.measures(phase)
-        self._begin(phase, only)
-        self._close(phase, self.measuring.unknown(phase, reasons, self.emit, only), seconds, 0.0)
+        self._begin(phase)
+        self._close(phase, self.measuring.unknown(phase, reasons, self.emit), seconds, 0.0)
 
     def _waiting(self, phase: Phase, seconds: float) -> None:
         self.emit(Waiting(phase=phase.phase, seconds=seconds))
@@ -295,16 +328,15 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
-            changed_since=options.selection.changed_since if options.selection else "",
-            sample=options.selection.sample if options.selection else None,
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
+            observe=options.observe, sample=options.sample, changed_since=options.changed_since,
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
         options, shutdown = self.options, self.options.shutdown
         return Plan(
-            shutdown.network, shutdown.apps, shutdown.profiles,
+            observed(shutdown.network) if options.observe else shutdown.network, shutdown.apps, shutdown.profiles,
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
@@ -316,35 +348,24 @@ class Walk:
         keep: nothing is in force in the first phase, so that this is its measurement.
         """
         self.emit(Step(text="checking that everything works while nothing is blocked"))
-        selection, shutdown = self.options.selection, self.options.shutdown
-        only = to_check(shutdown, selection, self.options.phases, first) if selection else None
+        options = self.options
+        left = to_leave(options.shutdown, options.held, options.phases, first) if options.changed_since else {}
         for _ in range(MOST_ATTEMPTS):
+            began = time.time()
             if keep:
-                self._begin(first, only)
-            tell = self.emit if keep else lambda _: None
-            found = self.measuring.measure(country, first, {}, tell, only)
-            broken = tuple(result for result in found if result.outcome is not Outcome.OK)
+                self._begin(first)
+                found = self._measure(country, first, {}, self.emit, began, left)
+            else:
+                found = self.measuring.measure(country, first, {}, lambda _: None, left)
+            broken = tuple(each for each in found if each.outcome is not Outcome.OK and not each.held)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
                 break  # else this machine is busy
-        self.emit(SelfChecked(cells=len(found), broken=broken))
+        self.emit(SelfChecked(cells=len(found) - len(left), broken=broken))
         if broken:
             raise SelfCheckFailed
         return found
-
-    def _pass_over(self, phase: Phase) -> None:
-        """Nothing of a phase is measured."""
-        held = self._hold(phase, ())
-        self.tally.add(held)
-        self.emit(PassedOver(phase=phase.phase, held=len(held)))
-
-    def _hold(self, phase: Phase, found: Iterable[Result]) -> list[Result]:
-        """Tell the results of the cells of a phase that are not among those `found`."""
-        rest = rest_of(self.options.held.get(phase.phase, {}), found)
-        for number, result in rest.items():
-            self.emit(Held(number=number, result=result))
-        return list(rest.values())
 
     def _apply(self, country: Country, clock: Clock, phase: Phase, active: Mapping[str, Policy]) -> None:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
@@ -361,14 +382,12 @@ class Walk:
             self._told(message)
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
-        self.breaker.withdraw(withdrawals(shutdown.network, held))
-        vantages = {v.id: v for v in shutdown.network.vantages}
-        self.breaker.lie({i: lies_to(v, shutdown.apps, held(i.operator)) for i, v in vantages.items()})
+        self.breaker.carry_out(held, shutdown.apps)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
-    def _begin(self, phase: Phase, only: frozenset[int] | None) -> None:
-        cells = sum(1 for _ in cells_of(self.options.shutdown, phase)) if only is None else len(only)
+    def _begin(self, phase: Phase) -> None:
+        cells = sum(1 for _ in cells_of(self.options.shutdown, phase))
         self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
@@ -380,19 +399,31 @@ class Walk:
                 counters[message.where] = message
             else:
                 self._told(message)
+        if self.outside is not None:
+            self._tell_observed(self.outside, phase)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
 
+    def _tell_observed(self, outside: Outside, phase: Phase) -> None:
+        try:
+            seen = outside.keep(phase)
+        except OSError as error:
+            raise RecordError(f"{error.strerror or error}: {error.filename}") from error
+        for name, reasons in seen.left_out.items():
+            for reason in reasons:
+                self.emit(Notice(where=phase.phase, text=f"{name} could not be observed: {reason}"))
+        self.emit(seen)
+
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""
-        found = [*found, *self._hold(phase, found)]
         counts = Tally().add(found)
+        self.sampled.keep(found)
         self.tally.add(found)
         self.emit(
             PhaseMeasured(
-                phase=phase.phase, cells=counts.cells, held=counts.held, reached=counts.reached, unmet=counts.unmet,
-                errors=counts.errors, seconds=seconds, late=round(late, 3),
+                phase=phase.phase, cells=counts.cells, reached=counts.reached, unmet=counts.unmet, seconds=seconds,
+                late=round(late, 3), errors=counts.errors, held=counts.held,
             )
         )  # fmt: skip
 
@@ -412,7 +443,7 @@ class Walk:
         """The last event."""
         return Finished(
             status=status, exit_code=code, seconds=round(self.spent + time.monotonic() - self.began, 3),
-            cells=self.tally.cells, held=self.tally.held,
+            cells=self.tally.cells,
             expectations=self.tally.expectations, unmet=self.tally.unmet, errors=self.tally.errors,
             faults=tuple(self.faults),
         )  # fmt: skip

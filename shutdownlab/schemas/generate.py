@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
@@ -62,10 +63,19 @@ def schema_of(kind: FileKind) -> dict[str, Any]:
             _spread(schema["$defs"], base)
     if Verdict.__name__ in schema.get("$defs", {}):
         schema["$defs"][Verdict.__name__] = _with_short_forms(schema["$defs"][Verdict.__name__])
+    if "repeats" in schema.get("properties", {}):
+        schema["$defs"]["Phase"] |= _or_made(schema["$defs"]["Phase"])
     if KEY in schema.get("properties", {}):  # what it extends may have the rest
         schema["anyOf"] = [{"required": [KEY]}, {"required": schema.pop("required")}]
     head = {"$schema": _DIALECT, "title": kind.title}
     return {**head, **schema, **head}
+
+
+def _or_made(phase: dict[str, Any]) -> dict[str, Any]:
+    """Of a phase that the program makes (`night-3`) only what is different is written."""
+    made = {"properties": {"phase": {"pattern": "-[0-9]+$"}}}
+    others = [key for key in phase["required"] if key != "phase"]
+    return {"required": ["phase"], "if": made, "else": {"required": others}}
 
 
 def _described(type_: Any, mode: Any) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def _models_in(type_: Any, seen: set[type] | None = None) -> Iterator[type]:
         yield type_
         for field in type_.model_fields.values():
             yield from _models_in(field.annotation, seen)
-    elif is_typeddict(type_):
+    elif is_typeddict(type_) or is_dataclass(type_):
         seen.add(type_)
         yield type_
         for hint in get_type_hints(type_).values():

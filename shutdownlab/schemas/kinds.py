@@ -17,6 +17,7 @@ from shutdownlab.model.topology import Topology
 from shutdownlab.results.events import AnyEvent
 from shutdownlab.results.manifest import Manifest
 from shutdownlab.results.measurement import MeasurementRecord
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Result
 
 
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, FileKind]] = {
     "profile": FileKind("A profile: how a make of DPI box parses and reacts", Profile, "validation"),
     "apps": FileKind("A file of apps", Catalogue, "validation"),
     "results": FileKind("A row of results.csv, or the `result` of an event", Result, "serialization"),
+    "readings": FileKind("A row of readings.csv: what an outside signal showed in a phase", Reading, "serialization"),
     "measurement": FileKind(
         "A measurement in OONI's data format: a line of measurements.jsonl", MeasurementRecord, "serialization"
     ),

@@ -16,8 +16,9 @@ _HEAD: Final = """\
 <!-- Made by `make reference` from scenarios/*.yaml; edit those. -->
 
 Every scenario that ships, what it teaches, and how many facts it holds itself to: an expectation, with its source, for
-a phase. `shutdownlab verify --all` says in seconds whether the mechanisms produce them, `shutdownlab run --all` proves
-it with packets. What is documented and not there stands below, with the reason.
+a phase (of phases that recur the first counts), or for a [signal](signals.md) that is watched from abroad.
+`shutdownlab verify --all` says in seconds whether the mechanisms produce them, `shutdownlab run --all` proves it with
+packets. What is documented and not there stands below, with the reason.
 """
 
 
@@ -36,10 +37,18 @@ def rendered() -> str:
 
 
 def _row(scenario: Scenario) -> str:
-    facts = sum(1 for phase in scenario.timeline for _ in scenario.expectations_of(phase, scenario.default_choices()))
+    choices = scenario.default_choices()
+    told = [phase for phase in scenario.timeline if not _is_again(scenario, phase.phase)]
+    facts = sum(1 for phase in told for _ in scenario.expectations_of(phase, choices))
+    facts += len(scenario.signals_given(choices))
     name = f"[{scenario.name}](../scenarios/{scenario.name}.yaml)"
     counts = (len(scenario.timeline), facts, len(scenario.sources), len(scenario.left_out))
     return f"| {name} | {scenario.title} | {' | '.join(map(str, counts))} |"
+
+
+def _is_again(scenario: Scenario, phase: str) -> bool:
+    """Whether it only repeats what another phase has: of what recurs the first time counts."""
+    return bool(scenario.repeat_of(phase)) and not phase.endswith("-1")
 
 
 def _left_out(scenario: Scenario) -> Iterator[str]:

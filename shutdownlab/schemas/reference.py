@@ -41,6 +41,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("docs/reference/examples/box.yaml", "shutdownlab/inspection/profiles/*.yaml"),
     "apps": ("shutdownlab/inspection/apps.yaml", "docs/reference/examples/apps.yaml"),
     "results": ("docs/reference/examples/run/results.csv",),
+    "readings": ("docs/reference/examples/run/readings.csv",),
     "measurement": ("docs/reference/examples/run/measurements.jsonl",),
     "event": ("docs/reference/examples/run/events.jsonl",),
     "manifest": ("docs/reference/examples/run/manifest.json",),
@@ -62,21 +63,11 @@ _EVENTS: Final = (
         "Obeyed",
         "Confirmed",
         "Measured",
-        "Held",
+        "Observed",
+        "Reading",
     ),
-    *(
-        "PhaseMeasured",
-        "PassedOver",
-        "Counted",
-        "Notice",
-        "Fault",
-        "Voided",
-        "Resumed",
-        "Interrupted",
-        "Broken",
-        "Lacking",
-    ),
-    *("Crashed", "Finished", "Step", "Waiting", "PhaseInfo"),
+    *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
+    *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
 )
 """In the order in which they come, and what they are made of."""
 
@@ -125,15 +116,24 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
+        Section("NullRoute", "Prefixes that border routers discard: `null_route`"),
+        Section("Cut", "Cables that are cut by order: `cut`"),
         Section("DeclaredFault", "Something that breaks: `faults.NAME`"),
         Section("Parts", "What ends or stops: `kill`, `stop`, `restart`"),
         Section("Partitioned", "What nobody hears: `partition`"),
-        Section("Powerless", "Where there is no power: `power_off`"),
+        Section("Powerless", "Where it is dark: `power_off`, `switch_off`"),
         Section("LeftOut", "A fact that is not there: `left_out[]`"),
         Section("Account", "A question on which sources disagree: `accounts.NAME`"),
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
+        Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Repeat", "What recurs: `repeats.NAME`"),
+        Section("Every", "By the clock: `every`"),
+        Section("Flapping", "In bouts: `flapping`"),
+        Section("Ramp", "Step by step: `ramp`"),
+        Section("Step", "A step: `ramp.steps[]`"),
+        Section("After", "The phases that follow: `after`"),
     )
     topology = (
         Section(ROOT, "The file"),
@@ -150,6 +150,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("InspectionRule", "A rule: in `rules`, and in `inspect` of a scenario's policy"),
         Section("Conditions", "Conditions: `when`"),
+        Section("ClassifierCondition", "A trained model: `classifier`"),
         Section("FirstPacket", "What its first packets are like: `first_packets`"),
         Section("Verdict", "What happens: `verdict`"),
         Section("ResidualSpec", "What stays blocked: `verdict.residual`"),
@@ -172,6 +173,7 @@ def pages() -> tuple[ReferencePage, ...]:
     )
     written = (
         Part("results", (Section(ROOT, "A row of results.csv"),)),
+        Part("readings", (Section(ROOT, "A row of readings.csv"),)),
         Part(
             "measurement",
             (
@@ -217,7 +219,12 @@ _ABOUT: Final = {
 def _event_heading(name: str) -> str:
     schema = loaded(shipped("event"))
     named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
-    return f"The event {code(named[name])}" if name in named else "A phase in the event `begun`"
+    parts = {
+        "PhaseInfo": "A phase in the event `begun`",
+        "Reading": "One of `readings` of `observed`",
+        "SignalVerdict": "One of `signals` of `signals-judged`",
+    }
+    return f"The event {code(named[name])}" if name in named else parts[name]
 
 
 _VALUES: Final = {
@@ -228,6 +235,7 @@ _VALUES: Final = {
     "URL": "http or https, in ASCII, without a user's name",
     "time with its zone": "ISO 8601; Z is UTC",
     "hours of the day": "from the first minute to the one after the last; may run over midnight",
+    "percentage": "a number and %; 100% is what there is on a quiet day",
     "offset from UTC": "in quotes; hours and minutes east (+) or west (-) of UTC",
     "port or ports": "of TCP and UDP, or of one of them; a range from low to high",
     "host name": "of one host, in letters of any script; capitals and a final dot do not matter",

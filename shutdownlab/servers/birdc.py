@@ -14,6 +14,7 @@ _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
 """A reply's last line has a space after its code, the ones before it a hyphen (bird's doc/reply_codes)."""
 _ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\[(\S+) [^]]*\]\s+([*!])")
 
+_TOLD = re.compile(r"^(?:1007-)?\s*(\S+/\d+)?\s.*\[(\S+) [^]]*\]")
 
 _NO_ROUTE = 8001
 SESSIONS = "show protocols"
@@ -68,6 +69,22 @@ def kernel_routes(control: Path, version: int) -> dict[str, str]:
     """
     found = (_ROUTE.match(line) for line in ask(control, f"show route table master{version} primary"))
     return {match[1]: match[2] for match in found if match and match[3] == "*"}
+
+
+def told_routes(control: Path, version: int) -> dict[str, set[str]]:
+    """Every prefix that a table has a route to, best or not, usable or not, and the protocols that have told of it."""
+    found: dict[str, set[str]] = {}
+    told: set[str] = set()
+    for line in ask(control, f"show route table master{version}"):
+        if match := _TOLD.match(line):
+            told = found.setdefault(match[1], set()) if match[1] else told
+            told.add(match[2])
+    return found
+
+
+def dump_tables(control: Path, pattern: str, to: Path) -> None:
+    """Write tables to a new file as MRT's TABLE_DUMP_V2 (RFC 6396), all peers' routes; returns when it is whole."""
+    ask(control, f'mrt dump table "{pattern}" to "{to}"')
 
 
 def as_path(control: Path, prefix: str) -> tuple[int, ...]:

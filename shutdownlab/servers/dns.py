@@ -16,8 +16,8 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.model.answers import SILENCE
 from shutdownlab.model.network import Hosted, Network, Role
-from shutdownlab.model.policy import SILENCE
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import Certificate, CertificateAuthority

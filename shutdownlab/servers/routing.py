@@ -12,6 +12,7 @@ from typing import Final
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.observatory import feeds
 from shutdownlab.model.routing import BgpSession, Relation, asn, originated, routers, served_routes, sessions
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
@@ -48,9 +49,17 @@ def bird_config(network: Network, node: Node, damage: Damage = NO_DAMAGE) -> str
             *_static(f"originate{version}", version, [f"{p} blackhole" for p in announced], own=True),
             *_static(f"hosts{version}", version, [f"{r.prefix} via {r.via}" for r in statics], own=False),
         ]
-    for session in sessions(network, node):
+    for session in (*sessions(network, node), *(feeds(network, node) if node.role is Role.TRANSIT else ())):
         lines += _bgp(session, me, at_home, server=server)
     return "\n".join(lines) + "\n"
+
+
+PATIENCE: Final = (
+    # Up within a second of both ends being there; slow enough to lose a session that a busy machine starves.
+    "connect delay time 1; connect retry time 1; error wait time 1, 1; error forget time 1; "
+    "startup hold time 10; hold time 30; keepalive time 10;"
+)
+"""Of every BGP session."""
 
 
 class Routers(Server):
@@ -112,9 +121,7 @@ def _bgp(session: BgpSession, me: int, at_home: Iterable[IpPrefix], *, server: b
         f"  local {session.local} as {me};",
         f"  neighbor {session.neighbour} as {session.asn};",
         *(["  rs client;"] if server else []),
-        # Up within a second of both ends being there; slow enough to lose a session that a busy machine starves.
-        "  direct; connect delay time 1; connect retry time 1; error wait time 1, 1; error forget time 1;",
-        "  startup hold time 10; hold time 30; keepalive time 10;",
+        f"  direct; {PATIENCE}",
         f"  ipv{session.version} {{ {' '.join(channel)} }};",
         "}",
     ]

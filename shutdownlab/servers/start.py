@@ -196,7 +196,7 @@ def start_services(net: ServerNetwork, network: Network, ca: CertificateAuthorit
     for server in servers():
         server.prepare(premises)
     daemons = list(plan(premises))
-    programs = {name: _unconfined(_program(name), directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
+    programs = {name: executable(name, directory) for name in dict.fromkeys(d.argv[0] for d in daemons)}
     running: dict[Daemon, _Process] = {}
 
     def start(daemon: Daemon) -> _Process:
@@ -239,6 +239,14 @@ def plan(premises: Premises) -> Iterator[Daemon]:
 def log_of(daemon: Daemon) -> Path:
     """Where a server's standard output and error go."""
     return daemon.directory / "log"
+
+
+def executable(name: str, directory: Path) -> str:
+    """The path of a server's program, or of a copy below `directory` where its own ties it to the machine's files.
+
+    Raises `MachineCannot` where it is not installed.
+    """
+    return _unconfined(_program(name), directory)
 
 
 def _kill(processes: Iterable[_Process]) -> None:

@@ -35,6 +35,7 @@ _PACKET_QDISC_BYPASS: Final = 20
 _PACKET_IGNORE_OUTGOING: Final = 23
 _PACKET_MR_PROMISC: Final = 1
 _SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMPNS: Final = 35
 _ETH_P_ALL: Final = 3
 
 SLOT: Final = 17 * 4096
@@ -71,6 +72,8 @@ _libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 _MESSAGE: Final = ctypes.sizeof(_Message)
 _AUXDATA: Final = 40  # CMSG_SPACE(sizeof(struct tpacket_auxdata)) on a 64-bit machine
 _TAG_AT: Final = 16 + 16  # within it: tp_vlan_tci and tp_vlan_tpid, both 0 where there was no tag
+_STAMP: Final = 32  # CMSG_SPACE(sizeof(struct timespec)); the kernel writes it before what is the packet socket's own
+_STAMP_AT: Final = 16  # within it: seconds and nanoseconds
 
 
 class PacketSocket:
@@ -131,8 +134,10 @@ class PacketSocket:
         }
 
 
-def open_wire(netns: Path | None, ifname: str) -> PacketSocket:
+def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> PacketSocket:
     """Open interface `ifname` of the network namespace at `netns` (None: the caller's own); the interface must exist.
+
+    Of a `stamped` one a stamped `Batch` tells when each frame came.
 
     The caller stays in its namespace; the socket lives on in the other. The interface is put in promiscuous mode and
     is made to hold its tongue (no IPv6 of its own), for a wire is a piece of cable. Raises OSError naming interface
@@ -148,6 +153,7 @@ def open_wire(netns: Path | None, ifname: str) -> PacketSocket:
                 Path(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6").write_text("1")
         for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS, _PACKET_AUXDATA):
             raw.setsockopt(_SOL_PACKET, option, 1)
+        raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, stamped)
         raw.setsockopt(
             _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, bytes(8))
         )
@@ -180,17 +186,20 @@ class Batch:
         "_out_lengths",
         "_received",
         "_size",
+        "_stamps",
         "_tags",
         "count",
         "tagged",
     )
 
-    def __init__(self, size: int = 32) -> None:
-        """Reserve `size` slots (1 to 1024)."""
+    def __init__(self, size: int = 32, *, stamped: bool = False) -> None:
+        """Reserve `size` slots (1 to 1024). A `stamped` one reads stamped wires, and no others."""
         self._size = size
         self._memory = mmap.mmap(-1, size * SLOT)
         anchor = (ctypes.c_char * (size * SLOT)).from_buffer(self._memory)
-        control = (ctypes.c_char * (size * _AUXDATA))()
+        stamp = _STAMP if stamped else 0
+        told = stamp + _AUXDATA  # bytes a frame
+        control = (ctypes.c_char * (size * told))()
         iov_in, iov_out = (_Iovec * size)(), (_Iovec * size)()
         messages_in, messages_out = (_Message * size)(), (_Message * size)()
         for i in range(size):
@@ -199,15 +208,16 @@ class Batch:
                 iov[i].length = SLOT
                 messages[i].iov = ctypes.addressof(iov[i])
                 messages[i].iov_length = 1
-            messages_in[i].control = ctypes.addressof(control) + i * _AUXDATA
-            messages_in[i].control_length = _AUXDATA
+            messages_in[i].control = ctypes.addressof(control) + i * told
+            messages_in[i].control_length = told
         self._keep = (anchor, control, iov_in, iov_out, messages_in, messages_out)
         self._messages_in = ctypes.addressof(messages_in)
         self._messages_out = ctypes.addressof(messages_out)
         words = memoryview(messages_in).cast("B").cast("I")
         self._received = words[_Message.received.offset // 4 :: _MESSAGE // 4]
         self._out_lengths = memoryview(iov_out).cast("B").cast("Q")[1::2]  # size_t of a 64-bit machine
-        self._control = memoryview(control).cast("B").cast("I")[_TAG_AT // 4 :: _AUXDATA // 4]
+        self._control = memoryview(control).cast("B").cast("I")[(stamp + _TAG_AT) // 4 :: told // 4]
+        self._stamps = memoryview(control).cast("B").cast("q")[_STAMP_AT // 8 :] if stamped else None
         self._lengths: list[int] = []
         self._tags: list[int] = []
         self.tagged = False
@@ -229,6 +239,12 @@ class Batch:
         self._tags = self._control[:count].tolist()
         self.tagged = any(self._tags)
         return count
+
+    def came_ns(self, i: int) -> int:
+        """When the kernel got frame `i` of the last read of a stamped wire, in ns since 1970."""
+        assert self._stamps is not None, "the batch is not stamped"
+        at = i * (_STAMP + _AUXDATA) // 8
+        return self._stamps[at] * 1_000_000_000 + self._stamps[at + 1]
 
     def frame(self, i: int) -> bytes:
         """Return frame `i` of the last read as Ethernet bytes (any VLAN tag back in place)."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import repeat
 from typing import TypeAlias
 
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
@@ -67,20 +68,24 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if phase.faults:
+        if self.breaks(phase):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
         return self._unlike(phase, cell, vantage)
 
+    def breaks(self, phase: Phase) -> bool:
+        """Whether anything may be broken in a phase, by itself or by order."""
+        return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
+
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies that withdraw routes: those in force, and those of before whose end an operator did not hear."""
+        """The policies that change routes: those in force, and those of before whose end an operator did not hear."""
         found = dict(self.active(phase))
         scenario = self.shutdown.scenario
         for operator in self.shutdown.topology.operators if phase.faults else ():
             if not scenario.hears(phase, self.choices, operator):
                 found |= scenario.held(self.real(phase), self.choices, operator)
-        return tuple(name for name, policy in found.items() if policy.withdraw is not None)
+        return tuple(name for name, policy in found.items() if policy.routes)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)
@@ -101,7 +106,7 @@ class Classes:
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
         """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
-        if phase.faults or self.withdrawing(phase):
+        if self.breaks(phase) or self.withdrawing(phase):
             return vantage.id
         situations = self._of_phase(phase)
         errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
@@ -244,9 +249,9 @@ def _nearness(vantage: Vantage, host: Vantage) -> int:
 
 def _within_operators(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
     """The prefixes that policies and profiles name by which they could tell subscribers apart."""
+    named = PrefixTable(prefixes_named(shutdown))
     own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
-    named = prefixes_named(shutdown)
-    return tuple(p for p in named if any(p.version == o.version and p.overlaps(o) for o in own))
+    return tuple(dict.fromkeys(p for prefix in own for p in (*named.around(prefix), *named.inside(prefix))))
 
 
 def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:

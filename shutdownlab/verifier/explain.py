@@ -12,7 +12,11 @@ from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.library import Shutdown, load
+from shutdownlab.model.answers import Rejection
+from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
+from shutdownlab.model.network import Node
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Expectation, Family, Outcome, Phase
 from shutdownlab.results.cells import Cell, expected_of
@@ -23,7 +27,7 @@ from shutdownlab.verifier.deciding import deciding_wire, slows, stops
 from shutdownlab.verifier.line import ModelledLine, Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
-from shutdownlab.verifier.ways import Crossing
+from shutdownlab.verifier.ways import Crossing, LineRouters
 from shutdownlab.verifier.wire import ModelledConnection, Seen, SwitchStep
 
 
@@ -52,6 +56,7 @@ class DecidingFault:
     place: str
     source: str
     needs: tuple[str, ...]
+    is_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ class Explanation:
     """Why one cell comes out as it does.
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. mends: what would let it through, the least change first. faults: what has taken away what it needs;
+    the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
+    end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
     elsewhere: the policies that decide at routers and resolvers.
     measured: what a run has found.
     """
@@ -86,6 +92,7 @@ class Explanation:
     others: int
     back: bool
     hops: tuple[Hop, ...]
+    ttls: tuple[tuple[str, int], ...]
     saw: tuple[str, ...]
     server: str
     mends: tuple[Mend, ...]
@@ -178,6 +185,7 @@ class _Explainer:
             family=self.cell.family.value, verdict=verdict, expected=expected,
             connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
+            ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
             faults=tuple(self._faults(verdict.outcome)), elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
@@ -190,8 +198,10 @@ class _Explainer:
         at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
         blamed = self.verifier.outages(self.phase).blamed(scenario.probes[self.cell.target], at)
         for name in dict.fromkeys(by.fault for by in blamed.values() if by.fault):
-            fault, needs = scenario.faults[name], tuple(need for need, by in blamed.items() if by.fault == name)
-            yield DecidingFault(name, fault.title, self.shutdown.place(("faults", name)), fault.source, needs)
+            needs = tuple(need for need, by in blamed.items() if by.fault == name)
+            fault: DeclaredFault | Policy = scenario.faults.get(name) or scenario.policies[name]
+            place = self.shutdown.place(("faults" if name in scenario.faults else "policies", name))
+            yield DecidingFault(name, fault.title, place, fault.source, needs, is_order=isinstance(fault, Policy))
 
     def _elsewhere(self, outcome: Outcome) -> Iterator[DecidingPolicy]:
         """Who has withdrawn routes that a blocked cell needs, or has its resolver lie about its names."""
@@ -219,6 +229,8 @@ class _Explainer:
 
     def _is_back(self, wire: ModelledConnection) -> bool:
         """Whether the answers' way tells more: the question's way is free."""
+        if wire.rejected(True):
+            return False
         decides = stops if wire.stops else slows
         return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
 
@@ -231,12 +243,28 @@ class _Explainer:
         for hop in wire.way(by_client).hops:
             if isinstance(hop, Crossing):
                 found = self._at_switch(next(steps), wire, stopped)
+            elif isinstance(hop, LineRouters):
+                found = [Hop(f"{hop.count} router{'s' if hop.count > 1 else ''}", f"on the {hop.link} link")]
             else:
-                node = self.network.nodes[hop]
-                found = [Hop(node.name, node.role.value.replace("-", " "))]
+                found = [self._at_node(self.network.nodes[hop], wire, by_client)]
             for each in found:
                 yield each if not stopped else Hop(each.node, each.role)
                 stopped = stopped or each.stops
+
+    def _at_node(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop:
+        role, rejected = node.role.value.replace("-", " "), wire.rejected(by_client)
+        if rejected is None or node.name != wire.way(by_client).nodes[1]:
+            return Hop(node.name, role)
+        return Hop(node.name, role, "rejects it", _ANSWERED[rejected.answer], self._order(rejected.policy), True)
+
+    def _ttls(self, wire: ModelledConnection) -> Iterator[tuple[str, int]]:
+        by_client = not self._is_back(wire)
+        way = wire.way(by_client)
+        for step, passed in zip(wire.steps(by_client), way.passed, strict=False):
+            if step.box:
+                yield f"{step.box}-box", passed + 1
+        if way.arrives:
+            yield way.nodes[-1], way.passed[-1] + 1
 
     def _at_switch(self, step: SwitchStep, wire: ModelledConnection, stopped: bool) -> list[Hop]:
         node = self.network.nodes[step.crossing.switch]
@@ -313,6 +341,10 @@ class _Explainer:
             yield f"{seen.operator}-box at packet {seen.packet}: {_recognised(seen)}: {seen.decision.action}"
 
 
+_ANSWERED = {
+    Rejection.ICMP: "answers ICMP: communication administratively prohibited",
+    Rejection.TCP_RESET: "answers TCP with a reset, all else with ICMP",
+}
 _ACTS = {
     "drop": "drops it",
     "reset": "resets it",

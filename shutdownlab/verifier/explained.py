@@ -31,7 +31,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {how}{'' if agrees else ', which differs'}"
     for fault in explanation.faults:
         place = f", {fault.place}" if fault.place else ""
-        yield f"  Fault {fault.fault}: {fault.title} [{fault.source}]{place}"
+        yield f"  {'Order' if fault.is_order else 'Fault'} {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
     for order in explanation.elsewhere:
         yield from _order_lines(order)
@@ -51,6 +51,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.order is not None:
             orders[hop.order] = None
+    if any(hop.role.startswith("on the ") for hop in explanation.hops):
+        reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)
+        yield f"  The smallest TTL that gets there: {reached}"
     yield ""
     for order in orders:
         yield from _order_lines(order)

@@ -5,7 +5,7 @@ They are those of `probes.dns`, `probes.stream` and `probes.http`, and raise `St
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import is_address
+from shutdownlab.model.answers import Lie
 from shutdownlab.model.network import Role
-from shutdownlab.model.policy import Lie
-from shutdownlab.model.probe import Family, Surroundings
+from shutdownlab.model.probe import Family, Need, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.answers import HttpAnswer, dns_addresses, response_of
@@ -138,6 +138,16 @@ class ModelledLine:
         unlike = self.country.equipment.unlike(addresses)
         return unlike[self.chances.choose(len(unlike), f"which address of {host} the resolver names first")]
 
+    def failed_by(self, names: Collection[str]) -> tuple[Need, ...]:
+        """What a measurement that did not get through, and had these names looked up, can have failed by.
+
+        Where no connection came of its lookups, by them alone, as `measure.controls.vouching_for` has it.
+        """
+        failed = not self.asked.keys() >= set(names)
+        if failed and all(wire.stream.server == self.resolver for wire in self.wires):
+            return ("lookup",)
+        return ("way", "lookup", "server") if failed else ("way", "server")
+
     # -- datagrams ----------------------------------------------------------------------------------------------------
 
     def datagrams(
@@ -186,7 +196,7 @@ class ModelledLine:
             if any(not arrival.at_client for arrival in arrivals):
                 if any(arrival.at_client for arrival in wire.send(Segment(bytes(48)), by_client=False)):
                     return
-            elif not wire.inspected:
+            elif not wire.inspected or wire.rejected(True):
                 self._unreachable(wire, "ping")
             wire.now += _AGAIN_S
         raise StepFailed(TIMEOUT, "ping")

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.profile import Profile
-from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of, fault_text
+from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
-
-Need = Literal["way", "lookup", "server"]
 
 
 def fails_closed(profile: Profile) -> bool:
@@ -28,13 +25,16 @@ def fails_closed(profile: Profile) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Blamed:
-    """Who has taken something away: a fault, by its name, or policies that withdraw routes."""
+    """Who has taken something away: a fault, or (`ordered`) a policy that breaks something, by its name; or policies
+    that change routes."""
 
     fault: str = ""
+    ordered: bool = False
 
     def excuses(self, outcome: Outcome, failure: str | None) -> tuple[Outcome, str | None]:
         """What a cell that came out like this is, as its controls bear it out."""
-        return (Outcome.DOWN, fault_text(self.fault)) if self.fault else (outcome, failure)
+        down = Outcome.DOWN, fault_text(self.fault, ordered=self.ordered)
+        return down if self.fault else (outcome, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,10 @@ class Outages:
         withdrawn: Damage = NO_DAMAGE,
     ) -> None:
         self._network, self._profiles = network, profiles
-        alone = [(Blamed(name), damage_of(network, [fault])) for name, fault in faults.items()]
+        alone = [
+            (Blamed(name, isinstance(fault, OrderedBreakage)), damage_of(network, [fault]))
+            for name, fault in faults.items()
+        ]
         if withdrawn:
             alone.insert(0, (Blamed(), withdrawn))
         if len(alone) > 1:
@@ -88,16 +91,18 @@ class Outages:
 
     def _taken(self, case: _Case, probe: Probe, at: Surroundings) -> Iterator[Need]:
         nodes, version = self._network.nodes, at.family.version
-        for own, far in probe.paths(at):
+        for own, far in probe.far_ends(at):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
             if far in case.damage.silent:
                 yield "server"
         resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
-        for host in probe.looked_up(at):
-            if resolver.name in case.damage.silent:
-                yield "lookup"
-                continue
+        subscriber = self._network.subscriber(at.vantage.id)
+        hosts = probe.looked_up(at)
+        if hosts and (resolver.name in case.damage.silent or not self._passes(case, subscriber, resolver, version)):
+            yield "lookup"
+            return
+        for host in hosts:
             hosted = self._network.hosted_as(host)
             if hosted is not None and not is_answered(case.ways, resolver, hosted):
                 yield "lookup"

@@ -15,7 +15,8 @@ SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
 MOST_DATA = 1400
 """Octets of data in a segment."""
 _WINDOW = 64240
-_TTL = 60
+TTL = 64
+"""What packets begin with (RFC 1700, and Linux)."""
 _LINK = bytes.fromhex("020000000001020000000002")
 ECHO = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
@@ -65,8 +66,8 @@ class FiveTuple:
             found["icmpv6_type"] = self.kinds[0 if by_client else 1]
         return found
 
-    def frame(self, segment: Segment, *, by_client: bool) -> bytes:
-        """The packet as a box reads it. Link addresses mean nothing to it."""
+    def frame(self, segment: Segment, *, by_client: bool, ttl: int = TTL) -> bytes:
+        """The packet as a box reads it, with the TTL that is left there. Link addresses mean nothing to it."""
         ends = [(self._packed[0], self.client_port), (self._packed[1], self.server_port)]
         (source, sport), (target, dport) = ends if by_client else reversed(ends)
         if self.proto == TCP:
@@ -78,7 +79,7 @@ class FiveTuple:
         else:
             body = bytes([self.kinds[0 if by_client else 1], 0]) + bytes(6) + segment.data
         kind = ETHER_IPV4 if self.version == 4 else ETHER_IPV6
-        return _LINK + kind.to_bytes(2, "big") + ip_packet(source, target, self.proto, body, ttl=_TTL, ipid=1)
+        return _LINK + kind.to_bytes(2, "big") + ip_packet(source, target, self.proto, body, ttl=ttl, ipid=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,12 @@ def segment_of(frame: bytes) -> Segment:
     """What a frame that a box sent says."""
     packet: Packet = decode(frame)
     return Segment(packet.data, packet.flags, packet.seq, packet.ack)
+
+
+def ttl_of(frame: bytes) -> int:
+    """The TTL, or hop limit, that a box gave a frame."""
+    packet: Packet = decode(frame)
+    return packet.ttl
 
 
 def icmp_of(version: int) -> int:

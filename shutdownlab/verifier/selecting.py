@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import Selection
@@ -41,14 +41,6 @@ def select(
     return Selection(
         changed_since=since, sample=sample, changed=changed, drawn={phase: tuple(each) for phase, each in drawn.items()}
     )
-
-
-def held_by(selection: Selection, new: Mapping[str, Iterable[Result]]) -> dict[str, dict[int, Result]]:
-    """The results, by phase and number, of the cells that are not measured; new: the model's, by phase."""
-    return {
-        phase: {number: result for number, result in enumerate(found) if number not in selection.of(phase)}
-        for phase, found in new.items()
-    }
 
 
 def _has_changed(was: Result | None, now: Result) -> bool:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult
 
-from shutdownlab.model.policy import SILENCE, Lie
+from shutdownlab.model.answers import SILENCE, Lie
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
 
 _UDP_PAYLOAD: Final = 1232

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.config.numbers import TCP
-from shutdownlab.probes.failure import RESET, TIMEOUT, StepFailed
+from shutdownlab.model.answers import Rejection
+from shutdownlab.probes.failure import HOST_UNREACHABLE, RESET, TIMEOUT, StepFailed
 from shutdownlab.verifier.packets import ACK, FIN, MOST_DATA, PSH, RST, SYN, Segment
 from shutdownlab.verifier.wire import Arrival, ModelledConnection
 
@@ -146,7 +147,9 @@ class Connection:
 
 
 def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -> None:
-    """Raise `StepFailed` where routers, or the own machine, say that nobody has the server's address."""
+    """Raise `StepFailed` where routers, or the own machine, say that nobody has the server's address, or reject it."""
+    if (told := wire.refusal) is not None:
+        raise StepFailed(HOST_UNREACHABLE if told is Rejection.ICMP else REFUSED, operation)
     way = wire.way(True)
     if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):
         return

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
-from shutdownlab.model.faults import NO_DAMAGE, Damage, damage_of
+from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.routing import withdrawals
@@ -66,14 +66,15 @@ def _follow(name: str) -> Follow:
 class Verifier:
     """Gives the verdict of any cell of a scenario, under a choice of accounts."""
 
-    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], equipment: DataPlane | None = None) -> None:
+        """`equipment`: of another verifier of the same country, whose switches' programs are worked out already."""
         self.shutdown, self.choices = shutdown, dict(choices)
         self.network = shutdown.network
         self.classes = Classes(shutdown, choices)
         self.verdicts: dict[CellClass, CellVerdict] = {}
         """Of every class that was followed so far."""
         self._servers = Servers(shutdown.network)
-        self._equipment = DataPlane(shutdown, AppCatalogue(shutdown.apps))
+        self.equipment = equipment or DataPlane(shutdown, AppCatalogue(shutdown.apps))
         self.rules_met: set[str] = set()
         """The rules of DPI boxes that have decided something."""
         self._countries: dict[str, ModelledCountry] = {}
@@ -90,8 +91,8 @@ class Verifier:
         if phase.phase not in self._countries:
             scenario = self.shutdown.scenario
             held = partial(self.held, phase)
-            damage = damage_of(self.network, scenario.broken(phase, self.choices).values()) | self.withdrawn(phase)
-            self._countries[phase.phase] = ModelledCountry(self._equipment, held, scenario.local_time(phase), damage)
+            damage = damage_of(self.network, self.broken(phase).values()) | self.withdrawn(phase)
+            self._countries[phase.phase] = ModelledCountry(self.equipment, held, scenario.local_time(phase), damage)
         return self._countries[phase.phase]
 
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
@@ -106,9 +107,13 @@ class Verifier:
     def outages(self, phase: Phase) -> Outages:
         """What the phase's faults take away."""
         if phase.phase not in self._outages:
-            broken, withdrawn = self.shutdown.scenario.broken(phase, self.choices), self.withdrawn(phase)
+            broken, withdrawn = self.broken(phase), self.withdrawn(phase)
             self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, withdrawn)
         return self._outages[phase.phase]
+
+    def broken(self, phase: Phase) -> dict[str, DeclaredFault]:
+        """What faults and orders break, by their names."""
+        return self.shutdown.scenario.broken(phase, self.choices, self.classes.active(phase))
 
     def withdrawn(self, phase: Phase) -> Damage:
         """The routes that operators have withdrawn."""
@@ -119,7 +124,7 @@ class Verifier:
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.unaffected:
-                if phase.faults or self.classes.withdrawing(phase):
+                if self.classes.breaks(phase) or self.classes.withdrawing(phase):
                     blamed = self.outages(phase).unseen(cell.operator, cell.family)
                     return CellVerdict(*blamed.excuses(Outcome.BLOCKED, UNREACHABLE)) if blamed else OK
                 return OK
@@ -162,20 +167,18 @@ class Verifier:
         resolver = resolver_of(at, probe.resolver_address)
         line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
         try:
-            concluded, operation = _follow(probe.follows)(line, probe.ask(at)), ""
+            concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:
-            concluded, operation = Conclusion(Outcome.BLOCKED, failed.failure), failed.operation
+            concluded = Conclusion(Outcome.BLOCKED, failed.failure)
         if any(country.box(operator).has_looked for operator in self.classes.owners(cell.target, vantage)):
             raise Undecided("how long, how random and how soon a connection's first packets are")
-        if phase.faults:
-            concluded = self._with_faults(phase, probe, line, concluded, operation)
+        if self.classes.breaks(phase):
+            concluded = self._with_faults(phase, probe, line, concluded)
         self.rules_met.update(seen.decision.rule or "" for wire in line.wires for seen in wire.seen)
         return line, (concluded.outcome, concluded.failure)
 
-    def _with_faults(
-        self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion, operation: str
-    ) -> Conclusion:
-        """What did not get through is down, where a fault has taken away what it failed by (OONI's `operation`)."""
+    def _with_faults(self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion) -> Conclusion:
+        """What did not get through is down, where a fault has taken away what it failed by."""
         on_path = {name for name, profile in self.shutdown.profiles.items() if profile.placement == "on-path"}
         seen = [seen for wire in line.wires for seen in wire.seen if seen.decision.flow_rule]
         boxes = {s.operator for s in seen if s.decision.flow_rule == "meter" or s.operator in on_path}
@@ -184,6 +187,5 @@ class Verifier:
         if found.outcome.got_through:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
-        needs = ("way", "lookup") if operation == "resolve" else ("way", "server") if operation else blamed
-        by = next((blamed[need] for need in blamed if need in needs), Blamed())
+        by = next((blamed[need] for need in line.failed_by(probe.looked_up(line.at)) if need in blamed), Blamed())
         return Conclusion(*by.excuses(found.outcome, found.failure))

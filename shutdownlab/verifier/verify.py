@@ -20,9 +20,15 @@ from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.result import Result
-from shutdownlab.results.table import Share, Table
+from shutdownlab.results.signal_verdict import SignalVerdict
+from shutdownlab.results.table import Share, Table, table_of
+from shutdownlab.signals.calendar import calendar_of
+from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.facts import judge, needed
 from shutdownlab.verifier.because import because
 from shutdownlab.verifier.groups import CellGroup, CellGroups
+from shutdownlab.verifier.outside import Outside
+from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
 
@@ -40,19 +46,30 @@ class Verified:
 
     `results` are the rows of all cells, made when somebody asks for them; all else here is worked out without them.
 
-    phases: those that were asked about. strict: what cannot be decided counts as not as expected.
+    phases: those that were asked about. strict: what cannot be decided counts as not as expected. sample: as of a run,
+    whose rows are held where these are.
     """
 
     shutdown: Shutdown
     choices: Mapping[str, str]
     timeline: tuple[Phase, ...]
     strict: bool = False
+    sample: float | None = None
     status: str = "verified"
 
     @cached_property
     def verifier(self) -> Verifier:
         """Whoever gives the verdicts."""
         return Verifier(self.shutdown, self.choices)
+
+    @cached_property
+    def _held(self) -> Held:
+        return held_cells(self.shutdown, self.choices, self.timeline, share_of(self.sample, "sample"))
+
+    @property
+    def holds(self) -> bool:
+        """Whether some of it stands for what it cannot differ from: a sample was asked for."""
+        return bool(self._held)
 
     @cached_property
     def results(self) -> list[Result]:
@@ -105,7 +122,27 @@ class Verified:
         for cell in cells_of(self.shutdown, phase):
             found = known.get((cell.vantage.id if cell.vantage else cell.operator, cell.target, cell.family))
             if found is not None:
-                yield cell, result_of(self.shutdown, phase, cell, _as_measured(found.verdict), found.expected)
+                result = result_of(self.shutdown, phase, cell, _as_measured(found.verdict), found.expected)
+                earlier = self._held.get(phase.phase, {}).get(cell.id)
+                yield cell, result if earlier is None else result.model_copy(update={"phase": earlier}).held_in(result)
+
+    @cached_property
+    def signals(self) -> tuple[SignalVerdict, ...]:
+        """What is expected of outsiders' signals, by the model; nothing where one phase alone was asked about."""
+        scenario = self.shutdown.scenario
+        expected = scenario.signals_given(self.choices)
+        if not expected or self.timeline != scenario.timeline:
+            return ()
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
+        wanted = needed(expected, SIGNALS)
+        readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
+        phases = [(phase.phase, phase.at) for phase in self.timeline]
+        return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
+
+    @property
+    def unmet_signals(self) -> tuple[SignalVerdict, ...]:
+        """Those that are not as expected; one that cannot be judged is among them only where that is `strict`."""
+        return tuple(each for each in self.signals if not each.met and (self.strict or each.met is not None))
 
     @cached_property
     def warnings(self) -> list[Warned]:
@@ -130,12 +167,14 @@ class Verified:
     def exit_code(self) -> int:
         """0, or 1 where an expectation is not met."""
         unmet = any(not group.met and (self.strict or group.is_decided) for group in self.groups)
-        return EXIT_UNMET if unmet else EXIT_OK
+        return EXIT_UNMET if unmet or self.unmet_signals else EXIT_OK
 
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who would get through, a row per phase."""
         scenario, shares = self.shutdown.scenario, dict[tuple[str, str], Share]()
+        if self.holds:
+            return table_of(self.results, scenario.headings, scenario.short_columns)
         headings, phases = dict.fromkeys(scenario.headings), dict[str, datetime]()
         for group in self.groups:
             phases[group.phase.phase] = group.phase.at
@@ -183,11 +222,12 @@ class Verified:
                 of_phase["reached"] += result.outcome.got_through
                 of_phase["unmet"] += not result.met
                 of_phase["errors"] += not result.outcome.is_measured
+                of_phase["held"] += bool(result.held)
                 counts["expectations"] += result.expected is not None
             counts += of_phase
             yield PhaseMeasured(
                 phase=phase.phase, cells=len(found), reached=of_phase["reached"], unmet=of_phase["unmet"],
-                errors=of_phase["errors"], seconds=round(monotonic() - start, 3),
+                errors=of_phase["errors"], held=of_phase["held"], seconds=round(monotonic() - start, 3),
             )  # fmt: skip
             counts["cells"] += len(found)
         yield Finished(
@@ -207,7 +247,7 @@ class Verified:
             sources=scenario.sources,
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
-            source=self.shutdown.source, digest=self.shutdown.digest,
+            source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -225,15 +265,18 @@ def verify(
     choose: Mapping[str, str] | None = None,
     at: str | None = None,
     strict: bool = False,
+    sample: float | None = None,
 ) -> Verified:
     """What a run of a scenario would find: an outcome, and a failure by its OONI name, for each cell.
 
     It needs no rights, no network and no Linux, and sends nothing. `choose`: where sources disagree, the version to
-    follow; `at`: this phase alone. What it cannot decide, because it hangs on a race or on chance, is `unknown`, and
-    counts as not as expected where it is to be `strict`. Raises `BadInput`.
+    follow; `at`: this phase alone; `sample`: as of a run, to say which results are held. What it cannot decide, because
+    it hangs on a race or on chance, is `unknown`, and counts as not as expected where it is to be `strict`. Raises
+    `BadInput`.
     """
     shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
     loaded = shutdown.scenario
     choices = choices_of(loaded, choose or {}, "choose")
     timeline = loaded.timeline if at is None else (phase_named(loaded, at, "at"),)
-    return Verified(shutdown, choices, timeline, strict)
+    share_of(sample, "sample")
+    return Verified(shutdown, choices, timeline, strict, sample)

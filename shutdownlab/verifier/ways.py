@@ -30,16 +30,23 @@ class Crossing:
         return {"in_port": self.port, "eth_src": self.source, "eth_dst": self.target}
 
 
+@dataclass(frozen=True, slots=True)
+class LineRouters:
+    """The routers on a link of a class (`links:` and its `hops:`), so many."""
+
+    link: str
+    count: int
+
+
 @dataclass(frozen=True)
 class Way:
     """How a packet gets to an address, or how far it would.
 
-    hops: hosts and routers by their names, and the switches between them, in order. arrives: some host has the address.
-    silent: where it does not arrive, nobody says so. number: of
-    all ways that were found.
+    hops: hosts and routers by their names, the switches and the routers of links between them, in order. arrives: some
+    host has the address. silent: where it does not arrive, nobody says so. number: of all ways that were found.
     """
 
-    hops: tuple[str | Crossing, ...]
+    hops: tuple[str | Crossing | LineRouters, ...]
     arrives: bool = True
     silent: bool = False
     number: int = 0
@@ -53,6 +60,19 @@ class Way:
     def nodes(self) -> tuple[str, ...]:
         """The hosts and routers."""
         return tuple(hop for hop in self.hops if isinstance(hop, str))
+
+    @cached_property
+    def passed(self) -> tuple[int, ...]:
+        """How many routers are before each switch on the way, and at last before its end: each takes one off TTLs."""
+        found, passed = [], 0
+        for place, hop in enumerate(self.hops):
+            if isinstance(hop, Crossing):
+                found.append(passed)
+            elif isinstance(hop, LineRouters):
+                passed += hop.count
+            else:
+                passed += 0 < place < len(self.hops) - 1
+        return (*found, passed)
 
 
 class Ways:
@@ -88,9 +108,9 @@ class Ways:
         """The way up to the first thing on it that is broken."""
         if not self.damage:
             return way
-        names = [hop.switch if isinstance(hop, Crossing) else hop for hop in way.hops]
-        nodes = [self.network.nodes[name] for name in names]
-        for place, (one, following) in enumerate(pairwise(nodes), 1):
+        named = [(place, hop) for place, hop in enumerate(way.hops, 1) if not isinstance(hop, LineRouters)]
+        found = [(place, self.network.nodes[hop if isinstance(hop, str) else hop.switch]) for place, hop in named]
+        for (place, one), (_, following) in pairwise(found):
             if self.damage.breaks(one, following):
                 return Way(way.hops[:place], arrives=False, silent=True)
         return way
@@ -100,7 +120,7 @@ class Ways:
         if target is host or address.is_loopback:
             return Way((host.name,), arrives=target is host)
         router = router_of(self.network, host.owner)
-        hops: list[str | Crossing] = [host.name, *self._last_mile(host, router, up=True), router.name]
+        hops: list[str | Crossing | LineRouters] = [host.name, *self._last_mile(host, router, up=True), router.name]
         owner = target.owner if target is not None else self.routes.owner_of(address)
         if owner is None:
             return Way(tuple(hops), arrives=False)
@@ -113,11 +133,13 @@ class Ways:
             following = router_of(self.network, hop.owner)
             hops += [*(self._over_lan(router, following, hop.lan) if hop.lan != "backbone" else ()), following.name]
             router = following
+            if hop.lan == "gateway" and self.damage.discards(router.owner, address):
+                return Way(tuple(hops), arrives=False, silent=True)
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
         return Way((*hops, *self._last_mile(target, router, up=False), target.name))
 
-    def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing]:
+    def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing | LineRouters]:
         """Between a host and its router: over an access switch, where the host is a subscriber."""
         if host.role is not Role.SUBSCRIBER:
             return []
@@ -126,20 +148,30 @@ class Ways:
         uplink = switch.port_for("uplink")
         theirs = router.ports[uplink.peer.port]
         inner = switch.ports[line.peer.port].number
+        on_line = self._on_link(host.vantage.access.value) if host.vantage is not None else []
         if up:
-            return [Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac)]
-        return [Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac)]
+            return [*on_line, Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac)]
+        return [Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac), *on_line]
 
-    def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing]:
+    def _on_link(self, kind: str) -> list[LineRouters]:
+        """The routers of a link of a class, if it has any."""
+        count = next((link.hops for name, link in self.network.topology.links.items() if name == kind), 0)
+        return [LineRouters(kind, count)] if count else []
+
+    def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
         """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
         mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
-        found = []
+        found: list[Crossing | LineRouters] = []
+        if router.role is Role.TRANSIT:
+            found += self._on_link("transit")
         if router.role is Role.BORDER:
             found.append(self._past_box(router, lan, mine, theirs, outwards=True))
         if lan == "gateway":
             switch = self.network.nodes["gateway"]
             ports = [switch.port_for(node.owner).number for node in (router, following)]
             found.append(Crossing(switch.name, ports[0], ports[1], mine.mac, theirs.mac))
+        if following.role is Role.TRANSIT:
+            found += self._on_link("transit")
         if following.role is Role.BORDER:
             found.append(self._past_box(following, lan, mine, theirs, outwards=False))
         return found

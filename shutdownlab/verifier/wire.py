@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.rejections import Rejected, rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
-from shutdownlab.compiler.rules import Rule
+from shutdownlab.compiler.rules import PipelineTable, Rule
+from shutdownlab.compiler.traffic import Traffic
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine, Side
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.library import Shutdown
+from shutdownlab.model.answers import Rejection
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
@@ -27,7 +32,7 @@ from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.chance import Chances, Draws
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import FiveTuple, Segment, segment_of
+from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way, Ways
 
@@ -54,7 +59,7 @@ class DataPlane:
         """The same at each of them."""
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
-        self._named = prefixes_named(shutdown)
+        self._named = PrefixTable(prefixes_named(shutdown))
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
         for vantage in vantages:
@@ -73,7 +78,7 @@ class DataPlane:
         found: dict[object, str] = {}
         for text in addresses:
             address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(prefix for prefix in self._named if address in prefix)
+            within = tuple(self._named.around_address(address))
             found.setdefault((host and host.name, within), text)
         return tuple(found.values())
 
@@ -136,6 +141,7 @@ class ModelledCountry:
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
         self._lies: dict[VantageId, Lies] = {}
+        self._rejections: dict[str, tuple[Rejected, ...]] = {}
 
     def switch(self, name: str) -> PaperSwitch:
         """A switch with its program."""
@@ -154,6 +160,13 @@ class ModelledCountry:
         if vantage.id not in self._lies:
             self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
         return self._lies[vantage.id]
+
+    def rejections(self, operator: str) -> tuple[Rejected, ...]:
+        """What an operator's border router rejects."""
+        if operator not in self._rejections:
+            active = self.active(operator)
+            self._rejections[operator] = rejections(self.network, self.shutdown.apps, active, operator)
+        return self._rejections[operator]
 
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
@@ -259,6 +272,7 @@ class ModelledConnection:
     _sent: int = 0
     _inspected: bool | None = None
     _steps: dict[bool, tuple[SwitchStep, ...]] = field(default_factory=dict)
+    _rejected: dict[bool, Rejected | None] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
         """From the end that sends to the other one."""
@@ -310,7 +324,44 @@ class ModelledConnection:
     @property
     def passes(self) -> bool:
         """Whether headers let packets pass both ways."""
-        return not any(step.fate.dropped for way in (True, False) for step in self.steps(way))
+        ways = (True, False)
+        return not any(self.rejected(way) or any(step.fate.dropped for step in self.steps(way)) for way in ways)
+
+    def rejected(self, by_client: bool) -> Rejected | None:
+        """By what the border router of the subscriber who sends rejects it, where it does."""
+        if by_client not in self._rejected:
+            self._rejected[by_client] = self._rejection(by_client)
+        return self._rejected[by_client]
+
+    def _rejection(self, by_client: bool) -> Rejected | None:
+        way, nodes = self.way(by_client), self.country.network.nodes
+        sender = nodes[way.nodes[0]]
+        if sender.vantage is None or len(way.nodes) == 1:
+            return None
+        stream = self.stream
+        ends = [(stream.client, stream.client_port), (stream.server, stream.server_port)]
+        (source, _), (target, port) = ends if by_client else reversed(ends)
+        ports = (port, port) if stream.proto in (TCP, UDP) else None
+        packet = Traffic(stream.proto, ports, ip_network(target), ip_network(source))
+        rejections = self.country.rejections(sender.owner)
+        return next((each for each in rejections if each.meets(ip_address(source), packet)), None)
+
+    @property
+    def refusal(self) -> Rejection | None:
+        """What tells the client that its border router rejects what it sends; None: nothing that comes to it."""
+        rejected = self.rejected(True)
+        if rejected is None or self.steps(True)[0].fate.dropped:
+            return None
+        here = self.way(True).crossings[0]
+        back = Crossing(here.switch, here.onwards, here.port, here.target, here.source)
+        answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
+        told = self.stream
+        if answer is Rejection.ICMP:
+            kind, version = UNREACHABLE[told.version], told.version
+            router = self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner)
+            told = FiveTuple(icmp_of(version), told.client, str(router.address(version)), kinds=(kind, kind))
+        fate = self.country.switch(here.switch).run(told.fields(by_client=False) | back.fields)
+        return None if fate.dropped else answer
 
     @property
     def intercepted(self) -> bool:
@@ -322,18 +373,32 @@ class ModelledConnection:
         self.now += 0.001
         self._sent += 1
         way = self.way(by_client)
-        found = list(self._carry(self.steps(by_client), segment, by_client, arrives=way.arrives))
-        if not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
+        steps, rejected = self.steps(by_client), self.rejected(by_client)
+        if rejected is not None:
+            steps = steps[:1]
+        arrives = way.arrives and rejected is None
+        found = list(self._carry(steps, segment, by_client, way.passed, arrives=arrives))
+        if rejected is not None:
+            if not steps[0].fate.dropped:
+                rule = Rule(PipelineTable.ACCESS_LISTS, 0, policy=rejected.policy)
+                self.stops.append(Stop(way.nodes[1], rule))
+        elif not way.arrives and not any(arrival.at_client is not by_client for arrival in found):
             self.stops.append(Stop(way.nodes[-1]))
         own = any(arrival.at_client is not by_client and not arrival.injected for arrival in found)
         self.reached, self.answered = self.reached or (own and by_client), self.answered or (own and not by_client)
         return found
 
     def _carry(
-        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, *, arrives: bool, injected: bool = False
-    ) -> Iterator[Arrival]:
+        self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
+        arrives: bool, injected: bool = False, ttl: int = TTL,
+    ) -> Iterator[Arrival]:  # fmt: skip
+        """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
+        packet would have before the first of them.
+        """
         frame = b""
         for place, step in enumerate(steps):
+            if ttl <= passed[place]:
+                return
             if step.fate.dropped:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
@@ -345,26 +410,28 @@ class ModelledConnection:
                     return
                 continue
             box = self.country.box(step.box)
-            frame = frame or self.stream.frame(segment, by_client=by_client)
+            frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
                 ahead = injection.towards is not step.side
-                onwards = steps[place + 1 :] if ahead else self._back_from(step, by_client)
-                said = segment_of(injection.frame)
-                yield from self._carry(onwards, said, by_client == ahead, arrives=ahead <= arrives, injected=True)
+                onwards, routers = (steps[place:], passed[place:]) if ahead else self._back_from(step, by_client)
+                yield from self._carry(
+                    onwards[1:], segment_of(injection.frame), by_client == ahead, routers[1:],
+                    arrives=ahead <= arrives, injected=True, ttl=ttl_of(injection.frame) + routers[0],
+                )  # fmt: skip
             if not box.on_path:
                 if not outcome.forward:
                     self.stops.append(Stop(f"{box.operator}-box"))
                     return
                 if outcome.replacement is not None:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)
-        if arrives:
+        if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
 
-    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[SwitchStep, ...]:
-        """The way back from a box to whoever has sent the packet."""
-        back = self.steps(not by_client)
+    def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
+        """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""
+        back, passed = self.steps(not by_client), self.way(not by_client).passed
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
-        return back[places[0] + 1 :] if places else ()
+        return (back[places[0] :], passed[places[0] :]) if places else ((), (0, 0))

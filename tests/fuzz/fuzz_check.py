@@ -189,6 +189,7 @@ def main() -> int:
     parser.add_argument("--keep", metavar="DIR", help="where the files are (default: a new temporary directory)")
     options = parser.parse_args()
     kept = Path(options.keep or tempfile.mkdtemp(prefix="shutdownlab-fuzz-"))
+    kept.mkdir(parents=True, exist_ok=True)
     files = -(-(options.command or options.files) // options.workers)
     seeds = range(options.seed, options.seed + options.workers)
     reports = in_processes([Share(files, seed, kept, through_command=bool(options.command)) for seed in seeds])

@@ -1,6 +1,6 @@
 """The report in a real browser, Chromium: at every width, in light and dark, with a keyboard alone, and by axe's rules.
 
-Skipped where there is none: `apt-get install chromium`, and the packages of pyproject.toml's `browser`. Screenshots are
+Skipped where there is none: `apt-get install chromium`, and the `dev` packages of pyproject.toml. Screenshots are
 kept in the folder that SHUTDOWNLAB_PICTURES names.
 """
 
@@ -28,7 +28,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[browser]'")
+    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[dev]'")
     with driver.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
@@ -64,7 +64,7 @@ def chosen(page: Page) -> str:
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, file: Path, width: int, scheme: str
 ) -> None:
-    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[browser]'")
+    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[dev]'")
     page = opened(browser, file, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if pictures := os.environ.get("SHUTDOWNLAB_PICTURES"):
@@ -146,3 +146,38 @@ def test_it_is_ready_within_a_second_and_prints(browser: Browser, file: Path) ->
     assert not page.locator("#pg-bar").is_visible()
     assert page.locator(".pg-over").is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_a_cell_that_differs_from_another_run_says_what_it_was(browser: Browser, file: Path, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "scenarios/first-shutdown.yaml").read_text()
+    rule = "    title: Northnet's DPI box answers WhatsApp with TCP resets\n"
+    (tmp_path / "mine.yaml").write_text(text.replace(rule, f"{rule}    except: {{regions: [coast]}}\n"))
+    sl.verify(tmp_path / "mine.yaml").write(tmp_path / "new")
+    sl.report(tmp_path / "new", tmp_path / "two.html", against=file.parent / "run")
+    page = opened(browser, tmp_path / "two.html")
+    page.locator("button[data-phase]", has_text="messenger").click()
+    marked = page.locator("td.pg-changed")
+    assert marked.count() == 1
+    assert str(marked.first.get_attribute("aria-label")).endswith("; blocked (connection_reset) in run")
+    marked.first.click()
+    assert "In run\n✕ blocked (connection_reset)" in page.locator("dialog").inner_text()
+
+
+def test_the_map_is_coloured_by_the_chosen_phase(browser: Browser, tmp_path: Path) -> None:
+    sl.verify("karakalpakstan-2022").write(tmp_path / "run")
+    sl.report(tmp_path / "run", tmp_path / "map.html")
+    page = opened(browser, tmp_path / "map.html")
+
+    def colour(region: str) -> str | None:
+        shape = page.locator(f"#map .pg-map [data-operator=''][data-region={region}]").first
+        return str(shape.evaluate("shape => getComputedStyle(shape).fill"))
+
+    dark = colour("karakalpakstan")
+    assert page.locator("#map-title").inner_text() == "Map"
+    assert colour("tashkent") != dark
+    page.locator("#pg-range").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#pg-map-phase").inner_text() == chosen(page)
+    assert colour("karakalpakstan") == colour("tashkent") != dark
+    box = page.locator("#map .pg-map use.pg-area").first.bounding_box()
+    assert box is not None and box["width"] > 50

@@ -58,6 +58,10 @@ def without(scenario: str, name: str) -> dict[str, Any]:
         phase | {key: others(phase[key]) for key in ("start", "stop", "faults") if key in phase}
         for phase in made["timeline"]
     ]
+    made["repeats"] = {
+        recurs: repeat | {key: others(repeat[key]) for key in ("start", "stop", "faults") if key in repeat}
+        for recurs, repeat in made.get("repeats", {}).items()
+    }
     made["accounts"] = {
         question: account
         | {

@@ -24,9 +24,9 @@ from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.reporting.junit import of_run
 from shutdownlab.reporting.report import print_story
 from shutdownlab.results.directory import RunDirectory
-from shutdownlab.results.events import Begun, Finished, Held, Measured, PassedOver, PhaseMeasured
+from shutdownlab.results.events import Begun, Finished, Measured, PhaseMeasured
 from shutdownlab.results.result import Result
-from shutdownlab.results.selection import Selection, as_held, rest_of, to_check
+from shutdownlab.results.selection import Selection, to_leave
 from shutdownlab.runner import launch
 from shutdownlab.verifier.selecting import select
 
@@ -117,45 +117,52 @@ def test_a_scenario_is_compared_with_what_it_was_in_git(tmp_path: Path, monkeypa
 
 
 def test_the_self_check_is_of_what_will_be_measured() -> None:
-    shutdown = sl.load(FIRST)
-    first, *_, last = shutdown.scenario.timeline
-    selection = Selection(changed_since="x", sample=0, changed={last.phase: (0, 3)})
-    assert len(to_check(shutdown, selection, shutdown.scenario.timeline, first)) == 2
-    assert to_check(shutdown, selection, (first,), first) == frozenset()
-
-
-def test_what_was_measured_all_the_same_is_not_held_too() -> None:
-    held = {number: as_held(result("first", f"probe-{number}")) for number in range(3)}
-    assert list(rest_of(held, [result("first", "probe-1")])) == [0, 2]
+    verified = sl.verify(FIRST)
+    shutdown, timeline = verified.shutdown, verified.timeline
+    held = {
+        phase.phase: {cell.id: result.held_by_the_model() for cell, result in verified.of_phase(phase)}
+        for phase in timeline
+    }
+    first, last = timeline[0], timeline[-1]
+    measured = list(held[last.phase])[:3]
+    for name in measured:
+        del held[last.phase][name]
+    left = to_leave(shutdown, held, timeline, first)
+    assert len(left) == len(held[first.phase]) - 3
+    assert {f"{first.phase} {name.partition(' ')[2]}" for name in measured}.isdisjoint(left)
+    assert to_leave(shutdown, held, (first,), first) == held[first.phase]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A run that passed over a phase, and of another one measured a cell of two."""
+    held = [
+        result("quiet", "a", expected=Outcome.OK).held_by_the_model(),
+        result("quiet", "b", expected=Outcome.OK).held_by_the_model(),
+        result("loud", "a", Outcome.BLOCKED).held_by_the_model(),
+    ]
     with RunDirectory(tmp_path / "run") as record:
         record(
             Begun(version="0", run="run", scenario="small", changed_since="old.yaml", sample=0.5, columns=("a", "b"))
         )
-        for number, target in enumerate("ab"):
-            record(Held(number=number, result=as_held(result("quiet", target, expected=Outcome.BLOCKED))))
-        record(PassedOver(phase="quiet", held=2))
+        for number, each in enumerate(held[:2]):
+            record(Measured(number=number, result=each))
+        record(PhaseMeasured(phase="quiet", cells=2, held=2, reached=2, unmet=0, seconds=0))
         record(Measured(number=1, result=result("loud", "b", expected=Outcome.OK)))
-        record(Held(number=0, result=as_held(result("loud", "a", Outcome.BLOCKED))))
-        record(PhaseMeasured(phase="loud", cells=1, held=1, reached=1, unmet=0, seconds=2))
-        record(Finished(status="finished", exit_code=0, seconds=3, cells=1, held=3, expectations=1, unmet=0, errors=0))
+        record(Measured(number=0, result=held[2]))
+        record(PhaseMeasured(phase="loud", cells=2, held=1, reached=1, unmet=0, seconds=2))
+        record(Finished(status="finished", exit_code=0, seconds=3, cells=4, expectations=3, unmet=0, errors=0))
     return tmp_path / "run"
 
 
-def test_held_cells_are_rows_that_say_so_and_are_in_no_count(directory: Path) -> None:
+def test_held_cells_are_rows_that_say_so(directory: Path) -> None:
     run = sl.Run.open(directory)
-    assert [(each.phase, each.target, each.certainty, each.tries) for each in run.results] == [
-        ("quiet", "a", "held", 0), ("quiet", "b", "held", 0), ("loud", "a", "held", 0), ("loud", "b", "certain", 1),
+    assert [(each.phase, each.target, each.certainty, each.held, each.tries) for each in run.results] == [
+        ("quiet", "a", "held", "the model", 0), ("quiet", "b", "held", "the model", 0),
+        ("loud", "a", "held", "the model", 0), ("loud", "b", "certain", "", 1),
     ]  # fmt: skip
-    assert {each.phase_seconds for each in run.results} == {None, 2.0}
-    assert (run.manifest["cells"], run.manifest["held"], run.manifest["unmet"]) == (1, 3, 0)
-    assert run.manifest["seconds"]["phases"] == {"loud": 2.0}
+    assert (run.manifest["cells"], run.manifest["held"]) == (4, 3)
     assert (run.manifest["changed_since"], run.manifest["sample"]) == ("old.yaml", 0.5)
-    assert run.unmet == []  # of `quiet` the model has it otherwise than is expected, but nobody has seen it
     assert len(list(run.measurements())) == 0
     with (directory / "results.csv").open() as file:
         assert [row["certainty"] for row in csv.DictReader(file)] == ["held", "held", "held", "certain"]
@@ -169,7 +176,7 @@ def test_the_table_shows_what_is_held_and_leaves_out_phases_of_which_all_is(dire
     assert "quiet" not in text
     assert "0=" in text and "100=" not in text
     assert "= some of it held" in text
-    assert "All 1 expectations met; 3 cells are held, not measured." in text
+    assert "All 3 expectations met; 3 cells are held, as the model has them." in text
 
 
 def test_junit_skips_what_was_not_measured(directory: Path) -> None:
@@ -187,9 +194,8 @@ def test_a_run_that_is_replaced_takes_its_selection_with_it(directory: Path) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--sample", "5%"], "--sample: found no changed_since"),
-        (["--changed-since", "first-shutdown", "--sample", "500%"], "--sample: found 500%"),
-        (["--changed-since", "first-shutdown", "--sample", "many"], "expected a share such as 5% or 0.05"),
+        (["--changed-since", "first-shutdown", "--sample", "500%"], "--sample: found 5;"),
+        (["--changed-since", "first-shutdown", "--sample", "many"], "expected a share: 5% or 0.05"),
         (["--changed-since", "no-such-scenario"], "no-such-scenario"),
         (["--changed-since", "iran-2019"], "--changed-since: found no cell that the scenario has too"),
         (["--changed-since", "HEAD~1:no/such.yaml"], "--changed-since: found"),

@@ -186,8 +186,8 @@ def test_on_a_slowed_line_what_is_never_answered_need_not_be_alone() -> None:
     assert line.beside["speed"] == [0]
 
 
-PATH = Control("path a to b", "a", Check("path a to b", "192.0.2.1", "192.0.2.9"))
-SERVER = Control("server of x", "control", request=probe("server of x"))
+PATH = Control("path a to b", "a", "way", Check("path a to b", "192.0.2.1", "192.0.2.9"))
+SERVER = Control("server of x", "control", "server", request=probe("server of x"))
 VOUCHING = {"x": (PATH, SERVER)}
 
 
@@ -256,7 +256,7 @@ def test_what_fails_in_another_way_each_time_while_its_excused_controls_fail_is_
         return RESET if request.name == SERVER.name else checked(None)
 
     supervisor = PretendedSupervisor(["a", "control"], answer)
-    found = list(prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING, excused={"x"}))
+    found = list(prober_of(supervisor).run({"a": [probe("x")]}, controls=VOUCHING, excused={"x": {SERVER.name}}))
     assert [(m.outcome, m.certainty) for _, _, m in found] == [(Outcome.UNKNOWN, "unconfirmed")]
     patience = [request.timeout for _, request in supervisor.sent if request.name == "x"]
     assert max(patience) == PATIENCE[-1]

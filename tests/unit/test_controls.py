@@ -27,9 +27,11 @@ def controls(test: str, where: str = "northnet/coast", family: Family = Family.I
     return list(controls_of(kind, at, request_at(kind, "mine", at, "ca.pem")))
 
 
-def test_a_page_abroad_needs_the_path_to_its_server_the_resolver_and_the_server() -> None:
-    path, resolver, server = controls("web", url="https://www.bbc.com/")
+def test_a_page_abroad_needs_the_paths_to_its_server_and_resolver_and_both_of_these() -> None:
+    path, to_resolver, resolver, server = controls("web", url="https://www.bbc.com/")
     assert path.name == "path northnet-coast to transit-two-servers, ipv4"
+    assert to_resolver.name == "path northnet-coast to northnet-resolver, ipv4"
+    assert [each.of for each in (path, to_resolver, resolver, server)] == ["way", "lookup", "lookup", "server"]
     assert resolver.name == "resolver of northnet for www.bbc.com, ipv4"
     assert server.name == "server of mine, ipv4"
 
@@ -66,11 +68,23 @@ def test_a_server_that_answers_names_is_asked_for_them_on_its_own_node() -> None
     *_, server = controls("dns", host="www.bbc.com", resolver="8.8.8.8")
     assert server.request is not None
     asked = server.request
-    assert (server.agent, asked.resolver, asked.looks_up) == ("transit-two-servers", "8.8.8.8", True)
+    assert (server.agent, asked.resolver, asked.looks_up) == ("transit-one-servers", "8.8.8.8", True)
 
 
-PATH, RESOLVER, SERVER = controls("web", url="https://www.bbc.com/")
-CELL = (PATH, RESOLVER, SERVER)
+def test_a_lookup_needs_whom_it_asks_and_not_what_it_asks_about() -> None:
+    def names(**fields: object) -> list[str]:
+        return [control.name for control in controls("dns", host="www.bbc.com", **fields)]
+
+    lookups = ["path northnet-coast to northnet-resolver, ipv4", "resolver of northnet for www.bbc.com, ipv4"]
+    assert names() == lookups
+    there = ["path northnet-coast to transit-one-servers, ipv4", "server of mine, ipv4"]
+    assert names(resolver="8.8.8.8") == there
+    secure = [there[0], lookups[0], "resolver of northnet for dns.google, ipv4", there[1]]
+    assert names(resolver="https://dns.google/dns-query") == secure
+
+
+PATH, TO_RESOLVER, RESOLVER, SERVER = controls("web", url="https://www.bbc.com/")
+CELL = (PATH, TO_RESOLVER, RESOLVER, SERVER)
 
 
 def lookups(**failures: str | None) -> list[dict[str, str | None]]:
@@ -86,10 +100,10 @@ def test_what_failed_beyond_its_lookups_needs_its_path_and_its_server() -> None:
     assert vouching("connection_reset", **keys, failed_operation="tls_handshake") == (PATH.name, SERVER.name)
 
 
-def test_what_failed_in_its_lookups_alone_needs_its_path_and_its_resolver() -> None:
+def test_what_failed_in_its_lookups_alone_needs_its_resolver_and_the_path_there() -> None:
     keys = {"queries": lookups(www_bbc_com="generic_timeout_error")}
     for told in ({"failed_operation": "resolve"}, {}):  # the tests of apps tell of no single operation
-        assert vouching("generic_timeout_error", **keys, **told) == (PATH.name, RESOLVER.name)
+        assert vouching("generic_timeout_error", **keys, **told) == (TO_RESOLVER.name, RESOLVER.name)
 
 
 def test_what_failed_in_lookups_and_elsewhere_needs_all_its_controls() -> None:
@@ -129,7 +143,7 @@ def test_a_program_of_ones_own_is_not_run_by_a_control_subscriber() -> None:
 
 
 def test_the_checks_of_an_agent_go_in_one_request() -> None:
-    path, resolver, _ = controls("web", url="https://www.bbc.com/")
+    path, _, resolver, _ = controls("web", url="https://www.bbc.com/")
     assert path.check is not None and resolver.check is not None
     asked = checks_request("northnet-coast", (path.check,), 0.5)
     assert (asked.runs, asked.ask, asked.timeout) == (CHECKS, (path.check,), 0.5)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from shutdownlab.protocol.messages import (
     Message,
     Notice,
     Obeyed,
+    Progress,
 )
 
 NETWORK = library.network("two-operators")
@@ -54,11 +56,12 @@ class FakeSwitch:
     def claim(self) -> None:
         self.sent.append("claim")
 
-    def replace(self, program: SwitchProgram) -> int:
+    def replace(self, program: SwitchProgram, sent: Callable[[int], None]) -> int:
+        sent(len(program.rules))
         self.program = program
         return self._did("replace")
 
-    def update(self, change: RuleChange, held: SwitchProgram) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram, sent: Callable[[int], None]) -> int:
         assert self.program is not None
         assert set(self.program.rules) == set(held.rules)
         kept = [rule for rule in held.rules if rule.key not in {gone.key for gone in (*change.delete, *change.add)}]
@@ -368,3 +371,18 @@ def test_a_boxs_counters_are_passed_on(scene: Scene) -> None:
     counters = Counters("southcell-box", {"injected": 1})
     scene.domain.box_said(counters)
     assert scene.told == [counters]
+
+
+def test_an_order_that_takes_long_tells_how_far_it_has_got(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules worked out and rules sent both count; what is done within a second has nothing to tell."""
+    for step, tells in ((0.0, False), (0.4, True)):
+        clock = itertools.count(100.0, step or 1e-9)
+        monkeypatch.setattr("shutdownlab.control.domain.time", SimpleNamespace(monotonic=lambda c=clock: next(c)))
+        scene = Scene()
+        scene.domain.reconcile(2, BLACKOUT)
+        scene.join()
+        told = [message for message in scene.told if isinstance(message, Progress)]
+        assert bool(told) is tells
+    assert {(message.serial, message.where) for message in told} == {(2, "southcell")}
+    assert [message.rules for message in told] == sorted({message.rules for message in told})
+    assert told[-1].rules > max(len(switch.program.rules) for switch in scene.switches.values() if switch.program)

@@ -9,8 +9,9 @@ import pytest
 
 import shutdownlab as sl
 from shutdownlab.measure.belief import Try, judge
+from shutdownlab.measure.controls import Control, excused_by
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.protocol.probing import Proof
+from shutdownlab.protocol.probing import Check, Proof
 from shutdownlab.verifier.explained import explanation_lines
 
 BREAKDOWNS = Path(__file__).parents[2] / "examples" / "breakdowns.yaml"
@@ -146,14 +147,26 @@ def proof(failure: str | None) -> dict[str, list[Proof]]:
 
 
 def test_two_tries_with_a_failed_control_between_them_are_down_where_a_fault_excuses_it_and_unknown_else() -> None:
-    excused = judge([FIRST, SECOND], proof("generic_timeout_error"), excused=True)
+    excused = judge([FIRST, SECOND], proof("generic_timeout_error"), excused={"way"})
     assert (excused.believed, excused.taken) == (True, True)
     refuted = judge([FIRST, SECOND], proof("generic_timeout_error"))
     assert (refuted.believed, refuted.taken, refuted.refuted) == (False, False, 1)
 
 
+def test_a_failed_control_of_something_that_nothing_took_away_proves_nothing() -> None:
+    found = judge([FIRST, SECOND], proof("generic_timeout_error"), excused={"server"})
+    assert (found.believed, found.taken, found.refuted) == (False, False, 1)
+
+
+def test_controls_are_excused_by_what_they_are_controls_of() -> None:
+    check = Check("any", "192.0.2.1")
+    way, server = Control("path a to b", "a", "way", check), Control("server of x", "b", "server", check)
+    assert excused_by((way, server), {"way": "cable", "lookup": "resolver"}) == {"path a to b": "cable"}
+    assert excused_by((way, server), {}) == {}
+
+
 def test_two_tries_with_a_good_control_between_them_are_blocked_whatever_is_broken_elsewhere() -> None:
-    found = judge([FIRST, SECOND], proof(None), excused=True)
+    found = judge([FIRST, SECOND], proof(None), excused={"way"})
     assert (found.believed, found.taken) == (True, False)
 
 

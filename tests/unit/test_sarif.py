@@ -99,20 +99,30 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert old in text
     (tmp_path / "my policies").mkdir()
     file = tmp_path / "my policies" / "mine.yaml"
-    file.write_text(text.replace(old, old.replace("tcp/179", "tcp/179, udp/53"), 1))
+    file.write_text(text.replace(old, old.replace("tcp/179]", "tcp/179], protocols: [icmp]"), 1))
     monkeypatch.chdir(tmp_path)
     return file
 
 
 def test_a_change_stands_at_the_line_that_makes_it(mine: Path) -> None:
-    line = mine.read_text().split("\n").index("    except: {subscribers: [government], ports: [tcp/179, udp/53]}") + 1
+    line = (
+        mine.read_text()
+        .split("\n")
+        .index("    except: {subscribers: [government], ports: [tcp/179], protocols: [icmp]}")
+        + 1
+    )
     found = results(["diff", str(FIRST), "my policies/mine.yaml"], 1)
     assert {result["ruleId"] for result in found} == {"newly-allowed"}
     assert {at(result) for result in found} == {("my%20policies/mine.yaml", line)}
 
 
 def test_what_is_not_as_expected_stands_at_the_exception_that_lets_it_through(mine: Path) -> None:
-    line = mine.read_text().split("\n").index("    except: {subscribers: [government], ports: [tcp/179, udp/53]}") + 1
+    line = (
+        mine.read_text()
+        .split("\n")
+        .index("    except: {subscribers: [government], ports: [tcp/179], protocols: [icmp]}")
+        + 1
+    )
     found = results(["verify", "my policies/mine.yaml"], 1)
     assert found
     assert {(result["level"], at(result)) for result in found} == {("error", ("my%20policies/mine.yaml", line))}

@@ -1,37 +1,73 @@
-"""Where: the regions as tiles, and the network as a drawing; the script colours both by phase. Pure."""
+"""Where: the regions on a map and as tiles, and the network as a drawing; the script colours them by phase. Pure."""
 
 from __future__ import annotations
 
 from shutdownlab.reporting.graph import draw
 from shutdownlab.reporting.page.account import RunAccount, column_of
-from shutdownlab.reporting.page.markup import Html, element, scrolling
+from shutdownlab.reporting.page.map import CountryMap, map_of
+from shutdownlab.reporting.page.markup import Html, element, html, scrolling
 from shutdownlab.reporting.page.tables import level
 from shutdownlab.results.table import Share, percent
 
 ALL = ""
 """For all operators, or all services."""
+MAP_SOURCE = (
+    "Outlines: Natural Earth (public domain), first-level regions of before 2017, simplified. What is too small to be "
+    "seen, or lies within another outline, is marked with a disc."
+)
+_SCALE = (
+    ("pg-l0", "nobody"), ("pg-l1", "up to 25%"), ("pg-l2", "up to 50%"), ("pg-l3", "up to 75%"),
+    ("pg-l4", "less than all"), ("pg-l5", "everybody"),
+)  # fmt: skip
 
 
-def tiles(account: RunAccount) -> Html:
-    """A tile for each region, of all operators and of each; as it was in the worst phase."""
+def where(account: RunAccount) -> Html:
+    """The regions, of all operators and of each, as they were in the worst phase: a map, where the topology says what
+    its regions' outlines are, and a tile with its figure for each."""
     if not account.regions or not account.spans:
         return Html("")
     every = account.common == account.services
     options = [element("option", f"{'all' if every else 'those measured everywhere'}, on average", value="")]
     options += [element("option", column, value=column) for column in account.services]
     chosen = element("label", "Services: ", element("select", options, id_="pg-service"))
-    panels = [_panel(account, ALL, "All operators")]
+    phase = element("p", "Phase: ", element("b", account.spans[account.worst].name, id_="pg-map-phase"))
+    drawn = map_of(account)
+    panels = [_panel(account, drawn, ALL, "All operators")]
     if len(account.operators) > 1:
-        panels += [_panel(account, name, title) for name, title in account.operators.items()]
-    return Html(element("p", chosen) + element("div", panels, class_="pg-panels"))
+        panels += [_panel(account, drawn, name, title) for name, title in account.operators.items()]
+    parts = [element("p", chosen), phase, _scale(drawn is not None)]
+    if drawn is not None:
+        parts.append(drawn.definitions())
+    parts.append(element("div", panels, class_="pg-panels"))
+    if drawn is not None:
+        parts.append(element("p", MAP_SOURCE, class_="pg-soft pg-small"))
+    return html(parts)
 
 
-def _panel(account: RunAccount, operator: str, title: str) -> Html:
+def _scale(with_land: bool) -> Html:
+    """What the colours of shares mean."""
+    shown = [*_SCALE, ("pg-land", "not measured")] if with_land else _SCALE
+    items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
+    return element("ul", items, class_="pg-legend")
+
+
+def _panel(account: RunAccount, drawn: CountryMap | None, operator: str, title: str) -> Html:
     there = {result.region for result in account.results if result.region and operator in {ALL, result.operator}}
-    items = [_tile(account, operator, name, shown) for name, shown in account.regions.items() if name in there]
-    if not items:
+    regions = {name: shown for name, shown in account.regions.items() if name in there}
+    if not regions:
         return Html("")
-    return element("section", element("h3", title), element("ul", items, class_="pg-tiles"))
+
+    def share(region: str) -> tuple[str, str]:
+        found = mean_share(account, account.spans[account.worst].name, operator, region)
+        return level(found), "not measured" if found is None else f"{percent(found)}%"
+
+    parts = [element("h3", title)]
+    if drawn is not None:
+        label = f"Map for {title}: regions by the share of subscribers who got through, as in the list after it"
+        parts.append(drawn.panel(operator, label, share, named=operator == ALL))
+    items = [_tile(account, operator, name, shown) for name, shown in regions.items()]
+    parts.append(element("ul", items, class_="pg-tiles"))
+    return element("section", parts, class_="pg-wide" if operator == ALL and drawn is not None else None)
 
 
 def _tile(account: RunAccount, operator: str, region: str, title: str) -> Html:

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from shutdownlab.reporting.page.account import RunAccount
-from shutdownlab.reporting.page.country import network, tiles
+from shutdownlab.reporting.page.country import network, where
+from shutdownlab.reporting.page.difference import Difference, differing
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
@@ -22,12 +23,21 @@ from shutdownlab.reporting.verified import sum_of_results
 
 
 def document(
-    account: RunAccount, orders: tuple[Order, ...], whys: Whys, extracts: Mapping[str, Extract], style: str, script: str
+    account: RunAccount,
+    orders: tuple[Order, ...],
+    whys: Whys,
+    extracts: Mapping[str, Extract],
+    style: str,
+    script: str,
+    difference: Difference | None = None,
 ) -> str:
-    """The whole page, which loads nothing: its policy (CSP) lets it, and runs no script but its own."""
+    """The whole page, which loads nothing: its policy (CSP) lets it, and runs no script but its own.
+
+    difference: what it is compared with, where it is the page of two runs.
+    """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
-    data = packed(embedded(account, orders, whys, extracts)) if account.spans else ""
+    data = packed(embedded(account, orders, whys, extracts, difference)) if account.spans else ""
     head = (
         element("title", f"{account.title}: a shutdown, measured"),
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
@@ -37,9 +47,9 @@ def document(
     )
     body = (
         element("a", "To the contents", href="#main", class_="pg-skip"),
-        _top(account),
+        _top(account, difference),
         _phase_bar(account),
-        element("main", _sections(account, orders, whys), id_="main"),
+        element("main", _sections(account, orders, whys, difference), id_="main"),
         _footer(account),
         element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
         Html(f'<script type="text/plain" id="pg-data">{data}</script><script>{script}</script>'),
@@ -47,7 +57,7 @@ def document(
     return f'<!doctype html>\n<html lang="en">\n{element("head", head)}\n{element("body", body)}\n</html>\n'
 
 
-def _top(account: RunAccount) -> Html:
+def _top(account: RunAccount, difference: Difference | None) -> Html:
     state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
     return element(
         "header",
@@ -56,7 +66,7 @@ def _top(account: RunAccount) -> Html:
         element("div", (element("p", sentence) for sentence in story(account)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
-        _contents(),
+        _contents(difference),
     )
 
 
@@ -66,11 +76,12 @@ def _verdict(account: RunAccount) -> str:
     return verdict_line(account.results, account.faults)
 
 
+_DIFFERENCE = ("difference", "What differs")
 _SECTIONS = (
     ("timeline", "Timeline"),
     ("phases", "Phases and services"),
     ("cells", "Who could reach what"),
-    ("map", "Regions"),
+    ("map", "Map"),
     ("network", "Network"),
     ("orders", "Orders and faults"),
     ("expectations", "Expectations and sources"),
@@ -79,8 +90,12 @@ _SECTIONS = (
 )
 
 
-def _contents() -> Html:
-    links = (element("li", element("a", title, href=f"#{name}")) for name, title in _SECTIONS)
+def _shown(difference: Difference | None) -> tuple[tuple[str, str], ...]:
+    return _SECTIONS if difference is None else (_DIFFERENCE, *_SECTIONS)
+
+
+def _contents(difference: Difference | None) -> Html:
+    links = (element("li", element("a", title, href=f"#{name}")) for name, title in _shown(difference))
     return element("nav", element("ul", links), aria_label="Contents")
 
 
@@ -108,14 +123,16 @@ def _phase_bar(account: RunAccount) -> Html:
     )
 
 
-def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Iterator[Html]:
+def _sections(
+    account: RunAccount, orders: tuple[Order, ...], whys: Whys, difference: Difference | None
+) -> Iterator[Html]:
     parts: dict[str, tuple[str, ...]] = {
         "timeline": _timeline(account, orders),
         "phases": (overview(account), hours(account)),
         "cells": _cells(account, whys),
         "map": (
             element("p", "How many ordinary subscribers got through in the chosen phase, by region and operator."),
-            tiles(account),
+            where(account),
         ),
         "network": (
             element(
@@ -131,7 +148,9 @@ def _sections(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> Ite
         "making": (making(account),),
         "cite": (citation(account),),
     }  # fmt: skip
-    for name, title in _SECTIONS:
+    if difference is not None:
+        parts["difference"] = (differing(account, difference),)
+    for name, title in _shown(difference):
         yield element("section", element("h2", title, id_=f"{name}-title"), parts[name], id_=name,
                       aria_labelledby=f"{name}-title")  # fmt: skip
 

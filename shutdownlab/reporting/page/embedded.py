@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shutdownlab.reporting.page.account import RunAccount, column_of
+from shutdownlab.reporting.page.difference import Difference, embedded_difference
 from shutdownlab.reporting.page.evidence import Extract, cell_id
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.whys import Whys, access_switch
@@ -33,9 +34,13 @@ class _Pool:
 
 
 def embedded(
-    account: RunAccount, orders: tuple[Order, ...], whys: Whys, extracts: Mapping[str, Extract]
+    account: RunAccount,
+    orders: tuple[Order, ...],
+    whys: Whys,
+    extracts: Mapping[str, Extract],
+    difference: Difference | None = None,
 ) -> dict[str, Any]:
-    """What the script needs, as JSON takes it.
+    """What the script needs, as JSON takes it. `was`: null, or what cells came out as in another run.
 
     phases, rows (vantage points, and operators as seen from outside) and columns (targets and families) are lists;
     `cells` has, for each phase, for each row that has any, flat fives: column, number in `facts`, number in `whys` or
@@ -58,7 +63,8 @@ def embedded(
             shown_columns.append([*target, column_of(result), "" if result.region else "outside"])
         fact = facts.number([
             result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
-            result.tries, result.certainty, result.value, result.unit,
+            result.tries, f"held, as measured in {result.held}" if result.held else result.certainty,
+            result.value, result.unit,
         ])  # fmt: skip
         key = result.phase, result.vantage, result.target, result.family.value
         extract = extracts.get(cell_id(*key))
@@ -86,7 +92,13 @@ def embedded(
         "run": account.name,
         "worst": account.worst,
         "common": list(account.common),
+        "was": None if difference is None else embedded_difference(difference, _numbered(rows), account),
     }
+
+
+def _numbered(rows: Mapping[tuple[str, str, str], int]) -> dict[str, int]:
+    """The rows by what results call their vantage points."""
+    return {"/".join(part for part in row if part): number for row, number in rows.items()}
 
 
 def _nodes(account: RunAccount, result: Result) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
 from shutdownlab.reporting.page.words import counted, day, lasting, listed, number, percents, sentence, when
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 DEFINITION = (
     "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "
@@ -295,9 +295,12 @@ def _slowed(account: RunAccount) -> Iterator[str]:
 def _down(account: RunAccount) -> Iterator[str]:
     down = [result for result in account.results if result.outcome is Outcome.DOWN]
     if down:
-        names = listed(dict.fromkeys((result.failure or "a fault").removeprefix("fault: ") for result in down))
+        names = listed(dict.fromkeys((result.failure or "fault: one").partition(": ")[2] for result in down))
+        by_order = {(result.failure or "").startswith("order: ") for result in down}
+        why = {True: "cables, power or masts that were off by order", False: "faults"}
+        what = " and ".join(why[each] for each in sorted(by_order))
         count = counted(len(down), "measurement")
-        yield f"{sentence(count)} did not get through for faults, which are no block: {names}."
+        yield f"{sentence(count)} did not get through for {what}, which are no block: {names}."
 
 
 def _seen_from_outside(account: RunAccount) -> Iterator[str]:
@@ -362,7 +365,7 @@ def standing(account: RunAccount) -> str:
     if account.status == "verified":
         phases = counted(count, "phase")
         return f"Worked out{on} by following packets through the model, not measured: {cells} in {phases}."
-    held = sum(result.held for result in account.results)
+    held = sum(result.held == THE_MODEL for result in account.results)
     if account.status == "finished" and held:
         since = account.manifest.get("changed_since", "")
         measured = f"{len(account.results) - held:,} of {cells} in {counted(count, 'phase')} were"

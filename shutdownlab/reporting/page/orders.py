@@ -66,7 +66,7 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
         there = damaged.get(span.name, {})
         if shutdown is not None:
             choices = dict(account.manifest.get("choices", {}))
-            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name), choices)
+            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name), choices, active={})
             there = {name: fault.title for name, fault in broken.items()}
         for name, title in there.items():
             found.setdefault(name, []).append(place)
@@ -83,6 +83,12 @@ def _by(policy: Policy) -> str:
     """What carries it out."""
     if policy.withdraw is not None:
         return "border routers, by BGP"
+    if policy.null_route is not None:
+        return "border routers, which discard what comes"
+    if policy.breakage is not None:
+        return "whoever has the cables, the power or the masts"
+    if policy.rejects:
+        return "border routers, which reject it"
     if policy.inspect is not None:
         return "DPI boxes"
     if policy.by is Means.DNS:

@@ -21,10 +21,13 @@
   const { phases, rows, columns, facts, whys, orders } = data;
   const SYMBOLS = { ok: "✓", throttled: "~", blocked: "✕", down: "▽", error: "!", unknown: "?" };
   const measured = (outcome) => outcome !== "error" && outcome !== "unknown";
+  const told = ([outcome, failure]) => `${outcome}${failure ? ` (${failure})` : ""}`;
   const through = (outcome) => outcome === "ok" || outcome === "throttled";
   const percent = (share) => (share <= 0 ? 0 : share >= 1 ? 100 : Math.min(99, Math.max(1, Math.round(share * 100))));
   const level = (share) => (share == null ? "pg-none" : "pg-l" + [0, 0.25, 0.5, 0.75, 0.999999].filter((least) => share > least).length);
   const vantage = (row) => row.slice(0, 3).filter(Boolean).join("/");
+  // what a cell was in the run that this one is compared with, where that is another thing: outcome and failure
+  const was = (row, column) => (data.was && (data.was.cells[phase][row] || {})[columns[column].slice(0, 2).join(" ")]) || null;
   const met = (fact) => measured(fact[0]) && (fact[2] == null || fact[2] === fact[0]);
 
   // each cell of a phase as [row, column, fact, why, line, extract]
@@ -91,8 +94,8 @@
         const cell = byRow.get(row).get(column);
         if (!cell) { line.append(make("td", { role: "gridcell", class: "pg-empty" }, make("span", { class: "pg-hidden" }, "not measured"))); continue; }
         const fact = facts[cell[2]];
-        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${fact[0]}${fact[1] ? ` (${fact[1]})` : ""}${met(fact) ? "" : ", not as expected"}`;
-        const box = make("td", { role: "gridcell", class: `pg-cell pg-${fact[0]}${met(fact) ? "" : " pg-unmet"}`, tabindex: first ? "0" : "-1", "aria-label": said, title: said, "data-row": row, "data-column": column, "aria-haspopup": "dialog" }, SYMBOLS[fact[0]]);
+        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${fact[0]}${fact[1] ? ` (${fact[1]})` : ""}${met(fact) ? "" : ", not as expected"}${was(row, column) ? `; ${told(was(row, column))} in ${data.was.name}` : ""}`;
+        const box = make("td", { role: "gridcell", class: `pg-cell pg-${fact[0]}${met(fact) ? "" : " pg-unmet"}${was(row, column) ? " pg-changed" : ""}`, tabindex: first ? "0" : "-1", "aria-label": said, title: said, "data-row": row, "data-column": column, "aria-haspopup": "dialog" }, SYMBOLS[fact[0]]);
         box.cell = cell;
         first = false;
         line.append(box);
@@ -135,6 +138,7 @@
     const facts_ = make("dl", {});
     const tell = (name, ...content) => facts_.append(make("div", {}, make("dt", {}, name), make("dd", {}, ...content)));
     tell("Outcome", make("span", { class: `pg-cell pg-${outcome}` }, SYMBOLS[outcome]), ` ${outcome}${failure ? ` (${failure})` : ""}`);
+    if (was(rowAt, columnAt)) tell(`In ${data.was.name}`, make("span", { class: `pg-cell pg-${was(rowAt, columnAt)[0]}` }, SYMBOLS[was(rowAt, columnAt)[0]]), ` ${told(was(rowAt, columnAt))}`);
     if (expected) tell("Expected", `${expected}${source ? ` [${source}]` : ""}${expected === outcome ? ", as found" : ""}`);
     if (value != null) tell("Measured", `${Math.round(value * 10) / 10} ${unit}`);
     tell("Certainty", certainty === "held" ? "held: not measured, shown as the model has it" : `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
@@ -201,12 +205,19 @@
         of.set(column, [share[0] + weight, share[1] + (through(outcome) ? weight : 0)]);
       }
     }
-    for (const tile of document.querySelectorAll(".pg-tiles li")) {
+    if ($("pg-map-phase")) $("pg-map-phase").textContent = phases[phase][0];
+    for (const tile of document.querySelectorAll("#map [data-region]")) {
       const of = shares.get(JSON.stringify([tile.dataset.operator, tile.dataset.region]));
       const found = of ? [...of.values()].filter(([all]) => all).map(([all, reached]) => reached / all) : [];
       const share = found.length ? found.reduce((a, b) => a + b) / found.length : null;
-      tile.className = level(share);
-      tile.querySelector("b").textContent = share == null ? "·" : `${percent(share)}%`;
+      const said = share == null ? "" : `${percent(share)}%`;
+      if (tile.tagName === "LI") {
+        tile.className = level(share);
+        tile.querySelector("b").textContent = said || "·";
+      } else {
+        tile.setAttribute("class", `pg-area ${level(share)}`);
+        tile.firstElementChild.textContent = `${tile.dataset.title}: ${said || "not measured"}`;
+      }
     }
   };
 

@@ -14,13 +14,16 @@ from shutdownlab.config.wording import quoted
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.difference import Difference
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import Extract, extract_of
-from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
+from shutdownlab.reporting.page.orders import Order, breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
 from shutdownlab.results.events import Damaged, Ordered
 from shutdownlab.results.manifest import Undertaking
 from shutdownlab.results.run import Run
+from shutdownlab.verifier.causes import with_causes
+from shutdownlab.verifier.compare import compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +41,22 @@ class ReportPage:
         return f'<iframe srcdoc="{escape(self.html)}" style="width:100%;height:80vh;border:0" title="Report"></iframe>'
 
 
-def report(run: str | Path | Run, out: str | Path | None = None) -> ReportPage:
+def report(
+    run: str | Path | Run, out: str | Path | None = None, *, against: str | Path | Run | None = None
+) -> ReportPage:
     """What a run found, as a page to read: what was cut, where, when, for how long, what stayed open, and why.
 
     run: a run directory, or an opened one: of a run that has finished, broke off or still goes on, of an earlier
-    version, or one that `verify` has written. out: the file to write; left out: none. The page is one HTML file that
-    loads nothing. Why a cell came out as it did is told where the scenario of the run is there and unchanged. Raises
-    `BadInput` where there is no run, or the file cannot be written.
+    version, or one that `verify` has written. out: the file to write; left out: none. against: another run, of the
+    same country and phases; the page then says what differs from it. The page is one HTML file that loads nothing.
+    Why a cell came out as it did is told where the scenario of the run is there and unchanged. Raises `BadInput` where
+    there is no run, or the file cannot be written.
     """
     if out is not None:
         page_name(out, "out")
     opened = run if isinstance(run, Run) else Run.open(run)
-    page = ReportPage(_made(opened))
+    other = against if against is None or isinstance(against, Run) else Run.open(against)
+    page = ReportPage(_made(opened, other))
     if out is not None:
         try:
             page.write(out)
@@ -68,7 +75,36 @@ def page_name(path: str | Path, parameter: str) -> None:
         )
 
 
-def _made(run: Run) -> str:
+def _made(run: Run, other: Run | None) -> str:
+    account = account_of(run)
+    difference = None if other is None else _difference(account, account_of(other))
+    shutdown, orders = account.shutdown, orders_and_faults(run, account)
+    choices = dict(run.manifest.get("choices", {}))
+    whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
+    return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"), difference)
+
+
+def orders_and_faults(run: Run, account: RunAccount) -> tuple[Order, ...]:
+    """What was ordered in a run, and then what broke."""
+    told = [] if account.shutdown else list(run.events())  # the scenario says it itself, where it is there
+    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
+    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
+    return (*orders_of(account, ordered), *breakdowns_of(account, damaged))
+
+
+def _difference(account: RunAccount, other: RunAccount) -> Difference:
+    """What differs, with the causes where both scenarios are there."""
+    found = compare(other.results, account.results)
+    if not found.compared:
+        refuse("against", f"{other.name}, which has no cell that {account.name} has", "a run of the same country")
+    if account.shutdown is not None and other.shutdown is not None:
+        sides = ((side.shutdown, dict(side.manifest.get("choices", {}))) for side in (other, account) if side.shutdown)
+        found = with_causes(found, *sides)
+    return Difference(other, found)
+
+
+def account_of(run: Run) -> RunAccount:
+    """A run as reports and figures take it; raises `BadInput` where its manifest is none."""
     try:
         Undertaking.model_validate(run.manifest)
     except ValidationError as error:
@@ -77,14 +113,7 @@ def _made(run: Run) -> str:
         raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
     shutdown, missing = _scenario_of(run)
     name = run.path.resolve().name
-    account = RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
-    told = [] if shutdown else list(run.events())  # the scenario says it itself, where it is there
-    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
-    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
-    orders = (*orders_of(account, ordered), *breakdowns_of(account, damaged))
-    choices = dict(run.manifest.get("choices", {}))
-    whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
-    return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"))
+    return RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
 
 
 def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:

@@ -12,6 +12,7 @@ from shutdownlab.reporting.page.markup import Html, code, element, html, scrolli
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.words import lasting, short, when
 from shutdownlab.reporting.summary import unmet_lines
+from shutdownlab.results.result import THE_MODEL
 from shutdownlab.results.table import Share
 
 _LEVELS = (0.0, 0.25, 0.5, 0.75, 0.999_999)
@@ -46,6 +47,9 @@ def _column(name: str) -> str:
     return name
 
 
+_SIGNS = (("~", "some throttled"), ("=", "some held"), ("?", "some without verdict"), ("!", "not as expected"))
+
+
 def _share(share: Share) -> Html:
     shown = str(share)
     words = [word for sign, word in _SIGNS if sign in shown]
@@ -54,20 +58,18 @@ def _share(share: Share) -> Html:
     return element("td", shown, class_=classes, title=title)
 
 
-_SIGNS = (
-    ("~", "some throttled"),
-    ("?", "some without verdict"),
-    ("=", "some held"),
-    ("!", "not as expected"),
-)
-
-
 def _key(account: RunAccount) -> str:
     signs = [f"{element('b', '~')} some of it throttled", f"{element('b', '!')} an expectation was not met"]
     if any(not result.outcome.is_measured for result in account.results):
         signs.append(f"{element('b', '?')} some without verdict")
     if any(result.held for result in account.results):
-        signs.append(f"{element('b', '=')} some of it held: as the model has it")
+        modelled = any(result.held == THE_MODEL for result in account.results)
+        by = (
+            "not measured, as the model has it"
+            if modelled
+            else "as measured in another phase, from which they cannot differ"
+        )
+        signs.append(f"{element('b', '=')} some held: {by}")
     signs.append(f"{element('b', '·')} not measured")
     return Html(" &ensp; ".join(signs))
 

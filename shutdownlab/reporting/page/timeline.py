@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shutdownlab.reporting.page.account import PhaseSpan, RunAccount
+from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.words import lasting, listed, short
@@ -16,51 +16,15 @@ WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
-_STEPS = (1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
-"""Hours between two marks of the axis."""
-_MOST_MARKS = 12
 _LABEL = 27
 """Characters of a label that there is room for."""
-
-
-class _Axis:
-    """Where a moment is; where nothing says how long phases lasted, each is as wide as another."""
-
-    def __init__(self, spans: tuple[PhaseSpan, ...]) -> None:
-        self.spans = spans
-        self.begin = spans[0].at
-        known = sum(span.hours for span in spans)
-        last = spans[-1]
-        # a last phase without an end is drawn as long as the others are on average
-        self.end = last.until or last.at + timedelta(hours=max(1.0, known / max(1, len(spans) - 1)))
-        self._whole = (self.end - self.begin).total_seconds() or 1.0
-
-    def x(self, moment: datetime) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (moment - self.begin).total_seconds() / self._whole
-
-    def of(self, place: int) -> tuple[float, float]:
-        """Left edge and width of a phase."""
-        span = self.spans[place]
-        left = self.x(span.at)
-        return left, self.x(span.until or self.end) - left
-
-    def marks(self) -> Iterator[tuple[float, str]]:
-        """Round moments, and what to call them."""
-        hours = self._whole / 3_600
-        step = next((step for step in _STEPS if hours / step <= _MOST_MARKS), _STEPS[-1])
-        seconds = step * 3_600
-        stamp = -(-self.begin.timestamp() // seconds) * seconds
-        while stamp <= self.end.timestamp():
-            moment = datetime.fromtimestamp(stamp, UTC)
-            yield self.x(moment), f"{moment:%H:%M}" if moment.hour or step < 24 else f"{moment.day} {moment:%b}"
-            stamp += seconds
 
 
 def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     """The drawing."""
     if not account.spans:
         return Html("")
-    axis = _Axis(account.spans)
+    axis = Axis(account.spans, _LEFT, _RIGHT)
     columns = [*account.services, *account.outside]
     service_top = _AXIS + 4
     order_top = service_top + _SERVICE * len(columns) + (_GAP if orders else 0)
@@ -94,7 +58,7 @@ def _read(span: PhaseSpan) -> str:
     return f"{span.name}: {span.title or span.name}, from {short(span.at)} UTC{long}"
 
 
-def _frame(axis: _Axis, height: int) -> Iterator[Html]:
+def _frame(axis: Axis, height: int) -> Iterator[Html]:
     for place in range(len(axis.spans)):
         left, width = axis.of(place)
         yield _rect(left, width, _AXIS - 12, height - _AXIS + 12, "pg-phase-odd" if place % 2 else "pg-phase-even")
@@ -104,7 +68,7 @@ def _frame(axis: _Axis, height: int) -> Iterator[Html]:
             yield element("text", label, x=_figure(x + 3), y=_AXIS - 18, class_="pg-soft")
 
 
-def _service(account: RunAccount, axis: _Axis, column: str, top: float) -> Iterator[Html]:
+def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterator[Html]:
     """A row: of each phase, who got through at the bottom, slowly above that, not at all above both."""
     yield _label(column, top + 16)
     full = _SERVICE - 5
@@ -131,7 +95,7 @@ def _service(account: RunAccount, axis: _Axis, column: str, top: float) -> Itera
             )  # fmt: skip
 
 
-def _order(axis: _Axis, order: Order, top: float) -> Iterator[Html]:
+def _order(axis: Axis, order: Order, top: float) -> Iterator[Html]:
     yield _label(f"▽ {order.name}" if order.is_fault else order.name, top + 12)
     for first, last in order.stretches():
         left, _ = axis.of(first)

@@ -1,0 +1,59 @@
+"""What a box beside the path is sent of both directions, in the order in which the kernel got it.
+
+The copies of a connection's two directions wait in two sockets. Read one after the other, an answer can come before
+what it answers, and a box so misled takes the server for who opened the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from shutdownlab.inspection.verdict import Side
+from shutdownlab.system.packet_socket import Batch, PacketSocket
+
+_BATCH: Final = 32
+
+
+class Overheard:
+    """The frames that wait at a box's two stamped wires."""
+
+    def __init__(self, wires: Sequence[PacketSocket]) -> None:
+        self._wires = wires
+        self._batches = tuple(Batch(_BATCH, stamped=True) for _ in Side)
+        self._next = [0 for _ in Side]
+        self._read_at = [0 for _ in Side]
+        self._reads = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether frames have been read and not been given out, whatever the sockets say."""
+        return any(map(self._has, Side))
+
+    def take(self, most: int = 2 * _BATCH) -> Iterator[tuple[Side, Batch, int]]:
+        """Where each frame came from, and the batch and the number to load it by; oldest first, at most so many."""
+        for _ in range(most):
+            side = self._oldest()
+            if side is None:
+                return
+            self._next[side] += 1
+            yield side, self._batches[side], self._next[side] - 1
+
+    def _oldest(self) -> Side | None:
+        """The side whose next frame is the oldest. An empty side counts if it was read after the other's frame was."""
+        for side in Side:
+            if not self._has(side):
+                self._read(side)
+        for side in Side:
+            if not self._has(side) and self._read_at[side] < self._read_at[side.other]:
+                self._read(side)
+        waiting = [side for side in Side if self._has(side)]
+        return min(waiting, key=lambda side: self._batches[side].came_ns(self._next[side]), default=None)
+
+    def _has(self, side: Side) -> bool:
+        return self._next[side] < self._batches[side].count
+
+    def _read(self, side: Side) -> None:
+        self._reads += 1
+        self._read_at[side], self._next[side] = self._reads, 0
+        self._batches[side].read(self._wires[side])

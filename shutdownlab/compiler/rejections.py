@@ -1,0 +1,108 @@
+"""Policies in force, worked out into what an operator's border router rejects, and how it answers. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from shutdownlab.compiler import controls, telephone
+from shutdownlab.compiler.enforcement import resolvers_of, spared_by, traffic_of
+from shutdownlab.compiler.traffic import Traffic
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
+from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.answers import Rejection
+from shutdownlab.model.network import Network
+from shutdownlab.model.policy import Policy
+
+TABLE = "orders"
+"""What the table of nftables is called."""
+_ANSWERS = {
+    Rejection.ICMP: ("reject with icmpx type admin-prohibited",),
+    Rejection.TCP_RESET: ("meta l4proto tcp reject with tcp reset", "reject with icmpx type admin-prohibited"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Of what some subscriber groups send, what is rejected for one policy.
+
+    subnets: of the groups. controls: their control addresses, which no policy touches.
+    """
+
+    policy: str
+    answer: Rejection
+    subnets: tuple[IpPrefix, ...]
+    controls: tuple[Address, ...]
+    spared: tuple[Traffic, ...]
+    targets: tuple[Traffic, ...]
+
+    def meets(self, source: Address, packet: Traffic) -> bool:
+        """Whether a packet of one of the groups is rejected; `packet`: what it is, with both its addresses."""
+        return (
+            any(source in subnet for subnet in self.subnets)
+            and source not in self.controls
+            and not any(traffic.covers(packet) for traffic in self.spared)
+            and any(traffic.covers(packet) for traffic in self.targets)
+        )
+
+
+def rejections(
+    network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], operator: str
+) -> tuple[Rejected, ...]:
+    """In the order in which policies were started: the first that meets a packet answers it."""
+    found: list[Rejected] = []
+    for name, policy in active.items():
+        if not policy.rejects:
+            continue
+        for vantage in network.vantages:
+            if vantage.id.operator != operator or not policy.concerns(vantage):
+                continue
+            subnets = network.subnets[vantage.id]
+            asked = (Traffic(remote=ipaddress.ip_network(a)) for a in controls.asked_by(network, vantage))
+            spared = (
+                *asked,
+                *telephone.traffic(network, operator),
+                *spared_by(network, apps, policy.except_, subnets, resolvers_of(network, operator)),
+            )
+            targets = tuple(dict.fromkeys(traffic_of(network, apps, policy.targets)))
+            own = network.control_addresses(vantage.id)
+            found.append(Rejected(name, policy.reject_with, subnets, own, tuple(dict.fromkeys(spared)), targets))
+    return tuple(found)
+
+
+def ruleset(rejected: Iterable[Rejected]) -> str:
+    """What `nft -f` reads: a router's table of rejections in place of the one that it has."""
+    lines, chains = [], []
+    for number, each in enumerate(rejected):
+        lines += [f"    {_match(Traffic(local=s))} jump p{number}" for s in each.subnets]
+        chains += [
+            f"  chain p{number} {{",
+            f"    # {each.policy}",
+            *(f"    {_match(Traffic(local=ipaddress.ip_network(a)))} return" for a in each.controls),
+            *(f"    {_match(t)} return" for t in each.spared),
+            *("    " + " ".join((*_conditions(t), answer)) for t in each.targets for answer in _ANSWERS[each.answer]),
+            "  }",
+        ]
+    head = [f"table inet {TABLE}", f"delete table inet {TABLE}"]
+    if not lines:
+        return "\n".join(head) + "\n"
+    hook = "    type filter hook forward priority filter; policy accept;"
+    whole = [f"table inet {TABLE} {{", *chains, "  chain forward {", hook, *lines, "  }", "}"]
+    return "\n".join([*head, *whole]) + "\n"
+
+
+def _match(traffic: Traffic) -> str:
+    return " ".join(_conditions(traffic))
+
+
+def _conditions(traffic: Traffic) -> Iterator[str]:
+    for prefix, end in ((traffic.local, "saddr"), (traffic.remote, "daddr")):
+        if prefix is not None:
+            yield f"{'ip' if prefix.version == 4 else 'ip6'} {end} {prefix}"
+    if traffic.protocol is not None and traffic.ports is None:
+        yield f"meta l4proto {traffic.protocol}"
+    elif traffic.protocol in (TCP, UDP) and traffic.ports is not None:
+        first, last = traffic.ports
+        yield f"{PROTOCOL_NAMES[traffic.protocol]} dport {first}-{last}"

@@ -1,0 +1,67 @@
+"""Prefixes by what they hold and what holds them, of hundreds of thousands as quickly as of ten."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+
+from shutdownlab.config.scalars import Address, IpPrefix
+
+_WIDTH = {4: 32, 6: 128}
+
+
+class PrefixTable:
+    """A set of prefixes. Each look-up takes a step for every length that occurs, however many prefixes there are."""
+
+    __slots__ = ("_by_length", "_firsts", "_lengths")
+
+    def __init__(self, prefixes: Iterable[IpPrefix] = ()) -> None:
+        self._by_length: dict[tuple[int, int], dict[int, IpPrefix]] = {}
+        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        self._firsts: list[tuple[int, int, int]] | None = None
+        for prefix in prefixes:
+            self.add(prefix)
+
+    def add(self, prefix: IpPrefix) -> None:
+        """Take a prefix in; one that is there already stays."""
+        version, length = prefix.version, prefix.prefixlen
+        found = self._by_length.get((version, length))
+        if found is None:
+            found = self._by_length[version, length] = {}
+            insort(self._lengths[version], length)
+        found.setdefault(int(prefix.network_address) >> (_WIDTH[version] - length), prefix)
+        self._firsts = None
+
+    def around(self, prefix: IpPrefix) -> Iterator[IpPrefix]:
+        """Those that hold a prefix, itself among them, the widest first."""
+        return self._holding(prefix.version, int(prefix.network_address), prefix.prefixlen)
+
+    def around_address(self, address: Address) -> Iterator[IpPrefix]:
+        """Those that hold an address, the widest first."""
+        return self._holding(address.version, int(address), _WIDTH[address.version])
+
+    def _holding(self, version: int, number: int, most: int) -> Iterator[IpPrefix]:
+        width = _WIDTH[version]
+        for length in self._lengths[version]:
+            if length > most:
+                return
+            found = self._by_length[version, length].get(number >> (width - length))
+            if found is not None:
+                yield found
+
+    def inside(self, prefix: IpPrefix) -> Iterator[IpPrefix]:
+        """Those that lie within a prefix, itself left out."""
+        if self._firsts is None:
+            self._firsts = sorted(
+                (version, key << (_WIDTH[version] - length), length)
+                for (version, length), found in self._by_length.items()
+                for key in found
+            )
+        version, first = prefix.version, int(prefix.network_address)
+        end = first + prefix.num_addresses
+        for place in range(bisect_left(self._firsts, (version, first, prefix.prefixlen + 1)), len(self._firsts)):
+            other, start, length = self._firsts[place]
+            if (other, start) >= (version, end):
+                return
+            if length > prefix.prefixlen:
+                yield self._by_length[version, length][start >> (_WIDTH[version] - length)]

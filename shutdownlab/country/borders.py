@@ -1,0 +1,97 @@
+"""What border routers are ordered to do with packets, in a running country: to discard them, and to reject them.
+
+What is discarded on arrival has routes in a table of its own, which only what comes in from the gateway is looked up in
+(RFC 5635, section 3); what is rejected, a table of nftables that is loaded as a whole.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyroute2 import NetlinkError
+
+from shutdownlab.compiler.rejections import Rejected, ruleset
+from shutdownlab.model.faults import Damage, Nulled
+from shutdownlab.model.network import Network, Role
+from shutdownlab.network.net import EmulatedNetwork
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.system.namespace import Namespace
+
+_TABLE: Final = 100
+_RULE_PRIORITY: Final = 100
+_FAMILIES: Final = {4: 2, 6: 10}
+_TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
+_NFT_MISSING: Final = "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_REJECT"
+
+
+@dataclass(slots=True)
+class Borders:
+    """The border routers of a country, as the last orders have left them."""
+
+    net: EmulatedNetwork
+    network: Network
+    _nulled: frozenset[Nulled] = frozenset()
+    _rules: dict[str, str] = field(default_factory=dict)
+    """Of nftables, by operator."""
+
+    def discard(self, wanted: Damage) -> None:
+        """Have the routers discard exactly what is null-routed; raises `MachineCannot`."""
+        if wanted.nulled == self._nulled:
+            return
+        changed = {each.operator for each in wanted.nulled ^ self._nulled}
+        for operator in sorted(changed):
+            before, now = (
+                {(str(p), kind) for each in of if each.operator == operator for p, kind in _routes(each)}
+                for of in (self._nulled, wanted.nulled)
+            )
+            self._set_routes(operator, before, now)
+        self._nulled = wanted.nulled
+
+    def _set_routes(self, operator: str, before: set[tuple[str, str]], now: set[tuple[str, str]]) -> None:
+        node = self.network.one(Role.BORDER, operator)
+        interface = node.port_for("intl").name
+        with self._namespace(operator).netlink() as netlink:
+            try:
+                for prefix, kind in sorted(now - before):  # what spares sorts anywhere: no rule leads here yet, or
+                    netlink.route("replace", dst=prefix, type=kind, table=_TABLE)  # the longer one counts in a moment
+                for prefix, kind in sorted(before - now):
+                    if prefix not in {p for p, _ in now}:
+                        netlink.route("del", dst=prefix, type=kind, table=_TABLE)
+                for family in _FAMILIES.values():
+                    if bool(now) != bool(before):
+                        verb = "add" if now else "del"
+                        rule = {"priority": _RULE_PRIORITY, "iifname": interface, "table": _TABLE, "family": family}
+                        netlink.rule(verb, **rule)
+            except NetlinkError as error:
+                why = f"the kernel refuses a table of routes of its own ({error})"
+                raise MachineCannot("null-route at a border router", why, _TABLES_MISSING) from error
+
+    def reject(self, operator: str, rejected: Iterable[Rejected]) -> None:
+        """Have an operator's router reject exactly this; raises `MachineCannot`."""
+        rules = ruleset(rejected)
+        if rules == self._rules.get(operator, ruleset(())):
+            return
+        try:
+            process = self._namespace(operator).spawn(
+                ["nft", "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+        except FileNotFoundError as error:
+            raise MachineCannot("reject packets at a border router", "nft is missing", _NFT_MISSING) from error
+        _, complaint = process.communicate(rules)
+        if process.returncode != 0:
+            why = "nft refuses its rules: " + (complaint.strip() or "it gives no reason").splitlines()[0]
+            raise MachineCannot("reject packets at a border router", why, _NFT_MISSING)
+        self._rules[operator] = rules
+
+    def _namespace(self, operator: str) -> Namespace:
+        namespace: Namespace = self.net.get(self.network.one(Role.BORDER, operator).name).namespace
+        return namespace
+
+
+def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:
+    """Its routes: `throw` sends what is spared on to the next table."""
+    yield str(nulled.prefix), "blackhole"
+    yield from ((str(prefix), "throw") for prefix in nulled.spared)

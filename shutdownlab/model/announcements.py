@@ -1,0 +1,84 @@
+"""What operators do with their prefixes: withdraw them, or announce them and discard what comes. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.scalars import IpPrefix, Prefix
+
+
+class Whence(StrEnum):
+    """From whom prefixes are withdrawn: everybody, or (`abroad`) all but customers and the exchange's members."""
+
+    EVERYWHERE = "everywhere"
+    ABROAD = "abroad"
+
+
+def _prefixes(value: object) -> object:
+    if isinstance(value, str) and value != "all":
+        raise Expected("`all`, or a list of prefixes")
+    return () if value == "all" else value
+
+
+def _part(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise Expected("a share above 0 and up to 1", "such as 0.9")
+    return float(value)
+
+
+_Prefixes = Annotated[
+    tuple[Prefix, ...], BeforeValidator(_prefixes, json_schema_input_type=tuple[Prefix, ...] | Literal["all"])
+]
+_Share = Annotated[float, BeforeValidator(_part)]
+
+
+def _meant(
+    announced: Iterable[IpPrefix], prefixes: tuple[IpPrefix, ...], family: str | None, share: float
+) -> tuple[IpPrefix, ...]:
+    version = {None: None, "ipv4": 4, "ipv6": 6}[family]
+    meant = [p for p in announced if version in {None, p.version} and (not prefixes or p in prefixes)]
+    return tuple(meant[: math.ceil(share * len(meant))])
+
+
+class Withdrawal(Record):
+    """Prefixes that operators announce no more, by BGP."""
+
+    prefixes: _Prefixes = ()
+    """`all`, or some of those that the operators announce."""
+    family: Literal["ipv4", "ipv6"] | None = None
+    """Only those of one family; left out: both."""
+    share: _Share = 1.0
+    """Of these, how many: the first ones, rounded up."""
+    from_: Whence = Field(Whence.EVERYWHERE, alias="from")
+    """From whom: `everywhere`; or `abroad`, which leaves customers and the exchange's members their routes."""
+
+    def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
+        """Which of a router's prefixes it is about."""
+        return _meant(announced, self.prefixes, self.family, self.share)
+
+
+class NullRoute(Record):
+    """Prefixes that operators go on announcing, and whose packets from the gateway their border routers discard.
+
+    The exchange is another way: what comes over it arrives. A table of null routes of its own, for what comes in from
+    the gateway, is how remote-triggered black holes are built (RFC 5635, section 3).
+    """
+
+    prefixes: _Prefixes = ()
+    """`all`, or some of those that the operators announce."""
+    family: Literal["ipv4", "ipv6"] | None = None
+    """Only those of one family; left out: both."""
+    share: _Share = 1.0
+    """Of these, how many: the first ones, rounded up."""
+    spare: tuple[Prefix, ...] = ()
+    """Addresses and prefixes within them that packets still reach."""
+
+    def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
+        """Which of a router's prefixes it is about."""
+        return _meant(announced, self.prefixes, self.family, self.share)

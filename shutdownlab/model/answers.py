@@ -1,0 +1,35 @@
+"""What is answered in another's place: by a resolver that lies, by a router that rejects. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
+
+from shutdownlab.config.document import Expected, did_you_mean, one_of
+from shutdownlab.config.scalars import Address, address
+
+SILENCE: Final = "none"
+LIES: Final = ("nxdomain", "nodata", "refused", SILENCE)
+"""What a resolver can say of a name besides a false address; `none`: nothing at all."""
+
+
+def _lie(value: object) -> object:
+    if isinstance(value, str) and value in LIES:
+        return value
+    try:
+        return address(value)
+    except ValueError as error:
+        raise Expected(f"{one_of(LIES)}, or an address", lambda: did_you_mean(str(value), LIES)) from error
+
+
+Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)]
+
+
+class Rejection(StrEnum):
+    """What a border router answers to what it rejects: ICMP's "communication administratively prohibited" (RFC 1812,
+    5.2.7.1; RFC 4443, 3.1), or, to TCP, a reset in the far end's name (`tcp-reset`; to all else ICMP)."""
+
+    ICMP = "icmp"
+    TCP_RESET = "tcp-reset"

@@ -1,0 +1,342 @@
+"""The timeline of a scenario with the phases that what recurs (`repeats`) makes. Pure: it changes the document.
+
+A phase that is written at the very time at which one would be made takes its place, and has its orders besides. One
+that is written with the name of a made phase (`night-3`) says what is different about that one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from shutdownlab.config.document import Document, Expected, Path, quoted
+from shutdownlab.config.scalars import instant, instant_text, utc_offset
+from shutdownlab.model.recurrence import MOST, Window
+from shutdownlab.model.repeats import Repeat
+
+_ALTERED = ("phase", "at", "title", "expect", "source", "faults")
+"""What may be different about one of the phases that are made."""
+
+_Placed = list[tuple[Any, Path]]
+"""Names, or expectations, each with where it is written."""
+
+
+@dataclass(slots=True)
+class _Made:
+    """A phase that is made. path: of what makes it. orders: what it starts and stops."""
+
+    name: str
+    kind: Literal["begin", "end", "step"]
+    repeat: str
+    at: datetime
+    path: Path
+    phase: dict[str, Any]
+    orders: dict[str, _Placed]
+    expect: _Placed | None
+    """None: what was expected before it began."""
+    altered: dict[Path, Path] = field(default_factory=dict)
+    """What is different about this one: the place in the phase, and where that is written."""
+    before: _Placed = field(default_factory=list)
+    """Of a `begin`: what was expected until then."""
+    disturbed: str = ""
+    """Of a `begin`: another phase that comes before its end."""
+
+
+def make_phases(document: Document) -> None:
+    """Put what recurs into the timeline, as phases; mistakes are reported to the document.
+
+    What cannot be read is left to the models, and phases that only alter made ones are then left out.
+    """
+    repeats, timeline = document.data.get("repeats"), document.data.get("timeline")
+    if not isinstance(repeats, dict) or not repeats:
+        return
+    if not isinstance(timeline, list) or not all(isinstance(item, dict) for item in timeline):
+        return
+    told = len(document.problems)
+    span = _span(document.data)
+    read = {name: repeat for name in repeats if (repeat := _read(repeats[name])) is not None}
+    made = list(_made(document, read, *span)) if span is not None and len(read) == len(repeats) else None
+    if made is None or len(document.problems) > told:
+        recurring = {kind for name, repeat in read.items() for kind in repeat.phases_of(name)} | set(repeats)
+        kept = [index for index, item in enumerate(timeline) if "at" in item or _kind(item) not in recurring]
+        _replace(document, [_Woven(timeline[index], ("timeline", index), {}) for index in kept])
+        return
+    _Weaving(document, read, made).weave()
+
+
+def _span(data: dict[str, Any]) -> tuple[datetime, datetime, int] | None:
+    """When the scenario begins and ends, and its offset from UTC; None where that cannot be read."""
+    with suppress(Expected, IndexError, KeyError):
+        times = [instant(item["at"]) for item in data["timeline"] if "at" in item]
+        offset = utc_offset(data["utc_offset"]) if "utc_offset" in data else 0
+        return times[0], instant(data["ends"]), offset
+    return None
+
+
+def _read(value: Any) -> Repeat | None:
+    try:
+        return Repeat.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _kind(phase: dict[str, Any]) -> str:
+    """`night` of `night-3`; nothing of a name without a number."""
+    found = re.fullmatch(r"(.+)-[0-9]+", str(phase.get("phase")))
+    return found[1] if found else ""
+
+
+def _made(
+    document: Document, repeats: dict[str, Repeat], since: datetime, until: datetime, offset: int
+) -> Iterator[_Made]:
+    total = 0
+    for name, repeat in repeats.items():
+        path: Path = ("repeats", name)
+        windows = list(_within(document, path, repeat, since, until, offset))
+        total += len(windows)
+        if total > MOST:
+            document.report(path, f"{total:,} times that something recurs", f"at most {MOST} in all")
+            return
+        for number, window in enumerate(windows, 1):
+            yield from _of_window(document, path, repeat, window, number, len(windows))
+
+
+def _within(
+    document: Document, path: Path, repeat: Repeat, since: datetime, until: datetime, offset: int
+) -> Iterator[Window]:
+    """The times between the first phase and the end; those that were asked for and lie outside are mistakes."""
+    before: Window | None = None
+    found = 0
+    for window in repeat.windows(since, until, offset):
+        place = _asked_for(path, repeat, early=window.begin <= since)
+        if not since < window.begin < until:
+            if place is not None:
+                side = f"after the first phase, {instant_text(since)}, and before the end, {instant_text(until)}"
+                document.report(place, f"{instant_text(window.begin)}, outside the scenario", f"a time {side}")
+                return
+            continue
+        if before is not None and before.end is not None and window.begin < before.end:
+            document.report(path, f"{instant_text(window.begin)}, before the last time is over", "times apart")
+            return
+        yield Window(window.begin, window.end if window.end is None or window.end < until else None)
+        before, found = window, found + 1
+    if not found:
+        document.report(path, "nothing that is ever so", "days between the first phase and the end of the scenario")
+
+
+def _asked_for(path: Path, repeat: Repeat, *, early: bool) -> Path | None:
+    """Where a time that lies outside the scenario was asked for; None where it only follows from the rest."""
+    if repeat.every is None:
+        return (*path, "flapping" if repeat.flapping else "ramp", "from" if early or repeat.ramp else "to")
+    if repeat.every.dates:
+        return (*path, "every", "dates")
+    given = repeat.every.first if early else repeat.every.last
+    return None if given is None else (*path, "every", "first" if early else "last")
+
+
+def _of_window(document: Document, path: Path, repeat: Repeat, window: Window, number: int, of: int) -> Iterator[_Made]:
+    name = str(path[-1])
+    raw = document.data["repeats"][name]
+    begin, end = f"{name}-{number}", f"{(*repeat.phases_of(name), '')[1]}-{number}"
+
+    def counted(text: str) -> str:
+        return text.replace("{number}", str(number)).replace("{of}", str(of))
+
+    phase: dict[str, Any] = {"source": repeat.source}
+    if repeat.ramp is not None:
+        step = repeat.ramp.steps[number - 1]
+        place: Path = (*path, "ramp", "steps", number - 1)
+        phase |= {"title": counted(step.title or repeat.title)}
+        orders = _ordered(place, start=step.start, stop=step.stop)
+        stated = raw["ramp"]["steps"][number - 1].get("expect", [])
+        expect = _placed(raw.get("expect", []), (*path, "expect")) + _placed(stated, (*place, "expect"))
+        yield _Made(begin, "step", name, window.begin, place, phase, orders, expect)
+        return
+    phase |= {"title": counted(repeat.title), "faults": list(repeat.faults)}
+    orders = _ordered(path, start=repeat.start, stop=repeat.stop)
+    expect = _placed(raw.get("expect", []), (*path, "expect"))
+    yield _Made(begin, "begin", name, window.begin, path, phase, orders, expect)
+    if window.end is not None:
+        title = counted(repeat.after.title or f"{repeat.title}: over")
+        phase = {"title": title, "source": repeat.after.source or repeat.source}
+        orders = {"start": orders["stop"], "stop": orders["start"]}
+        own = raw.get("after", {}).get("expect")
+        expected = None if own is None else _placed(own, (*path, "after", "expect"))
+        yield _Made(end, "end", name, window.end, path, phase, orders, expected)
+
+
+def _ordered(path: Path, *, start: Sequence[str], stop: Sequence[str]) -> dict[str, _Placed]:
+    return {"start": _placed(start, (*path, "start")), "stop": _placed(stop, (*path, "stop"))}
+
+
+def _placed(items: Any, path: Path) -> _Placed:
+    return [(item, (*path, index)) for index, item in enumerate(items)]
+
+
+class _Woven(NamedTuple):
+    """A phase of the whole timeline, where it is written, and where parts of it are that stand elsewhere."""
+
+    phase: dict[str, Any]
+    path: Path
+    places: dict[Path, Path]
+
+
+class _Weaving:
+    """Made phases among those that are written."""
+
+    def __init__(self, document: Document, repeats: dict[str, Repeat], made: list[_Made]) -> None:
+        self.document = document
+        self.timeline: list[dict[str, Any]] = document.data["timeline"]
+        self.recurring = {kind for name, repeat in repeats.items() for kind in repeat.phases_of(name)}
+        self.made = made
+        self.now: _Placed = []
+        self.open: dict[str, _Made] = {}
+        """What recurs and has begun, by its name."""
+        self.woven: list[_Woven] = []
+
+    def weave(self) -> None:
+        written = list(self._written())
+        self.made.sort(key=lambda each: (each.at, each.kind != "end"))
+        place = 0
+        for index, item in written:
+            at = instant(item["at"])
+            while place < len(self.made) and self.made[place].at < at:
+                place = self._put_made(place)
+            together = []
+            while place < len(self.made) and self.made[place].at == at:
+                together.append(self.made[place])
+                place += 1
+            self._put_written(index, item, together)
+        while place < len(self.made):
+            place = self._put_made(place)
+        _replace(self.document, self.woven)
+
+    def _written(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The phases that are no alterations; what alters made ones is taken to them."""
+        by_name = {each.name: each for each in self.made}
+        for index, item in enumerate(self.timeline):
+            made = by_name.get(str(item.get("phase")))
+            if made is not None:
+                self._alter(made, index, item)
+            elif _kind(item) in self.recurring:
+                names = [each.name for each in self.made if _kind({"phase": each.name}) == _kind(item)]
+                expected = f"one of {names[0]} to {names[-1]}"
+                hint = "a phase of one's own has a name of its own"
+                path: Path = ("timeline", index, "phase")
+                self.document.report(path, f"{quoted(item['phase'])}, which is not made", expected, hint)
+            elif "at" not in item:
+                self.document.report(("timeline", index), "no 'at'", "the key 'at'", "add it")
+            else:
+                yield index, item
+
+    def _alter(self, made: _Made, index: int, item: dict[str, Any]) -> None:
+        for key in item:
+            if key not in _ALTERED:
+                hint = "orders of its own have a phase of their own"
+                found = f"{quoted(key)} of a phase that {quoted(made.repeat)} makes"
+                self.document.report(("timeline", index, key), found, f"one of {', '.join(_ALTERED)}", hint)
+        made.phase |= {key: item[key] for key in ("title", "source", "faults") if key in item}
+        made.altered = {(key,): ("timeline", index, key) for key in item}
+        if "expect" in item:
+            made.expect = _placed(item["expect"], ("timeline", index, "expect"))
+        if "at" in item:
+            made.at = instant(item["at"])
+            order = [each for each in self.made if each.repeat == made.repeat]
+            place = order.index(made)
+            around = order[max(0, place - 1) : place + 2]
+            if any(a.at >= b.at for a, b in pairwise(around)):
+                expected = "a time between those of the phases around it"
+                self.document.report(("timeline", index, "at"), instant_text(made.at), expected)
+
+    def _put_made(self, place: int) -> int:
+        """Add the phase, or the phases of one moment; returns the place of the next."""
+        here = [each for each in self.made[place:] if each.at == self.made[place].at]
+        named = next((each for each in here if each.kind != "end"), here[0])
+        for other in here:
+            if other is not named and other.kind != "end":
+                found = f"{quoted(other.name)}, which begins when {quoted(named.name)} does"
+                hint = f"a phase that is written at {instant_text(other.at)} takes the place of both"
+                self.document.report(("repeats", other.repeat), found, "times of their own", hint)
+        self.now = self._expected(named, here)
+        lists = {**_orders(here), "expect": self.now}
+        phase = {**named.phase, "phase": named.name, "at": instant_text(named.at)}
+        phase |= {key: [item for item, _ in items] for key, items in lists.items()}
+        self.woven.append(_Woven(phase, named.path, named.altered | _places(lists)))
+        return place + len(here)
+
+    def _put_written(self, index: int, item: dict[str, Any], together: Sequence[_Made]) -> None:
+        name = str(item.get("phase"))
+        for each in together:
+            if each.kind == "begin":
+                self.open[each.repeat] = each
+                each.disturbed = name
+            elif each.kind == "end":
+                self.open.pop(each.repeat, None)
+        for each in self.open.values():
+            each.disturbed = each.disturbed or name
+        stated = item.get("expect", [])
+        self.now = _placed(stated if isinstance(stated, list) else [], ("timeline", index, "expect"))
+        own = {key: _placed(_listed(item.get(key)), ("timeline", index, key)) for key in ("start", "stop")}
+        lists = {key: own[key] + orders for key, orders in _orders(together).items() if orders}
+        added = {key: [name for name, _ in items] for key, items in lists.items()}
+        self.woven.append(_Woven(item | added, ("timeline", index), _places(lists)))
+
+    def _expected(self, named: _Made, here: Sequence[_Made]) -> _Placed:
+        """What is expected in a made phase."""
+        for each in here:
+            if each.kind == "end":
+                self._end(each)
+        for each in self.open.values():
+            each.disturbed = each.disturbed or named.name
+        if named.kind == "end":
+            return self.now
+        if named.kind == "begin":
+            named.before = self.now
+            self.open[named.repeat] = named
+        whole = ("expect",) in named.altered
+        return [*([] if whole else self.now), *(named.expect or [])]
+
+    def _end(self, ended: _Made) -> None:
+        begun = self.open.pop(ended.repeat, None)
+        if ended.expect is not None:
+            self.now = ended.expect
+        elif begun is not None and begun.disturbed:
+            found = f"{quoted(begun.disturbed)} in the midst of {quoted(begun.name)}"
+            hint = f"`after: {{expect: […]}}`, or a phase {quoted(ended.name)} in the timeline with its `expect`"
+            self.document.report(("repeats", ended.repeat), found, "what is expected once that is over", hint)
+        elif begun is not None:
+            self.now = begun.before
+
+
+def _orders(made: Sequence[_Made]) -> dict[str, _Placed]:
+    """What the phases of one moment start and stop."""
+    return {key: [each for phase in made for each in phase.orders[key]] for key in ("start", "stop")}
+
+
+def _places(lists: dict[str, _Placed]) -> dict[Path, Path]:
+    return {(key, place): where for key, items in lists.items() for place, (_, where) in enumerate(items)}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _replace(document: Document, woven: Sequence[_Woven]) -> None:
+    """Make these the timeline."""
+    before = Document(document.file, dict(document.data), document.lines, included=dict(document.included))
+    document.data["timeline"] = [each.phase for each in woven]
+    document.lines = {
+        path: line for path, line in document.lines.items() if path[:1] != ("timeline",) or len(path) == 1
+    }
+    document.included = {path: part for path, part in document.included.items() if path[:1] != ("timeline",)}
+    for index, each in enumerate(woven):
+        document.included["timeline", index] = before, each.path
+        for place, where in each.places.items():
+            document.included[("timeline", index, *place)] = before, where

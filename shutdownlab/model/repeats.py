@@ -1,0 +1,116 @@
+"""What recurs in a scenario: nights, exams, bouts, steps. The program makes phases of it (`made_phases`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.scalars import Instant, Seconds
+from shutdownlab.model.expectation import Expectations
+from shutdownlab.model.recurrence import MOST, Every, Flapping, Window
+from shutdownlab.model.topology import Name
+
+_MINUTE_S = 60
+_WAYS = ("every", "flapping", "ramp")
+
+
+class Step(Record):
+    """What happens at one step of a ramp."""
+
+    title: str = ""
+    """What happens, in a few words; left out: the title of all."""
+    start: tuple[str, ...] = ()
+    """The policies that are in force from now on."""
+    stop: tuple[str, ...] = ()
+    """The policies that end now."""
+    expect: Expectations = ()
+    """What is seen besides: added to what was expected before this step."""
+
+
+class Ramp(Record):
+    """Step by step: one after another, as far apart."""
+
+    from_: Instant = Field(alias="from")
+    """When the first step is taken."""
+    apart: Seconds = 86_400
+    """How long after it the next one is, and so on: whole minutes; left out: a day."""
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST)]
+    """The steps, in order."""
+
+    @model_validator(mode="after")
+    def _in_minutes(self) -> Ramp:
+        if not self.apart or self.apart % _MINUTE_S:
+            expected = "whole minutes, at least one"
+            raise Expected(expected, "times of a scenario are minutes", found=f"{self.apart:g} s", key="apart")
+        return self
+
+    def windows(self) -> Iterator[Window]:
+        """When each step is taken."""
+        for number in range(len(self.steps)):
+            yield Window(self.from_ + timedelta(seconds=self.apart * number), None)
+
+
+class After(Record):
+    """The phases that follow: from the end of each time to the next phase."""
+
+    phase: Name | None = None
+    """What they are called, with numbers: `day` makes `day-1`. Left out: the name of what recurs, and `-over`."""
+    title: str = ""
+    """What happens then, in a few words."""
+    expect: Expectations | None = None
+    """What should be seen then. Left out: what was expected before it began."""
+    source: str = ""
+    """Who says so."""
+
+
+class Repeat(Record):
+    """Something that recurs. One of `every`, `flapping` and `ramp` says when."""
+
+    every: Every | None = None
+    """By the clock: every night, or on the mornings of exams."""
+    flapping: Flapping | None = None
+    """In bouts, for a share of each period."""
+    ramp: Ramp | None = None
+    """Step by step: one a day, for example, each with policies of its own."""
+    title: str
+    """What happens, in a few words; `{number}` stands for which time it is, `{of}` for how many there are."""
+    start: tuple[str, ...] = ()
+    """The policies that are in force each time, and end with it."""
+    stop: tuple[str, ...] = ()
+    """The policies that are suspended each time, and are in force again after it."""
+    faults: tuple[str, ...] = ()
+    """What is broken each time."""
+    expect: Expectations = ()
+    """What is seen each time: added to what was expected before it began."""
+    source: str = ""
+    """Who says so."""
+    after: After = After()
+    """The phases that follow."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Repeat:
+        given = [way for way in _WAYS if getattr(self, way) is not None]
+        if len(given) != 1:
+            expected = f"one of {', '.join(_WAYS)}"
+            raise Expected(expected, found=f"{' and '.join(given)} together" if given else "none of them")
+        own = [key for key in ("start", "stop", "faults") if getattr(self, key)]
+        if self.ramp is not None and (own or self.after != After()):
+            found = f"`{own[0] if own else 'after'}` beside `ramp`"
+            raise Expected("`start` and `stop` in its steps", "each step lasts until the next", found=found)
+        return self
+
+    def phases_of(self, name: str) -> tuple[str, ...]:
+        """What its phases are called, without their numbers, where it is called `name`."""
+        return (name,) if self.ramp is not None else (name, self.after.phase or f"{name}-over")
+
+    def windows(self, since: datetime, until: datetime, utc_offset: int) -> Iterator[Window]:
+        """When it is so, in a scenario that lasts from `since` to `until`."""
+        if self.every is not None:
+            yield from self.every.windows(since, until, utc_offset)
+        for other in (self.flapping, self.ramp):
+            if other is not None:
+                yield from other.windows()

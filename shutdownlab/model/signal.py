@@ -1,0 +1,140 @@
+"""What a scenario says outsiders' signals should show: a claim about one of them, with its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, PlainSerializer, model_validator
+
+from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.scalars import text_like, written
+
+SignalName = Literal[
+    "bgp",
+    "active-probing",
+    "telescope",
+    "cdn",
+    "http3",
+    "mobile",
+    "dns-queries",
+    "atlas-datacentre",
+    "atlas-home",
+]
+SIGNAL_NAMES: tuple[str, ...] = get_args(SignalName)
+_MOST_PERCENT = 10_000
+
+
+def _percent(value: Any) -> float:
+    """`"20%"` as 0.2."""
+    if isinstance(value, float):
+        return value
+    found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?) ?%", written(value))
+    if found is None or float(found[1]) > _MOST_PERCENT:
+        raise Expected("a percentage such as 20%", "100% is what there is on a quiet day")
+    return float(found[1]) / 100
+
+
+def percent_text(share: float) -> str:
+    """`"20%"`."""
+    return f"{round(100 * share, 6):g}%"
+
+
+Percent = Annotated[
+    float,
+    BeforeValidator(_percent),
+    PlainSerializer(percent_text),
+    text_like("percentage", "20%", "99.5%", "120%", pattern=r"[0-9]{1,5}(\.[0-9]{1,6})? ?%"),
+]
+
+
+def _signal(value: object) -> object:
+    if value not in SIGNAL_NAMES:
+        raise Expected(one_of(SIGNAL_NAMES), lambda: did_you_mean(str(value), SIGNAL_NAMES))
+    return value
+
+
+_Signal = Annotated[SignalName, BeforeValidator(_signal, json_schema_input_type=SignalName)]
+
+
+class SignalExpectation(Record):
+    """What outsiders should see: of one `signal`, how high it is or which alert it raises; or which one falls `first`.
+
+    `verify` judges it by the model, a run by what it has observed.
+    """
+
+    signal: _Signal | None = None
+    """The signal that it is about."""
+    first: _Signal | None = None
+    """The signal that raises an alert before all others do, and earlier than the phase `before` begins."""
+    before: str = ""
+    """With `first`: the phase."""
+    below: Percent | None = None
+    """The signal is lower than this in each of the phases; 100% is a quiet day."""
+    above: Percent | None = None
+    """The signal is higher than this in each of the phases."""
+    alert: Literal["none", "warning", "critical"] | None = None
+    """`none`: its detector raises no alert that touches one of the phases. `warning`, `critical`: one of at least that
+    level is there in each of the phases; where `during` is left out, at some time."""
+    during: tuple[str, ...] = ()
+    """The phases; left out: all."""
+    operator: str = ""
+    """Of this operator alone; left out: of the country."""
+    region: str = ""
+    """Of this region alone."""
+    family: Literal["ipv4", "ipv6"] | None = None
+    """Of one address family; left out: of both together, or of IPv4 where the signal has the two apart."""
+    source: str
+    """Who says so."""
+    given: dict[str, str] = {}
+    """Counts only where the user has chosen so: options by account (see `accounts`)."""
+
+    @model_validator(mode="after")
+    def _one_claim(self) -> SignalExpectation:
+        if (self.signal is None) == (self.first is None):
+            found = "neither" if self.signal is None else "both"
+            raise Expected("`signal` or `first`", "`signal: bgp`, or `first: http3`", found=found)
+        if self.operator and self.region:
+            raise Expected("`operator` or `region`", "series are of one or the other", found="both", key="region")
+        claims = [key for key in ("below", "above", "alert") if getattr(self, key) is not None]
+        if self.first is not None:
+            wrong = [*claims, *(["during"] if self.during else [])]
+            if wrong:
+                raise Expected("`before` alone beside `first`", found=f"`{wrong[0]}`", key=wrong[0])
+            if not self.before:
+                raise Expected(
+                    "`before: PHASE`", "by then it must have fallen", found="`first` without it", key="first"
+                )
+            return self
+        if self.before:
+            hint = "`first: http3` says that it falls before all others"
+            raise Expected("`before` beside `first`", hint, found="it beside `signal`", key="before")
+        if not claims:
+            raise Expected("`below`, `above` or `alert`", "such as `below: 20%`", found="none of them", key="signal")
+        if "alert" in claims and len(claims) > 1:
+            raise Expected("`alert` alone", "make two of it", found=f"`{claims[0]}` beside it", key="alert")
+        if self.below is not None and self.above is not None and self.below <= self.above:
+            raise Expected(f"more than {percent_text(self.above)}", found=percent_text(self.below), key="below")
+        return self
+
+    @property
+    def phases(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The phases that it names, each with where."""
+        if self.before:
+            yield ("before",), self.before
+        yield from ((("during", place), name) for place, name in enumerate(self.during))
+
+    @property
+    def text(self) -> str:
+        """What it says, in a few words."""
+        of = f" of {self.operator or self.region}" if self.operator or self.region else ""
+        family = f" ({self.family})" if self.family else ""
+        if self.first is not None:
+            return f"{self.first}{of}{family} falls first, before {self.before}"
+        claims = [f"below {percent_text(self.below)}"] if self.below is not None else []
+        claims += [f"above {percent_text(self.above)}"] if self.above is not None else []
+        if self.alert is not None:
+            claims = ["no alert" if self.alert == "none" else f"an alert, {self.alert}"]
+        during = f" in {', '.join(self.during)}" if self.during else ""
+        return f"{self.signal}{of}{family}: {' and '.join(claims)}{during}"

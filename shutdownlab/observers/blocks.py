@@ -1,0 +1,65 @@
+"""The blocks of addresses that are probed: a /24 and a sample of a /48 for each group of subscribers. Pure.
+
+Trinocular learns from a census which addresses of a block ever answer, E(b), and which share of them does so at a time,
+the availability A(E(b)); here both are drawn, by the run's seed. The subscribers' own node answers for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_network
+from random import Random
+from typing import Final
+
+from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.model.network import Network
+from shutdownlab.model.topology import VantageId
+
+KNOWN: Final = 32
+"""How many addresses of a block ever answer; Trinocular leaves out blocks with fewer than 15 (Quan et al.)."""
+AVAILABILITY: Final = (0.4, 0.95)
+"""Between these it is drawn, evenly (ASSUMED; Trinocular leaves out blocks below 0.1)."""
+_FIRST: Final = {4: 192, 6: 0x10000}
+"""The place of the first of them in the group's subnet: behind what is given out there, mostly (`address_plan`)."""
+_LENGTH: Final = {4: 27, 6: 123}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of a group of subscribers, in one address family.
+
+    `prefix`: all addresses that ever answer, and no others; `known`: the same, in the order in which they are probed;
+    `awake`: those that answer now; `control`: where a probe meets no policy.
+    """
+
+    vantage: VantageId
+    version: int
+    subnet: IpPrefix
+    prefix: IpPrefix
+    known: tuple[Address, ...]
+    awake: frozenset[Address]
+    control: Address
+
+    @property
+    def availability(self) -> float:
+        """The share of its known addresses that answers, 0 to 1."""
+        return len(self.awake) / len(self.known)
+
+
+def blocks(network: Network, seed: int) -> list[Block]:
+    """Every block of a country."""
+    found = []
+    for vantage in network.vantages:
+        controls = {address.version: address for address in network.control_addresses(vantage.id)}
+        taken = network.hosted_on(network.subscriber(vantage.id).name)
+        for subnet in network.subnets[vantage.id]:
+            draw = Random(f"{seed} {subnet}")
+            first = subnet.network_address + _FIRST[subnet.version]
+            prefix = ip_network(f"{first}/{_LENGTH[subnet.version]}")
+            known = [first + place for place in range(KNOWN) if first + place not in taken]
+            draw.shuffle(known)
+            awake = known[: max(1, round(len(known) * draw.uniform(*AVAILABILITY)))]
+            draw.shuffle(known)
+            there = tuple(known), frozenset(awake)
+            found.append(Block(vantage.id, subnet.version, subnet, prefix, *there, controls[subnet.version]))
+    return found

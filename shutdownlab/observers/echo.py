@@ -1,0 +1,149 @@
+"""Echoes (RFC 792, RFC 4443) to many addresses at once, each with one behind it that no policy touches.
+
+A probe that is not answered says something of the network only if the testbed was at work meanwhile. So behind a
+block's goes a control, the same way to the same place: once it is answered, the probes' answers would have come as
+well. No time-out has to guess how slow the machine is.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from shutdownlab.config.scalars import Address
+from shutdownlab.system.namespace import Namespace
+
+_REQUEST: Final = {4: 8, 6: 128}
+_REPLY: Final = {4: 0, 6: 129}
+_SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
+_AGAIN_S: Final = 1.0
+_MOST_CONTROLS: Final = 4
+"""How often a control is sent, a second apart; where none is answered the testbed was not at work."""
+_BEHIND_S: Final = 0.05
+"""How much later than its control's answer a probe's may come: packets of two flows may change places."""
+_NO_WAY_S: Final = 0.2
+"""How long the answer is waited for of what the scenario itself has cut off."""
+_RECEIVE_BYTES: Final = 1 << 20
+
+
+class Heard(Enum):
+    """What came of probes: one was answered, at least; none was, but the control behind them; not even that was."""
+
+    ANSWER = "answer"
+    SILENCE = "silence"
+    NOTHING = "nothing"
+
+
+@dataclass(slots=True)
+class Ask:
+    """Probes of a block, with a control behind them; `way`: whether there is one at all, whatever policies do."""
+
+    addresses: tuple[Address, ...]
+    control: Address
+    way: bool = True
+    answered: set[Address] = field(default_factory=set)
+    heard: Heard | None = None
+    _controls: int = 0
+    _decides_at: float = field(default=float("inf"))
+
+    def hear(self, address: Address, now: float) -> None:
+        """An answer has come from an address, the control's or a probe's."""
+        if address == self.control:
+            self._decides_at = min(self._decides_at, now + _BEHIND_S)
+            return
+        self.answered.add(address)
+        if len(self.answered) == len(self.addresses):
+            self.heard = Heard.ANSWER
+
+    def decide(self, now: float) -> None:
+        """By now whatever comes has come."""
+        if self.heard is None and now >= self._decides_at:
+            self.heard = Heard.ANSWER if self.answered else Heard.SILENCE
+
+
+class Site:
+    """A place to probe from: a node abroad. Its sockets are in the node's namespace, whoever uses them."""
+
+    def __init__(self, name: str, namespace: Namespace) -> None:
+        """Raises `OSError`."""
+        self.name = name
+        with namespace.entered():
+            self._sockets = {4: _socket(socket.AF_INET, socket.IPPROTO_ICMP), 6: _socket(socket.AF_INET6, 58)}
+        self._sockets[4].setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << _REPLY[4]) & 0xFFFFFFFF))
+        words = [0xFFFFFFFF] * 8
+        words[_REPLY[6] // 32] &= ~(1 << _REPLY[6] % 32)
+        self._sockets[6].setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
+
+    def ask(self, asks: Iterable[Ask]) -> None:
+        """Send the probes of all, each block's control behind them, and wait until something is known of each."""
+        waiting: dict[bytes, tuple[Ask, Address]] = {}
+        todo = list(asks)
+        for each in todo:
+            for address in each.addresses:
+                waiting[self._send(address)] = each, address
+        for each in todo:
+            waiting[self._send(each.control)] = each, each.control
+            each._controls = 1
+        begun = time.monotonic()
+        for each in (each for each in todo if not each.way):
+            each._decides_at = begun + _NO_WAY_S
+        again = begun + _AGAIN_S
+        while todo:
+            now = time.monotonic()
+            if now >= again:
+                again = now + _AGAIN_S
+                for each in (each for each in todo if each._decides_at == float("inf")):
+                    if each._controls == _MOST_CONTROLS:
+                        each.heard = Heard.ANSWER if each.answered else Heard.NOTHING
+                        continue
+                    each._controls += 1
+                    waiting[self._send(each.control)] = each, each.control
+            self._listen(waiting, min([again, *(each._decides_at for each in todo)]) - now)
+            now = time.monotonic()
+            for each in todo:
+                each.decide(now)
+            todo = [each for each in todo if each.heard is None]
+
+    def _listen(self, waiting: Mapping[bytes, tuple[Ask, Address]], seconds: float) -> None:
+        poller = select.poll()  # select(2) ends at 1,024 descriptors
+        for sock in self._sockets.values():
+            poller.register(sock, select.POLLIN)
+        poller.poll(max(0.0, 1000 * seconds))
+        now = time.monotonic()
+        for sock in self._sockets.values():
+            with suppress(BlockingIOError):
+                while True:
+                    data = sock.recv(2048)
+                    packet = data[(data[0] & 0x0F) * 4 :] if sock.family == socket.AF_INET else data
+                    if found := waiting.get(packet[8:24]):
+                        found[0].hear(found[1], now)
+
+    def _send(self, address: Address) -> bytes:
+        """Send an echo; what its answer is known by. One that cannot be sent is not answered."""
+        known_by = os.urandom(16)
+        body = known_by[:4] + known_by
+        with suppress(OSError):
+            self._sockets[address.version].sendto(_message(_REQUEST[address.version], body), (str(address), 0))
+        return known_by
+
+
+def _socket(family: socket.AddressFamily, protocol: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    return sock
+
+
+def _message(kind: int, body: bytes) -> bytes:
+    """`body`: identifier, sequence number and payload. The kernel writes ICMPv6's checksum."""
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!BBH", kind, 0, 0xFFFF - total) + body

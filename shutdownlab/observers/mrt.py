@@ -1,0 +1,72 @@
+"""MRT records (RFC 6396), put from one time into another. Pure.
+
+Of a record: a header of 12 octets (time, type, subtype, length), then the message; the types that end in _ET have
+microseconds ahead of it. Of a RIB entry of TABLE_DUMP_V2, the time at which the route was heard.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+TABLE_DUMP_V2, BGP4MP, BGP4MP_ET = 13, 16, 17
+_HEADER: Final = struct.Struct("!IHHI")
+_RIBS: Final = range(2, 6)
+"""RIB_IPV4_UNICAST to RIB_IPV6_MULTICAST (RFC 6396, section 4.3.2)."""
+_MICROSECONDS: Final = 1_000_000
+
+
+class Record(NamedTuple):
+    """An MRT record. `at`: seconds since the epoch; `body`: what follows the time, its microseconds too."""
+
+    at: float
+    kind: int
+    subtype: int
+    body: bytes
+
+
+def records(data: bytes) -> tuple[list[Record], int]:
+    """The whole records that some octets begin with, and how many octets they are: the last may be under way."""
+    found, place = list[Record](), 0
+    while len(data) - place >= _HEADER.size:
+        at, kind, subtype, length = _HEADER.unpack_from(data, place)
+        end = place + _HEADER.size + length
+        if end > len(data):
+            break
+        body = data[place + _HEADER.size : end]
+        fraction = 0.0
+        if kind == BGP4MP_ET:
+            fraction, body = int.from_bytes(body[:4]) / _MICROSECONDS, body[4:]
+        found.append(Record(at + fraction, kind, subtype, body))
+        place = end
+    return found, place
+
+
+def put_into(record: Record, time: Callable[[float], float]) -> bytes:
+    """A record as octets, with all its times put into another, to the microsecond where it has them."""
+    at = time(record.at)
+    body = record.body
+    if record.kind == TABLE_DUMP_V2 and record.subtype in _RIBS:
+        body = _rib(body, time)
+    if record.kind == BGP4MP_ET:
+        body = int(at % 1 * _MICROSECONDS).to_bytes(4) + body
+    return _HEADER.pack(int(at), record.kind, record.subtype, len(body)) + body
+
+
+def _rib(body: bytes, time: Callable[[float], float]) -> bytes:
+    out = bytearray(body)
+    for place in _entries(body):
+        heard = int.from_bytes(body[place : place + 4])
+        out[place : place + 4] = int(time(heard)).to_bytes(4)
+    return bytes(out)
+
+
+def _entries(body: bytes) -> Iterator[int]:
+    """Where the time of each RIB entry is: after a sequence number, the prefix, and the entries' count."""
+    place = 4 + 1 + (body[4] + 7) // 8
+    count = int.from_bytes(body[place : place + 2])
+    place += 2
+    for _ in range(count):
+        yield place + 2  # the peer's index
+        place += 8 + int.from_bytes(body[place + 6 : place + 8])

@@ -1,0 +1,155 @@
+"""The active prober: ICMP echoes from abroad to the country's blocks, judged as Trinocular does (`signals.trinocular`).
+
+A site's belief in a block is kept from phase to phase: where nothing changes one answer confirms it, and only what goes
+or comes takes many. A block of which few addresses answer takes several rounds of ten minutes to be believed down, as
+it does Trinocular; how long, the files say. What is read of a phase is what a site comes to believe in it, be the phase
+long enough or not. A block is up if any of the sites finds it so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import ClassVar, Final, TypeAlias
+
+from shutdownlab.model.network import Role
+from shutdownlab.model.scenario import Family
+from shutdownlab.observers.blocks import Block, blocks
+from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.instrument import Abroad, Instrument, Moment, Sighting
+from shutdownlab.observers.naming import stamp
+from shutdownlab.observers.watched_block import WatchedBlock
+from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.signals import trinocular
+from shutdownlab.system.namespace import LOOPBACK
+
+_MOST_SITES: Final = 3
+_MOST_ROUNDS: Final = 40
+"""More than any block takes."""
+Row: TypeAlias = tuple[object, ...]
+_FAMILY: Final = {4: 2, 6: 10}
+_LOCAL_TABLE, _TYPE_LOCAL, _SCOPE_HOST = 255, 2, 254
+COLUMNS: Final = (
+    "time", "block", "operator", "region", "subscriber", "site", "availability", "probes", "answers", "belief",
+    "state", "wall_time",
+)  # fmt: skip
+
+
+class ActiveProber(Instrument):
+    """Probes from the servers behind up to three transits."""
+
+    name: ClassVar[str] = "active-probing"
+
+    def __init__(self, abroad: Abroad) -> None:
+        super().__init__(abroad)
+        nodes = list(abroad.network.by_role(Role.SERVERS))[:_MOST_SITES]
+        self._blocks = blocks(abroad.network, abroad.seed)
+        self._answer_for(self._blocks)
+        self._sites = [Site(node.name, abroad.net.get(node.name).namespace) for node in nodes]
+        self._watched = {
+            site.name: [WatchedBlock(block, site.name, trinocular.Block(block.availability)) for block in self._blocks]
+            for site in self._sites
+        }
+
+    def look(self, moment: Moment) -> Sighting:
+        """Rounds of probing from all sites at once, until each knows of every block whether it is up."""
+        with ThreadPoolExecutor(len(self._sites), "site") as pool:
+            rows = list(chain.from_iterable(pool.map(partial(self._probe, moment), self._sites)))
+        everything = [each for found in self._watched.values() for each in found]
+        up = {each.block for each in everything if each.state == "up" and not each.refuted}
+        unknown = {each.block for each in everything if each.refuted} - up
+        left_out = [f"{len(unknown)} blocks could not be probed, for their controls failed"] if unknown else []
+        readings = self._readings(moment.phase.phase, up, unknown)
+        return Sighting(tuple(readings), {f"blocks.{stamp(moment.phase.at)}.csv": _csv(rows)}, tuple(left_out))
+
+    def _probe(self, moment: Moment, site: Site) -> list[Row]:
+        """A round every ten minutes of the scenario; the rows of those that begin within the phase."""
+        rows, todo = list[Row](), list(self._watched[site.name])
+        for each in todo:
+            each.begin_phase()
+        for number in range(_MOST_ROUNDS):
+            self._round(site, todo, moment)
+            at = moment.phase.at + number * timedelta(seconds=trinocular.ROUND_S)
+            if not number or at < moment.ends:
+                rows += [_row(each, at) for each in todo]
+            todo = [each for each in todo if not each.refuted and not each.is_settled]
+            if not todo:
+                break
+        return rows
+
+    def _round(self, site: Site, watched: Iterable[WatchedBlock], moment: Moment) -> None:
+        """Probe each block until the belief in it is certain, all blocks side by side."""
+        todo = list(watched)
+        for each in todo:
+            each.begin_round()
+        while todo:
+            hungry = [each for each in todo if not each.heard]
+            asks = [Ask(e.asked_next, e.block.control, self._way(site, e.block, moment)) for e in hungry]
+            site.ask(asks)
+            for each, ask in zip(hungry, asks, strict=True):
+                each.refuted = ask.heard is Heard.NOTHING
+                each.take(address in ask.answered for address in ask.addresses)
+            for each in (each for each in todo if not each.refuted):
+                each.count()
+            todo = [each for each in todo if not each.refuted and each.belief.wants_a_probe]
+
+    def _way(self, site: Site, block: Block, moment: Moment) -> bool:
+        return moment.is_there_a_way(site.name, self.abroad.network.subscriber(block.vantage).name, block.version)
+
+    def _readings(self, phase: str, up: set[Block], unknown: set[Block]) -> Iterator[Reading]:
+        """The share of /24s that are up, by what each group of subscribers stands for; none where any is unknown."""
+        topology = self.abroad.network.topology
+        places: list[tuple[Scope, str]] = [("country", "")]
+        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        for family in Family:
+            there = [block for block in self._blocks if block.version == family.version]
+            for scope, of in places:
+                mine = [block for block in there if _is_of(block, scope, of)]
+                if mine and unknown.isdisjoint(mine):
+                    weights = {block: self.abroad.blocks[block.vantage] for block in mine}
+                    share = sum(weights[block] for block in mine if block in up) / sum(weights.values())
+                    yield Reading(self.name, phase, scope, of, family.value, round(share, 9), "share", "measured")
+
+    def _answer_for(self, every: Iterable[Block]) -> None:
+        """Have each group's node answer for its block's addresses, and its border router send them there."""
+        network, net = self.abroad.network, self.abroad.net
+        for block in every:
+            node = network.subscriber(block.vantage)
+            with net.get(node.name).namespace.netlink() as netlink:
+                for address in block.awake:
+                    netlink.route(
+                        "add", dst=f"{address}/{address.max_prefixlen}", oif=LOOPBACK, table=_LOCAL_TABLE,
+                        type=_TYPE_LOCAL, scope=_SCOPE_HOST, family=_FAMILY[block.version],
+                    )  # fmt: skip
+            border = network.one(Role.BORDER, block.vantage.operator)
+            with net.get(border.name).namespace.netlink() as netlink:
+                via = str(node.address(block.version))
+                netlink.route("add", dst=str(block.prefix), gateway=via, family=_FAMILY[block.version])
+
+
+def _is_of(block: Block, scope: Scope, of: str) -> bool:
+    return scope == "country" or of == (block.vantage.operator if scope == "operator" else block.vantage.region)
+
+
+def _row(each: WatchedBlock, at: datetime) -> Row:
+    block, state = each.block, "unknown" if each.refuted else each.state
+    return (
+        f"{at:%Y-%m-%dT%H:%M:%SZ}", block.subnet, *block.vantage, each.site, f"{block.availability:.4f}",
+        each.belief.probes, each.answers, f"{each.belief.belief:.4f}", state,
+        datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )  # fmt: skip
+
+
+def _csv(rows: list[Row]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    in_order: list[Row] = sorted(rows, key=itemgetter(0))
+    writer.writerows(in_order)
+    return out.getvalue().encode()

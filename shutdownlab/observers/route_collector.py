@@ -1,0 +1,226 @@
+"""The route collector: what networks abroad hear of the country by BGP, as RIPE RIS and Route Views see it.
+
+It has peers with a full feed, IPv4 and IPv6 (`model.observatory`), dumps its table in every phase and writes every
+message in between, as MRT. IODA counts a /24 as visible which more than half of the full-feed peers have a route to
+(help page of IODA); of IPv6, /48s are counted likewise.
+
+Its control: what the collector has from a peer is what that peer's transits have, each session that should be up is up.
+Until that holds it is waited for; where it does not come to hold, nothing is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeAlias
+
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.model import observatory
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.scenario import Family
+from shutdownlab.observers import feeds, mrt
+from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
+from shutdownlab.observers.naming import stamp
+from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.servers import birdc
+from shutdownlab.servers.start import executable
+from shutdownlab.system.child_process import ending
+from shutdownlab.system.namespace import LOOPBACK
+
+_NO_PROGRESS_S: Final = 15.0
+_LOOK_S: Final = 0.05
+Parts: TypeAlias = list[tuple[float, bool]]
+"""How much each is, and whether it is seen."""
+_COUNTED: Final = {4: 24, 6: 48}
+"""The length of the prefixes that are counted."""
+
+
+class RouteCollector(Instrument):
+    """Two birds at the observatory: the collector, and its peers in one."""
+
+    name: ClassVar[str] = "bgp"
+
+    def __init__(self, abroad: Abroad) -> None:
+        super().__init__(abroad)
+        node = observatory.observatory(abroad.network)
+        if node is None:
+            raise CannotSee("the country was built without an observatory")
+        self._node = abroad.net.get(node.name)
+        self._peers = observatory.peers(abroad.network.topology)
+        self._updates = abroad.logs / "updates.mrt"
+        self._read = self._from = 0
+        self._looked_at = ""
+        configs = {"peers": feeds.peers_config(abroad.network)}
+        configs["collector"] = feeds.collector_config(abroad.network, self._updates)
+        with self._node.namespace.netlink() as netlink:
+            for address in _addresses(abroad.network):
+                netlink.addr("replace", index=LOOPBACK, address=str(address), prefixlen=address.max_prefixlen)
+        self._program = executable("bird", abroad.logs)
+        for name, config in configs.items():
+            (abroad.logs / f"{name}.conf").write_text(config)
+        self._running = {name: self._start(name) for name in configs}
+
+    def look(self, moment: Moment) -> Sighting:
+        left_out = list(self._whole_again())
+        self._wait_until_told(moment)
+        if self._looked_at != moment.phase.phase:
+            self._looked_at, self._from = moment.phase.phase, self._read
+        when = stamp(moment.phase.at)
+        tables, messages = self._tables(), self._messages()
+        files = {f"rib.{when}.mrt": self._in_scenario_time(tables)}
+        files |= {f"updates.{when}.mrt": self._in_scenario_time(messages)} if messages else {}
+        files[f"times.{when}.csv"] = self._times({f"rib.{when}.mrt": tables[:1], f"updates.{when}.mrt": messages})
+        told = {version: birdc.told_routes(self._control("collector"), version) for version in (4, 6)}
+        return Sighting(tuple(self._readings(moment.phase.phase, told)), files, tuple(left_out))
+
+    def _readings(self, phase: str, told: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
+        """The share of what operators announce on a quiet day that more than half of the peers have a route to; of a
+        region, by what its groups of subscribers stand for.
+        """
+        topology = self.abroad.network.topology
+        for family in Family:
+            visible = {prefix for prefix, tellers in told[family.version].items() if self._is_visible(tellers)}
+            parts = {
+                name: [(_size(p), str(p) in visible) for p in operator.prefixes if p.version == family.version]
+                for name, operator in topology.operators.items()
+            }
+            places: list[tuple[Scope, str, Parts]] = [("country", "", [part for own in parts.values() for part in own])]
+            places += [("operator", name, own) for name, own in parts.items()]
+            places += [("region", name, list(self._of_region(name, family, visible))) for name in topology.regions]
+            for scope, of, own in places:
+                if own:
+                    share = sum(size * seen for size, seen in own) / sum(size for size, _ in own)
+                    yield Reading("bgp", phase, scope, of, family.value, round(share, 9), "share", "measured")
+
+    def _of_region(self, region: str, family: Family, visible: set[str]) -> Iterator[tuple[float, bool]]:
+        """The size of each group of subscribers there, and whether the prefix that it is in is visible."""
+        network = self.abroad.network
+        for vantage in (each for each in network.vantages if each.id.region == region):
+            for subnet in (each for each in network.subnets[vantage.id] if each.version == family.version):
+                lengths = range(subnet.prefixlen + 1)
+                is_seen = any(str(subnet.supernet(new_prefix=length)) in visible for length in lengths)
+                yield self.abroad.blocks[vantage.id], is_seen
+
+    def _is_visible(self, tellers: set[str]) -> bool:
+        return 2 * len(tellers) > len(self._peers)
+
+    # -- the two birds ------------------------------------------------------------------------------------------------
+
+    def _control(self, name: str) -> Path:
+        return self.abroad.runtime / f"bird-{name}"
+
+    def _start(self, name: str) -> subprocess.Popen[Any]:
+        self._control(name).unlink(missing_ok=True)
+        paths = ["-c", str(self.abroad.logs / f"{name}.conf"), "-s", str(self._control(name))]
+        paths += ["-P", str(self.abroad.runtime / f"{name}.pid")]
+        with (self.abroad.logs / f"{name}.log").open("ab") as log:
+            process: subprocess.Popen[Any] = self._node.spawn([self._program, "-f", *paths], stdout=log, stderr=log)
+        return process
+
+    def _whole_again(self) -> Iterator[str]:
+        """Start what has ended again; a sentence of what was missed for it."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                self._running[name] = self._start(name)
+                yield f"the {name} had {ending(process.returncode)}: the messages until it was back are missing"
+
+    def _wait_until_told(self, moment: Moment) -> None:
+        """Wait until all peers have told the collector what their transits know; raises `CannotSee`."""
+        deadline, before = time.monotonic() + _NO_PROGRESS_S, None
+        while problems := list(self._untold(moment)):
+            if problems != before:
+                before, deadline = problems, time.monotonic() + _NO_PROGRESS_S
+            elif time.monotonic() > deadline:
+                raise CannotSee(problems[0])
+            time.sleep(_LOOK_S)
+
+    def _untold(self, moment: Moment) -> Iterator[str]:
+        """What the collector does not yet have as the transits have it."""
+        try:
+            up = birdc.sessions_up(self._control("peers"))
+            lost = set(self._lost_homes(moment)) & up
+            for session in lost:  # its hold timer is not waited for
+                birdc.ask(self._control("peers"), f"restart {session}")
+            if lost:
+                yield f"the peers still hold {', '.join(sorted(lost))}"
+                return
+            heard = {version: birdc.told_routes(self._control("collector"), version) for version in (4, 6)}
+        except OSError as error:
+            yield f"the collector or its peers do not answer: {error}"
+            return
+        known = {name: self._known_to(name, moment) for name in self.abroad.network.topology.transits}
+        for peer in self._peers:
+            for version in (4, 6):
+                feed = feeds.feed_name(peer, version)
+                own = {prefix for prefix, tellers in heard[version].items() if feed in tellers}
+                expected = {p for home in peer.homes for p in known[home] if (":" in p) == (version == 6)}
+                if feed not in up:
+                    yield f"AS{peer.asn} has no session with the collector"
+                elif own != expected:
+                    odd = sorted(own ^ expected)
+                    yield f"AS{peer.asn} and its transits differ in {len(odd)} routes: {', '.join(odd[:3])}"
+
+    def _lost_homes(self, moment: Moment) -> Iterator[str]:
+        """The peers' sessions with transits whose routers are dead or do nothing."""
+        network = self.abroad.network
+        routers = (node for node in network.by_role(Role.TRANSIT) if node.name in moment.damage.routers)
+        dead = {own.ip for node in routers for port in node.ports.values() for own in port.addresses}
+        for peer in self._peers:
+            yield from (each.name for each in observatory.homes_of(network, peer) if each.neighbour in dead)
+
+    def _known_to(self, transit: str, moment: Moment) -> set[str]:
+        """The prefixes that a transit's router passes on to customers: all but its routes to its own servers."""
+        node = self.abroad.network.one(Role.TRANSIT, transit)
+        control = self.abroad.services.find("bird", node.name).control
+        if node.name in moment.damage.routers or control is None:
+            return set()
+        tables = [birdc.kernel_routes(control, version) for version in (4, 6)]
+        return {prefix for table in tables for prefix, teller in table.items() if not teller.startswith("hosts")}
+
+    # -- MRT ----------------------------------------------------------------------------------------------------------
+
+    def _tables(self) -> list[mrt.Record]:
+        file = self.abroad.runtime / "tables.mrt"
+        file.unlink(missing_ok=True)
+        birdc.dump_tables(self._control("collector"), feeds.TABLES, file)
+        found, _ = mrt.records(file.read_bytes())
+        return found
+
+    def _messages(self) -> list[mrt.Record]:
+        """What was heard since the phase before was looked at."""
+        with self._updates.open("rb") as file:
+            file.seek(self._from)
+            found, size = mrt.records(file.read())
+        self._read = self._from + size
+        return found
+
+    def _in_scenario_time(self, records: list[mrt.Record]) -> bytes:
+        return b"".join(mrt.put_into(record, self.abroad.time.of) for record in records)
+
+    def _times(self, files: Mapping[str, list[mrt.Record]]) -> bytes:
+        """When each record was written by the wall clock; of a table, whose records are of one moment, the first."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("file", "record", "time", "wall_time"))
+        for name, records in files.items():
+            for number, record in enumerate(records):
+                moments = (self.abroad.time.of(record.at), record.at)
+                writer.writerow((name, number, *(datetime.fromtimestamp(at, UTC).isoformat() for at in moments)))
+        return out.getvalue().encode()
+
+
+def _addresses(network: Network) -> Iterator[Any]:
+    for peer in observatory.peers(network.topology):
+        for version in (4, 6):
+            yield observatory.collector_address(peer, version)
+            yield observatory.feed_address(peer, version)
+
+
+def _size(prefix: IpPrefix) -> float:
+    """How many of the prefixes that are counted it is, at least one."""
+    return float(2 ** max(0, _COUNTED[prefix.version] - prefix.prefixlen))

@@ -1,0 +1,71 @@
+"""What outsiders' signals showed of the country over the scenario's time: a small curve each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from shutdownlab.reporting.figure.reach import time_axis
+from shutdownlab.reporting.figure.sheet import (
+    DASHES,
+    INK,
+    LINES,
+    RULE,
+    SMALL,
+    SOFT,
+    figure,
+    sheet,
+    shortened,
+    text,
+)
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.axis import Axis
+from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.results.reading import Reading
+
+_ROW, _HIGH, _TOP = 26.0, 19.0, 6.0
+_LABELS = 0.27
+
+
+def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
+    """A row for each signal of the country as a whole, and family: the value that was read in each phase.
+
+    What is modelled and not measured is drawn in a dashed line, and said.
+    """
+    rows: dict[tuple[str, str], dict[str, Reading]] = {}
+    for reading in readings:
+        if reading.scope == "country":
+            rows.setdefault((reading.signal, reading.family), {})[reading.phase] = reading
+    left, right = max(46.0, width * _LABELS), width - 4
+    axis = Axis(account.spans, left, right, max(2, int(width / 40)))
+    bottom = _TOP + _ROW * len(rows)
+    parts = list(time_axis(axis, _TOP, bottom))
+    for place, ((signal, family), of_phase) in enumerate(rows.items()):
+        parts += _curve(axis, signal, family, of_phase, _TOP + place * _ROW)
+    title = f"{account.title}: what outside signals showed of the country"
+    parts.append(text("dashed: modelled or held, not measured", left, bottom + 18, size=SMALL, fill=SOFT))
+    return sheet(width, bottom + 23, title, parts)
+
+
+def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], top: float) -> Iterator[Html]:
+    unit = next(iter(of_phase.values())).unit
+    highest = max(reading.value for reading in of_phase.values())
+    full = max(1.0, highest) if unit == "share" else highest or 1.0
+    said = f"0 to {full:.0%}" if unit == "share" else f"0 to {full:,.0f}"
+    below = said if family == "both" else f"{family.replace('ipv', 'IPv')}, {said}"
+    yield text(shortened(signal, axis.left - 6), axis.left - 4, top + 8, anchor="end", fill=INK)
+    yield text(below, axis.left - 4, top + 15.5, anchor="end", size=SMALL - 0.8, fill=SOFT)
+    base = top + _HIGH
+    yield element("path", d=f"M{figure(axis.left)} {figure(base)}H{figure(axis.right)}", stroke=RULE, stroke_width=0.4)
+    before: float | None = None
+    for place, span in enumerate(axis.spans):
+        reading = of_phase.get(span.name)
+        if reading is None:
+            before = None
+            continue
+        x, wide = axis.of(place)
+        y = base - _HIGH * reading.value / full
+        step = f"M{figure(x)} {figure(before)}V{figure(y)}" if before is not None else f"M{figure(x)} {figure(y)}"
+        dash = DASHES[0] if reading.basis == "measured" else DASHES[1]
+        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINES[0], stroke_width=0.9,
+                      stroke_dasharray=dash or None)  # fmt: skip
+        before = y

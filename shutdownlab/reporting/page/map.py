@@ -1,0 +1,126 @@
+"""The map: a country's regions in their outlines, once per operator; the script colours them by phase. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from shutdownlab.model.outlines import CountryOutlines, outlines_of
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.markup import Html, element
+
+_MARGIN = 14
+_SMALL = 34
+"""Units of the drawing, which is about a thousand wide: what is smaller is marked with a disc."""
+_RADIUS = 15
+_LETTER = 21
+"""Units that a letter of a label takes on average, on a phone: there letters are largest."""
+_NUMBERS = re.compile(r"-?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class MappedRegion:
+    """A region as the map has it: the id of its outline's path, or none; where its label is; whether it is a disc;
+    whether it has a label, which what is everywhere else has not."""
+
+    name: str
+    title: str
+    outline: str
+    x: float
+    y: float
+    is_disc: bool
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountryMap:
+    """The map of a run's country. Other panels draw what `definitions` has, which stands once in the page."""
+
+    outlines: CountryOutlines
+    regions: tuple[MappedRegion, ...]
+    paths: dict[str, str]
+
+    def definitions(self) -> Html:
+        """The outlines, to be used from the panels: an SVG that shows nothing itself."""
+        shapes = (element("path", id_=name, d=path) for name, path in self.paths.items())
+        return element(
+            "svg", element("defs", shapes), width=0, height=0, class_="pg-defs", aria_hidden="true", focusable="false"
+        )
+
+    def panel(self, operator: str, label: str, share: Callable[[str], tuple[str, str]], *, named: bool) -> Html:
+        """The map for one operator, or for all (`operator` empty). share: a region's class and its share in words."""
+        width, height = self.outlines.width, self.outlines.height
+        land = [element("use", href=f"#{name}", class_="pg-land") for name in self.paths]
+        shapes = [*land, *self._coloured(operator, share)]
+        if named:
+            shapes += self._labels()
+        box = f"{-_MARGIN} {-_MARGIN} {width + 2 * _MARGIN} {height + 2 * _MARGIN}"
+        return element("svg", shapes, viewBox=box, class_="pg-map", role="img", aria_label=label)
+
+    def _coloured(self, operator: str, share: Callable[[str], tuple[str, str]]) -> Iterator[Html]:
+        for region in sorted(self.regions, key=lambda region: region.is_disc):
+            class_, said = share(region.name)
+            title = element("title", f"{region.title}: {said}")
+            where = {"data_operator": operator, "data_region": region.name, "data_title": region.title}
+            if region.outline:
+                yield element("use", title, href=f"#{region.outline}", class_=f"pg-area {class_}", **where)
+            if region.is_disc:
+                x, y = round(region.x), round(region.y)
+                yield element("circle", title, cx=x, cy=y, r=_RADIUS, class_=f"pg-area {class_}", **where)
+
+    def _labels(self) -> Iterator[Html]:
+        """The names of regions, within the drawing."""
+        for region in (region for region in self.regions if region.is_named):
+            half = len(region.title) * _LETTER / 2
+            x = min(max(region.x, half), self.outlines.width - half)
+            y = region.y + (_RADIUS + 28 if region.is_disc else 9)
+            if y > self.outlines.height:
+                y = region.y - _RADIUS - 10
+            yield element("text", region.title, x=round(x), y=round(y), text_anchor="middle", class_="pg-place")
+
+
+def map_of(account: RunAccount) -> CountryMap | None:
+    """The map of a run's country; None where its topology names no outlines, or is not there any more."""
+    if account.shutdown is None:
+        return None
+    topology = account.shutdown.topology
+    outlines = outlines_of(topology.country)
+    drawn = [name for name in account.regions if topology.regions[name].outlines or topology.regions[name].place]
+    if outlines is None or not drawn:
+        return None
+    named = {key for region in topology.regions.values() if region.outlines != "rest" for key in region.outlines}
+    paths, regions, used = dict[str, str](), list[MappedRegion](), set[str]()
+    for place, name in enumerate(drawn):
+        region = topology.regions[name]
+        keys = sorted(outlines.areas.keys() - named) if region.outlines == "rest" else list(region.outlines)
+        used.update(keys)
+        path = "".join(outlines.areas[key].path for key in keys)
+        identity = f"pg-outline-{place}" if path else ""
+        if path:
+            paths[identity] = path
+        left, top, right, bottom = bounds(path) if path else (0, 0, 0, 0)
+        x, y = (left + right) / 2, (top + bottom) / 2
+        disc = max(right - left, bottom - top) < _SMALL
+        if region.place is not None:
+            at = outlines.place(*region.place)
+            x, y, disc = (*at, True) if at is not None else (x, y, disc)
+        is_named = region.outlines != "rest"
+        regions.append(MappedRegion(name, account.regions[name], identity, x, y, disc, is_named))
+    other = "".join(area.path for key, area in outlines.areas.items() if key not in used)
+    if other:
+        paths = {"pg-outline-other": other, **paths}
+    return CountryMap(outlines, tuple(regions), paths)
+
+
+def bounds(path: str) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a path of our own: rings of an absolute point and relative ones."""
+    across, down = list[int](), list[int]()
+    for ring in path.split("M")[1:]:
+        numbers = [int(each) for each in _NUMBERS.findall(ring)]
+        x = y = 0
+        for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+            x, y = x + dx, y + dy
+            across.append(x)
+            down.append(y)
+    return min(across), min(down), max(across), max(down)

@@ -1,0 +1,39 @@
+"""What became of the expectations about signals abroad: lines for people, data for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shutdownlab.reporting.literal import literal
+from shutdownlab.results.signal_verdict import SignalVerdict
+
+
+def signal_lines(signals: Sequence[SignalVerdict], *, strict: bool = False) -> Iterator[str]:
+    """A line of markup for each that is not as expected, or was left out; one for all where nothing was observed."""
+    if signals and all(each.met is None for each in signals) and not strict:
+        yield f"[yellow]left out:[/yellow] {len(signals):,} about signals abroad: nothing was observed of them"
+        return
+    for each in signals:
+        text = literal(f"{each.expected} [{each.source}]: {each.found}")
+        if each.met is False or (strict and each.met is None):
+            yield f"[red]not as expected abroad:[/red] {text}"
+        elif each.met is None:
+            yield f"[yellow]left out:[/yellow] {text}"
+
+
+def sum_of_signals(signals: Sequence[SignalVerdict]) -> str:
+    """How many hold, in one sentence; empty where there are none, or all were left out."""
+    judged = [each for each in signals if each.met is not None]
+    if not judged:
+        return ""
+    unmet = sum(each.met is False for each in judged)
+    rest = f"; {len(signals) - len(judged)} left out" if len(judged) < len(signals) else ""
+    if unmet:
+        return f"{unmet:,} of {len(judged):,} about signals abroad are not met{rest}."
+    return f"All {len(judged):,} about signals abroad hold{rest}."
+
+
+def signals_as_data(signals: Sequence[SignalVerdict]) -> list[dict[str, Any]]:
+    """Each expectation, whether it is met, what was found, and on what basis."""
+    return [each.model_dump(mode="json") for each in signals]

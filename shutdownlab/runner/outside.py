@@ -1,0 +1,111 @@
+"""The instruments of a run with `--observe`: they look at each phase, beside its probes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from shutdownlab.config.extensions import ExtensionError
+from shutdownlab.country.assembly import Country
+from shutdownlab.model.scenario import Phase
+from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
+from shutdownlab.observers.scenario_time import ScenarioTime
+from shutdownlab.results.events import Observed
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.verifier.outages import loses
+from shutdownlab.verifier.outside import blocks_of
+from shutdownlab.verifier.ways import Ways
+
+OBSERVATIONS = "observations"
+"""Of a run directory: where what instruments have written is, a directory each."""
+
+
+@dataclass(slots=True)
+class Outside:
+    """What watches a country from abroad. `directory`: the run's; `seen`: what came of the latest look, by name."""
+
+    country: Country
+    directory: Path
+    seed: int
+    time: ScenarioTime = field(default_factory=ScenarioTime)
+    seen: dict[str, Sighting] = field(default_factory=dict)
+    _there: dict[str, Instrument] = field(default_factory=dict)
+    _absent: dict[str, str] = field(default_factory=dict)
+
+    def set_up(self) -> None:
+        """Make every instrument that is installed; what cannot be had is left out of every phase."""
+        for name in instruments():
+            try:
+                kind = instruments()[name]
+                self._there[name] = kind(self._abroad(kind.name or name))
+            except (ExtensionError, CannotSee, MachineCannot, OSError) as error:
+                self._absent[name] = str(error)
+
+    @contextmanager
+    def looking(self, phase: Phase, ends: datetime, wall: float) -> Iterator[None]:
+        """Have every instrument look, each in a thread of its own, beside what is done meanwhile, and wait for them.
+
+        `ends`: when the phase does, `wall`: when it began, by the wall clock. What was seen before is forgotten.
+        """
+        self.time.begin(phase.phase, phase.at, ends, wall)
+        self.seen = {name: Sighting(left_out=(why,)) for name, why in self._absent.items()}
+        moment = Moment(phase, ends, self.country.damage, self._ways())
+        with ThreadPoolExecutor(max(1, len(self._there)), "observer") as pool:
+            looks = {name: pool.submit(instrument.look, moment) for name, instrument in self._there.items()}
+            yield
+        self.seen |= {name: _seen(look) for name, look in looks.items()}
+
+    def keep(self, phase: Phase) -> Observed:
+        """The phase is whole: write down what was seen, and say so. Raises `OSError`."""
+        for name, sighting in self.seen.items():
+            for file, content in sighting.files.items():
+                path = self.directory / OBSERVATIONS / (self._name(name)) / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        readings = tuple(reading for sighting in self.seen.values() for reading in sighting.readings)
+        left_out: dict[str, Sequence[str]] = {n: s.left_out for n, s in self.seen.items() if s.left_out}
+        return Observed(phase=phase.phase, readings=readings, left_out={n: tuple(why) for n, why in left_out.items()})
+
+    def _ways(self) -> Callable[[str, str, int], bool]:
+        """Whether there is a way between two nodes, with the country as broken as it is."""
+        plan, damage = self.country.plan, self.country.damage
+        ways = Ways(plan.network, damage)
+
+        def goes(one: str, other: str, version: int) -> bool:
+            way = ways.between(one, str(plan.network.nodes[other].address(version)))
+            owners = {plan.network.nodes[crossing.switch].owner for crossing in way.crossings}
+            boxes = owners & plan.network.topology.operators.keys()
+            return way.arrives and not any(loses(plan.network, damage, name, plan.profiles[name]) for name in boxes)
+
+        @cache
+        def both(one: str, other: str, version: int) -> bool:
+            return goes(one, other, version) and goes(other, one, version)
+
+        return both
+
+    def _name(self, kind: str) -> str:
+        there = self._there.get(kind)
+        return (there.name if there else "") or kind
+
+    def _abroad(self, name: str) -> Abroad:
+        country = self.country
+        logs = country.plan.files / "observers" / name
+        logs.mkdir(parents=True, exist_ok=True)
+        runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
+        plan = country.plan
+        blocks = blocks_of(plan.network)
+        return Abroad(plan.network, country.net, country.services, blocks, logs, runtime, self.seed, self.time)
+
+
+def _seen(look: Future[Sighting]) -> Sighting:
+    """What came of a look; what the testbed kept from seeing is left out, a mistake of ours is raised."""
+    try:
+        return look.result()
+    except (CannotSee, OSError) as error:
+        return Sighting(left_out=(str(error),))

@@ -1,0 +1,43 @@
+"""The signals that outsiders watch a country by: how often each has a value, of what, and which rule raises its alerts.
+
+The definitions of IODA's three are those of its help page (https://ioda.inetintel.cc.gatech.edu), of the traffic ones
+those of Cloudflare Radar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shutdownlab.model.signal import SignalName
+
+RuleName = Literal["ioda-bgp", "ioda-active-probing", "ioda-telescope", "forecast", "connected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal. step: minutes between its values. follows_the_day: whether it rises and falls with people's day."""
+
+    name: SignalName
+    title: str
+    step: int
+    rule: RuleName
+    follows_the_day: bool = False
+
+
+SIGNALS: Final[Mapping[str, Signal]] = {
+    signal.name: signal
+    for signal in (
+        Signal("bgp", "BGP: /24s and /48s that most full-feed peers see", 5, "ioda-bgp"),
+        Signal("active-probing", "active probing: blocks that answer from abroad", 10, "ioda-active-probing"),
+        Signal("telescope", "telescope: sources of background radiation", 1, "ioda-telescope"),
+        Signal("cdn", "a CDN's volume", 5, "forecast", follows_the_day=True),
+        Signal("http3", "the share of HTTP/3 in what a CDN serves", 5, "forecast"),
+        Signal("mobile", "the share of mobile lines in what a CDN serves", 5, "forecast"),
+        Signal("dns-queries", "name questions that come abroad", 5, "forecast", follows_the_day=True),
+        Signal("atlas-datacentre", "Atlas probes in data centres that are connected", 1, "connected"),
+        Signal("atlas-home", "Atlas probes at home that are connected", 1, "connected"),
+    )
+}
+"""By name, in the order in which tables show them."""

@@ -1,0 +1,350 @@
+"""What outsiders' signals show of a country in a phase, worked out from the model: `Reading`s without a packet. Pure.
+
+What each signal is made of:
+
+- `bgp`: the operators' /24s and /48s to which more than half of the transits abroad have a route (IODA's rule, with the
+  transits for its full-feed peers).
+- `active-probing`: the subscribers' blocks that answer an ICMP echo sent behind any of the transits (Quan et al.,
+  "Trinocular", SIGCOMM 2013: a block is up if any site finds it so). Each group of subscribers stands for its part of
+  its operator's addresses.
+- `telescope`: subscribers whose background radiation (a TCP SYN to port 23) comes to a dark address abroad. IPv4 only.
+- `cdn`, `http3`, `mobile`: what of sites abroad comes through, and of that the part over QUIC and over mobile lines
+  (`volume.py`).
+- `atlas-datacentre`, `atlas-home`: lines from which a TCP connection to port 443 abroad opens, as RIPE Atlas' probes
+  hold one to their controllers.
+- `dns-queries`: name questions of operators' resolvers that come abroad; asked again where no answer returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Final, Literal, TypeAlias
+
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Phase
+from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
+from shutdownlab.results.reading import Reading
+from shutdownlab.results.reading import Scope as ReadingScope
+from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.verifier import speech
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
+from shutdownlab.verifier.routes import router_of
+from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.verifier.volume import Sites
+from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
+
+TRIES: Final = 3
+"""How often a resolver asks before it gives up (ASSUMED: BIND and unbound ask a handful of times within 10 s)."""
+_BLOCK: Final = {4: 24, 6: 48}
+_RADIATION_PORT: Final = 23
+FamilyName: TypeAlias = Literal["ipv4", "ipv6", "both"]
+ByVantage: TypeAlias = Mapping[VantageId, float]
+_FAMILIES: Final[tuple[tuple[FamilyName, int], ...]] = (("ipv4", 4), ("ipv6", 6))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A signal in one phase: how much of each group's part is seen. weights: of the groups' parts."""
+
+    signal: str
+    family: FamilyName
+    parts: ByVantage
+    weights: ByVantage
+    of: ByVantage | None = None
+    """What it is a share of, for a ratio; None: of all there is."""
+
+
+class Outside:
+    """The readings of a scenario's phases, under a choice of accounts.
+
+    What operators' own controllers would make of their orders is not known: they are taken to carry them out.
+    """
+
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], equipment: DataPlane | None = None) -> None:
+        """`equipment`: of a verifier of the same scenario, to share what it has worked out."""
+        self.sites = Sites(shutdown.network, shutdown.scenario.policies.values())
+        measured = shutdown.scenario.model_copy(update={"probes": self.sites.probes})
+        self.shutdown = replace(shutdown, scenario=measured)
+        self.verifier = Verifier(self.shutdown, choices, equipment)
+        self._network, self._topology = shutdown.network, shutdown.topology
+        self._ordinary = [v for v in self._network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
+        self._found: dict[tuple[str, object], list[Reading]] = {}
+        self._seen: dict[tuple[str, object], list[_Seen]] = {}
+        self._volumes: dict[object, dict[VantageId, float]] = {}
+        self._ways_to_look: dict[str, Callable[[Phase], Iterator[_Seen]]] = {
+            "active-probing": self._probing,
+            "telescope": self._telescope,
+            "cdn": self._cdn,
+            "http3": self._http3,
+            "mobile": self._mobile,
+            "dns-queries": self._name_questions,
+            "atlas-datacentre": self._atlas_datacentre,
+            "atlas-home": self._atlas_home,
+        }
+
+    @cached_property
+    def quiet_phase(self) -> Phase:
+        """The country with no policy in force and nothing broken."""
+        first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": ()})
+        return self.verifier.imagine(first, {})
+
+    def alone(self, active: Mapping[str, Policy], signals: Iterable[str] = SIGNALS) -> list[Reading]:
+        """What would be read with these policies in force and nothing broken, in a phase called after them."""
+        return self.of(self.verifier.imagine(self.quiet_phase, active), signals)
+
+    def of(self, phase: Phase, signals: Iterable[str] = SIGNALS) -> list[Reading]:
+        """The readings of a phase, the scenario's or an imagined one: of these signals, where there is what they need.
+
+        A signal that is a share of what comes through has none where nothing does.
+        """
+        return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
+
+    def _of_signal(self, phase: Phase, signal: str) -> list[Reading]:
+        key = signal, self._state(phase)
+        if key not in self._found:
+            if signal == "bgp":
+                self._found[key] = list(self._bgp(phase))
+            else:
+                quiet = {seen.family: seen for seen in self._look(self.quiet_phase, signal)}
+                self._found[key] = [
+                    reading
+                    for seen in self._look(phase, signal)
+                    for reading in self._readings(phase.phase, seen, quiet[seen.family])
+                ]
+        return self._found[key]
+
+    def _state(self, phase: Phase) -> object:
+        """What is the same for phases in which the same is seen."""
+        active = self.verifier.classes.active(phase)
+        if phase.faults or any(policy.inspect is not None for policy in active.values()):
+            return phase.phase
+        return tuple(active)
+
+    # -- routes -------------------------------------------------------------------------------------------------------
+
+    def _bgp(self, phase: Phase) -> Iterator[Reading]:
+        routes = self.verifier.country(phase).ways.routes
+        transits = tuple(self._topology.transits)
+        for family, version in _FAMILIES:
+            seen, there = dict[str, float](), dict[str, float]()
+            visible: dict[IpPrefix, bool] = {}
+            for name, operator in self._topology.operators.items():
+                for prefix in operator.prefixes:
+                    if prefix.version == version:
+                        peers = sum(routes.leads(transit, name, prefix) for transit in transits)
+                        visible[prefix] = 2 * peers > len(transits)
+                        size = float(2 ** max(0, _BLOCK[version] - prefix.prefixlen))
+                        there[name] = there.get(name, 0.0) + size
+                        seen[name] = seen.get(name, 0.0) + size * visible[prefix]
+            if not there:
+                continue
+            yield _share("bgp", phase.phase, "country", "", family, sum(seen.values()), sum(there.values()))
+            for name in there:
+                yield _share("bgp", phase.phase, "operator", name, family, seen[name], there[name])
+            for region in self._topology.regions:
+                mine = [v for v in self._network.vantages if v.id.region == region]
+                parts = [
+                    (self._blocks[v.id], s) for v in mine for s in self._network.subnets[v.id] if s.version == version
+                ]
+                if parts:
+                    up = sum(weight for weight, subnet in parts if self._is_within(subnet, visible))
+                    yield _share("bgp", phase.phase, "region", region, family, up, sum(weight for weight, _ in parts))
+
+    @staticmethod
+    def _is_within(subnet: IpPrefix, visible: Mapping[IpPrefix, bool]) -> bool:
+        return any(seen and _holds(prefix, subnet) for prefix, seen in visible.items())
+
+    # -- packets ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _blocks(self) -> dict[VantageId, float]:
+        return blocks_of(self._network)
+
+    def _look(self, phase: Phase, signal: str) -> list[_Seen]:
+        key = signal, self._state(phase)
+        if key not in self._seen:
+            self._seen[key] = list(self._ways_to_look[signal](phase))
+        return self._seen[key]
+
+    def _probing(self, phase: Phase) -> Iterator[_Seen]:
+        country = self.verifier.country(phase)
+        for family, version in _FAMILIES:
+            subnets = self._network.subnets
+            there = [v for v in self._network.vantages if any(s.version == version for s in subnets[v.id])]
+            if there:
+                answers = partial(self._answers, version)
+                up = {vantage.id: self._likely(country, vantage, answers) for vantage in there}
+                yield _Seen("active-probing", family, up, self._blocks)
+
+    def _telescope(self, phase: Phase) -> Iterator[_Seen]:
+        if self._dark_address is not None:
+            country = self.verifier.country(phase)
+            out = {v.id: self._likely(country, v, self._radiates) for v in self._ordinary}
+            yield _Seen("telescope", "ipv4", out, self._weights)
+
+    def _volume(self, phase: Phase) -> dict[VantageId, float]:
+        key = self._state(phase)
+        if key not in self._volumes:
+            self._volumes[key] = {v.id: self.sites.volume(self.verifier, phase, v) for v in self._ordinary}
+        return self._volumes[key]
+
+    def _cdn(self, phase: Phase) -> Iterator[_Seen]:
+        if self.sites.pages:
+            yield _Seen("cdn", "both", self._volume(phase), self._weights)
+
+    def _http3(self, phase: Phase) -> Iterator[_Seen]:
+        if self.sites.quic:
+            quic = {v.id: self.sites.volume_over_quic(self.verifier, phase, v) for v in self._ordinary}
+            tcp = {v.id: self.sites.volume_of_the_same(self.verifier, phase, v) for v in self._ordinary}
+            yield _Seen("http3", "both", quic, self._weights, of={v: quic[v] + tcp[v] for v in quic})
+
+    def _mobile(self, phase: Phase) -> Iterator[_Seen]:
+        if self.sites.pages and len({vantage.access for vantage in self._ordinary}) > 1:
+            volume = self._volume(phase)
+            mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
+            yield _Seen("mobile", "both", mobile, self._weights, of=volume)
+
+    def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
+        country = self.verifier.country(phase)
+        asked = {v.id: self._likely(country, v, self._asks) for v in self._ordinary}
+        yield _Seen("dns-queries", "both", asked, self._weights)
+
+    def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
+        lines = [v for v in self._network.vantages if v.class_ is SubscriberClass.DATACENTRE]
+        yield from self._connected("atlas-datacentre", phase, lines, dict.fromkeys((v.id for v in lines), 1.0))
+
+    def _atlas_home(self, phase: Phase) -> Iterator[_Seen]:
+        fixed = [vantage for vantage in self._ordinary if vantage.access is Access.FIXED]
+        yield from self._connected("atlas-home", phase, fixed or self._ordinary, self._weights)
+
+    def _connected(self, signal: str, phase: Phase, lines: list[Vantage], weights: ByVantage) -> Iterator[_Seen]:
+        if lines and self.sites.connections:
+            connected = {v.id: self.sites.connected(self.verifier, phase, v) for v in lines}
+            yield _Seen(signal, "both", connected, weights)
+
+    def _likely(
+        self, country: ModelledCountry, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float]
+    ) -> float:
+        """The mean of every way that what a box draws could make it go."""
+        chances = Chances()
+
+        def once() -> float:
+            country.box(vantage.id.operator).begin(chances)
+            return found(country, vantage)
+
+        played = [value for _, value in chances.every(once)]
+        return sum(played) / len(played)
+
+    def _answers(self, version: int, country: ModelledCountry, vantage: Vantage) -> float:
+        """Whether a group answers an echo from abroad."""
+        target = self._network.subscriber(vantage.id)
+        address = str(target.address(version))
+        for prober in self._network.by_role(Role.SERVERS):
+            own = str(prober.address(version))
+            stream = FiveTuple(icmp_of(version), own, address, kinds=(ECHO[version], ECHO_REPLY[version]))
+            wire = ModelledConnection(country, stream, prober.name, target.name, Chances())
+            if _there_and_back(wire, Segment(bytes(48)), Segment(bytes(48))):
+                return 1.0
+        return 0.0
+
+    @cached_property
+    def _dark_address(self) -> tuple[Node, str] | None:
+        """An address abroad that nobody has, and the router that packets to it come to."""
+        ways = self.verifier.country(self.quiet_phase).ways
+        for name, transit in self._topology.transits.items():
+            for prefix in transit.prefixes:
+                if prefix.version == 4:
+                    for place in range(2, min(64, prefix.num_addresses)):
+                        address = str(prefix[-place])
+                        if ways.host_of(address) is None:
+                            return router_of(self._network, name), address
+        return None
+
+    def _radiates(self, country: ModelledCountry, vantage: Vantage) -> float:
+        assert self._dark_address is not None
+        router, address = self._dark_address
+        source = self._network.subscriber(vantage.id)
+        stream = FiveTuple(TCP, str(source.address(4)), address, EPHEMERAL, _RADIATION_PORT)
+        wire = ModelledConnection(country, stream, source.name, None, Chances())
+        wire.send(Segment(flags=SYN), by_client=True)
+        return float([stop.at for stop in wire.stops] == [router.name])  # nothing else has held it up
+
+    def _asks(self, country: ModelledCountry, vantage: Vantage) -> float:
+        """How many questions come abroad for each that a quiet day has."""
+        source, resolver = self._network.subscriber(vantage.id), self._network.one(Role.RESOLVER, vantage.id.operator)
+        name = "www.example.com"
+        query, answer = speech.dns_query(name, 4), speech.dns_answer(name, 4, ("192.0.2.1",))
+        to_resolver = FiveTuple(UDP, str(source.address(4)), str(resolver.address(4)), EPHEMERAL, 53)
+        own = ModelledConnection(country, to_resolver, source.name, resolver.name, Chances())
+        if not any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True)):
+            return 0.0
+        answered = came = 0
+        servers = list(self._network.by_role(Role.SERVERS))
+        for server in servers:
+            stream = FiveTuple(UDP, str(resolver.address(4)), str(server.address(4)), EPHEMERAL, 53)
+            wire = ModelledConnection(country, stream, resolver.name, server.name, Chances())
+            if any(not arrival.at_client for arrival in wire.send(Segment(query), by_client=True)):
+                came += 1
+                back = wire.send(Segment(answer), by_client=False)
+                answered += any(arrival.at_client and arrival.segment.data == answer for arrival in back)
+        return (answered + TRIES * (came - answered)) / len(servers)
+
+    # -- readings -----------------------------------------------------------------------------------------------------
+
+    def _readings(self, phase: str, seen: _Seen, quiet: _Seen) -> Iterator[Reading]:
+        places: list[tuple[ReadingScope, str]] = [("country", "")]
+        places += [("operator", name) for name in self._topology.operators]
+        places += [("region", name) for name in self._topology.regions]
+        for scope, of in places:
+            mine = [v for v in seen.parts if _is_of(v, scope, of)]
+            value, usual = _amount(seen, mine), _amount(quiet, mine)
+            if value is not None and usual:
+                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", "modelled")
+
+
+def blocks_of(network: Network) -> dict[VantageId, float]:
+    """How many /24s each group of subscribers stands for: its operator's, one for each group that is not ordinary, the
+    others by the number of subscribers."""
+    found: dict[VantageId, float] = {}
+    for name, operator in network.topology.operators.items():
+        mine = [v for v in network.vantages if v.id.operator == name]
+        all_of_it = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
+        special = [v for v in mine if not v.weight]
+        left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in mine)
+        found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in mine}
+    return found
+
+
+def _holds(prefix: IpPrefix, inner: IpPrefix) -> bool:
+    return prefix.version == inner.version and inner.subnet_of(prefix)  # type: ignore[arg-type]
+
+
+def _there_and_back(wire: ModelledConnection, there: Segment, back: Segment) -> bool:
+    if not any(not arrival.at_client for arrival in wire.send(there, by_client=True)):
+        return False
+    return any(arrival.at_client for arrival in wire.send(back, by_client=False))
+
+
+def _is_of(vantage: VantageId, scope: ReadingScope, of: str) -> bool:
+    return scope == "country" or of == (vantage.operator if scope == "operator" else vantage.region)
+
+
+def _amount(seen: _Seen, mine: Iterable[VantageId]) -> float | None:
+    """Of a signal, for some groups; None where it is a share of nothing at all, or nobody is there."""
+    groups = list(mine)
+    whole = sum(seen.weights[v] * (1.0 if seen.of is None else seen.of[v]) for v in groups)
+    return sum(seen.weights[v] * seen.parts[v] for v in groups) / whole if whole else None
+
+
+def _share(
+    signal: str, phase: str, scope: ReadingScope, of: str, family: FamilyName, part: float, whole: float
+) -> Reading:
+    return Reading(signal, phase, scope, of, family, round(part / whole, 9), "share", "modelled")

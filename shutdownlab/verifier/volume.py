@@ -1,0 +1,113 @@
+"""What a CDN would serve to a line: which web sites abroad a subscriber gets, over TCP and QUIC, and how fast. Pure.
+
+A stated model of traffic, of which the packets are worked out and the rest is ASSUMED: a CDN's customers are the sites
+abroad that no policy names, each as popular as any other; who gets one asks as usual; of a line that is slowed, what
+goes through is the rate that is left against `BUSY_KBIT`, what a subscriber who is busy takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shutdownlab.model.network import Hosted, Network
+from shutdownlab.model.policy import Exceptions, Policy, Targets
+from shutdownlab.model.probe import Family, Probe
+from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.topology import Vantage
+from shutdownlab.probes.kinds import Http3, Tcp, Web
+from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.classes import CellClass
+from shutdownlab.verifier.line import Undecided
+from shutdownlab.verifier.verdicts import Verifier
+
+BUSY_KBIT = 2_500
+"""kbit/s of a subscriber who is busy: a video of 720 lines, as YouTube's help page on system requirements has it."""
+
+
+class Sites:
+    """The web sites that a country's subscribers reach abroad, and the probes that ask for them.
+
+    pages: names of probes over TCP; quic: over QUIC, same: of the same sites over TCP; connections: those that Atlas
+    probes would hold.
+    """
+
+    def __init__(self, network: Network, policies: Iterable[Policy]) -> None:
+        """`policies`: what they name stands for itself; a CDN's customers are the other sites, where there are any."""
+        sites: dict[str, Hosted] = {}
+        for hosted in network.hosted:
+            kinds = {service.kind for service in hosted.services}
+            of_its_own = hosted.program is None and not hosted.domestic and hosted.names
+            if of_its_own and "https" in kinds and "dns" not in kinds:
+                sites.setdefault(hosted.app, hosted)
+        named = [target for policy in policies for target in (policy.targets, policy.except_)]
+        sites = {app: h for app, h in sites.items() if not any(_names(t, h) for t in named)} or sites
+        self.probes: dict[str, Probe] = {}
+        self.pages, self.quic, self.same, self.connections = list[str](), list[str](), list[str](), list[str]()
+        for app, hosted in sites.items():
+            services = {(service.kind, service.port) for service in hosted.services}
+            url = f"https://{hosted.names[0]}/"
+            if ("https", 443) in services:
+                self._add(self.pages, f"page of {app}", Web(test="web", url=url))
+                self._add(self.connections, f"connection to {app}", _connection(hosted.names[0]))
+            if ("h3", 443) in services:
+                self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url))
+                self.same.append(f"page of {app}")
+        self._found: dict[tuple[CellClass, str], float] = {}
+
+    def _add(self, names: list[str], name: str, probe: Probe) -> None:
+        names.append(name)
+        self.probes[name] = probe
+
+    def volume(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
+        return self._mean(verifier, phase, vantage, self.pages)
+
+    def volume_over_quic(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """The same of what goes over QUIC."""
+        return self._mean(verifier, phase, vantage, self.quic)
+
+    def volume_of_the_same(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of the same sites, over TCP."""
+        return self._mean(verifier, phase, vantage, self.same)
+
+    def connected(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Whether a line holds a connection to somewhere abroad that no policy names: 1 where to any site."""
+        return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.connections), default=0.0)
+
+    def _mean(self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str]) -> float:
+        got = [self._got(verifier, phase, vantage, name, rated=True) for name in names]
+        return sum(got) / len(got) if got else 0.0
+
+    def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
+        cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
+        key = verifier.classes.of(phase, cell, vantage), name
+        if key not in self._found:
+            self._found[key] = self._follow(verifier, phase, cell, vantage, rated=rated)
+        return self._found[key]
+
+    def _follow(self, verifier: Verifier, phase: Phase, cell: Cell, vantage: Vantage, *, rated: bool) -> float:
+        chances = Chances()
+
+        def once() -> float:
+            try:
+                line, (outcome, _) = verifier.line(phase, cell, vantage, chances)
+            except Undecided:
+                return 1.0  # it hangs on what packets look like, which outsiders don't see
+            if outcome is not Outcome.OK:
+                return 0.0
+            rate = line.wires[-1].kbit if rated and line.wires else None
+            return 1.0 if rate is None else min(1.0, rate / BUSY_KBIT)
+
+        played = [got for _, got in chances.every(once)]
+        return sum(played) / len(played)
+
+
+def _connection(host: str) -> Tcp:
+    return Tcp.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
+
+
+def _names(target: Targets | Exceptions, hosted: Hosted) -> bool:
+    """Whether a policy means a site, by its app or by one of its names."""
+    below = [name for name in hosted.names for site in target.sites if f".{name}".endswith(f".{site}")]
+    return hosted.app in target.apps or bool(below)

@@ -1,0 +1,75 @@
+"""Border routers discard and reject, cables are cut and masts are off by order: as the model has it, cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import shutdownlab as sl
+from shutdownlab.model.scenario import Outcome
+
+MADE_UP = {"title": "Made up", "source": "made up"}
+NORTH = {"where": {"operators": ["northnet"]}}
+
+
+def scenario() -> dict[str, Any]:
+    phases = [
+        {"phase": "discarded", "start": ["dark"]},
+        {"phase": "rejected", "stop": ["dark"], "start": ["prohibited", "reset"]},
+        {"phase": "cut", "stop": ["prohibited", "reset"], "start": ["fibre", "masts"]},
+        {"phase": "back", "stop": ["fibre", "masts"]},
+    ]
+    return {
+        "format": 1, "name": "border-orders", "title": "Orders to border routers", "topology": "two-operators",
+        "policies": {
+            "dark": MADE_UP | {"null_route": {"spare": ["100.64.4.0/24"]}},
+            "prohibited": MADE_UP | NORTH | {
+                "block": {"addresses": ["8.8.8.8"], "ports": ["443"]}, "action": "reject",
+                "except": {"apps": ["kaspi"]},
+            },
+            "reset": MADE_UP | {
+                "block": "everything", "action": "reject", "reject_with": "tcp-reset",
+                "where": {"operators": ["southcell"]},
+                "except": {"protocols": ["icmp"], "ports": ["udp/53"]},
+            },
+            "fibre": MADE_UP | {"cut": {"links": ["northnet to northnet/coast"]}},
+            "masts": MADE_UP | {"switch_off": {"regions": ["coast"]}},
+        },
+        "probes": {
+            "whatsapp": {"test": "app", "app": "whatsapp"},
+            "bbc": {"test": "web", "url": "https://www.bbc.com/", "families": ["ipv4", "ipv6"]},
+            "kaspi": {"test": "web", "url": "https://kaspi.kz/", "families": ["ipv4", "ipv6"]},
+            "dns": {"test": "dns", "host": "www.bbc.com", "resolver": "8.8.8.8"},
+            "quic": {"test": "http3", "url": "https://www.youtube.com/"},
+            "ping": {"test": "ping", "host": "8.8.8.8"},
+            "call": {"test": "call"},
+        },
+        "observations": {"routes": {"observer": "bgp", "families": ["ipv4", "ipv6"]}},
+        "timeline": [
+            {"at": f"2030-05-01T{hour:02}:00Z", "title": "", **phase} for hour, phase in enumerate(phases, 1)
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
+
+
+def test_border_routers_and_cables_do_what_they_are_ordered_as_the_model_has_it(tmp_path: Path) -> None:
+    made = scenario()
+    measured = sl.run(made, tmp_path / "run")
+    keys = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
+    model = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in sl.verify(made)]
+    assert keys == model
+    assert {r.outcome for r in measured.results if (r.phase, r.target) == ("discarded", "routes")} == {Outcome.OK}
+    came = {
+        (r.phase, r.operator, r.region, r.target): r.failure for r in measured.results if r.subscriber == "ordinary"
+    }
+    assert came["discarded", "northnet", "coast", "ping"] is None  # spared
+    assert came["discarded", "northnet", "capital", "ping"] == "generic_timeout_error"
+    assert (
+        came["rejected", "northnet", "coast", "ping"]
+        == came["rejected", "northnet", "coast", "quic"]
+        == "host_unreachable"
+    )
+    assert came["rejected", "southcell", "coast", "bbc"] == "connection_refused"
+    assert came["cut", "southcell", "coast", "ping"] == "order: masts"
+    assert came["cut", "northnet", "coast", "ping"] == "order: fibre"
+    assert {r.outcome for r in measured.results if r.phase == "back"} == {Outcome.OK}

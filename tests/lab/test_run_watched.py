@@ -1,0 +1,119 @@
+"""A run that is watched from abroad: what outside signals show, and the files that their fields' own programs read."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import mrtparse
+import pytest
+from invocation import Json, Record, invoke, small
+
+from shutdownlab import library
+from shutdownlab.model.observatory import peers
+from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.verifier.outside import Outside
+
+PHASES = {"baseline": "20300501.0800", "blackout": "20300501.0820", "withdrawn": "20300501.0840"}
+MEASURED = ("bgp", "active-probing")
+"""The signals that are read of packets and routes, as the model reads them."""
+
+
+def watched(scenario: Json) -> None:
+    """An ordinary day; packets dropped, with all routes in place; routes of one operator withdrawn besides."""
+    scenario["policies"]["withdrawal"] = {
+        "title": "Southcell withdraws its routes abroad",
+        "withdraw": {"from": "abroad"},
+        "where": {"operators": ["southcell"]},
+        "source": "FACT",
+    }
+    scenario["probes"] = {"ping": scenario["probes"]["ping"]}
+    baseline, blackout, withdrawn = scenario["timeline"]
+    for phase in (baseline, blackout, withdrawn):
+        phase["expect"] = []
+    withdrawn |= {"phase": "withdrawn", "at": "2030-05-01T08:40Z", "start": ["withdrawal"]}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("watched")
+    done = invoke(place, "run", small(place, watched), "--observe", "--out", "run")
+    assert done.code == 0, done.output
+    yield place
+
+
+def by_bgpdump(file: Path) -> list[list[str]]:
+    if shutil.which("bgpdump") is None:
+        pytest.skip("bgpdump is not installed")
+    done = subprocess.run(["bgpdump", "-m", file], capture_output=True, text=True, check=True)
+    return [line.split("|") for line in done.stdout.splitlines()]
+
+
+def bgp(place: Path, kind: str, phase: str) -> Path:
+    return place / "run" / "observations" / "bgp" / f"{kind}.{PHASES[phase]}.mrt"
+
+
+def test_what_is_seen_from_outside_is_what_the_model_says(place: Path) -> None:
+    shutdown = library.load(place / "small.yaml")
+    model = Outside(shutdown, {})
+    expected = {
+        (r.signal, r.phase, r.scope, r.of, r.family): r.value
+        for phase in shutdown.scenario.timeline
+        for r in model.of(phase, MEASURED)
+    }
+    found = {
+        (r.signal, r.phase, r.scope, r.of, r.family): r.value
+        for r in read_readings(place / "run")
+        if r.signal in MEASURED and r.basis == "measured"
+    }
+    assert found == pytest.approx(expected)
+
+
+def test_what_cannot_be_seen_is_told_and_here_all_was_seen(place: Path) -> None:
+    observed = Record(place / "run").events_of("observed")
+    assert [event["phase"] for event in observed] == list(PHASES)
+    assert [event["left_out"] for event in observed] == [{}, {}, {}]
+    told = [Reading(**reading) for event in observed for reading in event["readings"]]
+    assert told == read_readings(place / "run")
+
+
+def test_bgpdump_reads_the_tables_of_every_peer(place: Path) -> None:
+    numbers = {str(peer.asn) for peer in peers(library.load_topology("two-operators").topology)}
+    tables = {phase: by_bgpdump(bgp(place, "rib", phase)) for phase in PHASES}
+    for phase, holders in (("baseline", numbers), ("blackout", numbers), ("withdrawn", set())):
+        for prefix in ("100.65.0.0/16", "2001:db8:65::/48"):
+            assert {entry[4] for entry in tables[phase] if entry[5] == prefix} == holders, (phase, prefix)
+        paths = {entry[6] for entry in tables[phase] if entry[5] == "100.64.0.0/16"}
+        assert {path.split()[0] for path in paths} == numbers
+        assert {path.split()[1] for path in paths} == {"64601", "64602"}, "seen through either transit"
+
+
+def test_bgpdump_reads_the_withdrawal_as_it_happened_in_the_scenario(place: Path) -> None:
+    messages = by_bgpdump(bgp(place, "updates", "withdrawn"))
+    gone = [message for message in messages if message[2] == "W" and message[5] == "100.65.0.0/16"]
+    assert {message[4] for message in gone} == {
+        str(peer.asn) for peer in peers(library.load_topology("two-operators").topology)
+    }
+    began = 1903855200  # 2030-05-01T08:40Z
+    assert all(began <= int(message[1]) < began + 60 for message in gone)
+
+
+def test_mrtparse_reads_the_same_tables(place: Path) -> None:
+    entries = [entry.data for entry in mrtparse.Reader(str(bgp(place, "rib", "baseline")))]
+    index, routes = entries[0], [entry for entry in entries if "prefix" in entry]
+    numbers = [peer["peer_as"] for peer in index["peer_entries"]]
+    assert sorted(numbers) == [
+        "0",
+        *sorted(2 * [str(number) for number in range(65537, 65545)]),
+    ]  # bird's first is none
+    assert {route["prefix"] for route in routes} >= {"100.64.0.0", "100.65.0.0", "2001:db8:64::", "2001:db8:65::"}
+    heard = [entry for route in routes for entry in route["rib_entries"]]
+    assert all(next(iter(entry["originated_time"])) <= next(iter(index["timestamp"])) for entry in heard)
+
+
+def test_the_wall_clock_is_kept_beside(place: Path) -> None:
+    lines = (bgp(place, "times", "withdrawn").with_suffix(".csv")).read_text().splitlines()
+    assert lines[0] == "file,record,time,wall_time"
+    assert lines[1].startswith(f"rib.{PHASES['withdrawn']}.mrt,0,2030-05-01T08:40:")

@@ -1,0 +1,148 @@
+"""Figures for papers: what they show is the run's, they are as wide as asked, and their letters are in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.reporting.figure import sheet
+from shutdownlab.results.reading import Reading, write_readings
+
+ROOT = Path(__file__).parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("figures") / "run"
+    sl.verify("kazakhstan-2022").write(folder)
+    return folder
+
+
+def drawn(run: Path, out: Path, **options: object) -> ElementTree.Element:
+    sl.plot(run, out, **options)  # type: ignore[arg-type]
+    return ElementTree.fromstring(out.read_text())
+
+
+def texts(figure: ElementTree.Element) -> list[str]:
+    return [each.text or "" for each in figure.iter(f"{SVG}text")]
+
+
+def test_reach_has_a_row_for_each_service_as_high_as_the_share_that_got_through(run: Path, tmp_path: Path) -> None:
+    figure = drawn(run, tmp_path / "reach.svg")
+    table = sl.Run.open(run).table
+    assert [text for text in texts(figure) if text in table.columns] == list(table.columns)
+    bars = [r for r in figure.iter(f"{SVG}rect") if r.get("fill") in {sheet.LOST, sheet.REACHED, sheet.SLOW}]
+    whatsapp = table.columns.index("WhatsApp")
+    tops = sorted({float(bar.get("y", 0)) for bar in bars if bar.get("stroke") is None})
+    first_row = [bar for bar in bars if bar.get("stroke") is None and float(bar.get("y", 0)) < 12.1 + 10.5 * whatsapp]
+    lost = [float(bar.get("height", 0)) / 8 for bar in first_row if bar.get("fill") == sheet.LOST]
+    shares = [table[name, "WhatsApp"].fraction for name, _ in table.phases]
+    assert lost == pytest.approx([1 - share for share in shares if share is not None and share < 1], abs=0.002)
+    assert tops[0] == 4
+
+
+def test_a_figure_is_as_wide_as_a_column_and_a_page_if_asked(run: Path, tmp_path: Path) -> None:
+    assert drawn(run, tmp_path / "a.svg").get("width") == "240.94pt", "85 mm"
+    assert drawn(run, tmp_path / "b.svg", width=170.0).get("width") == "481.89pt"
+    assert drawn(run, tmp_path / "c.svg", what="map", width=50.0).get("width") == "141.73pt"
+
+
+@pytest.mark.parametrize("what", ["reach", "map"])
+def test_a_pdf_has_its_letters_embedded_and_the_size_of_its_column(run: Path, tmp_path: Path, what: str) -> None:
+    pytest.importorskip("vl_convert")
+    sl.plot(run, tmp_path / "figure.pdf", what=what)  # type: ignore[arg-type]
+    made = (tmp_path / "figure.pdf").read_bytes()
+    assert made.startswith(b"%PDF")
+    assert re.search(rb"/MediaBox \[0 0 240\.9", made)
+    assert b"/FontFile2" in made
+
+
+def test_a_png_has_300_dots_an_inch(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("vl_convert")
+    sl.plot(run, tmp_path / "figure.png")
+    made = (tmp_path / "figure.png").read_bytes()
+    assert int.from_bytes(made[16:20], "big") == pytest.approx(85 / 25.4 * 300, abs=2)
+
+
+def test_the_map_is_of_the_worst_phase_or_of_the_one_asked_for(run: Path, tmp_path: Path) -> None:
+    worst = drawn(run, tmp_path / "worst.svg", what="map")
+    assert texts(worst)[0] == "All operators, blackout, from 5 January 2022, 10:30 UTC"
+    quiet = drawn(run, tmp_path / "quiet.svg", what="map", at="baseline")
+    assert texts(quiet)[0].startswith("All operators, baseline")
+
+    def coloured(figure: ElementTree.Element) -> set[str | None]:
+        return {shape.get("fill") for shape in figure.iter(f"{SVG}circle")}
+
+    assert coloured(quiet) == {sheet.LEVELS[5], sheet.LAND}, "all got through; Transtelecom is not everywhere"
+    assert sheet.LEVELS[5] not in coloured(worst)
+
+
+def test_a_country_without_outlines_has_tiles(tmp_path: Path) -> None:
+    sl.verify("first-shutdown").write(tmp_path / "run")
+    figure = drawn(tmp_path / "run", tmp_path / "tiles.svg", what="map")
+    assert texts(figure).count("Capital") == 3
+    assert not list(figure.iter(f"{SVG}path"))
+
+
+def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    phases = [name for name, _ in sl.Run.open(run).table.phases]
+    write_readings(
+        tmp_path / "run",
+        [
+            Reading("bgp", phase, "country", "", "ipv4", 0.5 if phase == "blackout" else 1.0, "share", "measured")
+            for phase in phases
+        ]
+        + [Reading("cdn", phases[0], "country", "", "both", 1.0, "share", "modelled")]
+        + [Reading("bgp", phases[0], "operator", "kcell", "ipv6", 1.0, "share", "measured")],
+    )
+    figure = drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals")
+    assert {"bgp", "IPv4, 0 to 100%", "cdn"} <= set(texts(figure))
+    curves = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
+    assert len(curves) == len(phases) + 1
+    assert [path.get("stroke-dasharray") for path in curves] == [None] * len(phases) + [sheet.DASHES[1]]
+    heights = [float(re.findall(r"[VM][\d. ]*?([\d.]+)h", path.get("d", ""))[0]) for path in curves[: len(phases)]]
+    assert [h - min(heights) > 9 for h in heights] == [phase == "blackout" for phase in phases]
+
+
+def test_the_figures_colours_are_the_report_s() -> None:
+    style = (ROOT / "shutdownlab/reporting/page/page.css").read_text().split("@media")[0]
+    names = ["lost", "slow", "reached", "down", *(f"l{place}" for place in range(6)), "ink", "soft", "rule", "land"]
+    colours = [sheet.LOST, sheet.SLOW, sheet.REACHED, sheet.DOWN, *sheet.LEVELS]
+    colours += [sheet.INK, sheet.SOFT, sheet.RULE, sheet.LAND]
+    assert {name: re.findall(rf"--{name}: (#\w+)", style) for name in names} == {
+        name: [colour] for name, colour in zip(names, colours, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "a.gif"], "-o: found 'a.gif'; expected a name that ends in .pdf, .svg or .png"),
+        (["-o", "a.svg", "--what", "map", "--at", "blackuot"], "hint: did you mean 'blackout'?"),
+        (["-o", "a.svg", "--at", "blackout"], "--at: found a phase for `reach`, which has all of them"),
+        (["-o", "a.svg", "--width", "5"], "--width: found 5; expected millimetres from 50 to 420"),
+        (["-o", "a.svg", "--what", "signals"], "which has no readings.csv: nobody looked at it from outside"),
+        (["-o", "no/such/a.svg"], "-o: found no/such/a.svg, which cannot be written"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_what_can(run: Path, arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["plot", str(run), *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_the_command_draws(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reach.svg"
+    done = CliRunner().invoke(app, ["plot", str(run), "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    sl.plot(run, tmp_path / "same.svg")
+    assert out.read_text() == (tmp_path / "same.svg").read_text()

@@ -1,0 +1,178 @@
+"""Lists of names and addresses in files: the forms in which they are published, and how many fit."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shutdownlab import library
+from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.rules import PipelineTable
+from shutdownlab.config.document import BadInput
+from shutdownlab.inspection.address_list import read_addresses
+from shutdownlab.inspection.name_list import read_names
+from shutdownlab.inspection.policy import Conditions, load_policy
+from shutdownlab.model.policy import Exceptions, Targets
+
+ROOT = Path(__file__).parents[2]
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param(
+            "127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\nfe80::1%lo0 localhost\n0.0.0.0 0.0.0.0\n"
+            "0.0.0.0 Ads.Example.org  www.ads.example.org # both\n:: six.example\n",
+            ("ads.example.org", "www.ads.example.org", "six.example"),
+            id="a hosts file",
+        ),
+        pytest.param(
+            "[Adblock Plus 2.0]\n! Title: a list\n||example.org^\n||Пример.рф^\nplain.example\n",
+            ("example.org", "xn--e1afmkfd.xn--p1ai", "plain.example"),
+            id="AdGuard's",
+        ),
+        pytest.param(
+            "address=/one.example/two.example/0.0.0.0\nserver=/three.example/\nlocal=/four.example/\naddress=/five.example/#\n",
+            ("one.example", "two.example", "three.example", "four.example", "five.example"),
+            id="dnsmasq's",
+        ),
+    ],
+)
+def test_lists_that_were_made_for_other_programs_are_read_as_they_are(text: str, names: tuple[str, ...]) -> None:
+    assert read_names(text.encode(), "list.txt") == names
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["@@||example.org^", "||example.org^$third-party", "||example.org/banner/*", "example.org##.banner", "/ads[0-9]+/"],
+)
+def test_what_a_box_cannot_do_of_such_a_list_is_refused_with_its_line(line: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_names(f"||fine.example^\n{line}\n".encode(), "list.txt")
+    (problem,) = raised.value.problems
+    assert (problem.file, problem.line, problem.found) == ("list.txt", 2, f"'{line}'")
+    assert "a name, such as ||example.org^" in problem.expected
+
+
+# --- addresses ---
+
+
+def test_addresses_prefixes_and_ranges_are_read_with_comments_and_what_is_inside_others_counts_once() -> None:
+    text = (
+        "# DROP list\n1.10.16.0/20 ; SBL256894\n1.10.17.0/24\n192.0.2.1\n\ncreate bad hash:net family inet\n"
+        "add bad 203.0.113.0/24 timeout 300\n198.51.100.1 - 198.51.100.3\n2001:db8::/32\n2001:db8:1::1\n192.0.2.1\n"
+    )
+    assert read_addresses(b"\xef\xbb\xbf" + text.encode(), "list.txt") == tuple(
+        map(
+            ip_network,
+            ("1.10.16.0/20", "192.0.2.1", "198.51.100.1", "198.51.100.2/31", "203.0.113.0/24", "2001:db8::/32"),
+        )
+    )
+
+
+def test_what_is_no_address_is_refused_line_by_line_and_the_rest_counted() -> None:
+    lines = [
+        "10.0.0.1/8",
+        "10.0.0.9-10.0.0.1",
+        "10.0.0.1-2001:db8::1",
+        "example.org",
+        "::ffff:10.0.0.1",
+        "10.0.0.0/24-1",
+    ]
+    with pytest.raises(BadInput) as raised:
+        read_addresses("\n".join(lines).encode(), "list.txt")
+    told = [(problem.line, problem.found) for problem in raised.value.problems]
+    assert told == [(number, f"'{line}'") for number, line in enumerate(lines, 1)]
+    assert "host" in str(raised.value) or "the bits after the prefix length must be zero" in str(raised.value)
+    with pytest.raises(BadInput, match="4,980 more such lines"):
+        read_addresses(b"no address\n" * 5000, "list.txt")
+    with pytest.raises(BadInput, match="a list without an address"):
+        read_addresses(b"# nothing\n", "list.txt")
+
+
+def test_lists_of_the_size_of_nations_are_read_in_time_that_grows_with_their_length() -> None:
+    """A million names and as many prefixes take about two seconds each on a machine with nothing else to do; here it
+    is a tenth of that, and much to spare for a busy one."""
+    names = "\n".join(f"host{number}.example{number % 977}.org" for number in range(100_000)).encode()
+    prefixes = "\n".join(f"{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}.0/24" for n in range(1 << 16, 166_000)).encode()
+    begin = time.process_time()
+    assert len(read_names(names, "names.txt")) == 100_000
+    assert len(read_addresses(prefixes, "addresses.txt")) == 166_000 - (1 << 16)
+    assert time.process_time() - begin < 10
+
+
+# --- in rules ---
+
+
+def test_a_rule_has_the_addresses_of_its_files_beside_its_own(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("192.0.2.0/25\n")
+    (tmp_path / "two.txt").write_text("2001:db8::/32\n")
+    text = "rules:\n  - name: r\n    when: {address: 10.0.0.0/8, address_file: [one.txt, two.txt]}\n    verdict: drop\n"
+    (rule,) = load_policy(text, str(tmp_path / "rules.yaml")).rules
+    assert rule.when.address == tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.0/25", "2001:db8::/32")))
+    assert rule.when.address_file == ()
+
+
+def test_a_list_that_is_not_there_or_wrong_is_told_with_what_names_it(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("192.0.2.0/25\nexample.org\n")
+    text = "rules:\n  - name: r\n    when: {address_file: [none.txt, bad.txt]}\n    verdict: drop\n"
+    with pytest.raises(BadInput) as raised:
+        load_policy(text, str(tmp_path / "rules.yaml"))
+    told = str(raised.value)
+    assert f"{tmp_path}/rules.yaml:3: rules[0].when.address_file[0]: found 'none.txt', which is not there" in told
+    assert f"{tmp_path}/bad.txt:2: found 'example.org'; expected an IPv4 or IPv6 prefix" in told
+
+
+def test_where_no_file_can_be_read_the_key_is_refused_and_not_forgotten() -> None:
+    for made in (Conditions, Targets, Exceptions):
+        with pytest.raises(ValueError, match="address") as raised:
+            made(address_file=("list.txt",))
+        (error,) = raised.value.errors()  # type: ignore[attr-defined]
+        assert (error["ctx"]["error"].key, error["ctx"]["error"].found) == ("address_file", "a file")
+
+
+# --- in scenarios ---
+
+
+def scenario(place: Path, block: dict[str, Any], spare: dict[str, Any]) -> Path:
+    loaded = yaml.safe_load((ROOT / "scenarios/first-shutdown.yaml").read_text())
+    loaded["policies"]["blackout"] |= {"block": block, "except": spare}
+    (place / "scenario.yaml").write_text(yaml.safe_dump(loaded, sort_keys=False))
+    return place / "scenario.yaml"
+
+
+def test_a_policy_blocks_and_spares_the_addresses_of_files(tmp_path: Path) -> None:
+    (tmp_path / "blocked.txt").write_text("151.101.0.0/16\n2001:db8:72::/48\n")
+    (tmp_path / "spared.txt").write_text("151.101.0.81\n")
+    path = scenario(tmp_path, {"address_file": "blocked.txt"}, {"address_file": ["spared.txt"]})
+    policy = library.load(path).scenario.policies["blackout"]
+    assert policy.targets.addresses == tuple(map(ip_network, ("151.101.0.0/16", "2001:db8:72::/48")))
+    assert policy.except_.addresses == (ip_network("151.101.0.81"),)
+    (tmp_path / "spared.txt").write_text("who knows\n")
+    with pytest.raises(BadInput, match=r"spared.txt:1: found 'who knows'"):
+        library.load(path)
+
+
+def test_an_access_list_of_thousands_is_compiled_in_time_that_grows_with_its_length(tmp_path: Path) -> None:
+    """Each prefix is a rule for each group and direction; which lie in which is found without trying all pairs."""
+    lines = [f"{n >> 16}.{n >> 8 & 255}.{n & 255}.0/24" for n in range(90 << 16, (90 << 16) + 4_000)]
+    (tmp_path / "blocked.txt").write_text("\n".join([*lines, "91.0.0.0/16", "91.0.1.0/24"]))
+    (tmp_path / "spared.txt").write_text("\n".join(line.replace(".0/24", ".7") for line in lines[:1000]))
+    shutdown = library.load(scenario(tmp_path, {"address_file": "blocked.txt"}, {"address_file": "spared.txt"}))
+    active = {"blackout": shutdown.scenario.policies["blackout"]}
+    begin = time.process_time()
+    program = compile_switch(shutdown.network, shutdown.apps, active, "southcell-coast-sw", on_path=False)
+    assert time.process_time() - begin < 10, "sixteen million pairs would take minutes"
+    lists = [rule for rule in program.rules if rule.table is PipelineTable.ACCESS_LISTS and len(rule.match) > 1]
+    blocking, sparing = [[rule for rule in lists if (rule.goto is None) is drops] for drops in (True, False)]
+    assert (len(blocking), len(sparing)) == (2 * 4_001, 2 * 1000)
+    assert {rule.policy for rule in blocking} == {"blackout"}
+    assert min(rule.priority for rule in sparing) > max(rule.priority for rule in blocking)
