@@ -2,7 +2,7 @@
 # make test    set up, then the whole test suite
 # make help    the rest
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
 FILES ?= 100000
 FAULTS ?= 200
 SEED ?= 1
@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools programs demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference bench clean
+.PHONY: help setup tools programs demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference pictures bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -60,6 +60,9 @@ reference: schemas ## write docs/reference anew, after a change of the models
 	$(VENV)/bin/python -m shutdownlab.schemas.reference
 	$(VENV)/bin/python -m shutdownlab.schemas.library_page
 	$(VENV)/bin/python -m shutdownlab.reporting.signals_page
+
+pictures: setup ## make the pictures of the README again; needs Chromium
+	$(VENV)/bin/python scripts/pictures
 
 lock: ## lock what is installed: requirements/*.txt, after a change of pyproject.toml; UPGRADE=1 takes the newest
 	@scripts/lock

@@ -73,7 +73,9 @@ class Isp(SwitchApp):
         """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
         if order.serial == self.latest:
             self.commands = True
-            self.domain.reconcile(order.serial, order.policies, order.local_time)
+            if order.departures:
+                self.tell(Notice(self.operator, f"does not do as order {order.serial} says: {order.departures}"))
+            self.domain.reconcile(order.serial, order.obeyed, order.local_time)
 
     def authority_left(self, _: MessageLink, why: str) -> None:
         """Without orders everything stays as it is."""

@@ -5,17 +5,21 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     import shutdownlab as sl
 
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
+    varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # one value is another
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
+    sl.detect("kazakhstan-2022")                 # which mechanism shows in which outside signal, and how late: .rows
+    sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # a published series beside it
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
     sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
     sl.plot("runs/a", "reach.pdf", what="reach")  # a figure for a paper
     sl.export("runs/a", "duckdb", "a.duckdb")    # typed tables with documented columns; also parquet, csv, ooni, mrt
+    sl.cost("kazakhstan-2022")                   # what it cost, by three methods: .amounts, .by_region, .person_hours
     run.table, run.results, run.unmet, run.measurements(), run.events(), run.manifest, run.phases
 
     with sl.lab("kazakhstan-2022", at="blackout") as lab:      # the country, running in a sandbox
@@ -33,19 +37,24 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from shutdownlab.comparison import diff
     from shutdownlab.config.document import BadInput, Problem
+    from shutdownlab.costing.estimate import Cost
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load
     from shutdownlab.ooni.judging import Judged
     from shutdownlab.ooni.reading import Judgements, judge
+    from shutdownlab.reporting.costs import cost
     from shutdownlab.reporting.export.exporting import export
     from shutdownlab.reporting.figure.plot import plot
     from shutdownlab.reporting.page.report import ReportPage, report
     from shutdownlab.results.run import Run
     from shutdownlab.runner.launch import RunFailed, resume, run
     from shutdownlab.runner.matrix import Matrix, matrix
+    from shutdownlab.signals.overlay import Overlay
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
+    from shutdownlab.verifier.detect import Detectability, detect
     from shutdownlab.verifier.explain import Explanation, explain
+    from shutdownlab.verifier.published import compare
     from shutdownlab.verifier.verify import Verified, verify
 
     __version__: str
@@ -53,6 +62,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BadInput",
     "Comparison",
+    "Cost",
+    "Detectability",
     "Explanation",
     "Judged",
     "Judgements",
@@ -61,12 +72,16 @@ __all__ = [
     "LabError",
     "MachineCannot",
     "Matrix",
+    "Overlay",
     "Problem",
     "ReportPage",
     "Run",
     "RunFailed",
     "Shutdown",
     "Verified",
+    "compare",
+    "cost",
+    "detect",
     "diff",
     "explain",
     "export",
@@ -94,6 +109,8 @@ _WHERE: Final = {
     "Matrix": "runner.matrix",
     "matrix": "runner.matrix",
     "Problem": "config.document",
+    "Cost": "costing.estimate",
+    "cost": "reporting.costs",
     "export": "reporting.export.exporting",
     "plot": "reporting.figure.plot",
     "ReportPage": "reporting.page.report",
@@ -105,6 +122,10 @@ _WHERE: Final = {
     "resume": "runner.launch",
     "run": "runner.launch",
     "Comparison": "verifier.compare",
+    "Detectability": "verifier.detect",
+    "Overlay": "signals.overlay",
+    "compare": "verifier.published",
+    "detect": "verifier.detect",
     "diff": "comparison",
     "Explanation": "verifier.explain",
     "explain": "verifier.explain",

@@ -42,16 +42,18 @@ def diff(
     new: Shutdown | str | Path | Mapping[str, Any],
     *,
     choose: Mapping[str, str] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
 ) -> Comparison:
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git), or the directory of a run
     or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
-    the version to follow. Raises `BadInput`.
+    the version to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
     """
     with ExitStack() as files:
         before, after = (
-            files.enter_context(_side(where, given, choose or {})) for where, given in (("OLD", old), ("NEW", new))
+            files.enter_context(_side(where, given, choose or {}, values or {}))
+            for where, given, values in (("OLD", old, None), ("NEW", new, set))
         )
         found = compare(before.results, after.results)
         if not found.compared:
@@ -75,7 +77,7 @@ def changed_since(
     old: as for `diff`, or a revision of git alone, which means the same file as it was then. sample: the share of what
     has not changed, drawn by `seed`. Raises `BadInput`.
     """
-    with _side("changed_since", _as_it_was(old, new), choices, known=True) as before:
+    with _side("changed_since", _as_it_was(old, new), choices, {}, known=True) as before:
         verified = verify(new, choose=choices)
         if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
             expected = "a scenario, or results, of the same country and phases"
@@ -123,21 +125,30 @@ def _as_it_was(old: str | Path, new: Shutdown) -> str | Path:
 
 @contextmanager
 def _side(
-    where: str, given: Shutdown | str | Path | Mapping[str, Any], choose: Mapping[str, str], *, known: bool = False
+    where: str,
+    given: Shutdown | str | Path | Mapping[str, Any],
+    choose: Mapping[str, str],
+    settings: Mapping[str, Any],
+    *,
+    known: bool = False,
 ) -> Iterator[_Side]:
     """known: what is chosen stands in the other side, so that what this one has not got is no mistake."""
+    is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
+    if settings and (is_run or isinstance(given, Shutdown)):
+        refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
     if isinstance(given, Shutdown):
         yield _verified(given, choose, known=known)
         return
-    if isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists()):
+    if is_run:
+        assert not isinstance(given, Mapping), "a run is a directory"
         yield _Side([result for result in Run.open(given).results if not result.held])
         return
     revision = _REVISION.fullmatch(str(given)) if not isinstance(given, Mapping) else None
     if revision is None or Path(str(given)).exists():
-        yield _verified(load(given), choose, known=known)
+        yield _verified(load(given, set=settings), choose, known=known)
         return
     with _checked_out(where, revision["revision"], revision["path"]) as path:
-        yield _verified(load(path), choose, known=known)
+        yield _verified(load(path, set=settings), choose, known=known)
 
 
 def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool) -> _Side:

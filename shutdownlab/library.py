@@ -27,6 +27,7 @@ from shutdownlab.model.network import Network, lay_out
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario, report_structure
+from shutdownlab.model.settings import OPTION, value_of
 from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
@@ -84,6 +85,8 @@ class Shutdown:
     """By what it was loaded: the name of one that ships, or a whole path; nothing where a program made it."""
     document: Document | None = field(default=None, compare=False, repr=False)
     """The scenario's file, for the line of each value."""
+    settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What was set from outside, by path."""
 
     def place(self, path: ValuePath) -> str:
         """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
@@ -186,15 +189,19 @@ def network(name: str) -> Network:
     return load_topology(name).network
 
 
-def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
+def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | None = None) -> Shutdown:  # noqa: A002
     """A scenario with its topology, checked.
 
     scenario: the name of one that ships, the path of a YAML file, or the same as a mapping (`topology` may then be a
-    mapping too). Raises `BadInput`, whose `problems` are those of both files.
+    mapping too). set: values of it that are another, by path: `policies.blackout.throttle`, `timeline.blackout.at`, or
+    a name under its `parameters`; text is read as in a file. Raises `BadInput`, whose `problems` are those of both
+    files.
     """
     made = isinstance(scenario, Mapping)
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
-    document, topology_name = parse_scenario(text, file, partial(_read_base, Path() if made else Path(file).parent))
+    read_base = partial(_read_base, Path() if made else Path(file).parent)
+    settings = {path: value_of(v, f"{OPTION} {path}") if isinstance(v, str) else v for path, v in (set or {}).items()}
+    document, topology_name = parse_scenario(text, file, read_base, settings)
     try:
         country = load_topology(topology_name, None if made else Path(file).parent)
     except BadInput as error:
@@ -242,6 +249,10 @@ def load(scenario: str | Path | Mapping[str, Any]) -> Shutdown:
         tuple(without_effect(loaded, built, profiles, document)),
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
         document,
+        {
+            path: value if isinstance(value, str) else json.dumps(value, default=str)
+            for path, value in (set or {}).items()
+        },
     )
 
 
@@ -255,10 +266,13 @@ def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
     return text, file
 
 
-def check(path: str) -> Shutdown | LoadedTopology:
-    """Check a file of either kind, told apart by whether it has operators; raises `BadInput`."""
+def check(path: str, settings: Mapping[str, str] | None = None) -> Shutdown | LoadedTopology:
+    """Check a file of either kind, told apart by whether it has operators; settings: see `load`. Raises `BadInput`."""
     kind: Kind = "topologies" if path in dict(shipped("topologies")) else "scenarios"
     document = parse(*read(kind, path))
     if "operators" in document.data:
+        if settings:
+            expected = "a scenario, of which values can be set"
+            raise BadInput([Problem(OPTION, 0, "", f"the topology {quoted(path)}", expected)])
         return _with_its_apps(document)
-    return load(path)
+    return load(path, set=settings)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab.cli.options import Choices, as_mapping
+from shutdownlab.cli.options import Choices, as_mapping, as_settings
 from shutdownlab.cli.program import naming_options, user_errors, writable
 
 _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a run or of `verify --out`."
@@ -18,6 +18,12 @@ def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help=_SIDE)],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
     choose: Choices = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Another value in NEW, a scenario: what it changes; repeatable."
+        ),
+    ] = None,
     form: Annotated[
         Literal["table", "json", "junit", "markdown", "github", "sarif"],
         typer.Option("--format", metavar="table|json|junit|markdown|github|sarif", help="What is printed."),
@@ -32,7 +38,7 @@ def diff(
     from shutdownlab.reporting import compared, junit, sarif
 
     with user_errors(), naming_options("choose"):
-        found = comparison.diff(old, new, choose=as_mapping(choose))
+        found = comparison.diff(old, new, choose=as_mapping(choose), set=as_settings(settings))
     if form == "json":
         typer.echo(compared.as_json(found))
     elif form == "junit":

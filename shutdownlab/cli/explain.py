@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab.cli.options import Choices, as_mapping
+from shutdownlab import library
+from shutdownlab.cli.options import Choices, Settings, as_mapping, as_settings
 from shutdownlab.cli.program import naming_options, user_errors
 
 
@@ -28,6 +29,7 @@ def explain(
         str | None, typer.Option("--family", metavar="ipv4|ipv6", help="The address family.", show_default="its first")
     ] = None,
     choose: Choices = None,
+    settings: Settings = None,
     form: Annotated[
         Literal["text", "json", "mermaid"],
         typer.Option("--format", metavar="text|json|mermaid", help="What is printed."),
@@ -41,8 +43,14 @@ def explain(
     from shutdownlab.verifier.explained import as_json, as_mermaid, explanation_lines
 
     with user_errors(), naming_options("at", "family", "choose", vantage="--from", target="--to", scenario="RUN"):
+        given = as_settings(settings)
         explanation = model.explain(
-            scenario, at=at, vantage=vantage, target=target, family=family, choose=as_mapping(choose)
+            library.load(scenario, set=given) if given else scenario,
+            at=at,
+            vantage=vantage,
+            target=target,
+            family=family,
+            choose=as_mapping(choose),
         )
     if form == "json":
         typer.echo(as_json(explanation))

@@ -34,6 +34,9 @@ def inspect(
     format_: Annotated[
         Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print flows.")
     ] = "table",
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="NUMBER", help="For what is drawn by chance: the run's, of its captures.")
+    ] = 0,
     summary: Annotated[
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
     ] = False,
@@ -54,7 +57,7 @@ def inspect(
             box = load_profile(read_bytes(Path(profile)), profile, library.catalogue())
         else:
             box = shipped_profile(profile or (rules and rules.profile) or "perfect")
-        inspection = OfflineInspection(rules, box, apps=AppCatalogue(library.catalogue()))
+        inspection = OfflineInspection(rules, box, seed=seed, apps=AppCatalogue(library.catalogue()))
         try:
             packets = open_capture(capture)
             inspection.run(packets)

@@ -45,5 +45,6 @@ def judge(
         found = BadInput(judgements.problems)
         for line in found.lines():
             errors().print(line, markup=False)
-        errors().print(f"[red]{found.count:,} problem{'s' if found.count > 1 else ''}[/red]; all else was judged.")
+        rest = "all else was judged" if judgements.judged or judgements.passed_over else "nothing was judged"
+        errors().print(f"[red]{found.count:,} problem{'s' if found.count > 1 else ''}[/red]; {rest}.")
         raise typer.Exit(EXIT_BAD_INPUT)

@@ -10,6 +10,7 @@ import typer
 
 from shutdownlab.cli.program import bad_option
 from shutdownlab.config.beside import NotReadable, read_file
+from shutdownlab.config.document import quoted
 from shutdownlab.model import lookup
 from shutdownlab.model.scenario import Scenario
 
@@ -35,6 +36,14 @@ DatapathWish = Annotated[
         "--datapath",
         metavar="auto|kernel|userspace",
         help="Open vSwitch's datapath. auto: the kernel's if this machine offers it.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Another value in the scenario: policies.blackout.throttle=1mbit; repeatable.",
     ),
 ]
 
@@ -69,6 +78,19 @@ def known(option: str, kind: str, name: str, names: Collection[str]) -> None:
 def as_mapping(choices: list[str] | None) -> dict[str, str]:
     """`--choose ACCOUNT=OPTION`, any number of them, as accounts and what was chosen."""
     return {account: option for account, _, option in (text.partition("=") for text in choices or ())}
+
+
+def as_settings(given: list[str] | None) -> dict[str, str]:
+    """`--set PATH=VALUE`, any number of them, by path."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        path, sign, value = text.partition("=")
+        if not sign or not path:
+            bad_option("--set", quoted(text), "PATH=VALUE", "such as --set policies.blackout.throttle=1mbit")
+        if path in found:
+            bad_option("--set", f"{quoted(path)} twice", "each path once")
+        found[path] = value
+    return found
 
 
 def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:

@@ -11,7 +11,17 @@ import typer
 
 from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
-from shutdownlab.cli.options import Choices, DatapathWish, Everything, OneScenario, Sample, Trust, as_mapping
+from shutdownlab.cli.options import (
+    Choices,
+    DatapathWish,
+    Everything,
+    OneScenario,
+    Sample,
+    Settings,
+    Trust,
+    as_mapping,
+    as_settings,
+)
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
@@ -37,6 +47,7 @@ def run(
         typer.Option("--real-time", metavar="FACTOR", help="Wait between phases, FACTOR times as fast as in reality."),
     ] = None,
     choose: Choices = None,
+    settings: Settings = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase; it is the last one measured.")
     ] = None,
@@ -104,7 +115,7 @@ def run(
     ):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since,
+            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since, set=settings,
         )  # fmt: skip
         if scenario is None:
             options = {
@@ -119,7 +130,7 @@ def run(
             raise typer.Exit(run_all(out, jobs_of(jobs), **options))
         if force and out is None:
             bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
-        shutdown = library.load(scenario)
+        shutdown = library.load(scenario, set=as_settings(settings))
         progress, lines = Progress(out), None
         if events is not None:
             with writable("--events", events, "a file, or the number of an open descriptor"):
@@ -153,6 +164,8 @@ def run(
         _write_report(report, finished)
         compared = verify or changed_since is not None
         agrees = _agrees(shutdown, finished, as_mapping(choose)) if compared else True
+        if report is not None:
+            typer.echo(f"The report: {report}")
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
 
 

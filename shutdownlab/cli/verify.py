@@ -8,19 +8,22 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from shutdownlab import library
 from shutdownlab.cli.every import one_or_all, verify_all
-from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, as_mapping
-from shutdownlab.cli.program import naming_options, user_errors
+from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, Settings, as_mapping, as_settings
+from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
 
 def verify(
     scenario: OneScenario = None,
     everything: Everything = False,
     choose: Choices = None,
+    settings: Settings = None,
     at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A new directory for the results, as of a run.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     form: Annotated[
         Literal["table", "json", "junit", "sarif"],
         typer.Option("--format", metavar="table|json|junit|sarif", help="What is printed."),
@@ -37,12 +40,18 @@ def verify(
     from shutdownlab.verifier import verify as model
 
     with user_errors(), naming_options("choose", "at", "sample"):
-        one_or_all(scenario, everything=everything, choose=choose, at=at, out=out, warn=warn, format=form != "table")
+        one_or_all(
+            scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
+            format=form != "table", set=settings,
+        )  # fmt: skip
         if scenario is None:
             raise typer.Exit(verify_all(strict=strict, sample=sample))
-        verified = model.verify(scenario, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
+        if force and out is None:
+            bad_option("--force", "no --out beside it", "--out DIR, which it is about")
+        shutdown = library.load(scenario, set=as_settings(settings))
+        verified = model.verify(shutdown, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
-            verified.write(out)
+            verified.write(out, force=force)
         if form == "table":
             print_verified(verified, Console(highlight=False), warn=warn)
         else:

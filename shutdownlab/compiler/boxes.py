@@ -85,15 +85,14 @@ def _classifier(name: str, policy: Policy) -> tuple[Entry, ...]:
     """One policy's apps, sites and protocols. One direction alone: whose packets suffer depends on who opened."""
     wanted = list(_named(policy.targets.for_boxes))
     spared = [*_named(policy.except_), *_plain(policy.except_)]
+    if policy.slows:
+        up, down = policy.rate(inbound=False), policy.rate(inbound=True)
+        slowed = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)
+        return classifier(((conditions, slowed) for conditions in wanted), spared)
     if policy.direction is Direction.BOTH:
-        action = BoxAction.THROTTLE if policy.throttle is not None else _ACTIONS[policy.action]
-        whole = Judgement(action, rate_up=policy.throttle, rate_down=policy.throttle, policy=name)
+        whole = Judgement(_ACTIONS[policy.action], policy=name)
         return classifier(((conditions, whole) for conditions in wanted), spared)
     outbound = policy.direction is Direction.OUTBOUND
-    if policy.throttle is not None:
-        up, down = (policy.throttle, None) if outbound else (None, policy.throttle)
-        half = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)
-        return classifier(((conditions, half) for conditions in wanted), spared)
     openers: dict[str, Whose] = {"inside": "client", "outside": "server"}
     if not outbound:
         openers = {"inside": "server", "outside": "client"}

@@ -153,7 +153,10 @@ def _access_lists(
         targets = tuple(traffic_of(network, apps, about))
         if not targets:
             continue
-        verdict = AclVerdict(drop=policy.throttle is None, kbit=policy.throttle, policy=name)
+        kbit = policy.rate(inbound=inbound)
+        if policy.slows and kbit is None:
+            continue
+        verdict = AclVerdict(drop=not policy.slows, kbit=kbit, policy=name)
         exceptions = spared_by(network, apps, policy.except_, group.subnets, group.resolvers)
         combined = both(combined, classifier(targets, exceptions, verdict))
     return combined

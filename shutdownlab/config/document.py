@@ -77,6 +77,11 @@ class Problems(list[Problem]):
         super().__init__()
         self.more = 0
 
+    @property
+    def in_all(self) -> int:
+        """How many there were. Whether there are new ones is seen by this, not by how many are kept."""
+        return len(self) + self.more
+
     def append(self, problem: Problem) -> None:
         if len(self) < _MAX_KEPT:
             super().append(problem)
@@ -345,6 +350,7 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
     pass
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -383,7 +389,8 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        own = [(key, value) for key, value in node.value if key.tag != _MERGE]
+        for key_node, value_node in own:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._bad(key_node, path, "a list or mapping as a key", "a name")
                 continue
@@ -396,7 +403,28 @@ class _Reader:
                 continue
             self.lines[(*path, key)] = key_node.start_mark.line + 1
             result[key] = self.read(value_node, (*path, key))
+        for key_node, value_node in self._merged(node, path, 0):
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value not in result:
+                self.lines[(*path, key_node.value)] = key_node.start_mark.line + 1
+                result[key_node.value] = self.read(value_node, (*path, key_node.value))
         return result
+
+    def _merged(self, node: yaml.MappingNode, path: Path, depth: int) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        """What merge keys (`<<: *other`) add to a mapping, the first of each key first: https://yaml.org/type/merge.html"""
+        for key_node, value in node.value:
+            if key_node.tag != _MERGE:
+                continue
+            for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(other, yaml.MappingNode):
+                    self._bad(
+                        key_node, path, "'<<' before something else", "a mapping, such as <<: *name, or a list of some"
+                    )
+                    continue
+                self.values += 1
+                if depth > MAX_DEPTH or self.values > MAX_VALUES:
+                    raise BadInput([Problem(self.file, key_node.start_mark.line + 1, "", *_TOO_DEEP)])
+                yield from (pair for pair in other.value if pair[0].tag != _MERGE)
+                yield from self._merged(other, path, depth + 1)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text = node.value

@@ -131,6 +131,10 @@ class Confirmation:
         return iter(self.told)
 
 
+_Latest = tuple[str, Mapping[str, Policy], Mode, float | None, Mapping[str, Mapping[str, Policy]] | None]
+"""Phase, policies, mode, local time, and who does otherwise."""
+
+
 class AuthorityClient:
     """The run's connection to the authority's controller: gives orders and hears what came of them."""
 
@@ -139,7 +143,7 @@ class AuthorityClient:
         self._controllers = controllers
         self._serial = 0
         self._lines = self._connected()
-        self._latest: tuple[str, Mapping[str, Policy], Mode, float | None] = ("", {}, Mode.OPERATORS, None)
+        self._latest: _Latest = ("", {}, Mode.OPERATORS, None, None)
 
     def connect_again(self) -> None:
         """Connect to an authority's controller that was started anew; raises OSError when it does not answer."""
@@ -160,6 +164,7 @@ class AuthorityClient:
         deadline_s: float = _DEADLINE_S,
         local_time: float | None = None,
         damage: Damage = NO_DAMAGE,
+        otherwise: Mapping[str, Mapping[str, Policy]] | None = None,
     ) -> Confirmation:
         """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
 
@@ -167,20 +172,21 @@ class AuthorityClient:
         longest, and anew whenever a switch or an operator has confirmed, or a controller tells that it has got on: big
         orders take their time, and only one with which nobody gets on is given up.
         local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. damage:
-        whoever cannot confirm for it is not waited for; of whom the box alone cannot, the switches are. A `Failure`
+        whoever cannot confirm for it is not waited for; of whom the box alone cannot, the switches are. otherwise: what
+        operators do that do not do as ordered. A `Failure`
         that does not keep the order from being confirmed is among what was told. Raises `ControlError` when one does,
         when the authority is gone, and at the deadline.
         """
         self._serial += 1
         if AUTHORITY in damage.leaderless:
             return Confirmation(self._serial, phase, 0.0, ())
-        self._latest = (phase, policies, mode, local_time)
+        self._latest = (phase, policies, mode, local_time, otherwise)
         delays = dict(delays or {})
         order = Order(self._serial, phase, policies, mode, local_time=local_time)
         begin = time.monotonic()
         longest = max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0
         end = begin + deadline_s + longest
-        self._send(Command(order, delays))
+        self._send(Command(order, delays, otherwise or {}))
         waiting = {"gateway", *self._controllers.network.topology.operators} - damage.switchless
         waiting -= damage.leaderless if mode is Mode.OPERATORS else frozenset()
         without_box = self._switches_beside(damage.mute_boxes)
@@ -210,8 +216,8 @@ class AuthorityClient:
 
     def order_again(self, damage: Damage) -> None:
         """Give the latest order once more, for whoever was away when it was given. Raises `ControlError`."""
-        phase, policies, mode, local_time = self._latest
-        self.order(phase, policies, mode, local_time=local_time, damage=damage)
+        phase, policies, mode, local_time, otherwise = self._latest
+        self.order(phase, policies, mode, local_time=local_time, damage=damage, otherwise=otherwise)
 
     def _switches_beside(self, boxes: Collection[str]) -> dict[str, set[str]]:
         """The switches of these boxes' operators, by operator."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
+from shutdownlab.config.scalars import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
@@ -50,7 +51,8 @@ class Plan:
     """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
 
     `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
-    Python to run controllers in, under Ryu (none: under os-ken, in this one).
+    Python to run controllers in, under Ryu (none: under os-ken, in this one); `degrades`: whether a policy may make
+    lines worse, which the userspace delay line does, whatever the kernel has.
     """
 
     network: Network
@@ -64,6 +66,7 @@ class Plan:
     """Whether the lab's clients write their TLS secrets beside the captures, to be put into them."""
     datapath: Wish = "auto"
     ryu: RyuPython | None = None
+    degrades: bool = False
 
 
 @dataclass(slots=True)
@@ -292,7 +295,9 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         ca = CertificateAuthority(network.names_hosted(), network.addresses_hosted())
         trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
         state_root = plan.files / _STATE_ROOT
-        net = EmulatedNetwork(topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch")
+        net = EmulatedNetwork(
+            topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch", userspace_delays=plan.degrades
+        )
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
         logs = plan.files / "controllers"
@@ -359,6 +364,7 @@ def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
             net.instances[node.owner].namespace.path,
             tuple((p.name, p.purpose) for p in node.ports.values()),
             _KEY_LOG.format(node.owner if node.owner in plan.network.topology.operators else "*") if plan.keys else "",
+            tuple(map(str, _controls(plan.network, node.owner))) if node.role is Role.DPI_SWITCH else (),
         )
         for node in plan.network.nodes.values()
         if node.role.is_openflow
@@ -390,13 +396,15 @@ def _box(
         seed=plan.seed,
         trusted=trusted,
         root=root,
-        controls=frozenset(
-            address.packed
-            for vantage in plan.network.vantages
-            if vantage.id.operator == operator
-            for address in plan.network.control_addresses(vantage.id)
-        ),
+        controls=frozenset(address.packed for address in _controls(plan.network, operator)),
     )
+
+
+def _controls(network: Network, operator: str) -> Iterator[Address]:
+    """The addresses of an operator's subscribers whose packets its box passes on unseen."""
+    for vantage in network.vantages:
+        if vantage.id.operator == operator:
+            yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:

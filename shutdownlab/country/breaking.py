@@ -17,17 +17,20 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
+from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.numbers import TCP
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
+from shutdownlab.country.lines import Lines
 from shutdownlab.inspection.apps import App
 from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import VantageId
+from shutdownlab.network.delay_line import RELAY
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.dns import tell_lies, view_of
@@ -63,8 +66,12 @@ class Breaker:
     """The controllers that nobody hears."""
     borders: Borders = field(init=False)
 
+    lines: Lines = field(init=False)
+
     def __post_init__(self) -> None:
         self.borders = Borders(self.country.net, self.network)
+        relay = next((process for process in self.country.others if process.name == RELAY), None)
+        self.lines = Lines(self.network, relay, self.country.net.delay_lines)
 
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
         """Mend what is broken no more, break what is, and wait until everybody knows it.
@@ -102,7 +109,8 @@ class Breaker:
         self.borders.discard(wanted)
         for operator in self.network.topology.operators:
             self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
-        vantages = self.network.vantages
+        vantages, links = self.network.vantages, self.network.topology.links
+        self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
         self.lie({v.id: lies_to(v, apps, held(v.id.operator)) for v in vantages})
 
     def withdraw(self, wanted: Damage) -> None:

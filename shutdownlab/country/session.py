@@ -18,7 +18,7 @@ from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of, excused_by
-from shutdownlab.measure.requests import request_at
+from shutdownlab.measure.requests import over_its_lines, request_at
 from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
@@ -48,7 +48,15 @@ class Session:
         self.plan = plan
         if breaker is None:
             files, brought = self.files, loaded.controllers
-            new = Plan(loaded.network, loaded.apps, loaded.profiles, files, brought, datapath=plan.datapath)
+            new = Plan(
+                loaded.network,
+                loaded.apps,
+                loaded.profiles,
+                files,
+                brought,
+                datapath=plan.datapath,
+                degrades=any(policy.degrade for policy in plan.policies.values()),
+            )
             self.breaker = Breaker(build(new, tell), loaded.network)
         else:
             self.breaker = breaker
@@ -71,10 +79,12 @@ class Session:
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
         if moved or any(policy.breakage for policy in {**self._in_force(), **named}.values()):
             self._break(phase if known else None, named)
-        confirmed = self.country.authority.order(
-            phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage
-        )
         self.phase, self.active = phase if known else None, tuple(policies)
+        obey = scenario.phase(phase).obey if scenario and known else {}
+        confirmed = self.country.authority.order(
+            phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage,
+            otherwise={operator: self._held(operator) for operator in obey},
+        )  # fmt: skip
         self.breaker.carry_out(self._held, self.plan.loaded.apps)
         self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
@@ -85,10 +95,13 @@ class Session:
 
     def _held(self, operator: str) -> Mapping[str, Policy]:
         """The policies in force whose routes an operator withdraws: those of an order that reaches it."""
-        scenario = self.plan.scenario
-        if scenario is not None and self.phase is not None and scenario.phase(self.phase).faults:
-            return scenario.held(self.phase, self.plan.choices, operator)
-        return self._in_force()
+        scenario, choices = self.plan.scenario, self.plan.choices
+        if scenario is None or self.phase is None:
+            return self._in_force()
+        phase = scenario.phase(self.phase)
+        if phase.faults:
+            return scenario.held(self.phase, choices, operator)
+        return scenario.carried_out(phase, choices, operator, self._in_force())
 
     def _in_force(self) -> dict[str, Policy]:
         return {name: self.plan.policies[name] for name in self.active}
@@ -118,7 +131,6 @@ class Session:
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
-        active = [plan.policies[name] for name in self.active]
         withdrawn = withdrawals(network, self._held)
         outages = Outages(network, self._broken_in(self.phase, self._in_force()), plan.loaded.profiles, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
@@ -127,9 +139,8 @@ class Session:
             name, probe = target_named(network, plan.probes, each.target, "target")
             family, limit = Family(each.family), plan.throttled_below
             at = Surroundings(network, vantage, family, self.phase or "", limit, plan.folder)
-            slowed = any(policy.throttle is not None and policy.concerns(vantage) for policy in active)
-            request = request_at(probe, name, at, str(self.country.trusted))
-            request = replace(request, id=str(each.number), slowed=slowed)
+            request = replace(request_at(probe, name, at, str(self.country.trusted)), id=str(each.number))
+            request = over_its_lines(request, probe, at, self._held)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)

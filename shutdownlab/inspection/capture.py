@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from shutdownlab.config.scalars import is_address
 from shutdownlab.inspection.links import READ, name_of
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.inspection.words import unsigned32
@@ -41,6 +43,10 @@ PORTS: Final = {
 """What a recording of a run (`run --pcap`) calls the ports of a DPI switch, as interface descriptions."""
 
 
+CONTROLS: Final = "control addresses, which DPI boxes pass on unseen:"
+"""How a comment of a recording's begins that names them."""
+
+
 class NotACaptureError(Exception):
     """The file is no capture of IP packets; the message says what it seems to be."""
 
@@ -58,7 +64,8 @@ class Capture:
         self.warnings = warnings
         self.packets = 0
         self.side = UNKNOWN_SIDE
-        """Where the box got the last packet: a `Side`'s number, FROM_BOX, or UNKNOWN_SIDE if the file does not say."""
+        """Where the box got the last packet: a `Side`'s number, or UNKNOWN_SIDE if the file does not say; FROM_BOX if
+        it got it from nowhere: it sent it, or passed it on unseen, being of a control of the laboratory's."""
         self.cut = 0
         """Packets of which the capture kept only the beginning."""
         self._longest = 0
@@ -132,6 +139,7 @@ class Capture:
         order = "<"
         links: list[tuple[int, float]] = []
         sides: list[int] = []
+        controls: set[bytes] = set()
         first = True
         while True:
             head = (_SECTION if first else b"") + self.source.take(4 if first else 8)
@@ -158,6 +166,8 @@ class Capture:
             if len(body) < length - 8:
                 self._warn(f"ends within a block after packet {self.packets}; {self.packets} packets read")
                 return
+            if head[:4] == _SECTION:
+                controls |= _controls(body[12:-4], order)
             if kind == 1 and len(body) >= 8:
                 link = struct.unpack(order + "H", body[:2])[0]
                 options = _options(body[8:-4], order)
@@ -169,6 +179,8 @@ class Capture:
                 self.packets += 1
                 now, link, frame, original, interface = packet
                 self.side = sides[interface] if FROM_BOX in sides else UNKNOWN_SIDE
+                if controls and FROM_BOX in sides and not controls.isdisjoint(_ends(frame)):
+                    self.side = FROM_BOX
                 if link not in READ:
                     self._unread[link] = self._unread.get(link, 0) + 1
                 if original > len(frame):
@@ -201,14 +213,41 @@ def _packet_block(
 def _options(options: bytes, order: str) -> dict[int, bytes]:
     """A block's options by their codes, as far as they can be read; of several with one code the first."""
     found: dict[int, bytes] = {}
+    for code, value in _all_options(options, order):
+        found.setdefault(code, value)
+    return found
+
+
+def _all_options(options: bytes, order: str) -> list[tuple[int, bytes]]:
+    """A block's options, as far as they can be read, in their order."""
+    found: list[tuple[int, bytes]] = []
     at = 0
     while at + 4 <= len(options):
         code, length = struct.unpack_from(order + "HH", options, at)
         if code == 0:
             break
-        found.setdefault(code, options[at + 4 : at + 4 + length])
+        found.append((code, options[at + 4 : at + 4 + length]))
         at += 4 + ((length + 3) & ~3)
     return found
+
+
+def _controls(options: bytes, order: str) -> set[bytes]:
+    """The control addresses that a section's comments (code 1) name, packed."""
+    found: set[bytes] = set()
+    for code, value in _all_options(options, order):
+        text = value.decode("utf-8", "replace") if code == 1 else ""
+        if text.startswith(CONTROLS):
+            for word in text[len(CONTROLS) :].split():
+                if is_address(word):
+                    found.add(ip_address(word).packed)
+    return found
+
+
+def _ends(frame: bytes) -> tuple[bytes, bytes]:
+    """Where an Ethernet frame's packet comes from and goes to, as a box looks for controls in it."""
+    if frame[12:14] == b"\x08\x00":
+        return frame[26:30], frame[30:34]
+    return frame[22:38], frame[38:54]
 
 
 def _resolution(value: bytes) -> float:

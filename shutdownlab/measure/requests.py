@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from shutdownlab.compiler.lines import line_of
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Role
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.protocol.probing import ProbeRequest
 from shutdownlab.results.cells import Cell
+
+_ROUNDS: Final = 1.5
+"""Of packets there and back, in what a step may take besides: a first try has two fifths of its patience."""
+_SENT_AGAIN_S: Final = 3.0
+"""What a lost packet costs that TCP sends again: a second, then two (RFC 6298, 2)."""
 
 
 def surroundings(shutdown: Shutdown, cell: Cell) -> Surroundings:
@@ -37,3 +48,19 @@ def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeReque
         ooni_test=probe.ooni_name(),
         ooni_input=probe.ooni_input(at),
     )
+
+
+def over_its_lines(
+    request: ProbeRequest, probe: Probe, at: Surroundings, held: Callable[[str], Mapping[str, Policy]]
+) -> ProbeRequest:
+    """A request with what policies make of the lines on its way: whether they are slowed, and the patience that the
+    time takes by which they are longer, or packets that are lost. `held`: what an operator carries out, by its name."""
+    own, links = at.vantage, at.network.topology.links
+    slowed = any(policy.slows and policy.concerns(own) for policy in held(own.id.operator).values())
+    ends = {name for path in probe.far_ends(at) for name in path} | {at.network.subscriber(own.id).name}
+    there = [vantage for name in ends if (vantage := at.network.nodes[name].vantage) is not None]
+    lines = [line_of(links.get(v.access.value), v, held(v.id.operator)) for v in there]
+    longer = sum(2 * line.delay for line in lines if line.policies)
+    lossy = any(line.policies and line.loss for line in lines)
+    more = _ROUNDS * longer + (_SENT_AGAIN_S if lossy else 0.0)
+    return replace(request, slowed=slowed, timeout=request.timeout + more)

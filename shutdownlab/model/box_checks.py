@@ -118,8 +118,9 @@ class _Checker:
         if profile.placement == "in-path":
             return
         hint = "an on-path box sees copies and can only inject; `shutdownlab profiles` says which are in-path"
-        if policy.throttle is not None:
-            self.document.report((*path, "throttle"), f"`throttle` where {box} is on-path", "an in-path profile", hint)
+        if policy.slows:
+            verb = "throttle" if policy.throttle is not None else "degrade"
+            self.document.report((*path, verb), f"`{verb}` where {box} is on-path", "an in-path profile", hint)
         dropping = policy.action is orders.BlockAction.DROP or policy.direction is not Direction.BOTH
         if policy.block is not None and dropping:
             key = "action" if policy.action is orders.BlockAction.DROP else "direction"

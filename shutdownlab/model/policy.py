@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
 from shutdownlab.inspection.policy import InspectionRule, Names
@@ -16,7 +15,13 @@ from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.answers import Lie, Rejection
+from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
+from shutdownlab.model.means import BlockAction as BlockAction
+from shutdownlab.model.means import Direction as Direction
+from shutdownlab.model.means import Means as Means
+from shutdownlab.model.means import Point as Point
+from shutdownlab.model.protocols import WITHOUT_A_BOX, AnyProtocol, Protocol
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 
 
@@ -54,23 +59,6 @@ class Scope(Record):
 
     def select(self, vantages: Iterable[Vantage]) -> tuple[Vantage, ...]:
         return tuple(vantage for vantage in vantages if self.covers(vantage))
-
-
-def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
-    names = tuple(dict.fromkeys(known))
-    if value not in names:
-        raise Expected(one_of(names), lambda: did_you_mean(str(value), names))
-    return str(value)
-
-
-_WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
-"""Protocols that a switch can tell apart; QUIC as udp/443."""
-
-Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, _WITHOUT_A_BOX))]
-AnyProtocol = Annotated[
-    str,
-    BeforeValidator(lambda value: _one_of_the_protocols(value, (*_WITHOUT_A_BOX, *installed_recognisers().protocols))),
-]
 
 
 class _Listed(Record):
@@ -164,43 +152,6 @@ class Exceptions(_Listed):
 _SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
 
-class Direction(StrEnum):
-    """Which packets suffer, seen from the subscriber: `outbound` leaves for the Internet, `inbound` comes from it."""
-
-    BOTH = "both"
-    INBOUND = "inbound"
-    OUTBOUND = "outbound"
-
-
-class Means(StrEnum):
-    """How apps, sites and protocols are told apart: by DPI boxes, which read packets, by addresses, or (`dns`) by
-    operators' own resolvers, which lie about names."""
-
-    DPI = "dpi"
-    ADDRESS = "address"
-    DNS = "dns"
-
-
-class BlockAction(StrEnum):
-    """What happens to what is blocked. By `profile`: whatever the DPI box's own does to what it blocks (switches drop).
-
-    Or it is dropped silently, or answered with TCP resets (by DPI boxes only), or rejected: the operator's border
-    router answers what subscribers send, as `reject_with` says.
-    """
-
-    PROFILE = "profile"
-    DROP = "drop"
-    RESET = "reset"
-    REJECT = "reject"
-
-
-class Point(StrEnum):
-    """Which switches enforce it: the operators', or (`gateway`) the national one, which has foreign traffic only."""
-
-    ACCESS = "access"
-    GATEWAY = "gateway"
-
-
 def _targets(value: Any) -> Any:
     if value == "everything":
         return {"everything": True}
@@ -223,13 +174,14 @@ _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({
 
 ROUTING: Final = ("withdraw", "null_route")
 BREAKING: Final = ("cut", "power_off", "switch_off")
-VERBS: Final = ("block", "throttle", "inspect", *ROUTING, *BREAKING)
+VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
 """What a policy does; each has one of them."""
 
 
 class Policy(Record):
-    """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `inspect` by rules, to
-    `withdraw` or `null_route` prefixes, or to `cut`, `power_off` or `switch_off` what carries packets."""
+    """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `degrade` lines, to
+    `inspect` by rules, to `withdraw` or `null_route` prefixes, or to `cut`, `power_off` or `switch_off` what carries
+    packets."""
 
     title: str
     """What it does, in a few words; it stands in results and messages."""
@@ -237,6 +189,8 @@ class Policy(Record):
     """What is blocked. Each kind of target adds to the others."""
     throttle: Kbit | None = None
     """Slows traffic down instead, each subscriber group's, to this rate in each direction."""
+    degrade: Degradation | None = None
+    """Makes lines worse: slower, longer, lossy. With `only`, or with traffic under `except`, a `rate` for that."""
     inspect: _Rules | None = None
     """Rules for the DPI boxes themselves, or the path of a file that has them under `rules`. Over all such policies in
     force, in the order in which they were started, the first rule that matches counts; then what is blocked or
@@ -255,7 +209,7 @@ class Policy(Record):
     """Where mobile sites are switched off: lines of mobile subscribers there carry nothing, those of fixed ones do.
     What it takes away is `down`."""
     only: _Targets = Targets(everything=True)
-    """With `throttle`: what is slowed down; left out: everything."""
+    """With `throttle` or `degrade`: what is slowed down; left out: everything."""
     where: Scope = Scope()
     """For whom it is in force; left out: for all."""
     except_: Exceptions = Field(Exceptions(), alias="except")
@@ -291,14 +245,17 @@ class Policy(Record):
         if self.block is not None and self.block == Targets():
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
-        if self.throttle is not None and self.only == Targets():
+        if self.slows and self.only == Targets():
             hint = "leave `only` out to throttle everything"
             raise Expected("something to throttle", hint, found="nothing", key="only")
         if self.block is not None and "only" in self.model_fields_set:
-            raise Expected("`only` beside `throttle` alone", "`block` names its targets itself", found="it", key="only")
-        if self.throttle is not None and (self.only.voice or self.only.sms):
+            raise Expected(
+                "`only` beside `throttle` or `degrade`", "`block` names its targets itself", found="it", key="only"
+            )
+        if self.slows and (self.only.voice or self.only.sms):
             hint = "voice and sms can be blocked only"
             raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
+        self._degrades()
         self._within_its_means()
         self._rejects()
         return self
@@ -387,11 +344,26 @@ class Policy(Record):
         if self.at is Point.GATEWAY and self.by is Means.DPI and (targets.apps or targets.sites):
             hint = "the gateway is a switch: DPI boxes are the operators'"
             raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
-        hidden = next((name for name in targets.protocols if name not in _WITHOUT_A_BOX), None)
+        hidden = next((name for name in targets.protocols if name not in WITHOUT_A_BOX), None)
         if hidden and (self.at is Point.GATEWAY or self.by is not Means.DPI):
             key, found = ("at", "`at: gateway`") if self.at is Point.GATEWAY else ("by", f"`by: {self.by}`")
             hint = f"only a DPI box tells {hidden} apart"
             raise Expected(f"`by: dpi` and `at: access` for the protocol {hidden}", hint, found=found, key=key)
+
+    def _degrades(self) -> None:
+        """A line is long and lossy for all that it carries; a rate can be that of some traffic."""
+        if self.degrade is None:
+            return
+        keys = ("action", "direction") if self.degrades_traffic else ("action", "direction", "by", "at")
+        for key in keys:
+            if key in self.model_fields_set:
+                hint = "`rate` says what each direction has"
+                raise Expected("`degrade` without it", hint, found=f"`{key}` beside `degrade`", key=key)
+        beside = [key for key in self.degrade.model_fields_set if key != "rate"]
+        if self.degrades_traffic and beside:
+            found = f"`{beside[0]}` for some of what a line carries"
+            hint = "delay, loss and generation are a whole line's: leave `only` and traffic under `except` out"
+            raise Expected("`rate` alone", hint, found=found, key="degrade")
 
     def _rejects(self) -> None:
         """Border routers tell packets apart by their headers, and hear only what subscribers send."""
@@ -415,7 +387,25 @@ class Policy(Record):
         """What is blocked or throttled; rules that inspect, routes and cables have none."""
         if self.block is not None:
             return self.block
-        return self.only if self.throttle is not None else Targets()
+        return self.only if self.throttle is not None or (self.degrade and self.degrade.slows) else Targets()
+
+    @property
+    def slows(self) -> bool:
+        """Whether it makes something slower."""
+        return self.throttle is not None or self.degrade is not None
+
+    @property
+    def degrades_traffic(self) -> bool:
+        """Whether it is some of what lines carry that is slowed, by switches and boxes; else it is whole lines."""
+        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
+        return self.degrade is not None and (not self.only.everything or self.except_ != subscribers)
+
+    def rate(self, *, inbound: bool) -> int | None:
+        """What it holds the traffic of a direction to, in kbit/s; None: to nothing."""
+        if self.degrade is not None:
+            return self.degrade.rate_of(inbound=inbound)
+        one_way = self.direction is not Direction.BOTH and (self.direction is Direction.INBOUND) != inbound
+        return None if one_way else self.throttle
 
     @property
     def rejects(self) -> bool:

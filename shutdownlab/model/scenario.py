@@ -11,12 +11,15 @@ from pydantic import Field, SerializeAsAny
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
+from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.repeats import Repeat
+from shutdownlab.model.settings import Parameter
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
@@ -47,6 +50,9 @@ class Phase(Record):
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
     """The policies that end now."""
+    obey: dict[str, Obedience] = {}
+    """Operators that do not do as ordered in this phase, by name: that ignore, spare, lag, or come back late. Where the
+    authority commands their switches itself (`command: direct`) nobody asks them."""
     faults: tuple[str, ...] = ()
     """What is broken in this phase, and whole again in the next one, unless that names it too. It breaks before the
     phase's orders are given: who cannot hear them keeps the rules it has."""
@@ -108,6 +114,8 @@ class Scenario(Record):
     extends: str = ""
     """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
     beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
+    include: tuple[str, ...] = ()
+    """Files in this one's folder whose `policies`, `expectations` and `sources` are its own too."""
     summary: str = ""
     """A few sentences for those who read the file."""
     topology: str
@@ -139,10 +147,15 @@ class Scenario(Record):
     """Facts that it does not have, and why: what this program cannot say, or nobody knows."""
     accounts: dict[Name, Account] = {}
     """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
+    parameters: Annotated[dict[Label, Parameter], _FEW] = {}
+    """What is meant to be varied, by name: `--set NAME=VALUE`. Any other value can be set by its path."""
     policies: Annotated[dict[Name, Policy], _FEW]
     """What an authority can order, by name; phases start and stop them."""
     faults: Annotated[dict[Name, DeclaredFault], _FEW] = {}
     """What can break, by name; phases name what is broken. Cells that it takes away are `down`."""
+    cost: ShutdownCost | None = None
+    """What its cost is worked out from, where the topology says otherwise or nothing; and what others found that it
+    cost."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
@@ -209,7 +222,7 @@ class Scenario(Record):
         carry orders out the operator's controller. One that comes back has been told the authority's latest order.
         """
         if not self.faults:
-            return self.active(phase_name, choices)
+            return self.carried_out(self.phase(phase_name), choices, owner, self.active(phase_name, choices))
         commander = self._commander(owner, choices)
         last = told = ""
         for phase in self.timeline:
@@ -218,7 +231,17 @@ class Scenario(Record):
             last = told if commander not in lone else last
             if phase.phase == phase_name:
                 break
-        return self.active(last, choices) if last else {}
+        return self.carried_out(self.phase(last), choices, owner, self.active(last, choices)) if last else {}
+
+    def carried_out(
+        self, phase: Phase, choices: Mapping[str, str], owner: str, active: Mapping[str, Policy]
+    ) -> dict[str, Policy]:
+        """What an operator, or the `gateway`, does of the policies in force in a phase that hears its orders."""
+        if self.mode(choices) is Mode.DIRECT:
+            return dict(active)
+        left_out = self._without(choices)
+        known = {name: policy for name, policy in self.policies.items() if name not in left_out}
+        return dict(carried_out(phase, owner, active, known))
 
     def hears(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
         """Whether a phase's orders reach the switches of an operator, or of the `gateway`."""
@@ -317,8 +340,11 @@ class Scenario(Record):
         """When it begins, as seconds since 1970 of the clocks in the country."""
         return phase.at.timestamp() + self.utc_offset
 
-    def delay_of(self, operator: str, topology: Topology) -> float:
-        """Seconds of scenario time until `operator` has carried out an order."""
+    def delay_of(self, operator: str, topology: Topology, phase: Phase | None = None) -> float:
+        """Seconds of scenario time until `operator` has carried out an order, of a phase."""
+        how = phase.obey.get(operator) if phase is not None else None
+        if how is not None and how.after is not None:
+            return how.after
         return self.delays.get(operator, topology.operators[operator].obeys_after)
 
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
@@ -15,14 +16,17 @@ from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
 from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
-from shutdownlab.model.policy import Policy, Scope, Targets
+from shutdownlab.model.policy import Point, Policy, Scope, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import forget_files, include_files
-from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
-from shutdownlab.model.topology import Topology, Vantage
-from shutdownlab.model.variation import Read, extend
+from shutdownlab.model.topology import Access, Topology, Vantage
+from shutdownlab.model.variation import Read, extend, include
+
+NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
@@ -45,17 +49,21 @@ def report_structure(document: Document) -> None:
         document.validate_as(Scenario)
 
 
-def parse_scenario(text: bytes | Mapping[str, Any], file: str, read: Read) -> tuple[Document, str | Mapping[str, Any]]:
+def parse_scenario(
+    text: bytes | Mapping[str, Any], file: str, read: Read, settings: Mapping[str, Any] = NOTHING_SET
+) -> tuple[Document, str | Mapping[str, Any]]:
     """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
 
-    `read`: finds the scenario that it extends.
+    `read`: finds the scenario that it extends. settings: values that are set from outside, by path.
     """
     document = parse(text, file)
     if is_another(document, "scenario"):
         document.raise_if_bad()
+    include(document)
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
+    settle(document, settings)
     make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):
@@ -78,6 +86,8 @@ class _Checker:
         self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
+        self.started: set[str] = set()
+        """The policies that phases have had in force so far."""
         self.used: dict[str, list[str]] = defaultdict(list)
         """The phases that expect what has a name."""
         for phase in scenario.timeline:
@@ -97,6 +107,7 @@ class _Checker:
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
+        self._cost()
         self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
         for name, probe in self.scenario.probes.items():
             self._probe(name, probe)
@@ -125,11 +136,11 @@ class _Checker:
                 self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
 
     def _scope(self, path: Path, scope: Scope) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
-        if len(self.document.problems) == before and not self._select(scope):
+        if self.document.problems.in_all == before and not self._select(scope):
             hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
 
@@ -146,6 +157,7 @@ class _Checker:
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
         self._announced(path, policy)
+        self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
             check_fault(path, breakage, self.topology, self.document)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
@@ -173,6 +185,37 @@ class _Checker:
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
 
+    def _cost(self) -> None:
+        cost = self.scenario.cost
+        if cost is None:
+            return
+        for key in ("gdp", "internet_share", "users"):
+            estimate = getattr(cost, key)
+            if estimate is not None:
+                self._sources(("cost", key, "source"), estimate.source)
+        for index, published in enumerate(cost.published):
+            self._sources(("cost", "published", index, "source"), published.source)
+
+    def _degraded(self, path: Path, policy: Policy) -> None:
+        """Only lines that have a delay can be given another, and only mobile ones have a generation."""
+        if policy.degrade is None or policy.degrades_traffic:
+            return
+        concerned = [vantage for vantage in self.vantages if policy.concerns(vantage)]
+        fixed = next((v for v in concerned if v.access is not Access.MOBILE), None)
+        if policy.degrade.generation is not None and fixed is not None:
+            found, hint = (
+                f"{policy.degrade.generation} for {fixed.id}, which is {fixed.access}",
+                "`where: {access: [mobile]}`",
+            )
+            self.document.report((*path, "degrade", "generation"), found, "mobile subscribers alone", hint)
+        accesses = dict.fromkeys(v.access for v in concerned) if policy.degrade.stretches else {}
+        for access in accesses:
+            kind = self.topology.links.get(access.value)
+            if kind is None or not (kind.delay or kind.loss):
+                found = f"lines that are {access}, which have no delay in {quoted(self.topology.name)}"
+                hint = f"such as `links: {{{access}: {{delay: 2ms}}}}` in the topology"
+                self.document.report((*path, "degrade"), found, "lines that have a delay or lose packets", hint)
+
     def _accounts(self) -> None:
         for name, account in self.scenario.accounts.items():
             path: Path = ("accounts", name)
@@ -187,10 +230,10 @@ class _Checker:
         path: Path = ("probes", name)
         for mistake in probe.mistakes(self.topology, self.apps):
             self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "from"), probe.from_)
         self._names((*path, "during"), "phase", probe.during, self.phases)
-        if len(self.document.problems) > before:
+        if self.document.problems.in_all > before:
             self.misdirected.add(name)
 
     def _tool(self, name: str, tool: Probe) -> None:
@@ -250,6 +293,7 @@ class _Checker:
             self._names((*path, "start"), "policy", phase.start, scenario.policies)
             self._names((*path, "stop"), "policy", phase.stop, scenario.policies)
             self._names((*path, "faults"), "fault", phase.faults, scenario.faults)
+            self._obedience(path, phase, (active - set(phase.stop)) | set(phase.start), active)
             self._comes_back(path, phase, scenario.timeline[index - 1] if index else None)
             for place, name in enumerate(phase.stop):
                 if name in scenario.policies and name not in active:
@@ -262,6 +306,46 @@ class _Checker:
                 elif item not in scenario.expectations:
                     self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
             self._sources((*path, "source"), phase.source)
+
+    def _obedience(self, path: Path, phase: Phase, active: set[str], before: set[str]) -> None:
+        """Who does not do as ordered departs from an order that is there, and is his to carry out."""
+        scenario, document = self.scenario, self.document
+        if phase.obey and scenario.command is Mode.DIRECT:
+            hint = "`command: operators`"
+            document.report((*path, "obey"), "it with `command: direct`", "operators who are asked", hint)
+        self._names((*path, "obey"), "operator", phase.obey, self.topology.operators)
+        for operator, how in phase.obey.items():
+            if operator not in self.topology.operators:
+                continue
+            for key, place, name in how.named():
+                at: Path = (*path, "obey", operator, key, place)
+                policy = scenario.policies.get(name)
+                if policy is None:
+                    document.report_unknown(at, "policy", name, scenario.policies)
+                elif key == "keeps" and name not in (before | self.started):
+                    document.report(at, f"{quoted(name)}, which has never been in force", "a policy that has ended")
+                elif (name in active) is (key == "keeps"):
+                    found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
+                    document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
+                elif policy.breakage is not None or policy.at is Point.GATEWAY:
+                    whose = "the gateway's" if policy.at is Point.GATEWAY else "nobody's to obey"
+                    document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
+                elif policy.routes and key == "spares":
+                    hint = "a route is for all who have addresses in it: `ignores` the policy"
+                    document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)
+                elif not self._is_about(policy, operator):
+                    document.report(at, f"{quoted(name)}, which is not about {operator}", "one that it has to obey")
+            for name, leniency in how.spares.items():
+                there = (*path, "obey", operator, "spares", name, "regions")
+                self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
+        self.started |= active
+
+    def _is_about(self, policy: Policy, operator: str) -> bool:
+        return (
+            policy.is_told(operator)
+            if policy.routes
+            else any(policy.concerns(vantage) for vantage in self.vantages if vantage.id.operator == operator)
+        )
 
     def _comes_back(self, path: Path, phase: Phase, before: Phase | None) -> None:
         """Controllers come back, or start again, while there is an authority to tell them what is in force."""
@@ -283,13 +367,13 @@ class _Checker:
             )
 
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
-        before = len(self.document.problems)
+        before = self.document.problems.in_all
         self._scope((*path, "who"), expectation.who)
         self._sources((*path, "source"), expectation.source)
         for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
             self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
         self._given(path, expectation.given)
-        if len(self.document.problems) == before:
+        if self.document.problems.in_all == before:
             self._reaches_something(path, expectation, phases)
 
     def _given(self, path: Path, given: Mapping[str, str]) -> None:

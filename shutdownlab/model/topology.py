@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Literal, NamedTuple
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.model.economy import Economy
 
 
 class Access(StrEnum):
@@ -185,9 +186,20 @@ class Subscribers(Record):
     """What kind of subscribers they are; policies tell them apart by it. Only `ordinary` ones count in tables."""
     access: Access
     """How they are connected: the link class, and what policies tell apart by `access`."""
+    share: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """How many of its operator's ordinary subscribers in the region they are; groups without one share what is left
+    alike."""
     serves: tuple[Served, ...] = ()
     """What is hosted there: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
     own."""
+
+
+def shares_of(groups: Mapping[str, Subscribers]) -> dict[str, float]:
+    """The ordinary groups of an operator's region, with the share of its subscribers that each is."""
+    ordinary = {name: group.share for name, group in groups.items() if group.class_ is SubscriberClass.ORDINARY}
+    left = 1 - sum(share for share in ordinary.values() if share is not None)
+    alike = sum(share is None for share in ordinary.values())
+    return {name: left / alike if share is None else share for name, share in ordinary.items()}
 
 
 class Operator(Record):
@@ -302,6 +314,8 @@ class Topology(Record):
     """The domestic exchange: a peering LAN with a route server."""
     transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
     """The foreign transit networks, by name."""
+    cost: Economy | None = None
+    """What the cost of a shutdown is worked out from (`shutdownlab cost`)."""
 
     def vantages(self) -> Iterator[Vantage]:
         """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones.
@@ -309,16 +323,12 @@ class Topology(Record):
         A region where an operator has none has no part in its subscribers.
         """
         for operator_name, operator in self.operators.items():
-            counts = {
-                region: sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
-                for region, groups in operator.regions.items()
-            }
-            present = sum(self.regions[region].weight for region, ordinary in counts.items() if ordinary)
+            shares = {region: shares_of(groups) for region, groups in operator.regions.items()}
+            present = sum(self.regions[region].weight for region, of in shares.items() if of)
             for region, groups in operator.regions.items():
-                ordinary = counts[region]
-                share = operator.subscribers * self.regions[region].weight / present if ordinary else 0.0
+                mine = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
                 for name, group in groups.items():
-                    weight = share / ordinary if group.class_ is SubscriberClass.ORDINARY else 0.0
+                    weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
                     yield Vantage(id=identity, access=group.access, class_=group.class_, weight=weight)
 

@@ -11,8 +11,9 @@ from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
-from shutdownlab.model.topology import MOST_GROUPS, Operator, Topology, Transit
+from shutdownlab.model.topology import MOST_GROUPS, Operator, SubscriberClass, Subscribers, Topology, Transit
 
+_ROUNDED = 0.005
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
 
 
@@ -61,6 +62,26 @@ def _check_names(topology: Topology, document: Document) -> None:
         for region, groups in operator.regions.items():
             if not groups:
                 document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
+            _check_shares(document, (*path, "regions", region), groups)
+
+
+def _check_shares(document: Document, path: Path, groups: Mapping[str, Subscribers]) -> None:
+    """Shares of ordinary subscribers are parts of one whole, and other subscribers have none."""
+    given = {name: group.share for name, group in groups.items() if group.share is not None}
+    for name in given:
+        if groups[name].class_ is not SubscriberClass.ORDINARY:
+            found = f"a share for {groups[name].class_} subscribers"
+            document.report((*path, name, "share"), found, "none", "only ordinary ones count in tables")
+            return
+    total = sum(share for share in given.values() if share is not None)
+    ordinary = sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
+    if given and len(given) == ordinary and abs(total - 1) > _ROUNDED:
+        document.report(path, f"shares that add up to {total:g}", "shares that add up to 1", "leave one of them out")
+    elif len(given) < ordinary and total >= 1:
+        found = f"shares that add up to {total:g}, and groups without one"
+        document.report(
+            path, found, "something left for these", "each group's part of the operator's subscribers there"
+        )
 
 
 def _connected(topology: Topology) -> set[str]:

@@ -1,19 +1,56 @@
-"""A scenario that is another one but for what it says itself: `extends`."""
+"""A scenario that is another one but for what it says itself (`extends`), or has policies of others (`include`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from shutdownlab.config.document import BadInput, Document, parse, quoted
+from shutdownlab.config.beside import beside, document_beside, found_beside, listed
+from shutdownlab.config.document import BadInput, Document, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 
 KEY: Final = "extends"
 _MOST: Final = 8
 """Files that extend one another."""
 
+INCLUDE: Final = "include"
+"""The files whose policies are a scenario's too."""
+_SHARED: Final = ("policies", "sources", "expectations")
+"""What such a file may have: mappings by name."""
+
 Read = Callable[[str], tuple[bytes, str]]
 """What a scenario is called by, to what is in its file, and the file's path."""
+
+
+def include(document: Document) -> None:
+    """Take policies, and what goes with them, from the files that a scenario includes; mistakes are reported to it."""
+    for at, name in listed(document, INCLUDE):
+        there = found_beside(document, name) if isinstance(name, str) else None
+        if there is not None and there.parent != beside(document, ".").resolve():
+            expected = "a file in the folder of the one that includes it"
+            document.report(at, f"{quoted(name)}, in another folder", expected, "what it names is relative to itself")
+            continue
+        part = document_beside(document, at, name)
+        if part is None:
+            continue
+        for section, shared in part.data.items():
+            if section not in _SHARED or not isinstance(shared, dict):
+                found = f"{quoted(section)} in a file that is included"
+                part.report((section,), found, f"mappings under {one_of(_SHARED)}")
+            else:
+                _share(document, part, section, shared)
+        document.problems.take(part.problems)
+
+
+def _share(document: Document, part: Document, section: str, shared: dict[str, Any]) -> None:
+    own = document.data.setdefault(section, {})
+    for name in shared if isinstance(own, dict) else ():
+        if name not in own:
+            document.include((section, name), part, (section, name))
+        elif section != "sources":
+            where = document.locate((section, name))[0]
+            first = f"first: {where.file}, line {document.line((section, name))}"
+            part.report((section, name), f"{quoted(name)}, which is there already", "a name of its own", first)
 
 
 def extend(document: Document, read: Read, before: tuple[str, ...] = ()) -> None:
@@ -40,6 +77,7 @@ def _base(document: Document, name: str, read: Read, files: tuple[str, ...]) -> 
             document.report((KEY,), f"{quoted(name)}, which extends this one", "another scenario")
             return None
         base = parse(text, file)
+        include(base)
         extend(base, read, files)
     except BadInput as error:
         if not error.problems[0].line and error.problems[0].file == name:
@@ -55,7 +93,7 @@ def _base(document: Document, name: str, read: Read, files: tuple[str, ...]) -> 
 def _merge(document: Document, path: ValuePath, own: dict[str, Any], base: Document, other: dict[str, Any]) -> None:
     for key, value in other.items():
         place = (*path, key)
-        if key == KEY and not path:
+        if key in {KEY, INCLUDE} and not path:
             continue
         if key not in own:
             document.include(place, base, place)

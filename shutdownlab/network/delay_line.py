@@ -12,7 +12,7 @@ import random
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from shutdownlab.network.hops import Hops
-from shutdownlab.protocol.messages import Counters, encode
+from shutdownlab.protocol.messages import Applied, Counters, LineSetting, Retune, decode, encode
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.vnet_header import line_bytes
@@ -116,6 +116,10 @@ class LinkDirection:
         self._held += len(raw)
         heappush(self._answers, (due, raw))
 
+    def retune(self, setting: LineSetting) -> None:
+        """Be like this for frames that come from now on; those under way arrive as they would have."""
+        self._delay, self._jitter, self._loss = setting.delay_ms / 1000, setting.jitter_ms / 1000, setting.loss
+
     def accept(self, raw: bytes, now: float) -> None:
         """Take a frame (with its offload header) that arrived at `now`, seconds."""
         if self._loss and self._random.random() < self._loss:
@@ -198,6 +202,13 @@ class Relay:
                         self._take(index_of[descriptor])
                 self._give()
 
+    def retune(self, lines: Mapping[str, LineSetting]) -> None:
+        """Have the links of these names be like this, from now on."""
+        for number, link in enumerate(self._links):
+            if (setting := lines.get(link.name)) is not None:
+                self._lines[2 * number].retune(setting)
+                self._lines[2 * number + 1].retune(setting)
+
     def counters(self) -> dict[str, object]:
         """Return, per link and direction, frames received, sent, lost, overflowed …; and the worst delay in giving."""
         found: dict[str, object] = {
@@ -258,7 +269,7 @@ class Relay:
 def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) -> Forked:
     """Fork a process that serves `links`; `wait_ready` on the result, and `stop` it for its `Counters`.
 
-    It sends its `Counters` whenever it is sent a line, too: then it is alive.
+    It sends its `Counters` whenever it is asked for them, too, and retunes links that a `Retune` names.
     """
     ends = sorted((str(link.netns), end) for link in links for end in (link.if_a, link.if_b))
     for (netns, ifname), following in pairwise(ends):
@@ -269,8 +280,13 @@ def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) 
         relay = Relay(links, seed)
 
         def answer() -> None:
-            if child.receive():
-                child.send(encode(Counters(child.name, relay.counters())))
+            for line in child.receive():
+                message = decode(line)
+                if isinstance(message, Retune):
+                    relay.retune(message.lines)
+                    child.send(encode(Applied(message.serial)))
+                else:
+                    child.send(encode(Counters(child.name, relay.counters())))
 
         child.ready()
         relay.serve(child.stop_fd, child.lines.fileno(), answer)

@@ -23,7 +23,7 @@ class DelayLine:
     """A link cut in two: whatever comes in at one end of `namespace` must leave by the other, later.
 
     delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction. hops: the routers on
-    the link, where it has any.
+    the link, where it has any. ends: the names of the namespaces at its ends, in the order of `if_a` and `if_b`.
     """
 
     namespace: Namespace
@@ -32,6 +32,7 @@ class DelayLine:
     delay_ms: float
     loss: float
     hops: Hops | None = None
+    ends: tuple[str, str] = ("", "")
 
 
 @dataclass
@@ -265,9 +266,9 @@ class LabLink(Link):  # type: ignore[misc]
             relay, number = cabling.relay_namespace(), len(cabling.delay_lines)
             middle = VethEnd(relay, f"line{number}a"), VethEnd(relay, f"line{number}b")
             indexes = make_veth(one, middle[0])[0], make_veth(two, middle[1])[0]
-            cabling.delay_lines.append(
-                DelayLine(relay, middle[0].name, middle[1].name, wanted.delay_ms, wanted.loss, hops)
-            )
+            ends = one.namespace.name, two.namespace.name
+            names = middle[0].name, middle[1].name
+            cabling.delay_lines.append(DelayLine(relay, *names, wanted.delay_ms, wanted.loss, hops, ends))
         else:
             indexes = make_veth(one, two)
         for end, index in zip((one, two), indexes, strict=True):

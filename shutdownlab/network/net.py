@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,20 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
         datapath: Datapath = "netdev",
         management: IPv4Network | None = MANAGEMENT,
         log_dir: Path | None = None,
+        userspace_delays: bool = False,
         controller: Any = None,
         **params: Any,
     ) -> None:
         """management: prefix of the network by which switches reach their controllers; the sandbox itself, where this
         is called, has its first address. None: there is no such network. log_dir: for Open vSwitch's logs.
+        userspace_delays: links' delays and losses are the delay line's, whatever the kernel has.
         """
         Mininet.inited = True  # raises limits of the whole machine, which a sandbox may not, and needn't
         self.datapath = datapath
         self.log_dir = log_dir
         self.instances: dict[str, OvsInstance] = {}
-        self.cabling = Cabling(KernelFeatures.detect())
+        features = KernelFeatures.detect()
+        self.cabling = Cabling(replace(features, netem=False) if userspace_delays else features)
         self.management = ManagementNetwork(management) if management else None
         self._macs = 0
         self._sessions: ExitStack | None = None

@@ -6,21 +6,32 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from shutdownlab.inspection.capture import CONTROLS
+
 _SECTION, _INTERFACE, _STATISTICS, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 5, 6, 0x0A
 _LINKTYPE_ETHERNET: Final = 1
 LONGEST_FRAME: Final = 1 << 17
 """Bytes of a packet that are kept."""
 _COMMENT, _USER_APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
 _END: Final = b"\0\0\0\0"
+_IN_COMMENT: Final = 1000
+"""Addresses in one comment: options have at most 65,535 bytes."""
 _NSS_KEY_LOG: Final = 0x544C534B
 """Secrets Type "TLSK": the lines of an NSS key log."""
 _SECRETS_LIMIT: Final = 1 << 18
 """Bytes of one block of them; readers take much longer ones for damage."""
 
 
-def section(ports: Sequence[tuple[str, str]], comment: str = "", application: str = "") -> bytes:
-    """The blocks a file begins with: its section, and a port each (its name, what it leads to), its times in ns."""
+def section(
+    ports: Sequence[tuple[str, str]], comment: str = "", application: str = "", controls: Sequence[str] = ()
+) -> bytes:
+    """The blocks a file begins with: its section, and a port each (its name, what it leads to), its times in ns.
+
+    controls: addresses whose packets prove that the laboratory works, told in comments for who inspects the file.
+    """
     about = [(_COMMENT, comment.encode()), (_USER_APPLICATION, application.encode())]
+    parts = [controls[first : first + _IN_COMMENT] for first in range(0, len(controls), _IN_COMMENT)]
+    about += [(_COMMENT, " ".join((CONTROLS, *part)).encode()) for part in parts]
     head = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
     blocks = _block(_SECTION, head + _options([each for each in about if each[1]]))
     for name, purpose in ports:

@@ -40,13 +40,15 @@ _COPIED_A_SECOND: Final = 10 << 20
 class Tap:
     """One switch: the namespace its ports are in, and their names (with what they lead to).
 
-    key_logs: the NSS key logs beside its capture (a pattern) whose secrets are put into it at the end.
+    key_logs: the NSS key logs beside its capture (a pattern) whose secrets are put into it at the end. controls: the
+    addresses whose packets pass the DPI box beside it unseen.
     """
 
     switch: str
     netns: Path
     ports: tuple[tuple[str, str], ...]
     key_logs: str = ""
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ def start_recorder(taps: Sequence[Tap], directory: Path, about: str = "", applic
             captures = {}
             for tap in taps:
                 comment = f"what {tap.switch} receives{about and f', {about}'}"
-                start = section(tap.ports, comment, application)
+                start = section(tap.ports, comment, application, tap.controls)
                 captures[tap.switch] = _Capture(tap, directory / f"{tap.switch}.pcapng", start)
                 for number, (name, _) in enumerate(tap.ports):
                     opened = _open(tap.netns, name)

@@ -131,7 +131,7 @@ class Site:
         known_by = os.urandom(16)
         body = known_by[:4] + known_by
         with suppress(OSError):
-            self._sockets[address.version].sendto(_message(_REQUEST[address.version], body), (str(address), 0))
+            self._sockets[address.version].sendto(echo_request(address.version, body), (str(address), 0))
         return known_by
 
 
@@ -141,8 +141,9 @@ def _socket(family: socket.AddressFamily, protocol: int) -> socket.socket:
     return sock
 
 
-def _message(kind: int, body: bytes) -> bytes:
+def echo_request(version: int, body: bytes) -> bytes:
     """`body`: identifier, sequence number and payload. The kernel writes ICMPv6's checksum."""
+    kind = _REQUEST[version]
     total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)

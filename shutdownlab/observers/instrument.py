@@ -35,13 +35,15 @@ class CannotSee(Exception):
 class Abroad:
     """What instruments stand on: the running country, seen from outside, and a directory for what they run by.
 
-    `blocks`: for how many /24s each group of subscribers stands; `logs`: stays with the run; `runtime`: short paths,
-    gone with the sandbox; `seed`: of everything random; `time`: puts the wall clock's moments into the scenario's time.
+    `sites`: names of sites abroad that no policy names; `blocks`: for how many /24s each group of subscribers stands;
+    `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`: of everything random; `time`:
+    puts the wall clock's moments into the scenario's time.
     """
 
     network: Network
     net: EmulatedNetwork
     services: Services
+    sites: tuple[str, ...]
     blocks: Mapping[VantageId, float]
     logs: Path
     runtime: Path
@@ -78,9 +80,10 @@ class Sighting:
 
 
 class Instrument:
-    """One of what watches from abroad. `name`: of its directory below a run's `observations`."""
+    """One of what watches from abroad. `name`: of its directory below `observations`; `signals`: what it reads."""
 
     name: ClassVar[str] = ""
+    signals: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, abroad: Abroad) -> None:
         """Set it up: start what it needs. Raises `CannotSee`, `MachineCannot`, `OSError`."""

@@ -45,6 +45,7 @@ class ActiveProber(Instrument):
     """Probes from the servers behind up to three transits."""
 
     name: ClassVar[str] = "active-probing"
+    signals: ClassVar[tuple[str, ...]] = ("active-probing",)
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)

@@ -44,6 +44,7 @@ class RouteCollector(Instrument):
     """Two birds at the observatory: the collector, and its peers in one."""
 
     name: ClassVar[str] = "bgp"
+    signals: ClassVar[tuple[str, ...]] = ("bgp",)
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)
@@ -127,7 +128,8 @@ class RouteCollector(Instrument):
         for name, process in self._running.items():
             if process.poll() is not None:
                 self._running[name] = self._start(name)
-                yield f"the {name} had {ending(process.returncode)}: the messages until it was back are missing"
+                how = f"the {name} {ending(process.returncode)}"
+                yield f"{how}, and was started again: the messages until it was back are missing"
 
     def _wait_until_told(self, moment: Moment) -> None:
         """Wait until all peers have told the collector what their transits know; raises `CannotSee`."""

@@ -68,6 +68,17 @@ class Judgements:
         for kind in self._kinds.values():
             more = f", the first of {kind.count:,}" if kind.count > 1 else ""
             self._add(kind.line, f"{kind.why.found}{more}", kind.why.expected)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Of a file in which no line is a measurement, one problem and not one a line: it is another kind of file."""
+        told = BadInput(self.problems) if len(self.problems) > 1 else None
+        if told is None or self.judged or self.passed_over or self._kinds or not isinstance(self._source, Path):
+            return
+        first = self.problems[0]
+        found = f"no measurement: none of {told.count:,} lines is one; of the first, {first.found}"
+        self.problems = Problems()
+        self.problems.append(Problem(str(self._source), first.line, "", found, _EXPECTED))
 
     def _report(self, line: int, why: NotJudged) -> None:
         if why.ours:

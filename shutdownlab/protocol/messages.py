@@ -75,6 +75,25 @@ class Applied:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class LineSetting:
+    """What a delay line does, both ways: milliseconds one way, give or take, and the share lost."""
+
+    delay_ms: float
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Tells the delay line what links of these names are like from now on; it answers `Applied`."""
+
+    serial: int
+    lines: Mapping[str, LineSetting]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class CountersRequest:
     """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one."""
 
@@ -97,7 +116,8 @@ class Order:
     """The authority's order for a phase: `policies`, by name, and nothing else are in force.
 
     `delay_s` is how long this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
-    itself and the order only informs. `local_time` (seconds since 1970, None: unknown) is what clocks show then.
+    itself and the order only informs. `carried_out`: what this operator does instead, as the scenario has it (None: as
+    ordered). `local_time` (seconds since 1970, None: unknown) is what clocks show then.
     """
 
     serial: int
@@ -106,6 +126,21 @@ class Order:
     mode: Mode = Mode.OPERATORS
     delay_s: float = 0.0
     local_time: float | None = None
+    carried_out: Mapping[Name, Policy] | None = None
+
+    @property
+    def obeyed(self) -> Mapping[Name, Policy]:
+        """What whoever is given the order does."""
+        return self.policies if self.carried_out is None else self.carried_out
+
+    @property
+    def departures(self) -> str:
+        """How what is done differs from what was ordered, in words; "" where it does not."""
+        left_out = [name for name in self.policies if name not in self.obeyed]
+        kept = [name for name in self.obeyed if name not in self.policies]
+        partly = [n for n, policy in self.obeyed.items() if n in self.policies and policy != self.policies[n]]
+        told = [f"ignores {', '.join(left_out)}"] * bool(left_out) + [f"keeps {', '.join(kept)}"] * bool(kept)
+        return "; ".join(told + [f"carries {', '.join(partly)} out in part"] * bool(partly))
 
 
 @with_config(_STRICT)
@@ -113,17 +148,19 @@ class Order:
 class Command:
     """What the run tells the authority: an order to the country, and how long each operator takes to obey it.
 
-    `delays` are wall-clock seconds (>= 0); an operator without one takes the order's own `delay_s`.
+    `delays` are wall-clock seconds (>= 0); an operator without one takes the order's own `delay_s`. `otherwise`: what
+    operators do that do not do as ordered.
     """
 
     order: Order
     delays: Mapping[str, float] = field(default_factory=dict)
+    otherwise: Mapping[str, Mapping[Name, Policy]] = field(default_factory=dict)
 
     def for_operator(self, operator: str) -> Order:
         """The order as the authority passes it on."""
         order = self.order
         delay = 0.0 if order.mode is Mode.DIRECT else self.delays.get(operator, order.delay_s)
-        return replace(order, delay_s=delay)
+        return replace(order, delay_s=delay, carried_out=self.otherwise.get(operator))
 
 
 @with_config(_STRICT)
@@ -195,7 +232,7 @@ class Failure:
 
 
 Message: TypeAlias = (
-    Hello | Decisions | BoxPolicy | Applied | CountersRequest | Counters | Command | Order | Ack | Obeyed
+    Hello | Decisions | BoxPolicy | Applied | Retune | CountersRequest | Counters | Command | Order | Ack | Obeyed
     | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 

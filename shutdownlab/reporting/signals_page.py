@@ -18,7 +18,8 @@ _HEAD: Final = """\
 
 When a country goes dark, outsiders see graphs. Each line below is a documented one, with its source, held against what
 the scenario's mechanisms make of the same signal: worked out by `shutdownlab verify`, without a packet. What is
-documented and cannot be shown is under [left out](library.md).
+documented and cannot be shown is under [left out](library.md). Which mechanism shows in which signal, how late and how
+strongly: `shutdownlab detect`.
 
 100% is what there is on a quiet day. `alert`: by the detector's published rule.
 """

@@ -139,6 +139,8 @@ class Undertaking(BaseModel):
     """The framework that controllers were to run under: `os-ken` or `ryu`."""
     ryu_python: str = ""
     """The Python with Ryu, where it was that."""
+    settings: dict[str, str] = {}
+    """What was set from outside (`--set`), by path: values of the scenario that are another than in its file."""
     changed_since: str = ""
     """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named.
     `sample` is the share of the rest that it measures too; selection.json has the cells."""

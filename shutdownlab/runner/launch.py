@@ -169,7 +169,7 @@ def resume(
     if scenario is None and not manifest.get("source"):
         lookup.refuse(str(path), "a scenario that a program made", "the same again: resume(path, scenario=…)")
     given = manifest["source"] if scenario is None else scenario
-    shutdown = given if isinstance(given, Shutdown) else library.load(given)
+    shutdown = given if isinstance(given, Shutdown) else library.load(given, set=manifest.get("settings"))
     if shutdown.digest != manifest.get("digest"):
         hint = "what it names may have changed: topology, apps, profiles, lists; start another run with `run`"
         lookup.refuse(str(path), "a scenario that has changed since", "the one that the run began with", hint)

@@ -13,7 +13,7 @@ from typing import Final
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
-from shutdownlab.measure.requests import request_at, surroundings
+from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import withdrawals
@@ -62,14 +62,14 @@ class Measuring:
             found[number] = self.result(phase, cell, measurement)
             tell(Measured(number=number, result=found[number], record=record))
 
-        withdrawn = withdrawals(shutdown.network, partial(shutdown.scenario.held, phase.phase, self.choices))
+        carried_out = partial(shutdown.scenario.held, phase.phase, self.choices)
+        withdrawn = withdrawals(shutdown.network, carried_out)
         outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
         observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)
         seen = {name: observe(shutdown.scenario.observations[name], world) for name in observed}
-        throttling = [policy for policy in active.values() if policy.throttle is not None]
         for cell in measured:
             if cell.vantage is None:
                 it = seen[cell.target][cell.operator, cell.family]
@@ -77,9 +77,9 @@ class Measuring:
                 it = Conclusion(*blamed.excuses(it.outcome, it.failure)) if blamed else it
                 conclude(cell.id, Measurement(it.outcome, it.failure, value=it.value, unit=it.unit), None)
                 continue
-            slowed = any(policy.concerns(cell.vantage) for policy in throttling)
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
-            asked = replace(request_at(probe, cell.target, at, ca), id=cell.id, slowed=slowed)
+            asked = replace(request_at(probe, cell.target, at, ca), id=cell.id)
+            asked = over_its_lines(asked, probe, at, carried_out)
             vouching[cell.id] = controls_of(probe, at, asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)

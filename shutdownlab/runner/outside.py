@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.country.assembly import Country
+from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
 from shutdownlab.observers.scenario_time import ScenarioTime
-from shutdownlab.results.events import Observed
+from shutdownlab.observers.volume import volumes
+from shutdownlab.results.directory import RecordError
+from shutdownlab.results.events import Listener, Notice, Observed
+from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
+from shutdownlab.verifier.outside import Outside as Modelled
 from shutdownlab.verifier.outside import blocks_of
+from shutdownlab.verifier.volume import Sites
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
@@ -31,21 +37,32 @@ class Outside:
     """What watches a country from abroad. `directory`: the run's; `seen`: what came of the latest look, by name."""
 
     country: Country
+    shutdown: Shutdown
+    choices: Mapping[str, str]
     directory: Path
     seed: int
     time: ScenarioTime = field(default_factory=ScenarioTime)
     seen: dict[str, Sighting] = field(default_factory=dict)
     _there: dict[str, Instrument] = field(default_factory=dict)
     _absent: dict[str, str] = field(default_factory=dict)
+    _modelled: tuple[str, ...] = ()
+    """Signals that no instrument reads."""
+    _model: Modelled = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._model = Modelled(self.shutdown, self.choices)
 
     def set_up(self) -> None:
         """Make every instrument that is installed; what cannot be had is left out of every phase."""
+        read = set[str]()
         for name in instruments():
             try:
                 kind = instruments()[name]
+                read |= {*kind.signals}
                 self._there[name] = kind(self._abroad(kind.name or name))
             except (ExtensionError, CannotSee, MachineCannot, OSError) as error:
                 self._absent[name] = str(error)
+        self._modelled = tuple(signal for signal in SIGNALS if signal not in read)
 
     @contextmanager
     def looking(self, phase: Phase, ends: datetime, wall: float) -> Iterator[None]:
@@ -61,16 +78,36 @@ class Outside:
             yield
         self.seen |= {name: _seen(look) for name, look in looks.items()}
 
-    def keep(self, phase: Phase) -> Observed:
-        """The phase is whole: write down what was seen, and say so. Raises `OSError`."""
+    def void(self, reasons: Sequence[str]) -> None:
+        """What was seen says nothing: the country was not whole."""
+        self.seen = {name: Sighting(left_out=tuple(reasons)) for name in self.seen}
+
+    def keep(self, phase: Phase, ends: datetime, tell: Listener) -> None:
+        """The phase is whole: write down what was seen, and tell it. Raises `RecordError`.
+
+        What no instrument reads is worked out from the scenario, and marked so.
+        """
+        modelled = tuple(self._model.of(phase, self._modelled))
+        scenario, topology = self.shutdown.scenario, self.shutdown.topology
+        offset = timedelta(seconds=scenario.utc_offset)
+        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset))
         for name, sighting in self.seen.items():
-            for file, content in sighting.files.items():
-                path = self.directory / OBSERVATIONS / (self._name(name)) / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+            there = self._there.get(name)
+            self._write((there.name if there else "") or name, sighting.files)
+            for reason in sighting.left_out:
+                tell(Notice(where=phase.phase, text=f"{name} could not be observed: {reason}"))
         readings = tuple(reading for sighting in self.seen.values() for reading in sighting.readings)
-        left_out: dict[str, Sequence[str]] = {n: s.left_out for n, s in self.seen.items() if s.left_out}
-        return Observed(phase=phase.phase, readings=readings, left_out={n: tuple(why) for n, why in left_out.items()})
+        left_out = {name: sighting.left_out for name, sighting in self.seen.items() if sighting.left_out}
+        tell(Observed(phase=phase.phase, readings=(*readings, *modelled), left_out=left_out))
+
+    def _write(self, name: str, files: Mapping[str, bytes]) -> None:
+        directory = self.directory / OBSERVATIONS / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for file, content in files.items():
+                (directory / file).write_bytes(content)
+        except OSError as error:
+            raise RecordError(f"{error.strerror or error}: {error.filename}") from error
 
     def _ways(self) -> Callable[[str, str, int], bool]:
         """Whether there is a way between two nodes, with the country as broken as it is."""
@@ -89,18 +126,17 @@ class Outside:
 
         return both
 
-    def _name(self, kind: str) -> str:
-        there = self._there.get(kind)
-        return (there.name if there else "") or kind
-
     def _abroad(self, name: str) -> Abroad:
         country = self.country
         logs = country.plan.files / "observers" / name
         logs.mkdir(parents=True, exist_ok=True)
         runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
         plan = country.plan
+        sites = Sites(plan.network, self.shutdown.scenario.policies.values()).hosts
         blocks = blocks_of(plan.network)
-        return Abroad(plan.network, country.net, country.services, blocks, logs, runtime, self.seed, self.time)
+        return Abroad(
+            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time
+        )  # fmt: skip
 
 
 def _seen(look: Future[Sighting]) -> Sighting:

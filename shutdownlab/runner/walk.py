@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
 from shutdownlab.results.cells import cells_of
-from shutdownlab.results.directory import RecordError, RunDirectory
+from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import (
     Acknowledged,
     Begun,
@@ -199,7 +199,7 @@ class Walk:
             self.heard.append(Story(country.mark))
         if options.observe:
             self.emit(Step(text="setting up who watches from abroad"))
-            self.outside = Outside(country, options.directory, options.seed)
+            self.outside = Outside(country, options.shutdown, options.choices, options.directory, options.seed)
             self.outside.set_up()
         start = time.monotonic()
         first = scenario.timeline[0]
@@ -209,7 +209,8 @@ class Walk:
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
-            if self.sampled.is_whole(phase, held) and not options.real_time and not (options.keep and not following):
+            looked_at = options.real_time or options.observe or (options.keep and not following)
+            if self.sampled.is_whole(phase, held) and not looked_at:
                 self._hold(phase, held, late)
                 continue
             place = scenario.timeline.index(phase)
@@ -259,6 +260,8 @@ class Walk:
             if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
                 return found
             self.void(phase, examination.doubts or (unconfirmed,))
+        if self.outside is not None:
+            self.outside.void(examination.doubts)
         return self.measuring.unknown(phase, examination.doubts, self.emit)
 
     def _measure(
@@ -271,9 +274,8 @@ class Walk:
         held: Mapping[str, Result],
     ) -> list[Result]:
         """Run the phase's probes, and have those who watch from abroad look beside them. `began`: wall clock."""
-        if self.outside is None:
-            return self.measuring.measure(country, phase, active, tell, held)
-        with self.outside.looking(phase, self.options.shutdown.scenario.end_of(phase), began):
+        ends = self.options.shutdown.scenario.end_of(phase)
+        with self.outside.looking(phase, ends, began) if self.outside else nullcontext():
             return self.measuring.measure(country, phase, active, tell, held)
 
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
@@ -330,6 +332,7 @@ class Walk:
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             observe=options.observe, sample=options.sample, changed_since=options.changed_since,
+            settings=dict(shutdown.settings),
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -340,6 +343,7 @@ class Walk:
             _unused(options.directory / "logs"), shutdown.controllers, seed=options.seed,
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
+            degrades=any(policy.degrade for policy in shutdown.scenario.policies.values()),
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
@@ -371,12 +375,17 @@ class Walk:
         """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
         shutdown = self.options.shutdown
         mode = shutdown.scenario.mode(self.options.choices)
-        delays = {name: shutdown.scenario.delay_of(name, shutdown.topology) for name in shutdown.topology.operators}
+        delays = {
+            name: shutdown.scenario.delay_of(name, shutdown.topology, phase) for name in shutdown.topology.operators
+        }
         self.emit(Ordered(phase=phase.phase, scenario_time=phase.at, mode=mode, policies=tuple(active)))
         wall = {name: clock.wall_seconds(seconds) for name, seconds in delays.items()}
         local_time = shutdown.scenario.local_time(phase)
+        otherwise = {
+            name: shutdown.scenario.carried_out(phase, self.options.choices, name, active) for name in phase.obey
+        }
         confirmation = country.authority.order(
-            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage
+            phase.phase, active, mode, wall, local_time=local_time, damage=country.damage, otherwise=otherwise
         )
         for message in confirmation:
             self._told(message)
@@ -400,20 +409,10 @@ class Walk:
             else:
                 self._told(message)
         if self.outside is not None:
-            self._tell_observed(self.outside, phase)
+            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
-
-    def _tell_observed(self, outside: Outside, phase: Phase) -> None:
-        try:
-            seen = outside.keep(phase)
-        except OSError as error:
-            raise RecordError(f"{error.strerror or error}: {error.filename}") from error
-        for name, reasons in seen.left_out.items():
-            for reason in reasons:
-                self.emit(Notice(where=phase.phase, text=f"{name} could not be observed: {reason}"))
-        self.emit(seen)
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""

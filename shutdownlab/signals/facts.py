@@ -24,6 +24,12 @@ def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple
     return tuple(name for name in known if everything or name in named)
 
 
+def families(expected: Iterable[SignalExpectation]) -> tuple[Literal["ipv4", "ipv6"], ...]:
+    """The address families that some expectations are about."""
+    both = any(each.first is not None or each.family == "ipv6" for each in expected)
+    return ("ipv4", "ipv6") if both else ("ipv4",)
+
+
 def judge(
     expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar
 ) -> tuple[SignalVerdict, ...]:

@@ -7,6 +7,7 @@ them. What follows people's day is a level, which the curve of the week multipli
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,6 +59,12 @@ class Series:
     def level(self, minute: int) -> float:
         """The value at a minute, without the curve of the week."""
         return next(s.value for s in reversed(self.stretches) if s.start <= minute)
+
+    def at(self, minute: int) -> float:
+        """The value at a minute, as people would plot it: that of the last round."""
+        now = minute // self.signal.step * self.signal.step
+        place = bisect_right(self.stretches, now, key=lambda stretch: stretch.start) - 1
+        return self.stretches[place].value * self._curve(now)
 
     def points(self, start: int = 0, end: int | None = None) -> Iterator[Point]:
         """Every value from one minute to another (exclusive), as people would plot it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import repeat
 from typing import TypeAlias
 
 from shutdownlab.config.prefix_table import PrefixTable
@@ -17,7 +16,7 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Means, Policy, Scope
+from shutdownlab.model.policy import Means, Point, Policy, Scope
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Vantage, VantageId
@@ -46,7 +45,7 @@ class Classes:
         self._hosts: dict[str, tuple[Node, ...]] = {}
         self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
-        self._concerned: dict[str, tuple[object, list[bool]]] = {}
+        self._effects: dict[str, object] = {}
         self._errands: dict[VantageId, _Near] = {}
 
     def active(self, phase: Phase) -> dict[str, Policy]:
@@ -54,6 +53,11 @@ class Classes:
         if phase.phase not in self._active:
             self._active[phase.phase] = self.shutdown.scenario.active(phase.phase, self.choices)
         return self._active[phase.phase]
+
+    def anywhere(self, phase: Phase) -> dict[str, Policy]:
+        """The policies in force in a phase, and those that some operator still carries out."""
+        kept = {name for how in phase.obey.values() for name in how.keeps}
+        return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
         """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
@@ -68,7 +72,7 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.breaks(phase):
+        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
@@ -79,8 +83,9 @@ class Classes:
         return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies that change routes: those in force, and those of before whose end an operator did not hear."""
-        found = dict(self.active(phase))
+        """The policies that change routes, discard what comes by them among them: those that are in force anywhere, and
+        those of before whose end an operator did not hear."""
+        found = dict(self.anywhere(phase))
         scenario = self.shutdown.scenario
         for operator in self.shutdown.topology.operators if phase.faults else ():
             if not scenario.hears(phase, self.choices, operator):
@@ -115,26 +120,34 @@ class Classes:
     def _of_phase(self, phase: Phase) -> list[int]:
         """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
         if phase.phase not in self._situations:
-            active = self.active(phase)
-            told = [self._who(name, policy) for name, policy in active.items()]
-            rows = zip(*(concerned for _, concerned in told), strict=True) if told else repeat(())
-            known: dict[tuple[object, tuple[bool, ...]], int] = {}
-            found = []
-            for lasting, row in zip(self._lasting, rows, strict=False):
-                if (lasting, row) not in known:
-                    effects = tuple(effect for (effect, _), concerns in zip(told, row, strict=True) if concerns)
-                    known[lasting, row] = self._numbers.setdefault((lasting, effects), len(self._numbers))
-                found.append(known[lasting, row])
-            self._situations[phase.phase] = found
-            self._timed[phase.phase] = self._is_timed(active)
+            active, scenario = self.active(phase), self.shutdown.scenario
+            done = {
+                name: scenario.carried_out(phase, self.choices, name, active)
+                for name in self.shutdown.topology.operators
+            }
+            self._situations[phase.phase] = [
+                self._situation(place, done[vantage.id.operator], active, vantage)
+                for place, vantage in enumerate(self._network.vantages)
+            ]
+            self._timed[phase.phase] = self._is_timed(self.anywhere(phase))
         return self._situations[phase.phase]
 
-    def _who(self, name: str, policy: Policy) -> tuple[object, list[bool]]:
-        """What a policy does, and whom of the vantage points it concerns."""
-        if name not in self._concerned:
-            concerned = [policy.concerns(vantage) for vantage in self._network.vantages]
-            self._concerned[name] = (name if self.by_name else _effect(name, policy)), concerned
-        return self._concerned[name]
+    def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
+        """`done`: what its operator carries out of what is in force."""
+        situation = (
+            tuple([self._does(name, policy) for name, policy in done.items() if policy.concerns(vantage)]),
+            tuple([n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]),
+            self._lasting[place],
+        )
+        return self._numbers.setdefault(situation, len(self._numbers))
+
+    def _does(self, name: str, policy: Policy) -> object:
+        """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
+        if self.by_name or policy is not self.shutdown.scenario.policies.get(name):
+            return name
+        if name not in self._effects:
+            self._effects[name] = _effect(name, policy)
+        return self._effects[name]
 
     @cached_property
     def _lasting(self) -> list[object]:
@@ -230,8 +243,11 @@ class Classes:
 
 
 def _effect(name: str, policy: Policy) -> object:
-    """What a policy does to those whom it concerns. What boxes, resolvers and routers do bears its name."""
-    if policy.needs_boxes or policy.withdraw is not None or policy.by is Means.DNS:
+    """What a policy does to those whom it concerns. What boxes, resolvers, routers do bears its name; so does what is
+    about some of a vantage point's addresses alone."""
+    if policy.needs_boxes or policy.routes or policy.breakage or policy.by is Means.DNS:
+        return name
+    if not policy.where.model_fields_set <= {"operators", "regions", "access", "subscribers", "groups"}:
         return name
     spared = policy.except_.model_copy(update=dict.fromkeys(("operators", "regions", "access", "subscribers"), ()))
     bare = {"title": "", "source": "", "where": Scope(), "except_": spared}

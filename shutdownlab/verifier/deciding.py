@@ -12,7 +12,7 @@ def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | 
     if not line.wires:
         return None
     failed = [wire for wire in line.wires if wire.stops or any(s.decision.action != "pass" for s in wire.seen)]
-    slowed = [wire for wire in line.wires if wire.kbit is not None]
+    slowed = [wire for wire in line.wires if wire.kbit is not None or line.country.line_of(line.at.vantage).policies]
     if outcome is Outcome.THROTTLED and slowed:
         return slowed[-1]
     return failed[0] if failed and outcome is not Outcome.OK else line.wires[-1]
@@ -24,7 +24,7 @@ def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
     rejected = [each.policy for by_client in (True, False) if (each := wire.rejected(by_client)) is not None]
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
     names += [(seen.decision.rule or "").partition("/")[0] for seen in wire.seen if seen.decision.action != "pass"]
-    names += rejected
+    names += [*rejected, *wire.slowing_lines]
     return tuple(dict.fromkeys(name for name in names if wire.country.knows(name)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.lines import LineQuality
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
@@ -18,7 +19,8 @@ from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, tar
 from shutdownlab.model.network import Node
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
-from shutdownlab.model.scenario import Expectation, Family, Outcome, Phase
+from shutdownlab.model.scenario import Expectation, Family, Mode, Outcome, Phase
+from shutdownlab.protocol.messages import Order
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
@@ -78,7 +80,7 @@ class Explanation:
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
     the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
     end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
-    elsewhere: the policies that decide at routers and resolvers.
+    elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
     measured: what a run has found.
     """
 
@@ -98,6 +100,7 @@ class Explanation:
     mends: tuple[Mend, ...]
     faults: tuple[DecidingFault, ...] = ()
     elsewhere: tuple[DecidingPolicy, ...] = ()
+    departs: str = ""
     measured: Result | None = None
 
 
@@ -116,10 +119,11 @@ def explain(
     probe of the scenario, an app, a site or ADDRESS:PORT, as `model.lookup.target_named` takes it, whether or not the
     scenario measures it there and then; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
     """
-    run = _run_at(scenario)
+    run, settings = _run_at(scenario), dict[str, str]()
     if run is not None:
+        settings = run.manifest.get("settings", {})
         scenario, choose = run.manifest.get("source") or refuse("scenario", *_NO_SOURCE), run.manifest.get("choices")
-    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario, set=settings)
     loaded = shutdown.scenario
     choices, phase = choices_of(loaded, choose or {}, "choose"), phase_named(loaded, at, "at")
     found = vantage_point(shutdown.topology, vantage, "vantage")
@@ -187,8 +191,21 @@ class _Explainer:
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            faults=tuple(self._faults(verdict.outcome)), elsewhere=tuple(self._elsewhere(verdict.outcome)),
+            departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
+            elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
+
+    def _departs(self) -> str:
+        """How the vantage point's operator does not do as it is ordered, and where that is said."""
+        operator = self.vantage.id.operator
+        if operator not in self.phase.obey or self.shutdown.scenario.mode(self.choices) is Mode.DIRECT:
+            return ""
+        active = self.verifier.classes.active(self.phase)
+        done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
+        names = [phase.phase for phase in self.shutdown.scenario.timeline]
+        place = self.shutdown.place(("timeline", names.index(self.phase.phase), "obey", operator))
+        told = Order(0, self.phase.phase, active, carried_out=done).departures
+        return f"{operator} {told}, {place}" if told else ""
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
         """What has taken away what a cell that is down needs."""
@@ -214,7 +231,7 @@ class _Explainer:
         withdrawing = self.verifier.classes.withdrawing(self.phase)
         if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
             told.update(withdrawing)
-        for name in self.shutdown.scenario.policies:
+        for name in self.verifier.classes.anywhere(self.phase):
             if name in told and (order := self._order(name)) is not None:
                 yield order
 
@@ -253,6 +270,8 @@ class _Explainer:
 
     def _at_node(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop:
         role, rejected = node.role.value.replace("-", " "), wire.rejected(by_client)
+        if node.vantage is not None and (line := wire.country.line_of(node.vantage)).policies:
+            return Hop(node.name, role, _line_text(line), "", self._order(line.policies[0]))
         if rejected is None or node.name != wire.way(by_client).nodes[1]:
             return Hop(node.name, role)
         return Hop(node.name, role, "rejects it", _ANSWERED[rejected.answer], self._order(rejected.policy), True)
@@ -339,6 +358,13 @@ class _Explainer:
     def _saw(self, wire: ModelledConnection) -> Iterator[str]:
         for seen in wire.seen:
             yield f"{seen.operator}-box at packet {seen.packet}: {_recognised(seen)}: {seen.decision.action}"
+
+
+def _line_text(line: LineQuality) -> str:
+    """What a line is like."""
+    told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
+    told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
+    return f"a line of {', '.join(told)}"
 
 
 _ANSWERED = {

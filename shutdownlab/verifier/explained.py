@@ -33,6 +33,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         place = f", {fault.place}" if fault.place else ""
         yield f"  {'Order' if fault.is_order else 'Fault'} {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
+    if explanation.departs:
+        yield f"  Not as ordered: {explanation.departs}"
     for order in explanation.elsewhere:
         yield from _order_lines(order)
     if not explanation.hops:

@@ -28,9 +28,10 @@ from shutdownlab.probes.kinds import (
 from shutdownlab.probes.openvpn import SESSION_ID_SIZE, client_reset
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.line import ModelledLine, Open, Undecided
-from shutdownlab.verifier.packets import Segment
+from shutdownlab.verifier.packets import MOST_DATA, Segment
 
 _SECURE_PORTS: Final = {"tls": 853, "https": 443}
+_FIRST_OCTETS, _FEW_LOST = 10 * MOST_DATA, 0.001
 _SLOWEST, _FASTEST = 0.6, 1.4
 """A download over a line of some rate comes out within these multiples of it: TCP has to find the rate, and a meter
 has a burst in hand."""
@@ -141,6 +142,13 @@ def throughput(line: ModelledLine, ask: Download) -> Conclusion:
         line.shake_hands(stream, host, ("http/1.1",))
     line.round_trip(stream, "GET", parts, lambda: bytes(ask.min_bytes))
     rate = _rate(line, stream)
+    slow, fast = _by_the_line(line, ask.seconds)
+    if slow is not None and fast is not None and (rate is None or slow < rate):
+        if slow >= ask.throttled_below:
+            return Conclusion(Outcome.OK)
+        if fast >= ask.throttled_below and (rate is None or rate * _FASTEST >= ask.throttled_below):
+            raise Undecided(f"how fast a download gets over a line that is {_as_long_and_lossy(line)}")
+        return Conclusion(Outcome.THROTTLED)
     if rate is None or rate * _SLOWEST >= ask.throttled_below:
         return Conclusion(Outcome.OK)
     if rate * _FASTEST < ask.throttled_below:
@@ -148,6 +156,31 @@ def throughput(line: ModelledLine, ask: Download) -> Conclusion:
     condition = f"whether {rate} kbit/s bring {ask.throttled_below} of a download"
     slow = line.chances.choose(2, condition)
     return Conclusion(Outcome.THROTTLED if slow else Outcome.OK)
+
+
+def _by_the_line(line: ModelledLine, seconds: float) -> tuple[float | None, float | None]:
+    """Between which rates (kbit/s) TCP comes in so many seconds of a download over a line that policies have made long
+    or lossy; None: over another.
+
+    Slow start doubles ten segments each time there and back (RFC 6928; RFC 5681, 3.1); what losses leave is by Mathis
+    et al., "The macroscopic behavior of the TCP congestion avoidance algorithm" (1997), which is rough so early.
+    """
+    quality = line.country.line_of(line.at.vantage)
+    if not quality.policies:
+        return None, None
+    there_and_back = max(2 * quality.delay, 0.001)
+    rounds = min(int(seconds / there_and_back) + 1, 20)
+    begun = _FIRST_OCTETS * (2**rounds - 1) * 8 / 1000 / seconds
+    bounds = [begun / 2, begun * 1.2]
+    if quality.loss >= _FEW_LOST:
+        lasting = 1.22 * MOST_DATA * 8 / 1000 / (there_and_back * quality.loss**0.5)
+        bounds = [min(bounds[0], lasting / 4), min(bounds[1], lasting * 4)]
+    return bounds[0], bounds[1]
+
+
+def _as_long_and_lossy(line: ModelledLine) -> str:
+    quality = line.country.line_of(line.at.vantage)
+    return f"{round(1000 * quality.delay)} ms long and loses {100 * quality.loss:g} %"
 
 
 def _rate(line: ModelledLine, stream: Open) -> int | None:

@@ -19,6 +19,7 @@ from shutdownlab.verifier.wire import ModelledConnection
 
 _MOST_TOLD = 3
 _MOST_POLICIES = 4
+_TRAFFIC = frozenset(("apps", "sites", "addresses", "ports", "protocols"))
 NOBODY = Scope(operators=("",))
 """Who runs a probe that is only asked about."""
 
@@ -113,6 +114,8 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Ite
 
 def _sparing(**more: tuple[object, ...]) -> _Change:
     def change(policy: Policy) -> Policy:
+        if policy.degrade is not None and not policy.degrades_traffic and more.keys() & _TRAFFIC:
+            return policy  # a line is as bad as it is for all that it carries
         spared = policy.except_
         wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
         return policy.model_copy(update={"except_": spared.model_copy(update=wider)})

@@ -17,7 +17,7 @@ What each signal is made of:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final, Literal, TypeAlias
@@ -27,8 +27,10 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
+from shutdownlab.results.cells import Cell
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
@@ -67,8 +69,14 @@ class Outside:
     What operators' own controllers would make of their orders is not known: they are taken to carry them out.
     """
 
-    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], equipment: DataPlane | None = None) -> None:
-        """`equipment`: of a verifier of the same scenario, to share what it has worked out."""
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        choices: Mapping[str, str],
+        equipment: DataPlane | None = None,
+        families: Collection[FamilyName] = ("ipv4", "ipv6"),
+    ) -> None:
+        """`equipment`: of a verifier of the same scenario, to share what it has worked out. `families`: to be read."""
         self.sites = Sites(shutdown.network, shutdown.scenario.policies.values())
         measured = shutdown.scenario.model_copy(update={"probes": self.sites.probes})
         self.shutdown = replace(shutdown, scenario=measured)
@@ -79,6 +87,8 @@ class Outside:
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
         self._volumes: dict[object, dict[VantageId, float]] = {}
+        self._families = [(family, version) for family, version in _FAMILIES if family in families]
+        self._likes: dict[object, float] = {}
         self._ways_to_look: dict[str, Callable[[Phase], Iterator[_Seen]]] = {
             "active-probing": self._probing,
             "telescope": self._telescope,
@@ -93,7 +103,7 @@ class Outside:
     @cached_property
     def quiet_phase(self) -> Phase:
         """The country with no policy in force and nothing broken."""
-        first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": ()})
+        first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": (), "obey": {}})
         return self.verifier.imagine(first, {})
 
     def alone(self, active: Mapping[str, Policy], signals: Iterable[str] = SIGNALS) -> list[Reading]:
@@ -124,7 +134,7 @@ class Outside:
     def _state(self, phase: Phase) -> object:
         """What is the same for phases in which the same is seen."""
         active = self.verifier.classes.active(phase)
-        if phase.faults or any(policy.inspect is not None for policy in active.values()):
+        if phase.faults or phase.obey or any(policy.inspect is not None for policy in active.values()):
             return phase.phase
         return tuple(active)
 
@@ -133,7 +143,7 @@ class Outside:
     def _bgp(self, phase: Phase) -> Iterator[Reading]:
         routes = self.verifier.country(phase).ways.routes
         transits = tuple(self._topology.transits)
-        for family, version in _FAMILIES:
+        for family, version in self._families:
             seen, there = dict[str, float](), dict[str, float]()
             visible: dict[IpPrefix, bool] = {}
             for name, operator in self._topology.operators.items():
@@ -175,19 +185,17 @@ class Outside:
         return self._seen[key]
 
     def _probing(self, phase: Phase) -> Iterator[_Seen]:
-        country = self.verifier.country(phase)
-        for family, version in _FAMILIES:
+        for family, version in self._families:
             subnets = self._network.subnets
             there = [v for v in self._network.vantages if any(s.version == version for s in subnets[v.id])]
             if there:
                 answers = partial(self._answers, version)
-                up = {vantage.id: self._likely(country, vantage, answers) for vantage in there}
+                up = {vantage.id: self._likely(phase, vantage, answers, version) for vantage in there}
                 yield _Seen("active-probing", family, up, self._blocks)
 
     def _telescope(self, phase: Phase) -> Iterator[_Seen]:
         if self._dark_address is not None:
-            country = self.verifier.country(phase)
-            out = {v.id: self._likely(country, v, self._radiates) for v in self._ordinary}
+            out = {v.id: self._likely(phase, v, self._radiates, "radiates") for v in self._ordinary}
             yield _Seen("telescope", "ipv4", out, self._weights)
 
     def _volume(self, phase: Phase) -> dict[VantageId, float]:
@@ -213,8 +221,7 @@ class Outside:
             yield _Seen("mobile", "both", mobile, self._weights, of=volume)
 
     def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
-        country = self.verifier.country(phase)
-        asked = {v.id: self._likely(country, v, self._asks) for v in self._ordinary}
+        asked = {v.id: self._likely(phase, v, self._asks, ("asks", v.id.operator)) for v in self._ordinary}
         yield _Seen("dns-queries", "both", asked, self._weights)
 
     def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
@@ -231,10 +238,23 @@ class Outside:
             yield _Seen(signal, "both", connected, weights)
 
     def _likely(
-        self, country: ModelledCountry, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float]
+        self, phase: Phase, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float], what: object
     ) -> float:
-        """The mean of every way that what a box draws could make it go."""
-        chances = Chances()
+        """The mean of every way that what a box draws could make it go; once for groups of which nothing differs."""
+        key = what, self._class_of(phase, vantage)
+        if key not in self._likes:
+            self._likes[key] = self._mean(phase, vantage, found)
+        return self._likes[key]
+
+    def _class_of(self, phase: Phase, vantage: Vantage) -> object:
+        """The same for groups whose packets to and from abroad fare alike: `verifier.classes`."""
+        if not self.sites.connections:
+            return self._state(phase), vantage.id
+        cell = Cell(phase.phase, vantage.id.operator, vantage, self.sites.connections[0], Family.IPV4)
+        return self.verifier.classes.of(phase, cell, vantage)
+
+    def _mean(self, phase: Phase, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float]) -> float:
+        country, chances = self.verifier.country(phase), Chances()
 
         def once() -> float:
             country.box(vantage.id.operator).begin(chances)
@@ -284,7 +304,8 @@ class Outside:
         query, answer = speech.dns_query(name, 4), speech.dns_answer(name, 4, ("192.0.2.1",))
         to_resolver = FiveTuple(UDP, str(source.address(4)), str(resolver.address(4)), EPHEMERAL, 53)
         own = ModelledConnection(country, to_resolver, source.name, resolver.name, Chances())
-        if not any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True)):
+        came_in = any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True))
+        if not came_in or resolver.name in country.damage.silent:
             return 0.0
         answered = came = 0
         servers = list(self._network.by_role(Role.SERVERS))

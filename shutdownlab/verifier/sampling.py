@@ -59,7 +59,7 @@ def held_cells(shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[
 def _alike(classes: Classes, phase: Phase, cell: Cell) -> Hashable | None:
     """What two cells have in common that cannot differ; None of what nobody can tell."""
     if cell.vantage is None:  # what is seen from outside may hang on anything that is in force
-        by = phase.phase if phase.faults else tuple(sorted(classes.active(phase)))
+        by = phase.phase if phase.faults or phase.obey else tuple(sorted(classes.active(phase)))
         return by, cell.operator, cell.target, cell.family
     if classes.shutdown.scenario.probes[cell.target].programs:
         return None

@@ -28,6 +28,8 @@ from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledCountry
 
 _PORTS, _PORTS_EACH = 20_000, 40
 """Of clients, given to one measurement after the other; and how many a measurement takes at most."""
+_MOST_LOST: Final = 0.05
+"""Of packets: where a line loses no more, some try of a measurement gets through."""
 Follow: TypeAlias = Callable[[ModelledLine, Any], Conclusion]
 
 
@@ -98,7 +100,7 @@ class Verifier:
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
         """The policies that the equipment of an operator, or of the gateway, has rules of."""
         if self.shutdown.scenario.hears(phase, self.choices, owner):
-            return self.classes.active(phase)
+            return self.shutdown.scenario.carried_out(phase, self.choices, owner, self.classes.active(phase))
         key = phase.phase, owner
         if key not in self._held:
             self._held[key] = self.shutdown.scenario.held(self.classes.real(phase), self.choices, owner)
@@ -166,6 +168,9 @@ class Verifier:
         self._ports = (self._ports + _PORTS_EACH) % _PORTS
         resolver = resolver_of(at, probe.resolver_address)
         line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
+        worse = country.line_of(vantage)
+        if worse.policies and worse.loss > _MOST_LOST:
+            raise Undecided(f"how many packets get over a line that loses {100 * worse.loss:g} % of them")
         try:
             concluded = _follow(probe.follows)(line, probe.ask(at))
         except StepFailed as failed:

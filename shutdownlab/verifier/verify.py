@@ -19,12 +19,13 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.manifest import PhaseInfo
+from shutdownlab.results.replacing import NotReplaceable, take_away
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Share, Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
-from shutdownlab.signals.facts import judge, needed
+from shutdownlab.signals.facts import families, judge, needed
 from shutdownlab.verifier.because import because
 from shutdownlab.verifier.groups import CellGroup, CellGroups
 from shutdownlab.verifier.outside import Outside
@@ -133,7 +134,7 @@ class Verified:
         expected = scenario.signals_given(self.choices)
         if not expected or self.timeline != scenario.timeline:
             return ()
-        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment, families(expected))
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]
@@ -194,17 +195,27 @@ class Verified:
         begun = self._begun("")
         return begun.model_dump(exclude={"event", "at", "machine"}) | {"status": self.status}
 
-    def write(self, directory: Path) -> None:
-        """Write a run directory that says it is `verified`; raises `BadInput` where there is a run already."""
+    def write(self, directory: Path, *, force: bool = False) -> None:
+        """Write a run directory that says it is `verified`; raises `BadInput` where there is a run already.
+
+        force: that run is deleted first; a directory that holds anything else is refused.
+        """
         from shutdownlab.results.directory import RunDirectory
 
         began = monotonic()
+        if force and directory.is_dir() and any(directory.iterdir()):
+            try:
+                take_away(directory)
+            except NotReplaceable as other:
+                hint = "only what a run has written is ever replaced; choose another name"
+                refuse("--out", f"{directory}, {other}", "a new directory, or a run's", hint)
         try:
             with RunDirectory(directory) as record:
                 for event in self._events(directory.name, began):
                     record(event)
         except FileExistsError:
-            refuse("--out", f"{directory}, which holds the results of a run", "a new directory", "name another")
+            hint = "name another, or replace that run with --force (force=True)"
+            refuse("--out", f"{directory}, which holds the results of a run", "a new directory", hint)
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
         """What a run's directory is told."""
@@ -248,6 +259,7 @@ class Verified:
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
             source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            settings=dict(self.shutdown.settings),
         )  # fmt: skip
 
     def __str__(self) -> str:

@@ -55,6 +55,11 @@ class Sites:
                 self.same.append(f"page of {app}")
         self._found: dict[tuple[CellClass, str], float] = {}
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the sites, one each."""
+        return tuple(probe.host for name in self.connections if (probe := self.probes[name]) and isinstance(probe, Tcp))
+
     def _add(self, names: list[str], name: str, probe: Probe) -> None:
         names.append(name)
         self.probes[name] = probe

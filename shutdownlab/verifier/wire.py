@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.lines import LineQuality, line_of
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rejections import Rejected, rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
@@ -19,9 +20,7 @@ from shutdownlab.compiler.traffic import Traffic
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
-from shutdownlab.inspection.engine import Engine, Side
-from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
-from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.engine import Side
 from shutdownlab.inspection.verdict import Decision
 from shutdownlab.library import Shutdown
 from shutdownlab.model.answers import Rejection
@@ -29,7 +28,8 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage, VantageId
-from shutdownlab.verifier.chance import Chances, Draws
+from shutdownlab.verifier.box import Box
+from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.classes import prefixes_named
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
@@ -38,8 +38,6 @@ from shutdownlab.verifier.ways import Crossing, Way, Ways
 
 EPHEMERAL = 40000
 """The port of a measurement's first connection; the next has the next."""
-_MOST_FLOWS = 5000
-"""After which a box forgets all: no two measurements in between have the same ports."""
 _BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
 
 
@@ -86,13 +84,19 @@ class DataPlane:
         """A switch with its program while these policies are in force."""
         node = self.shutdown.network.nodes[name]
         mine = self._concerning(node, active)
-        key = (name, *mine)
+        key = (name, *self._versions(mine))
         if key not in self._switches:
             profile = self.shutdown.profiles.get(node.owner)
             on_path = profile is not None and profile.placement == "on-path"
             program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
             self._switches[key] = PaperSwitch(program)
         return self._switches[key]
+
+    def _versions(self, policies: Mapping[str, Policy]) -> Iterator[str]:
+        """Names of policies; of those that an operator carries out in its own way, with whom it spares."""
+        known = self.shutdown.scenario.policies
+        for name, policy in policies.items():
+            yield name if known.get(name, policy) is policy else f"{name} but for {policy.except_}"
 
     def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
         """The policies that a switch has rules of."""
@@ -114,7 +118,7 @@ class DataPlane:
     def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
         """An operator's DPI box while these policies are in force."""
         mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
-        key = (operator, *mine)
+        key = (operator, *self._versions(mine))
         if key not in self._boxes:
             rules = compile_box(self.shutdown.network, mine, operator)
             self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
@@ -141,6 +145,7 @@ class ModelledCountry:
         self._switches: dict[str, PaperSwitch] = {}
         self._boxes: dict[str, Box] = {}
         self._lies: dict[VantageId, Lies] = {}
+        self._lines: dict[VantageId, LineQuality] = {}
         self._rejections: dict[str, tuple[Rejected, ...]] = {}
 
     def switch(self, name: str) -> PaperSwitch:
@@ -168,6 +173,13 @@ class ModelledCountry:
             self._rejections[operator] = rejections(self.network, self.shutdown.apps, active, operator)
         return self._rejections[operator]
 
+    def line_of(self, vantage: Vantage) -> LineQuality:
+        """What a subscriber group's line is like."""
+        if vantage.id not in self._lines:
+            kind = self.network.topology.links.get(vantage.access.value)
+            self._lines[vantage.id] = line_of(kind, vantage, self.active(vantage.id.operator))
+        return self._lines[vantage.id]
+
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
         return any(policy in self.active(owner) for owner in ("gateway", *self.network.topology.operators))
@@ -176,35 +188,6 @@ class ModelledCountry:
         """Whether an operator's DPI box sees nothing, for a fault."""
         box = self.network.one(Role.DPI_BOX, operator).name
         return box in self.damage.boxes or box in self.damage.mute_boxes
-
-
-class Box:
-    """A DPI box: the engine of its profile, with the rules of its operator."""
-
-    def __init__(
-        self, operator: str, profile: Profile, rules: tuple[InspectionRule, ...], catalogue: AppCatalogue
-    ) -> None:
-        self.operator, self.profile, self.rules = operator, profile, rules
-        self.on_path = self.profile.placement == "on-path"
-        self._catalogue = catalogue
-        self._draws = Draws()
-        self.engine = self._made()
-
-    def _made(self) -> Engine:
-        policy = InspectionPolicy(name="order", profile=self.profile.name, rules=self.rules)
-        return Engine(policy, self.profile, apps=self._catalogue, chance=self._draws)
-
-    @property
-    def has_looked(self) -> bool:
-        """Whether anything has hung on what packets look like, which those of a model do not tell."""
-        return any(matcher.shapes_tested for matcher in self.engine.rules.matchers)
-
-    def begin(self, chances: Chances) -> None:
-        """Another measurement begins, from ports of its own: the box knows nothing of those before that counts."""
-        full = len(self.engine.table.flows) > _MOST_FLOWS or self.has_looked
-        if full or self._draws.drawn or self.engine.residual_blocks.by_key:
-            self.engine = self._made()
-        self._draws.chances, self._draws.drawn = chances, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +296,13 @@ class ModelledConnection:
             if seen.decision.flow_rule == "meter" and seen.decision.rate_down_kbit is not None
         ]
         return min(rates, default=None)
+
+    @property
+    def slowing_lines(self) -> tuple[str, ...]:
+        """The policies that make the lines at its ends worse."""
+        nodes = self.country.network.nodes
+        ends = [nodes[name].vantage for name in (self.client, self.server) if name is not None and name in nodes]
+        return tuple(name for end in ends if end is not None for name in self.country.line_of(end).policies)
 
     @property
     def inspected(self) -> bool:

@@ -65,7 +65,9 @@ def test_every_message_names_the_file_what_was_found_and_what_was_expected(name:
         assert len(lines) == MAX_TOLD + 1
         lines.pop()
     for line in lines:
-        assert re.fullmatch(rf"({name}[.]yaml|own/[\w-]+[.]\w+)(:\d+)?: .*found .+; expected .+", line)
+        assert re.fullmatch(
+            rf"({name}[.]yaml|shared-policies[.]yml|own/[\w-]+[.]\w+)(:\d+)?: .*found .+; expected .+", line
+        )
 
 
 def test_every_bad_file_has_its_message_and_the_valid_ones_pass() -> None:

@@ -1,4 +1,4 @@
-"""Border routers discard and reject, cables are cut and masts are off by order: as the model has it, cell by cell."""
+"""Border routers discard and reject, cables and masts are off by order, operators obey halfway: as the model has it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.events import Notice
 
 MADE_UP = {"title": "Made up", "source": "made up"}
 NORTH = {"where": {"operators": ["northnet"]}}
@@ -17,11 +18,19 @@ def scenario() -> dict[str, Any]:
         {"phase": "discarded", "start": ["dark"]},
         {"phase": "rejected", "stop": ["dark"], "start": ["prohibited", "reset"]},
         {"phase": "cut", "stop": ["prohibited", "reset"], "start": ["fibre", "masts"]},
-        {"phase": "back", "stop": ["fibre", "masts"]},
+        {
+            "phase": "halfway",
+            "stop": ["fibre", "masts"],
+            "start": ["blackout"],
+            "obey": {"southcell": {"spares": {"blackout": {"regions": ["coast"]}}}},
+        },
+        {"phase": "late", "stop": ["blackout"], "obey": {"northnet": {"keeps": ["blackout"]}}},
+        {"phase": "back"},
     ]
     return {
         "format": 1, "name": "border-orders", "title": "Orders to border routers", "topology": "two-operators",
         "policies": {
+            "blackout": MADE_UP | {"block": "everything"},
             "dark": MADE_UP | {"null_route": {"spare": ["100.64.4.0/24"]}},
             "prohibited": MADE_UP | NORTH | {
                 "block": {"addresses": ["8.8.8.8"], "ports": ["443"]}, "action": "reject",
@@ -72,4 +81,10 @@ def test_border_routers_and_cables_do_what_they_are_ordered_as_the_model_has_it(
     assert came["rejected", "southcell", "coast", "bbc"] == "connection_refused"
     assert came["cut", "southcell", "coast", "ping"] == "order: masts"
     assert came["cut", "northnet", "coast", "ping"] == "order: fibre"
+    assert came["halfway", "southcell", "coast", "ping"] is None
+    assert came["halfway", "southcell", "capital", "ping"] == came["late", "northnet", "coast", "ping"] is not None
+    assert came["late", "southcell", "coast", "ping"] is None
+    told = "\n".join(event.text for event in measured.events() if isinstance(event, Notice))
+    assert "carries blackout out in part" in told
+    assert "keeps blackout" in told
     assert {r.outcome for r in measured.results if r.phase == "back"} == {Outcome.OK}

@@ -75,6 +75,7 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
 def test_a_run_says_that_packets_did_what_the_model_says_and_writes_what_a_ci_shows(whole: tuple[Done, Record]) -> None:
     done, record = whole
     assert f"The model says the same of all {len(record.rows)} cells." in done.output
+    assert done.output.splitlines()[-1] == "The report: report.html"
     page = (record.path.parent / "report.html").read_text()
     assert "reached nothing but port 179 and calls, for 48 h." in page
     assert "Measured on " in page

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import outside
+import pytest
 from invocation import Json, Record, invoke, small
 
 
@@ -40,3 +41,37 @@ def test_an_operator_whose_routes_are_withdrawn_is_gone_from_the_world_and_no_ot
     gone = {where for where, found in after.items() if found == ["blocked", "network_unreachable"]}
     assert gone and all(where.startswith("southcell ") for where in gone), after
     assert after["northnet ipv4"] == ["ok", None]
+
+
+@pytest.fixture(scope="module")
+def sightings(tmp_path_factory: pytest.TempPathFactory) -> Json:
+    place = tmp_path_factory.mktemp("troubled")
+    argv, env = outside.command("same", "observed:troubled", {"place": str(place)}, place)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads((place / "seen.json").read_text()))
+
+
+def test_in_a_whole_country_all_is_seen_from_abroad(sightings: Json) -> None:
+    for found in sightings["whole"]:
+        assert set(found["readings"].values()) == {1.0} and found["left_out"] == []
+
+
+def test_a_collector_that_has_died_is_no_outage(sightings: Json) -> None:
+    [found] = sightings["killed"]
+    assert found["readings"] == sightings["whole"][0]["readings"]
+    [reason] = found["left_out"]
+    assert reason.startswith("the collector was killed by SIGKILL")
+
+
+def test_a_line_that_the_testbed_has_lost_is_unknown_and_no_outage(sightings: Json) -> None:
+    for found in sightings["lost"]:
+        assert found["left_out"] and {"all", "southcell", "capital"}.isdisjoint(found["readings"])
+        assert set(found["readings"].values()) == {1.0}, "what is known is told"
+        assert {"northnet", "coast"} <= found["readings"].keys()
+
+
+def test_a_line_that_the_scenario_has_cut_is_an_outage(sightings: Json) -> None:
+    for found in sightings["cut"]:
+        assert found["left_out"] == [] and found["readings"]["northnet"] == 1.0
+        assert found["readings"]["southcell"] < 1.0 and found["readings"]["all"] < 1.0

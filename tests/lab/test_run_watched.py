@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import mrtparse
 import pytest
 from invocation import Json, Record, invoke, small
+from ripe.atlas.sagan import DnsResult, PingResult, Result, SslResult, TracerouteResult
+from scapy.layers.inet import IP, TCP
+from scapy.utils import rdpcap
 
 from shutdownlab import library
 from shutdownlab.model.observatory import peers
@@ -17,7 +21,7 @@ from shutdownlab.results.reading import Reading, read_readings
 from shutdownlab.verifier.outside import Outside
 
 PHASES = {"baseline": "20300501.0800", "blackout": "20300501.0820", "withdrawn": "20300501.0840"}
-MEASURED = ("bgp", "active-probing")
+MEASURED = ("bgp", "active-probing", "atlas-datacentre", "atlas-home", "telescope")
 """The signals that are read of packets and routes, as the model reads them."""
 
 
@@ -111,6 +115,49 @@ def test_mrtparse_reads_the_same_tables(place: Path) -> None:
     assert {route["prefix"] for route in routes} >= {"100.64.0.0", "100.65.0.0", "2001:db8:64::", "2001:db8:65::"}
     heard = [entry for route in routes for entry in route["rib_entries"]]
     assert all(next(iter(entry["originated_time"])) <= next(iter(index["timestamp"])) for entry in heard)
+
+
+def atlas(place: Path, kind: str, phase: str) -> str:
+    return next((place / "run" / "observations" / "atlas").glob(f"{kind}.{PHASES[phase]}.json*")).read_text()
+
+
+def test_atlas_own_parser_reads_what_its_probes_tell_and_who_is_away_tells_nothing(place: Path) -> None:
+    told = {
+        phase: [
+            Result.get(line, on_error=Result.ACTION_FAIL, on_malformation=Result.ACTION_FAIL)
+            for line in atlas(place, "results", phase).splitlines()
+        ]
+        for phase in PHASES
+    }
+    for phase, there in (("baseline", {1, 2, 3}), ("blackout", set()), ("withdrawn", {1, 2, 3})):
+        listed = json.loads(atlas(place, "probes", phase))
+        assert {probe["id"] for probe in listed if probe["status"]["name"] == "Connected"} == there
+        assert {(result.probe_id, type(result)) for result in told[phase]} == {
+            (number, kind) for number in there for kind in (PingResult, TracerouteResult, DnsResult, SslResult)
+        }
+    routes = [result for result in told["baseline"] if isinstance(result, TracerouteResult)]
+    assert all(route.destination_ip_responded and route.total_hops == 3 for route in routes)
+
+
+def test_scapy_reads_the_radiation_that_came_to_the_dark_prefix(place: Path) -> None:
+    files = place / "run" / "observations" / "telescope"
+    came = {phase: rdpcap(str(files / f"dark.{PHASES[phase]}.pcapng")) for phase in PHASES}
+    sources = {phase: {packet[IP].src for packet in packets} for phase, packets in came.items()}
+    assert len(sources["baseline"]) == 32 and not sources["blackout"]  # eight of each of four groups
+    assert sources["withdrawn"] == sources["baseline"], "packets leave, though no answer would come"
+    assert all(packet[TCP].flags == "S" and packet[TCP].dport == 23 for packet in came["baseline"])
+    assert all(1903852800 <= float(packet.time) < 1903852860 for packet in came["baseline"])  # 2030-05-01T08:00Z
+    counted = (files / f"sources.{PHASES['baseline']}.csv").read_text().splitlines()
+    assert counted == ["minute,unique_sources,after_anti_spoofing", "2030-05-01T08:00:00Z,32,32"]
+
+
+def test_what_nobody_measures_is_worked_out_and_marked_so(place: Path) -> None:
+    basis = {(reading.signal, reading.basis) for reading in read_readings(place / "run")}
+    assert basis == {(signal, "measured") for signal in MEASURED} | {
+        (signal, "modelled") for signal in ("cdn", "http3", "mobile", "dns-queries")
+    }
+    files = {path.name for path in (place / "run" / "observations" / "cdn").iterdir()}
+    assert files == {f"{who}.{when}.csv" for who in ("ZZ", "AS64501", "AS64502") for when in PHASES.values()}
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
+import yaml
 from pydantic import BaseModel, Strict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -233,3 +234,16 @@ def test_an_interruption_is_no_bug() -> None:
         "check", "x", code="import shutdownlab.library as l\ndef stop(name): raise KeyboardInterrupt\nl.check = stop"
     )
     assert result.returncode == 130
+
+
+def test_a_mistake_beyond_those_that_are_kept_is_one_to_the_checks_that_follow(tmp_path: Path) -> None:
+    """Whoever looks whether a name was told of must not go by how many problems there is room for."""
+    scenario = yaml.safe_load((Path(__file__).parents[2] / "scenarios/first-shutdown.yaml").read_text())
+    scenario["expectations"]["everything-works"] = [
+        {"probes": [f"nobody-{number}"], "outcome": "ok", "source": "EXAMPLE"} for number in range(1_200)
+    ]
+    (tmp_path / "scenario.yaml").write_text(yaml.safe_dump(scenario))
+    with pytest.raises(BadInput) as raised:
+        library.check(str(tmp_path / "scenario.yaml"))
+    assert raised.value.count == 1_200
+    assert "found unknown probe 'nobody-0'" in str(raised.value)

@@ -285,11 +285,27 @@ def test_what_cannot_be_judged_gets_one_message_and_all_else_is_judged(tmp_path:
 
 
 def test_of_very_many_problems_the_first_hundred_are_told_and_all_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "m.jsonl").write_bytes(b"nonsense\n" * 5000)
+    (tmp_path / "m.jsonl").write_bytes(lines(dropped()) + b"nonsense\n" * 5000)
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == ["and 4,900 more problems", "5,000 problems; all else was judged."]
     assert len(done.stderr.splitlines()) == 102
+
+
+def test_of_a_file_without_a_measurement_one_message_says_so(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_bytes(b"nonsense\n" * 5000)
+    done = judge("m.jsonl", cwd=tmp_path)
+    assert done.returncode == 2
+    problem, total = done.stderr.splitlines()
+    assert problem.startswith(
+        "m.jsonl:1: found no measurement: none of 5,000 lines is one; of the first, what is not JSON"
+    )
+    assert total == "1 problem; nothing was judged."
+
+
+def test_a_line_of_a_message_is_a_number_and_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_bytes(lines(dropped()) + b"\n" * 98 + b"nonsense\n")
+    assert judge("m.jsonl", cwd=tmp_path).stderr.startswith("m.jsonl:100: found what is not JSON")
 
 
 def test_measurements_of_another_test_or_version_get_one_message_however_many(tmp_path: Path) -> None:

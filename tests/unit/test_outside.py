@@ -107,3 +107,41 @@ def test_a_group_stands_for_its_part_of_its_operators_blocks() -> None:
     blocks = {str(vantage): size for vantage, size in blocks_of(network).items()}
     assert sum(size for name, size in blocks.items() if name.startswith("kcell/")) == pytest.approx(256)
     assert blocks["kazakhtelecom/almaty/government"] == 1
+
+
+def ordered(**policy: object) -> dict[str, float]:
+    """What the country's signals show while one order is in force in the country of `first-shutdown`."""
+    made = {
+        "extends": "first-shutdown",
+        "name": "ordered",
+        "policies": {"order": {"title": "an order", "source": "EXAMPLE", **policy}},
+    }
+    loaded = load(made)
+    seen = Outside(loaded, loaded.scenario.default_choices())
+    readings = seen.alone({"order": loaded.scenario.policies["order"]})
+    return {r.signal: r.value for r in readings if r.scope == "country" and r.family != "ipv6"}
+
+
+def test_null_routes_leave_bgp_as_it_is_and_no_block_answers() -> None:
+    found = ordered(null_route={})
+    assert (found["bgp"], found["active-probing"], found["telescope"]) == (1, 0, 1)
+    assert found["dns-queries"] > 1, "questions leave, answers are discarded"
+
+
+def test_a_region_without_power_is_missing_in_all_that_its_lines_send_and_in_no_route() -> None:
+    found = ordered(power_off={"regions": ["coast"]})
+    assert found["bgp"] == 1
+    assert {signal for signal, value in found.items() if 0 < value < 1} >= {"active-probing", "telescope", "cdn"}
+
+
+@pytest.mark.parametrize("scenario", ["first-shutdown", "syria-exams-2019", "karakalpakstan-2022"])
+def test_groups_that_fare_alike_are_looked_at_once_and_come_out_as_each_by_itself(
+    scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = outside(scenario)
+    phases = seen.shutdown.scenario.timeline
+    together = [seen.of(phase) for phase in phases]
+    loaded = load(scenario)
+    alone = Outside(loaded, loaded.scenario.default_choices())
+    monkeypatch.setattr(alone, "_class_of", lambda phase, vantage: (phase.phase, vantage.id))
+    assert [alone.of(phase) for phase in phases] == together

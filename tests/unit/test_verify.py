@@ -163,3 +163,23 @@ def test_junit_has_a_test_for_each_target_of_a_phase_and_json_the_sum() -> None:
     assert '<testcase classname="first-shutdown.blackout" name="bridge-179" />' in xml
     told = json.loads(runner.invoke(app, ["verify", "first-shutdown", "--format", "json"]).output)
     assert (told["cells"], told["exit_code"], told["unmet"], told["undecided"]) == (454, 0, [], [])
+
+
+def test_results_take_the_place_of_a_runs_and_of_nothing_else(tmp_path: Path) -> None:
+    runner, out = CliRunner(), tmp_path / "out"
+    argv = ["verify", "first-shutdown", "--at", "baseline", "--out", str(out)]
+    assert runner.invoke(app, argv).exit_code == 0
+    again = runner.invoke(app, argv)
+    assert again.exit_code == 2
+    assert "or replace that run with --force" in again.output.replace("\n", " ")
+    (out / "results.csv").write_text("old")
+    assert runner.invoke(app, [*argv, "--force"]).exit_code == 0
+    assert (out / "results.csv").read_text().startswith("phase,time")
+    (out / "mine.txt").write_text("keep me")
+    refused = runner.invoke(app, [*argv, "--force"])
+    assert refused.exit_code == 2
+    assert "mine.txt" in refused.output
+    assert (out / "mine.txt").read_text() == "keep me"
+    alone = runner.invoke(app, ["verify", "first-shutdown", "--force"])
+    assert alone.exit_code == 2
+    assert "no --out beside it" in alone.output

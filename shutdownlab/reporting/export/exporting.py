@@ -72,7 +72,12 @@ def _write(run: Run, to: Format, target: Path) -> None:
         files = sorted(file for pattern in _MRT for file in run.path.rglob(pattern))
         if not files:
             expected = "a run whose routes were observed from abroad"
-            refuse("run", f"{run.path}, in which no collector wrote its table", expected, "the other formats need none")
+            refuse(
+                "run",
+                f"{run.path}, in which no collector wrote its table",
+                expected,
+                "`shutdownlab run --observe` does",
+            )
         target.mkdir()
         for file in files:
             shutil.copyfile(file, target / file.name)

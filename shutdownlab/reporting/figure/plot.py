@@ -66,7 +66,7 @@ def _drawn(run: Run, account: RunAccount, what: What, at: str | None, width: flo
         readings = [reading for reading in read_readings(run.path) if reading.scope == "country"]
         if not readings:
             found = f"{run.path}, which has no {READINGS}: nobody looked at it from outside"
-            refuse("run", found, "a run that observed outside signals", "`reach` and `map` are of any")
+            refuse("run", found, "a run that observed outside signals", "`shutdownlab run --observe` does")
         return signals(account, readings, width)
     names = [span.name for span in account.spans]
     if at is not None and at not in names:

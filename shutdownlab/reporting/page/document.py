@@ -6,7 +6,9 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 
+from shutdownlab.costing.estimate import Cost
 from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.costing import cost_of_run, cost_sentence, costing
 from shutdownlab.reporting.page.country import network, where
 from shutdownlab.reporting.page.difference import Difference, differing
 from shutdownlab.reporting.page.embedded import embedded, packed
@@ -37,6 +39,7 @@ def document(
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    cost = cost_of_run(account)
     data = packed(embedded(account, orders, whys, extracts, difference)) if account.spans else ""
     head = (
         element("title", f"{account.title}: a shutdown, measured"),
@@ -47,9 +50,9 @@ def document(
     )
     body = (
         element("a", "To the contents", href="#main", class_="pg-skip"),
-        _top(account, difference),
+        _top(account, difference, cost),
         _phase_bar(account),
-        element("main", _sections(account, orders, whys, difference), id_="main"),
+        element("main", _sections(account, orders, whys, difference, cost), id_="main"),
         _footer(account),
         element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
         Html(f'<script type="text/plain" id="pg-data">{data}</script><script>{script}</script>'),
@@ -57,16 +60,22 @@ def document(
     return f'<!doctype html>\n<html lang="en">\n{element("head", head)}\n{element("body", body)}\n</html>\n'
 
 
-def _top(account: RunAccount, difference: Difference | None) -> Html:
+def _told(account: RunAccount, cost: Cost | None) -> Iterator[str]:
+    yield from story(account)
+    if cost is not None:
+        yield cost_sentence(cost)
+
+
+def _top(account: RunAccount, difference: Difference | None, cost: Cost | None) -> Html:
     state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
     return element(
         "header",
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),
-        element("div", (element("p", sentence) for sentence in story(account)), class_="pg-story"),
+        element("div", (element("p", sentence) for sentence in _told(account, cost)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
-        _contents(difference),
+        _contents(_shown(difference, cost)),
     )
 
 
@@ -76,8 +85,8 @@ def _verdict(account: RunAccount) -> str:
     return verdict_line(account.results, account.faults)
 
 
-_DIFFERENCE = ("difference", "What differs")
 _SECTIONS = (
+    ("difference", "What differs"),
     ("timeline", "Timeline"),
     ("phases", "Phases and services"),
     ("cells", "Who could reach what"),
@@ -85,17 +94,20 @@ _SECTIONS = (
     ("network", "Network"),
     ("orders", "Orders and faults"),
     ("expectations", "Expectations and sources"),
+    ("cost", "Cost"),
     ("making", "How it was made"),
     ("cite", "Data and citation"),
 )
 
 
-def _shown(difference: Difference | None) -> tuple[tuple[str, str], ...]:
-    return _SECTIONS if difference is None else (_DIFFERENCE, *_SECTIONS)
+def _shown(difference: Difference | None, cost: Cost | None) -> list[tuple[str, str]]:
+    """The names and titles of the sections that the page has."""
+    absent = {"difference": difference is None, "cost": cost is None}
+    return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
-def _contents(difference: Difference | None) -> Html:
-    links = (element("li", element("a", title, href=f"#{name}")) for name, title in _shown(difference))
+def _contents(shown: list[tuple[str, str]]) -> Html:
+    links = (element("li", element("a", title, href=f"#{name}")) for name, title in shown)
     return element("nav", element("ul", links), aria_label="Contents")
 
 
@@ -124,7 +136,7 @@ def _phase_bar(account: RunAccount) -> Html:
 
 
 def _sections(
-    account: RunAccount, orders: tuple[Order, ...], whys: Whys, difference: Difference | None
+    account: RunAccount, orders: tuple[Order, ...], whys: Whys, difference: Difference | None, cost: Cost | None
 ) -> Iterator[Html]:
     parts: dict[str, tuple[str, ...]] = {
         "timeline": _timeline(account, orders),
@@ -150,7 +162,9 @@ def _sections(
     }  # fmt: skip
     if difference is not None:
         parts["difference"] = (differing(account, difference),)
-    for name, title in _shown(difference):
+    if cost is not None:
+        parts["cost"] = (costing(account, cost),)
+    for name, title in _shown(difference, cost):
         yield element("section", element("h2", title, id_=f"{name}-title"), parts[name], id_=name,
                       aria_labelledby=f"{name}-title")  # fmt: skip
 

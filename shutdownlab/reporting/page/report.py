@@ -122,7 +122,7 @@ def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:
     if not source:
         return None, "the record does not say where its scenario is"
     try:
-        shutdown = load(source)
+        shutdown = load(source, set=run.manifest.get("settings"))
     except BadInput:
         return None, f"the scenario {source} cannot be read any more"
     if shutdown.digest != digest:

@@ -1,0 +1,158 @@
+"""`shutdownlab new`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shutdownlab import library
+from shutdownlab.cli.program import bad_option, user_errors, writable
+from shutdownlab.config.document import parse, quoted
+from shutdownlab.schemas.shipped import FOLDER
+from shutdownlab.starting.country import CountryPlan, OperatorPlan, country_text
+from shutdownlab.starting.routing_data import RoutingData
+from shutdownlab.starting.templates import policy_text, profile_text, scenario_text
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_OPERATOR = "NAME:ASN[:SHARE][:fixed|mobile], such as northnet:64501:0.6 or southcell:AS64502:0.4:mobile"
+
+
+def new(
+    kind: Annotated[
+        Literal["country", "scenario", "policy", "profile"],
+        typer.Argument(metavar="country|scenario|policy|profile", help="What to write."),
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called; the file is NAME.yaml.")],
+    operators: Annotated[
+        list[str] | None,
+        typer.Option("--operator", metavar="NAME:ASN[:SHARE][:fixed|mobile]", help="Of a country; repeatable."),
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option("--code", metavar="CC", help="A country's two letters (ISO 3166-1).", show_default="ZZ"),
+    ] = None,
+    millions: Annotated[
+        float | None,
+        typer.Option("--subscribers", metavar="MILLIONS", help="A country's, in millions.", show_default="10"),
+    ] = None,
+    from_ripe: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-ripe",
+            metavar="FILE",
+            help="Routing data on disk, for a country's prefixes and neighbours: an MRT table (RIS, RouteViews), or an "
+            "answer of RIPEstat's in JSON; repeatable.",
+        ),
+    ] = None,
+    topology: Annotated[
+        str | None,
+        typer.Option(
+            "--country", metavar="COUNTRY", help="A scenario's, by name or path.", show_default="two-operators"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it.", show_default="NAME.yaml")
+    ] = None,
+) -> None:
+    """Write a file to start your own from, with comments; it passes `check`. Asks for a country's operators if need be.
+
+    For example: shutdownlab new country mine --operator northnet:64501:0.6 --operator southcell:64502:0.4:mobile
+    """
+    with user_errors():
+        if _NAME.fullmatch(name) is None:
+            bad_option("NAME", quoted(name), "at most 40 lower-case letters, digits and hyphens")
+        of_country = {"--operator": operators, "--code": code, "--subscribers": millions, "--from-ripe": from_ripe}
+        for option, given in of_country.items():
+            if given is not None and kind != "country":
+                bad_option(option, f"it with a {kind}", "it with `new country`")
+        if topology is not None and kind != "scenario":
+            bad_option("--country", f"it with a {kind}", "it with `new scenario`")
+        path = out or Path(f"{name}.yaml")
+        if path.exists():
+            bad_option(
+                "--out" if out else "NAME", f"{path}, which is there already", "a file that is not", "--out FILE"
+            )
+        if kind == "country":
+            text = _country(name, operators or [], code or "ZZ", millions or 10.0, from_ripe or [])
+        elif kind == "scenario":
+            text = _scenario(name, topology or "two-operators", path)
+        else:
+            text = policy_text(name) if kind == "policy" else profile_text(name)
+        with writable("--out", path, "where a file can be made"):
+            path.write_text(text.replace("SCHEMA/", f"{FOLDER.as_uri()}/", 1))
+    then = {
+        "country": f"shutdownlab check {path} --graph {path.with_suffix('.svg')}",
+        "scenario": f"shutdownlab verify {path}",
+    }
+    typer.echo(f"{path} is written; next: {then.get(kind, f'shutdownlab check {path}')}")
+
+
+def _country(name: str, given: list[str], code: str, millions: float, files: list[Path]) -> str:
+    if re.fullmatch(r"[A-Z]{2}", code) is None:
+        bad_option("--code", quoted(code), "two capital letters such as KZ", "ZZ for a country that does not exist")
+    if not 0 < millions <= 10_000:
+        bad_option("--subscribers", f"{millions:g}", "more than 0, at most 10,000")
+    plans = [_operator(text) for text in given]
+    data = RoutingData({plan.asn for plan in plans})
+    for file in files:
+        data.read(file)
+    if not plans:
+        plans = [OperatorPlan(f"as{asn}", asn) for asn, found in sorted(data.systems.items()) if found.prefixes]
+        plans.sort(key=lambda plan: -data.of(plan.asn).addresses)
+    if not plans:
+        plans = list(_asked())
+    for key in ("name", "asn"):
+        values = [getattr(plan, key) for plan in plans]
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            bad_option(
+                "--operator",
+                f"{quoted(twice)} twice",
+                f"each operator's own {'name' if key == 'name' else 'AS number'}",
+            )
+    if sum(plan.share or 0 for plan in plans) > 1.0001:
+        bad_option("--operator", f"shares of {sum(plan.share or 0 for plan in plans):g} in all", "at most 1 in all")
+    text = country_text(CountryPlan(name, code, plans, millions, tuple(file.name for file in files)), data)
+    library.load_topology(parse(text.encode(), f"{name}.yaml").data)  # raises what is wrong with what was asked for
+    return text
+
+
+def _operator(text: str) -> OperatorPlan:
+    found = re.fullmatch(r"([^:]+):(?:AS)?(\d{1,10})(?::(0?\.\d+|1(?:\.0*)?|0))?(?::(fixed|mobile))?", text)
+    if found is None or _NAME.fullmatch(found[1]) is None or not 0 < int(found[2]) < 1 << 32:
+        bad_option("--operator", quoted(text), _OPERATOR)
+    access: Literal["fixed", "mobile"] = "mobile" if found[4] == "mobile" else "fixed"
+    return OperatorPlan(found[1], int(found[2]), None if found[3] is None else float(found[3]), access)
+
+
+def _asked() -> list[OperatorPlan]:
+    """What somebody at a terminal says."""
+    if not sys.stdin.isatty():
+        bad_option("--operator", "none, and nobody to ask", _OPERATOR, "or --from-ripe FILE with a country's networks")
+    plans: list[OperatorPlan] = []
+    typer.echo(f"The country's operators, a line each, an empty one at the end: {_OPERATOR}")
+    while text := typer.prompt(f"operator {len(plans) + 1}", default="", show_default=False).strip():
+        plans.append(_operator(text))
+    if not plans:
+        bad_option("--operator", "none", _OPERATOR)
+    return plans
+
+
+def _scenario(name: str, topology: str, path: Path) -> str:
+    country = library.load_topology(topology, path.parent)
+    hosts = [hosted for hosted in country.network.hosted if not hosted.domestic and hosted.names]
+    apps = [
+        hosted.app
+        for hosted in hosts
+        if hosted.app in country.apps and country.apps[hosted.app].category == "messenger"
+    ]
+    sites = [hosted.names[0] for hosted in hosts if any(service.kind == "https" for service in hosted.services)]
+    sites = [site for site in sites if site.startswith("www.")] or sites
+    if not apps or not sites:
+        hint = "`serves: [whatsapp, wikipedia]` of a transit"
+        bad_option("--country", f"{topology}, which reaches no messenger or no site abroad", "one that does", hint)
+    return scenario_text(name, topology, apps[0], next((s for s in sites if "wikipedia" in s or "bbc" in s), sites[-1]))

@@ -1,0 +1,70 @@
+"""Subscribers' lines in a running country: the userspace delay line is told what each is like from now on."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from shutdownlab.compiler.lines import LineQuality
+from shutdownlab.model.network import Network
+from shutdownlab.model.topology import VantageId
+from shutdownlab.network.link import DelayLine
+from shutdownlab.protocol.messages import Applied, LineSetting, Retune, decode, encode
+from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.system.child_process import Forked
+
+_DEADLINE_S: Final = 15.0
+
+
+@dataclass(slots=True)
+class Lines:
+    """The lines that the relay has, as it was last told. `relay`: its process; None where the country has none."""
+
+    network: Network
+    relay: Forked | None
+    delay_lines: list[DelayLine]
+    _told: dict[str, LineSetting] = field(default_factory=dict)
+    _serial: int = 0
+
+    def become(self, wanted: Mapping[VantageId, LineQuality]) -> None:
+        """Have every group's line be like this, and wait until it is; raises `ServicesNotReady`."""
+        settings: dict[str, LineSetting] = {}
+        by_node = {end: line for line in self.delay_lines for end in line.ends}
+        for vantage, quality in wanted.items():
+            node = self.network.subscriber(vantage).name
+            if node in by_node:
+                line = by_node[node]
+                settings[line.if_a] = _setting(quality)
+        changed = {name: setting for name, setting in settings.items() if self._told.get(name, setting) != setting}
+        changed |= {n: s for n, s in settings.items() if n not in self._told and s != self._built(n)}
+        if not changed:
+            return
+        assert self.relay is not None, "it serves these lines"
+        self._serial += 1
+        self.relay.send(encode(Retune(self._serial, changed)))
+        self._wait(self.relay)
+        self._told |= settings
+
+    def _built(self, name: str) -> LineSetting:
+        """What a line was built like."""
+        line = next(each for each in self.delay_lines if each.if_a == name)
+        return LineSetting(line.delay_ms, 0.0, line.loss)
+
+    def _wait(self, relay: Forked) -> None:
+        poller = select.poll()
+        poller.register(relay, select.POLLIN)
+        end = time.monotonic() + _DEADLINE_S
+        while not relay.hung_up and (left := end - time.monotonic()) > 0:
+            relay.flush(left)
+            poller.poll(1000 * left)
+            if any(decode(line) == Applied(self._serial) for line in relay.receive()):
+                return
+        raise ServicesNotReady([f"{relay.name} does not say that lines are as they were ordered to be"])
+
+
+def _setting(quality: LineQuality) -> LineSetting:
+    delay, jitter = (round(1000 * seconds, 3) for seconds in (quality.delay, quality.jitter))
+    return LineSetting(delay, jitter, round(quality.loss, 6))

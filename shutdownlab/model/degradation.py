@@ -1,0 +1,97 @@
+"""Lines made worse by order: slower, longer, lossy, or what an older generation of mobile network gives. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, model_validator
+
+from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.scalars import Kbit, Number, Seconds
+
+
+class Generation(StrEnum):
+    """A generation of mobile networks, by what users got of it: the connection profiles of WebPageTest
+    (`connectivity.ini` of its agents), 2G 280/256 kbit/s with 800 ms there and back, 3G 1,600/768 kbit/s with 300 ms,
+    4G 9/9 Mbit/s with 170 ms."""
+
+    G2 = "2G"
+    G3 = "3G"
+    G4 = "4G"
+
+
+_LONGEST_S: Final = 1.5
+_Delay = Annotated[Seconds, Field(le=_LONGEST_S)]
+
+
+class Rates(Record):
+    """What each direction has. One that is left out stays as it is."""
+
+    down: Kbit | None = None
+    """To subscribers."""
+    up: Kbit | None = None
+    """From subscribers."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Rates:
+        if self.down is None and self.up is None:
+            raise Expected("`down`, `up` or both", "such as {down: 280kbit, up: 256kbit}", found="neither")
+        return self
+
+
+class Degradation(Record):
+    """How lines are made worse, on top of what the topology says of them."""
+
+    generation: Generation | None = None
+    """What mobile lines fall back to. What is said beside it counts in its place."""
+    rate: Rates | None = None
+    """What a line, or the traffic under `only`, is held to."""
+    delay: _Delay | None = None
+    """How much longer a packet travels, one way; at most 1.5s."""
+    jitter: Seconds | None = None
+    """By how much that varies, more or less; at most the delay."""
+    loss: Annotated[Number, Field(gt=0, le=0.5)] | None = None
+    """The share of packets that are lost besides, up to 0.5."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Degradation:
+        if not self.model_fields_set:
+            raise Expected("how", "such as `generation: 2G` or `{rate: {down: 280kbit}, loss: 0.02}`", found="nothing")
+        if (self.jitter or 0.0) > self.line_delay:
+            hint = "a packet cannot arrive before it is sent"
+            raise Expected("at most the delay", hint, found=f"a jitter of {self.jitter:g}s", key="jitter")
+        return self
+
+    def rate_of(self, *, inbound: bool) -> int | None:
+        """The rate of a direction in kbit/s; None: as it is."""
+        given = None if self.rate is None else self.rate.down if inbound else self.rate.up
+        if given is None and self.generation is not None:
+            down, up, _ = _GENERATIONS[self.generation]
+            return down if inbound else up
+        return given
+
+    @property
+    def slows(self) -> bool:
+        """Whether it holds traffic to a rate."""
+        return self.rate is not None or self.generation is not None
+
+    @property
+    def stretches(self) -> bool:
+        """Whether it makes lines longer or lossier, not slower alone."""
+        return bool(self.line_delay or self.loss)
+
+    @property
+    def line_delay(self) -> float:
+        """How much longer, in seconds, one way."""
+        if self.delay is None and self.generation is not None:
+            return _GENERATIONS[self.generation][2] / 2
+        return self.delay or 0.0
+
+
+_GENERATIONS: Final = {
+    Generation.G2: (280, 256, 0.8),
+    Generation.G3: (1_600, 768, 0.3),
+    Generation.G4: (9_000, 9_000, 0.17),
+}
+"""kbit/s to and from subscribers, and seconds there and back: WebPageTest's profiles of these names."""

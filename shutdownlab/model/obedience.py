@@ -1,0 +1,85 @@
+"""How an operator carries out what it is ordered: late, in part, not at all, or still when it should no more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from pydantic import model_validator
+
+from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.scalars import Seconds
+from shutdownlab.model.policy import Exceptions, Policy
+from shutdownlab.model.topology import Access, SubscriberClass
+
+
+class Leniency(Record):
+    """Which of its own subscribers an operator leaves alone, beside those that the order spares."""
+
+    regions: tuple[str, ...] = ()
+    """Those in these regions."""
+    access: tuple[Access, ...] = ()
+    """Those who are connected so."""
+    subscribers: tuple[SubscriberClass, ...] = ()
+    """Those of these classes."""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Leniency:
+        if not (self.regions or self.access or self.subscribers):
+            raise Expected("whom it spares", "such as {regions: [coast]}", found="nobody")
+        return self
+
+    def of(self, policy: Policy) -> Policy:
+        """The policy as it is carried out."""
+        spared = policy.except_
+        wider = Exceptions.model_construct(
+            **{name: getattr(spared, name) for name in Exceptions.model_fields}
+            | {name: (*getattr(spared, name), *getattr(self, name)) for name in Leniency.model_fields}
+        )
+        return policy.model_copy(update={"except_": wider})
+
+
+class Obedience(Record):
+    """How one operator departs from what is in force in one phase. With the next phase it obeys, unless that says so
+    too."""
+
+    ignores: tuple[str, ...] = ()
+    """Policies in force that it does not carry out."""
+    keeps: tuple[str, ...] = ()
+    """Policies that are no more in force, and that it still carries out: it comes back late."""
+    spares: dict[str, Leniency] = {}
+    """Policies that it carries out halfway, by name: whom it leaves alone."""
+    after: Seconds | None = None
+    """How long it takes to obey in this phase, in the scenario's time; left out: as ever (`delays`)."""
+
+    @model_validator(mode="after")
+    def _otherwise(self) -> Obedience:
+        if not self.model_fields_set:
+            hint = "such as {ignores: [blackout]}, {keeps: [blackout]} or {after: 2h}"
+            raise Expected("how it departs from the order", hint, found="nothing")
+        return self
+
+    def carries_out(self, active: Mapping[str, Policy], known: Mapping[str, Policy]) -> dict[str, Policy]:
+        """What is carried out of the policies in force; `known`: all that there are."""
+        left = {name: policy for name, policy in active.items() if name not in self.ignores}
+        left |= {name: known[name] for name in self.keeps if name in known}
+        return {n: self.spares[n].of(p) if n in self.spares else p for n, p in left.items()}
+
+    def named(self) -> Iterator[tuple[str, int | str, str]]:
+        """The policies that it names: the key, the place under it, the name."""
+        yield from (("ignores", index, name) for index, name in enumerate(self.ignores))
+        yield from (("keeps", index, name) for index, name in enumerate(self.keeps))
+        yield from (("spares", name, name) for name in self.spares)
+
+
+class _Obeyed(Protocol):
+    @property
+    def obey(self) -> Mapping[str, Obedience]: ...
+
+
+def carried_out(
+    phase: _Obeyed, owner: str, active: Mapping[str, Policy], known: Mapping[str, Policy]
+) -> Mapping[str, Policy]:
+    """What an operator carries out in a phase of the policies in force."""
+    how = phase.obey.get(owner)
+    return active if how is None else how.carries_out(active, known)

@@ -1,0 +1,29 @@
+"""The names of protocols that policies may use: some a switch can tell apart, some take a DPI box. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from shutdownlab.config.document import Expected, did_you_mean, one_of
+from shutdownlab.config.numbers import PROTOCOL_NUMBERS
+from shutdownlab.inspection.recognition import installed_recognisers
+
+
+def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
+    names = tuple(dict.fromkeys(known))
+    if value not in names:
+        raise Expected(one_of(names), lambda: did_you_mean(str(value), names))
+    return str(value)
+
+
+WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
+"""Protocols that a switch can tell apart; QUIC as udp/443."""
+
+Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, WITHOUT_A_BOX))]
+AnyProtocol = Annotated[
+    str,
+    BeforeValidator(lambda value: _one_of_the_protocols(value, (*WITHOUT_A_BOX, *installed_recognisers().protocols))),
+]

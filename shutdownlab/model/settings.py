@@ -1,0 +1,213 @@
+"""Values of a scenario that are set from outside (`--set PATH=VALUE`), and the parameters that it declares. Pure.
+
+A path leads from the file's keys to a value: `policies.blackout.throttle`, `timeline.window-1.at`,
+`repeats.night.every.to`. Shorter ones: a name under `parameters`, the name of a policy, fault, probe, phase or the like
+in place of the section that it is in, and `POLICY.start` and `POLICY.stop`, when the phase begins that first does so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Final
+
+from pydantic import Field, model_validator
+
+from shutdownlab.config.document import BadInput, Document, Expected, Path, Record, one_of, parse, quoted
+from shutdownlab.config.scalars import duration, instant, rate
+from shutdownlab.config.wording import did_you_mean
+
+OPTION: Final = "--set"
+NAMED: Final = ("policies", "faults", "repeats", "probes", "observations", "tools", "accounts", "expectations")
+"""The sections whose keys are names."""
+_PHASES: Final = "timeline"
+_FIXED: Final = ("format", "extends", "parameters")
+"""What decides how a file is read."""
+_ORDERS: Final = ("start", "stop")
+
+Value = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
+
+
+class Parameter(Record):
+    """Something of a scenario that is meant to be varied."""
+
+    title: str
+    """What it is, in a few words."""
+    sets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The paths of the values that it is put in: `policies.blackout.throttle`, `timeline.window-1.at`."""
+    default: Value = None
+    """What it is unless another value is set; left out: what stands there."""
+    least: str | int | float | None = None
+    """The least that it may be: a number, a duration, a rate or a time."""
+    most: str | int | float | None = None
+    """The most that it may be."""
+    values: tuple[Value, ...] = ()
+    """What it may be, where that is not a range."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Parameter:
+        if self.least is not None and self.most is not None and not _in_order(self.least, self.most):
+            raise Expected(f"something that `least`, {self.least}, is less than", found=str(self.most), key="most")
+        if self.default is not None and (why := self.refuses(self.default)):
+            raise Expected(why, found=quoted(self.default), key="default")
+        return self
+
+    def refuses(self, value: Any) -> str:
+        """What it would have to be instead; nothing where it may be that."""
+        value = tuple(value) if isinstance(value, list) else value
+        if self.values and value not in self.values:
+            return one_of([str(each) for each in self.values])
+        if self.least is not None and not _in_order(self.least, value):
+            return f"at least {self.least}"
+        if self.most is not None and not _in_order(value, self.most):
+            return f"at most {self.most}"
+        return ""
+
+
+def _in_order(one: Any, other: Any) -> bool:
+    """Whether one is not more than the other; not so where they are of different kinds."""
+    kinds: tuple[Callable[[Any], Any], ...] = (_number, duration, rate, instant)
+    for kind in kinds:
+        with suppress(Expected):
+            return bool(kind(one) <= kind(other))
+    return False
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Expected("a number")
+    return float(value)
+
+
+def value_of(text: str, where: str) -> Any:
+    """A value as it would be written in a file: `[179]`, `512kbit`, `2022-01-05T10:30Z`; raises `BadInput`."""
+    try:
+        return parse(f"value: {text}\n".encode(), where).data["value"]
+    except BadInput as error:
+        refuse_at = error.problems[0]
+        hint = "lists as [a, b], mappings as {a: b}, text with a colon and a space in quotes"
+        document = Document(where, {}, {})
+        document.report((), f"{quoted(text)}: {refuse_at.found}", "a value as in a file", hint)
+        raise BadInput(document.problems) from None
+
+
+def settle(document: Document, given: Mapping[str, Any]) -> None:
+    """Put what is set from outside, and the defaults of parameters, into a scenario's document.
+
+    given: values by path. Mistakes are reported to the document: `--set`'s own by its name.
+    """
+    told = Document(OPTION, {}, {}, problems=document.problems)
+    raw = document.data.get("parameters")
+    parameters = dict(_parameters(raw if isinstance(raw, dict) else {}))
+    for name, parameter in parameters.items():
+        value = parameter.default
+        where: tuple[Document, Path] = document, ("parameters", name, "default")
+        if name in given:
+            value, where = given[name], (Document(OPTION, {name: given[name]}, {}), (name,))
+            if why := parameter.refuses(value):
+                told.report((name,), quoted(value), why, parameter.title)
+                continue
+        for index, path in enumerate(parameter.sets):
+            place = _place(document, path, document, ("parameters", name, "sets", index))
+            if place is not None and value is not None:
+                _put(document, place, *where)
+    for path, value in given.items():
+        if path not in parameters:
+            place = _place(document, path, told, (), parameters)
+            if place is not None:
+                _put(document, place, Document(OPTION, {path: value}, {}), (path,))
+
+
+def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
+    """Those that can be read; the others are left to the model."""
+    for name, value in raw.items():
+        with suppress(ValueError):
+            yield name, Parameter.model_validate(value)
+
+
+def _place(
+    document: Document, path: str, told: Document, at: Path, parameters: Mapping[str, Parameter] | None = None
+) -> Path | None:
+    """Where a path leads; None where it leads nowhere, which is told."""
+    data, (first, *rest) = document.data, path.split(".")
+    phases = {str(each.get("phase")): index for index, each in enumerate(_phases(data)) if isinstance(each, dict)}
+    if first in _FIXED:
+        told.report(at, f"{quoted(first)}, which decides how the file is read", "another key", "change the file")
+        return None
+    if first in NAMED or first == _PHASES:
+        names = phases if first == _PHASES else data.get(first)
+        if not rest or (isinstance(names, dict) and rest[0] not in names):
+            found = f"{quoted('.'.join([first, *rest]))}, which is not there" if rest else f"all of {quoted(first)}"
+            expected = f"{first}.NAME.KEY, NAME one of {', '.join(names or ())}"
+            told.report(at, found, expected, did_you_mean(rest[0], names or ()) if rest else "")
+            return None
+        name: str | int = phases[rest[0]] if first == _PHASES else rest[0]
+        return _inside(document, (first, name), rest[1:], path, told, at)
+    sections = [section for section in NAMED if first in (data.get(section) or {})]
+    if rest and rest[-1] in _ORDERS and len(rest) == 1 and first in (data.get("policies") or {}):
+        return _order(document, first, rest[0], path, told, at)
+    if rest and len(sections) == 1 and first not in phases:
+        return _inside(document, (sections[0], first), rest, path, told, at)
+    if rest and not sections and first in phases:
+        return _inside(document, (_PHASES, phases[first]), rest, path, told, at)
+    if rest and (sections or first in phases):
+        kinds = [*sections, *([_PHASES] if first in phases else [])]
+        told.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", f"{kinds[0]}.{path}")
+        return None
+    if first in data or (not rest and not sections):
+        return _inside(document, (), [first, *rest], path, told, at)
+    known = [*(parameters or {}), *(name for section in NAMED for name in data.get(section) or {}), *phases]
+    expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe or the like"
+    hint = did_you_mean(path, known) or did_you_mean(first, known) or f"names: {', '.join(dict.fromkeys(known))}"
+    told.report(at, f"{quoted(path)}, which leads nowhere", expected, hint)
+    return None
+
+
+def _phases(data: Mapping[str, Any]) -> list[Any]:
+    timeline = data.get(_PHASES)
+    return timeline if isinstance(timeline, list) else []
+
+
+def _order(document: Document, policy: str, order: str, path: str, told: Document, at: Path) -> Path | None:
+    """Where it stands when the phase begins that first starts or stops a policy."""
+    for index, phase in enumerate(_phases(document.data)):
+        if isinstance(phase, dict) and policy in (phase.get(order) or ()) and "at" in phase:
+            return _PHASES, index, "at"
+    told.report(at, f"{quoted(path)}, and no written phase {order}s {quoted(policy)}", "a policy that one does")
+    return None
+
+
+def _inside(document: Document, start: Path, rest: list[str], path: str, told: Document, at: Path) -> Path | None:
+    """The rest of a path, from a place that is there: mappings by key, lists by number."""
+    if not rest:
+        told.report(at, f"{quoted(path)}, which is all of it", f"{path}.KEY")
+        return None
+    place, value = start, document.data
+    for step in start:
+        value = value[step]
+    for step in rest:
+        if isinstance(value, list):
+            if not step.isdecimal() or int(step) >= len(value):
+                found = f"{quoted(path)}: {quoted(step)} of a list of {len(value)}"
+                told.report(at, found, f"a number from 0 to {len(value) - 1}", "or the whole list as [a, b]")
+                return None
+            place, value = (*place, int(step)), value[int(step)]
+        elif isinstance(value, dict) or value is None:
+            place, value = (*place, step), (value or {}).get(step)
+        else:
+            found = f"{quoted(path)}: no {quoted(step)} in {quoted(value)}"
+            told.report(
+                at, found, f"a path to {'.'.join(map(str, place[len(start) - 1 :]))}, or to a key that is there"
+            )
+            return None
+    return place
+
+
+def _put(document: Document, place: Path, part: Document, at: Path) -> None:
+    document.lines = {path: line for path, line in document.lines.items() if path[: len(place)] != place}
+    holder = document.data
+    for step in place[:-1]:
+        if isinstance(step, str) and holder.get(step) is None:
+            holder[step] = {}
+        holder = holder[step]
+    document.include(place, part, at)

@@ -1,0 +1,154 @@
+"""RIPE Atlas: probes on lines of the country, in data centres and at homes, and what they tell.
+
+A probe is connected as long as it holds a TCP connection to a controller abroad, on port 443: to a site that no policy
+names. What probes that are not connected have measured nobody hears of. One that does not get through is believed so
+when it failed twice, with a control behind each try: an echo from abroad to the line's control address.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice, zip_longest
+from typing import ClassVar, Final
+
+from shutdownlab.model.network import Role
+from shutdownlab.model.topology import Access, SubscriberClass, Vantage
+from shutdownlab.observers import atlas_format as form
+from shutdownlab.observers.atlas_probe import Round, play
+from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
+from shutdownlab.observers.naming import stamp
+from shutdownlab.results.reading import Reading, Scope
+
+_PATIENCE_S: Final = 1.5
+"""More than one retransmission of a SYN."""
+_TRIES: Final = 2
+_MOST_CONTROLLERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A line that has a probe; `signal`: the one that it counts in, with which weight."""
+
+    number: int
+    vantage: Vantage
+    signal: str
+    weight: float
+
+
+class Atlas(Instrument):
+    """A probe on each line of a data centre, and on each ordinary fixed one (where there is none, on each ordinary)."""
+
+    name: ClassVar[str] = "atlas"
+    signals: ClassVar[tuple[str, ...]] = ("atlas-datacentre", "atlas-home")
+
+    def __init__(self, abroad: Abroad) -> None:
+        super().__init__(abroad)
+        network = abroad.network
+        found = [(name, network.hosted_as(name)) for name in abroad.sites]
+        by_node: dict[str, list[tuple[str, str]]] = {}
+        for name, hosted in found:
+            if hosted is None:
+                continue
+            for address in (each for each in hosted.addresses if each.version == 4):
+                by_node.setdefault(hosted.node, []).append((name, str(address)))
+        # Behind each transit one, before any has two.
+        in_turn = (each for row in zip_longest(*by_node.values()) for each in row if each)
+        self._controllers = list(islice(in_turn, _MOST_CONTROLLERS))
+        if not self._controllers:
+            raise CannotSee("no site abroad answers on port 443 for Atlas probes to connect to")
+        self._hosts = list(hosts(network.vantages))
+        node = next(network.by_role(Role.SERVERS))
+        self._site = Site(node.name, abroad.net.get(node.name).namespace)
+
+    def look(self, moment: Moment) -> Sighting:
+        if not self._hosts:
+            return Sighting()
+        with ThreadPoolExecutor(len(self._hosts), "atlas") as pool:
+            rounds = dict(zip(self._hosts, pool.map(self._play, self._hosts), strict=True))
+            unknown = set[Host]()
+            for number in range(_TRIES):
+                away = [host for host, found in rounds.items() if found.controller is None and host not in unknown]
+                unknown |= self._refuted(away, moment)
+                again = [host for host in away if host not in unknown] if number + 1 < _TRIES else []
+                rounds |= dict(zip(again, pool.map(self._play, again), strict=True))
+        files = self._files(moment, rounds)
+        left_out = [f"{len(unknown)} probes: the controls of their lines failed"] if unknown else []
+        connected = {host: found.controller is not None for host, found in rounds.items()}
+        readings = self._readings(moment.phase.phase, connected, unknown)
+        return Sighting(tuple(readings), files, tuple(left_out))
+
+    def _play(self, host: Host) -> Round:
+        network = self.abroad.network
+        node = self.abroad.net.get(network.subscriber(host.vantage.id).name)
+        resolver = str(network.one(Role.RESOLVER, host.vantage.id.operator).address(4))
+        return play(node.namespace, self._controllers, resolver, _PATIENCE_S)
+
+    def _refuted(self, away: list[Host], moment: Moment) -> set[Host]:
+        """Those whose line the testbed itself has failed."""
+        network = self.abroad.network
+        asks = {}
+        for host in away:
+            control = next(address for address in network.control_addresses(host.vantage.id) if address.version == 4)
+            way = moment.is_there_a_way(self._site.name, network.subscriber(host.vantage.id).name, 4)
+            asks[host] = Ask((), control, way)
+        self._site.ask(asks.values())
+        return {host for host, ask in asks.items() if ask.heard is Heard.NOTHING}
+
+    def _readings(self, phase: str, connected: dict[Host, bool], unknown: set[Host]) -> Iterator[Reading]:
+        topology = self.abroad.network.topology
+        places: list[tuple[Scope, str]] = [("country", "")]
+        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        for signal in dict.fromkeys(host.signal for host in self._hosts):
+            for scope, of in places:
+                mine = [host for host in self._hosts if host.signal == signal and _is_of(host, scope, of)]
+                if mine and unknown.isdisjoint(mine):
+                    share = sum(host.weight * connected[host] for host in mine) / sum(host.weight for host in mine)
+                    yield Reading(signal, phase, scope, of, "both", round(share, 9), "share", "measured")
+
+    def _files(self, moment: Moment, rounds: dict[Host, Round]) -> dict[str, bytes]:
+        network, results, listed = self.abroad.network, [], []
+        now = time.time()
+        at, wall = int(self.abroad.time.of(now)), datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+        for host, found in rounds.items():
+            own = str(network.subscriber(host.vantage.id).address(4))
+            operator = network.topology.operators[host.vantage.id.operator]
+            tags = ["datacentre" if host.signal == "atlas-datacentre" else "home", *host.vantage.id]
+            connected = found.controller is not None
+            country = network.topology.country
+            listed.append(form.probe(host.number, operator.asn, country, own, tags=tags, connected=connected))
+            if found.controller is None:
+                continue
+            sender = form.Sender(host.number, own, at, wall)
+            resolver = str(network.one(Role.RESOLVER, host.vantage.id.operator).address(4))
+            results += [
+                form.ping(sender, *found.target, found.pings),
+                form.traceroute(sender, *found.target, found.route),
+                form.dns(sender, resolver, found.query, found.response, found.responding or 1000 * _PATIENCE_S),
+                form.sslcert(
+                    sender, *found.controller, found.certificate, found.failure, found.connecting, found.shaking_hands
+                ),
+            ]
+        when = stamp(moment.phase.at)
+        lines = "".join(json.dumps(result, separators=(",", ":")) + "\n" for result in results)
+        return {f"results.{when}.jsonl": lines.encode(), f"probes.{when}.json": json.dumps(listed, indent=1).encode()}
+
+
+def hosts(vantages: tuple[Vantage, ...]) -> Iterator[Host]:
+    """The lines that have a probe."""
+    ordinary = [vantage for vantage in vantages if vantage.class_ is SubscriberClass.ORDINARY]
+    fixed = [vantage for vantage in ordinary if vantage.access is Access.FIXED] or ordinary
+    datacentres = [vantage for vantage in vantages if vantage.class_ is SubscriberClass.DATACENTRE]
+    lines = [(v, "atlas-datacentre", 1.0) for v in datacentres] + [(v, "atlas-home", v.weight) for v in fixed]
+    for number, (vantage, signal, weight) in enumerate(lines, 1):
+        yield Host(number, vantage, signal, weight)
+
+
+def _is_of(host: Host, scope: Scope, of: str) -> bool:
+    identity = host.vantage.id
+    return scope == "country" or of == (identity.operator if scope == "operator" else identity.region)

@@ -1,0 +1,111 @@
+"""A dark prefix abroad and the background radiation that comes to it: addresses that nobody has ever asked for. Pure.
+
+Every machine that worms and scanners have taken over sends packets to addresses at random; those that fall into a
+prefix where nothing is are seen by a network telescope (Moore et al., "Network Telescopes", CAIDA 2004). Counted are
+unique sources a minute, without forged ones (Dainotti et al., "Analysis of Country-wide Internet Outages Caused by
+Censorship", IMC 2011). Here each group of ordinary subscribers radiates alike, a TCP SYN to port 23 as Mirai's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final
+
+from shutdownlab.config.numbers import TCP
+from shutdownlab.inspection.forge import ip_packet, tcp_body
+from shutdownlab.model.network import Network, Node, Role
+
+PORT: Final = 23
+SYN: Final = 0x02
+_LENGTH: Final = 27
+_TTL: Final = 64
+_WINDOW: Final = 5840
+_ETHERNET: Final = 14
+FLOW_COLUMNS: Final = (
+    "time", "src_ip", "dst_ip", "src_port", "dst_port", "protocol", "ttl", "tcp_flags", "ip_len", "tcp_synlen",
+    "tcp_synwinlen", "packet_cnt", "is_spoofed", "is_masscan", "prefix2asn", "wall_time",
+)  # fmt: skip
+"""Of Corsaro's FlowTuple (CAIDA), and the wall clock's time at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Radiation:
+    """A TCP SYN that came to the dark prefix. `at`: seconds since the epoch, by the wall clock; `frame`: all of it."""
+
+    at: float
+    source: IPv4Address
+    target: IPv4Address
+    source_port: int
+    port: int
+    sequence: int
+    ttl: int
+    length: int
+    window: int
+    frame: bytes
+
+
+def dark_prefix(network: Network) -> tuple[Node, IPv4Network] | None:
+    """A /27 of a transit's own in which nothing has an address, and the router that it leads to."""
+    held = network.addresses_hosted() | {
+        interface.ip for node in network.nodes.values() for port in node.ports.values() for interface in port.addresses
+    }
+    for name, transit in network.topology.transits.items():
+        for prefix in transit.prefixes:
+            if isinstance(prefix, IPv4Network) and prefix.prefixlen < _LENGTH:
+                last = next(prefix.subnets(new_prefix=max(24, prefix.prefixlen)))
+                for dark in reversed(list(last.subnets(new_prefix=_LENGTH))):
+                    if not any(address in dark for address in held):
+                        return network.one(Role.TRANSIT, name), dark
+    return None
+
+
+def syn(source: IPv4Address, target: IPv4Address, source_port: int, sequence: int) -> bytes:
+    """An IP packet: a TCP SYN to the port that radiation goes to."""
+    body = tcp_body(source.packed, target.packed, source_port, PORT, sequence, 0, SYN, _WINDOW)
+    return ip_packet(source.packed, target.packed, TCP, body, ttl=_TTL, ipid=sequence & 0xFFFF)
+
+
+def seen(at: float, frame: bytes) -> Radiation | None:
+    """What a captured Ethernet frame is, if a TCP SYN over IPv4."""
+    packet = frame[_ETHERNET:]
+    if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != TCP:
+        return None
+    tcp = packet[(packet[0] & 0x0F) * 4 :]
+    if len(tcp) < 20 or tcp[13] != SYN:
+        return None
+    addresses = IPv4Address(packet[12:16]), IPv4Address(packet[16:20])
+    ports = int.from_bytes(tcp[0:2]), int.from_bytes(tcp[2:4])
+    numbers = int.from_bytes(tcp[4:8]), packet[8], int.from_bytes(packet[2:4]), int.from_bytes(tcp[14:16])
+    return Radiation(at, *addresses, *ports, *numbers, frame)
+
+
+def flow_tuples(network: Network, radiation: Iterable[tuple[float, str, Radiation]]) -> bytes:
+    """The packets as rows of a FlowTuple file, each with its time in the scenario and its wall time (ISO 8601)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FLOW_COLUMNS)
+    for at, wall, each in radiation:
+        asn = asn_of(network, each.source)
+        writer.writerow((
+            int(at), each.source, each.target, each.source_port, each.port, TCP, each.ttl, SYN, each.length,
+            each.length - 20, each.window, 1, int(asn is None), 0, asn or 0, wall,
+        ))  # fmt: skip
+    return out.getvalue().encode()
+
+
+def asn_of(network: Network, source: IPv4Address) -> int | None:
+    """Whose address it is, by the number of its autonomous system; None: nobody's of the country, so it is forged."""
+    operators = network.topology.operators.values()
+    return next((each.asn for each in operators if any(source in prefix for prefix in each.prefixes)), None)
+
+
+def minutes(radiation: Iterable[tuple[float, Radiation]]) -> Iterator[tuple[int, set[IPv4Address]]]:
+    """The unique sources of each minute, by its first second."""
+    found: dict[int, set[IPv4Address]] = {}
+    for at, each in radiation:
+        found.setdefault(int(at) // 60 * 60, set()).add(each.source)
+    return iter(sorted(found.items()))

@@ -1,0 +1,199 @@
+"""The network telescope: a dark prefix abroad, and who is seen to radiate into it (`dark`).
+
+Behind each group's radiation goes a packet of its control address, which no policy touches: once that has come,
+whatever else comes has come.
+"""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import io
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import ClassVar, Final
+
+from shutdownlab.model.topology import SubscriberClass, VantageId
+from shutdownlab.network import pcapng
+from shutdownlab.observers import dark
+from shutdownlab.observers.blocks import blocks
+from shutdownlab.observers.dark import Radiation
+from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
+from shutdownlab.observers.naming import stamp
+from shutdownlab.results.reading import Reading, Scope
+
+_SOURCES: Final = 8
+"""Addresses of a group that radiate."""
+_AGAIN_S: Final = 1.0
+_MOST_CONTROLS: Final = 4
+_BEHIND_S: Final = 0.05
+_NO_WAY_S: Final = 0.3
+_ETHERNET_IPV4: Final = 0x0800
+_SOL_PACKET, _IGNORE_OUTGOING = 263, 23
+"""Of linux/socket.h and linux/if_packet.h."""
+_ATTACH_FILTER: Final = 26
+"""SO_ATTACH_FILTER."""
+_AF_INET: Final = 2
+
+
+class Telescope(Instrument):
+    """Radiates from each group of ordinary subscribers, and looks at what comes to the dark prefix' router."""
+
+    name: ClassVar[str] = "telescope"
+    signals: ClassVar[tuple[str, ...]] = ("telescope",)
+
+    def __init__(self, abroad: Abroad) -> None:
+        super().__init__(abroad)
+        network, net = abroad.network, abroad.net
+        found = dark.dark_prefix(network)
+        if found is None:
+            raise CannotSee("no transit abroad has a /27 in which nothing is")
+        router, self._prefix = found
+        self._router = router.name
+        with net.get(router.name).namespace.netlink() as netlink:
+            netlink.route("add", dst=str(self._prefix), type="blackhole", family=_AF_INET)  # dark networks are silent
+        with net.get(router.name).namespace.entered():
+            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+            self._capture = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETHERNET_IPV4))
+        self._capture.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        _only_to(self._capture, self._prefix)
+        self._sources = {
+            block.vantage: [address for address in block.known if address in block.awake][:_SOURCES]
+            for block in blocks(network, abroad.seed)
+            if block.version == 4
+        }
+        ordinary = [v for v in network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        self._weights = {v.id: v.weight for v in ordinary if v.id in self._sources}
+        self._senders = {}
+        for vantage in self._weights:
+            with net.get(network.subscriber(vantage).name).namespace.entered():
+                self._senders[vantage] = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+
+    def look(self, moment: Moment) -> Sighting:
+        token = int.from_bytes(os.urandom(4))
+        self._caught()  # what has come since the last look
+        for vantage, sources in self._sources.items():
+            if vantage in self._weights:
+                for number, source in enumerate(sources):
+                    self._send(vantage, IPv4Address(source), number, token)
+        came, unknown = self._wait(moment, token)
+        radiating = {
+            vantage: len({each.source for each in came} & set(self._sources[vantage])) for vantage in self._weights
+        }
+        left_out = [f"{len(unknown)} groups of subscribers: their controls failed"] if unknown else []
+        readings = self._readings(moment.phase.phase, radiating, unknown)
+        controls = {self._control(vantage) for vantage in self._weights}
+        seen = [each for each in came if each.source not in controls]
+        return Sighting(tuple(readings), self._files(moment, seen), tuple(left_out))
+
+    def _control(self, vantage: VantageId) -> IPv4Address:
+        every = self.abroad.network.control_addresses(vantage)
+        return next(address for address in every if isinstance(address, IPv4Address))
+
+    def _send(self, vantage: VantageId, source: IPv4Address, number: int, token: int) -> None:
+        target = self._prefix[1 + number % (self._prefix.num_addresses - 2)]
+        with suppress(OSError):  # there is no way at all
+            self._senders[vantage].sendto(dark.syn(source, target, 40000 + number, token), (str(target), 0))
+
+    def _wait(self, moment: Moment, token: int) -> tuple[list[Radiation], set[VantageId]]:
+        """All that comes until the control of every group has, and the groups whose controls do not."""
+        network, came = self.abroad.network, list[Radiation]()
+        open_ = {self._control(vantage): vantage for vantage in self._weights}
+        for control, vantage in open_.items():
+            self._send(vantage, control, _SOURCES, token)
+        sent, again, done = 1, time.monotonic() + _AGAIN_S, time.monotonic() + _NO_WAY_S
+        ways = {v: moment.is_there_a_way(network.subscriber(v).name, self._servers, 4) for v in self._weights}
+        unknown = set[VantageId]()
+        while open_ or time.monotonic() < done:
+            now = time.monotonic()
+            if now >= again and open_:
+                again = now + _AGAIN_S
+                if sent == _MOST_CONTROLS:
+                    unknown = set(open_.values())
+                    break
+                sent += 1
+                for control, vantage in open_.items():
+                    self._send(vantage, control, _SOURCES, token)
+            if now >= done:
+                open_ = {control: vantage for control, vantage in open_.items() if ways[vantage]}
+            until = again if open_ and now >= done else done
+            self._ready(until - now)
+            for each in (each for each in self._caught() if each.sequence == token):
+                came.append(each)
+                if open_.pop(each.source, None) is not None:
+                    done = max(done, time.monotonic() + _BEHIND_S)
+        return came, unknown
+
+    @property
+    def _servers(self) -> str:
+        """The node behind the router of the dark prefix."""
+        owner = self.abroad.network.nodes[self._router].owner
+        return next(n.name for n in self.abroad.network.nodes.values() if n.owner == owner and n.name != self._router)
+
+    def _ready(self, seconds: float) -> None:
+        poller = select.poll()
+        poller.register(self._capture, select.POLLIN)
+        poller.poll(max(0.0, 1000 * seconds))
+
+    def _caught(self) -> list[Radiation]:
+        found = []
+        with suppress(BlockingIOError):
+            while True:
+                frame = self._capture.recv(2048)
+                if radiation := dark.seen(time.time(), frame):
+                    found.append(radiation)
+        return found
+
+    def _readings(self, phase: str, radiating: dict[VantageId, int], unknown: set[VantageId]) -> Iterator[Reading]:
+        """The share of sources that are seen, by the number of subscribers that they stand for."""
+        topology = self.abroad.network.topology
+        places: list[tuple[Scope, str]] = [("country", "")]
+        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        for scope, of in places:
+            mine = [v for v in radiating if of in ("", v.operator if scope == "operator" else v.region)]
+            if mine and unknown.isdisjoint(mine):
+                parts = {v: radiating[v] / len(self._sources[v]) for v in mine}
+                share = sum(self._weights[v] * parts[v] for v in mine) / sum(self._weights[v] for v in mine)
+                yield Reading(self.name, phase, scope, of, "ipv4", round(share, 9), "share", "measured")
+
+    def _files(self, moment: Moment, came: list[Radiation]) -> dict[str, bytes]:
+        when, time_of = stamp(moment.phase.at), self.abroad.time.of
+        timed = [(time_of(each.at), each) for each in came]
+        walls = [datetime.fromtimestamp(each.at, UTC).isoformat(timespec="milliseconds") for each in came]
+        about = f"dark prefix {self._prefix}, in the scenario's time"
+        capture = pcapng.section([(self._router, "dark prefix")], about, "shutdownlab")
+        for (at, each), wall in zip(timed, walls, strict=True):
+            capture += pcapng.packet(0, int(at * 1_000_000_000), each.frame, [f"wall time {wall}"])
+        flows = [(at, wall, each) for (at, each), wall in zip(timed, walls, strict=True)]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("minute", "unique_sources", "after_anti_spoofing"))
+        for minute, sources in dark.minutes(timed):
+            true = sum(dark.asn_of(self.abroad.network, source) is not None for source in sources)
+            writer.writerow((f"{datetime.fromtimestamp(minute, UTC):%Y-%m-%dT%H:%M:%SZ}", len(sources), true))
+        return {
+            f"dark.{when}.pcapng": capture,
+            f"flowtuple.{when}.csv": dark.flow_tuples(self.abroad.network, flows),
+            f"sources.{when}.csv": out.getvalue().encode(),
+        }
+
+
+def _only_to(sock: socket.socket, prefix: IPv4Network) -> None:
+    """Have the kernel hand over only what is sent to a prefix, of Ethernet frames (classic BPF, linux/filter.h)."""
+    load, mask, equal, give = 0x20, 0x54, 0x15, 0x06
+    program = [
+        (load, 0, 0, 30),  # the destination address
+        (mask, 0, 0, int(prefix.netmask)),
+        (equal, 0, 1, int(prefix.network_address)),
+        (give, 0, 0, 0xFFFF),
+        (give, 0, 0, 0),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))

@@ -1,0 +1,47 @@
+"""What a CDN would count, as Cloudflare Radar and Google's Transparency Report publish traffic: times and values. Pure.
+
+Modelled, not measured: a reading says how much of what people ask for gets through, the curve of the day and the week
+(`signals.curve`) how much they ask for. The values of a workday's peak with nothing shut off are 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from shutdownlab.model.topology import Topology
+from shutdownlab.observers.naming import stamp
+from shutdownlab.results.reading import Reading
+from shutdownlab.signals.curve import usual
+
+STEP: Final = timedelta(minutes=15)
+"""Radar's, of periods of up to a week."""
+COLUMNS: Final = ("timestamps", "values")
+
+
+def volumes(
+    readings: Iterable[Reading], topology: Topology, begins: datetime, ends: datetime, utc_offset: timedelta
+) -> dict[str, bytes]:
+    """A file of the country's volume in a phase, and one of each operator's, by its AS number: names and contents."""
+    found = {}
+    for reading in readings:
+        if reading.signal == "cdn" and reading.scope != "region":
+            name = f"AS{topology.operators[reading.of].asn}" if reading.of else topology.country
+            found[f"{name}.{stamp(begins)}.csv"] = _series(reading.value, begins, ends, utc_offset)
+    return found
+
+
+def _series(share: float, begins: datetime, ends: datetime, utc_offset: timedelta) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    at = begins
+    while at < ends:
+        local = at + utc_offset
+        minute = (local.weekday() * 24 + local.hour) * 60 + local.minute
+        writer.writerow((f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{share * usual(minute):.6g}"))
+        at += STEP
+    return out.getvalue().encode()

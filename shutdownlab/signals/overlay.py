@@ -1,0 +1,127 @@
+"""A published series laid over the emulated one: how alike they are, how late, and how far apart by phase. Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import sqrt
+from statistics import median
+
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.signals.published import Published
+from shutdownlab.signals.series import Series
+
+MOST_LAG = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseError:
+    """Means of both in a phase, as shares of their quiet level, and the mean absolute difference; None: no value."""
+
+    phase: str
+    at: datetime
+    values: int
+    published: float | None
+    emulated: float | None
+    error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A published series beside the emulated one.
+
+    correlation: Pearson's, -1 to 1; None where one of the two does not move. lag: minutes by which the published series
+    is later than the emulated one where they fit best; best: the correlation there. error: mean absolute difference
+    over all values, as a share of the quiet level.
+    """
+
+    series: Series
+    column: str
+    values: int
+    correlation: float | None
+    lag: int | None
+    best: float | None
+    error: float
+    phases: tuple[PhaseError, ...]
+
+
+def overlay(series: Series, published: Published, file: str, quiet_until: int) -> Overlay:
+    """Lay them over each other from the first phase to the last. quiet_until: minute at which the first policy begins.
+
+    Both are taken as shares of their median before that. Raises `BadInput` where nothing was published then, or all of
+    it was nothing.
+    """
+    calendar = series.calendar
+    pairs = [(t, v) for t, v in zip(published.times, published.values, strict=True)]
+    inside = [(t, v) for t, v in pairs if calendar.quiet_until <= calendar.minute(t) < calendar.ends]
+    before = [(t, v) for t, v in pairs if 0 <= calendar.minute(t) < quiet_until]
+    begins, starts = calendar.time(0), calendar.time(quiet_until)
+    if not before or not (level := median(v for _, v in before)):
+        found = f"no value above 0 between {begins:%Y-%m-%dT%H:%MZ} and {starts:%Y-%m-%dT%H:%MZ}"
+        raise BadInput([Problem(file, 0, "", found, "some of quiet days before, to compare with")])
+    if not inside:
+        found = f"values from {published.times[0]:%Y-%m-%dT%H:%MZ} to {published.times[-1]:%Y-%m-%dT%H:%MZ}"
+        raise BadInput(
+            [Problem(file, 0, "", found, f"some from {calendar.time(calendar.quiet_until):%Y-%m-%dT%H:%MZ} on")]
+        )
+    own = median(_value(series, calendar.minute(t)) for t, _ in before) or 1.0
+    theirs = [v / level for _, v in inside]
+    minutes = [calendar.minute(t) for t, _ in inside]
+    ours = [_value(series, minute) / own for minute in minutes]
+    lags = _lags(series, minutes, theirs, own, published.step)
+    best = max(lags, key=lambda each: (round(each[1], 9), -abs(each[0])), default=None)
+    errors = [abs(a - b) for a, b in zip(theirs, ours, strict=True)]
+    return Overlay(
+        series, published.column, len(inside), _correlation(theirs, ours), best[0] if best else None,
+        best[1] if best else None, sum(errors) / len(errors), tuple(_phases(series, minutes, theirs, ours)),
+    )  # fmt: skip
+
+
+def _value(series: Series, minute: int) -> float:
+    return series.at(min(max(minute, 0), series.calendar.ends - 1))
+
+
+def _lags(
+    series: Series, minutes: Sequence[int], theirs: Sequence[float], own: float, step: timedelta
+) -> list[tuple[int, float]]:
+    """How well they fit with the emulated series later by each multiple of the step, either way."""
+    each = max(1, int(step.total_seconds()) // 60)
+    most = int(MOST_LAG.total_seconds()) // 60 // each
+    wider = range(minutes[0] - most * each, minutes[-1] + most * each + 1, each)
+    ours = [_value(series, minute) / own for minute in wider]
+    found = []
+    for lag in range(-most, most + 1):
+        correlation = _correlation(theirs, ours[most - lag : most - lag + len(theirs)])
+        if correlation is not None:
+            found.append((lag * each, correlation))
+    return found
+
+
+def _correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Pearson's; None where one of them is constant."""
+    count = len(one)
+    mean, other_mean = sum(one) / count, sum(other) / count
+    together = sum(map(operator.mul, one, other)) / count - mean * other_mean
+    spread = sum(map(operator.mul, one, one)) / count - mean * mean
+    other_spread = sum(map(operator.mul, other, other)) / count - other_mean * other_mean
+    if spread <= 1e-12 or other_spread <= 1e-12:
+        return None
+    found: float = together / sqrt(spread * other_spread)
+    return max(-1.0, min(1.0, found))
+
+
+def _phases(series: Series, minutes: Sequence[int], theirs: Sequence[float], ours: Sequence[float]) -> list[PhaseError]:
+    calendar, found = series.calendar, []
+    for phase, start in calendar.starts:
+        end = calendar.end(phase)
+        mine = [(a, b) for minute, a, b in zip(minutes, theirs, ours, strict=True) if start <= minute < end]
+        count = len(mine)
+        means = (
+            (sum(a for a, _ in mine) / count, sum(b for _, b in mine) / count, sum(abs(a - b) for a, b in mine) / count)
+            if mine
+            else (None, None, None)
+        )
+        found.append(PhaseError(phase, calendar.time(start), count, *means))
+    return found

@@ -1,0 +1,174 @@
+"""A series that somebody has published: times and values of a CSV file, as IODA, Radar or anybody has it. Pure.
+
+The time is in the one column that is called so (`time`, `timestamp`, `date`, `datetime` …): ISO 8601 with its zone, or
+seconds since 1970. The value is in the other column; where there are several, one is chosen.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from shutdownlab.config.document import BadInput, Problem, Problems
+
+_TIMES: Final = frozenset(
+    {"time", "times", "timestamp", "timestamps", "date", "datetime", "date time", "utc", "time (utc)", "bin", "from"}
+)
+_SIGNALS: Final = (
+    (r"bgp", "bgp"),
+    (r"ping-slash24|active.?probing|trinocular", "active-probing"),
+    (r"ucsd|merit|telescope|darknet", "telescope"),
+    (r"http.?3|quic", "http3"),
+    (r"mobile", "mobile"),
+    (r"dns", "dns-queries"),
+    (r"bytes|requests|traffic|netflow|http|gtr|google|cdn|volume", "cdn"),
+)
+"""What columns of IODA's and Radar's files are called, and which signal is like them."""
+_MOST_ROWS: Final = 1_000_000
+_OLDEST, _NEWEST = 10**8, 10**11
+"""Seconds since 1970; larger numbers are milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """times: UTC, at equal distances of `step`. column: what the values are called. signal: which it is, by that."""
+
+    column: str
+    signal: str | None
+    step: timedelta
+    times: tuple[datetime, ...]
+    values: tuple[float, ...]
+
+
+def read_published(text: bytes, file: str, column: str | None = None, zone: timedelta | None = None) -> Published:
+    """A published series. zone: of times that have none. Raises `BadInput` with all that is wrong."""
+    try:
+        decoded = text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file")]) from None
+    rows = list(csv.reader(io.StringIO(decoded, newline="")))
+    rows = rows[: _MOST_ROWS + 2]
+    if len(rows) > _MOST_ROWS + 1:
+        raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
+    head = [name.strip() for name in rows[0]] if rows else []
+    time, value = _columns(head, file, column)
+    problems = Problems()
+    found = [
+        each
+        for number, row in enumerate(rows[1:], 2)
+        if row and (each := _row(row, number, time, value, file, problems))
+    ]
+    zones = {each[3]: each[2] for each in reversed(found)}
+    zones.pop(None, None)
+    if len(zones) > 1:
+        (first, line), (second, other) = sorted(zones.items(), key=lambda each: each[1])[:2]
+        told = f"two time zones: {_offset(first)} in line {line}, {_offset(second)} in line {other}"
+        problems.append(Problem(file, other, head[time], told, "one time zone throughout", "write all times in UTC"))
+    if zone is None and (naive := next((each for each in found if each[3] is None), None)) is not None:
+        hint = 'say which with `--zone "+00:00"`'
+        problems.append(Problem(file, naive[2], head[time], "a time without its zone", "ISO 8601 with a zone", hint))
+    if problems:
+        raise BadInput(problems)
+    moments = [_utc(at, offset, zone) for at, _, _, offset in found]
+    step = _step(moments, [each[2] for each in found], file, head[time])
+    return Published(head[value], signal_of(head[value]), step, tuple(moments), tuple(each[1] for each in found))
+
+
+def signal_of(column: str) -> str | None:
+    """Which signal a column of this name is, as far as that tells."""
+    return next((signal for pattern, signal in _SIGNALS if re.search(pattern, column, re.IGNORECASE)), None)
+
+
+def _columns(head: Sequence[str], file: str, wanted: str | None) -> tuple[int, int]:
+    times = [place for place, name in enumerate(head) if name.lower() in _TIMES]
+    told = ", ".join(head) or "none"
+    if len(times) != 1:
+        found = f"the columns {told}" if head else "an empty file"
+        expected = "one column of times, called `time`, `timestamp` or `date`"
+        raise BadInput([Problem(file, 1, "", found, expected, "the first line names the columns")])
+    others = [place for place in range(len(head)) if place != times[0]]
+    if wanted is not None:
+        if wanted not in head or head.index(wanted) == times[0]:
+            names = ", ".join(head[place] for place in others)
+            raise BadInput([Problem("--column", 0, "", wanted, f"one of {names}")])
+        return times[0], head.index(wanted)
+    if len(others) != 1:
+        hint = "say which with `--column NAME`" if others else ""
+        raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values beside the times", hint)])
+    return times[0], others[0]
+
+
+def _row(
+    row: Sequence[str], line: int, time: int, value: int, file: str, problems: Problems
+) -> tuple[datetime, float, int, timedelta | None] | None:
+    """The time as written, the value, the line, the offset of the time (None: it has no zone)."""
+    if len(row) <= max(time, value):
+        problems.append(Problem(file, line, "", f"{len(row)} columns", "as many as in the first line"))
+        return None
+    at = _time(row[time].strip())
+    if at is None:
+        problems.append(
+            Problem(file, line, "", repr(row[time]), "a time such as 2022-01-05T10:30Z, or seconds since 1970")
+        )
+    try:
+        number = float(row[value])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        hint = "a gap cannot be laid over anything: fill it, or cut the file there" if not row[value].strip() else ""
+        problems.append(Problem(file, line, "", repr(row[value]), "a number that is not below 0", hint))
+    if at is None or not math.isfinite(number):
+        return None
+    return at, number, line, at.utcoffset()
+
+
+def _time(text: str) -> datetime | None:
+    if re.fullmatch(r"[0-9]{9,14}(\.[0-9]+)?", text):
+        seconds = float(text) if float(text) < _NEWEST else float(text) / 1000
+        return datetime.fromtimestamp(seconds, UTC) if _OLDEST <= seconds < _NEWEST else None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _utc(at: datetime, offset: timedelta | None, zone: timedelta | None) -> datetime:
+    return at.astimezone(UTC) if offset is not None else (at - (zone or timedelta())).replace(tzinfo=UTC)
+
+
+def _offset(offset: timedelta | None) -> str:
+    minutes = int(offset.total_seconds()) // 60 if offset is not None else 0
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str) -> timedelta:
+    """The distance between values; every gap is a mistake."""
+    if len(times) < 3:
+        raise BadInput([Problem(file, 0, "", f"{len(times)} values", "three or more")])
+    distances = [later - sooner for sooner, later in pairwise(times)]
+    step = Counter(distance for distance in distances if distance > timedelta()).most_common(1)
+    if not step:
+        raise BadInput([Problem(file, lines[1], name, "times that do not ascend", "ascending times")])
+    usual, problems = step[0][0], Problems()
+    for distance, at, line in zip(distances, times, lines[1:], strict=False):
+        if distance <= timedelta():
+            problems.append(Problem(file, line, name, "a time not after the one before", "ascending times"))
+        elif distance != usual:
+            found = f"a gap of {_minutes(distance)} after {at:%Y-%m-%dT%H:%MZ}"
+            hint = "fill it, or cut the file there"
+            problems.append(Problem(file, line, name, found, f"a value every {_minutes(usual)}", hint))
+    if problems:
+        raise BadInput(problems)
+    return usual
+
+
+def _minutes(distance: timedelta) -> str:
+    return f"{distance.total_seconds() / 60:g} min"

@@ -1,0 +1,1 @@
+"""Files to start one's own from: `shutdownlab new`."""

@@ -1,0 +1,190 @@
+"""A country to start one's own from: the text of a topology, commented, of operators that are given. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
+from shutdownlab.model.address_plan import LABORATORY
+from shutdownlab.starting.routing_data import Autonomous, RoutingData
+
+_MOST_PREFIXES, _MOST_TRANSITS = 3, 3
+_ROOM = {4: 22, 6: 48}
+"""The longest prefixes that are taken, by IP version: they have room for a few groups of subscribers."""
+_ABROAD = (
+    ("198.51.100.0/24", "2001:db8:71::/48", "[whatsapp, telegram, signal, wikipedia, google-dns]"),
+    ("203.0.113.0/24", "2001:db8:72::/48", "[youtube, bbc, protonvpn, bridge, cloudflare-dns]"),
+    ("192.0.2.0/24", "2001:db8:73::/48", "[facebook]"),
+)
+"""Documentation prefixes of transits (RFC 5737, RFC 3849), and what is reached through each."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPlan:
+    """An operator that is asked for. share: of the country's subscribers, 0 to 1; None: nobody has said."""
+
+    name: str
+    asn: int
+    share: float | None = None
+    access: Literal["fixed", "mobile"] = "fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class CountryPlan:
+    """A country that is asked for. millions: its subscribers."""
+
+    name: str
+    code: str
+    operators: Sequence[OperatorPlan]
+    millions: float = 10.0
+    files: Sequence[str] = ()
+    """The files that routing data was read from."""
+
+
+def country_text(plan: CountryPlan, data: RoutingData) -> str:
+    """The topology, as YAML with comments. What no data says is assumed, and says so."""
+    taken: list[IpPrefix] = [*LABORATORY, *(ipaddress.ip_network(text) for v4, v6, _ in _ABROAD for text in (v4, v6))]
+    shares = _shares(plan.operators, data)
+    own = {operator.asn: operator.name for operator in plan.operators}
+    transits = _transits(plan.operators, data)
+    source = "ROUTES" if plan.files else "ASSUMED"
+    lines = [
+        "# yaml-language-server: $schema=SCHEMA/topology.schema.json",
+        "# A country to start from. What is ASSUMED is made up: change it, and name your source instead.",
+        "# `shutdownlab check FILE --graph FILE.svg` checks and draws it; docs/reference has every key.",
+        "format: 1",
+        f"name: {plan.name}",
+        f"title: {_text(plan.name)}",
+        f"country: {plan.code}  # ISO 3166-1; ZZ is a country that does not exist",
+        "sources:",
+        *([f"  ROUTES: {_text('routing data in ' + ', '.join(plan.files))}"] if plan.files else []),
+        "  ASSUMED: no source yet",
+        "",
+        "links:  # ASSUMED",
+        "  fixed: {delay: 5ms, bandwidth: 50mbit}",
+        "  mobile: {delay: 20ms, bandwidth: 20mbit}",
+        "  transit: {delay: 40ms, bandwidth: 1gbit}",
+        "",
+        "regions:  # by their share of the subscribers",
+        "  capital: {title: The capital, weight: 0.3, source: ASSUMED}",
+        "  elsewhere: {title: Elsewhere, weight: 0.7, source: ASSUMED}",
+        "",
+        "operators:",
+    ]
+    for number, operator in enumerate(plan.operators):
+        found = data.systems.get(operator.asn, Autonomous())
+        prefixes, made_up = _prefixes(found, taken, number)
+        said = [f"the largest of {len(found.prefixes)} (ROUTES)"] if len(made_up) < len(_ROOM) else []
+        said += [f"IPv{version} ASSUMED" for version in made_up]
+        taken += prefixes
+        carriers = _carriers(operator, found, plan.operators, own, transits)
+        lines += [
+            f"  {operator.name}:",
+            f"    title: {_text(found.title or operator.name)}",
+            f"    asn: {operator.asn}",
+            f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_said(operator, plan)}",
+            f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(said)}",
+            f"    transit: [{', '.join(carriers)}]",
+            f"    source: {source}",
+            "    regions:",
+            f"      capital: {{ordinary: {{access: {operator.access}}}}}",
+            f"      elsewhere: {{ordinary: {{access: {operator.access}}}}}",
+        ]
+    lines += [
+        "",
+        "gateway: {title: National gateway, source: ASSUMED}",
+        f"exchange: {{title: Domestic exchange, asn: {_unused({*own, *transits})}, source: ASSUMED}}",
+        "",
+        "transits:  # and what is reached abroad through them: `shutdownlab apps` lists what there is",
+    ]
+    for place, (v4, v6, serves) in enumerate(_ABROAD[: max(2, len(transits))]):
+        asn = transits[place] if place < len(transits) else 64601 + place
+        title = data.systems[asn].title if asn in data.systems and data.systems[asn].title else f"AS{asn}"
+        lines += [
+            f"  {_transit_name(asn)}:",
+            f"    title: {_text(title)}",
+            f"    asn: {asn}",
+            f'    prefixes: [{v4}, "{v6}"]  # for documentation (RFC 5737, RFC 3849)',
+            f"    serves: {serves}",
+            f"    source: {'ROUTES' if place < len(transits) else 'ASSUMED'}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _shares(operators: Sequence[OperatorPlan], data: RoutingData) -> dict[str, float]:
+    """Each one's part of the subscribers: what is said, and of the rest as much as it has of the addresses."""
+    rest = max(0.0, 1 - sum(operator.share or 0 for operator in operators))
+    left = [operator for operator in operators if operator.share is None]
+    sizes = {o.name: max(1, data.systems[o.asn].addresses if o.asn in data.systems else 1) for o in left}
+    whole = sum(sizes.values())
+    found = {o.name: o.share if o.share is not None else rest * sizes[o.name] / whole for o in operators}
+    return {name: max(share, 0.0001) for name, share in found.items()}
+
+
+def _said(operator: OperatorPlan, plan: CountryPlan) -> str:
+    if operator.share is not None:
+        return ""
+    return ", ASSUMED: by its share of the addresses" if plan.files else ", ASSUMED"
+
+
+def _transits(operators: Sequence[OperatorPlan], data: RoutingData) -> list[int]:
+    """The foreign systems through which the country's routes are seen most."""
+    seen: dict[int, int] = {}
+    own = {operator.asn for operator in operators}
+    for operator in operators:
+        for asn, count in data.systems.get(operator.asn, Autonomous()).neighbours.items():
+            if asn not in own:
+                seen[asn] = seen.get(asn, 0) + count
+    return sorted(seen, key=lambda asn: (-seen[asn], asn))[:_MOST_TRANSITS]
+
+
+def _carriers(
+    operator: OperatorPlan,
+    found: Autonomous,
+    operators: Sequence[OperatorPlan],
+    own: Mapping[int, str],
+    transits: Sequence[int],
+) -> list[str]:
+    """Whom it buys transit from: foreign ones that are known, else larger operators that come before it, else all."""
+    abroad = [_transit_name(asn) for asn in transits if asn in found.neighbours]
+    earlier = {each.asn for each in operators[: list(operators).index(operator)]}
+    at_home = [own[asn] for asn, _ in found.neighbours.most_common() if asn in earlier]
+    return abroad or at_home[:1] or [_transit_name(asn) for asn in [*transits, 64601 + len(transits)][:1]]
+
+
+def _transit_name(asn: int) -> str:
+    return f"as{asn}"
+
+
+def _prefixes(found: Autonomous, taken: Sequence[IpPrefix], number: int) -> tuple[list[IpPrefix], list[int]]:
+    """The largest that it announces and that the laboratory can use; and the IP versions of which one is made up."""
+    chosen: list[IpPrefix] = []
+    for version, most in ((4, _MOST_PREFIXES - 1), (6, 1)):
+        fits = [p for p in found.prefixes if p.version == version and p.prefixlen <= _ROOM[version] and is_for_hosts(p)]
+        for prefix in sorted(fits, key=lambda each: (each.prefixlen, int(each.network_address))):
+            count = sum(each.version == version for each in chosen)
+            if count < most and not any(overlap(prefix, other) for other in (*taken, *chosen)):
+                chosen.append(prefix)
+    made = {
+        4: ipaddress.ip_network((int(ipaddress.IPv4Address("100.64.0.0")) + (number << 16), 16)),
+        6: ipaddress.ip_network(f"2001:db8:{number + 0x100:x}::/48"),
+    }
+    missing = [version for version in made if all(prefix.version != version for prefix in chosen)]
+    return [*chosen, *(made[version] for version in missing)], missing
+
+
+def _prefix(prefix: IpPrefix) -> str:
+    return f'"{prefix}"' if prefix.version == 6 else str(prefix)
+
+
+def _unused(numbers: set[int]) -> int:
+    return next(asn for asn in range(64599, 64000, -1) if asn not in numbers)
+
+
+def _text(text: str) -> str:
+    """As YAML in quotes, whatever is in it."""
+    return json.dumps(text, ensure_ascii=False)

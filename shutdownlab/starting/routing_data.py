@@ -1,0 +1,206 @@
+"""What public routing data says of networks: RouteViews' and RIPE RIS's tables (MRT), RIPEstat's answers (JSON).
+
+Files that somebody has fetched are read; nothing is asked over the network. Sources of the formats: RFC 6396 (MRT,
+TABLE_DUMP_V2), RFC 4271 (path attributes), RIPEstat's Data API (announced-prefixes, asn-neighbours, as-overview).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import struct
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
+
+_TABLE_DUMP_V2: Final = 13
+_RIBS: Final = {2: (4, False), 4: (6, False), 8: (4, True), 10: (6, True)}
+"""Subtypes of unicast tables: the IP version, and whether entries have path identifiers (RFC 8050)."""
+_AS_PATH, _EXTENDED, _SEQUENCE = 2, 0x10, 2
+_MOST_RECORD: Final = 1 << 24
+_EXPECTED: Final = "a table of routes in MRT (TABLE_DUMP_V2), or an answer of RIPEstat's in JSON"
+_HINT: Final = (
+    "RIS: https://data.ris.ripe.net/rrc00/latest-bview.gz; RIPEstat: announced-prefixes, asn-neighbours, as-overview"
+)
+_MOST_JSON: Final = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Autonomous:
+    """An autonomous system as routing data has it. neighbours: those that its routes come through, how often seen."""
+
+    title: str = ""
+    prefixes: set[IpPrefix] = field(default_factory=set)
+    neighbours: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def addresses(self) -> int:
+        """How many IPv4 addresses it announces, those of prefixes in others of its own counted once."""
+        ours = [prefix for prefix in self.prefixes if isinstance(prefix, ipaddress.IPv4Network)]
+        return sum(prefix.num_addresses for prefix in ipaddress.collapse_addresses(ours))
+
+
+class RoutingData:
+    """All that the files say, by AS number; of a table only of the systems asked for."""
+
+    def __init__(self, wanted: Collection[int] = ()) -> None:
+        self.wanted = frozenset(wanted)
+        self.systems: dict[int, Autonomous] = {}
+
+    def of(self, asn: int) -> Autonomous:
+        """What is known of one, which may be nothing."""
+        return self.systems.setdefault(asn, Autonomous())
+
+    def read(self, path: Path) -> None:
+        """Add what a file says; raises `BadInput` where it is none that is read."""
+        try:
+            with path.open("rb") as file:
+                start = file.read(max(LONGEST_MAGIC, 12))
+                packing, warnings = packing_of(start), list[str]()
+                stream: Any = _Again(start, file)
+                if packing is not None:
+                    stream = Unpacked(start, file, packing, warnings, str(path))
+                    start = stream.read(12)
+                    stream = _Again(start, stream)
+                if start.lstrip()[:1] == b"{":
+                    self._json(path, stream.read(_MOST_JSON))
+                else:
+                    self._table(path, stream)
+        except OSError as error:
+            refuse(path, f"a file that cannot be read ({(error.strerror or str(error)).lower()})")
+
+    def _json(self, path: Path, text: bytes) -> None:
+        try:
+            answer = json.loads(text)
+            call, data = str(answer["data_call_name"]), answer["data"]
+            if call == "announced-prefixes":
+                found = self.of(_asn(data["resource"]))
+                found.prefixes |= {ipaddress.ip_network(each["prefix"]) for each in data["prefixes"]}
+            elif call == "asn-neighbours":
+                found = self.of(_asn(data["resource"]))
+                left = (each for each in data["neighbours"] if each["type"] == "left")
+                found.neighbours.update({int(each["asn"]): int(each.get("power") or 1) for each in left})
+            elif call == "as-overview":
+                self.of(_asn(data["resource"])).title = str(data["holder"])
+            else:
+                refuse(path, f"RIPEstat's answer to {call}")
+        except (ValueError, KeyError, TypeError) as error:
+            refuse(path, f"JSON that is no answer of RIPEstat's that is read ({type(error).__name__}: {error})")
+
+    def _table(self, path: Path, stream: Any) -> None:
+        if not self.wanted:
+            hint = "a table has all systems of the world: say whose are the country's"
+            raise BadInput(
+                [
+                    Problem(
+                        "--from-ripe",
+                        0,
+                        "",
+                        f"{path}, a table of routes, and no --operator",
+                        "--operator NAME:ASN",
+                        hint,
+                    )
+                ]
+            )
+        records = 0
+        for kind, subtype, record in _records(path, stream):
+            records += 1
+            if kind == _TABLE_DUMP_V2 and subtype in _RIBS:
+                try:
+                    self._routes(record, *_RIBS[subtype])
+                except (IndexError, ValueError, struct.error):
+                    refuse(path, f"a damaged table: record {records:,}")
+        if not records:
+            refuse(path, "an empty file")
+
+    def _routes(self, record: bytes, version: int, identified: bool) -> None:
+        """A prefix, and the paths by which those who gave the table know it."""
+        length = record[4]
+        octets = (length + 7) // 8
+        place = 5 + octets
+        (entries,) = struct.unpack_from("!H", record, place)
+        place += 2
+        prefix: IpPrefix | None = None
+        for _ in range(entries):
+            place += 10 if identified else 6
+            (size,) = struct.unpack_from("!H", record, place)
+            place += 2
+            if place + size > len(record):
+                raise IndexError
+            sequence = _path(record[place : place + size])
+            place += size
+            if sequence and sequence[-1] in self.wanted:
+                if prefix is None:
+                    whole = record[5 : 5 + octets].ljust(4 if version == 4 else 16, b"\0")
+                    prefix = (
+                        ipaddress.ip_network((int.from_bytes(whole, "big"), length))
+                        if version == 4
+                        else (ipaddress.IPv6Network((int.from_bytes(whole, "big"), length)))
+                    )
+                found = self.of(sequence[-1])
+                found.prefixes.add(prefix)
+                before = next((asn for asn in reversed(sequence) if asn != sequence[-1]), None)
+                if before is not None:
+                    found.neighbours[before] += 1
+
+
+class _Again:
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, start: bytes, stream: BinaryIO | Unpacked) -> None:
+        self._left, self._stream = start, stream
+
+    def read(self, size: int) -> bytes:
+        """`size` bytes, fewer at the end."""
+        while len(self._left) < size and (more := self._stream.read(max(size - len(self._left), 1 << 16))):
+            self._left += more
+        given, self._left = self._left[:size], self._left[size:]
+        return given
+
+
+def _records(path: Path, stream: Any) -> Iterator[tuple[int, int, bytes]]:
+    """The records of an MRT file: type, subtype and content."""
+    while header := stream.read(12):
+        if len(header) < 12:
+            refuse(path, "a file that ends within a record")
+        _, kind, subtype, length = struct.unpack("!IHHI", header)
+        if not 11 <= kind <= 64 or length > _MOST_RECORD:
+            refuse(path, "what is neither MRT nor JSON")
+        record = stream.read(length)
+        if len(record) < length:
+            refuse(path, "a file that ends within a record")
+        yield kind, subtype, record
+
+
+def _path(attributes: bytes) -> list[int]:
+    """The AS path of a route; sets of systems, which aggregated routes end with, are left out."""
+    place, found = 0, list[int]()
+    while place + 3 <= len(attributes):
+        flags, kind = attributes[place], attributes[place + 1]
+        wide = flags & _EXTENDED
+        size = struct.unpack_from("!H", attributes, place + 2)[0] if wide else attributes[place + 2]
+        place += 4 if wide else 3
+        if kind == _AS_PATH:
+            at, end = place, place + size
+            while at + 2 <= end:
+                segment, count = attributes[at], attributes[at + 1]
+                numbers = struct.unpack_from(f"!{count}I", attributes, at + 2)
+                found += numbers if segment == _SEQUENCE else ()
+                at += 2 + 4 * count
+        place += size
+    return found
+
+
+def _asn(text: Any) -> int:
+    return int(str(text).upper().removeprefix("AS"))
+
+
+def refuse(path: Path, found: str) -> None:
+    """Raises `BadInput`."""
+    raise BadInput([Problem(str(path), 0, "", found, _EXPECTED, _HINT)])

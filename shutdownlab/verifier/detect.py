@@ -1,0 +1,220 @@
+"""Which mechanism shows in which outside signal: `sl.detect`. Pure.
+
+Every policy of a scenario is put in force alone, at the times at which the scenario has it, over the same calendar with
+its quiet weeks before; what each signal's detector makes of that is by this mechanism and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.library import Shutdown, load
+from shutdownlab.model.lookup import choices_of
+from shutdownlab.model.policy import Policy
+from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.signals.alerts import Alert, Level, alerts_of, severity
+from shutdownlab.signals.calendar import Calendar, calendar_of
+from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.series import QUIET, Key, Series, series_of
+from shutdownlab.verifier.mechanisms import mechanism_of, whom
+from shutdownlab.verifier.outside import Outside
+
+TOGETHER: Final = "all together"
+QUIET_WEEKS: Final = 4
+_IODA: Final = ("bgp", "active-probing", "telescope")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one signal's detector made of one mechanism, for the country or one of its parts.
+
+    times: how often the mechanism came into force; seen: in how many of these an alert was raised. raised: the first
+    alert (UTC); late: minutes from when it came into force. lowest: of the usual, what was left in its alerts; without
+    any, of a quiet day, what was left while it was in force. highest: likewise, what it rose to. area: IODA's, the drop
+    in percent times its minutes.
+    """
+
+    signal: str
+    scope: Scope
+    of: str
+    family: str
+    times: int
+    seen: int
+    raised: datetime | None
+    late: int | None
+    level: Level
+    lowest: float
+    highest: float
+    area: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """One policy, or all together, in the eyes of every signal.
+
+    score: IODA's overall severity, over its three sources, of the country.
+    """
+
+    scenario: str
+    policy: str
+    title: str
+    mechanism: str
+    whom: str
+    since: datetime
+    sights: tuple[Sight, ...]
+    score: float
+
+    def country(self, signal: str) -> Sight | None:
+        """The signal of the whole country, over both address families or else IPv4; None: there is none."""
+        mine = [sight for sight in self.sights if sight.signal == signal and sight.scope == "country"]
+        return next((sight for family in ("both", "ipv4") for sight in mine if sight.family == family), None)
+
+    def best(self, signal: str) -> Sight | None:
+        """Where a signal shows it best: the country's where that is seen; else a part, or the other address family."""
+        mine = [sight for sight in self.sights if sight.signal == signal]
+        whole = self.country(signal)
+        if whole is not None and whole.seen:
+            return whole
+        seen = [sight for sight in mine if sight.seen]
+        return min(seen, key=lambda sight: (sight.late or 0, sight.lowest), default=whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Detectability:
+    """Mechanism by signal, of some scenarios.
+
+    rows: each policy that comes into force, then all together. false_alarms: by signal, in four quiet weeks with
+    `noise`, the relative standard deviation of each value.
+    """
+
+    rows: tuple[Detected, ...]
+    false_alarms: Mapping[str, int]
+    noise: float
+    seed: int
+
+
+def detect(
+    *scenarios: str | Path | Mapping[str, Any] | Shutdown,
+    choose: Mapping[str, str] | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Detectability:
+    """Which mechanism of some scenarios shows in which outside signal, when, how late and how strongly.
+
+    choose: where sources disagree, the version to follow. noise: the relative standard deviation of each value that is
+    measured, in the quiet weeks for false alarms and in what all mechanisms together do; the same `seed` gives the
+    same. Raises `BadInput`.
+    """
+    rows: list[Detected] = []
+    alarms = dict.fromkeys(SIGNALS, 0)
+    for scenario in scenarios:
+        shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+        looked = _Look(shutdown, choices_of(shutdown.scenario, choose or {}, "choose"))
+        rows += looked.rows(noise, seed)
+        for signal, count in looked.false_alarms(noise, seed).items():
+            alarms[signal] += count
+    return Detectability(tuple(rows), alarms, noise, seed)
+
+
+class _Look:
+    """One scenario, looked at from outside."""
+
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
+        self.scenario, self.choices = shutdown.scenario, choices
+        self.outside = Outside(shutdown, choices)
+        times = [(phase.phase, phase.at) for phase in self.scenario.timeline]
+        self.calendar = calendar_of(times, self.scenario.ends, self.scenario.utc_offset)
+        self._active = {p.phase: self.scenario.active(p.phase, choices) for p in self.scenario.timeline}
+        self._quiet = self.outside.alone({})
+        self._judged: dict[object, list[Alert]] = {}
+
+    def rows(self, noise: float, seed: int) -> Iterator[Detected]:
+        for name in dict.fromkeys(name for active in self._active.values() for name in active):
+            policy = self.scenario.policies[name]
+            phases = [phase for phase, active in self._active.items() if name in active]
+            yield self._row(name, policy.title, mechanism_of(policy), whom(policy), phases, self._alone(name, policy))
+        phases = [phase for phase, active in self._active.items() if active]
+        if phases:
+            readings = [r for phase in self.scenario.timeline for r in self.outside.of(phase)]
+            yield self._row(TOGETHER, self.scenario.title, TOGETHER, "all", phases, readings, noise, seed)
+
+    def _alone(self, name: str, policy: Policy) -> Iterator[Reading]:
+        in_force = self.outside.alone({name: policy})
+        for phase, active in self._active.items():
+            for reading in in_force if name in active else self._quiet:
+                yield replace(reading, phase=phase)
+
+    def _alerts(self, series: Series) -> list[Alert]:
+        """Most series are like others: nothing happens in them."""
+        key = series.signal, series.stretches
+        if key not in self._judged:
+            self._judged[key] = alerts_of(series)
+        return self._judged[key]
+
+    def _row(
+        self, name: str, title: str, mechanism: str, about: str, phases: Sequence[str], readings: Iterable[Reading],
+        noise: float = 0.0, seed: int = 0,
+    ) -> Detected:  # fmt: skip
+        calendar = self.calendar
+        times = list(_stretches(calendar, phases))
+        series = series_of(readings, calendar)
+        if noise:
+            series = {key: each.noisy(noise, seed) for key, each in series.items() if key[1] == "country"}
+        alerts = {key: self._alerts(each) for key, each in series.items()}
+        sights = tuple(_sight(each, alerts[key], times, calendar) for key, each in series.items())
+        country = [
+            found for key, found in alerts.items() if key[0] in _IODA and key[1] == "country" and key[3] == "ipv4"
+        ]
+        since = calendar.time(times[0][0])
+        score = severity(country)
+        return Detected(self.scenario.name, name, title, mechanism, about, since, sights, score)
+
+    def false_alarms(self, noise: float, seed: int) -> dict[str, int]:
+        """In four quiet weeks, of the country's signals."""
+        start = self.scenario.timeline[0].at
+        weeks = calendar_of([("quiet", start)], start + timedelta(weeks=QUIET_WEEKS), self.scenario.utc_offset)
+        quiet = series_of([replace(reading, phase="quiet") for reading in self._quiet], weeks)
+        country = {key: each for key, each in quiet.items() if key[1] == "country" and key[3] != "ipv6"}
+        found = {key: alerts_of(each.noisy(noise, seed) if noise else each) for key, each in country.items()}
+        return {key[0]: len(alerts) for key, alerts in found.items()}
+
+
+def _stretches(calendar: Calendar, phases: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The times in which some phases last, as minutes; those that follow each other are one."""
+    start: int | None = None
+    for name, minute in calendar.starts:
+        if name in phases and start is None:
+            start = minute
+        if name not in phases and start is not None:
+            yield start, minute
+            start = None
+    if start is not None:
+        yield start, calendar.ends
+
+
+def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, int]], calendar: Calendar) -> Sight:
+    key: Key = series.key
+    mine = [(alert, start) for alert in alerts for start, end in times if start <= alert.raised < end]
+    first = min(mine, key=lambda each: each[0].raised, default=None)
+    quiet = series.stretches[0].value or QUIET
+    held = [(series.lowest(*_rounds(series, time)), series.highest(*_rounds(series, time))) for time in times]
+    lowest = min([alert.lowest for alert, _ in mine] or [low / quiet for low, _ in held])
+    critical = any(alert.critical is not None for alert, _ in mine)
+    return Sight(
+        signal=key[0], scope=key[1], of=key[2], family=key[3], times=len(times),
+        seen=len({start for _, start in mine}),
+        raised=calendar.time(first[0].raised) if first else None, late=first[0].raised - first[1] if first else None,
+        level="critical" if critical else "warning" if mine else "normal",
+        lowest=lowest, highest=max(high / quiet for _, high in held), area=sum(alert.area for alert, _ in mine),
+    )  # fmt: skip
+
+
+def _rounds(series: Series, time: tuple[int, int]) -> tuple[int, int]:
+    """The rounds of a series that see something of a time."""
+    step = series.signal.step
+    start = -(-time[0] // step) * step
+    return start, max(start + 1, time[1])

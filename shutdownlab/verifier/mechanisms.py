@@ -1,0 +1,60 @@
+"""What kind of mechanism a policy is, in the words in which shutdowns are told apart. Pure."""
+
+from __future__ import annotations
+
+from shutdownlab.model.announcements import Whence
+from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
+from shutdownlab.model.topology import Access
+
+
+def mechanism_of(policy: Policy) -> str:
+    """Such as `everything dropped`, `routes withdrawn`, `blocked by name`."""
+    if policy.withdraw is not None:
+        family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
+        return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
+    if policy.null_route is not None:
+        return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"
+    if policy.breakage is not None:
+        broken = {"cables cut": policy.cut, "power off": policy.power_off, "mobile sites off": policy.switch_off}
+        return ", ".join(name for name, order in broken.items() if order is not None)
+    if policy.inspect is not None:
+        return "rules of DPI boxes"
+    if policy.throttle is not None:
+        return "everything slowed" if policy.only.everything else f"slowed {_told_apart(policy)}"
+    return _blocked(policy)
+
+
+def _blocked(policy: Policy) -> str:
+    targets = policy.targets
+    if targets.everything:
+        spared = policy.except_
+        listed = spared.apps or spared.sites or spared.addresses
+        what = "all but a list dropped" if listed else "everything dropped"
+        one_way = {Direction.BOTH: "", Direction.INBOUND: ", inbound", Direction.OUTBOUND: ", outbound"}
+        what = what.replace("dropped", "rejected") if policy.rejects else what
+        return f"{what}{one_way[policy.direction]}{' at the gateway' if policy.at is Point.GATEWAY else ''}"
+    if targets == Targets(voice=targets.voice, sms=targets.sms):
+        return "telephones off"
+    return f"blocked {_told_apart(policy)}"
+
+
+def _told_apart(policy: Policy) -> str:
+    """By what the traffic that is meant is told from all other."""
+    targets = policy.targets
+    if targets.apps or targets.sites:
+        return {Means.DPI: "by name", Means.ADDRESS: "by address", Means.DNS: "by DNS"}[policy.by]
+    if targets.protocols:
+        return "by protocol"
+    return "by port" if targets.ports else "by address"
+
+
+def whom(policy: Policy) -> str:
+    """Whom it is about: `all`, or what narrows it."""
+    where = policy.where
+    parts = [", ".join(where.operators)] if where.operators else []
+    parts += [", ".join(where.regions)] if where.regions else []
+    if len(where.access) == 1:
+        parts.append("mobile lines" if where.access[0] is Access.MOBILE else "fixed lines")
+    parts += [", ".join(where.subscribers)] if where.subscribers else []
+    parts += [", ".join(where.groups)] if where.groups else []
+    return "; ".join(parts) or "all"

@@ -1,0 +1,64 @@
+"""A published series beside what a scenario's mechanisms make of the same signal: `sl.compare`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from shutdownlab.library import Shutdown, load
+from shutdownlab.model.lookup import choices_of, known, refuse
+from shutdownlab.results.reading import Scope
+from shutdownlab.signals.calendar import calendar_of
+from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.overlay import Overlay, overlay
+from shutdownlab.signals.published import read_published
+from shutdownlab.signals.series import series_of
+from shutdownlab.verifier.outside import Outside
+
+
+def compare(
+    scenario: str | Path | Mapping[str, Any] | Shutdown,
+    text: bytes,
+    *,
+    file: str = "series",
+    signal: str | None = None,
+    operator: str = "",
+    region: str = "",
+    family: Literal["ipv4", "ipv6"] | None = None,
+    column: str | None = None,
+    zone: timedelta | None = None,
+    choose: Mapping[str, str] | None = None,
+) -> Overlay:
+    """Lay a published series, the text of a CSV file, over the emulated one.
+
+    signal: which it is, where its column's name does not tell. operator, region: of which it is; left out: the
+    country's. column: of its values, where there are several. zone: of times that have none, as an offset from UTC.
+    Raises `BadInput`.
+    """
+    shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+    loaded = shutdown.scenario
+    choices = choices_of(loaded, choose or {}, "choose")
+    if operator and region:
+        refuse("region", f"{region} beside the operator {operator}", "one of the two", "leave one of them out")
+    if operator:
+        known("operator", operator, shutdown.topology.operators, "operator")
+    if region:
+        known("region", region, shutdown.topology.regions, "region")
+    published = read_published(text, file, column, zone)
+    name = signal or published.signal
+    if name is None:
+        refuse("signal", f"none, and a column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")
+    known("signal", name, SIGNALS, "signal")
+    outside = Outside(shutdown, choices)
+    readings = [reading for phase in loaded.timeline for reading in outside.of(phase, [name])]
+    calendar = calendar_of([(phase.phase, phase.at) for phase in loaded.timeline], loaded.ends, loaded.utc_offset)
+    scope: Scope = "operator" if operator else "region" if region else "country"
+    made = series_of(readings, calendar)
+    keys = [(name, scope, operator or region, each) for each in ([family] if family else ["both", "ipv4"])]
+    found = next((made[key] for key in keys if key in made), None)
+    if found is None:
+        refuse("signal", f"{name}, which {operator or region or loaded.topology} has not", "one that is read there", "")
+    disturbed = (calendar.start(phase.phase) for phase in loaded.timeline if loaded.active(phase.phase, choices))
+    return overlay(found, published, file, next(disturbed, calendar.ends))

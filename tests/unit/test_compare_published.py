@@ -1,0 +1,191 @@
+"""`shutdownlab compare`: a published series beside the emulated one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.config.document import BadInput
+from shutdownlab.signals.published import read_published, signal_of
+from shutdownlab.verifier.outside import Outside
+
+STEP = timedelta(minutes=30)
+START, END = datetime(2019, 6, 8, tzinfo=UTC), datetime(2019, 6, 20, tzinfo=UTC)
+EXAMS = [datetime(2019, 6, day, 1, tzinfo=UTC) for day in (9, 11, 13, 17, 19)]
+
+
+def in_an_exam(at: datetime) -> bool:
+    return any(exam <= at < exam + timedelta(hours=4, minutes=30) for exam in EXAMS)
+
+
+def series(value: Callable[[datetime], float], column: str = "bgp") -> bytes:
+    moments = [START + STEP * place for place in range(int((END - START) / STEP))]
+    return "\n".join([f"time,{column}", *(f"{at:%Y-%m-%dT%H:%MZ},{value(at):g}" for at in moments)]).encode()
+
+
+SEEN = series(lambda at: 0 if in_an_exam(at) else 4200)
+
+
+def test_the_same_course_has_correlation_one_no_lag_and_no_error() -> None:
+    found = sl.compare("syria-exams-2019", SEEN)
+    assert (found.series.signal.name, found.lag) == ("bgp", 0)
+    assert found.correlation == pytest.approx(1) and found.error == pytest.approx(0)
+    exam, day = found.phases[1], found.phases[2]
+    assert (exam.phase, exam.values, exam.published, exam.emulated) == ("exam-1", 9, 0, 0)
+    assert (day.phase, day.published, day.emulated, day.error) == ("day-1", 1, 1, 0)
+
+
+def test_a_series_that_is_late_is_told_by_how_much() -> None:
+    late = sl.compare("syria-exams-2019", series(lambda at: 0 if in_an_exam(at - timedelta(minutes=90)) else 1))
+    early = sl.compare("syria-exams-2019", series(lambda at: 0 if in_an_exam(at + timedelta(minutes=60)) else 1))
+    assert (late.lag, early.lag) == (90, -60)
+    assert late.best == pytest.approx(1) and late.correlation is not None and late.correlation < 0.8
+
+
+def test_a_fall_to_half_is_half_an_error_in_that_phase_alone() -> None:
+    found = sl.compare("syria-exams-2019", series(lambda at: 50 if in_an_exam(at) else 100))
+    assert found.correlation == pytest.approx(1)
+    assert {phase.phase: phase.error for phase in found.phases}["exam-3"] == pytest.approx(0.5)
+    assert {phase.phase: phase.error for phase in found.phases}["day-3"] == pytest.approx(0)
+
+
+def test_what_does_not_move_has_no_correlation() -> None:
+    flat = sl.compare("syria-exams-2019", series(lambda _: 7))
+    assert (flat.correlation, flat.lag, flat.best) == (None, None, None)
+    assert flat.error == pytest.approx(
+        5 * 4.5 / ((END - EXAMS[0] + timedelta(hours=13)).total_seconds() / 3600), rel=0.2
+    )
+
+
+@cache
+def curve_of_the_day() -> bytes:
+    """The emulated volume itself, as somebody would have published it."""
+    from shutdownlab.signals.calendar import calendar_of
+    from shutdownlab.signals.series import series_of
+
+    loaded = sl.load("syria-exams-2019")
+    seen = Outside(loaded, {})
+    phases = loaded.scenario.timeline
+    readings = [reading for phase in phases for reading in seen.of(phase, ["cdn"])]
+    calendar = calendar_of([(p.phase, p.at) for p in phases], loaded.scenario.ends, loaded.scenario.utc_offset)
+    volume = series_of(readings, calendar)["cdn", "country", "", "both"]
+    return series(lambda at: 1000 * volume.at(calendar.minute(at)), "bytes")
+
+
+def test_volume_is_laid_over_the_curve_of_the_day() -> None:
+    found = sl.compare("syria-exams-2019", curve_of_the_day())
+    assert found.series.signal.name == "cdn" and found.correlation == pytest.approx(1)
+    assert found.lag == 0 and found.error == pytest.approx(0, abs=1e-6)
+
+
+def test_times_may_be_seconds_or_milliseconds_or_have_another_zone() -> None:
+    at = datetime(2022, 1, 5, 10, 30, tzinfo=UTC)
+    texts = [f"{int(at.timestamp())}", f"{int(at.timestamp())}000", "2022-01-05T10:30Z", "2022-01-05T16:30+06:00"]
+    for text in texts:
+        later = [f"{t}" for t in (text, *([_plus(text, 5), _plus(text, 10)]))]
+        made = read_published(("Timestamp,x\n" + "".join(f"{t},1\n" for t in later)).encode(), "a.csv")
+        assert (made.times[0], made.step) == (at, timedelta(minutes=5)), text
+    naive = read_published(
+        b"date,x\n2022-01-05 16:30,1\n2022-01-05 16:40,2\n2022-01-05 16:50,2\n", "a", None, timedelta(hours=6)
+    )
+    assert naive.times[0] == at
+
+
+def _plus(text: str, minutes: int) -> str:
+    if text.isdigit():
+        return str(int(text) + minutes * 60 * (1000 if len(text) > 11 else 1))
+    return text.replace(":30", f":{30 + minutes}", 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "signal"),
+    [("bgp", "bgp"), ("ping-slash24", "active-probing"), ("ucsd-nt", "telescope"), ("Total bytes", "cdn"), ("x", None)],
+)
+def test_ioda_s_and_radar_s_columns_tell_which_signal_they_are(column: str, signal: str | None) -> None:
+    assert signal_of(column) == signal
+
+
+GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (10, 15, 20, 40, 45))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (GAP, "a.csv:5: time: found a gap of 20 min after 2022-01-05T10:20Z; expected a value every 5 min"),
+        (b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,\n", "a.csv:3: found ''; expected a number"),
+        (
+            b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T16:05+06:00,1\n2022-01-05T10:10Z,1\n",
+            "a.csv:3: time: found two time zones: +00:00 in line 2, +06:00 in line 3; expected one",
+        ),
+        (b"time,bgp\n2022-01-05T10:00,1\n2022-01-05T10:05,1\n", "a.csv:2: time: found a time without its zone"),
+        (b"time,bgp,ucsd\n2022-01-05T10:00Z,1,2\n", "a.csv:1: found the columns time, bgp, ucsd; expected one"),
+        (b"when,bgp\n2022-01-05T10:00Z,1\n", "a.csv:1: found the columns when, bgp; expected one column of times"),
+        (b"", "a.csv:1: found an empty file"),
+        (b"\xff\xfe", "a.csv: found not UTF-8 text"),
+        (b"time,bgp\nyesterday,1\n", "a.csv:2: found 'yesterday'; expected a time"),
+        (b"time,bgp\n2022-01-05T10:00Z,-1\n", "a.csv:2: found '-1'; expected a number that is not below 0"),
+        (b"time,bgp\n2022-01-05T10:00Z\n", "a.csv:2: found 1 columns"),
+        (b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,1\n", "a.csv: found 2 values; expected three or more"),
+        (
+            b"time,bgp\n2022-01-05T10:10Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
+            "a.csv:3: time: found a time not after the one before",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_laid_over_anything_is_told_with_its_line(text: bytes, told: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_published(text, "a.csv")
+    assert str(raised.value).startswith(told)
+
+
+def test_every_gap_is_told_at_once() -> None:
+    with pytest.raises(BadInput) as raised:
+        read_published(GAP + b"2022-01-05T11:00Z,1\n", "a.csv")
+    assert [problem.line for problem in raised.value.problems] == [5, 7]
+
+
+def run(tmp_path: Path, text: bytes, *arguments: str) -> tuple[int, str]:
+    file = tmp_path / "a.csv"
+    file.write_bytes(text)
+    done = CliRunner().invoke(app, ["compare", "syria-exams-2019", "--with", str(file), *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_the_command_prints_a_row_a_phase_and_how_alike_the_two_are(tmp_path: Path) -> None:
+    code, said = run(tmp_path, SEEN)
+    assert code == 0 and "09 Jun 01:00 exam-1 0.0 0.0 0.0" in said
+    assert "Correlation 1.00, best without a lag; they are 0.0 apart in the mean." in said
+    code, said = run(tmp_path, SEEN, "--format", "json", "--operator", "syrian-telecom")
+    whole = json.loads(said)
+    assert (code, whole["of"], whole["lag_min"], whole["phases"][1]["published"]) == (0, "syrian-telecom", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--signal", "bpg"), "--signal: found unknown signal 'bpg'"),
+        (("--operator", "nobody"), "--operator: found unknown operator 'nobody'"),
+        (("--operator", "mtn", "--region", "aleppo"), "--region: found aleppo beside the operator mtn"),
+        (("--column", "time"), "--column: found time; expected one of bgp"),
+        (("--zone", "6"), "--zone: found 6; expected an offset from UTC such as +06:00"),
+    ],
+)
+def test_mistakes_in_what_it_is_asked_are_told(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    code, said = run(tmp_path, SEEN, *arguments)
+    assert code == 2 and told in said
+
+
+def test_a_series_without_quiet_days_cannot_be_compared(tmp_path: Path) -> None:
+    lines = SEEN.splitlines()
+    during = b"\n".join([lines[0], *(line for line in lines[1:] if line >= b"2019-06-09T02")])
+    code, said = run(tmp_path, during)
+    assert code == 2 and "no value above 0 between" in said and "some of quiet days before" in said
+    assert run(tmp_path, SEEN.replace(b"bgp", b"x"))[1].startswith("--signal: found none, and a column 'x'")

@@ -1,0 +1,166 @@
+"""What a shutdown cost: worked out by hand in a small country, and beside the published figures of a large one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab.cli import app
+from shutdownlab.costing.estimate import cost_of
+from shutdownlab.costing.losses import Group, Losses
+from shutdownlab.model.economy import Economy, Estimate
+from shutdownlab.results.table import Share
+
+ROOT = Path(__file__).parents[2]
+
+
+def day(number: int) -> datetime:
+    return datetime(2030, 5, number, tzinfo=UTC)
+
+
+def share(reached: float, slow: float = 0.0) -> Share:
+    return Share(measured=1.0, reached=reached, slow=slow)
+
+
+ECONOMY = Economy(
+    gdp=Estimate(value=87.6, source="made up"),  # $10 million an hour
+    internet_share=Estimate(value=0.1, source="made up"),  # $1 million of it
+    users=Estimate(value=2.0, source="made up"),
+)
+# Two places, of a quarter and three quarters of the people. The small one is dark on days 1 and 3 and open on 2; the
+# large one loses one service in two on day 1, is slow on 2, and dark on 3.
+LOSSES = Losses(
+    hours={"one": 24.0, "two": 24.0, "three": 24.0, "four": 24.0},
+    begins={"one": day(1), "two": day(2), "three": day(3), "four": day(4)},
+    people={("a", "small"): 0.25, ("b", "large"): 0.75},
+    shares={
+        Group("a", "small", "one"): {"web": share(0), "chat": share(0)},
+        Group("b", "large", "one"): {"web": share(0.5), "chat": share(0.5)},
+        Group("a", "small", "two"): {"web": share(1), "chat": share(1)},
+        Group("b", "large", "two"): {"web": share(1, slow=1), "chat": share(1)},
+        Group("a", "small", "three"): {"web": share(0), "chat": share(0)},
+        Group("b", "large", "three"): {"web": share(0)},
+        Group("a", "small", "four"): {"web": share(1), "chat": share(1)},
+        Group("b", "large", "four"): {"web": share(1), "chat": share(1)},
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def worked_out() -> sl.Cost:
+    return cost_of("A small country", ECONOMY, (), LOSSES, 1)
+
+
+@pytest.fixture(scope="module")
+def kazakhstan() -> sl.Cost:
+    return sl.cost("kazakhstan-2022")
+
+
+def test_each_method_counts_the_hours_it_says_it_counts(worked_out: sl.Cost) -> None:
+    hours = {method: amount.hours for method, amount in worked_out.amounts.items()}
+    assert hours["cost"] == pytest.approx(24 * 0.25 + 24 * 1.0)
+    assert hours["report"] == pytest.approx(24 * 1.0), "half of the people are first cut off on day 3; nobody on day 4"
+    assert hours["graded"] == pytest.approx(24 * (0.25 + 0.75 * 0.5) + 24 * 0.75 * 0.25 + 24)
+    for amount in worked_out.amounts.values():
+        assert amount.value == pytest.approx(amount.hours * 1e6)
+
+
+def test_parts_add_up_to_the_whole(worked_out: sl.Cost, kazakhstan: sl.Cost) -> None:
+    for cost in (worked_out, kazakhstan):
+        for parts in (cost.by_operator, cost.by_region, cost.by_phase):
+            for method, amount in cost.amounts.items():
+                assert sum(part[method] for part in parts.values()) == pytest.approx(amount.value)
+    assert worked_out.by_region["small"]["cost"] == pytest.approx(12e6)
+
+
+def test_person_hours_are_counted_where_it_was_measured_and_how_much_that_is_is_said(worked_out: sl.Cost) -> None:
+    assert worked_out.person_hours is not None
+    web = 24 * (0.25 + 0.75 * 0.5) + 24 * 0.75 * 0.5 + 24
+    assert worked_out.person_hours["web"] == pytest.approx(2e6 * web)
+    assert worked_out.measured == pytest.approx({"web": 1.0, "chat": 1 - 0.75 / 4})
+
+
+def test_exact_parameters_leave_only_what_services_count_uncertain(worked_out: sl.Cost) -> None:
+    for method in ("cost", "report"):
+        amount = worked_out.amounts[method]
+        assert amount.low == amount.value == amount.high
+    graded = worked_out.amounts["graded"]
+    assert graded.low < graded.value < graded.high
+
+
+def test_the_rate_is_that_of_the_published_figure(kazakhstan: sl.Cost) -> None:
+    report = kazakhstan.amounts["report"]
+    assert report.value / report.hours == pytest.approx(410.3e6 / 144, rel=0.005)
+    assert report.hours == pytest.approx(144, rel=0.07), "5 January, 10:30 to 11 January, 02:20"
+    assert report.value == pytest.approx(410.3e6, rel=0.07)
+    assert kazakhstan.amounts["cost"].value < 0.7 * report.value, "a third of the time were windows, or regions back"
+
+
+def test_the_same_seed_draws_the_same_range(kazakhstan: sl.Cost) -> None:
+    assert sl.cost("kazakhstan-2022", seed=1).amounts == kazakhstan.amounts
+    other = sl.cost("kazakhstan-2022", seed=2).amounts["graded"]
+    assert other.value == kazakhstan.amounts["graded"].value and other.low != kazakhstan.amounts["graded"].low
+    for amount in kazakhstan.amounts.values():
+        assert amount.low <= amount.value <= amount.high
+
+
+def test_a_cost_grows_with_the_economy(kazakhstan: sl.Cost) -> None:
+    doubled = sl.cost("kazakhstan-2022", values={"gdp": 2 * 197.1})
+    for method, amount in doubled.amounts.items():
+        assert amount.value == pytest.approx(2 * kazakhstan.amounts[method].value)
+
+
+def test_what_the_scenario_says_of_the_economy_counts_before_the_topology() -> None:
+    made: dict[str, Any] = yaml.safe_load((ROOT / "scenarios/first-shutdown.yaml").read_text())
+    made["topology"] = yaml.safe_load((ROOT / "topologies/two-operators.yaml").read_text())
+    made["topology"]["cost"] = {"gdp": {"value": 1, "source": "t"}, "internet_share": {"value": 0.1, "source": "t"}}
+    made["cost"] = {"gdp": {"value": 3, "source": "EXAMPLE"}}
+    cost = sl.cost(made)
+    assert (cost.economy.gdp, cost.economy.internet_share) == (
+        Estimate(value=3, source="EXAMPLE"),
+        Estimate(value=0.1, source="t"),
+    )
+    assert cost.person_hours is None
+
+
+def test_the_report_says_what_it_cost_beside_the_published_figures(kazakhstan: sl.Cost, tmp_path: Path) -> None:
+    sl.verify("kazakhstan-2022").write(tmp_path / "run")
+    page = sl.report(tmp_path / "run").html
+    assert sl.cost(tmp_path / "run").amounts == kazakhstan.amounts
+    said = "It cost about $217 million ($143 to 405 million, depending on the method); "
+    assert f"{said}published figures are $410 to 460 million." in page
+    assert '<section id="cost"' in page
+    sl.verify("first-shutdown").write(tmp_path / "first")
+    assert '<section id="cost"' not in sl.report(tmp_path / "first").html
+
+
+def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost) -> None:
+    done = CliRunner().invoke(app, ["cost", "kazakhstan-2022"])
+    assert done.exit_code == 0, done.output
+    assert "NetBlocks: more than $460 million [NB]" in done.output
+    assert "$388 million ($227 to 405 million), 135.8 h as Top10VPN's reports" in done.output
+    done = CliRunner().invoke(app, ["cost", "kazakhstan-2022", "--format", "json"])
+    assert json.loads(done.output)["amounts"]["report"]["value"] == kazakhstan.amounts["report"].value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["first-shutdown"], "no gdp and no internet_share in first-shutdown, nor in its topology"),
+        (["first-shutdown", "--set", "gdp=50"], "no internet_share in first-shutdown"),
+        (["kazakhstan-2022", "--set", "gpd=50"], "hint: did you mean 'gdp'?"),
+        (["kazakhstan-2022", "--set", "gdp"], "--set: found 'gdp'; expected KEY=NUMBER"),
+        (["kazakhstan-2022", "--set", "internet_share=12"], "--set: found internet_share=12; expected more than 0"),
+    ],
+)
+def test_what_is_not_known_is_asked_for(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["cost", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output

@@ -1,0 +1,216 @@
+"""`shutdownlab new`: files to start from pass `check`; a country takes its networks from public routing data."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import mrtparse
+import pytest
+from typer.testing import CliRunner, Result
+
+from shutdownlab import library
+from shutdownlab.cli import app
+from shutdownlab.starting.routing_data import RoutingData
+
+NORTH, SOUTH = "northnet:64501:0.6", "southcell:AS64502:0.4:mobile"
+
+
+def new(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["new", *map(str, arguments)])
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["scenario", "policy", "profile"])
+def test_what_is_written_passes_check_as_it_is(kind: str) -> None:
+    assert new(kind, "mine").exit_code == 0
+    done = CliRunner().invoke(app, ["check", "mine.yaml"])
+    assert done.exit_code == 0, done.stderr
+    assert done.output.startswith("ok mine.yaml: ")
+    assert "SCHEMA/" not in Path("mine.yaml").read_text()
+
+
+def test_a_new_scenario_in_a_new_country_holds_what_it_expects() -> None:
+    assert new("country", "land", "--operator", NORTH, "--operator", SOUTH, "--subscribers", "5").exit_code == 0
+    assert new("scenario", "mine", "--country", "land.yaml").exit_code == 0
+    done = CliRunner().invoke(app, ["verify", "mine.yaml"])
+    assert done.exit_code == 0, done.output
+    assert "expectations hold" in done.output
+    topology = library.load_topology("land.yaml").topology
+    assert {name: (o.asn, o.subscribers) for name, o in topology.operators.items()} == {
+        "northnet": (64501, 3.0),
+        "southcell": (64502, 2.0),
+    }
+    assert {v.access.value for v in topology.vantages() if v.id.operator == "southcell"} == {"mobile"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("country", "Mine"), "NAME: found 'Mine'; expected at most 40 lower-case letters"),
+        (("country", "mine"), "--operator: found none, and nobody to ask; expected NAME:ASN"),
+        (("country", "mine", "--operator", "a:b"), "--operator: found 'a:b'; expected NAME:ASN"),
+        (("country", "mine", "--operator", "a:1:0.7", "--operator", "b:2:0.7"), "found shares of 1.4 in all"),
+        (("country", "mine", "--operator", "a:1", "--operator", "b:1"), "found 1 twice; expected each"),
+        (("country", "mine", "--operator", "a:1", "--code", "kz"), "--code: found 'kz'; expected two capital letters"),
+        (("country", "mine", "--from-ripe", "no.mrt"), "no.mrt: found a file that cannot be read"),
+        (("scenario", "mine", "--operator", "a:1"), "--operator: found it with a scenario"),
+        (("scenario", "mine", "--country", "nowhere"), "nowhere: found no such file"),
+        (("policy", "mine", "--country", "two-operators"), "--country: found it with a policy"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_is_told_and_nothing_is_written(arguments: tuple[str, ...], told: str) -> None:
+    done = new(*arguments)
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert not Path("mine.yaml").exists()
+
+
+def test_a_file_that_is_there_is_never_written_over() -> None:
+    Path("mine.yaml").write_text("mine")
+    assert new("policy", "mine").exit_code == 2
+    assert Path("mine.yaml").read_text() == "mine"
+    assert new("policy", "mine", "--out", "other.yaml").exit_code == 0
+
+
+def test_at_a_terminal_the_operators_are_asked_for() -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-c", "from shutdownlab.cli import main; main()", "new", "country", "mine"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as asked:
+        os.write(ours, f"{NORTH}\n{SOUTH}\n\n".encode())
+        out, _ = asked.communicate(timeout=60)
+    assert asked.returncode == 0, out
+    assert set(library.load_topology("mine.yaml").topology.operators) == {"northnet", "southcell"}
+
+
+# --- routing data ---
+
+
+def table(routes: list[tuple[str, list[list[int]]]]) -> bytes:
+    """A table of routes in MRT, as RIS has them (RFC 6396): prefixes, each with AS paths."""
+
+    def record(subtype: int, body: bytes) -> bytes:
+        return struct.pack("!IHHI", 1_700_000_000, 13, subtype, len(body)) + body
+
+    peer = struct.pack("!B4s4sI", 2, ip_address("192.0.2.1").packed, ip_address("192.0.2.1").packed, 64499)
+    made = record(1, ip_address("192.0.2.1").packed + struct.pack("!HH", 0, 1) + peer)
+    for number, (text, paths) in enumerate(routes):
+        prefix = ip_network(text)
+        body = (
+            struct.pack("!IB", number, prefix.prefixlen) + prefix.network_address.packed[: (prefix.prefixlen + 7) // 8]
+        )
+        body += struct.pack("!H", len(paths))
+        for path in paths:
+            segment = struct.pack(f"!BB{len(path)}I", 2, len(path), *path)
+            attributes = b"\x40\x01\x01\x00" + struct.pack("!BBH", 0x50, 2, len(segment)) + segment
+            body += struct.pack("!HIH", 0, 1_700_000_000, len(attributes)) + attributes
+        made += record(2 if prefix.version == 4 else 4, body)
+    return made
+
+
+ROUTES = [
+    ("45.112.176.0/22", [[64499, 3356, 9988], [64499, 7473, 9988, 9988]]),
+    ("45.112.176.0/24", [[64499, 3356, 9988]]),
+    ("2400:5f40::/32", [[64499, 7473, 9988]]),
+    ("37.111.0.0/20", [[64499, 7473, 9988, 133385]]),
+    ("8.8.8.0/24", [[64499, 15169]]),
+]
+
+
+def test_a_table_gives_the_prefixes_of_those_asked_for_and_whom_their_routes_come_through() -> None:
+    Path("bview.gz").write_bytes(gzip.compress(table(ROUTES)))
+    data = RoutingData({9988, 133385})
+    data.read(Path("bview.gz"))
+    assert set(map(str, data.of(9988).prefixes)) == {"45.112.176.0/22", "45.112.176.0/24", "2400:5f40::/32"}
+    assert data.of(9988).neighbours == {3356: 2, 7473: 2}
+    assert data.of(9988).addresses == 1024
+    assert data.of(133385).neighbours == {9988: 1}
+    assert 15169 not in data.systems
+
+
+def test_another_reader_reads_the_same_out_of_that_table() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    found: dict[int, set[str]] = {}
+    for entry in mrtparse.Reader("bview"):
+        for route in entry.data.get("rib_entries", ()):
+            path = next(a["value"][0]["value"] for a in route["path_attributes"] if 2 in a["type"])
+            found.setdefault(int(path[-1]), set()).add(f"{entry.data['prefix']}/{entry.data['length']}")
+    data = RoutingData(found)
+    data.read(Path("bview"))
+    assert {asn: set(map(str, data.of(asn).prefixes)) for asn in found} == found
+
+
+def answer(call: str, **data: Any) -> str:
+    return json.dumps({"data_call_name": call, "data": data})
+
+
+def test_a_country_has_the_real_prefixes_and_neighbours_of_its_operators() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    Path("mpt.json").write_text(answer("as-overview", resource="9988", holder='MPT-AP Myanma Posts: "MPT"'))
+    operators = ("--operator", "mpt:9988:0.7:mobile", "--operator", "telenor:133385:0.3:mobile")
+    done = new("country", "land", *operators, "--code", "MM", "--from-ripe", "bview", "--from-ripe", "mpt.json")
+    assert done.exit_code == 0, done.stderr
+    topology = library.load_topology("land.yaml").topology
+    mpt, telenor = topology.operators["mpt"], topology.operators["telenor"]
+    assert (mpt.title, list(map(str, mpt.prefixes))) == (
+        'MPT-AP Myanma Posts: "MPT"',
+        ["45.112.176.0/22", "2400:5f40::/32"],
+    )
+    assert set(mpt.transit) == {"as3356", "as7473"}
+    assert telenor.transit == ("mpt",)
+    assert {transit.asn for transit in topology.transits.values()} == {3356, 7473}
+
+
+def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
+    for asn, prefixes in ((9988, ["45.112.176.0/22"]), (133385, ["37.111.0.0/20"])):
+        told = answer("announced-prefixes", resource=str(asn), prefixes=[{"prefix": each} for each in prefixes])
+        Path(f"{asn}.json").write_text(told)
+    left = answer(
+        "asn-neighbours",
+        resource="9988",
+        neighbours=[{"asn": 3356, "type": "left", "power": 7}, {"asn": 1, "type": "right"}],
+    )
+    Path("left.json").write_text(left)
+    files = [argument for name in ("9988", "133385", "left") for argument in ("--from-ripe", f"{name}.json")]
+    assert new("country", "land", *files).exit_code == 0
+    operators = library.load_topology("land.yaml").topology.operators
+    assert {name: round(o.subscribers, 1) for name, o in operators.items()} == {"as133385": 8.0, "as9988": 2.0}
+    assert operators["as9988"].transit == ("as3356",)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "an empty file"),
+        (b"not a table of routes at all", "what is neither MRT nor JSON"),
+        (table(ROUTES)[:-3], "a file that ends within a record"),
+        (table(ROUTES)[:12], "a file that ends within a record"),
+        (b"{}", "JSON that is no answer of RIPEstat's that is read"),
+        (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
+    ],
+)
+def test_what_is_no_routing_data_is_refused_with_what_is(content: bytes, told: str) -> None:
+    Path("data").write_bytes(content)
+    done = new("country", "mine", "--operator", "mpt:9988", "--from-ripe", "data")
+    assert done.exit_code == 2
+    assert f"data: found {told}" in done.stderr
+    assert "TABLE_DUMP_V2" in done.stderr
+
+
+def test_of_a_table_of_all_the_world_it_must_be_said_whose_are_the_countrys() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    done = new("country", "mine", "--from-ripe", "bview")
+    assert done.exit_code == 2
+    assert "found bview, a table of routes, and no --operator; expected --operator NAME:ASN" in done.stderr

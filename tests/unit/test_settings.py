@@ -1,0 +1,168 @@
+"""`--set PATH=VALUE`: one value of a scenario is another; and the parameters that a scenario declares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_repeats import NIGHT, country
+from typer.testing import CliRunner
+
+import shutdownlab as sl
+from shutdownlab import library
+from shutdownlab.cli import app
+from shutdownlab.config.document import BadInput
+
+RATE = {"title": "How slow", "sets": ["policies.slow.throttle"], "least": "64kbit", "most": "2mbit"}
+START = {"title": "When", "sets": ["timeline.off.at"], "values": ["2022-03-21T00:00Z", "2022-03-22T00:00Z"]}
+
+
+def made(**changed: Any) -> dict[str, Any]:
+    """All off from 21 March."""
+    scenario = country(
+        {"night": NIGHT | {"every": {"from": "01:00", "to": "09:00", "dates": ["2022-03-25"]}}}, **changed
+    )
+    scenario["timeline"].append(
+        {"phase": "off", "at": "2022-03-21T00:00Z", "title": "", "start": ["slow"], "expect": []}
+    )
+    return scenario
+
+
+def told(set: dict[str, Any], **changed: Any) -> str:  # noqa: A002
+    with pytest.raises(BadInput) as raised:
+        sl.load(made(**changed), set=set)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "seen"),
+    [
+        ("policies.slow.throttle", "1mbit", lambda s: s.policies["slow"].throttle == 1000),
+        ("slow.throttle", "1mbit", lambda s: s.policies["slow"].throttle == 1000),
+        (
+            "policies.dark.where",
+            "{operators: [southcell]}",
+            lambda s: s.policies["dark"].where.operators == ("southcell",),
+        ),
+        ("policies.dark.except.ports", "[179]", lambda s: list(map(str, s.policies["dark"].except_.ports)) == ["179"]),
+        ("timeline.off.at", "2022-03-22T00:00Z", lambda s: f"{s.phase('off').at:%d}" == "22"),
+        ("off.at", "2022-03-22T00:00Z", lambda s: f"{s.phase('off').at:%d}" == "22"),
+        ("slow.start", "2022-03-22T00:00Z", lambda s: f"{s.phase('off').at:%d}" == "22"),
+        ("timeline.off.start.0", "dark", lambda s: s.phase("off").start == ("dark",)),
+        ("repeats.night.every.to", "10:30", lambda s: f"{s.phase('day-1').at:%H:%M}" == "10:30"),
+        ("throttled_below", "2mbit", lambda s: s.throttled_below == 2000),
+        ("ends", "2022-04-02T00:00Z", lambda s: f"{s.ends:%d}" == "02"),
+    ],
+)
+def test_a_value_is_set_by_its_path(path: str, value: str, seen: Any) -> None:
+    scenario = sl.load(made(), set={path: value}).scenario
+    assert seen(scenario)
+    assert not seen(sl.load(made()).scenario)
+
+
+def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
+    found = sl.diff("first-shutdown", "first-shutdown", set={"policies.whatsapp-reset.block": "{apps: [telegram]}"})
+    assert {target for change in found.changes for target in change.targets} == {"whatsapp", "telegram"}
+    assert {phase for change in found.changes for phase in change.phases} == {"messenger"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("policies.drak.throttle", "1mbit", "found 'policies.drak.throttle', which is not there; expected "
+         "policies.NAME.KEY, NAME one of dark, slow\n    hint: did you mean 'dark'?"),
+        ("policies.slow.throtle", "1mbit", "--set: policies.slow.throtle: found unknown key 'throtle'"),
+        ("policies.slow.throttle", "fast", "--set: policies.slow.throttle: found 'fast'; expected a rate"),
+        ("nothing.at", "1", "found 'nothing.at', which leads nowhere; expected a parameter, a key of the file"),
+        ("policies", "{}", "found all of 'policies'; expected policies.NAME.KEY, NAME one of dark, slow"),
+        ("dark.title", "x", "'dark' is in policies and in expectations; expected policies.dark.title"),
+        ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', and no written phase starts 'dark'"),
+        ("timeline.off.start.7", "x", "'7' of a list of 1; expected a number from 0 to 0"),
+        ("format", "2", "found 'format', which decides how the file is read"),
+        ("name.x", "2", "found 'name.x': no 'x' in 'recurring'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: str, message: str) -> None:
+    assert message in told({path: value})
+
+
+def test_a_value_that_is_no_yaml_is_told_with_the_option() -> None:
+    assert told({"slow.throttle": "[1"}).startswith("--set slow.throttle: found '[1'")
+
+
+def test_a_parameter_has_a_default_a_range_and_a_name_of_its_own() -> None:
+    parameters = {"rate": RATE | {"default": "128kbit"}}
+    assert sl.load(made(parameters=parameters)).scenario.policies["slow"].throttle == 128
+    assert sl.load(made(parameters=parameters), set={"rate": "1mbit"}).scenario.policies["slow"].throttle == 1000
+    assert "--set: rate: found '3mbit'; expected at most 2mbit\n    hint: How slow" in told(
+        {"rate": "3mbit"}, parameters=parameters
+    )
+    assert "expected at least 64kbit" in told({"rate": "1kbit"}, parameters=parameters)
+    assert "expected at least 64kbit" in told({"rate": "soon"}, parameters=parameters)
+
+
+def test_a_parameter_may_be_one_of_some_values_and_leave_what_stands_there_alone() -> None:
+    assert f"{sl.load(made(parameters={'when': START})).scenario.phase('off').at:%d}" == "21"
+    set_ = {"when": "2022-03-22T00:00Z"}
+    assert f"{sl.load(made(parameters={'when': START}), set=set_).scenario.phase('off').at:%d}" == "22"
+    assert "expected one of" in told({"when": "2022-03-23T00:00Z"}, parameters={"when": START})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"sets": ["policies.drak.throttle"]},
+            "parameters.rate.sets[0]: found 'policies.drak.throttle', which is not there",
+        ),
+        ({"default": "5mbit"}, "parameters.rate.default: found '5mbit'; expected at most 2mbit"),
+        ({"least": "3mbit"}, "parameters.rate.most: found 2mbit; expected something that `least`, 3mbit, is less than"),
+        ({"sets": []}, "parameters.rate.sets: found an empty list"),
+    ],
+)
+def test_a_parameters_own_mistakes_are_told_where_they_are(changed: dict[str, Any], message: str) -> None:
+    assert message in told({}, parameters={"rate": RATE | changed})
+
+
+def test_the_manifest_has_what_was_set_and_the_digest_is_another(tmp_path: Path) -> None:
+    shutdown = sl.load("first-shutdown", set={"policies.mobile-throttled.throttle": "256kbit"})
+    sl.verify(shutdown).write(tmp_path / "run")
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert manifest["settings"] == {"policies.mobile-throttled.throttle": "256kbit"}
+    assert manifest["digest"] != sl.load("first-shutdown").digest
+    why = sl.explain(tmp_path / "run", at="messenger", vantage="northnet/coast", target="whatsapp")
+    assert why.measured is not None  # the scenario is read again with what was set
+
+
+@pytest.mark.parametrize("text", ["nonsense", "=1", "title"])
+def test_the_option_is_a_path_and_a_value(text: str) -> None:
+    done = CliRunner().invoke(app, ["verify", "first-shutdown", "--set", text])
+    assert done.exit_code == 2
+    assert "expected PATH=VALUE" in done.stderr
+
+
+def test_verify_explain_check_and_diff_take_it() -> None:
+    set_ = [
+        "--set",
+        "policies.whatsapp-reset.block={apps: [telegram]}",
+        "--set",
+        "policies.whatsapp-dropped.block={apps: [signal]}",
+    ]
+    run = CliRunner().invoke
+    assert run(app, ["verify", "first-shutdown", "--at", "messenger", *set_]).exit_code == 1
+    told = run(
+        app, ["explain", "first-shutdown", "--at", "messenger", "--from", "northnet/coast", "--to", "telegram", *set_]
+    )
+    assert "whatsapp-reset" in told.output
+    assert run(app, ["check", "first-shutdown", *set_]).exit_code == 0
+    assert run(app, ["diff", "first-shutdown", "first-shutdown", *set_]).exit_code == 1
+    assert run(app, ["check", "two-operators", *set_]).exit_code == 2
+
+
+def test_a_scenario_is_not_changed_by_what_was_set_once() -> None:
+    scenario = made()
+    before = json.dumps(scenario)
+    library.load(scenario, set={"slow.throttle": "1mbit"})
+    assert json.dumps(scenario) == before
