@@ -45,7 +45,7 @@ chaos: setup ## put FAULTS (200) faults into running scenarios, one each, and co
 	$(VENV)/bin/python tests/lab/chaos.py --faults $(FAULTS)
 
 differential: setup ## run made-up shutdowns from SEED (1) on until CELLS (2000) cells are compared with what verify says
-	$(VENV)/bin/python tests/lab/differential.py --seed $(SEED) --cells $(CELLS)
+	$(VENV)/bin/python tests/lab/differential.py --all-kinds --seed $(SEED) --cells $(CELLS)
 
 lint: setup ## ruff, mypy, and the direction of imports
 	$(VENV)/bin/ruff check .

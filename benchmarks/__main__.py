@@ -1,6 +1,6 @@
 """The figures of the README's performance table, each benchmark a Markdown table.
 
-    python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|judging]...
+    python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|classes|judging]...
 
 None named: all of them, some ten minutes. Scenario, border and box take options too: `python -m benchmarks.border -h`.
 A benchmark that this machine cannot run, or that fails, is told of and the others go on.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import border, box, countries, kinds, scenario, verify
+from benchmarks import border, box, classes, countries, kinds, scenario, verify
 from benchmarks.table import Figure, engine, load, markdown
 
 _HERE: Final = Path(__file__).parent
@@ -115,6 +115,7 @@ BENCHMARKS: Final[dict[str, Callable[[], int]]] = {
     "kinds": lambda: kinds.run(200_000, 3, None),
     "catalogue": catalogue,
     "verify": lambda: verify.main([]),
+    "classes": lambda: classes.main([]),
     "judging": judging,
 }
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shutdownlab.config.document import quoted
-from shutdownlab.library import Shutdown, load
+from shutdownlab.library import Shutdown, load, shipped
 from shutdownlab.model.lookup import choices_of, refuse
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
+from shutdownlab.results.selection import Selection, measured_of
 from shutdownlab.verifier.causes import with_causes
-from shutdownlab.verifier.compare import Comparison, compare
-from shutdownlab.verifier.verify import verify
+from shutdownlab.verifier.compare import Comparison, compare, key_of
+from shutdownlab.verifier.selecting import select
+from shutdownlab.verifier.verify import Verified, verify
 
 _REVISION = re.compile(r"(?P<revision>[^:\s]{2,}):(?P<path>[^:]+)")
+_REVISION_ALONE = re.compile(r"[\w./~^@{}-]+")
 _GIT_SECONDS = 60.0
 
 
@@ -59,18 +63,81 @@ def diff(
         return with_causes(found, (before.shutdown, before.choices or {}), (after.shutdown, after.choices or {}))
 
 
+def changed_since(
+    old: str | Path,
+    new: Shutdown,
+    choices: Mapping[str, str],
+    phases: Sequence[str],
+    *,
+    sample: float,
+    seed: int,
+) -> tuple[Selection, dict[str, dict[str, Result]]]:
+    """Which cells of some phases to measure to see what has changed with real packets, and the results of the others.
+
+    old: as for `diff`, or a revision of git alone, which means the same file as it was then. sample: the share of what
+    has not changed, drawn by `seed`. Raises `BadInput`.
+    """
+    with _side("changed_since", _as_it_was(old, new), choices, {}, known=True) as before:
+        verified = verify(new, choose=choices)
+        if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
+            expected = "a scenario, or results, of the same country and phases"
+            refuse("changed_since", "no cell that the scenario has too", expected)
+        chosen = select(before.results, verified.results, phases, since=str(old), sample=sample, seed=seed)
+    return chosen, held_of(chosen, verified, phases)
+
+
+def agreement(
+    scenario: Shutdown | str | Path | Mapping[str, Any], measured: Run, *, choose: Mapping[str, str] | None = None
+) -> Comparison:
+    """Whether packets did what the model says they would: of what a run has measured. Raises `BadInput`."""
+    found = measured_of(measured.results)
+    of_phases, model = {result.phase for result in found}, verify(scenario, choose=choose)
+    timeline = tuple(phase for phase in model.timeline if phase.phase in of_phases)
+    return compare(replace(model, timeline=timeline).results, found)
+
+
+def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> dict[str, dict[str, Result]]:
+    """The results of the cells of some phases that are not measured, as the model has them, by cell."""
+    return {
+        phase.phase: {
+            cell.id: result.held_by_the_model()
+            for number, (cell, result) in enumerate(verified.of_phase(phase))
+            if number not in selection.of(phase.phase)
+        }
+        for phase in verified.timeline
+        if phase.phase in phases
+    }
+
+
+def _as_it_was(old: str | Path, new: Shutdown) -> str | Path:
+    """A revision alone as that of the scenario's own file; anything else as it is."""
+    text = str(old)
+    if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in dict(shipped("scenarios")):
+        return old
+    file = Path(new.source)
+    if not new.source or not file.exists():
+        return old
+    done = subprocess.run(
+        ("git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"), capture_output=True, check=False
+    )
+    return old if done.returncode else f"{text}:{os.path.relpath(file)}"
+
+
 @contextmanager
 def _side(
     where: str,
     given: Shutdown | str | Path | Mapping[str, Any],
     choose: Mapping[str, str],
     settings: Mapping[str, Any],
+    *,
+    known: bool = False,
 ) -> Iterator[_Side]:
+    """known: what is chosen stands in the other side, so that what this one has not got is no mistake."""
     is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
     if isinstance(given, Shutdown):
-        yield _verified(given, choose)
+        yield _verified(given, choose, known=known)
         return
     if is_run:
         assert not isinstance(given, Mapping), "a run is a directory"
@@ -78,15 +145,18 @@ def _side(
         return
     revision = _REVISION.fullmatch(str(given)) if not isinstance(given, Mapping) else None
     if revision is None or Path(str(given)).exists():
-        yield _verified(load(given, set=settings), choose)
+        yield _verified(load(given, set=settings), choose, known=known)
         return
     with _checked_out(where, revision["revision"], revision["path"]) as path:
-        yield _verified(load(path, set=settings), choose)
+        yield _verified(load(path, set=settings), choose, known=known)
 
 
-def _verified(shutdown: Shutdown, choose: Mapping[str, str]) -> _Side:
-    known = {name: option for name, option in choose.items() if name in shutdown.scenario.accounts}
-    found = verify(shutdown, choose=known if known != choose and known else choose)
+def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool) -> _Side:
+    accounts = shutdown.scenario.accounts
+    here = {name: option for name, option in choose.items() if name in accounts}
+    if known:
+        here = {name: option for name, option in here.items() if option in accounts[name].options}
+    found = verify(shutdown, choose=here if known or here else choose)
     return _Side(found.results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"))
 
 

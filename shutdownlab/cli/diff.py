@@ -25,8 +25,8 @@ def diff(
         ),
     ] = None,
     form: Annotated[
-        Literal["table", "json", "junit", "markdown", "github"],
-        typer.Option("--format", metavar="table|json|junit|markdown|github", help="What is printed."),
+        Literal["table", "json", "junit", "markdown", "github", "sarif"],
+        typer.Option("--format", metavar="table|json|junit|markdown|github|sarif", help="What is printed."),
     ] = "table",
     allow: Annotated[bool, typer.Option("--allow", help="End with 0 although something has changed.")] = False,
 ) -> None:
@@ -35,7 +35,7 @@ def diff(
     For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml
     """
     from shutdownlab import comparison
-    from shutdownlab.reporting import compared, junit
+    from shutdownlab.reporting import compared, junit, sarif
 
     with user_errors(), naming_options("choose"):
         found = comparison.diff(old, new, choose=as_mapping(choose), set=as_settings(settings))
@@ -43,6 +43,8 @@ def diff(
         typer.echo(compared.as_json(found))
     elif form == "junit":
         typer.echo(junit.of_comparison(found))
+    elif form == "sarif":
+        typer.echo(sarif.of_comparison(found))
     elif form == "markdown":
         typer.echo(compared.as_markdown(found))
     elif form == "github":

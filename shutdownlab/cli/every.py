@@ -48,8 +48,8 @@ def verify_all(*, strict: bool, sample: float | None = None) -> int:
     for name in names:
         start = time.monotonic()
         found = model.verify(name, strict=strict, sample=sample)
-        expected = sum(result.expected is not None for result in found.results)
-        text = f"{len(found.results):,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
+        expected = sum(group.cells for group in found.groups if group.expected is not None)
+        text = f"{found.cells:,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
         text += f", {len(found.undecided)} cells undecided" if found.undecided else ""
         held = sum(each.met is True for each in found.signals)
         text += f", {held} of {len(found.signals)} about signals" if found.signals else ""

@@ -46,12 +46,24 @@ Settings = Annotated[
         help="Another value in the scenario: policies.blackout.throttle=1mbit; repeatable.",
     ),
 ]
+
+
+def _share(text: str) -> float:
+    """`5%` or `0.05` as a number; whether it is from 0 to 1 whoever takes it says."""
+    figure, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        return float(figure) / (100 if percent else 1)
+    except ValueError:
+        raise typer.BadParameter(f"found {text}; expected a share: 5% or 0.05") from None
+
+
 Sample = Annotated[
     float | None,
     typer.Option(
         "--sample",
         metavar="SHARE",
-        help="Where phases repeat what was measured, measure it in this share of them (0 to 1); hold the rest.",
+        parser=_share,
+        help="Where phases repeat what was measured, measure it in this share of them (5%, 0.05); hold the rest.",
         show_default="all",
     ),
 ]

@@ -89,6 +89,15 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
     ] = False,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            "--changed-since",
+            metavar="OLD",
+            help="Measure only what comes out otherwise by the model than OLD: a scenario, REVISION or "
+            "REVISION:PATH of git, or a run's directory; and of the rest --sample (5%).",
+        ),
+    ] = None,
     keep: Annotated[
         bool,
         typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
@@ -104,10 +113,13 @@ def run(
     from shutdownlab.runner import launch
     from shutdownlab.runner.run import EXIT_UNMET
 
-    with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python", "sample"):
+    with (
+        user_errors(),
+        naming_options("out", "real_time", "choose", "until", "keys", "ryu_python", "sample", "changed_since"),
+    ):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force, set=settings, web=web,
+            junit=junit, verify=verify, keep=keep, force=force, changed_since=changed_since, set=settings, web=web,
         )  # fmt: skip
         if scenario is None:
             options = {
@@ -147,7 +159,8 @@ def run(
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,
                     keys=keys, observe=observe, sample=sample, seed=seed, datapath=datapath, openflow=openflow,
-                    ryu_python=ryu_python, trust=trust, force=force, keep_open=keep, on_event=tell,
+                    ryu_python=ryu_python, trust=trust, force=force, keep_open=keep, changed_since=changed_since,
+                    on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
                 _write_junit(junit, failed.run)
@@ -155,7 +168,8 @@ def run(
                 raise
         _write_junit(junit, finished)
         _write_report(report, finished)
-        agrees = _agrees(shutdown, finished.path, as_mapping(choose)) if verify else True
+        compared = verify or changed_since is not None
+        agrees = _agrees(shutdown, finished, as_mapping(choose)) if compared else True
         if report is not None:
             typer.echo(f"The report: {report}")
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
@@ -185,12 +199,12 @@ def _write_report(path: Path | None, run: Run) -> None:
         raise typer.Exit(EXIT_OUTPUT) from None
 
 
-def _agrees(shutdown: Shutdown, measured: Path, choose: dict[str, str]) -> bool:
-    """Say whether packets did what the model says they would."""
-    from shutdownlab.comparison import diff
+def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
+    """Say whether packets did what the model says they would, in what was measured."""
+    from shutdownlab.comparison import agreement
     from shutdownlab.reporting.compared import agreement_lines
 
-    found = diff(shutdown, measured, choose=choose)
+    found = agreement(shutdown, measured, choose=choose)
     for line in agreement_lines(found):
         typer.echo(line)
     return not found.changed

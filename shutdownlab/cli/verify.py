@@ -25,8 +25,8 @@ def verify(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     form: Annotated[
-        Literal["table", "json", "junit"],
-        typer.Option("--format", metavar="table|json|junit", help="What is printed."),
+        Literal["table", "json", "junit", "sarif"],
+        typer.Option("--format", metavar="table|json|junit|sarif", help="What is printed."),
     ] = "table",
     sample: Sample = None,
     strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
@@ -35,7 +35,7 @@ def verify(
     ] = False,
 ) -> None:
     """Say what a run would find, without one: in seconds, without rights, on any system. Ends as `run` does."""
-    from shutdownlab.reporting import junit
+    from shutdownlab.reporting import junit, sarif
     from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.verifier import verify as model
 
@@ -55,5 +55,10 @@ def verify(
         if form == "table":
             print_verified(verified, Console(highlight=False), warn=warn)
         else:
-            typer.echo(as_json(verified, warn=warn) if form == "json" else junit.of_verified(verified))
+            told = {
+                "json": lambda: as_json(verified, warn=warn),
+                "junit": lambda: junit.of_verified(verified),
+                "sarif": lambda: sarif.of_verified(verified, warn=warn),
+            }
+            typer.echo(told[form]())
     raise typer.Exit(verified.exit_code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 from shutdownlab.compiler import controls, telephone
@@ -76,13 +77,14 @@ def program(
 
 
 def _groups_at(network: Network, node: Node) -> Iterator[Group]:
-    for index, vantage in enumerate(network.vantages):
-        ports = {port.purpose: port.number for port in node.ports.values()}
+    ports = {port.purpose: port.number for port in node.ports.values()}
+    gateway = node.role is Role.GATEWAY_SWITCH
+    for index, vantage in enumerate(network.vantages) if gateway else network.vantages_of(node.owner):
         own = ports.get(str(vantage.id) if node.role is Role.ACCESS_SWITCH else vantage.id.operator)
         if own is None:
             continue
         others = tuple(number for purpose, number in ports.items() if purpose == "uplink")
-        if node.role is Role.GATEWAY_SWITCH:
+        if gateway:
             others = tuple(ports[name] for name in network.topology.transits)
         resolvers = resolvers_of(network, vantage.id.operator)
         yield Group(index, vantage, network.subnets[vantage.id], own, others, resolvers)
@@ -238,5 +240,6 @@ def _site_addresses(network: Network, site: str) -> Iterator[Address]:
             yield from hosted.addresses
 
 
+@cache
 def _single(address: Address) -> IpPrefix:
     return ipaddress.ip_network(str(address))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -123,24 +123,41 @@ class Network:
     vantages: tuple[Vantage, ...] = ()
     _by_name: dict[str, Hosted] = field(default_factory=dict)
     _subscribers: dict[VantageId, str] = field(default_factory=dict)
+    _of_operator: dict[str, list[tuple[int, Vantage]]] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
+    _by_role: dict[tuple[Role, str | None], list[Node]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.vantages = tuple(self.topology.vantages())
+        for place, vantage in enumerate(self.vantages):
+            self._of_operator.setdefault(vantage.id.operator, []).append((place, vantage))
 
     def add(self, node: Node) -> None:
         """Take a new node in."""
+        self._places[node.name] = len(self.nodes)
         self.nodes[node.name] = node
+        for owner in (None, node.owner):
+            self._by_role.setdefault((node.role, owner), []).append(node)
         if node.vantage is not None:
             self._subscribers[node.vantage.id] = node.name
 
     def by_role(self, role: Role, owner: str | None = None) -> Iterator[Node]:
-        return (n for n in self.nodes.values() if n.role is role and (owner is None or n.owner == owner))
+        """The nodes of a role, of everybody or of one owner, in the order in which they were added."""
+        return iter(self._by_role.get((role, owner), ()))
+
+    def place(self, node: str) -> int:
+        """Which node it is, in that order, from 0."""
+        return self._places[node]
 
     def one(self, role: Role, owner: str) -> Node:
         return next(self.by_role(role, owner))
 
     def subscriber(self, vantage: VantageId) -> Node:
         return self.nodes[self._subscribers[vantage]]
+
+    def vantages_of(self, operator: str) -> Sequence[tuple[int, Vantage]]:
+        """The subscriber groups of an operator, each with its place among all."""
+        return self._of_operator.get(operator, ())
 
     def control_addresses(self, vantage: VantageId) -> tuple[Address, ...]:
         """Where a subscriber group's controls come from and go to: in its subnets, but no policy is about them."""
@@ -174,6 +191,9 @@ class _Builder:
         self.topology = topology
         self.apps = apps
         self.network = Network(topology)
+        self.vantages: dict[tuple[str, str], list[Vantage]] = {}
+        for vantage in self.network.vantages:
+            self.vantages.setdefault((vantage.id.operator, vantage.id.region), []).append(vantage)
         self.names = names_of(topology)
         self.macs = itertools.count(1)
         self.dpids = itertools.count(1)
@@ -204,7 +224,7 @@ class _Builder:
     def _port_name(self, node: Node, purpose: str) -> str:
         """At most 15 characters (IFNAMSIZ), unique where several switches share a namespace."""
         if node.role.is_openflow or node.role is Role.EXCHANGE_SWITCH:
-            return f"s{list(self.network.nodes).index(node.name)}p{len(node.ports) + 1}"
+            return f"s{self.network.place(node.name)}p{len(node.ports) + 1}"
         return purpose if purpose.isalnum() and len(purpose) <= 15 else f"eth{len(node.ports)}"
 
     def _mac(self) -> str:
@@ -270,7 +290,7 @@ class _Builder:
         self._point_to_point(name, Role.TELEPHONE, plan.TELEPHONE)
         for region, groups in operator.regions.items():
             access = self.node(Role.ACCESS_SWITCH, (name, region), name, f"{operator.title} {region}")
-            vantages = [v for v in self.network.vantages if v.id[:2] == (name, region)]
+            vantages = self.vantages.get((name, region), [])
             subnets = {vantage.id: next(pools) for vantage in vantages}
             self.network.subnets |= subnets
             gateways = [address for subnet in subnets.values() for address in hosts(subnet, plan.ROUTER)]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.telephony import SMS, VOICE
 from shutdownlab.probes.conclusion import Conclusion
-from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
 from shutdownlab.probes.kinds import TelephoneLine, TelephoneLines
 from shutdownlab.probes.media import MediaStream, NoMediaPort
 from shutdownlab.probes.phone import Phone
@@ -30,6 +30,8 @@ from shutdownlab.probes.sip import (
 
 # Answers that a registration still under way, or a telephone with too many calls, can cause as well as a block.
 _BUSY: Final = frozenset({404, 408, 480, 486, 500, 503})
+# The service has waited for the other end as long as we have for it: which of us gives up first says nothing.
+_TIMEOUT: Final = 408
 _COUNTED: Final = re.compile(r"PR=(\d+)")
 
 
@@ -107,6 +109,8 @@ async def _step(
     seen["answers"].append({"operation": operation, "code": answer.code, "t": session.trace.now()})
     if not 200 <= answer.code < 300:
         refusal = f"unknown_failure: SIP {answer.code} {answer.reason}"
+        if answer.code == _TIMEOUT:
+            refusal = TIMEOUT
         raise StepFailed(refusal, operation, doubtful=answer.code in _BUSY)
     return answer
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from xml.etree import ElementTree
 
 from shutdownlab.reporting.compared import line_of
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.reporting.verified import undecided_lines
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.verifier.compare import CellChange, Comparison
 from shutdownlab.verifier.verify import Verified
@@ -22,12 +22,14 @@ def of_verified(verified: Verified) -> str:
     One of which nothing can be decided is skipped, or has failed where that is `strict`.
     """
     name = verified.shutdown.scenario.name
-    return _of_results(name, verified.results, "skipped", strict=verified.strict, signals=verified.signals)
+    return _of_results(
+        name, verified.results, "skipped", verified.because, strict=verified.strict, signals=verified.signals
+    )
 
 
 def of_run(name: str, results: Sequence[Result], signals: Sequence[SignalVerdict] = ()) -> str:
     """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
-    return _of_results(name, results, "error", strict=False, signals=signals)
+    return _of_results(name, results, "error", lambda _: "", strict=False, signals=signals)
 
 
 def of_comparison(comparison: Comparison) -> str:
@@ -48,7 +50,13 @@ def of_comparison(comparison: Comparison) -> str:
 
 
 def _of_results(
-    name: str, found: Iterable[Result], without_verdict: str, *, strict: bool, signals: Sequence[SignalVerdict]
+    name: str,
+    found: Iterable[Result],
+    without_verdict: str,
+    because: Callable[[Result], str],
+    *,
+    strict: bool,
+    signals: Sequence[SignalVerdict],
 ) -> str:
     root = ElementTree.Element("testsuites", name=name)
     for phase, of_phase in groupby(found, key=lambda result: result.phase):
@@ -61,15 +69,19 @@ def _of_results(
             unmet = [r for r in results if not r.met and (strict or r.outcome.is_measured)]
             unsure = [r for r in results if not r.outcome.is_measured]
             if unmet:
-                _tell(case, "failure", list(unmet_lines(unmet)))
+                _tell(case, "failure", list(unmet_lines(unmet, because)))
             elif unsure and (without_verdict == "error" or len(unsure) == len(results)):
                 _tell(case, without_verdict, list(undecided_lines(unsure)))
             elif all(result.held for result in results):
-                _tell(case, "skipped", [f"held: as measured in {results[0].held}, from which it cannot differ"])
+                _tell(case, "skipped", [f"held: as {_held_by(results[0])}, from which it cannot differ"])
         _count(suite)
     if signals:
         _signals(root, name, signals, strict=strict)
     return _text(root)
+
+
+def _held_by(result: Result) -> str:
+    return "the model has it, and had it before" if result.held == THE_MODEL else f"measured in {result.held}"
 
 
 def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalVerdict], *, strict: bool) -> None:

@@ -152,6 +152,10 @@ class Progress:
         if self._story:
             table = table_of(self._results, begun.columns, begun.short_columns)
             print_story(self._console, table, self._results, begun.sources, event.faults, self._signals)
+        if begun.changed_since:
+            walked = len({result.phase for result in self._results if not result.held})
+            since = literal(begun.changed_since)
+            self._print(f"{walked} of {len(begun.phases)} phases have cells that changed since {since}.")
         captures = ", pcap/" if begun.pcap else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 

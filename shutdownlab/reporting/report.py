@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.signals import signal_lines, sum_of_signals
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
 from shutdownlab.reporting.table import legible
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table
@@ -59,7 +60,12 @@ def print_story(
     faults: Sequence[str],
     signals: Sequence[SignalVerdict] = (),
 ) -> None:
-    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it."""
+    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it.
+
+    Of a run that measured what has changed alone, the phases of which it measured something.
+    """
+    measured = {result.phase for result in results if result.held != THE_MODEL}
+    table = replace(table, phases=tuple(phase for phase in table.phases if phase[0] in measured or not measured))
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")
     for part in legible(table, console.width):
         console.print()

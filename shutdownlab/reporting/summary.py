@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 MOST_LINES = 20
 _MOST_WHO = 3
 
 
-def unmet_lines(results: Sequence[Result]) -> Iterator[str]:
-    """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines."""
+def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
+    """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines.
+
+    because: what makes a result come out so, asked for the first of each line.
+    """
+    groups = _unmet(results)
+    yield from (text for _, text in unmet_groups(results, because, MOST_LINES))
+    if len(groups) > MOST_LINES:
+        yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
+
+
+def unmet_groups(
+    results: Sequence[Result], because: Callable[[Result], str] = lambda _: "", most: int | None = None
+) -> Iterator[tuple[list[Result], str]]:
+    """The results that such a line is about, and the line; of the first `most`."""
+    for (phase, target, expected, source, seen), members in islice(_unmet(results).items(), most):
+        who = list(dict.fromkeys(member.vantage for member in members))
+        named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
+        why = because(members[0])
+        cause = f" ({why})" if why else ""
+        by = f" [{source}]" if source else ""
+        yield members, f"{phase}: {target} from {named}: expected {expected}{by}, saw {seen}{cause}"
+
+
+def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], list[Result]]:
     groups: dict[tuple[str, str, str, str, str], list[Result]] = defaultdict(list)
     for result in results:
         if not result.met:
             expected = result.expected.value if result.expected else "a measurement"
             seen = result.outcome.value + (f" ({result.failure})" if result.failure else "")
             groups[result.phase, result.target, expected, result.source, seen].append(result)
-    for (phase, target, expected, source, seen), members in list(groups.items())[:MOST_LINES]:
-        who = list(dict.fromkeys(member.vantage for member in members))
-        named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
-        yield f"{phase}: {target} from {named}: expected {expected}{f' [{source}]' if source else ''}, saw {seen}"
-    if len(groups) > MOST_LINES:
-        yield f"and {len(groups) - MOST_LINES} more kinds of failure: rows of results.csv where outcome is not expected"
+    return groups
 
 
 def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:
@@ -39,12 +58,14 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     expected = [result for result in results if result.expected is not None]
     unmet = sum(not result.met for result in results)
     errors = sum(not result.outcome.is_measured for result in results)
+    modelled = sum(result.held == THE_MODEL for result in results)
     well = "" if not faults else ", once what went wrong was mended"
+    rest = f"; {modelled:,} cells are held, as the model has them" if modelled else ""
     if not unmet and not expected:
-        return f"No expectations; {len(results):,} measurements{well}."
+        return f"No expectations; {len(results) - modelled:,} measurements{well}{rest}."
     if not unmet:
-        held = sum(bool(result.held) for result in expected)
-        rest = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
-        return f"All {len(expected):,} expectations met{rest}{well}."
+        held = sum(bool(result.held) and result.held != THE_MODEL for result in expected)
+        by = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
+        return f"All {len(expected):,} expectations met{by}{well}{rest}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
-    return f"{unmet:,} of {len(results):,} measurements were not as expected{broken}."
+    return f"{unmet:,} of {len(results) - modelled:,} measurements were not as expected{broken}{rest}."

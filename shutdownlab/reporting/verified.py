@@ -25,10 +25,10 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
     for part in legible(verified.table, console.width):
         console.print()
         console.print(part)
-    held = "= held in a sample   " if any(result.held for result in verified.results) else ""
+    held = "= held in a sample   " if verified.holds else ""
     legend = f"~ some of it throttled   ! an expectation is not met   ? some undecided   {held}· not measured"
     lines = [f"[dim]{legend}[/dim]\n"]
-    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet)]
+    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
     lines += [f"[yellow]warning:[/yellow] {literal(str(each))}" for each in (verified.warnings if warn else ())]
@@ -40,21 +40,34 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
 
 def sum_of(verified: Verified) -> str:
     """How many expectations hold, in a sentence or two."""
-    about_cells = sum_of_results(verified.results, strict=verified.strict)
+    groups, strict = verified.groups, verified.strict
+    about_cells = _sum(
+        cells=verified.cells,
+        unmet=sum(group.cells for group in groups if not group.met and (strict or group.is_decided)),
+        undecided=sum(group.cells for group in groups if group.verdict.outcome is Outcome.UNKNOWN),
+        expected=sum(group.cells for group in groups if group.expected is not None),
+        decided=sum(group.cells for group in groups if group.expected is not None and group.is_decided),
+    )
     return f"{about_cells} {sum_of_signals(verified.signals)}".strip()
 
 
-def sum_of_results(results: Sequence[Result], *, strict: bool = False) -> str:
-    """The same of results that were worked out. strict: what cannot be decided counts as not as expected."""
-    unmet = sum(not result.met and (strict or result.outcome.is_measured) for result in results)
-    undecided = sum(result.outcome is Outcome.UNKNOWN for result in results)
-    expected = sum(result.expected is not None for result in results)
+def sum_of_results(results: Sequence[Result]) -> str:
+    """The same of results that were worked out."""
+    return _sum(
+        cells=len(results),
+        unmet=sum(not result.met and result.outcome.is_measured for result in results),
+        undecided=sum(result.outcome is Outcome.UNKNOWN for result in results),
+        expected=sum(result.expected is not None for result in results),
+        decided=sum(result.expected is not None and result.outcome.is_measured for result in results),
+    )
+
+
+def _sum(*, cells: int, unmet: int, undecided: int, expected: int, decided: int) -> str:
     rest = f"; {undecided:,} undecided" if undecided else ""
     if unmet:
-        return f"{unmet:,} of {len(results):,} cells are not as expected{rest}."
+        return f"{unmet:,} of {cells:,} cells are not as expected{rest}."
     if not expected:
-        return f"No expectations; {len(results):,} cells{rest}."
-    decided = sum(result.expected is not None and result.outcome.is_measured for result in results)
+        return f"No expectations; {cells:,} cells{rest}."
     return f"All {decided:,} expectations hold{rest}."
 
 
@@ -77,7 +90,7 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
         "scenario": verified.shutdown.scenario.name,
         "status": verified.status,
         "exit_code": verified.exit_code,
-        "cells": len(verified.results),
+        "cells": verified.cells,
         "choices": dict(verified.choices),
         "table": table,
         "unmet": told,

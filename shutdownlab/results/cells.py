@@ -26,6 +26,11 @@ class Cell:
     family: Family
 
     @property
+    def anywhen(self) -> tuple[str, str, Family]:
+        """What it has in common with the same cell of other phases."""
+        return str(self.vantage.id) if self.vantage else self.operator, self.target, self.family
+
+    @property
     def id(self) -> str:
         where = self.vantage.id if self.vantage else self.operator
         return f"{self.phase} {where} {self.target} {self.family}"

@@ -141,6 +141,9 @@ class Undertaking(BaseModel):
     """The Python with Ryu, where it was that."""
     settings: dict[str, str] = {}
     """What was set from outside (`--set`), by path: values of the scenario that are another than in its file."""
+    changed_since: str = ""
+    """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named.
+    `sample` is the share of the rest that it measures too; selection.json has the cells."""
     sample: float | None = None
     """Of phases that repeat cells, the share in which these were measured; in the others they are held. Null: all."""
     seed: int = 0

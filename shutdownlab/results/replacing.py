@@ -13,7 +13,7 @@ from shutdownlab.results.holding import claim
 
 MANIFEST: Final = "manifest.json"
 _WRITTEN = re.compile(
-    r"\.?manifest\.json|events\.jsonl|measurements\.(jsonl|draft)|results\.(csv|draft)|(logs|pcap)(-\d+)?"
+    r"\.?manifest\.json|events\.jsonl|measurements\.(jsonl|draft)|results\.(csv|draft)|selection\.json|(logs|pcap)(-\d+)?"
 )
 """The names that runs give to what they write into their directories."""
 _SAYS_SO = {"shutdownlab", "scenario", "status"}

@@ -12,6 +12,9 @@ from shutdownlab.model.scenario import Family, Outcome
 Certainty = Literal["certain", "confirmed", "unconfirmed", "held"]
 """How sure an outcome is: see `Result.certainty`."""
 
+THE_MODEL = "the model"
+"""Of what is held: by what, if not by what was measured in another phase."""
+
 ScenarioTime = Annotated[
     datetime,
     PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%MZ}", return_type=str),
@@ -87,7 +90,11 @@ class Result(BaseModel):
     """The source of what is expected."""
     held: str = ""
     """The phase whose measurement stands for this one, which was left out of a sample (`--sample`), as it cannot
-    differ; empty of what was measured."""
+    differ; `the model`, where that says that nothing has changed (`--changed-since`); empty of what was measured."""
+
+    def held_by_the_model(self) -> Result:
+        """What the model says, in the place of what was not measured."""
+        return self.model_copy(update={"held": THE_MODEL, "tries": 0, "certainty": "held", "value": None, "unit": ""})
 
     def held_in(self, later: Result) -> Result:
         """What stands in the place of a later one that cannot differ, and was not measured."""

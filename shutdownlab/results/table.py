@@ -37,6 +37,16 @@ class Share:
         self.reached += result.weight * result.outcome.got_through
         self.slow += result.weight * (result.outcome is Outcome.THROTTLED)
 
+    def add_alike(self, outcome: Outcome, weight: float, cells: int, *, met: bool) -> None:
+        """Count so many results that are alike; weight: of all together."""
+        self.unmet = self.unmet or not met
+        if not outcome.is_measured:
+            self.unmeasured += cells
+            return
+        self.measured += weight
+        self.reached += weight * outcome.got_through
+        self.slow += weight * (outcome is Outcome.THROTTLED)
+
     @property
     def fraction(self) -> float | None:
         """From 0 to 1; None where nobody was measured."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
@@ -31,6 +31,7 @@ from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
 from shutdownlab.results.run import Run
+from shutdownlab.results.selection import SELECTION, Selection
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
@@ -38,6 +39,8 @@ from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
 from shutdownlab.verifier.sampling import share_of
 
+SAMPLE: Final = 0.05
+"""The share of what has not changed that is measured where nobody says another."""
 RUNS = Path("runs")
 """Of the working directory: where runs are that were given no directory of their own."""
 _LINE_LIMIT = 64 * 1024 * 1024
@@ -75,6 +78,7 @@ def run(
     trust: bool = False,
     force: bool = False,
     keep_open: bool = False,
+    changed_since: str | Path | None = None,
     on_event: Listener | None = None,
 ) -> Run:
     """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
@@ -92,9 +96,12 @@ def run(
     the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
     scenario that brings any is refused. force: a run that `out` holds is replaced; a directory that holds anything else
     is refused all the same. keep_open: when it has finished, hand this process's terminal over to the command line of
-    `lab`, in the country as the last phase left it, and return at its end. on_event: called with each event (see
-    `shutdownlab.results.events`) as it happens, one at a time, in a thread of its own; what it raises ends the run and
-    is raised here.
+    `lab`, in the country as the last phase left it, and return at its end. changed_since: measure only what comes out
+    otherwise, by the model, than this: a scenario, also REVISION:PATH or a REVISION of git, or the directory of a run.
+    Phases without any such cell are passed over, and what is not measured has the certainty `held` in the results.
+    `sample` is then the share of the other cells of those phases that is measured too, drawn by the seed (None: 0.05).
+    on_event: called with each event (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its
+    own; what it raises ends the run and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
     `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
@@ -110,6 +117,7 @@ def run(
         lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
     share_of(sample, "sample")
     keep = allowed(shutdown.programs, trust=trust)
+    selection, selected = _selected(shutdown, choices, until, changed_since, sample, seed)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
     directory = usable(Path(out), force=force) if out is not None else _new_directory(shutdown.scenario)
@@ -126,7 +134,10 @@ def run(
         "seed": seed,
         "datapath": datapath,
         "ryu": ryu,
+        **selected,
     }
+    if selection is not None:
+        (directory / SELECTION).write_text(selection.model_dump_json(indent=2) + "\n")
     if not keep_open:
         return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
     with offered(shutdown.scenario.name) as found:
@@ -171,6 +182,7 @@ def resume(
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
         "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
         "resume": True,
+        **_selected_before(directory, shutdown, manifest),
     }
     keep = allowed(shutdown.programs, trust=trust)
     _check_room(shutdown, directory)
@@ -181,6 +193,49 @@ def resume(
             if not isinstance(event, Ending):
                 on_event(event)
     return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
+
+
+def _selected(
+    shutdown: Shutdown,
+    choices: Mapping[str, str],
+    until: str | None,
+    since: str | Path | None,
+    sample: float | None,
+    seed: int,
+) -> tuple[Selection | None, dict[str, Any]]:
+    """The cells to measure, and what a run is to know: the results of the others; nothing where all are measured."""
+    if since is None:
+        return None, {}
+    from shutdownlab import comparison
+
+    share = SAMPLE if sample is None else sample
+    phases = _phases_to(shutdown, until)
+    selection, held = comparison.changed_since(since, shutdown, choices, phases, sample=share, seed=seed)
+    return selection, {"changed_since": str(since), "sample": share, "held": held}
+
+
+def _selected_before(directory: Path, shutdown: Shutdown, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a run that is resumed: what it was to measure when it began."""
+    if not manifest.get("changed_since"):
+        return {}
+    from shutdownlab import comparison
+    from shutdownlab.verifier.verify import verify
+
+    try:
+        selection = Selection.model_validate_json((directory / SELECTION).read_bytes())
+    except (OSError, ValueError) as error:
+        found = "cannot be read" if isinstance(error, OSError) else "is not what the run wrote"
+        lookup.refuse(
+            str(directory), f"{SELECTION}, which {found}", "the file as it was", "start another run with `run`"
+        )
+    phases = _phases_to(shutdown, manifest["until"])
+    verified = verify(shutdown, choose=manifest["choices"])
+    return {"changed_since": selection.changed_since, "held": comparison.held_of(selection, verified, phases)}
+
+
+def _phases_to(shutdown: Shutdown, until: str | None) -> list[str]:
+    names = [phase.phase for phase in shutdown.scenario.timeline]
+    return names[: names.index(until) + 1] if until else names
 
 
 def _check_room(shutdown: Shutdown, directory: Path) -> None:

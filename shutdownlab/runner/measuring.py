@@ -24,7 +24,7 @@ from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
 from shutdownlab.results.events import Listener, Measured
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.verifier.outages import Blamed, Outages
 
 _VERSION: Final = version("shutdownlab")
@@ -99,7 +99,8 @@ class Measuring:
         for number, cell in enumerate(cells_of(self.shutdown, phase)):
             if cell.id in held:
                 earlier = held[cell.id]
-                found[number] = earlier.held_in(self.result(phase, cell, Measurement(earlier.outcome)))
+                own = earlier.held_in(self.result(phase, cell, Measurement(earlier.outcome)))
+                found[number] = earlier if earlier.held == THE_MODEL else own
                 tell(Measured(number=number, result=found[number]))
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
@@ -12,12 +13,20 @@ from shutdownlab.verifier.sampling import held_cells, share_of
 
 
 class Sampled:
-    """Results by phase and cell. share: of phases that repeat something, in how many it is measured; None: in all."""
+    """Results by phase and cell. share: of phases that repeat something, in how many it is measured; None: in all.
+
+    modelled: results of cells that are not measured whatever else is, as the model has them.
+    """
 
     def __init__(
-        self, shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[Phase], share: float | None
+        self,
+        shutdown: Shutdown,
+        choices: Mapping[str, str],
+        phases: Sequence[Phase],
+        share: float | None,
+        modelled: Mapping[str, Mapping[str, Result]] = MappingProxyType({}),
     ) -> None:
-        self._shutdown = shutdown
+        self._shutdown, self._modelled = shutdown, modelled
         self._held = held_cells(shutdown, choices, phases, share_of(share, "sample"))
         self._measured: dict[str, Result] = {}
 
@@ -29,6 +38,8 @@ class Sampled:
 
     def standing_for(self, phase: Phase) -> dict[str, Result]:
         """The results that are held in a phase, by cell; what had no verdict then is measured now."""
+        if phase.phase in self._modelled:
+            return dict(self._modelled[phase.phase])
         cells = self._held.get(phase.phase, {}).items()
         found = {cell: self._measured.get(f"{earlier} {cell.partition(' ')[2]}") for cell, earlier in cells}
         return {cell: result for cell, result in found.items() if result is not None and result.outcome.is_measured}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +53,7 @@ from shutdownlab.results.events import (
 from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
+from shutdownlab.results.selection import to_leave
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
@@ -93,6 +94,10 @@ class RunOptions:
     keep: bool = False
     """At the end, leave the country as the last phase has it."""
     offered: Offered = NOT_OFFERED
+    changed_since: str = ""
+    """Measure only what has changed since this; `sample` is then the share of the rest that is measured too."""
+    held: Mapping[str, Mapping[str, Result]] = field(default_factory=dict)
+    """What the model says of that rest: by phase and cell (`Cell.id`), results that are not measured."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -147,7 +152,8 @@ class Walk:
     def __post_init__(self) -> None:
         options = self.options
         self.measuring = Measuring(options.shutdown, options.choices, options.directory.name)
-        self.sampled = Sampled(options.shutdown, options.choices, options.phases, options.sample)
+        share = None if options.changed_since else options.sample
+        self.sampled = Sampled(options.shutdown, options.choices, options.phases, share, options.held)
 
     def emit(self, event: Event) -> None:
         """Tell everybody."""
@@ -181,6 +187,9 @@ class Walk:
                 self._give_up(todo.pop(0), options.given_up, 0.0)
         else:
             self.emit(self._begun())
+        if options.changed_since:
+            while todo and self.sampled.is_whole(todo[0], held := self.sampled.standing_for(todo[0])):
+                self._hold(todo.pop(0), held, 0.0)
         if not todo:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
@@ -196,16 +205,17 @@ class Walk:
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
-        self._catch_up(country, todo[0])
-        clock = Clock(todo[0].at, options.real_time)
+        clock, told = Clock(todo[0].at, options.real_time), 0
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
             looked_at = options.real_time or options.observe or (options.keep and not following)
             if self.sampled.is_whole(phase, held) and not looked_at:
-                self._begin(phase)  # nobody needs its orders: the next one's contain them
-                self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
+                self._hold(phase, held, late)
                 continue
+            place = scenario.timeline.index(phase)
+            self._catch_up(country, phase, scenario.timeline[told:place])
+            told = place + 1
             if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked, held)
@@ -215,6 +225,11 @@ class Walk:
         if not options.keep:
             for message in country.finish():
                 self._told(message)
+
+    def _hold(self, phase: Phase, held: Mapping[str, Result], late: float) -> None:
+        """Nothing of a phase is measured. Nobody needs its orders: the next one's contain them."""
+        self._begin(phase)
+        self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
 
     def _transact(
         self, country: Country, clock: Clock, phase: Phase, checked: list[Result], held: Mapping[str, Result]
@@ -276,13 +291,13 @@ class Walk:
         if nobodys and anew:
             self.emit(Damaged(phase=phase.phase, faults=nobodys))
 
-    def _catch_up(self, country: Country, phase: Phase) -> None:
-        """Who hears no orders in a phase has the rules of an earlier one: in a new country they are given first."""
+    def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
+        """Who hears no orders in a phase has the rules of an earlier one: what it has not heard is said first."""
         scenario, choices = self.options.shutdown.scenario, self.options.choices
         if not scenario.lone_controllers(phase, choices):
             return
         assert self.breaker is not None, "it comes with the country"
-        for earlier in scenario.timeline[: scenario.timeline.index(phase)]:
+        for earlier in left_out:
             faults = scenario.broken(earlier, choices, active={})
             self.breaker.become({name: fault for name, fault in faults.items() if fault.lone_controllers})
             active = scenario.active(earlier.phase, choices)
@@ -316,7 +331,8 @@ class Walk:
             source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
-            observe=options.observe, sample=options.sample, settings=dict(shutdown.settings),
+            observe=options.observe, sample=options.sample, changed_since=options.changed_since,
+            settings=dict(shutdown.settings),
             machine=Machine.model_validate(describe_machine()),
         )  # fmt: skip
 
@@ -336,19 +352,21 @@ class Walk:
         keep: nothing is in force in the first phase, so that this is its measurement.
         """
         self.emit(Step(text="checking that everything works while nothing is blocked"))
+        options = self.options
+        left = to_leave(options.shutdown, options.held, options.phases, first) if options.changed_since else {}
         for _ in range(MOST_ATTEMPTS):
             began = time.time()
             if keep:
                 self._begin(first)
-                found = self._measure(country, first, {}, self.emit, began, {})
+                found = self._measure(country, first, {}, self.emit, began, left)
             else:
-                found = self.measuring.measure(country, first, {}, lambda _: None)
-            broken = tuple(result for result in found if result.outcome is not Outcome.OK)
+                found = self.measuring.measure(country, first, {}, lambda _: None, left)
+            broken = tuple(each for each in found if each.outcome is not Outcome.OK and not each.held)
             if broken and (reasons := country.examine().found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
                 break  # else this machine is busy
-        self.emit(SelfChecked(cells=len(found), broken=broken))
+        self.emit(SelfChecked(cells=len(found) - len(left), broken=broken))
         if broken:
             raise SelfCheckFailed
         return found

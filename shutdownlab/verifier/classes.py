@@ -8,6 +8,7 @@ many, such classes few.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TypeAlias
 
 from shutdownlab.config.prefix_table import PrefixTable
@@ -15,8 +16,8 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Point, Policy
-from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.policy import Means, Point, Policy, Scope
+from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
@@ -27,10 +28,13 @@ _Near: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class Classes:
-    """The class of every cell of a scenario, under a choice of accounts."""
+    """The class of every cell of a scenario, under a choice of accounts.
 
-    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
-        self.shutdown, self.choices = shutdown, dict(choices)
+    by_name: policies that say the same under other names are told apart too, as whoever names them must.
+    """
+
+    def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], *, by_name: bool = False) -> None:
+        self.shutdown, self.choices, self.by_name = shutdown, dict(choices), by_name
         self._network = shutdown.network
         self._index: dict[VantageId, int] = {v.id: place for place, v in enumerate(self._network.vantages)}
         self._told_apart = _within_operators(shutdown)
@@ -41,6 +45,8 @@ class Classes:
         self._hosts: dict[str, tuple[Node, ...]] = {}
         self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
+        self._effects: dict[str, object] = {}
+        self._errands: dict[VantageId, _Near] = {}
 
     def active(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase."""
@@ -77,8 +83,14 @@ class Classes:
         return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies in force that change routes: withdraw them, or discard what comes by them."""
-        return tuple(name for name, policy in self.anywhere(phase).items() if policy.routes)
+        """The policies that change routes, discard what comes by them among them: those that are in force anywhere, and
+        those of before whose end an operator did not hear."""
+        found = dict(self.anywhere(phase))
+        scenario = self.shutdown.scenario
+        for operator in self.shutdown.topology.operators if phase.faults else ():
+            if not scenario.hears(phase, self.choices, operator):
+                found |= scenario.held(self.real(phase), self.choices, operator)
+        return tuple(name for name, policy in found.items() if policy.routes)
 
     def _unlike(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         situations = self._of_phase(phase)
@@ -91,6 +103,20 @@ class Classes:
         """The operators whose equipment a probe's packets pass."""
         return {vantage.id.operator, *(node.owner for node in self._hosts_of(target) if node.role is Role.SUBSCRIBER)}
 
+    def surroundings(self, vantage: Vantage) -> object:
+        """What tells a vantage point apart in every phase, whatever is measured: the hosts in the country near it."""
+        operator, index = vantage.id.operator, self._index[vantage.id]
+        near = tuple((place, _nearness(vantage, host)) for place, host in self._hosting.get(operator, ()))
+        return near, index % self._picks
+
+    def situation(self, phase: Phase, vantage: Vantage) -> object:
+        """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
+        if self.breaks(phase) or self.withdrawing(phase):
+            return vantage.id
+        situations = self._of_phase(phase)
+        errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
+        return situations[self._index[vantage.id]], errands
+
     def _of_phase(self, phase: Phase) -> list[int]:
         """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
         if phase.phase not in self._situations:
@@ -100,25 +126,81 @@ class Classes:
                 for name in self.shutdown.topology.operators
             }
             self._situations[phase.phase] = [
-                self._situation(done[v.id.operator], active, v) for v in self._network.vantages
+                self._situation(place, done[vantage.id.operator], active, vantage)
+                for place, vantage in enumerate(self._network.vantages)
             ]
             self._timed[phase.phase] = self._is_timed(self.anywhere(phase))
         return self._situations[phase.phase]
 
-    def _situation(self, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
+    def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
         """`done`: what its operator carries out of what is in force."""
-        operator = vantage.id.operator
-        subnets = self._network.subnets[vantage.id]
         situation = (
-            tuple(name for name, policy in done.items() if policy.concerns(vantage)),
-            tuple(n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)),
-            self.shutdown.profiles[operator].name,
-            self.shutdown.topology.operators[operator].exchange,
-            vantage.access,
-            operator if operator in self.shutdown.controllers else "",
-            tuple(p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)),
+            tuple([self._does(name, policy) for name, policy in done.items() if policy.concerns(vantage)]),
+            tuple([n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]),
+            self._lasting[place],
         )
         return self._numbers.setdefault(situation, len(self._numbers))
+
+    def _does(self, name: str, policy: Policy) -> object:
+        """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
+        if self.by_name or policy is not self.shutdown.scenario.policies.get(name):
+            return name
+        if name not in self._effects:
+            self._effects[name] = _effect(name, policy)
+        return self._effects[name]
+
+    @cached_property
+    def _lasting(self) -> list[object]:
+        """Of each vantage point what no order changes."""
+        found: list[object] = []
+        for vantage in self._network.vantages:
+            operator, subnets = vantage.id.operator, self._network.subnets[vantage.id]
+            found.append(
+                (
+                    self.shutdown.profiles[operator].name,
+                    self.shutdown.topology.operators[operator].exchange,
+                    vantage.access,
+                    operator if operator in self.shutdown.controllers else "",
+                    tuple(
+                        p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)
+                    ),
+                )
+            )
+        return found
+
+    @cached_property
+    def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
+        """The vantage points in the country where something is that is measured, by operator."""
+        nodes = dict.fromkeys(node.name for target in self.shutdown.scenario.probes for node in self._hosts_of(target))
+        found: dict[str, list[tuple[int, Vantage]]] = {}
+        for vantage in (self._network.nodes[name].vantage for name in nodes):
+            if vantage is not None:
+                found.setdefault(vantage.id.operator, []).append((self._index[vantage.id], vantage))
+        return found
+
+    @cached_property
+    def _picks(self) -> int:
+        """Of how many end points of WhatsApp each vantage point has one."""
+        if not any(getattr(probe, "app", "") == "whatsapp" for probe in self.shutdown.scenario.probes.values()):
+            return 1
+        return max(1, sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names))
+
+    def _errands_of(self, vantage: Vantage) -> _Near:
+        """Where something must be done first for the probes of a vantage point."""
+        if vantage.id not in self._errands:
+            near: dict[tuple[int, int], None] = {}
+            for probe in self._running_errands:
+                for family in probe.families:
+                    errand = probe.errand(Surroundings(self._network, vantage, family))
+                    host = self._network.nodes[errand.node].vantage if errand is not None else None
+                    if host is not None:
+                        near[_nearness(vantage, host), self._index[host.id]] = None
+            self._errands[vantage.id] = tuple(near)
+        return self._errands[vantage.id]
+
+    @cached_property
+    def _running_errands(self) -> tuple[Probe, ...]:
+        return tuple(p for p in self.shutdown.scenario.probes.values() if type(p).errand is not Probe.errand)
 
     def _relations(self, cell: Cell, vantage: Vantage) -> tuple[_Near, int]:
         """What a probe talks to in the country; and which of WhatsApp's end points, of which each vantage point has
@@ -135,10 +217,7 @@ class Classes:
                 for node in nodes
                 if node.vantage is not None
             )
-            picked = 0
-            if getattr(probe, "app", "") == "whatsapp":
-                alike = sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names)
-                picked = self._index[vantage.id] % max(1, alike)
+            picked = self._index[vantage.id] % self._picks if getattr(probe, "app", "") == "whatsapp" else 0
             self._near[key] = near, picked
         return self._near[key]
 
@@ -161,6 +240,18 @@ class Classes:
         rules = [rule for policy in active.values() for rule in policy.inspect or ()]
         rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
         return any(rule.when.hours is not None for rule in rules)
+
+
+def _effect(name: str, policy: Policy) -> object:
+    """What a policy does to those whom it concerns. What boxes, resolvers, routers do bears its name; so does what is
+    about some of a vantage point's addresses alone."""
+    if policy.needs_boxes or policy.routes or policy.breakage or policy.by is Means.DNS:
+        return name
+    if not policy.where.model_fields_set <= {"operators", "regions", "access", "subscribers", "groups"}:
+        return name
+    spared = policy.except_.model_copy(update=dict.fromkeys(("operators", "regions", "access", "subscribers"), ()))
+    bare = {"title": "", "source": "", "where": Scope(), "except_": spared}
+    return repr(policy.model_copy(update=bare))
 
 
 def _nearness(vantage: Vantage, host: Vantage) -> int:

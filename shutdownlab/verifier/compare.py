@@ -65,7 +65,7 @@ class Comparison:
 
 def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     """Compare cell by cell what both have; groups with most cells first, what is newly blocked before all else."""
-    before, after = ({_key(result): result for result in results} for results in (old, new))
+    before, after = ({key_of(result): result for result in results} for results in (old, new))
     shared = [key for key in after if key in before]
     phases = tuple(dict.fromkeys(key[0] for key in (*after, *before)))
     asked: dict[tuple[str, str], dict[Who, None]] = {}
@@ -73,7 +73,7 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     for key in shared:
         phase, who, target, family = key
         asked.setdefault((target, family), {})[who] = None
-        was, now = _seen(before[key]), _seen(after[key])
+        was, now = seen(before[key]), seen(after[key])
         if was != now:
             found = otherwise.setdefault((was, now, target), {}).setdefault(phase, {})
             found.setdefault(who, set()).add(family)
@@ -85,12 +85,14 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
 _ORDER = ("blocked", "down", "down", "allowed", "slower", "otherwise", "undecided")
 
 
-def _key(result: Result) -> _Key:
+def key_of(result: Result) -> _Key:
+    """What a cell is known by, in whatever results."""
     who = result.operator, result.region, result.subscriber, result.access, result.class_
     return result.phase, who, result.target, result.family.value
 
 
-def _seen(result: Result) -> Seen:
+def seen(result: Result) -> Seen:
+    """What a cell came out as."""
     return result.outcome, None if result.outcome is Outcome.UNKNOWN else result.failure
 
 

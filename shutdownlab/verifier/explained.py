@@ -27,7 +27,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         found = explanation.measured
         told = f"{found.outcome}{f' ({found.failure})' if found.failure else ''}"
         agrees = found.outcome is verdict.outcome and found.failure == verdict.failure
-        yield f"  measured: {told}, {found.certainty} in {found.tries} tries{'' if agrees else ', which differs'}"
+        how = "held, not measured" if found.held else f"measured: {told}, {found.certainty} in {found.tries} tries"
+        yield f"  {how}{'' if agrees else ', which differs'}"
     for fault in explanation.faults:
         place = f", {fault.place}" if fault.place else ""
         yield f"  {'Order' if fault.is_order else 'Fault'} {fault.fault}: {fault.title} [{fault.source}]{place}"

@@ -40,7 +40,7 @@ def held_cells(shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[
     held: dict[str, dict[str, str]] = {}
     if share >= 1:
         return held
-    classes = Classes(shutdown, choices)
+    classes = Classes(shutdown, choices, by_name=True)
     measured: dict[Hashable, str] = {}
     repeating = 0
     for phase in phases:

@@ -28,6 +28,7 @@ _CERTIFICATES: Final = 1900
 """Octets of a server's encrypted handshake messages: two certificates of P-256 keys."""
 
 
+@cache
 def dns_query(name: str, version: int) -> bytes:
     """A question for addresses, with EDNS as the probes' stub resolver has it (RFC 1035, RFC 6891)."""
     header = bytes.fromhex("1a2b01000001000000000001")
@@ -40,6 +41,7 @@ def _question(name: str, version: int) -> bytes:
     return labels + b"\0" + _TYPES[version].to_bytes(2, "big") + b"\0\1"
 
 
+@cache
 def dns_answer(name: str, version: int, addresses: tuple[str, ...] | None) -> bytes:
     """The true answer; None: there is no such name."""
     code = b"\x81\x83" if addresses is None else b"\x81\x80"

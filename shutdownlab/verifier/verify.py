@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import choices_of, phase_named, refuse
-from shutdownlab.model.scenario import Expectation, Outcome, Phase
+from shutdownlab.model.scenario import Family, Outcome, Phase
+from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
-from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
-from shutdownlab.results.directory import RunDirectory
-from shutdownlab.results.events import Begun, Event, Finished, Measured, PhaseBegun, PhaseMeasured
+from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.replacing import NotReplaceable, take_away
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
-from shutdownlab.results.table import Table, table_of
+from shutdownlab.results.table import Share, Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.facts import families, judge, needed
+from shutdownlab.verifier.because import because
+from shutdownlab.verifier.groups import CellGroup, CellGroups
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.warnings import Warned, warnings_of
 
+if TYPE_CHECKING:
+    from shutdownlab.results.events import Begun, Event
+
 EXIT_OK, EXIT_UNMET = 0, 1
+Who: TypeAlias = tuple[VantageId | str, str, Family]
+"""A cell of a phase: its vantage point, or the operator that is seen from outside; its target and family."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The results of a scenario as the model has them. Verdicts are held once a class; rows are made when asked for.
+    """The results of a scenario as the model has them: held once a group of cells that cannot differ.
+
+    `results` are the rows of all cells, made when somebody asks for them; all else here is worked out without them.
 
     phases: those that were asked about. strict: what cannot be decided counts as not as expected. sample: as of a run,
     whose rows are held where these are.
@@ -55,13 +64,13 @@ class Verified:
         return Verifier(self.shutdown, self.choices)
 
     @cached_property
-    def _facts(self) -> dict[tuple[int, ...], dict[tuple[object, str], Expectation | None]]:
-        """What is expected of whom by which probe, for phases that expect the same."""
-        return {}
-
-    @cached_property
     def _held(self) -> Held:
         return held_cells(self.shutdown, self.choices, self.timeline, share_of(self.sample, "sample"))
+
+    @property
+    def holds(self) -> bool:
+        """Whether some of it stands for what it cannot differ from: a sample was asked for."""
+        return bool(self._held)
 
     @cached_property
     def results(self) -> list[Result]:
@@ -76,21 +85,47 @@ class Verified:
 
     def of_phase(self, phase: Phase) -> Iterator[tuple[Cell, Result]]:
         """The cells of a phase, and what each comes out as."""
-        expectations = tuple(map(id, self.shutdown.scenario.expectations_of(phase, self.choices)))
-        facts = self._facts.setdefault(expectations, {})
-        for cell in cells_of(self.shutdown, phase):
-            about = cell.vantage.id if cell.vantage else cell.operator, cell.target
-            if about not in facts:
-                facts[about] = expected_of(self.shutdown, self.choices, phase, cell)
-            measurement = _as_measured(self.verifier.verdict(phase, cell))
-            found = result_of(self.shutdown, phase, cell, measurement, facts[about])
-            earlier = self._held.get(phase.phase, {}).get(cell.id)
-            yield cell, found if earlier is None else found.model_copy(update={"phase": earlier}).held_in(found)
+        return self._rows_of(phase, self._grouping.of_phase(phase))
 
-    @property
+    @cached_property
+    def _grouping(self) -> CellGroups:
+        return CellGroups(self.verifier)
+
+    @cached_property
+    def groups(self) -> tuple[CellGroup, ...]:
+        """Every cell, with those that cannot differ: what came of them and what was expected."""
+        return tuple(group for phase in self.timeline for group in self._grouping.of_phase(phase))
+
+    @cached_property
+    def cells(self) -> int:
+        """How many there are."""
+        return sum(group.cells for group in self.groups)
+
+    @cached_property
     def unmet(self) -> list[Result]:
         """The results that are not as expected; what cannot be decided is among them only where that is `strict`."""
-        return [result for result in self.results if not result.met and (self.strict or result.outcome.is_measured)]
+        return self._of(group for group in self.groups if not group.met and (self.strict or group.is_decided))
+
+    def _of(self, groups: Iterable[CellGroup]) -> list[Result]:
+        """The results of some groups, in the order of all results."""
+        of_phases: dict[str, list[CellGroup]] = {}
+        for group in groups:
+            of_phases.setdefault(group.phase.phase, []).append(group)
+        some = ((phase, of_phases[phase.phase]) for phase in self.timeline if phase.phase in of_phases)
+        return [result for phase, found in some for _, result in self._rows_of(phase, found)]
+
+    def _rows_of(self, phase: Phase, groups: Iterable[CellGroup]) -> Iterator[tuple[Cell, Result]]:
+        """The cells of some groups of a phase, in the order of all its cells."""
+        known: dict[Who, CellGroup] = {}
+        for group in groups:
+            for vantage in group.vantages or (None,):
+                known[vantage.id if vantage else group.operator, group.target, group.family] = group
+        for cell in cells_of(self.shutdown, phase):
+            found = known.get((cell.vantage.id if cell.vantage else cell.operator, cell.target, cell.family))
+            if found is not None:
+                result = result_of(self.shutdown, phase, cell, _as_measured(found.verdict), found.expected)
+                earlier = self._held.get(phase.phase, {}).get(cell.id)
+                yield cell, result if earlier is None else result.model_copy(update={"phase": earlier}).held_in(result)
 
     @cached_property
     def signals(self) -> tuple[SignalVerdict, ...]:
@@ -115,21 +150,39 @@ class Verified:
         """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
         return warnings_of(self.verifier, self.timeline)
 
-    @property
+    def because(self, result: Result) -> str:
+        """The lines of the scenario that make a result come out as it does; nothing where none does."""
+        phase = next(phase for phase in self.timeline if phase.phase == result.phase)
+        for cell in cells_of(self.shutdown, phase):
+            where = str(cell.vantage.id) if cell.vantage else cell.operator
+            if (where, cell.target, cell.family) == (result.vantage, result.target, result.family):
+                return because(self.verifier, phase, cell)
+        return ""
+
+    @cached_property
     def undecided(self) -> list[Result]:
         """The results that cannot be worked out."""
-        return [result for result in self.results if result.outcome is Outcome.UNKNOWN]
+        return self._of(group for group in self.groups if group.verdict.outcome is Outcome.UNKNOWN)
 
     @property
     def exit_code(self) -> int:
         """0, or 1 where an expectation is not met."""
-        return EXIT_UNMET if self.unmet or self.unmet_signals else EXIT_OK
+        unmet = any(not group.met and (self.strict or group.is_decided) for group in self.groups)
+        return EXIT_UNMET if unmet or self.unmet_signals else EXIT_OK
 
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who would get through, a row per phase."""
-        scenario = self.shutdown.scenario
-        return table_of(self.results, scenario.headings, scenario.short_columns)
+        scenario, shares = self.shutdown.scenario, dict[tuple[str, str], Share]()
+        if self.holds:
+            return table_of(self.results, scenario.headings, scenario.short_columns)
+        headings, phases = dict.fromkeys(scenario.headings), dict[str, datetime]()
+        for group in self.groups:
+            phases[group.phase.phase] = group.phase.at
+            headings.setdefault(group.column)
+            share = shares.setdefault((group.phase.phase, group.column), Share())
+            share.add_alike(group.verdict.outcome, group.weight, group.cells, met=group.met)
+        return Table(tuple(phases.items()), tuple(headings), shares, scenario.short_columns)
 
     @property
     def phases(self) -> list[PhaseInfo]:
@@ -147,6 +200,8 @@ class Verified:
 
         force: that run is deleted first; a directory that holds anything else is refused.
         """
+        from shutdownlab.results.directory import RunDirectory
+
         began = monotonic()
         if force and directory.is_dir() and any(directory.iterdir()):
             try:
@@ -164,6 +219,8 @@ class Verified:
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
         """What a run's directory is told."""
+        from shutdownlab.results.events import Finished, Measured, PhaseBegun, PhaseMeasured
+
         yield self._begun(name)
         counts: Counter[str] = Counter()
         for phase in self.timeline:
@@ -190,6 +247,8 @@ class Verified:
         )  # fmt: skip
 
     def _begun(self, name: str) -> Begun:
+        from shutdownlab.results.events import Begun
+
         scenario = self.shutdown.scenario
         return Begun(
             version=version("shutdownlab"), run=name, scenario=scenario.name, title=scenario.title,
@@ -204,7 +263,7 @@ class Verified:
         )  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.shutdown.scenario.name}: verified, {len(self.results):,} results\n{self.table}"
+        return f"{self.shutdown.scenario.name}: verified, {self.cells:,} results\n{self.table}"
 
 
 def _as_measured(verdict: CellVerdict) -> Measurement:

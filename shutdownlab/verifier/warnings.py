@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from shutdownlab.config.document import Path
 from shutdownlab.model.policy import Policy, Targets
-from shutdownlab.model.probe import Probe
 from shutdownlab.model.scenario import Phase
 from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.leaks import (
+    forgotten_families,
+    idle_expectations,
+    is_named,
+    leaking_exceptions,
+    some,
+    unresolved_exceptions,
+)
 from shutdownlab.verifier.verdicts import Verifier
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,11 @@ class Warned:
 
 def warnings_of(verifier: Verifier, timeline: tuple[Phase, ...]) -> list[Warned]:
     """What is odd about the policies that are in force in some phases of a scenario."""
-    return [*_Policies(verifier, timeline).warnings(), *_idle_phases(verifier, timeline)]
+    found = [*_Policies(verifier, timeline).warnings(), *_idle_phases(verifier, timeline)]
+    if timeline == verifier.shutdown.scenario.timeline:  # what counts for nothing in one phase can in another
+        place = verifier.shutdown.place
+        found += [Warned(place(path), text) for path, text in idle_expectations(verifier, timeline)]
+    return found
 
 
 class _Policies:
@@ -52,6 +62,12 @@ class _Policies:
                 continue
             yield from self._beside(name, policy, felt)
             yield from self._idle_exceptions(name, policy, phases)
+            for path, text in (
+                *leaking_exceptions(self.verifier, name, policy, phases, partial(self._imagined, name)),
+                *unresolved_exceptions(self.verifier, name, policy, phases),
+                *forgotten_families(self.verifier, name, felt),
+            ):
+                yield self._at(path, text)
             yield from self._idle_rules(name, policy)
 
     def _felt(self, name: str, phases: list[Phase]) -> Iterator[tuple[Phase, Cell]]:
@@ -68,19 +84,10 @@ class _Policies:
         targets = policy.targets
         if targets == Targets() or targets != Targets(apps=targets.apps, sites=targets.sites):
             return
-        fallen = dict.fromkeys(cell.target for _, cell in felt if not self._named(targets, cell.target))
+        fallen = dict.fromkeys(cell.target for _, cell in felt if not is_named(self.verifier, targets, cell.target))
         if fallen:
-            text = f"`{name}` also blocks what it does not name: {_some(list(fallen))}"
+            text = f"`{name}` also blocks what it does not name: {some(list(fallen))}"
             yield self._at(("policies", name, "block" if policy.block else "only"), text)
-
-    def _named(self, targets: Targets, target: str) -> bool:
-        probe: Probe | None = self.scenario.probes.get(target)
-        host, app = (probe.host_name, getattr(probe, "app", None)) if probe is not None else (None, None)
-        hosted = self.verifier.network.hosted_as(host) if host else None
-        apps = {app, hosted.app if hosted else None}
-        names = {host, *(name for each in self.verifier.network.hosted if each.app == app for name in each.names)}
-        within = any(f".{name}".endswith(f".{site}") for name in names if name for site in targets.sites)
-        return within or not apps.isdisjoint(targets.apps)
 
     def _idle_exceptions(self, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Warned]:
         """What is spared to no effect."""
@@ -92,20 +99,22 @@ class _Policies:
                 if not self._matters(name, f"{name} but {key} {item}", changed, phases):
                     idle.append(str(item))
             if idle:
-                text = f"`{name}` spares {key} {_some(idle)} to no effect that is measured"
+                text = f"`{name}` spares {key} {some(idle)} to no effect that is measured"
                 yield self._at(("policies", name, "except", key), text)
 
     def _matters(self, name: str, called: str, changed: Policy, phases: list[Phase]) -> bool:
         for phase in phases:
-            active = self.verifier.classes.active(phase)
-            other = {
-                (called if key == name else key): (changed if key == name else each) for key, each in active.items()
-            }
-            imagined = self.verifier.imagine(phase, other)
+            imagined = self._imagined(name, phase, called, changed)
             for cell in cells_of(self.verifier.shutdown, phase):
                 if self.verifier.verdict(phase, cell) != self.verifier.verdict(imagined, cell):
                     return True
         return False
+
+    def _imagined(self, name: str, phase: Phase, called: str, changed: Policy) -> Phase:
+        """The phase with another policy in the place of one."""
+        active = self.verifier.classes.active(phase)
+        other = {(called if key == name else key): (changed if key == name else each) for key, each in active.items()}
+        return self.verifier.imagine(phase, other)
 
     def _idle_rules(self, name: str, policy: Policy) -> Iterator[Warned]:
         """Rules for DPI boxes that no connection has met."""
@@ -131,8 +140,3 @@ def _idle_phases(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Wa
         if all(verifier.verdict(phase, cell) == verifier.verdict(before, cell) for cell in cells):
             text = f"the orders of the phase `{phase.phase}` change nothing that is measured"
             yield Warned(verifier.shutdown.place(("timeline", index)), text)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -84,6 +84,7 @@ class Ways:
         self.routes = Routes(network, damage)
         self._found: dict[tuple[str, str], Way] = {}
         self._hosts: dict[Address, Node] = {}
+        self._by_text: dict[str, Node | None] = {}
         for node in network.nodes.values():
             if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
                 own = (a.ip for port in node.ports.values() for a in port.addresses)
@@ -91,7 +92,9 @@ class Ways:
 
     def host_of(self, address: str) -> Node | None:
         """Which host has an address."""
-        return self._hosts.get(ip_address(address))
+        if address not in self._by_text:
+            self._by_text[address] = self._hosts.get(ip_address(address))
+        return self._by_text[address]
 
     def between(self, host: str, address: str) -> Way:
         """From a host, by its node's name, to an address."""

@@ -1,10 +1,11 @@
 """Random shutdowns, emulated and verified: `make differential` compares each cell, outcome and failure.
 
-    python tests/lab/differential.py [--seed N] [--cells N] [--phases N] [--out DIR]
+    python tests/lab/differential.py [--seed N] [--cells N] [--phases N] [--out DIR] [--all-kinds]
 
 Scenarios of the small country are made up: a policy or two a phase out of the whole language, and a DPI profile for
-each operator. Each is run with real packets, `sl.verify` says what it should find, and what differs is printed, by
-kind. A seed makes the same scenario again.
+each operator; with --all-kinds also routes that are withdrawn, resolvers that lie, and what breaks by itself. Each is
+run with real packets, `sl.verify` says what it should find, and what differs is printed, by kind. A seed makes the same
+scenario again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -40,14 +41,32 @@ SCOPE = {
 }
 PROFILES = ("perfect", "kazakhstan-sni", "kazakhstan-http", "naive", "belarus-2020", "tspu-2022", "turkmenistan-dns")
 """In-path, so that no race decides."""
+LIES = ("nxdomain", "nodata", "refused", "none", "192.0.2.1", "203.0.113.80")
+PREFIXES = ("203.0.112.0/22", "100.64.0.0/16")
+LINKS = (
+    "northnet to northnet/coast", "northnet to northnet/capital", "southcell to southcell/coast", "northnet to gateway",
+    "southcell to northnet", "northnet to exchange", "southcell to exchange", "transit-one to transit-two",
+    "gateway to transit-one",
+)  # fmt: skip
+MENDED = {
+    "boxes": ("northnet", "southcell"),
+    "controllers": ("northnet", "southcell", "authority"),
+    "routers": ("northnet", "southcell", "transit-one"),
+    "resolvers": ("northnet", "southcell"),
+    "servers": ("transit-one", "transit-two", "northnet"),
+    "telephones": ("northnet", "southcell"),
+}
+"""What can break in one phase and be whole again in the next, without a country built anew."""
 FIRST_PHASE = datetime(2030, 5, 1, 8, tzinfo=UTC)
 
 
 class Maker:
     """Makes up scenarios."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, *, all_kinds: bool = False) -> None:
+        """all_kinds: beside what is blocked, routes withdrawn, lies and faults; the policies of a seed are the same."""
+        self.random, self.all_kinds = random.Random(seed), all_kinds
+        self.beside = random.Random(f"beside {seed}")
 
     def scenario(self, phases: int) -> dict[str, Any]:
         """One with a first phase in which nothing is in force."""
@@ -62,23 +81,68 @@ class Maker:
         for number in range(1, phases + 1):
             names = [f"policy-{number}-{index}" for index in range(self.random.choice((1, 1, 2)))]
             made["policies"] |= {name: self._valid(made) for name in names}
+            more: dict[str, Any] = self._more(made, number, names) if self.all_kinds else {}
             phase = {"phase": f"phase-{number}", "at": _at(number), "title": "Made up", "start": names, "stop": before}
-            made["timeline"].append(phase)
+            made["timeline"].append(phase | more)
             before = names
         made["ends"] = _at(phases + 1)
         return made
 
-    def _valid(self, made: dict[str, Any]) -> dict[str, Any]:
+    def _more(self, made: dict[str, Any], number: int, names: list[str]) -> dict[str, Any]:
+        """Adds to a phase's policies, and may have something break; the phase's own keys for that."""
+        choose = self.beside.choice
+        for kind, make in (("withdrawn", self._withdrawal), ("lie", self._lie)):
+            if choose((True, False, False)):
+                names.append(f"{kind}-{number}")
+                made["policies"][names[-1]] = self._accepted(made, make)
+        if choose((True, False)):
+            return {}
+        made.setdefault("faults", {})[f"fault-{number}"] = self._fault(made)
+        return {"faults": [f"fault-{number}"]}
+
+    def _withdrawal(self) -> dict[str, Any]:
+        choose = self.beside.choice
+        more: dict[str, Any] = choose(({}, {"family": choose(("ipv4", "ipv6"))}, {"share": 0.5}))
+        if choose((True, False)):
+            more |= {"from": "abroad"}
+        where = choose(({}, {"where": {"operators": [choose(SCOPE["operators"])]}}))
+        return {"title": "made up", "source": "EXAMPLE", "withdraw": more, **where}
+
+    def _lie(self) -> dict[str, Any]:
+        choose = self.beside.choice
+        names = choose(({"apps": [choose(APPS)]}, {"sites": [choose(SITES)]}))
+        kind = choose(list(SCOPE))
+        where = choose(({}, {"where": {kind: [choose(SCOPE[kind])]}}))
+        return {"title": "made up", "source": "EXAMPLE", "block": names, "by": "dns", "answer": choose(LIES), **where}
+
+    def _fault(self, made: dict[str, Any]) -> dict[str, Any]:
+        choose = self.beside.choice
+        while True:
+            kind = choose(list(MENDED))
+            what: dict[str, Any] = choose(
+                (
+                    {"cut": [choose(LINKS)]},
+                    {"power_off": {"regions": [choose(SCOPE["regions"])]}},
+                    {choose(("stop", "kill", "restart")): {kind: [choose(MENDED[kind])]}},
+                    {"partition": {"controllers": [choose(SCOPE["operators"])]}},
+                )
+            )
+            fault = {"title": "made up", "source": "EXAMPLE", **what}
+            phase = {"phase": "one", "at": _at(0), "title": "One", "faults": ["fault"]}
+            if _loads(made | {"policies": {}, "faults": {"fault": fault}, "timeline": [phase], "ends": _at(1)}):
+                return fault
+
+    def _accepted(self, made: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A policy that the scenario may have."""
         while True:
-            policy = self._policy()
+            policy = make()
             phase = {"phase": "one", "at": _at(0), "title": "One", "start": ["policy"]}
-            tried = made | {"policies": {"policy": policy}, "timeline": [phase], "ends": _at(1)}
-            try:
-                sl.load(tried)
-            except sl.BadInput:
-                continue
-            return policy
+            if _loads(made | {"policies": {"policy": policy}, "faults": {}, "timeline": [phase], "ends": _at(1)}):
+                return policy
+
+    def _valid(self, made: dict[str, Any]) -> dict[str, Any]:
+        """A policy that the scenario may have."""
+        return self._accepted(made, self._policy)
 
     def _policy(self) -> dict[str, Any]:
         choose = self.random.choice
@@ -104,6 +168,14 @@ class Maker:
         return {kind: [self.random.choice(SCOPE[kind])]}
 
 
+def _loads(made: dict[str, Any]) -> bool:
+    try:
+        sl.load(made)
+    except sl.BadInput:
+        return False
+    return True
+
+
 def _at(number: int) -> str:
     return f"{FIRST_PHASE + timedelta(hours=number):%Y-%m-%dT%H:%MZ}"
 
@@ -123,9 +195,9 @@ def differences(run: sl.Run, verified: Verified) -> Iterator[tuple[str, str, str
             yield result.phase, result.vantage, f"{result.target} {result.family}", told[0], told[1]
 
 
-def compared(seed: int, phases: int, out: Path) -> tuple[int, int]:
+def compared(seed: int, phases: int, out: Path, *, all_kinds: bool = False) -> tuple[int, int]:
     """Emulate and verify the scenario of a seed, and print what differs; how many cells there were, how many differ."""
-    made = Maker(seed).scenario(phases)
+    made = Maker(seed, all_kinds=all_kinds).scenario(phases)
     run, verified = sl.run(made, out=out), sl.verify(made)
     differ = list(differences(run, verified))
     kinds = Counter((phase, target, measured, model) for phase, _, target, measured, model in differ)
@@ -133,6 +205,9 @@ def compared(seed: int, phases: int, out: Path) -> tuple[int, int]:
         print(f"{times} {phase} {target}: measured {measured}, verified {model}")
         active = {name: made["policies"][name] for name in sl.load(made).scenario.active(phase, {})}
         print(f"    {yaml.safe_dump(active, default_flow_style=True, width=10_000).strip()}")
+        broken = next(each for each in made["timeline"] if each["phase"] == phase).get("faults", ())
+        for name in broken:
+            print(f"    {name}: {made['faults'][name]}")
     undecided = sum(Outcome.UNKNOWN in {a.outcome, b.outcome} for a, b in zip(run.results, verified, strict=True))
     print(
         f"seed {seed}: {len(run.results):,} cells compared, {len(differ)} differ, {undecided} undecided; {out}",
@@ -147,11 +222,12 @@ def main() -> int:
     parser.add_argument("--cells", type=int, default=1, help="go on until so many cells are compared")
     parser.add_argument("--phases", type=int, default=8, help="of each scenario, beside one with nothing in force")
     parser.add_argument("--out", type=Path, help="where each run's directory is made")
+    parser.add_argument("--all-kinds", action="store_true", help="also withdrawals, lies and faults")
     given = parser.parse_args()
     out = given.out or Path(tempfile.mkdtemp(prefix="differential-"))
     cells = differ = 0
     for seed in count(given.seed):
-        found = compared(seed, given.phases, out / f"seed-{seed}")
+        found = compared(seed, given.phases, out / f"seed-{seed}", all_kinds=given.all_kinds)
         cells, differ = cells + found[0], differ + found[1]
         if cells >= given.cells:
             print(f"{cells:,} cells compared, {differ} differ; to go on: --seed {seed + 1}")

@@ -101,6 +101,8 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--junit",
                 "--report",
                 "--verify",
+                "--changed-since",
+                "--sample",
                 "--keep",
                 "--web",
                 "--trust",

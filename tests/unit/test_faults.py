@@ -197,3 +197,27 @@ def test_an_account_can_say_that_something_did_not_break() -> None:
     made = scenario({"cable": {"cut": ["northnet to gateway"]}}, {"faults": ["cable"]}, accounts=accounts)
     assert {result.outcome for result in sl.verify(made)} == {Outcome.DOWN}
     assert {result.outcome for result in sl.verify(made, choose={"cable": "whole"})} == {Outcome.OK}
+
+
+def test_routes_that_an_operator_was_not_told_to_announce_again_stay_withdrawn() -> None:
+    """Found by `make differential`: the order that gives them back does not reach a controller that is dead."""
+    gone = {"title": "Northnet is gone", "withdraw": {}, "where": {"operators": ["northnet"]}, "source": "made up"}
+    dead = {"title": "", "kill": {"controllers": ["northnet"]}, "source": "made up"}
+    made = {
+        "format": 1, "name": "deaf", "title": "", "topology": "two-operators", "policies": {"gone": gone},
+        "faults": {"dead": dead}, "probes": {"ping": {"test": "ping", "host": "8.8.8.8"}},
+        "timeline": [
+            {"phase": "gone", "at": "2030-05-01T00:00Z", "title": "", "start": ["gone"]},
+            {"phase": "deaf", "at": "2030-05-01T01:00Z", "title": "", "stop": ["gone"], "faults": ["dead"]},
+            {"phase": "back", "at": "2030-05-01T02:00Z", "title": ""},
+        ],
+        "ends": "2030-05-01T03:00Z",
+    }  # fmt: skip
+    verified = sl.verify(made)
+    outcomes = {
+        phase: {r.outcome for r in verified.results if r.phase == phase and r.operator == "northnet"}
+        for phase in ("gone", "deaf", "back")
+    }
+    assert outcomes == {"gone": {Outcome.BLOCKED}, "deaf": {Outcome.BLOCKED}, "back": {Outcome.OK}}
+    told = sl.explain(made, at="deaf", vantage="northnet/capital", target="ping")
+    assert [order.policy for order in told.elsewhere] == ["gone"]

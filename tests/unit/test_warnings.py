@@ -79,3 +79,44 @@ def test_warnings_are_printed_only_where_they_are_asked_for() -> None:
     assert [warned["text"] for warned in told["warnings"]] == [
         "`allowlist` spares apps tengrinews to no effect that is measured"
     ]
+
+
+def test_an_exception_that_lets_through_what_it_does_not_name_is_told(tmp_path: Path) -> None:
+    """A site is spared by its address, whatever else is there: pings."""
+    spared = "    except: {sites: [dns.google], ports: [udp/53]}"
+    mine = written(tmp_path, ("    except: {subscribers: [government], ports: [tcp/179]}", spared))
+    line = mine.read_text().split("\n").index(spared) + 1
+    found = [str(warned) for warned in verify(mine).warnings if "what it does not name" in warned.text]
+    assert found == [f"{mine}:{line}: `blackout` spares sites dns.google, and with them what it does not name: ping"]
+
+
+def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
+    lies = (
+        "  blackout:\n    title: Everything off but the government and one forgotten port",
+        "  lies:\n    title: No names\n    block: {sites: [kaspi.kz]}\n    by: dns\n    source: EXAMPLE\n"
+        "  blackout:\n    title: Everything off but the government and one forgotten port",
+    )
+    text = FIRST.read_text()
+    start = next(line for line in text.split("\n") if "start: [allowlist" in line)
+    mine = written(tmp_path, lies, (start, start.replace("[allowlist", "[lies, allowlist")))
+    found = [warned.text for warned in verify(mine).warnings if "name resolution" in warned.text]
+    assert found == ["`allowlist` spares kaspi.kz, whose name resolution is blocked all the same"]
+
+
+def test_a_block_that_forgets_an_address_family_is_told(tmp_path: Path) -> None:
+    old = "    block: {apps: [whatsapp]}\n    by: dpi\n    action: reset"
+    mine = written(tmp_path, (old, '    block: {addresses: ["0.0.0.0/0"]}\n    by: address'))
+    found = [warned.text for warned in verify(mine).warnings if "alone" in warned.text]
+    assert found == ["`whatsapp-reset` blocks www.bbc.com over ipv4 alone: over ipv6 it gets through"]
+
+
+def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Path) -> None:
+    text = FIRST.read_text().split("\n")
+    index = next(i for i, each in enumerate(text) if "expect:" in each)
+    mine = tmp_path / "mine.yaml"
+    dead = "{probes: [whatsapp], outcome: blocked, source: EXAMPLE}"
+    mine.write_text("\n".join(text).replace(text[index], text[index].replace("expect: [", f"expect: [{dead}, "), 1))
+    assert dead in mine.read_text()
+    found = [str(warned) for warned in verify(mine).warnings if "expectation" in warned.text]
+    expected = "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
+    assert found == [f"{mine}:{index + 1}: {expected}"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
 from shutdownlab.reporting.page.words import counted, day, lasting, listed, number, percents, sentence, when
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 DEFINITION = (
     "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "
@@ -365,6 +365,12 @@ def standing(account: RunAccount) -> str:
     if account.status == "verified":
         phases = counted(count, "phase")
         return f"Worked out{on} by following packets through the model, not measured: {cells} in {phases}."
+    held = sum(result.held == THE_MODEL for result in account.results)
+    if account.status == "finished" and held:
+        since = account.manifest.get("changed_since", "")
+        measured = f"{len(account.results) - held:,} of {cells} in {counted(count, 'phase')} were"
+        rest = f"the others have not changed since {since}, by the model, and are shown as it has them"
+        return f"Measured{on} with real packets in an emulated country: {measured}; {rest}."
     if account.status == "finished":
         return f"Measured{on} with real packets in an emulated country: {cells} in {counted(count, 'phase')}."
     if account.status == "steered":

@@ -12,6 +12,7 @@ from shutdownlab.reporting.page.markup import Html, code, element, html, scrolli
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.words import lasting, short, when
 from shutdownlab.reporting.summary import unmet_lines
+from shutdownlab.results.result import THE_MODEL
 from shutdownlab.results.table import Share
 
 _LEVELS = (0.0, 0.25, 0.5, 0.75, 0.999_999)
@@ -62,7 +63,13 @@ def _key(account: RunAccount) -> str:
     if any(not result.outcome.is_measured for result in account.results):
         signs.append(f"{element('b', '?')} some without verdict")
     if any(result.held for result in account.results):
-        signs.append(f"{element('b', '=')} some held: as measured in another phase, from which they cannot differ")
+        modelled = any(result.held == THE_MODEL for result in account.results)
+        by = (
+            "not measured, as the model has it"
+            if modelled
+            else "as measured in another phase, from which they cannot differ"
+        )
+        signs.append(f"{element('b', '=')} some held: {by}")
     signs.append(f"{element('b', '·')} not measured")
     return Html(" &ensp; ".join(signs))
 
@@ -208,11 +215,22 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
             ("Processors", machine.get("processors") or None),
             ("Python", machine.get("python")),
             ("Seed", manifest.get("seed") if measured else None),
+            ("Measured", _selection(manifest)),
             ("Packets recorded", "yes" if manifest.get("pcap") else None),
             ("Wall-clock time", f"{seconds:,.0f} s" if isinstance(seconds, int | float) else None),
         )
         if value not in (None, "")
     )  # fmt: skip
+
+
+def _selection(manifest: Any) -> str | None:
+    """Which cells were measured, where that was not all."""
+    since, share = manifest.get("changed_since"), manifest.get("sample")
+    if not since:
+        return None
+    return (
+        f"what came out otherwise by the model than {since}, and {(share or 0) * 100:g} % of the rest of those phases"
+    )
 
 
 def citation(account: RunAccount) -> Html:

@@ -12,7 +12,7 @@ from shutdownlab.model.policy import Means
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.results.result import Result
-from shutdownlab.verifier.classes import CellClass
+from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.explain import Explanation, explain_cell
 from shutdownlab.verifier.verdicts import Verifier
 
@@ -40,6 +40,7 @@ def whys_of(
     """
     wanted = {_key(result) for result in results if result.region and result.outcome.value != "ok"}
     verifier, found = verifier or Verifier(shutdown, choices), Whys()
+    classes = Classes(shutdown, choices, by_name=True)  # what is told names the policies that decide
     known: dict[CellClass, int] = {}
     for phase in shutdown.scenario.timeline:
         if not any(key[0] == phase.phase for key in wanted):
@@ -48,7 +49,7 @@ def whys_of(
             key = phase.phase, str(cell.vantage.id) if cell.vantage else "", cell.target, cell.family.value
             if cell.vantage is None or key not in wanted:
                 continue
-            class_ = verifier.classes.of(phase, cell, cell.vantage)
+            class_ = classes.of(phase, cell, cell.vantage)
             if class_ not in known:
                 known[class_] = len(found.told)
                 explanation = explain_cell(verifier, phase, cell)

@@ -1,0 +1,141 @@
+"""What is not as expected, what is odd about policies and what has changed, as SARIF 2.1.0 (OASIS): for code scanning.
+
+Each result stands at the line of the scenario that causes it. Paths are relative to the working directory, which in a
+CI is the repository's root; what is elsewhere has a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from shutdownlab.reporting.compared import line_of
+from shutdownlab.reporting.summary import unmet_groups
+from shutdownlab.reporting.verified import undecided_lines
+from shutdownlab.verifier.compare import Comparison
+from shutdownlab.verifier.verify import Verified
+
+SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_PLACE = re.compile(r"[^;]+:\d+")
+
+_RULES: Final = {
+    "not-as-expected": "A cell comes out otherwise than the scenario expects.",
+    "undecided": "What comes of a cell hangs on a race or on chance.",
+    "policy": "A policy, an exception, a rule or a phase has no effect, or more than it names.",
+    "newly-blocked": "What got through before does not any more.",
+    "newly-down": "What got through before is taken away by a fault.",
+    "newly-allowed": "What did not get through before does now.",
+    "newly-throttled": "What was fast before is slow now.",
+    "fails-otherwise": "What did not get through before fails in another way now.",
+    "no-longer-decided": "What comes of it hung on nothing before, or does not any more.",
+}
+_OF_KIND: Final = {
+    "blocked": "newly-blocked",
+    "down": "newly-down",
+    "allowed": "newly-allowed",
+    "slower": "newly-throttled",
+    "otherwise": "fails-otherwise",
+    "undecided": "no-longer-decided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A result: by which rule, how grave, what it says and at which places (`file:line`)."""
+
+    rule: str
+    level: str
+    text: str
+    places: tuple[str, ...]
+
+
+def of_verified(verified: Verified, *, warn: bool = False) -> str:
+    """What is not as expected, what is undecided, and with `warn` what is odd about the policies."""
+    return _document(list(_of_verified(verified, warn=warn)))
+
+
+def of_comparison(comparison: Comparison) -> str:
+    """What has changed: an error, for whoever looks at a pull request is to look at it; a note where undecided."""
+    return _document(
+        [
+            _Told(
+                _OF_KIND[change.kind],
+                "note" if change.kind == "undecided" else "error",
+                line_of(change, comparison.phases),
+                tuple(_places("; ".join(change.causes))),
+            )
+            for change in comparison.changes
+        ]
+    )
+
+
+def _of_verified(verified: Verified, *, warn: bool) -> Iterator[_Told]:
+    for group, text in unmet_groups(verified.unmet, verified.because):
+        places = tuple(_places(verified.because(group[0]))) or _of_phase(verified, group[0].phase)
+        yield _Told("not-as-expected", "error", text, places)
+    for line in undecided_lines(verified.undecided):
+        yield _Told("undecided", "note", line, ())
+    for each in verified.warnings if warn else ():
+        yield _Told("policy", "warning", each.text, (each.place,) if each.place else ())
+
+
+def _of_phase(verified: Verified, name: str) -> tuple[str, ...]:
+    """Where a phase stands: of what nothing decides, that is where it was expected."""
+    index = next(i for i, phase in enumerate(verified.shutdown.scenario.timeline) if phase.phase == name)
+    place = verified.shutdown.place(("timeline", index))
+    return (place,) if place else ()
+
+
+def _places(text: str) -> Iterator[str]:
+    """Each `file:line` of causes, once: it stands at the end of each."""
+    ends = (cause.rpartition(", ")[2] for cause in text.split("; "))
+    yield from dict.fromkeys(end for end in ends if _PLACE.fullmatch(end))
+
+
+def _document(told: Sequence[_Told]) -> str:
+    rules = list(dict.fromkeys(each.rule for each in told))
+    driver = {
+        "name": "shutdownlab",
+        "version": version("shutdownlab"),
+        "rules": [{"id": rule, "shortDescription": {"text": _RULES[rule]}} for rule in rules],
+    }
+    results = [_result(each, rules.index(each.rule)) for each in told]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+
+
+def _result(told: _Told, rule: int) -> dict[str, Any]:
+    """One result. Its fingerprint has no line in it: what is above it may grow without making it another."""
+    text = told.text
+    for place in told.places:
+        text = text.replace(place, "")
+    known = hashlib.sha256(f"{told.rule} {text}".encode()).hexdigest()
+    found: dict[str, Any] = {
+        "ruleId": told.rule,
+        "ruleIndex": rule,
+        "level": told.level,
+        "message": {"text": told.text},
+        "partialFingerprints": {"shutdownlab/v1": known},
+    }
+    locations = [_location(place) for place in told.places]
+    if locations:
+        found["locations"] = locations[:1]
+    if locations[1:]:
+        found["relatedLocations"] = [{"id": number, **each} for number, each in enumerate(locations[1:], 1)]
+    return found
+
+
+def _location(place: str) -> dict[str, Any]:
+    file, _, line = place.rpartition(":")
+    whole, here = Path(file).absolute(), Path.cwd()
+    artifact = {"uri": whole.as_uri()}
+    if whole.is_relative_to(here):
+        artifact = {"uri": quote(whole.relative_to(here).as_posix()), "uriBaseId": "%SRCROOT%"}
+    return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": int(line)}}}

@@ -1,0 +1,62 @@
+"""Which line of a scenario makes a cell come out as it does: short, for what is not as expected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shutdownlab.model.policy import Exceptions, Policy
+from shutdownlab.model.scenario import Phase
+from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.explain import explain_cell
+from shutdownlab.verifier.verdicts import Verifier
+
+
+def because(verifier: Verifier, phase: Phase, cell: Cell) -> str:
+    """What decides about a cell, each with its line; nothing where nothing does.
+
+    Of a cell that gets through: the exceptions without which it would not, tried on the model one by one. Of another:
+    the policies that its packets meet, or the faults that have taken away what it needs.
+    """
+    if cell.vantage is None:
+        return ""
+    if verifier.verdict(phase, cell).outcome.got_through:
+        told = list(_spared(verifier, phase, cell))
+    else:
+        explanation = explain_cell(verifier, phase, cell)
+        orders = [*explanation.elsewhere, *(hop.order for hop in explanation.hops if hop.order is not None)]
+        told = [f"{fault.fault}{_at(fault.place)}" for fault in explanation.faults]
+        told += [f"`{order.policy}`{_at(order.place)}" for order in orders]
+    return "; ".join(dict.fromkeys(told))
+
+
+def _spared(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[str]:
+    """The exceptions that let a cell through; of a policy that spares it twice, its exceptions as a whole."""
+    was, place = verifier.verdict(phase, cell), verifier.shutdown.place
+    for name, policy in verifier.classes.active(phase).items():
+        found = []
+        for key in type(policy.except_).model_fields:
+            given = getattr(policy.except_, key)
+            for item in given:
+                left = tuple(other for other in given if other != item)
+                fewer = policy.except_.model_copy(update={key: left})
+                imagined = _imagined(verifier, phase, name, f"{key} {item}", policy, fewer)
+                if verifier.verdict(imagined, cell) != was:
+                    found.append(f"`{name}` spares {key} {item}{_at(place(('policies', name, 'except', key)))}")
+        if not found and policy.except_ != Exceptions():
+            imagined = _imagined(verifier, phase, name, "nothing", policy, Exceptions())
+            if verifier.verdict(imagined, cell) != was:
+                found.append(f"`{name}` spares it{_at(place(('policies', name, 'except')))}")
+        yield from found
+
+
+def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, policy: Policy, spared: Exceptions) -> Phase:
+    """The phase with a policy that spares less."""
+    other, changed = f"{name} but {less}", policy.model_copy(update={"except_": spared})
+    active = verifier.classes.active(phase)
+    return verifier.imagine(
+        phase, {(other if key == name else key): (changed if key == name else each) for key, each in active.items()}
+    )
+
+
+def _at(place: str) -> str:
+    return f", {place}" if place else ""

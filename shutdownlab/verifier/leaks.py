@@ -1,0 +1,131 @@
+"""Where what a scenario says and what comes of it part ways: exceptions that let more through than they name, or less,
+families that are forgotten, expectations that are about nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from shutdownlab.config.document import Path
+from shutdownlab.model.policy import Exceptions, Means, Policy, Targets
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.scenario import Expectation, Outcome, Phase
+from shutdownlab.results.cells import Cell, cells_of, expected_of
+from shutdownlab.verifier.explain import explain_cell
+from shutdownlab.verifier.verdicts import Verifier
+
+Told = tuple[Path, str]
+"""Where something odd stands, and what it is."""
+MOST_NAMED = 5
+
+
+def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> bool:
+    """Whether a probe is about an app or a site among some targets."""
+    probe: Probe | None = verifier.shutdown.scenario.probes.get(target)
+    host, app = (probe.host_name, getattr(probe, "app", None)) if probe is not None else (None, None)
+    hosted = verifier.network.hosted_as(host) if host else None
+    apps = {app, hosted.app if hosted else None}
+    names = {host, *(name for each in verifier.network.hosted if each.app == app for name in each.names)}
+    within = any(f".{name}".endswith(f".{site}") for name in names if name for site in targets.sites)
+    return within or not apps.isdisjoint(targets.apps)
+
+
+def some(names: list[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def leaking_exceptions(
+    verifier: Verifier, name: str, policy: Policy, phases: list[Phase], imagined: Callable[[Phase, str, Policy], Phase]
+) -> Iterator[Told]:
+    """What gets through by an exception for an app or a site that does not name it: it shares an address, or a name."""
+    for key in ("apps", "sites"):
+        given = getattr(policy.except_, key)
+        if not given:
+            continue
+        without = policy.model_copy(update={"except_": policy.except_.model_copy(update={key: ()})})
+        through: dict[str, None] = {}
+        for phase in phases:
+            other = imagined(phase, f"{name} but no {key}", without)
+            for cell in cells_of(verifier.shutdown, phase):
+                if cell.target in through or is_named(verifier, policy.except_, cell.target):
+                    continue
+                now, then = verifier.verdict(phase, cell).outcome, verifier.verdict(other, cell).outcome
+                if now.got_through and then is Outcome.BLOCKED and not _is_lookup(verifier, cell):
+                    through[cell.target] = None
+        if through:
+            beside = f"and with them what it does not name: {some(list(through))}"
+            text = f"`{name}` spares {key} {some(list(given))}, {beside}"
+            yield ("policies", name, "except", key), text
+
+
+def _is_lookup(verifier: Verifier, cell: Cell) -> bool:
+    """A spared name is no use unresolved: that its resolver is spared too is meant."""
+    return verifier.shutdown.scenario.probes[cell.target].test == "dns" if cell.vantage else False
+
+
+def unresolved_exceptions(verifier: Verifier, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Told]:
+    """What a policy spares, and does not get through for want of its name: nobody tells its address."""
+    spared = policy.except_
+    if not (spared.apps or spared.sites):
+        return
+    found: dict[str, None] = {}
+    for phase in phases:
+        for cell in cells_of(verifier.shutdown, phase):
+            if cell.vantage is None or cell.target in found or not policy.concerns(cell.vantage):
+                continue
+            if not is_named(verifier, spared, cell.target):
+                continue
+            if verifier.verdict(phase, cell).outcome is Outcome.BLOCKED and _is_unresolved(verifier, phase, cell):
+                found[cell.target] = None
+    if found:
+        text = f"`{name}` spares {some(list(found))}, whose name resolution is blocked all the same"
+        yield ("policies", name, "except"), text
+
+
+def _is_unresolved(verifier: Verifier, phase: Phase, cell: Cell) -> bool:
+    """Whether a cell fails by its name: the question or its answer does not pass, or the resolver lies."""
+    explanation, policies = explain_cell(verifier, phase, cell), verifier.shutdown.scenario.policies
+    lies = any(policies[order.policy].by is Means.DNS for order in explanation.elsewhere)
+    return lies or (explanation.connection.startswith("DNS ") and not _is_lookup(verifier, cell))
+
+
+def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
+    """What a policy blocks over one address family, while it gets through over the other."""
+    blocked = {(p.phase, c.vantage.id, c.target, c.family.value) for p, c in felt if c.vantage is not None}
+    found: dict[tuple[str, str, str], None] = {}
+    for phase in dict.fromkeys(phase.phase for phase, _ in felt):
+        for cell in cells_of(verifier.shutdown, verifier.shutdown.scenario.phase(phase)):
+            if cell.vantage is None or (phase, cell.vantage.id, cell.target, cell.family.value) in blocked:
+                continue
+            other = "ipv6" if cell.family.value == "ipv4" else "ipv4"
+            if (phase, cell.vantage.id, cell.target, other) not in blocked:
+                continue
+            if verifier.verdict(verifier.shutdown.scenario.phase(phase), cell).outcome.got_through:
+                found[cell.target, other, cell.family.value] = None
+    for shut, left in dict.fromkeys((shut, left) for _, shut, left in found):
+        targets = [target for target, *families in found if families == [shut, left]]
+        yield ("policies", name), f"`{name}` blocks {some(targets)} over {shut} alone: over {left} it gets through"
+
+
+def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:
+    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it."""
+    scenario, choices = verifier.shutdown.scenario, verifier.choices
+    counted: set[int] = set()
+    places: dict[int, tuple[Path, Expectation]] = {}
+    numbers = {phase.phase: number for number, phase in enumerate(scenario.timeline)}
+    for phase in timeline:
+        for index, item in enumerate(phase.expect):
+            shared = isinstance(item, str)
+            for inner, each in enumerate(scenario.expectations[item] if isinstance(item, str) else (item,)):
+                own = ("timeline", numbers[phase.phase], "expect", index)
+                path: Path = ("expectations", str(item), inner) if shared else own
+                if each.tools is None and all(choices.get(key) == option for key, option in each.given.items()):
+                    places.setdefault(id(each), (path, each))
+        for cell in cells_of(verifier.shutdown, phase):
+            fact = expected_of(verifier.shutdown, choices, phase, cell)
+            if fact is not None:
+                counted.add(id(fact))
+    for key, (path, _) in places.items():
+        if key not in counted:
+            yield path, "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
