@@ -1,6 +1,6 @@
 """The figures of the README's performance table, each benchmark a Markdown table.
 
-    python -m benchmarks [build|scenario|border|box|inspection|kinds|catalogue|verify|judging]...
+    python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|judging]...
 
 None named: all of them, some ten minutes. Scenario, border and box take options too: `python -m benchmarks.border -h`.
 A benchmark that this machine cannot run, or that fails, is told of and the others go on.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import border, box, kinds, scenario, verify
+from benchmarks import border, box, countries, kinds, scenario, verify
 from benchmarks.table import Figure, engine, load, markdown
 
 _HERE: Final = Path(__file__).parent
@@ -107,6 +107,7 @@ def judging() -> int:
 
 BENCHMARKS: Final[dict[str, Callable[[], int]]] = {
     "build": build,
+    "countries": lambda: countries.run([5, 10, 20, 40, 80], 4),
     "scenario": lambda: scenario.main([]),
     "border": lambda: border.main([]),
     "box": lambda: box.main([]),

@@ -7,6 +7,7 @@ What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
     varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # one value is another
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
+    sl.run(scenario, observe=True).readings      # what outside signals showed of it: BGP, probing, telescope, Atlas
     run = sl.Run.open("runs/a")                  # finished, interrupted or still going
     run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet

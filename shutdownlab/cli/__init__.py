@@ -29,6 +29,7 @@ from shutdownlab.cli import (
     schema,
     show,
     verify,
+    web,
 )
 from shutdownlab.cli.crash import report_crash
 from shutdownlab.cli.program import app, report_limit
@@ -57,6 +58,7 @@ for _name, _command in (
     ("lab", lab.lab),
     ("attach", attach.attach),
     ("exec", lab.exec_),
+    ("web", web.web),
     ("doctor", doctor.doctor),
     ("inspect", inspect.inspect),
     ("judge", judge.judge),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +23,7 @@ from shutdownlab.cli.options import (
     as_settings,
 )
 from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
+from shutdownlab.cli.web import run_watched
 from shutdownlab.library import Shutdown
 from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
@@ -92,6 +93,9 @@ def run(
         bool,
         typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Show it in a browser as it goes on: prints the page's address.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
@@ -103,7 +107,7 @@ def run(
     with user_errors(), naming_options("out", "real_time", "choose", "until", "keys", "ryu_python", "sample"):
         one_or_all(
             scenario, everything=everything, real_time=real_time, choose=choose, until=until, pcap=pcap, events=events,
-            junit=junit, verify=verify, keep=keep, force=force, set=settings,
+            junit=junit, verify=verify, keep=keep, force=force, set=settings, web=web,
         )  # fmt: skip
         if scenario is None:
             options = {
@@ -135,8 +139,10 @@ def run(
             progress(event)
             if lines is not None:
                 lines(event)
+            if page is not None:
+                page(event)
 
-        with one_run(progress, lines):
+        with one_run(progress, lines), run_watched(shutdown, out) if web else nullcontext() as page:
             try:
                 finished = launch.run(
                     shutdown, out, until=until, choose=as_mapping(choose), real_time=real_time, pcap=pcap,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
@@ -207,6 +208,16 @@ class Country:
                 return late, []
             late = late or problems
         return late, problems
+
+    def box_counters(self, seconds: float) -> dict[str, dict[str, Any]]:
+        """What the DPI boxes have counted, of those that answer within so long. Raises `ControlError`."""
+        damage, network = self.damage, self.plan.network
+        if AUTHORITY in damage.leaderless:
+            return {}
+        asked = {node.name for node in network.by_role(Role.DPI_BOX) if node.owner not in damage.leaderless}
+        told = self.authority.counters(seconds, asked - damage.boxes - damage.mute_boxes)
+        self.heard += [message for message in told if not isinstance(message, Counters)]
+        return {m.where: dict(m.counters) for m in told if isinstance(m, Counters) and m.counters}
 
     def _is_back(self, box: str) -> bool:
         """Wait until the controller in command says that it has this box again."""

@@ -14,18 +14,20 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from shutdownlab.country.lab_connection import LabConnection, LabEnded, LabError
+from shutdownlab.country.lab_measuring import Measuring, measured
 from shutdownlab.country.lab_node import LabMeasurement, LabNode
 from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
 from shutdownlab.model.probe import Family
-from shutdownlab.model.scenario import Outcome
-from shutdownlab.protocol.session import Measure, ProbeAnswer, PutInForce, StartProgram
+from shutdownlab.protocol.session import AskBoxes, Measure, PutInForce, StartProgram
 
 if TYPE_CHECKING:
     from shutdownlab.network.datapath import Wish
 
 _ANSWER_S: Final = 60.0
+_ORDER_S: Final = 3600.0
+"""An order is given up by the lab itself, once nobody gets on with it; until then it is waited for, be it a big one."""
 _MEASURE_S: Final = 900.0
 """A probe is tried four times, and waits for others and for a slow machine."""
 _TAIL: Final = 4000
@@ -46,6 +48,7 @@ class Lab:
         """See `lab`."""
         self.plan = plan
         self._at, self._active = plan.at, plan.active_in(plan.at)
+        self._broken = self._broken_in(plan.at)
         self._orders = threading.RLock()
         self._connection = LabConnection(plan)
         self.datapath = f"{self._connection.opened.datapath}: {self._connection.opened.why}"
@@ -216,7 +219,7 @@ class Lab:
         lookup.known("phase", name, self.phases, "phase")
         with self._orders:
             self._put_in_force(name, self.plan.active_in(name), moved=True)
-            self._at = name
+            self._at, self._broken = name, self._broken_in(name)
 
     def start(self, *policies: str) -> None:
         """Start policies of the scenario; returns when all have confirmed it. Those in force already stay so."""
@@ -230,15 +233,70 @@ class Lab:
         with self._orders:
             self._put_in_force(self._at, tuple(name for name in self._active if name not in policies))
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The faults of the scenario that are there: those of its phase, or thrown by hand."""
+        return self._broken
+
+    def throw(self, *faults: str) -> None:
+        """Break what these faults of the scenario break; returns when everybody knows it. The others stay."""
+        with self._orders:
+            self.put_in_force(self._active, (*self._broken, *faults), self._at)
+
+    def mend(self, *faults: str) -> None:
+        """Have these faults mended. Raises `LabError` where that takes another country: of dead switches."""
+        self._known_faults(faults)
+        with self._orders:
+            self.put_in_force(self._active, [name for name in self._broken if name not in faults], self._at)
+
+    def put_in_force(self, policies: Sequence[str], faults: Sequence[str] = (), at: str | None = None) -> None:
+        """Have exactly these policies in force, and these faults there; at: the phase whose time it is.
+
+        Returns when all have confirmed it. Raises `LabError` when the order was not confirmed.
+        """
+        self._known(policies)
+        self._known_faults(faults)
+        if at is not None:
+            lookup.known("phase", at, self.phases, "phase")
+        with self._orders:
+            wanted = tuple(dict.fromkeys(faults))
+            changed = None if wanted == self._broken and at == self._at else wanted
+            self._put_in_force(
+                at, tuple(dict.fromkeys(policies)), moved=at is not None and at != self._at, faults=changed
+            )
+            self._at, self._broken = at, wanted
+
     def _known(self, policies: Sequence[str]) -> None:
         for name in policies:
             lookup.known("policy", name, self.policies, "policy")
 
-    def _put_in_force(self, phase: str | None, policies: tuple[str, ...], moved: bool = False) -> None:
-        if moved or policies != self._active:
+    def _known_faults(self, faults: Sequence[str]) -> None:
+        known = self.plan.scenario.faults if self.plan.scenario else {}
+        for name in faults:
+            lookup.known("fault", name, known, "fault")
+
+    def _broken_in(self, phase: str | None) -> tuple[str, ...]:
+        scenario = self.plan.scenario
+        return (
+            ()
+            if scenario is None or phase is None
+            else tuple(scenario.broken(scenario.phase(phase), self.plan.choices, {}))
+        )
+
+    def _put_in_force(
+        self, phase: str | None, policies: tuple[str, ...], moved: bool = False, faults: tuple[str, ...] | None = None
+    ) -> None:
+        if moved or policies != self._active or faults is not None:
             number = self._connection.number()
-            self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved), _ANSWER_S)
+            self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved, faults), _ORDER_S)
             self._active = policies
+
+    def boxes(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each DPI box has counted, by its name: `packets`, `decisions`, …, and under `engine`, since its rules
+        were last changed, by rule, verdict and protocol. A box that does not answer is left out."""
+        asked = AskBoxes(self._connection.number())
+        counters: Mapping[str, Mapping[str, Any]] = self._connection.ask(asked, _ANSWER_S).counters
+        return counters
 
     # --- measuring ---
 
@@ -249,14 +307,25 @@ class Lab:
         `ADDRESS:PORT`, or an address (a ping). family: `ipv4` or `ipv6`; by default the first that the target has. A
         timeout is believed only when later, more patient tries confirm it. Several threads may measure at once.
         """
+        asked = self._measure(vantage, target, family)
+        return measured(self._connection.ask(asked, _MEASURE_S))
+
+    def measure(self, asked: Sequence[tuple[str, str, str]]) -> Measuring:
+        """Measure many at once: vantage point, target and address family of each, as for `probe`.
+
+            for place, found in lab.measure([("kcell/almaty", "whatsapp", "ipv4"), …]):  # as they come out certain
+
+        `abandon()` of what is returned gives up the rest, from any thread.
+        """
+        requests = tuple(self._measure(*each) for each in asked)
+        return Measuring(self._connection, requests)
+
+    def _measure(self, vantage: str, target: str, family: str | None) -> Measure:
         network = self.plan.loaded.network
         place = lookup.vantage_point(network.topology, vantage, "vantage")
         _, probe = lookup.target_named(network, self.plan.probes, target, "target")
         lookup.known("family", family or probe.families[0], [f.value for f in Family], "family")
-        asked = Measure(self._connection.number(), str(place.id), target, str(family or probe.families[0].value))
-        found: ProbeAnswer = self._connection.ask(asked, _MEASURE_S)
-        outcome, certainty = Outcome(found.outcome), found.certainty
-        return LabMeasurement(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)
+        return Measure(self._connection.number(), str(place.id), target, str(family or probe.families[0].value))
 
     # --- the end ---
 

@@ -14,10 +14,11 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,10 +28,14 @@ from shutdownlab.country.message_socket import socket_pair
 from shutdownlab.country.visible import on_path
 from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
+    Abandon,
+    AskBoxes,
+    Boxes,
     Done,
     Ended,
     LabFault,
     Measure,
+    MeasureAll,
     Opened,
     ProbeAnswer,
     PutInForce,
@@ -89,7 +94,9 @@ class LabConnection:
         """A request's, that no other has."""
         return next(self._numbers)
 
-    def ask(self, request: StartProgram | PutInForce | Measure, seconds: float, files: Sequence[int] = ()) -> Any:
+    def ask(
+        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+    ) -> Any:
         """Send a request and wait for its answer.
 
         Raises what was refused (`LabError`, `OSError`), `LabEnded`, and `LabError` without an answer in time.
@@ -108,6 +115,25 @@ class LabConnection:
         finally:
             with self._lock:
                 self._pending.pop(request.number, None)
+
+    def ask_all(self, request: MeasureAll, heard: Callable[[int, Future[Any]], object]) -> None:
+        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes.
+
+        Raises `LabEnded`.
+        """
+        with self._lock:
+            if self.why_ended is not None:
+                raise self.ended()
+            for each in request.asked:
+                future = self._pending[each.number] = Future()
+                future.add_done_callback(partial(heard, each.number))
+        with suppress(OSError):
+            self._link.send(request)
+
+    def abandon(self, number: int) -> None:
+        """Have what is left of many measurements given up."""
+        with suppress(OSError):
+            self._link.send(Abandon(number))
 
     def ended(self) -> LabEnded:
         """A new exception each time: raised in several threads, one would gather all their tracebacks."""
@@ -206,7 +232,7 @@ class LabConnection:
         match message:
             case Opened():
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,10 +22,15 @@ from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, brief, lines_of
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.session import Session
 from shutdownlab.protocol.session import (
+    GIVEN_UP,
+    Abandon,
+    AskBoxes,
+    Boxes,
     Done,
     Ended,
     LabFault,
     Measure,
+    MeasureAll,
     Opened,
     PutInForce,
     Refused,
@@ -77,7 +83,9 @@ class _LabServer:
         self.programs: dict[int, subprocess.Popen[Any]] = {}
         self.starting: list[_Starting] = []
         self.selector = selectors.DefaultSelector()
-        self.asked: queue.SimpleQueue[Measure] = queue.SimpleQueue()
+        self.asked: queue.SimpleQueue[Measure | MeasureAll] = queue.SimpleQueue()
+        self.abandoned: set[int] = set()
+        """Numbers of those that nobody wants any more."""
         self.measuring = threading.Lock()
         """Held while probes are under way: what forks must wait for them to end."""
         self.measurer: threading.Thread | None = None
@@ -110,8 +118,15 @@ class _LabServer:
                     os.killpg(self.programs[number].pid, sent)
             case PutInForce():
                 self._put_in_force(message)
-            case Measure():
+            case Measure() | MeasureAll():
                 self._measure(message)
+            case Abandon(number=number):
+                self.abandoned.add(number)
+            case AskBoxes(number=number):
+                try:
+                    self.link.send(Boxes(number, self.session.country.box_counters(_TICK_S)))
+                except ControlError as error:
+                    self.link.send(Refused(number, brief(str(error))))
             case _:  # a signal that came too late
                 pass
 
@@ -170,7 +185,7 @@ class _LabServer:
 
     def _put_in_force(self, message: PutInForce) -> None:
         try:
-            self.session.put_in_force(message.phase, message.policies, message.moved)
+            self.session.put_in_force(message.phase, message.policies, message.moved, message.faults)
         except (ControlError, OSError) as error:
             self.link.send(Refused(message.number, brief(str(error))))
         else:
@@ -193,30 +208,48 @@ class _LabServer:
             self.measuring.release()
             self.looked_at = time.monotonic()
 
-    def _measure(self, message: Measure) -> None:
+    def _measure(self, message: Measure | MeasureAll) -> None:
         self.asked.put(message)
         if self.measurer is None:
             self.measurer = threading.Thread(target=self._measure_all, daemon=True)
             self.measurer.start()
 
     def _measure_all(self) -> None:
-        """Measure what was asked, all at once that is there when the last ones are done."""
+        """Measure what was asked, all at once that is there when the last ones are done; a `MeasureAll` by itself."""
         while True:
-            asked = [self.asked.get()]
+            asked, many = [], deque([self.asked.get()])
             with suppress(queue.Empty):
                 while True:
-                    asked.append(self.asked.get_nowait())
-            waiting = {each.number for each in asked}
+                    many.append(self.asked.get_nowait())
+            while many:
+                first = many.popleft()
+                if isinstance(first, Measure):
+                    asked.append(first)
+                elif not self._answered(first.asked, first.number):
+                    return
+            if asked and not self._answered(asked):
+                return
+
+    def _answered(self, asked: Sequence[Measure], number: int | None = None) -> bool:
+        """Measure all of these, until those of that number are abandoned; False: the program outside has gone."""
+        waiting, refusal = {each.number for each in asked}, GIVEN_UP
+        try:
             try:
                 with self.measuring:
-                    for measured in self.session.measure(asked):
+                    for measured in self.session.measure(asked, lambda: number not in self.abandoned):
                         waiting.discard(measured.number)
                         self.link.send(measured)
             except BrokenPipeError:
-                return
+                return False
             except Exception as error:  # whatever it is, the program outside waits for an answer
-                for number in waiting:
-                    self.link.send(Refused(number, f"{type(error).__name__}: {error}"))
+                refusal = f"{type(error).__name__}: {error}"
+            for each in waiting:
+                self.link.send(Refused(each, refusal))
+        except BrokenPipeError:
+            return False
+        if number is not None:
+            self.abandoned.discard(number)
+        return True
 
 
 def _is_open(text: str, new: frozenset[Listening]) -> bool:

@@ -19,12 +19,12 @@ from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
-from shutdownlab.model.faults import DeclaredFault
+from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import withdrawals
-from shutdownlab.model.scenario import breakages
+from shutdownlab.model.scenario import Mode, breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
@@ -62,24 +62,36 @@ class Session:
             self.breaker = breaker
         self.country: Country = self.breaker.country
         self.phase, self.active = plan.at, plan.active_in(plan.at)
+        self.broken: Mapping[str, DeclaredFault] = self._broken_in(plan.at, self._in_force())
+        """The faults of the scenario that are there now, by name."""
+        self._by_hand = False
+        """Whether policies or faults are not all those of a phase."""
+        self._obeyed: dict[str, tuple[str, ...]] = {}
+        """By operator, the policies of the last order that reached it."""
         self.told: list[str] = []
         """What was complained of that kept nothing from being done."""
-        if breaker is None and (self.active or self._broken_in(self.phase, {})):
+        if breaker is None and (self.active or self.broken):
             self.put_in_force(self.phase or "", self.active)
 
-    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+    def put_in_force(
+        self, phase: str, policies: Sequence[str], moved: bool = True, faults: Sequence[str] | None = None
+    ) -> None:
         """Put exactly these policies in force, and return when every switch and box has confirmed it.
 
-        moved: time has jumped to the phase: what is broken then is, and resolvers forget. Raises `ControlError`, also
-        where what was broken cannot be mended in this country.
+        moved: time has jumped to the phase: what is broken then is, and resolvers forget. faults: what is broken
+        instead. Raises `ControlError`, also where what was broken cannot be mended in this country.
         """
         plan, scenario = self.plan, self.plan.scenario
         named = {name: plan.policies[name] for name in policies}
         known = scenario is not None and any(each.phase == phase for each in scenario.timeline)
         local_time = scenario.local_time(scenario.phase(phase)) if scenario and known else None
-        if moved or any(policy.breakage for policy in {**self._in_force(), **named}.values()):
-            self._break(phase if known else None, named)
+        own = self._broken_in(phase if known else None, named)
+        wanted = self._wanted(own if moved else None, named, faults)
+        if moved or faults is not None or wanted.keys() != self.broken.keys():
+            self._break(wanted, phase)
         self.phase, self.active = phase if known else None, tuple(policies)
+        self._by_hand = not known or set(policies) != set(plan.active_in(phase)) or self.broken.keys() != own.keys()
+        self._obeyed |= dict.fromkeys(self._hearing(), self.active)
         obey = scenario.phase(phase).obey if scenario and known else {}
         confirmed = self.country.authority.order(
             phase, named, plan.mode, {}, local_time=local_time, damage=self.country.damage,
@@ -96,15 +108,36 @@ class Session:
     def _held(self, operator: str) -> Mapping[str, Policy]:
         """The policies in force whose routes an operator withdraws: those of an order that reaches it."""
         scenario, choices = self.plan.scenario, self.plan.choices
+        if self.broken and self._by_hand:
+            return {name: self.plan.policies[name] for name in self._obeyed.get(operator, ())}
         if scenario is None or self.phase is None:
             return self._in_force()
         phase = scenario.phase(self.phase)
-        if phase.faults:
+        if phase.faults and not self._by_hand:
             return scenario.held(self.phase, choices, operator)
         return scenario.carried_out(phase, choices, operator, self._in_force())
 
+    def _hearing(self) -> Iterator[str]:
+        """The operators whose switches the latest order reaches."""
+        lone = {name for fault in self.broken.values() for name in fault.lone_controllers}
+        for operator in self.plan.loaded.topology.operators:
+            commander = operator if self.plan.mode is Mode.OPERATORS else AUTHORITY
+            if lone.isdisjoint({AUTHORITY, commander}):
+                yield operator
+
     def _in_force(self) -> dict[str, Policy]:
         return {name: self.plan.policies[name] for name in self.active}
+
+    def _wanted(
+        self, own: Mapping[str, DeclaredFault] | None, active: Mapping[str, Policy], faults: Sequence[str] | None
+    ) -> dict[str, DeclaredFault]:
+        """What is to be broken: the `faults` by name; left out, the phase's `own`; without one, the faults that are
+        there; and what the policies themselves break."""
+        declared = self.plan.scenario.faults if self.plan.scenario is not None else {}
+        if faults is None and own is not None:
+            return dict(own)
+        there = [name for name in self.broken if name in declared] if faults is None else faults
+        return {name: declared[name] for name in there} | breakages(active)
 
     def _broken_in(self, phase: str | None, active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
         """What is broken, in a phase while some policies are in force."""
@@ -113,11 +146,12 @@ class Session:
             return breakages(active)
         return scenario.broken(scenario.phase(phase), self.plan.choices, active)
 
-    def _break(self, phase: str | None, active: Mapping[str, Policy]) -> None:
+    def _break(self, faults: Mapping[str, DeclaredFault], phase: str) -> None:
         try:
-            self.breaker.become(self._broken_in(phase, active))
+            self.breaker.become(faults)
         except BeyondMending as worn:
             raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
+        self.broken = faults
 
     def faults(self) -> Iterator[str]:
         """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
@@ -125,14 +159,17 @@ class Session:
         yield from told
         yield from self.country.faults()
 
-    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
-        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names."""
+    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
+        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names.
+
+        wanted: asked now and then; once it says no, the rest is given up.
+        """
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         withdrawn = withdrawals(network, self._held)
-        outages = Outages(network, self._broken_in(self.phase, self._in_force()), plan.loaded.profiles, withdrawn)
+        outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
@@ -144,7 +181,7 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused):
+        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused, wanted=wanted):
             if found.taken_away:
                 blamed = excused[request.id][found.controls[0].name]
                 outcome, failure = blamed.excuses(found.outcome, found.failure)

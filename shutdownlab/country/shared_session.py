@@ -9,7 +9,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -45,20 +45,22 @@ class SharedSession(Session):
         self._turn = threading.RLock()
         super().__init__(*arguments, **options)
 
-    def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
+    def put_in_force(
+        self, phase: str, policies: Sequence[str], moved: bool = True, faults: Sequence[str] | None = None
+    ) -> None:
         """As `Session`'s, in turn."""
         with self._turn:
-            super().put_in_force(phase, policies, moved)
+            super().put_in_force(phase, policies, moved, faults)
 
     def faults(self) -> Iterator[str]:
         """As `Session`'s, in turn."""
         with self._turn:
             return iter(list(super().faults()))
 
-    def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
+    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
         """As `Session`'s, in turn."""
         with self._turn:
-            return iter(list(super().measure(asked)))
+            return iter(list(super().measure(asked, wanted)))
 
     def serve(self, door: Path) -> None:
         """Listen at a socket file for the sessions of other command lines, in a thread of its own, from now on."""
@@ -93,7 +95,7 @@ class SharedSession(Session):
                 case AskComplaints():
                     return Complaints(number, tuple(self.faults()))
                 case PutInForce():
-                    self.put_in_force(message.phase, message.policies, message.moved)
+                    self.put_in_force(message.phase, message.policies, message.moved, message.faults)
                     return Done(number)
                 case Measure():
                     (answer,) = self.measure([message])

@@ -87,13 +87,15 @@ class Prober:
         hopeless: Collection[str] = (),
         controls: Mapping[str, tuple[Control, ...]] = NO_CONTROLS,
         excused: Mapping[str, Collection[str]] = NOTHING_EXCUSED,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
         `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
         `controls`: which ones vouch for a request, by its id; `excused`: which of those fail because what they are
         controls of was taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs
-        makes the outcome of its probes `unknown`. Raises KeyError for an unknown agent.
+        makes the outcome of its probes `unknown`. `wanted`: asked now and then; once it says no, the rest is given up
+        within half a second. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -104,7 +106,9 @@ class Prober:
         vouching = Vouching(controls, excused)
         for this in ROUNDS:
             scheduler = Scheduler(self._supervisor, this, self._limit, vouching)
-            yield from (task.result() for task in scheduler.run(todo))
+            yield from (task.result() for task in scheduler.run(todo, wanted))
+            if not wanted():
+                return
             doubtful = [task for task in todo if not task.certain]
             late = sum(len(task.tries) > 1 and not task.request.slowed for task in todo if task.succeeded)
             if late <= max(_FEW, _SLOW * (len(todo) - len(doubtful))):

@@ -180,8 +180,8 @@ class Scheduler:
         self.credit = 0.0
         self.credited_at = time.monotonic()
 
-    def run(self, todo: Sequence[Task]) -> Iterator[Task]:
-        """Yield the probes that came out certain; the others are left doubtful."""
+    def run(self, todo: Sequence[Task], wanted: Callable[[], bool] = lambda: True) -> Iterator[Task]:
+        """Yield the probes that came out certain; the others are left doubtful, all of them once nothing is wanted."""
         # A download comes after all else of its place, whose line they share; so places with downloads begin.
         downloading = {task.request.place for task in todo if task.request.alone}
         fresh = [task for task in todo if not task.tries]
@@ -192,7 +192,7 @@ class Scheduler:
         for task in todo:
             if task.tries:
                 self._again(task)
-        while self.fresh or self.again or self.running or self.vouching.busy:
+        while wanted() and (self.fresh or self.again or self.running or self.vouching.busy):
             yield from self._lost()
             self._launch_controls()
             self._launch_all()

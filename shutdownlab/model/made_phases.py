@@ -1,7 +1,8 @@
 """The timeline of a scenario with the phases that what recurs (`repeats`) makes. Pure: it changes the document.
 
 A phase that is written at the very time at which one would be made takes its place, and has its orders besides. One
-that is written with the name of a made phase (`night-3`) says what is different about that one.
+that is written with the name of a made phase (`night-3`) says what is different about that one; with its time and with
+orders it is the whole of it, as a scenario that is written out has it.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ def make_phases(document: Document) -> None:
         return
     if not isinstance(timeline, list) or not all(isinstance(item, dict) for item in timeline):
         return
-    told = len(document.problems)
+    told = document.problems.in_all
     span = _span(document.data)
     read = {name: repeat for name in repeats if (repeat := _read(repeats[name])) is not None}
     made = list(_made(document, read, *span)) if span is not None and len(read) == len(repeats) else None
-    if made is None or len(document.problems) > told:
+    if made is None or document.problems.in_all > told:
         recurring = {kind for name, repeat in read.items() for kind in repeat.phases_of(name)} | set(repeats)
         kept = [index for index, item in enumerate(timeline) if "at" in item or _kind(item) not in recurring]
         _replace(document, [_Woven(timeline[index], ("timeline", index), {}) for index in kept])
@@ -237,13 +238,19 @@ class _Weaving:
                 yield index, item
 
     def _alter(self, made: _Made, index: int, item: dict[str, Any]) -> None:
+        whole = "at" in item and not {"start", "stop"}.isdisjoint(item)
         for key in item:
-            if key not in _ALTERED:
+            if key not in _ALTERED and not (whole and key in {"start", "stop"}):
                 hint = "orders of its own have a phase of their own"
                 found = f"{quoted(key)} of a phase that {quoted(made.repeat)} makes"
                 self.document.report(("timeline", index, key), found, f"one of {', '.join(_ALTERED)}", hint)
         made.phase |= {key: item[key] for key in ("title", "source", "faults") if key in item}
         made.altered = {(key,): ("timeline", index, key) for key in item}
+        if whole:
+            at: Path = ("timeline", index)
+            made.orders = {key: _placed(_listed(item.get(key)), (*at, key)) for key in ("start", "stop")}
+            made.altered |= {("expect",): (*at, "expect")}
+            made.expect = []
         if "expect" in item:
             made.expect = _placed(item["expect"], ("timeline", index, "expect"))
         if "at" in item:
@@ -284,7 +291,10 @@ class _Weaving:
         stated = item.get("expect", [])
         self.now = _placed(stated if isinstance(stated, list) else [], ("timeline", index, "expect"))
         own = {key: _placed(_listed(item.get(key)), ("timeline", index, key)) for key in ("start", "stop")}
-        lists = {key: own[key] + orders for key, orders in _orders(together).items() if orders}
+        made = _orders(together)
+        lists = {
+            key: own[key] + [each for each in made[key] if each[0] not in dict(own[key])] for key in own if made[key]
+        }
         added = {key: [name for name, _ in items] for key, items in lists.items()}
         self.woven.append(_Woven(item | added, ("timeline", index), _places(lists)))
 

@@ -137,12 +137,17 @@ class _Checker:
 
     def _scope(self, path: Path, scope: Scope) -> None:
         before = self.document.problems.in_all
-        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
-        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
-        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        self._scope_names(path, scope)
         if self.document.problems.in_all == before and not self._select(scope):
             hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
+
+    def _scope_names(self, path: Path, scope: Scope) -> None:
+        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
+        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        for place, part in scope.parts:
+            self._scope_names((*path, *place), part)
 
     def _select(self, scope: Scope) -> tuple[Vantage, ...]:
         if scope not in self.selected:

@@ -20,7 +20,7 @@ from shutdownlab.system.namespace import Namespace
 
 PACKETS: Final = 3
 """Of a ping, and of each hop of a traceroute."""
-_MOST_HOPS: Final = 6
+_MOST_HOPS: Final = 10
 _ECHO_REPLY, _TIME_EXCEEDED = 0, 11
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
 

@@ -6,11 +6,13 @@ Every request has a `number`, and so has its answer. A request comes with as man
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pydantic import ConfigDict, with_config
 
 _STRICT = ConfigDict(extra="forbid")
+GIVEN_UP: Final = "given up"
+"""Why a measurement is refused that was abandoned."""
 
 
 # --- requests ------------------------------------------------------------------------------------------------------
@@ -51,12 +53,15 @@ class PutInForce:
     """Put exactly these policies of the scenario in force; answer: `Done` once all have confirmed it.
 
     `moved`: time has jumped to that phase, so that clocks show its time and resolvers forget what they know.
+    `faults`: exactly these faults of the scenario are there then; None: where time has jumped those of the phase, else
+    those that are.
     """
 
     number: int
     phase: str
     policies: tuple[str, ...]
     moved: bool = False
+    faults: tuple[str, ...] | None = None
     files: int = 0
 
 
@@ -69,6 +74,25 @@ class Measure:
     vantage: str
     target: str
     family: str
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class MeasureAll:
+    """Measure all of these at once; answer: a `ProbeAnswer` for each, under its own number, as it is certain."""
+
+    number: int
+    asked: tuple[Measure, ...]
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give up what is left of the `MeasureAll` of that number; what is, is `Refused`. No answer of its own."""
+
+    number: int
     files: int = 0
 
 
@@ -92,6 +116,15 @@ class Attach:
 @dataclass(frozen=True, slots=True)
 class AskInForce:
     """Ask what is in force; answer: `InForce`."""
+
+    number: int
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AskBoxes:
+    """Ask what DPI boxes have counted; answer: `Boxes`."""
 
     number: int
     files: int = 0
@@ -154,6 +187,15 @@ class InForce:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Boxes:
+    """The counters of each DPI box that answered in time: its own, and under `engine` those since its last policy."""
+
+    number: int
+    counters: dict[str, dict[str, Any]]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Complaints:
     """What has broken, or complains, a sentence each."""
 
@@ -198,6 +240,17 @@ class LabFault:
     text: str
 
 
-SessionRequest: TypeAlias = StartProgram | SignalProgram | PutInForce | Measure | Attach | AskInForce | AskComplaints
-SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Complaints | TerminalMade
+SessionRequest: TypeAlias = (
+    StartProgram
+    | SignalProgram
+    | PutInForce
+    | Measure
+    | MeasureAll
+    | Abandon
+    | Attach
+    | AskInForce
+    | AskBoxes
+    | AskComplaints
+)
+SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
 SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault

@@ -7,11 +7,12 @@ from typing import Any
 
 from shutdownlab.reporting.literal import literal
 from shutdownlab.results.signal_verdict import SignalVerdict
+from shutdownlab.signals.facts import NOT_READ
 
 
 def signal_lines(signals: Sequence[SignalVerdict], *, strict: bool = False) -> Iterator[str]:
     """A line of markup for each that is not as expected, or was left out; one for all where nothing was observed."""
-    if signals and all(each.met is None for each in signals) and not strict:
+    if signals and all(each.met is None and each.found.startswith(NOT_READ) for each in signals) and not strict:
         yield f"[yellow]left out:[/yellow] {len(signals):,} about signals abroad: nothing was observed of them"
         return
     for each in signals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 from shutdownlab.model.signal import SignalExpectation, percent_text
 from shutdownlab.results.reading import Reading, Scope
@@ -13,7 +13,9 @@ from shutdownlab.signals.alerts import LEVELS, Alert, alerts_of
 from shutdownlab.signals.calendar import Calendar
 from shutdownlab.signals.series import QUIET, Key, Series, series_of
 
-_MOST_PHASES = 3
+NOT_READ: Final = "no reading of"
+"""What is found of a signal that nobody has read."""
+_MOST_PHASES: Final = 3
 
 
 def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple[str, ...]:
@@ -35,7 +37,8 @@ def judge(
 ) -> tuple[SignalVerdict, ...]:
     """Judge expectations by the readings that there are.
 
-    One that is about a phase, or a signal, without any reading of it cannot be judged.
+    Of the phases that one is about those count that were observed. Without any, or without a reading of its signal, it
+    cannot be judged.
     """
     return tuple(_Judge(readings, calendar).results(expected))
 
@@ -53,13 +56,14 @@ class _Judge:
         for each in expected:
             name = each.signal or each.first or ""
             series = self._find(name, each)
+            observed = tuple(phase for phase in each.during if phase in self._phases)
             missing = [phase for _, phase in each.phases if phase not in self._phases]
             if series is None:
-                yield _verdict(each, None, f"no reading of {name}")
-            elif missing:
+                yield _verdict(each, None, f"{NOT_READ} {name}")
+            elif missing and not observed:
                 yield _verdict(each, None, f"no reading in {', '.join(missing)}")
             else:
-                met, found = self._judged(each, series)
+                met, found = self._judged(each.model_copy(update={"during": observed}), series)
                 measured = self._basis[series.key] == "measured"
                 yield _verdict(each, met, found, "measured" if measured else "modelled")
 

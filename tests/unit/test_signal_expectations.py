@@ -90,6 +90,21 @@ def test_phases_that_were_not_observed_are_left_out_and_not_taken_for_quiet() ->
     assert (found.met, found.found) == (None, "no reading in dark")
 
 
+def test_a_run_that_ended_early_is_judged_by_the_phases_that_it_has() -> None:
+    half = [reading for reading in SEEN if reading.phase in {"calm", "precursor", "dark"}]
+    said = [
+        SignalExpectation.model_validate(
+            {"signal": "active-probing", "source": "E", "during": ["dark", "back"], **claim}
+        )
+        for claim in ({"below": "5%"}, {"above": "95%"}, {"alert": "critical"})
+    ]
+    assert [(each.met, each.found) for each in judge(said, half, CALENDAR)] == [
+        (True, "2%"),
+        (False, "2% in dark"),
+        (True, CRITICAL),
+    ]
+
+
 def test_only_the_signals_that_are_asked_about_are_worked_out() -> None:
     bgp, first = (
         SignalExpectation.model_validate({"source": "E", **said})

@@ -35,7 +35,8 @@ class PhaseSpan:
 class RunAccount:
     """A run as the report takes it.
 
-    name: of the run directory. manifest: as it is there. status: how the run ended. shutdown: the scenario that it was
+    name: of the run directory. manifest: as it is there. status: how the run ended; `steered`: it is no run, but a
+    country that somebody steers (`shutdownlab web`). shutdown: the scenario that it was
     a run of, if it is still there and the same; `missing` says why it is not.
     """
 

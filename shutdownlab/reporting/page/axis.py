@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from shutdownlab.reporting.page.account import PhaseSpan
 
-_STEPS = (1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
+_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
 """Hours between two marks."""
 
 
@@ -37,9 +37,12 @@ class Axis:
         """Round moments, and what to call them."""
         hours = self._whole / 3_600
         step = next((step for step in _STEPS if hours / step <= self._most), _STEPS[-1])
-        seconds = step * 3_600
+        seconds = round(step * 3_600)
         stamp = -(-self.begin.timestamp() // seconds) * seconds
         while stamp <= self.end.timestamp():
             moment = datetime.fromtimestamp(stamp, UTC)
-            yield self.x(moment), f"{moment:%H:%M}" if moment.hour or step < 24 else f"{moment.day} {moment:%b}"
+            yield (
+                self.x(moment),
+                f"{moment:%H:%M}" if moment.hour or moment.minute or step < 24 else f"{moment.day} {moment:%b}",
+            )
             stamp += seconds

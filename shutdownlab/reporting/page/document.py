@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from shutdownlab.costing.estimate import Cost
 from shutdownlab.reporting.page.account import RunAccount
@@ -14,7 +14,7 @@ from shutdownlab.reporting.page.difference import Difference, differing
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
-from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
@@ -50,8 +50,8 @@ def document(
     )
     body = (
         element("a", "To the contents", href="#main", class_="pg-skip"),
-        _top(account, difference, cost),
-        _phase_bar(account),
+        element("header", top(account, difference, cost)),
+        phase_bar(account),
         element("main", _sections(account, orders, whys, difference, cost), id_="main"),
         _footer(account),
         element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
@@ -66,17 +66,17 @@ def _told(account: RunAccount, cost: Cost | None) -> Iterator[str]:
         yield cost_sentence(cost)
 
 
-def _top(account: RunAccount, difference: Difference | None, cost: Cost | None) -> Html:
-    state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified"} else "pg-badge"
-    return element(
-        "header",
+def top(account: RunAccount, difference: Difference | None = None, cost: Cost | None = None) -> Html:
+    """What stands first: the headline, the story, the verdict; and the contents."""
+    state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified", "steered"} else "pg-badge"
+    return html((
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),
         element("div", (element("p", sentence) for sentence in _told(account, cost)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
         _contents(_shown(difference, cost)),
-    )
+    ))  # fmt: skip
 
 
 def _verdict(account: RunAccount) -> str:
@@ -100,10 +100,14 @@ _SECTIONS = (
 )
 
 
-def _shown(difference: Difference | None, cost: Cost | None) -> list[tuple[str, str]]:
+def _shown(difference: Difference | None = None, cost: Cost | None = None) -> list[tuple[str, str]]:
     """The names and titles of the sections that the page has."""
     absent = {"difference": difference is None, "cost": cost is None}
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
+
+
+SECTIONS = tuple(_shown())
+"""Those that every run has."""
 
 
 def _contents(shown: list[tuple[str, str]]) -> Html:
@@ -111,16 +115,14 @@ def _contents(shown: list[tuple[str, str]]) -> Html:
     return element("nav", element("ul", links), aria_label="Contents")
 
 
-def _phase_bar(account: RunAccount) -> Html:
-    """What chooses the phase for all views at once; it needs the script."""
-    if len(account.spans) < 1:
-        return Html("")
+def phase_bar(account: RunAccount) -> Html:
+    """What chooses the phase for all views at once; it needs the script, which fills it for a page that is live."""
     options = (
         element("option", f"{short(span.at)} {span.name}", value=place, selected=place == account.worst)
         for place, span in enumerate(account.spans)
     )
     chosen = element(
-        "input", type_="range", id_="pg-range", min_=0, max_=len(account.spans) - 1, value=account.worst,
+        "input", type_="range", id_="pg-range", min_=0, max_=max(0, len(account.spans) - 1), value=account.worst,
         aria_label="Phase", step=1,
     )  # fmt: skip
     inner = (
@@ -138,7 +140,25 @@ def _phase_bar(account: RunAccount) -> Html:
 def _sections(
     account: RunAccount, orders: tuple[Order, ...], whys: Whys, difference: Difference | None, cost: Cost | None
 ) -> Iterator[Html]:
-    parts: dict[str, tuple[str, ...]] = {
+    contents = parts(account, orders, whys)
+    if difference is not None:
+        contents["difference"] = (differing(account, difference),)
+    if cost is not None:
+        contents["cost"] = (costing(account, cost),)
+    for name, title in _shown(difference, cost):
+        yield section(name, title, contents[name])
+
+
+def section(name: str, title: str, contents: Iterable[str]) -> Html:
+    """A section of the page, with its heading."""
+    return element(
+        "section", element("h2", title, id_=f"{name}-title"), contents, id_=name, aria_labelledby=f"{name}-title"
+    )
+
+
+def parts(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> dict[str, tuple[str, ...]]:
+    """What the sections contain, by their names."""
+    return {
         "timeline": _timeline(account, orders),
         "phases": (overview(account), hours(account)),
         "cells": _cells(account, whys),
@@ -160,13 +180,6 @@ def _sections(
         "making": (making(account),),
         "cite": (citation(account),),
     }  # fmt: skip
-    if difference is not None:
-        parts["difference"] = (differing(account, difference),)
-    if cost is not None:
-        parts["cost"] = (costing(account, cost),)
-    for name, title in _shown(difference, cost):
-        yield element("section", element("h2", title, id_=f"{name}-title"), parts[name], id_=name,
-                      aria_labelledby=f"{name}-title")  # fmt: skip
 
 
 def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]:

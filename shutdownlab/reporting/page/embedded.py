@@ -53,14 +53,15 @@ def embedded(
     facts, seen = _Pool(), _Pool()
     places = {span.name: place for place, span in enumerate(account.spans)}
     cells: list[dict[int, list[int]]] = [{} for _ in account.spans]
+    for target in _targets(account):
+        columns[target] = len(columns)
+        shown_columns.append([*target, "", ""])
     for result in account.results:
         at, target = (result.operator, result.region, result.subscriber), (result.target, result.family.value)
         if at not in rows:
             rows[at] = len(shown_rows)
             shown_rows.append([*at, result.access, result.class_, result.weight, _nodes(account, result)])
-        if target not in columns:
-            columns[target] = len(shown_columns)
-            shown_columns.append([*target, column_of(result), "" if result.region else "outside"])
+        shown_columns[columns[target]][2:] = column_of(result), "" if result.region else "outside"
         fact = facts.number([
             result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
             result.tries, f"held, as measured in {result.held}" if result.held else result.certainty,
@@ -94,6 +95,16 @@ def embedded(
         "common": list(account.common),
         "was": None if difference is None else embedded_difference(difference, _numbered(rows), account),
     }
+
+
+def _targets(account: RunAccount) -> list[tuple[str, str]]:
+    """Targets and families, as the scenario has them where it is there: what came out first must not change it."""
+    found = list(dict.fromkeys((result.target, result.family.value) for result in account.results))
+    if account.shutdown is None:
+        return found
+    scenario = account.shutdown.scenario
+    places = {name: place for place, name in enumerate((*scenario.probes, *scenario.observations))}
+    return sorted(found, key=lambda target: (places.get(target[0], len(places)), target[1]))
 
 
 def _numbered(rows: Mapping[tuple[str, str, str], int]) -> dict[str, int]:

@@ -367,6 +367,10 @@ def standing(account: RunAccount) -> str:
         return f"Worked out{on} by following packets through the model, not measured: {cells} in {phases}."
     if account.status == "finished":
         return f"Measured{on} with real packets in an emulated country: {cells} in {counted(count, 'phase')}."
+    if account.status == "steered":
+        return (
+            f"Measured with real packets in a country that somebody steers: {cells} in {counted(count, 'state')} of it."
+        )
     whole = count + len(account.unmeasured)
     how = {"running": "still goes on", "killed": "was killed", "crashed": "crashed", "broken": "broke off"}
     ended = how.get(account.status, f"did not finish ({account.status})")

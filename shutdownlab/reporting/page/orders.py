@@ -87,6 +87,8 @@ def _by(policy: Policy) -> str:
         return "border routers, which discard what comes"
     if policy.breakage is not None:
         return "whoever has the cables, the power or the masts"
+    if policy.degrade is not None and policy.degrade.stretches:
+        return "subscribers' lines" + (" and operators' switches" if policy.degrade.slows else "")
     if policy.rejects:
         return "border routers, which reject it"
     if policy.inspect is not None:

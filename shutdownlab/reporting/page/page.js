@@ -1,16 +1,17 @@
 "use strict";
 (async () => {
   const $ = (id) => document.getElementById(id);
-  const packed = $("pg-data").textContent;
-  if (!packed) return;
+  const packed = $("pg-data") ? $("pg-data").textContent : "";
+  const live = document.documentElement.dataset.live === "true"; // then shutdownlab/web/static/live.js brings the data
+  if (!packed && !live) return;
   const make = (tag, attributes, ...content) => {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes || {})) if (value !== "" && value != null) made.setAttribute(name, value);
     made.append(...content.filter((each) => each != null));
     return made;
   };
-  let data;
-  try {
+  let data = { phases: [], rows: [], columns: [], facts: [], extracts: [], whys: [], orders: {}, cells: [], common: [], operators: {}, regions: {}, worst: 0 };
+  if (packed) try {
     const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     data = JSON.parse(await new Response(stream).text());
@@ -18,7 +19,7 @@
     $("pg-cells").append(make("p", {}, "This browser cannot unpack the page's data (it lacks DecompressionStream); results.csv has every cell."));
     return;
   }
-  const { phases, rows, columns, facts, whys, orders } = data;
+  let { phases, rows, columns, facts, whys, orders } = data;
   const SYMBOLS = { ok: "✓", throttled: "~", blocked: "✕", down: "▽", error: "!", unknown: "?" };
   const measured = (outcome) => outcome !== "error" && outcome !== "unknown";
   const told = ([outcome, failure]) => `${outcome}${failure ? ` (${failure})` : ""}`;
@@ -33,7 +34,7 @@
   // each cell of a phase as [row, column, fact, why, line, extract]
   const cellsOf = (phase) => {
     const found = [];
-    for (const [row, flat] of Object.entries(data.cells[phase])) {
+    for (const [row, flat] of Object.entries(data.cells[phase] || {})) {
       for (let at = 0; at < flat.length; at += 5) found.push([+row, ...flat.slice(at, at + 5)]);
     }
     return found;
@@ -47,6 +48,8 @@
 
   // -- the matrix -----------------------------------------------------------------------------------------------------
   const matrix = () => {
+    const held = document.activeElement && document.activeElement.closest("#pg-cells td");
+    const lefts = [...document.querySelectorAll("#pg-cells .pg-scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
     const cells = cellsOf(phase);
     const used = columns.map((_, column) => cells.some((cell) => cell[1] === column));
     const shown = columns.map((_, column) => column).filter((column) => used[column] && !columns[column][3]);
@@ -62,6 +65,14 @@
     if (inside.length) boxes.append(grid("Inside the country, from subscribers' lines", inside, shown, byRow));
     const beyond = [...byRow.keys()].filter((row) => !rows[row][1]);
     if (beyond.length) boxes.append(grid("As seen from outside the country", beyond, outside, byRow));
+    [...boxes.querySelectorAll(".pg-scroll")].forEach((box, at) => { if (lefts[at]) [box.scrollLeft, box.scrollTop] = lefts[at]; });
+    const same = held && boxes.querySelector(`td[data-row="${held.dataset.row}"][data-column="${held.dataset.column}"]`);
+    if (same) focusOn(same);
+  };
+  const focusOn = (box) => {
+    for (const other of box.closest("table").querySelectorAll('td[tabindex="0"]')) other.tabIndex = -1;
+    box.tabIndex = 0;
+    box.focus({ preventScroll: true });
   };
 
   const grid = (caption, list, shown, byRow) => {
@@ -89,7 +100,8 @@
         table.append(body);
       }
       const heading = region ? [data.regions[region] || region, make("small", {}, ` ${[group, access].filter(Boolean).join(", ")}`)] : [data.operators[name] || name];
-      const line = make("tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, ...heading));
+      const who = live && region ? [make("button", { type: "button", class: "pg-who", "data-who": vantage(rows[row]) }, ...heading)] : heading;
+      const line = make("tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, ...who));
       for (const column of shown) {
         const cell = byRow.get(row).get(column);
         if (!cell) { line.append(make("td", { role: "gridcell", class: "pg-empty" }, make("span", { class: "pg-hidden" }, "not measured"))); continue; }
@@ -128,7 +140,7 @@
 
   // -- a cell -----------------------------------------------------------------------------------------------------------
   const list = (title, lines, kind) => (lines && lines.length ? [make("h3", {}, title), make("ul", { class: kind || "pg-plain" }, ...lines.map((line) => make("li", {}, line)))] : []);
-  const open = (box) => {
+  const open = async (box) => {
     const [rowAt, columnAt, factAt, whyAt, line, extractAt] = box.cell;
     const row = rows[rowAt], [target, family] = columns[columnAt];
     const [outcome, failure, expected, source, tries, certainty, value, unit] = facts[factAt];
@@ -144,18 +156,21 @@
     tell("Certainty", `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
     tell("When", `${phases[phase][0]}, from ${phases[phase][2]}`);
     const content = [close, make("h2", { id: "pg-dialog-title" }, `${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`), facts_];
-    const extract = data.extracts[extractAt];
+    const at = phase, answer = live ? await page.ask(phases[at][0], vantage(row), target, family) : {};
+    if (at !== phase) return;
+    const extract = live ? answer.extract : data.extracts[extractAt];
     if (extract) {
       const [what, test, verdict, steps, controls] = extract;
-      content.push(make("h3", {}, "The measurement"), make("p", {}, `${what || target} by ${test}; line ${line.toLocaleString("en")} of measurements.jsonl`));
+      content.push(make("h3", {}, "The measurement"), make("p", {}, `${what || target} by ${test}${live ? "" : `; line ${line.toLocaleString("en")} of measurements.jsonl`}`));
       content.push(...list("What OONI's test says of it", verdict), ...list("What was tried", steps), ...list("Controls beside it", controls));
     } else {
-      content.push(make("p", { class: "pg-soft" }, "There is no measurement of it in the record."));
+      content.push(make("p", { class: "pg-soft" }, live ? "Its measurement is not at hand." : "There is no measurement of it in the record."));
     }
-    content.push(...explained(row, outcome, failure, whys[whyAt]));
-    if (row[1]) content.push(make("p", { class: "pg-small" }, "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
+    content.push(...explained(row, outcome, failure, live ? answer.why : whys[whyAt]));
+    if (row[1] && !live) content.push(make("p", { class: "pg-small" }, "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
     dialog.replaceChildren(...content);
-    dialog.onclose = () => box.focus();
+    const place = `td[data-row="${rowAt}"][data-column="${columnAt}"]`; // the table may be drawn anew meanwhile
+    dialog.onclose = () => { const cell = box.isConnected ? box : document.querySelector(`#pg-cells ${place}`); if (cell) focusOn(cell); };
     dialog.showModal();
   };
 
@@ -278,9 +293,10 @@
   };
 
   // -- the phase --------------------------------------------------------------------------------------------------------
-  const long = (hours) => (!hours ? "" : hours < 1 ? `${Math.round(hours * 60)} min` : `${Math.round(hours * 10) / 10} h`);
+  const long = (hours) => (!hours ? "" : hours < 1 / 60 ? `${Math.max(1, Math.round(hours * 3600))} s` : hours < 1 ? `${Math.round(hours * 60)} min` : `${Math.round(hours * 10) / 10} h`);
   const read = (at) => [phases[at][0], phases[at][1], phases[at][2], long(phases[at][3])].filter(Boolean).join(" · ");
   const choose = (to) => {
+    if (!phases.length) return;
     phase = Math.max(0, Math.min(phases.length - 1, to));
     $("pg-range").value = phase;
     $("pg-range").setAttribute("aria-valuetext", read(phase));
@@ -302,27 +318,43 @@
   const address = (fragment) => {
     try { history.replaceState(null, "", fragment); } catch (error) { /* in a notebook's frame the page has no address */ }
   };
-  $("pg-bar").hidden = false;
-  $("pg-range").addEventListener("input", (event) => choose(+event.target.value));
-  $("pg-select").addEventListener("change", (event) => choose(+event.target.value));
-  $("pg-before").addEventListener("click", () => choose(phase - 1));
-  $("pg-next").addEventListener("click", () => choose(phase + 1));
-  if ($("pg-service")) $("pg-service").addEventListener("change", tiles);
-  for (const button of document.querySelectorAll("button[data-phase]")) button.addEventListener("click", () => choose(+button.dataset.phase));
-  const line = $("pg-timeline");
-  if (line) {
-    line.addEventListener("pointermove", (event) => { const at = event.target.dataset && event.target.dataset.phase; if (at != null) $("pg-read").textContent = read(+at); });
-    line.addEventListener("pointerleave", () => { $("pg-read").textContent = read(phase); });
-    line.addEventListener("click", (event) => { const at = event.target.dataset && event.target.dataset.phase; if (at != null) choose(+at); });
-    $("pg-timebox").addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (step) { event.preventDefault(); choose(phase + step); }
-    });
-  }
-  const named = decodeURIComponent((location.hash.match(/^#phase=(.*)$/) || [])[1] || "");
-  const wanted = phases.findIndex(([name]) => name === named);
+  const fill = () => {
+    const options = [...$("pg-select").options];
+    const said = ([name, , at]) => `${at.slice(8, 10)} ${"JanFebMarAprMayJunJulAugSepOctNovDec".substr(3 * (+at.slice(5, 7) - 1), 3)} ${at.slice(11, 16)} ${name}`;
+    if (options.length !== phases.length || phases.some((each, at) => options[at].textContent !== said(each))) {
+      $("pg-select").replaceChildren(...phases.map((each, at) => make("option", { value: `${at}` }, said(each))));
+    }
+    $("pg-range").max = Math.max(0, phases.length - 1);
+    $("pg-bar").hidden = !phases.length;
+  };
+  fill();
+  const picked = (to) => { choose(to); document.dispatchEvent(new CustomEvent("pg-picked")); };
+  $("pg-range").addEventListener("input", (event) => picked(+event.target.value));
+  $("pg-select").addEventListener("change", (event) => picked(+event.target.value));
+  $("pg-before").addEventListener("click", () => picked(phase - 1));
+  $("pg-next").addEventListener("click", () => picked(phase + 1));
+  document.addEventListener("change", (event) => { if (event.target.id === "pg-service") tiles(); });
+  // of what may be drawn anew: heard at the document
+  const place = (event) => { const at = event.target.dataset && event.target.dataset.phase; return at == null ? -1 : +at; };
+  document.addEventListener("click", (event) => { if (place(event) >= 0) picked(place(event)); });
+  document.addEventListener("pointermove", (event) => { if (place(event) >= 0 && event.target.closest("#pg-timeline")) $("pg-read").textContent = read(place(event)); });
+  document.addEventListener("pointerout", (event) => { if (phases.length && event.target.closest("#pg-timeline")) $("pg-read").textContent = read(phase); });
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step && event.target.id === "pg-timebox") { event.preventDefault(); picked(phase + step); }
+  });
+  const named = () => decodeURIComponent((location.hash.match(/^#phase=(.*)$/) || [])[1] || "");
+  const wanted = phases.findIndex(([name]) => name === named());
   const fragment = location.hash;
   choose(wanted >= 0 ? wanted : data.worst);
   if (wanted < 0 && fragment) address(fragment);
+  // what the live page works with
+  const page = {
+    choose, open, make, vantage, phase: () => phase, data: () => data,
+    take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
+    ask: async () => ({}),
+  };
+  if (live) window.page = page;
   document.documentElement.dataset.ready = "true";
+  document.dispatchEvent(new CustomEvent("pg-ready"));
 })();

@@ -76,12 +76,18 @@ def page_name(path: str | Path, parameter: str) -> None:
 
 
 def _made(run: Run, other: Run | None) -> str:
-    account = account_of(run)
+    account, orders, whys, extracts = contents_of(run)
     difference = None if other is None else _difference(account, account_of(other))
+    return document(account, orders, whys, extracts, _file("page.css"), _file("page.js"), difference)
+
+
+def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str, Extract]]:
+    """What the page of a run is made from; raises `BadInput` where its manifest is none."""
+    account = account_of(run)
     shutdown, orders = account.shutdown, orders_and_faults(run, account)
     choices = dict(run.manifest.get("choices", {}))
     whys = whys_of(shutdown, choices, run.results) if shutdown else Whys()
-    return document(account, orders, whys, _extracts(run), _file("page.css"), _file("page.js"), difference)
+    return account, orders, whys, _extracts(run)
 
 
 def orders_and_faults(run: Run, account: RunAccount) -> tuple[Order, ...]:
@@ -111,12 +117,12 @@ def account_of(run: Run) -> RunAccount:
         detail = error.errors()[0]
         where, found = ".".join(map(str, detail["loc"])), quoted(detail["input"])
         raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
-    shutdown, missing = _scenario_of(run)
+    shutdown, missing = scenario_of(run)
     name = run.path.resolve().name
     return RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
 
 
-def _scenario_of(run: Run) -> tuple[Shutdown | None, str]:
+def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
     """The scenario that was run, or why it is not there."""
     source, digest = str(run.manifest.get("source", "")), run.manifest.get("digest", "")
     if not source:

@@ -28,10 +28,18 @@ class Whys:
     of: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
 
 
-def whys_of(shutdown: Shutdown, choices: Mapping[str, str], results: Iterator[Result] | list[Result]) -> Whys:
-    """Explain each class of cells of which one did not get through."""
+def whys_of(
+    shutdown: Shutdown,
+    choices: Mapping[str, str],
+    results: Iterator[Result] | list[Result],
+    verifier: Verifier | None = None,
+) -> Whys:
+    """Explain each class of cells of which one did not get through.
+
+    verifier: of the same scenario and choices, where there is one that knows some of them already.
+    """
     wanted = {_key(result) for result in results if result.region and result.outcome.value != "ok"}
-    verifier, found = Verifier(shutdown, choices), Whys()
+    verifier, found = verifier or Verifier(shutdown, choices), Whys()
     known: dict[CellClass, int] = {}
     for phase in shutdown.scenario.timeline:
         if not any(key[0] == phase.phase for key in wanted):

@@ -26,7 +26,9 @@ def short(moment: datetime) -> str:
 
 
 def lasting(hours: float) -> str:
-    """`30 min`, `4.5 h`, `79 h`, from ten days on `12.5 days`."""
+    """`20 s`, `30 min`, `4.5 h`, `79 h`, from ten days on `12.5 days`."""
+    if hours < 1 / 60:
+        return f"{max(1, round(hours * 3_600))} s"
     if hours < 1:
         return f"{round(hours * 60)} min"
     return f"{round(hours, 1):g} h" if hours < _DAYS else f"{round(hours / 24, 1):g} days"

@@ -1,0 +1,53 @@
+"""Many measurements at once in a lab, as a program sees them."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from shutdownlab.country.lab_connection import LabError
+from shutdownlab.country.lab_node import LabMeasurement
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.protocol.session import GIVEN_UP, Measure, MeasureAll, ProbeAnswer
+
+if TYPE_CHECKING:
+    from shutdownlab.country.lab_connection import LabConnection
+
+
+class Measuring:
+    """What was asked of a lab at once. Iterate over it, once: each one's place among those asked, and what was found.
+
+    It yields them as they come out certain; what was abandoned is left out. Iterating raises `LabEnded`, and `LabError`
+    for what could not be measured.
+    """
+
+    def __init__(self, connection: LabConnection, asked: Sequence[Measure]) -> None:
+        """Belongs to `Lab`. Asks at once; raises `LabEnded`."""
+        self._connection = connection
+        self._heard: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
+        self._places = {each.number: place for place, each in enumerate(asked)}
+        self._number = connection.number()
+        if asked:
+            connection.ask_all(MeasureAll(self._number, tuple(asked)), lambda *heard: self._heard.put(heard))
+
+    def __iter__(self) -> Iterator[tuple[int, LabMeasurement]]:
+        while self._places:
+            number, answer = self._heard.get()
+            place = self._places.pop(number)
+            try:
+                yield place, measured(answer.result())
+            except LabError as error:
+                if str(error) != GIVEN_UP:
+                    raise
+
+    def abandon(self) -> None:
+        """Give up what has not come yet."""
+        self._connection.abandon(self._number)
+
+
+def measured(found: ProbeAnswer) -> LabMeasurement:
+    """What came of one."""
+    outcome, certainty = Outcome(found.outcome), found.certainty
+    return LabMeasurement(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)

@@ -1,0 +1,153 @@
+"""The web application of a live page: what is asked of it, and what it answers. ASGI, by Starlette."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from shutdownlab.config.document import BadInput
+from shutdownlab.country.lab import Lab, LabEnded, LabError
+from shutdownlab.web.door import Door, Guest
+from shutdownlab.web.files import static_files
+from shutdownlab.web.shell import shell
+from shutdownlab.web.somebody import fetched, subscriber, traced
+from shutdownlab.web.source import Source
+from shutdownlab.web.steering import VERBS, Steering
+from shutdownlab.web.terminal import serve_terminal
+
+_ALIVE_S: Final = 15.0
+"""A stream says so often that it is alive, so that what is between keeps it open."""
+_MOST_BODY: Final = 4096
+
+
+class PageApp:
+    """The application, for one source and these guests; `asgi` is what a server is given."""
+
+    def __init__(self, source: Source, guests: Iterable[Guest], hosts: Iterable[str], lab: Lab | None = None) -> None:
+        """lab: of a source that is steered."""
+        self._source, self._lab = source, lab
+        self._steering = source if isinstance(source, Steering) else None
+        self._files = static_files()
+        self._epoch = secrets.token_hex(4)
+        routes = [
+            Route("/", self._page),
+            Route("/static/{name:path}", self._file),
+            Route("/events", self._events),
+            Route("/cell", self._cell),
+            Route("/subscriber", self._subscriber),
+            Route("/order", self._order, methods=["POST"]),
+            Route("/trace", partial(self._be_somebody, traced), methods=["POST"]),
+            Route("/fetch", partial(self._be_somebody, fetched), methods=["POST"]),
+            WebSocketRoute("/terminal", self._terminal),
+        ]
+        self.asgi = Door(Starlette(routes=routes), guests, hosts)
+
+    # --- for everybody ---
+
+    async def _page(self, request: Request) -> Response:
+        guest: Guest = request.scope["guest"]
+        steers = guest.steers and self._steering is not None
+        return HTMLResponse(shell(steers=steers, name=guest.name))
+
+    async def _file(self, request: Request) -> Response:
+        found = self._files.get(request.path_params["name"])
+        return _nothing() if found is None else Response(found.content, media_type=found.kind)
+
+    async def _events(self, request: Request) -> Response:
+        """The board, and then whatever changes on it: server-sent events (HTML Living Standard, 9.2)."""
+        epoch, _, version = request.headers.get("last-event-id", "").partition("-")
+        since = int(version) if epoch == self._epoch and version.isdecimal() else 0
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._stream(since), media_type="text/event-stream", headers=headers)
+
+    async def _stream(self, version: int) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        while True:
+            if await self._source.board.changed(version, _ALIVE_S):
+                version, text = await run_in_threadpool(self._source.board.since, version)
+                yield f"id: {self._epoch}-{version}\ndata: {text}\n\n"
+            else:
+                yield ": alive\n\n"
+
+    async def _cell(self, request: Request) -> Response:
+        asked = [request.query_params.get(name, "") for name in ("phase", "vantage", "target", "family")]
+        return JSONResponse(await run_in_threadpool(self._source.cell, *asked))
+
+    async def _subscriber(self, request: Request) -> Response:
+        if self._lab is None:
+            return _nothing()
+        return await _answered(partial(subscriber, self._lab, request.query_params.get("vantage", "")))
+
+    # --- for those who steer ---
+
+    async def _order(self, request: Request) -> Response:
+        given = await self._asked(request)
+        if isinstance(given, Response):
+            return given
+        verb, name = given.get("do"), given.get("name", "")
+        if verb not in VERBS or not isinstance(name, str):
+            return JSONResponse({"error": f"do must be one of {', '.join(VERBS)}, and name a text"}, 400)
+        assert self._steering is not None
+        guest: Guest = request.scope["guest"]
+        return await _answered(partial(self._steering.order, verb, name, guest.name))
+
+    async def _be_somebody(self, what: Callable[[Lab, Mapping[str, Any]], Any], request: Request) -> Response:
+        given = await self._asked(request)
+        if isinstance(given, Response):
+            return given
+        assert self._lab is not None
+        return await _answered(partial(what, self._lab, given))
+
+    async def _terminal(self, socket: WebSocket) -> None:
+        guest: Guest = socket.scope["guest"]
+        if not guest.steers or self._lab is None:
+            await socket.close(1008)
+            return
+        await serve_terminal(socket, self._lab, socket.query_params.get("node", ""))
+
+    async def _asked(self, request: Request) -> dict[str, Any] | Response:
+        """What is asked for, as JSON; or what to answer instead: no order without the token that steers."""
+        guest: Guest = request.scope["guest"]
+        if not guest.steers:
+            return JSONResponse({"error": "who follows may not order; the link to steer by is another"}, 403)
+        if self._steering is None:
+            return JSONResponse({"error": "a run is not steered"}, 409)
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            return JSONResponse({"error": "an order is application/json"}, 415)
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_BODY:
+                return JSONResponse({"error": "an order is short"}, 413)
+        try:
+            given = json.loads(body)
+        except ValueError:
+            given = None
+        return given if isinstance(given, dict) else JSONResponse({"error": "an order is a JSON object"}, 400)
+
+
+async def _answered(ask: Callable[[], Any]) -> Response:
+    """What comes of asking the country, which may take a while; mistakes as a message."""
+    try:
+        found = await run_in_threadpool(ask)
+    except BadInput as mistake:
+        return JSONResponse({"error": "; ".join(mistake.lines())}, 400)
+    except LabEnded as error:
+        return JSONResponse({"error": str(error)}, 410)
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, 409)
+    return JSONResponse(found or {})
+
+
+def _nothing() -> Response:
+    return Response("There is nothing here.\n", 404, media_type="text/plain")

@@ -1,0 +1,268 @@
+"""A run as a live page is fed from it: by its events as they come, by its record, or when it is over."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from shutdownlab.library import Shutdown
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.evidence import Extract, cell_id, extract_of
+from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
+from shutdownlab.reporting.page.report import contents_of, scenario_of
+from shutdownlab.reporting.page.whys import Whys, whys_of
+from shutdownlab.results.events import (
+    Begun,
+    Built,
+    Confirmed,
+    Counted,
+    Damaged,
+    Event,
+    Fault,
+    Finished,
+    Measured,
+    Notice,
+    Ordered,
+    PhaseBegun,
+    PhaseMeasured,
+    SelfChecked,
+    Step,
+    Voided,
+    Waiting,
+    decode,
+)
+from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.web.parts import view_of
+from shutdownlab.web.source import Source, as_shown
+
+_SHARE: Final = 0.04
+"""Of one processor, which a run needs itself."""
+_LOOK_S: Final = 0.5
+
+
+class RunSource(Source):
+    """A run that goes on: call it with its events, from any thread but one at a time."""
+
+    def __init__(self, title: str, shutdown: Shutdown | None, missing: str = "", directory: Path | None = None) -> None:
+        """directory: of the run, where it is known before the run has begun."""
+        super().__init__(_SHARE)
+        self._shutdown, self._missing, self._directory = shutdown, missing, directory
+        self._title = title
+        self._begun: Begun | None = None
+        self._status, self._faults = "running", list[str]()
+        self._results: dict[str, dict[int, Result]] = {}
+        self._whole: set[str] = set()
+        self._orders: dict[str, tuple[str, ...]] = {}
+        self._damaged: dict[str, dict[str, str]] = {}
+        self._now = ""
+        self._whys: dict[str, Whys] = {}
+        self._verifier: Verifier | None = None
+        self._lock = threading.Lock()
+        self._state: dict[str, Any] = {"kind": "run", "title": title, "status": "running", "doing": "starting"}
+        self.board.post({"state": self._state})
+
+    def __call__(self, event: Event) -> None:
+        """Hear of an event."""
+        with self._lock:
+            self._hear(event)
+        self._say(event)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Begun():
+                self._begun = event
+                if self._directory is None and event.run:
+                    self._directory = Path("runs") / event.run
+            case Ordered():
+                self._orders[event.phase] = event.policies
+            case Damaged():
+                self._damaged[event.phase] = event.faults
+            case PhaseBegun():
+                self._now = event.phase
+                self._results[event.phase] = {}
+            case Measured():
+                self._results.setdefault(event.result.phase, {})[event.number] = event.result
+            case Voided():
+                self._results.pop(event.phase, None)
+            case PhaseMeasured():
+                self._whole.add(event.phase)
+            case Fault():
+                self._faults.append(event.text)
+            case Finished():
+                self._status, self._faults = event.status, list(event.faults)
+            case _:
+                return
+        self.changed()
+
+    def _say(self, event: Event) -> None:
+        """What is being done, and the line of what happens."""
+        match event:
+            case Step():
+                self._do(event.text)
+            case Built():
+                self.tell("step", "The country is up.")
+            case SelfChecked():
+                self.tell(
+                    "step",
+                    f"With no policy in force {event.cells - len(event.broken):,} of {event.cells:,} cells work.",
+                )
+            case Waiting():
+                self._do(f"waiting for {event.phase}: {event.seconds:.0f} s")
+            case Damaged() if event.faults:
+                self.tell("fault", f"Broken: {', '.join(event.faults.values())}", phase=event.phase)
+            case Ordered():
+                said = ", ".join(event.policies) or "nothing"
+                self.tell("order", f"Ordered to be in force: {said}", phase=event.phase)
+            case Confirmed():
+                self.tell("order", f"Carried out everywhere after {event.seconds:.1f} s", phase=event.phase)
+            case PhaseBegun():
+                self._do(f"measuring {event.phase}, {event.cells:,} cells")
+            case PhaseMeasured():
+                self.tell("step", f"{event.reached:,} of {event.cells:,} cells got through", phase=event.phase)
+            case Voided():
+                self.tell("notice", f"{event.phase} is measured again: {'; '.join(event.reasons)}")
+            case Counted() if event.phase and event.where != "relay":
+                decided = {k: v for k, v in event.counters.get("engine", {}).get("rules", {}).items() if v}
+                if decided:
+                    said = ", ".join(f"{name} {count:,}" for name, count in decided.items())
+                    self.tell("box", f"{event.where} has decided so far: {said}", phase=event.phase)
+            case Notice():
+                self.tell("notice", f"{event.where}: {event.text}")
+            case Fault():
+                self.tell("notice", event.text)
+            case Finished():
+                self.tell(
+                    "step", f"The run has {event.status}; {event.cells:,} cells, {event.unmet:,} not as expected."
+                )
+                self._state |= {"status": event.status}
+                self._do("")
+
+    def _do(self, text: str) -> None:
+        self._state = {**self._state, "doing": text}
+        self.board.post({"state": self._state})
+
+    def view(self) -> dict[str, Any]:
+        with self._lock:
+            by_phase = {phase: [found[n] for n in sorted(found)] for phase, found in self._results.items() if found}
+            whole, orders, damaged = set(self._whole), dict(self._orders), dict(self._damaged)
+            status, faults, begun = self._status, tuple(self._faults), self._begun
+        manifest: dict[str, Any] = (
+            begun.model_dump(mode="json") | {"shutdownlab": begun.version} if begun else {"title": self._title}
+        )
+        name = str(manifest.get("run") or self._title)
+        every = [result for found in by_phase.values() for result in found]
+        of_whole = [result for phase, found in by_phase.items() if phase in whole for result in found]
+        account = RunAccount(name, status, manifest, every, faults, self._shutdown, self._missing)
+        told = RunAccount(name, status, manifest, of_whole, faults, self._shutdown, self._missing)
+        there = (*orders_of(account, orders), *breakdowns_of(account, damaged))
+        return view_of(account, told, there, self._explained(by_phase, whole, dict(manifest.get("choices", {}))))
+
+    def _explained(self, by_phase: dict[str, list[Result]], whole: set[str], choices: dict[str, str]) -> Whys:
+        """Of the phases that are whole: of one more each time, and of all that are left when the run is over."""
+        if self._shutdown is None:
+            return Whys()
+        self._verifier = self._verifier or Verifier(self._shutdown, choices)
+        new = [phase for phase in by_phase if phase in whole and phase not in self._whys]
+        for phase in new if self._status != "running" else new[:1]:
+            self._whys[phase] = whys_of(self._shutdown, choices, by_phase[phase], self._verifier)
+            self.changed()
+        return joined(list(self._whys.values()))
+
+    def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
+        key = phase, vantage, target, family
+        whys = self._whys.get(phase, Whys())
+        why = whys.told[whys.of[key]] if key in whys.of else None
+        return as_shown(self._extract(cell_id(*key)), why)
+
+    def _extract(self, wanted: str) -> Extract | None:
+        """Of the cell's record, if the phase is written already; the last one, where it was measured again."""
+        if self._directory is None:
+            return None
+        mark, found = json.dumps(wanted), None
+        try:
+            with (self._directory / "measurements.jsonl").open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    if mark in line and line.endswith("\n"):
+                        extract = extract_of(number, json.loads(line))
+                        found = extract[1] if extract and extract[0] == wanted else found
+        except (OSError, ValueError):
+            return found
+        return found
+
+
+class FinishedRun(Source):
+    """A run that is over. Raises `BadInput` where there is none."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(1.0)
+        self._account, self._orders, self._whys, self._extracts = contents_of(run)
+        state = {"kind": "replay", "title": self._account.title, "status": self._account.status, "doing": ""}
+        self.board.post({"state": state})
+        for event in run.events():
+            if isinstance(event, Ordered):
+                self.tell(
+                    "order", f"Ordered to be in force: {', '.join(event.policies) or 'nothing'}", phase=event.phase
+                )
+
+    def view(self) -> dict[str, Any]:
+        return view_of(self._account, self._account, self._orders, self._whys)
+
+    def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
+        key = phase, vantage, target, family
+        why = self._whys.told[self._whys.of[key]] if key in self._whys.of else None
+        return as_shown(self._extracts.get(cell_id(*key)), why)
+
+
+def followed(run: Run) -> RunSource:
+    """A run that another process is making: its record is read as it is written. `start` it."""
+    shutdown, missing = scenario_of(run)
+    return _Followed(run, shutdown, missing)
+
+
+class _Followed(RunSource):
+    def __init__(self, run: Run, shutdown: Shutdown | None, missing: str) -> None:
+        super().__init__(str(run.manifest.get("title") or run.path.name), shutdown, missing, run.path)
+        self._path = run.path
+
+    def start(self) -> None:
+        super().start()
+        threading.Thread(target=self._follow, name="record", daemon=True).start()
+
+    def _follow(self) -> None:
+        with (self._path / "events.jsonl").open("rb") as lines:
+            rest = b""
+            while not self.ended:
+                over = Run.open(self._path).status != "running"
+                while more := lines.readline():
+                    rest += more
+                    if rest.endswith(b"\n"):
+                        if (event := decode(rest)) is not None:
+                            self(event)
+                        rest = b""
+                if over:
+                    self._ends(Run.open(self._path).status)
+                    return
+                time.sleep(_LOOK_S)
+
+    def _ends(self, status: str) -> None:
+        """One that was killed could not say so itself."""
+        with self._lock:
+            self._status = status
+        self._state = {**self._state, "status": status}
+        self._do("")
+        self.changed()
+
+
+def joined(whys: list[Whys]) -> Whys:
+    """Explanations of several phases as one."""
+    found = Whys()
+    for each in whys:
+        first = len(found.told)
+        found.told += each.told
+        found.of |= {key: first + place for key, place in each.of.items()}
+    return found

@@ -1,0 +1,131 @@
+"""Serves a live page on this machine: its address with its tokens, and a server in a thread until it is closed."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+from shutdownlab.country.lab import Lab
+from shutdownlab.model.lookup import refuse
+from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.web.door import Guest
+from shutdownlab.web.source import Source
+
+LOOPBACK: Final = "127.0.0.1"
+INSTALL: Final = "pip install 'shutdownlab[web]'"
+_TOKEN_BYTES: Final = 24
+_START_S: Final = 20.0
+_MOST_STUDENTS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page is served. host: an address of this machine. port: 0 for any that is free."""
+
+    host: str = LOOPBACK
+    port: int = 0
+    students: int = 0
+
+
+def place_of(host: str, port: int, students: int) -> Place:
+    """Check what was asked for; raises `BadInput`."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        refuse("host", repr(host), "an address of this machine, such as 127.0.0.1 or 192.168.1.10")
+    if address.is_unspecified:
+        refuse("host", host, "the one address that others reach this machine by", "pages are told apart by it")
+    if not 0 <= port < 1 << 16:
+        refuse("port", str(port), "a port, or 0 for any that is free")
+    if not 0 <= students <= _MOST_STUDENTS:
+        refuse("students", str(students), f"a number up to {_MOST_STUDENTS}")
+    return Place(host, port, students)
+
+
+def needs_web() -> None:
+    """Raises `MachineCannot` where the packages are not there that serve pages."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise MachineCannot("serve a page", f"the Python package {error.name} is not installed", INSTALL) from None
+
+
+def guests_of(place: Place, *, steers: bool) -> tuple[Guest, ...]:
+    """Who may come in, each with a token of its own: one who steers, one to follow, and the students."""
+    names = ["follower", *(f"student {number}" for number in range(1, place.students + 1))]
+    first = [Guest("teacher", _token(), True)] if steers else []
+    return (*first, *(Guest(name, _token(), False) for name in names))
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+class PageServer:
+    """A page that is served, from its making until `close`. `links`: of each guest."""
+
+    def __init__(self, source: Source, place: Place, guests: Sequence[Guest], lab: Lab | None = None) -> None:
+        """Raises `BadInput` where nothing can listen at the place."""
+        from uvicorn import Config, Server
+
+        from shutdownlab.web.app import PageApp
+
+        self._socket = _listening(place)
+        port = self._socket.getsockname()[1]
+        shown = f"[{place.host}]" if ":" in place.host else place.host
+        hosts = {f"{shown}:{port}", *(_names(place.host, port))}
+        self.links = {guest: f"http://{shown}:{port}/{guest.token}/" for guest in guests}
+        app = PageApp(source, guests, hosts, lab)
+        config = Config(
+            app.asgi, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio", server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=1, ws_max_size=1 << 16,
+        )  # fmt: skip
+        self._server = Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more; those who look are hung up on."""
+        self._server.should_exit = True
+        self._thread.join(_START_S)
+        self._socket.close()
+
+    def __enter__(self) -> PageServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _names(host: str, port: int) -> Iterable[str]:
+    """What else browsers may call the place."""
+    return (f"localhost:{port}",) if ipaddress.ip_address(host).is_loopback else ()
+
+
+def _listening(place: Place) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((place.host, place.port))
+        made.listen(128)
+    except OSError as error:
+        made.close()
+        why = (error.strerror or str(error)).lower()
+        name = "port" if place.port and "address already" in why else "host"
+        refuse(
+            name,
+            f"{place.host}:{place.port}, where nothing can listen ({why})",
+            "an address of this machine's, and a free port",
+        )
+    return made

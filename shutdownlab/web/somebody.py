@@ -1,0 +1,129 @@
+"""Being a subscriber: its addresses and resolver, the way of its packets, and pages as its browser would meet them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from shutdownlab.country.lab import Lab
+from shutdownlab.model.lookup import refuse, vantage_point
+from shutdownlab.model.network import Role
+
+_MOST_HOPS: Final = 14
+_WAIT_S: Final = 1
+_FETCH_S: Final = 8
+_MOST_PAGE: Final = 200_000
+_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9.:_-]{1,253}")
+_URL: Final = re.compile(r"https?://[\x21-\x7e]{1,2000}")
+_HOP: Final = re.compile(r"^From ([0-9a-f.:]+)[: ].*(?:Time to live|Hop limit)", re.MULTILINE | re.IGNORECASE)
+_ECHO: Final = re.compile(r"bytes from .*?([0-9a-f.:]+)\)?: .*time=([0-9.]+)")
+_MARK: Final = "\n--shutdownlab--"
+_CERTIFICATE: Final = {
+    60: "Your connection is not private: the certificate is of an authority that this browser does not trust.",
+    51: "Your connection is not private: the certificate is of another site.",
+}
+"""By curl's exit codes."""
+
+
+def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
+    """Who a vantage point is; raises `BadInput` where there is none."""
+    network = lab.plan.loaded.network
+    place = vantage_point(network.topology, vantage, "vantage")
+    node = lab.node(str(place.id))
+    resolver = network.one(Role.RESOLVER, place.id.operator)
+    return {
+        "vantage": str(place.id),
+        "node": node.name,
+        "title": node.title,
+        "operator": network.topology.operators[place.id.operator].title,
+        "access": place.access,
+        "class": place.class_,
+        "millions": place.weight,
+        "addresses": [str(address) for address in node.addresses],
+        "resolver": {"node": resolver.name, "address": str(resolver.address(4))},
+    }
+
+
+def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The way of a subscriber's packets to `target`: an echo a distance (`ping -t`), all at once."""
+    node, target = _node(lab, asked), str(asked.get("target", ""))
+    if not _NAME.fullmatch(target):
+        refuse("target", repr(target), "a name or an address, such as 8.8.8.8")
+    names = {str(address): other.name for other in lab.nodes.values() for address in other.addresses}
+
+    def echo(distance: int) -> tuple[str, str, bool]:
+        argv = ["ping", "-n", "-c", "1", "-W", str(_WAIT_S), "-t", str(distance), target]
+        said = lab.exec(node, argv, timeout=_FETCH_S)
+        if answer := _ECHO.search(said.stdout):
+            return answer[1], f"{float(answer[2]):.1f} ms", True
+        if hop := _HOP.search(said.stdout):
+            return hop[1], "", False
+        return "", (said.stderr.strip().splitlines() or [""])[-1], False
+
+    with ThreadPoolExecutor(_MOST_HOPS) as pool:
+        found = list(pool.map(echo, range(1, _MOST_HOPS + 1)))
+    return {"hops": list(_shown(found, names))}
+
+
+def _shown(found: list[tuple[str, str, bool]], names: Mapping[str, str]) -> Iterator[list[str]]:
+    """The hops as far as one answers: distance, address, node, what was seen."""
+    last = max((place for place, (address, _, _) in enumerate(found) if address), default=-1)
+    for place, (address, seen, there) in enumerate(found):
+        if place > last:
+            if place == 0 or not found[last][2]:
+                yield [str(place + 1), "", "", seen or "no answer, nor beyond"]
+            return
+        yield [str(place + 1), address, names.get(address, ""), seen or ("" if address else "no answer")]
+        if there:
+            return
+
+
+def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A page as the subscriber meets it, by curl: `url`; `anyway`: though the certificate is not trusted."""
+    node, url = _node(lab, asked), str(asked.get("url", ""))
+    if not _URL.fullmatch(url):
+        refuse("url", repr(url), "an address of a page, such as https://www.bbc.com/")
+    argv = ["curl", "-sS", "-m", str(_FETCH_S), "--max-filesize", str(_MOST_PAGE), "--proto", "=http,https", "-g"]
+    argv += [
+        "--globoff",
+        "-L",
+        "--max-redirs",
+        "5",
+        "--proto-redir",
+        "=http,https",
+        "-w",
+        f"%{{stderr}}{_MARK}%{{json}}",
+    ]
+    argv += ["-k"] if asked.get("anyway") is True else []
+    done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + 5, text=False)
+    said, _, told = done.stderr.decode(errors="replace").partition(_MARK)
+    seen: Mapping[str, Any] = json.loads(told) if told.startswith("{") else {}
+    code = done.returncode
+    return {
+        "url": str(seen.get("url_effective") or url),
+        "address": str(seen.get("remote_ip") or ""),
+        "status": int(seen.get("response_code") or 0),
+        "seconds": round(float(seen.get("time_total") or 0), 2),
+        "failed": "" if code == 0 else (said.strip().splitlines() or [f"curl ended with {code}"])[0],
+        "warning": _CERTIFICATE.get(code, ""),
+        "certificate": _certificate(lab, node, url) if code in _CERTIFICATE else [],
+        "trusted": code not in _CERTIFICATE and asked.get("anyway") is not True,
+        "page": done.stdout[:_MOST_PAGE].decode(errors="replace"),
+    }
+
+
+def _certificate(lab: Lab, node: str, url: str) -> list[str]:
+    """Who the certificate is of and by, as the subscriber is shown it."""
+    done = lab.exec(node, ["curl", "-svkI", "-m", str(_FETCH_S), "-o", "/dev/null", "--", url], timeout=_FETCH_S + 5)
+    wanted = ("subject:", "issuer:", "expire date:", "start date:")
+    lines = (line.lstrip("* ").strip() for line in done.stderr.splitlines())
+    return [line for line in lines if line.lower().startswith(wanted)]
+
+
+def _node(lab: Lab, asked: Mapping[str, Any]) -> str:
+    """The subscriber's node; raises `BadInput`."""
+    topology = lab.plan.loaded.topology
+    return str(vantage_point(topology, str(asked.get("vantage", "")), "vantage").id)

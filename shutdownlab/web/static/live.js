@@ -1,0 +1,155 @@
+"use strict";
+// Feeds the report's page (page.js) with what the server tells of: parts of the page, and the data behind them.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const root = document.documentElement;
+  const steers = root.dataset.steers === "true";
+  const board = { data: {}, cells: [] };
+  let state = {}, follows = true, playing = 0;
+  const start = () => {
+    const { make } = page;
+
+    // -- parts that are drawn anew --------------------------------------------------------------------------------------
+    const FOCUSABLE = "a, button, select, input, summary, [tabindex]";
+    const replace = (place, html) => {
+      const held = place.contains(document.activeElement) ? [...place.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement) : -1;
+      const boxes = [...place.querySelectorAll(".pg-scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
+      const open = [...place.querySelectorAll("details")].map((each) => each.open);
+      const service = place.querySelector("#pg-service"), chosen = service ? service.value : null;
+      const heading = place.querySelector(":scope > h2");
+      place.innerHTML = html;
+      if (heading) place.prepend(heading);
+      place.querySelectorAll(".pg-scroll").forEach((box, at) => { if (boxes[at]) [box.scrollLeft, box.scrollTop] = boxes[at]; });
+      place.querySelectorAll("details").forEach((each, at) => { each.open = open[at] || false; });
+      if (chosen !== null && $("pg-service")) $("pg-service").value = chosen;
+      const again = held >= 0 && place.querySelectorAll(FOCUSABLE)[held];
+      if (again) again.focus({ preventScroll: true });
+    };
+    const partOf = (name) => (name === "top" ? document.querySelector("body > header") : document.querySelector(`main > section#${CSS.escape(name)}`));
+
+    const apply = ({ set, gone }) => {
+      let drawn = false;
+      for (const name of gone) {
+        if (name.startsWith("view/data/cells/")) { board.cells.length = Math.min(board.cells.length, +name.slice(16)); drawn = true; }
+      }
+      for (const [name, value] of Object.entries(set)) {
+        if (name === "state") { state = value; told(); }
+        else if (name === "log") log(value);
+        else if (name.startsWith("view/data/cells/")) { board.cells[+name.slice(16)] = value; drawn = true; }
+        else if (name.startsWith("view/data/")) { board.data[name.slice(10)] = value; drawn = true; }
+        else if (name.startsWith("view/")) { const place = partOf(name.slice(5)); if (place) { replace(place, value); place.hidden = value === ""; } drawn = true; }
+      }
+      if (!drawn) return;
+      for (const link of document.querySelectorAll('body > header nav a[href^="#"]')) link.parentElement.hidden = document.querySelector(link.getAttribute("href")).hidden;
+      const before = page.data().phases.length ? page.data().phases[page.phase()][0] : null;
+      page.take({ ...board.data, cells: board.cells, extracts: [] });
+      const phases = page.data().phases;
+      if (!phases.length) return;
+      const same = phases.findIndex(([name]) => name === before);
+      page.choose(follows && state.kind !== "replay" ? phases.length - 1 : same >= 0 ? same : page.data().worst);
+      root.dataset.shown = phases[page.phase()][0];
+    };
+
+    // -- what is going on -------------------------------------------------------------------------------------------------
+    const told = () => {
+      const how = state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : "By hand"}; probes repeat.`)
+        : state.kind === "replay" ? `A run that is over: ${state.status}.`
+        : state.status === "running" ? state.doing || "running" : `The run has ended: ${state.status}.`;
+      $("live-state").textContent = how;
+      $("live-replay").hidden = state.kind !== "replay";
+      document.title = `${state.title || "shutdownlab"}: live`;
+      root.dataset.busy = state.doing && state.kind === "country" ? "true" : "false";
+      controls();
+    };
+    const log = (lines) => {
+      $("live-log").replaceChildren(...lines.slice().reverse().map(({ at, kind, text, phase }) => make("li", { class: `live-${kind}` },
+        make("code", {}, at), " ", phase ? make("button", { type: "button", class: "live-jump", "data-jump": phase }, phase) : null, phase ? " " : null, text)));
+    };
+    document.addEventListener("click", (event) => {
+      const name = event.target.dataset && event.target.dataset.jump;
+      const at = name ? page.data().phases.findIndex(([each]) => each === name) : -1;
+      if (at < 0) return;
+      follows = at === page.data().phases.length - 1;
+      follow();
+      page.choose(at);
+      document.querySelector("#cells").scrollIntoView();
+    });
+    const follow = () => { $("live-follow").hidden = follows || state.kind === "replay"; };
+    document.addEventListener("pg-picked", () => { follows = page.phase() === page.data().phases.length - 1; follow(); stop(); root.dataset.shown = page.data().phases[page.phase()][0]; });
+    $("live-follow").addEventListener("click", () => { follows = true; follow(); page.choose(page.data().phases.length - 1); $("pg-select").focus(); });
+
+    // -- looking back: the phases one after another, each as long as it lasted ----------------------------------------------
+    const stop = () => { clearTimeout(playing); playing = 0; $("live-play").textContent = "▶ Replay"; root.dataset.playing = "false"; };
+    const step = () => {
+      const { phases } = page.data(), at = page.phase();
+      root.dataset.shown = phases[at][0];
+      if (at >= phases.length - 1) { stop(); return; }
+      const hours = phases[at][3] || 1;
+      playing = setTimeout(() => { page.choose(at + 1); step(); }, Math.max(60, (1000 * hours) / +$("live-speed").value));
+    };
+    $("live-play").addEventListener("click", () => {
+      if (playing) { stop(); return; }
+      if (page.phase() >= page.data().phases.length - 1) page.choose(0);
+      $("live-play").textContent = "❚❚ Pause";
+      root.dataset.playing = "true";
+      step();
+    });
+
+    // -- orders ---------------------------------------------------------------------------------------------------------------
+    const order = async (what) => {
+      const answer = await page.post("order", what);
+      if (answer.error) { $("live-state").textContent = answer.error; $("live-state").classList.add("live-error"); } else $("live-state").classList.remove("live-error");
+    };
+    let drawnFor = "";
+    const controls = () => {
+      const box = $("steer-controls");
+      $("steer").hidden = state.kind !== "country";
+      if (state.kind !== "country" || !state.phases) return;
+      const now = JSON.stringify([state.phases, state.policies, state.faults]);
+      if (drawnFor !== now) { drawnFor = now; draw(box); }
+      for (const button of box.querySelectorAll("button[data-do]")) button.disabled = !steers || state.doing !== "" || (button.dataset.do === "undo" && !state.undo);
+      for (const button of box.querySelectorAll('button[data-do="phase"]')) button.setAttribute("aria-current", state.whole && button.dataset.name === state.phase ? "step" : "false");
+    };
+    const draw = (box) => {
+      const held = box.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+      const group = (title, ...content) => make("fieldset", {}, make("legend", {}, title), ...content);
+      const button = (verb, name, text, title) => make("button", { type: "button", "data-do": verb, "data-name": name, "data-key": `${verb === "stop" ? "start" : verb === "mend" ? "throw" : verb} ${name}`, title }, text);
+      const switches = (list, on, off, mark) => list.map(([name, title, is]) => {
+        const made = button(is ? off : on, name, `${is ? mark : "○"} ${name}`, title);
+        made.setAttribute("aria-pressed", is ? "true" : "false");
+        made.setAttribute("aria-label", `${name}: ${title}`);
+        return made;
+      });
+      box.replaceChildren(
+        make("p", { class: "pg-soft" }, state.command),
+        group("Phase", make("div", { class: "live-buttons" }, ...state.phases.map(([name, title]) => button("phase", name, name, title)))),
+        group("Policies in force", make("div", { class: "live-buttons" }, ...switches(state.policies, "start", "stop", "●"))),
+        ...(state.faults.length ? [group("Faults", make("div", { class: "live-buttons" }, ...switches(state.faults, "throw", "mend", "▽")))] : []),
+        make("div", { class: "live-buttons" }, button("undo", "", "↶ Undo the last order")),
+      );
+      const again = held && [...box.querySelectorAll("button")].find((each) => each.dataset.key === held);
+      if (again) again.focus({ preventScroll: true });
+    };
+    $("steer-controls").addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-do]");
+      if (button) order({ do: button.dataset.do, name: button.dataset.name || "" });
+    });
+
+    // -- the server -------------------------------------------------------------------------------------------------------------
+    page.ask = async (phase, vantage, target, family) => {
+      try { return await (await fetch(`cell?${new URLSearchParams({ phase, vantage, target, family })}`)).json(); } catch (error) { return {}; }
+    };
+    page.post = async (where, what) => {
+      try {
+        const answer = await fetch(where, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) });
+        return await answer.json();
+      } catch (error) { return { error: "the page's server does not answer" }; }
+    };
+    page.steers = () => steers && state.kind === "country";
+    page.is = () => state.kind;
+    const events = new EventSource("events");
+    events.onmessage = (event) => { root.dataset.connected = "true"; apply(JSON.parse(event.data)); };
+    events.onerror = () => { root.dataset.connected = "false"; $("live-state").textContent = "The page's server is gone; what was seen stays."; };
+  };
+  if (window.page) start(); else document.addEventListener("pg-ready", start);
+})();

@@ -1,0 +1,139 @@
+"""A terminal in the browser: a shell on a node, at a terminal of its own, over a websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import struct
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from shutdownlab.config.document import BadInput
+from shutdownlab.country.lab import LabError
+
+if TYPE_CHECKING:
+    from shutdownlab.country.lab import Lab
+    from shutdownlab.country.lab_program import Program
+
+_CHUNK: Final = 1 << 15
+_SIZE: Final = struct.Struct("4H")
+_MOST_SIZE: Final = 1000
+_SHELL: Final = ("setsid", "--ctty", "--wait", "bash", "--norc", "-i")
+"""The terminal becomes that of the shell's session: so Ctrl-C, job control and full-screen programs work."""
+
+
+async def serve_terminal(socket: WebSocket, lab: Lab, node: str) -> None:
+    """Serve one, until either side ends. What may be done there is what `shutdownlab exec` may do.
+
+    From the browser come texts, JSON: `{"type": …}` what is typed, `{"size": [rows, columns]}`; to it go bytes.
+    """
+    await socket.accept()
+    loop = asyncio.get_running_loop()
+    master, slave = pty.openpty()
+    try:
+        try:
+            variables = {"TERM": "xterm-256color", "PS1": r"\[\e[1m\]" + _plain(node) + r"\[\e[0m\]:\w$ "}
+            program = await loop.run_in_executor(None, lambda: _start(lab, node, slave, variables))
+        except (BadInput, LabError, OSError) as error:
+            await socket.send_bytes(f"{error}\r\n".encode())
+            await socket.close()
+            return
+        finally:
+            os.close(slave)
+        os.set_blocking(master, False)
+        try:
+            await _both_ways(socket, master)
+        finally:
+            program.terminate()
+    finally:
+        os.close(master)  # whatever still runs at it is hung up on (SIGHUP)
+
+
+def _start(lab: Lab, node: str, slave: int, variables: dict[str, str]) -> Program:
+    return lab.popen(node, _SHELL, stdin=slave, stdout=slave, stderr=slave, env=variables)
+
+
+def _plain(node: str) -> str:
+    return "".join(letter for letter in node if letter.isalnum() or letter in "-_/.")
+
+
+async def _both_ways(socket: WebSocket, master: int) -> None:
+    """Pass on what is shown and what is typed, until the shell has ended or the browser has gone."""
+    shown = asyncio.ensure_future(_show(socket, master))
+    typed = asyncio.ensure_future(_type(socket, master))
+    done, pending = await asyncio.wait({shown, typed}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*done, *pending, return_exceptions=True)
+    with suppress(RuntimeError):
+        await socket.close()
+
+
+async def _show(socket: WebSocket, master: int) -> None:
+    while True:
+        await _ready(master, write=False)
+        try:
+            data = os.read(master, _CHUNK)
+        except BlockingIOError:
+            continue
+        except OSError:  # EIO: nobody has the terminal open any more
+            return
+        if not data:
+            return
+        await socket.send_bytes(data)  # where the browser is slow, the shell waits
+
+
+async def _type(socket: WebSocket, master: int) -> None:
+    while True:
+        try:
+            told = json.loads(await socket.receive_text())
+        except (WebSocketDisconnect, KeyError, ValueError):
+            return
+        if not isinstance(told, dict):
+            return
+        if isinstance(told.get("type"), str):
+            await _write(master, told["type"].encode())
+        if size := _size(told.get("size")):
+            with suppress(OSError):
+                fcntl.ioctl(master, termios.TIOCSWINSZ, _SIZE.pack(*size, 0, 0))
+
+
+async def _write(master: int, data: bytes) -> None:
+    while data:
+        await _ready(master, write=True)
+        try:
+            data = data[os.write(master, data) :]
+        except BlockingIOError:
+            continue
+        except OSError:
+            return
+
+
+def _size(given: Any) -> tuple[int, int] | None:
+    match given:
+        case [int(rows), int(columns)] if 0 < rows <= _MOST_SIZE and 0 < columns <= _MOST_SIZE:
+            return rows, columns
+    return None
+
+
+async def _ready(fd: int, *, write: bool) -> None:
+    """Wait until it can be read from, or written to."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
+
+    def be_ready() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    add(fd, be_ready)
+    try:
+        await ready
+    finally:
+        remove(fd)

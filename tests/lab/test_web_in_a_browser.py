@@ -1,0 +1,240 @@
+"""The live page in a real browser, Chromium, with a real country behind it: `first-shutdown`, steered end to end.
+
+Skipped where there is none: `apt-get install chromium`, and the packages of pyproject.toml's `dev` and `web`.
+Screenshots are kept in the folder that SHUTDOWNLAB_PICTURES names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from invocation import shutdownlab as command_of
+
+import shutdownlab as sl
+from shutdownlab.results.run import Run
+from shutdownlab.web.run_source import FinishedRun
+from shutdownlab.web.server import PageServer, Place, guests_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTHS = (360, 768, 1440)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_MS = 60_000
+"""On a busy machine; an idle one answers an order within two seconds."""
+
+
+@dataclass(frozen=True)
+class Links:
+    steer: str
+    follow: str
+    students: tuple[str, ...]
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[dev]'")
+    with driver.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(autouse=True)
+def pages_closed(browser: Browser) -> Iterator[None]:
+    """A page that nobody looks at any more would be drawn all the same."""
+    yield
+    for context in browser.contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
+    pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'shutdownlab[web]'")
+    place = tmp_path_factory.mktemp("web")
+    argv, env = command_of("same", place)
+    argv = [*argv, "web", "examples/breakdowns.yaml", "--students", "2"]
+    root = Path(__file__).parents[2]
+    with (place / "said").open("w+") as said:
+        process = subprocess.Popen(argv, cwd=root, env=env, stdout=subprocess.PIPE, stderr=said, text=True)
+        try:
+            assert process.stdout is not None
+            found = dict(process.stdout.readline().strip().split(": ") for _ in range(4))
+            yield Links(found["to steer"], found["to follow"], (found["student 1"], found["student 2"]), process)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def opened(browser: Browser, link: str, width: int = 1440, scheme: Any = "light", **more: Any) -> Page:
+    """The page, with cells in it; a script's error, or a request for anything else, fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: pytest.fail(f"the script failed: {error}"))
+    page.on("request", lambda r: r.url.startswith((link, "data:")) or pytest.fail(f"it asked for {r.url}"))
+    page.goto(link)
+    page.wait_for_selector("#pg-cells td.pg-cell")
+    return page
+
+
+def pictured(page: Page, name: str) -> None:
+    if folder := os.environ.get("SHUTDOWNLAB_PICTURES"):
+        page.screenshot(path=Path(folder) / f"web-{name}.png", full_page=True)
+
+
+def shows(page: Page, moment: str, cell: str) -> None:
+    """Wait until that moment is shown, and in it a cell of that class."""
+    page.wait_for_selector(f'html[data-shown="{moment}"]')
+    page.wait_for_selector(f"#pg-cells {cell}")
+
+
+def asked(page: Page, button: str, place: str, words: str) -> None:
+    """Press a button of the dialog until this is the answer; on a busy machine a page may take too long to come."""
+    dialog, end = page.locator("dialog"), time.monotonic() + PATIENCE_MS / 1000
+    while True:
+        dialog.get_by_role("button", name=button, exact=True).click()
+        dialog.locator(f'button:enabled:text-is("{button}")').wait_for()
+        said = dialog.locator(place).inner_text() if dialog.locator(place).count() else "nothing"
+        if words in said and "reached" not in dialog.inner_text().partition("Its machine")[0]:
+            return
+        assert time.monotonic() < end, f"{button}: {dialog.inner_text()}"
+
+
+def test_a_country_is_steered_and_every_viewer_sees_it(browser: Browser, links: Links) -> None:
+    page, follower = opened(browser, links.steer), opened(browser, links.follow)
+    began = time.monotonic()
+    page.click('button[data-do="start"]:not([aria-pressed="true"])')
+    started = page.locator('button[data-do="stop"]').first.get_attribute("data-name")
+    shows(page, f"start-{started}", "td.pg-blocked")
+    print(f"from the order to a blocked cell on the screen: {time.monotonic() - began:.1f} s")
+    shows(follower, f"start-{started}", "td.pg-blocked")
+    assert follower.locator("button[data-do]:enabled").count() == 0, "who follows gives no orders"
+    assert f"Start {started}" in follower.locator("#live-log").inner_text()
+
+    decided = page.locator("#live-log li.live-box", has_text="northnet-box decided by rule: messengers")
+    decided.first.wait_for()
+    page.locator("#pg-cells td.pg-blocked").first.click()
+    dialog = page.locator("dialog")
+    dialog.wait_for()
+    assert "What was tried" in dialog.inner_text()
+    page.keyboard.press("Escape")
+
+    page.click('button[data-do="undo"]:enabled')
+    page.wait_for_selector('html[data-shown="undo"]')
+    page.wait_for_selector("#pg-cells td.pg-ok")
+    assert page.locator('button[data-do="stop"]').count() == 0
+
+
+def test_a_fault_is_thrown_seen_as_down_and_mended(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.steer)
+    page.click('button[data-do="throw"][data-name="fibre"]')
+    shows(page, "throw-fibre", "td.pg-down")
+    page.click('button[data-do="mend"][data-name="fibre"]')
+    page.wait_for_selector('html[data-shown="mend-fibre"]')
+    page.locator("#pg-cells td.pg-ok").nth(3).wait_for()
+    assert page.locator("#pg-cells td.pg-down").count() == 0
+
+
+def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.steer)
+    page.locator("#pg-cells button[data-who]").first.click()
+    dialog = page.locator("dialog")
+    dialog.wait_for()
+    who = dialog.locator("h2").inner_text()
+    assert re.search(r"Resolver\s+\d+\.\d+\.\d+\.\d+ \(", dialog.inner_text())
+
+    asked(page, "Trace", ".live-hops", "border")
+    assert "border" in dialog.locator(".live-hops").inner_text()
+
+    asked(page, "Open", ".live-address", "Secure")
+    frame = page.frame_locator("dialog iframe")
+    assert "www.bbc.com" in frame.locator("h1").inner_text()
+    assert "Secure" in dialog.locator(".live-address").inner_text()
+
+    dialog.get_by_role("button", name="Terminal on this machine").click()
+    page.wait_for_selector("dialog .xterm-helper-textarea")
+    page.keyboard.type("ip -br addr; tty; echo $((6*7))-here\n")
+    page.locator("dialog .xterm-rows", has_text="42-here").wait_for()
+    pictured(page, "somebody")
+    page.keyboard.type("sleep 100\n")
+    page.keyboard.press("Control+C")
+    page.keyboard.type("exit\n")
+    page.locator("dialog .xterm-rows", has_text="the shell has ended").wait_for()
+    assert who.count("/") == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
+    browser: Browser, links: Links, width: int, scheme: str
+) -> None:
+    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[dev]'")
+    page = opened(browser, links.steer, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    pictured(page, f"{width}-{scheme}")
+    assert rules.Axe().run(page).response["violations"] == []
+    page.locator("#pg-cells button[data-who]").first.click()
+    page.locator("dialog").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert rules.Axe().run(page).response["violations"] == []
+
+
+def test_an_order_can_be_given_and_a_cell_opened_by_keyboard_alone(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.steer)
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focus = page.evaluate("[document.activeElement.dataset.do || '', document.activeElement.dataset.name || '']")
+        reached.add(focus[0])
+        if focus[0] == "phase":
+            break
+    assert "phase" in reached
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f'html[data-shown^="{focus[1]}"]')
+    page.wait_for_selector('html[data-busy="false"]')
+    page.locator("#pg-cells td[tabindex='0']").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.locator("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#pg-cells td:focus").wait_for()
+
+
+def test_when_it_is_ended_the_page_says_so_and_keeps_what_it_has(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.students[0])
+    links.process.send_signal(signal.SIGINT)
+    assert links.process.wait(30) == 0
+    page.locator("#live-state", has_text="gone").wait_for()
+    assert page.locator("#pg-cells td.pg-cell").count() > 3
+
+
+def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_path: Path) -> None:
+    sl.verify("first-shutdown").write(tmp_path / "run")
+    source = FinishedRun(Run.open(tmp_path / "run"))
+    with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
+        source.start()
+        page = opened(browser, next(iter(server.links.values())))
+        assert page.locator("#steer").is_hidden(), "a run is not steered"
+        page.select_option("#pg-select", label="01 May 08:00 baseline")
+        page.select_option("#live-speed", "168")
+        page.click("#live-play")
+        page.wait_for_selector('html[data-shown="restored"]')
+        page.wait_for_selector('html[data-playing="false"]')
+        assert page.locator("#pg-read").inner_text().startswith("restored")
+        page.locator("td.pg-ok").first.click()
+        page.locator("dialog").wait_for()
+        source.end()

@@ -1,0 +1,153 @@
+"""A run on the live page: what is known so far and no more, and in the end what its report says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shutdownlab as sl
+from shutdownlab.library import Shutdown
+from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.events import (
+    Begun,
+    Event,
+    Finished,
+    Measured,
+    Ordered,
+    PhaseBegun,
+    PhaseMeasured,
+    Voided,
+)
+from shutdownlab.results.manifest import Undertaking
+from shutdownlab.results.run import Run
+from shutdownlab.web.run_source import FinishedRun, RunSource, followed
+
+
+@pytest.fixture(scope="module")
+def shutdown() -> Shutdown:
+    return sl.load("first-shutdown")
+
+
+@pytest.fixture(scope="module")
+def run(shutdown: Shutdown, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    sl.verify(shutdown).write(folder)
+    return Run.open(folder)
+
+
+def begun(run: Run) -> Event:
+    return Begun(version="1", **Undertaking.model_validate(run.manifest).model_dump())
+
+
+def measured(run: Run, phase: str, share: float = 1.0) -> Iterator[Event]:
+    """What a run tells of a phase, of which this share of cells has come out."""
+    cells = [result for result in run.results if result.phase == phase]
+    at = cells[0].time
+    yield Ordered(phase=phase, scenario_time=at, mode="operators", policies=())
+    yield PhaseBegun(phase=phase, time=at, title=phase, cells=len(cells))
+    for number, result in list(enumerate(cells))[::-1][: round(share * len(cells))]:
+        yield Measured(number=number, result=result)
+    if share == 1.0:
+        reached = sum(cell.outcome.got_through for cell in cells)
+        unmet = sum(not cell.met for cell in cells)
+        yield PhaseMeasured(phase=phase, cells=len(cells), reached=reached, unmet=unmet, seconds=1.0)
+
+
+def finished(run: Run) -> Event:
+    return Finished(
+        status="finished", exit_code=0, seconds=1.0, cells=len(run.results), expectations=0, unmet=0, errors=0
+    )
+
+
+def cells_shown(view: dict[str, Any]) -> dict[str, int]:
+    """How many cells there are on the page, by phase."""
+    phases = [phase[0] for phase in view["view/data/phases"]]
+    found = [sum(len(flat) // 5 for flat in view[f"view/data/cells/{place}"].values()) for place in range(len(phases))]
+    return dict(zip(phases, found, strict=True))
+
+
+def test_cells_are_there_as_they_come_and_the_headline_tells_of_whole_phases_alone(
+    run: Run, shutdown: Shutdown
+) -> None:
+    source = RunSource("x", shutdown)
+    for event in (begun(run), *measured(run, "baseline"), *measured(run, "messenger", 0.5)):
+        source(event)
+    view = source.view()
+
+    assert cells_shown(view) == {"baseline": 66, "messenger": 32}
+    assert "Everything that was measured got through" in view["view/top"]
+
+
+def test_rows_and_columns_stand_as_in_the_scenario_whatever_came_out_first(run: Run, shutdown: Shutdown) -> None:
+    source = RunSource("x", shutdown)
+    for event in (begun(run), *measured(run, "baseline", 0.9)):
+        source(event)
+    view = source.view()
+
+    targets = list(dict.fromkeys(column[0] for column in view["view/data/columns"]))
+    assert targets == [name for name in shutdown.scenario.probes if name in targets]
+
+
+def test_what_is_measured_again_was_never_there(run: Run, shutdown: Shutdown) -> None:
+    source = RunSource("x", shutdown)
+    for event in (begun(run), *measured(run, "baseline", 0.5)):
+        source(event)
+    source(Voided(phase="baseline", reasons=("a switch died",)))
+
+    assert cells_shown(source.view()) == {}
+    assert "a switch died" in json.loads(source.board.since(0)[1])["set"]["log"][-1]["text"]
+
+
+def test_when_it_is_over_the_page_says_what_the_report_says(run: Run, shutdown: Shutdown) -> None:
+    source = RunSource("x", shutdown)
+    phases = dict.fromkeys(result.phase for result in run.results)
+    source(begun(run))
+    for phase in phases:
+        for event in measured(run, phase):
+            source(event)
+    source(finished(run))
+    live, report = source.view(), FinishedRun(run).view()
+
+    for part in ("timeline", "phases", "map", "orders"):
+        assert live[f"view/{part}"] == report[f"view/{part}"], part
+    assert live["view/data/columns"] == report["view/data/columns"]
+    key = ("messenger", "northnet/coast/ordinary", "whatsapp", "ipv4")
+    assert source.cell(*key)["why"]["policies"] == ["whatsapp-reset"]
+
+
+def test_a_run_of_another_process_is_followed_as_it_is_written(run: Run, shutdown: Shutdown, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with RunDirectory(folder) as record:
+        record(begun(run))
+        for event in measured(run, "baseline"):
+            record(event)
+        source = followed(Run.open(folder))
+        source.start()
+        waited_for(source, "baseline")
+        for event in measured(run, "messenger"):
+            record(event)
+        waited_for(source, "messenger")
+        record(finished(run))
+    until(lambda: told(source)["state"]["status"] == "finished")
+    source.end()
+
+
+def told(source: RunSource) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(source.board.since(0)[1])["set"]
+    return found
+
+
+def waited_for(source: RunSource, phase: str) -> None:
+    until(lambda: phase in [each[0] for each in told(source).get("view/data/phases", ())])
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
