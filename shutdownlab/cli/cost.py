@@ -22,12 +22,12 @@ def cost(
             "--set", metavar="KEY=NUMBER", help="gdp, internet_share or users, instead of the file's; repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the drawings that ranges are made of.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is drawn at random.")] = 1,
     form: Annotated[
         Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
     ] = "table",
 ) -> None:
-    """Work out what a shutdown cost: by three methods, each with its range, beside what others found.
+    """Work out what a shutdown cost: by three methods, each from what to what, beside what others found.
 
     For example: shutdownlab cost kazakhstan-2022
     """

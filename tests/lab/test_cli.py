@@ -118,7 +118,10 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
             ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
         ),
         ("check", ["--graph", "--set"]),
-        ("verify", ["--all", "--choose", "--set", "--at", "--out", "--format", "--sample", "--strict", "--warn"]),
+        (
+            "verify",
+            ["--all", "--choose", "--set", "--at", "--out", "--force", "--format", "--sample", "--strict", "--warn"],
+        ),
         (
             "compare",
             ["--with", "--signal", "--operator", "--region", "--family", "--column", "--zone", "--choose", "--format"],
