@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
 from shutdownlab.config.beside import NotReadable, NotThere, is_file, read_file
 from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
+from shutdownlab.config.scalars import is_address
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps
@@ -24,6 +26,7 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.probe import Probe
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario, report_structure
@@ -224,6 +227,9 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
                 hint = document.near(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
                 document.report((section, probe_name, key), found, "a host that the topology serves", hint)
+        if beyond := _families_beyond(built, probe):
+            found = f"{' and '.join(beyond)}, of which {probe.host_name} has no address"
+            document.report((section, probe_name, "families"), found, "families that the host has an address of")
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()
@@ -254,6 +260,16 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
             for path, value in (set or {}).items()
         },
     )
+
+
+def _families_beyond(network: Network, probe: Probe) -> list[str]:
+    """The families that a probe is made over and its host has no address of."""
+    host = probe.host_name or ""
+    hosted = network.hosted_as(host)
+    if hosted is None:
+        return []
+    addresses = [ip_address(host)] if is_address(host) else hosted.addresses
+    return [each.value for each in probe.families if each.version not in {a.version for a in addresses}]
 
 
 def _read_base(folder: Path, name: str) -> tuple[bytes, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab.cli.options import Choices, as_mapping
+from shutdownlab.cli.options import Choices, as_mapping, as_settings
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
+from shutdownlab.config.document import did_you_mean
 from shutdownlab.config.wording import quoted
 
 
@@ -19,7 +21,9 @@ def cost(
     values: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=NUMBER", help="gdp, internet_share or users, instead of the file's; repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another gdp, internet_share or users, or value in the scenario; repeatable.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is drawn at random.")] = 1,
@@ -36,8 +40,11 @@ def cost(
     from shutdownlab.results.run import Run
 
     with user_errors(), naming_options("choose", scenario="SCENARIO", values="--set"):
-        given = _numbers(values or [])
-        found = costs.cost(scenario, choose=as_mapping(choose), seed=seed, values=given)
+        numbers, settings = _sorted(values or [], costs.PARAMETERS)
+        if settings and _is_run(scenario):
+            bad_option("--set", quoted(settings[0]), "of a run, which is over, gdp, internet_share or users")
+        priced = load(scenario, set=as_settings(settings)) if settings else scenario
+        found = costs.cost(priced, choose=as_mapping(choose), seed=seed, values=numbers)
         if form == "json":
             typer.echo(costs.as_json(found))
             return
@@ -55,12 +62,16 @@ def _is_run(scenario: str) -> bool:
     return (Path(scenario) / "manifest.json").is_file()
 
 
-def _numbers(values: list[str]) -> dict[str, float]:
-    found = {}
+def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """What is said of the economy, and what of the scenario."""
+    numbers, settings = dict[str, float](), list[str]()
     for text in values:
         key, _, number = text.partition("=")
+        if key not in parameters and not did_you_mean(key, parameters):
+            settings.append(text)
+            continue
         try:
-            found[key] = float(number)
+            numbers[key] = float(number)
         except ValueError:
             bad_option("--set", quoted(text), "KEY=NUMBER, such as gdp=197.1")
-    return found
+    return numbers, settings

@@ -159,6 +159,13 @@ def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost) -> 
     assert json.loads(done.output)["amounts"]["report"]["value"] == kazakhstan.amounts["report"].value
 
 
+def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
+    later = ["--set", "timeline.blackout.at=2022-01-05T13:00Z", "--format", "json"]
+    done = CliRunner().invoke(app, ["cost", "kazakhstan-2022", *later])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["amounts"]["cost"]["value"] < kazakhstan.amounts["cost"].value
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -166,6 +173,7 @@ def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost) -> 
         (["first-shutdown", "--set", "gdp=50"], "no internet_share in first-shutdown"),
         (["kazakhstan-2022", "--set", "gpd=50"], "hint: did you mean 'gdp'?"),
         (["kazakhstan-2022", "--set", "gdp"], "--set: found 'gdp'; expected KEY=NUMBER"),
+        (["kazakhstan-2022", "--set", "timeline.blakout.at=2022-01-05T12:00Z"], "did you mean 'blackout'?"),
         (["kazakhstan-2022", "--set", "internet_share=12"], "--set: found internet_share=12; expected more than 0"),
     ],
 )
