@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from shutdownlab.comparison import diff
-    from shutdownlab.config.document import BadInput, Problem
+    from shutdownlab.config.problems import BadInput, Problem
     from shutdownlab.costing.estimate import Cost
     from shutdownlab.country.lab import Lab, LabEnded, LabError, lab
     from shutdownlab.library import Shutdown, load

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shutdownlab.config.beside import NotReadable, NotThere, is_file, read_file
-from shutdownlab.config.document import BadInput, Document, Problem, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.document import Document, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import is_address
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App

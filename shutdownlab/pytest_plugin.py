@@ -74,7 +74,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """An item for each expectation of each phase."""
-        from shutdownlab.config.document import BadInput
+        from shutdownlab.config.problems import BadInput
 
         try:
             scenario = self.shutdown.scenario

@@ -12,8 +12,9 @@ from shutdownlab import library
 from shutdownlab.cli.options import Settings, as_settings
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.beside import NotReadable, read_file
-from shutdownlab.config.document import BadInput, Problems, parse
+from shutdownlab.config.document import parse
 from shutdownlab.config.kinds import kind_of
+from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
 from shutdownlab.library import Shutdown

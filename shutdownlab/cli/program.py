@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import __version__
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.reporting.help import PlainGroup
 from shutdownlab.reporting.literal import literal
 

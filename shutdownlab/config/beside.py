@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
-from shutdownlab.config.document import MAX_BYTES, BadInput, Document, Path, parse, quoted
+from shutdownlab.config.document import MAX_BYTES, Document, Path, parse, quoted
+from shutdownlab.config.problems import BadInput
 
 
 class NotReadable(Exception):

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.control.addresses import AUTHORITY, controller_addresses
 from shutdownlab.control.app import run_app
 from shutdownlab.control.settings import DEFAULT_PROFILE, ControllerSettings

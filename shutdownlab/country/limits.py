@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.model.network import Network
 from shutdownlab.model.pages import DOWNLOADS
 from shutdownlab.system.limits import Room

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.country.attach_socket import peer_user
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.model.lookup import node_named

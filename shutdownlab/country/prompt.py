@@ -17,7 +17,7 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.log import error, output
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.session import Session
 from shutdownlab.country.shared_session import DistantSession

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.breakage import brief

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
-from shutdownlab.config.document import BadInput, Expected, Problem, quoted
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Address, IpPrefix, network, plain_ipv4
 
 MAX_BYTES: Final = 64 << 20

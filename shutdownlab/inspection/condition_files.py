@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shutdownlab.config.beside import NotReadable, beside, read_file, text_beside
-from shutdownlab.config.document import BadInput, Document, Expected, Path, quoted
+from shutdownlab.config.document import Document, Expected, Path, quoted
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection import classifier
 from shutdownlab.inspection.address_list import MAX_BYTES as ADDRESS_BYTES
 from shutdownlab.inspection.address_list import read_addresses

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from shutdownlab.config.document import BadInput, Expected, Problem, quoted
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import NAME, domain, is_address
 
 MAX_BYTES = 32 << 20

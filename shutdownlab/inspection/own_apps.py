@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from shutdownlab.config.beside import document_beside, listed
-from shutdownlab.config.document import BadInput, Document, quoted
+from shutdownlab.config.document import Document, quoted
 from shutdownlab.config.kinds import is_another
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.apps import App, Catalogue
 from shutdownlab.inspection.recognition import installed_recognisers
 

@@ -13,19 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.beside import document_beside
-from shutdownlab.config.document import (
-    BadInput,
-    Document,
-    Expected,
-    Path,
-    Problem,
-    Record,
-    did_you_mean,
-    one_of,
-    parse,
-    quoted,
-)
+from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.kinds import is_another
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Number, Seconds, Whole, whole
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
-from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.inspection.recognisers.recogniser import Recogniser, TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance

@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
-from shutdownlab.config.document import BadInput, Expected, Problem, did_you_mean, one_of, quoted
+from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Ports, is_address, ports
 from shutdownlab.config.scalars import host as host_of
 from shutdownlab.config.scalars import url as parse_url

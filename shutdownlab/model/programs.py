@@ -12,7 +12,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from shutdownlab.config.beside import found_beside
-from shutdownlab.config.document import BadInput, Document, Path, Problem, dotted, quoted
+from shutdownlab.config.document import Document, Path, dotted, quoted
+from shutdownlab.config.problems import BadInput, Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from shutdownlab.config.beside import document_beside
-from shutdownlab.config.document import BadInput, Document, Path, quoted
+from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.config.kinds import is_another
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules

@@ -9,8 +9,9 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from shutdownlab.config.document import BadInput, Document, Path, parse, quoted
+from shutdownlab.config.document import Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
-from shutdownlab.config.document import BadInput, Document, Expected, Path, Record, one_of, parse, quoted
+from shutdownlab.config.document import Document, Expected, Path, Record, one_of, parse, quoted
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import duration, instant, rate
 from shutdownlab.config.wording import did_you_mean
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from shutdownlab.config.beside import beside, document_beside, found_beside, listed
-from shutdownlab.config.document import BadInput, Document, one_of, parse, quoted
+from shutdownlab.config.document import Document, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
+from shutdownlab.config.problems import BadInput
 
 KEY: Final = "extends"
 _MOST: Final = 8

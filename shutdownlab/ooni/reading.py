@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from shutdownlab.config.document import BadInput, Problem, Problems
+from shutdownlab.config.problems import BadInput, Problem, Problems
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.ooni.judging import Judged, NotJudged, judge_one
 from shutdownlab.ooni.rules import BY_NAME, VerdictRules

@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from shutdownlab.config.document import BadInput, Problem, Problems
+from shutdownlab.config.problems import BadInput, Problem, Problems
 
 Scope = Literal["country", "operator", "region"]
 """Of what a signal is read."""

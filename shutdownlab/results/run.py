@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.results.events import Event, decode
 from shutdownlab.results.holding import is_held
 from shutdownlab.results.manifest import PhaseInfo

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from math import sqrt
 from statistics import median
 
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.signals.published import Published
 from shutdownlab.signals.series import Series
 

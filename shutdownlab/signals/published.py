@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from shutdownlab.config.document import BadInput, Problem, Problems
+from shutdownlab.config.problems import BadInput, Problem, Problems
 
 _TIMES: Final = frozenset(
     {"time", "times", "timestamp", "timestamps", "date", "datetime", "date time", "utc", "time (utc)", "bin", "from"}

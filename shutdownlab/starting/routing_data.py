@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from fuzz_documents import Documents
 
 from shutdownlab import library
-from shutdownlab.config.document import MAX_TOLD, BadInput
+from shutdownlab.config.problems import MAX_TOLD, BadInput
 
 STALL = 2.0
 """Seconds of processor time a file may take."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import MAX_TOLD, BadInput
+from shutdownlab.config.problems import MAX_TOLD, BadInput
 from shutdownlab.inspection.policy import load_policy
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from wire import Connection, client_hello, engine, rule
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.actions.registry import GROUP, installed_actions
 from shutdownlab.inspection.policy import Verdict, load_policy
 from shutdownlab.inspection.verdict import Action

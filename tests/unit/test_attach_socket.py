@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.country import attach_socket
 from shutdownlab.country.attach_socket import UnsafePlace, connect, lab_named, listen, offered, peer_user, running_labs
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel, Strict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput, parse
+from shutdownlab.config.document import parse
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import (
     HostName,
     Hours,

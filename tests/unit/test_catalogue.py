@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 from shutdownlab.inspection.recognition import Recognition, installed_recognisers

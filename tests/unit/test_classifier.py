@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from wire import Connection, engine
 
 from shutdownlab.cli import app
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.classifier import FEATURES, Classifier
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.protocol.messages import BoxPolicy, decode, encode

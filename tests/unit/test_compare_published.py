@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.signals.published import read_published, signal_of
 from shutdownlab.verifier.outside import Outside
 

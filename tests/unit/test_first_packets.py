@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from wire import Connection, client_hello, engine, rule
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.policy import load_policy
 
 NOISE = random.Random(7).randbytes(4000)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App, Endpoint
 from shutdownlab.model.network import Network, lay_out

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput, parse
+from shutdownlab.config.document import parse
+from shutdownlab.config.problems import BadInput
 
 SCENARIO = """\
 format: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, rule
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import shipped_profile

@@ -12,7 +12,7 @@ import pytest
 from countries import country
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.country.breakage import lines_of
 from shutdownlab.country.limits import check_room, needed
 from shutdownlab.system.limits import Room, limit_reached

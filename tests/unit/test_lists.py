@@ -13,7 +13,7 @@ import yaml
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.policy import Conditions, load_policy

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.model.lookup import choices_of, node_named, phase_named, target_named, vantage_point
 from shutdownlab.model.probe import Family
 

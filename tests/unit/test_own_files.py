@@ -21,7 +21,7 @@ from wire import Connection, client_hello
 import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.box.inspector import engine_maker
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.name_list import read_names

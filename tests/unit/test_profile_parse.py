@@ -9,7 +9,7 @@ from quic_initials import crypto, hello, seal
 from tolerated import ANNOUNCED_ANSWERS, COMPRESSED_QUESTION, HTTP, PLAIN
 from wire import Connection, engine, rule
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.writing import to_yaml
 from shutdownlab.inspection.profile import Profile, load_profile, shipped_profile
 from shutdownlab.inspection.recognition import Tolerance

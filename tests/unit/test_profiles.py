@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, injected, rule
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.engine import Action, Side
 from shutdownlab.inspection.profile import load_profile, shipped_profile
 from shutdownlab.inspection.vocabulary import profile_names

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.results.reading import READINGS, Reading, read_readings, write_readings
 from shutdownlab.schemas.shipped import shipped
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from shutdownlab import library
 from shutdownlab.cli import app
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.holding import hold
 from shutdownlab.runner import launch

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.cli import app
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.reporting import junit
 from shutdownlab.results.table import table_of
 from shutdownlab.verifier.sampling import held_cells

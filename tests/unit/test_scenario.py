@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.model.policy import Policy, Scope
 from shutdownlab.model.scenario import Mode, Outcome, Scenario, vantage_named
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario

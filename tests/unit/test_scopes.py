@@ -8,7 +8,7 @@ import pytest
 
 import shutdownlab as sl
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.model.policy import Scope
 
 VANTAGES = list(library.topology("two-operators").vantages())

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.cli import app
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 
 RATE = {"title": "How slow", "sets": ["policies.slow.throttle"], "least": "64kbit", "most": "2mbit"}
 START = {"title": "When", "sets": ["timeline.off.at"], "values": ["2022-03-21T00:00Z", "2022-03-22T00:00Z"]}

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from scapy_traffic import TcpTraffic, datagram, http_request, inspected, question
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import Domain, Host, HostName, Hours, Url, UtcOffset, address, network
 from shutdownlab.config.wording import Expected
 from shutdownlab.inspection.policy import load_policy

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shutdownlab import library
-from shutdownlab.config.document import BadInput, parse
+from shutdownlab.config.document import parse
+from shutdownlab.config.problems import BadInput
 from shutdownlab.model.topology import SubscriberClass, Topology
 from shutdownlab.model.topology_checks import check_topology
 

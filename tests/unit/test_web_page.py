@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import shutdownlab as sl
-from shutdownlab.config.document import BadInput
+from shutdownlab.config.problems import BadInput
 from shutdownlab.results.run import Run
 from shutdownlab.web.run_source import FinishedRun
 from shutdownlab.web.server import PageServer, Place, guests_of, place_of

@@ -7,8 +7,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from shutdownlab.config.document import BadInput, Problem
 from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.inspection.actions.action import DpiAction
 
 GROUP: Final = "shutdownlab.actions"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shutdownlab.config.document import BadInput, Problem
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.wording import quoted
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import refuse
