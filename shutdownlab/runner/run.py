@@ -24,8 +24,10 @@ from shutdownlab.results.events import (
     encode,
 )
 from shutdownlab.results.manifest import Status
+from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
+from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.signals import verdicts
-from shutdownlab.runner.walk import CountryLost, CountryWornOut, RunOptions, SelfCheckFailed, Walk
+from shutdownlab.runner.walk import Walk
 from shutdownlab.system.kernel import MachineCannot
 
 EXIT_OK, EXIT_UNMET = 0, 1

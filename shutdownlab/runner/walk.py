@@ -13,17 +13,13 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country.assembly import Country, Plan, build
-from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
-from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase
-from shutdownlab.network.datapath import Wish
 from shutdownlab.protocol import messages
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import RunDirectory
@@ -54,9 +50,11 @@ from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import to_leave
+from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
+from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.outside import Outside
 from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
@@ -66,62 +64,6 @@ _VERSION: Final = version("shutdownlab")
 
 MOST_ATTEMPTS = 3
 """How often a phase is measured at most, in one country and over all countries."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
-
-    resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
-    enough, is not measured again: its results are unknown. ryu: the Python to run controllers in, under Ryu.
-    """
-
-    shutdown: Shutdown
-    choices: Mapping[str, str]
-    directory: Path
-    real_time: float | None = None
-    until: str | None = None
-    pcap: bool = False
-    keys: bool = False
-    observe: bool = False
-    sample: float | None = None
-    seed: int = 0
-    datapath: Wish = "auto"
-    events_fd: int = -1
-    resume: bool = False
-    given_up: tuple[str, ...] = ()
-    ryu: RyuPython | None = None
-    keep: bool = False
-    """At the end, leave the country as the last phase has it."""
-    offered: Offered = NOT_OFFERED
-    changed_since: str = ""
-    """Measure only what has changed since this; `sample` is then the share of the rest that is measured too."""
-    held: Mapping[str, Mapping[str, Result]] = field(default_factory=dict)
-    """What the model says of that rest: by phase and cell (`Cell.id`), results that are not measured."""
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """The phases to run: all, or up to `until` and with it."""
-        timeline = self.shutdown.scenario.timeline
-        names = [phase.phase for phase in timeline]
-        return timeline[: names.index(self.until) + 1] if self.until else timeline
-
-
-class CountryWornOut(Exception):
-    """The next phase needs whole what has been broken on purpose, and only another country has it so."""
-
-
-class SelfCheckFailed(Exception):
-    """With no policy in force something did not work; measuring a shutdown would mean nothing."""
-
-
-class CountryLost(Exception):
-    """Something that cannot be mended has died: what is left to measure needs another country."""
-
-    def __init__(self, phase: Phase, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.phase = phase
-        self.reasons = tuple(reasons)
 
 
 def _unused(directory: Path) -> Path:

@@ -1,0 +1,53 @@
+"""What to run, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shutdownlab.control.ryu import RyuPython
+from shutdownlab.country.attach_socket import NOT_OFFERED, Offered
+from shutdownlab.library import Shutdown
+from shutdownlab.model.scenario import Phase
+from shutdownlab.network.datapath import Wish
+from shutdownlab.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
+
+    resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
+    enough, is not measured again: its results are unknown. ryu: the Python to run controllers in, under Ryu.
+    """
+
+    shutdown: Shutdown
+    choices: Mapping[str, str]
+    directory: Path
+    real_time: float | None = None
+    until: str | None = None
+    pcap: bool = False
+    keys: bool = False
+    observe: bool = False
+    sample: float | None = None
+    seed: int = 0
+    datapath: Wish = "auto"
+    events_fd: int = -1
+    resume: bool = False
+    given_up: tuple[str, ...] = ()
+    ryu: RyuPython | None = None
+    keep: bool = False
+    """At the end, leave the country as the last phase has it."""
+    offered: Offered = NOT_OFFERED
+    changed_since: str = ""
+    """Measure only what has changed since this; `sample` is then the share of the rest that is measured too."""
+    held: Mapping[str, Mapping[str, Result]] = field(default_factory=dict)
+    """What the model says of that rest: by phase and cell (`Cell.id`), results that are not measured."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases to run: all, or up to `until` and with it."""
+        timeline = self.shutdown.scenario.timeline
+        names = [phase.phase for phase in timeline]
+        return timeline[: names.index(self.until) + 1] if self.until else timeline
