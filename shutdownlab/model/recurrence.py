@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean
-from shutdownlab.config.scalars import Instant, Seconds, text_like, written
+from shutdownlab.config.scalars import Instant, Number, Seconds, text_like, written
 
 MOST = 900
 """Times that something recurs in one scenario: a timeline has at most a thousand phases."""
@@ -140,7 +140,7 @@ class Flapping(Record):
 
     period: Seconds
     """From the beginning of one bout to that of the next; whole minutes."""
-    share: Annotated[float, Field(gt=0, lt=1)]
+    share: Annotated[Number, Field(gt=0, lt=1)]
     """How much of each period it lasts, more than 0 and less than 1; rounded to minutes."""
     from_: Instant = Field(alias="from")
     """When the first bout begins."""

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, one_of, parse, quoted
 from shutdownlab.config.problems import BadInput
-from shutdownlab.config.scalars import duration, instant, rate
+from shutdownlab.config.scalars import Number, Whole, duration, instant, rate
 from shutdownlab.config.wording import did_you_mean
 
 OPTION: Final = "--set"
@@ -26,7 +26,7 @@ _FIXED: Final = ("format", "extends", "parameters")
 """What decides how a file is read."""
 _ORDERS: Final = ("start", "stop")
 
-Value = str | int | float | bool | tuple[Any, ...] | dict[str, Any] | None
+Value = str | Whole | Number | bool | tuple[Any, ...] | dict[str, Any] | None
 
 
 class Parameter(Record):
@@ -38,9 +38,9 @@ class Parameter(Record):
     """The paths of the values that it is put in: `policies.blackout.throttle`, `timeline.window-1.at`."""
     default: Value = None
     """What it is unless another value is set; left out: what stands there."""
-    least: str | int | float | None = None
+    least: str | Whole | Number | None = None
     """The least that it may be: a number, a duration, a rate or a time."""
-    most: str | int | float | None = None
+    most: str | Whole | Number | None = None
     """The most that it may be."""
     values: tuple[Value, ...] = ()
     """What it may be, where that is not a range."""

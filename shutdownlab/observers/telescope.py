@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import ClassVar, Final
 
+from shutdownlab.config.numbers import ETHER_IPV4
 from shutdownlab.model.topology import SubscriberClass, VantageId
 from shutdownlab.network import pcapng
 from shutdownlab.observers import dark
@@ -35,7 +36,6 @@ _AGAIN_S: Final = 1.0
 _MOST_CONTROLS: Final = 4
 _BEHIND_S: Final = 0.05
 _NO_WAY_S: Final = 0.3
-_ETHERNET_IPV4: Final = 0x0800
 _SOL_PACKET, _IGNORE_OUTGOING = 263, 23
 """Of linux/socket.h and linux/if_packet.h."""
 _ATTACH_FILTER: Final = 26
@@ -61,7 +61,7 @@ class Telescope(Instrument):
             netlink.route("add", dst=str(self._prefix), type="blackhole", family=_AF_INET)  # dark networks are silent
         with net.get(router.name).namespace.entered():
             kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-            self._capture = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETHERNET_IPV4))
+            self._capture = socket.socket(socket.AF_PACKET, kind, socket.htons(ETHER_IPV4))
         self._capture.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         _only_to(self._capture, self._prefix)
         self._sources = {

@@ -231,7 +231,7 @@ class _Explainer:
         withdrawing = self.verifier.classes.withdrawing(self.phase)
         if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
             told.update(withdrawing)
-        for name in self.verifier.classes.anywhere(self.phase):
+        for name in dict.fromkeys((*self.verifier.classes.anywhere(self.phase), *withdrawing)):
             if name in told and (order := self._order(name)) is not None:
                 yield order
 

@@ -67,7 +67,7 @@ class CellGroups:
 
     def of_phase(self, phase: Phase) -> Iterator[CellGroup]:
         """Every cell of a phase is in one of them."""
-        probes = {n: p for n, p in self.scenario.probes.items() if not p.during or phase.phase in p.during}
+        probes = {n: p for n, p in self.scenario.probes.items() if self.scenario.is_during(p.during, phase.phase)}
         expectations = tuple(self.scenario.expectations_of(phase, self.verifier.choices))[::-1]
         for alike in self._alike(phase):
             first = alike.vantages[0]

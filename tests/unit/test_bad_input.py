@@ -218,7 +218,7 @@ def test_re2_says_nothing_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_told_as_one_with_what_to_report(tmp_path: Path) -> None:
-    broken = "import shutdownlab.library as l; l.check = lambda name: 1 / 0"
+    broken = "import shutdownlab.library as l; l.check = lambda *_, **__: 1 / 0"
     result = command("check", "a b", code=broken, TMPDIR=str(tmp_path))
     assert result.returncode == 70
     first, second = result.stderr.splitlines()
@@ -232,7 +232,9 @@ def test_a_bug_is_told_as_one_with_what_to_report(tmp_path: Path) -> None:
 
 def test_an_interruption_is_no_bug() -> None:
     result = command(
-        "check", "x", code="import shutdownlab.library as l\ndef stop(name): raise KeyboardInterrupt\nl.check = stop"
+        "check",
+        "x",
+        code="import shutdownlab.library as l\ndef stop(*_, **__): raise KeyboardInterrupt\nl.check = stop",
     )
     assert result.returncode == 130
 
