@@ -20,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from shutdownlab.country.lab import Lab
     from shutdownlab.library import Shutdown
+    from shutdownlab.model.policy import Scope
     from shutdownlab.model.scenario import Expectation, Phase
     from shutdownlab.results.result import Result
     from shutdownlab.results.run import Run
@@ -186,9 +187,19 @@ class NotAsExpected(Exception):
 
 def _described(item: object, expectation: Expectation) -> str:
     name = f"{item}: " if isinstance(item, str) else ""
-    who = ", ".join(str(value) for _, values in expectation.who for value in values)
+    who = ", ".join(_scope(expectation.who))
     reach = [*_listed(expectation.probes), *_listed(expectation.observations)]
     return f"{name}{', '.join(reach) or 'everything'}{f' from {who}' if who else ''} is {expectation.outcome}"
+
+
+def _scope(scope: Scope) -> Iterator[str]:
+    for each in (scope.operators, scope.regions, scope.access, scope.subscribers, scope.groups):
+        yield from map(str, each)
+    if scope.not_ is not None:
+        yield f"not ({', '.join(_scope(scope.not_))})"
+    for word, scopes in ((" or ", scope.any_), (" and ", scope.all_)):
+        if scopes:
+            yield word.join(f"({', '.join(_scope(part))})" for part in scopes)
 
 
 def _listed(reach: object) -> list[str]:

@@ -35,9 +35,9 @@ class Arrivals(Generic[Tag]):
     def __init__(self) -> None:
         self._held: list[tuple[int, Tag, bytes]] = []
 
-    def __bool__(self) -> bool:
-        """Whether any wait: another round is then due after `SETTLED_S`."""
-        return bool(self._held)
+    def __len__(self) -> int:
+        """How many wait: if any, another round is due after `SETTLED_S`."""
+        return len(self._held)
 
     def read(self, opened: socket.socket, tag: Tag, began_ns: int | None) -> None:
         """Read what waits in a socket that was ready: all that came by `began_ns`, the round's time (None: all)."""

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +69,11 @@ class OfctlSwitch:
 
     def claim(self) -> None: ...
 
-    def replace(self, program: SwitchProgram) -> int:
+    def replace(self, program: SwitchProgram, sent: Callable[[int], None]) -> int:
         self._ofctl("del-flows")
-        return self.update(RuleChange(program.meters, program.rules, (), ()), SwitchProgram((), ()))
+        return self.update(RuleChange(program.meters, program.rules, (), ()), SwitchProgram((), ()), sent)
 
-    def update(self, change: RuleChange, held: SwitchProgram) -> int:
+    def update(self, change: RuleChange, held: SwitchProgram, sent: Callable[[int], None]) -> int:
         self.enforce([(meter, False) for meter in change.meters], change.add)
         for rule in change.delete:
             self._ofctl("--strict", "del-flows", as_ofctl(rule).partition(",actions=")[0].partition(",")[2])

@@ -22,7 +22,7 @@ from shutdownlab.model.network import Role
 
 COLUMNS = (
     "phase,time,operator,region,subscriber,target,family,outcome,failure,expected,"
-    "access,class,weight,value,unit,tries,certainty,phase_seconds,column,source"
+    "access,class,weight,value,unit,tries,certainty,phase_seconds,column,source,held"
 )
 PHASES = ["baseline", "messenger", "mobile-throttled", "one-way", "blackout", "allowlist", "restored"]
 OONI_KEYS = {

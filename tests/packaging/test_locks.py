@@ -19,7 +19,10 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 RUNTIME = PROJECT["project"]["dependencies"]
-DEV = RUNTIME + PROJECT["project"]["optional-dependencies"]["dev"] + PROJECT["build-system"]["requires"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+OWN = Requirement(next(each for each in EXTRAS["dev"] if each.startswith("shutdownlab[")))
+DEV = RUNTIME + [each for each in EXTRAS["dev"] if Requirement(each).name != OWN.name]
+DEV += [each for extra in sorted(OWN.extras) for each in EXTRAS[extra]] + PROJECT["build-system"]["requires"]
 
 
 def applies(requirement: Requirement, python: str) -> bool:
