@@ -1,38 +1,21 @@
 """The report in a real browser, Chromium: at every width, in light and dark, with a keyboard alone, and by axe's rules.
 
-Skipped where there is none: `apt-get install chromium`, and the `dev` packages of pyproject.toml. Screenshots are
-kept in the folder that SHUTDOWNLAB_PICTURES names.
+See chromium.py.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import SCHEMES, WIDTHS, pictured, violations
+from chromium import browser as browser
 
 import shutdownlab as sl
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-WIDTHS = (360, 768, 1440)
-SCHEMES = ("light", "dark")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[dev]'")
-    with driver.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +47,13 @@ def chosen(page: Page) -> str:
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, file: Path, width: int, scheme: str
 ) -> None:
-    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[dev]'")
     page = opened(browser, file, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    if pictures := os.environ.get("SHUTDOWNLAB_PICTURES"):
-        page.screenshot(path=Path(pictures) / f"report-{width}-{scheme}.png", full_page=True)
-    assert rules.Axe().run(page).response["violations"] == []
+    pictured(page, f"report-{width}-{scheme}")
+    assert violations(page) == []
     page.locator("td.pg-blocked[data-row]").first.click()
     assert page.locator("dialog").is_visible()
-    assert rules.Axe().run(page).response["violations"] == []
+    assert violations(page) == []
 
 
 def test_a_phase_is_chosen_for_all_views_at_once(browser: Browser, file: Path) -> None:

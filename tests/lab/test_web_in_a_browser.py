@@ -1,14 +1,11 @@
-"""The live page in a real browser, Chromium, with a real country behind it: `first-shutdown`, steered end to end.
+"""The live page in a real browser, Chromium, with a real country behind it, steered end to end.
 
-Skipped where there is none: `apt-get install chromium`, and the packages of pyproject.toml's `dev` and `web`.
-Screenshots are kept in the folder that SHUTDOWNLAB_PICTURES names.
+See chromium.py.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import SCHEMES, WIDTHS, pictured, violations
+from chromium import browser as browser
 from invocation import shutdownlab as command_of
 
 import shutdownlab as sl
@@ -28,8 +27,6 @@ from shutdownlab.web.server import PageServer, Place, guests_of
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-WIDTHS = (360, 768, 1440)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_MS = 60_000
 """On a busy machine; an idle one answers an order within two seconds."""
 
@@ -40,17 +37,6 @@ class Links:
     follow: str
     students: tuple[str, ...]
     process: subprocess.Popen[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    driver = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install '.[dev]'")
-    with driver.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(autouse=True)
@@ -89,11 +75,6 @@ def opened(browser: Browser, link: str, width: int = 1440, scheme: Any = "light"
     page.goto(link)
     page.wait_for_selector("#pg-cells td.pg-cell")
     return page
-
-
-def pictured(page: Page, name: str) -> None:
-    if folder := os.environ.get("SHUTDOWNLAB_PICTURES"):
-        page.screenshot(path=Path(folder) / f"web-{name}.png", full_page=True)
 
 
 def shows(page: Page, moment: str, cell: str) -> None:
@@ -169,7 +150,7 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     page.wait_for_selector("dialog .xterm-helper-textarea")
     page.keyboard.type("ip -br addr; tty; echo $((6*7))-here\n")
     page.locator("dialog .xterm-rows", has_text="42-here").wait_for()
-    pictured(page, "somebody")
+    pictured(page, "web-somebody")
     page.keyboard.type("sleep 100\n")
     page.keyboard.press("Control+C")
     page.keyboard.type("exit\n")
@@ -177,20 +158,19 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     assert who.count("/") == 2
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, links: Links, width: int, scheme: str
 ) -> None:
-    rules = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: pip install '.[dev]'")
     page = opened(browser, links.steer, width, scheme, bypass_csp=True)  # axe is a script that is not the page's own
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    pictured(page, f"{width}-{scheme}")
-    assert rules.Axe().run(page).response["violations"] == []
+    pictured(page, f"web-{width}-{scheme}")
+    assert violations(page) == []
     page.locator("#pg-cells button[data-who]").first.click()
     page.locator("dialog").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert rules.Axe().run(page).response["violations"] == []
+    assert violations(page) == []
 
 
 def test_an_order_can_be_given_and_a_cell_opened_by_keyboard_alone(browser: Browser, links: Links) -> None:
