@@ -20,8 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from shutdownlab.country.lab import Lab
     from shutdownlab.library import Shutdown
-    from shutdownlab.model.policy import Scope
     from shutdownlab.model.scenario import Expectation, Phase
+    from shutdownlab.model.scope import Scope
     from shutdownlab.results.result import Result
     from shutdownlab.results.run import Run
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
-from shutdownlab.model.policy import Scope
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 
 

@@ -22,8 +22,8 @@ from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Host, Port, Ports, Url
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network
-from shutdownlab.model.policy import Scope
 from shutdownlab.model.registered import Registered
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import ShortLabel, Topology, Vantage
 
 Need = Literal["way", "lookup", "server"]

@@ -17,10 +17,11 @@ from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
 from shutdownlab.model.made_phases import make_phases
 from shutdownlab.model.observation import Observation
-from shutdownlab.model.policy import Point, Policy, Scope, Targets
+from shutdownlab.model.policy import Point, Policy, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.rule_files import forget_files, include_files
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool

@@ -24,11 +24,11 @@ from shutdownlab.inspection.apps import App, Endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.network import lay_out
-from shutdownlab.model.policy import Scope
 from shutdownlab.model.probe import Probe, probe
 from shutdownlab.model.programs import own_program
 from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import SubscriberClass
 from shutdownlab.network.datapath import Wish

@@ -16,9 +16,10 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Means, Point, Policy, Scope
+from shutdownlab.model.policy import Means, Point, Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.scenario import Phase
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shutdownlab.model.policy import Scope
 from shutdownlab.model.scenario import Expectation, Family, Phase
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier

@@ -9,8 +9,9 @@ from ipaddress import ip_network
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import Ports
 from shutdownlab.library import Shutdown
-from shutdownlab.model.policy import Policy, Scope
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.scope import Scope
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, policies_of

@@ -9,9 +9,10 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.config.problems import BadInput
-from shutdownlab.model.policy import Policy, Scope
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode, Outcome, Scenario, vantage_named
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 
 COUNTRY = library.topology("two-operators")

@@ -9,7 +9,7 @@ import pytest
 import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.config.problems import BadInput
-from shutdownlab.model.policy import Scope
+from shutdownlab.model.scope import Scope
 
 VANTAGES = list(library.topology("two-operators").vantages())
 EVERYBODY = {str(vantage.id) for vantage in VANTAGES}

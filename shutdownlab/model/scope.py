@@ -1,0 +1,74 @@
+"""Whom something is about: subscribers by what tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pydantic import Field
+
+from shutdownlab.config.document import Record
+from shutdownlab.model.topology import Access, SubscriberClass, Vantage
+
+
+class Scope(Record):
+    """Whom something concerns. An empty field means all; the fields that are given must all hold."""
+
+    operators: tuple[str, ...] = ()
+    """Only subscribers of these operators."""
+    regions: tuple[str, ...] = ()
+    """Only subscribers in these regions."""
+    access: tuple[Access, ...] = ()
+    """Only subscribers who are connected so."""
+    subscribers: tuple[SubscriberClass, ...] = ()
+    """Only subscribers of these classes."""
+    groups: tuple[str, ...] = ()
+    """Only the groups of these names, whatever their class: the keys below an operator's regions in the topology."""
+    not_: Scope | None = Field(alias="not", default=None)
+    """Nobody whom this is about."""
+    any_: tuple[Scope, ...] = Field(alias="any", default=())
+    """Only those whom at least one of these is about."""
+    all_: tuple[Scope, ...] = Field(alias="all", default=())
+    """Only those whom each of these is about."""
+
+    def covers(self, vantage: Vantage) -> bool:
+        return self._itself_covers(vantage) and self._holds(lambda scope: scope.covers(vantage))
+
+    def _holds(self, covered: Callable[[Scope], bool]) -> bool:
+        """Whether what it says by other scopes is so, given whether each of them covers somebody."""
+        return (
+            (self.not_ is None or not covered(self.not_))
+            and (not self.any_ or any(map(covered, self.any_)))
+            and all(map(covered, self.all_))
+        )
+
+    @property
+    def parts(self) -> Iterator[tuple[tuple[str | int, ...], Scope]]:
+        """The scopes that it is made of, by where they stand in it."""
+        if self.not_ is not None:
+            yield ("not",), self.not_
+        for key, scopes in (("any", self.any_), ("all", self.all_)):
+            for index, scope in enumerate(scopes):
+                yield (key, index), scope
+
+    def _itself_covers(self, vantage: Vantage) -> bool:
+        return (
+            (not self.operators or vantage.id.operator in self.operators)
+            and (not self.regions or vantage.id.region in self.regions)
+            and (not self.access or vantage.access in self.access)
+            and (not self.subscribers or vantage.class_ in self.subscribers)
+            and (not self.groups or vantage.id.group in self.groups)
+        )
+
+    @property
+    def is_of_operators(self) -> bool:
+        """Whether it says nothing that tells one subscriber of an operator from another."""
+        own = self.regions or self.access or self.subscribers or self.groups
+        return not own and all(part.is_of_operators for _, part in self.parts)
+
+    def covers_operator(self, operator: str) -> bool:
+        """Whether an operator as a whole is meant, as it is seen from outside."""
+        itself = self.is_of_operators and (not self.operators or operator in self.operators)
+        return itself and self._holds(lambda scope: scope.covers_operator(operator))
+
+    def select(self, vantages: Iterable[Vantage]) -> tuple[Vantage, ...]:
+        return tuple(vantage for vantage in vantages if self.covers(vantage))
