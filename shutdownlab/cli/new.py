@@ -18,7 +18,9 @@ from shutdownlab.starting.routing_data import RoutingData
 from shutdownlab.starting.templates import policy_text, profile_text, scenario_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_OPERATOR = "NAME:ASN[:SHARE][:fixed|mobile], such as northnet:64501:0.6 or southcell:AS64502:0.4:mobile"
+_OPERATOR = (
+    "NAME:ASN[:SHARE][:fixed|mobile], a share from 0 to 1, such as northnet:64501:0.6 or southcell:AS64502:0.4:mobile"
+)
 
 
 def new(

@@ -107,7 +107,9 @@ def agreement_lines(comparison: Comparison) -> Iterator[str]:
     for change in differing:
         yield f"the model says → packets did: {line_of(change, comparison.phases)}"
     rest = f"; {undecided:,} were decided by one of them alone" if undecided else ""
-    if differing:
+    if not comparison.compared:
+        yield "No cell was measured: there is nothing to compare with the model."
+    elif differing:
         yield f"Packets did otherwise in {comparison.changed:,} of {comparison.compared:,} cells{rest}."
     else:
         yield f"The model says the same of all {comparison.compared - undecided:,} cells{rest}."

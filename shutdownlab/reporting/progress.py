@@ -156,7 +156,7 @@ class Progress:
             walked = len({result.phase for result in self._results if not result.held})
             since = literal(begun.changed_since)
             self._print(f"{walked} of {len(begun.phases)} phases have cells that changed since {since}.")
-        captures = ", pcap/" if begun.pcap else ""
+        captures = (", pcap/" if begun.pcap else "") + (", readings.csv, observations/" if begun.observe else "")
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:

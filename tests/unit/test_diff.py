@@ -163,6 +163,9 @@ def test_where_packets_did_other_than_the_model_says_it_is_told_for_whom() -> No
         f"Packets did otherwise in 5 of {len(said)} cells.",
     ]
     assert list(agreement_lines(compare(said, said))) == [f"The model says the same of all {len(said)} cells."]
+    assert list(agreement_lines(compare([], []))) == [
+        "No cell was measured: there is nothing to compare with the model."
+    ]
     unsure = [each.model_copy(update={"outcome": Outcome.UNKNOWN}) if each.target == "ping" else each for each in said]
     (line,) = agreement_lines(compare(said, unsure))
     assert line.endswith(f"all {len(said) - 6} cells; 6 were decided by one of them alone.")
