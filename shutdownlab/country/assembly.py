@@ -416,9 +416,8 @@ def _box(
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:
     """The addresses of an operator's subscribers whose packets its box passes on unseen."""
-    for vantage in network.vantages:
-        if vantage.id.operator == operator:
-            yield from network.control_addresses(vantage.id)
+    for _, vantage in network.vantages_of(operator):
+        yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:
