@@ -70,7 +70,7 @@ def _inspected(
     subnets = [
         subnet
         for vantage in vantages
-        if not classes or vantage.class_ in classes
+        if not classes or vantage.is_of(classes)
         for subnet in network.subnets[vantage.id]
     ]
     if rule.when.subscriber:

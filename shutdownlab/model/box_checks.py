@@ -14,7 +14,7 @@ from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model import policy as orders
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.scenario import Scenario
-from shutdownlab.model.topology import SubscriberClass, Topology
+from shutdownlab.model.topology import Topology
 
 
 @cache
@@ -91,7 +91,7 @@ class _Checker:
     def check(self) -> None:
         for name, policy in self.scenario.policies.items():
             path: Path = ("policies", name)
-            check_rules(self.document, (*path, "inspect"), self.apps, tuple(SubscriberClass))
+            check_rules(self.document, (*path, "inspect"), self.apps, self.topology.class_names)
             if policy.needs_boxes:
                 for operator, profile in self._concerned(policy):
                     self._can(path, policy, operator, profile)

@@ -22,7 +22,7 @@ from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
 from shutdownlab.model.protocols import WITHOUT_A_BOX, AnyProtocol, Protocol
 from shutdownlab.model.scope import Scope
-from shutdownlab.model.topology import Access, SubscriberClass, Vantage
+from shutdownlab.model.topology import Access, Vantage
 
 
 class _Listed(Record):
@@ -87,7 +87,7 @@ class Exceptions(_Listed):
     """All subscribers in these regions are left alone."""
     access: tuple[Access, ...] = ()
     """All subscribers who are connected so are left alone."""
-    subscribers: tuple[SubscriberClass, ...] = ()
+    subscribers: tuple[str, ...] = ()
     """All subscribers of these classes are left alone."""
     apps: tuple[str, ...] = ()
     """Traffic with these apps passes: as a DPI box tells them apart, where one blocks; else by the addresses that they
@@ -109,7 +109,7 @@ class Exceptions(_Listed):
             vantage.id.operator in self.operators
             or vantage.id.region in self.regions
             or vantage.access in self.access
-            or vantage.class_ in self.subscribers
+            or vantage.is_of(self.subscribers)
         )
 
 

@@ -146,6 +146,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("LinkClass", "A kind of link: `links.NAME`"),
         Section("Region", "A region: `regions.NAME`"),
+        Section("OwnClass", "A class of subscribers of one's own: `classes.NAME`"),
         Section("Economy", "What hangs on the Internet: `cost`"),
         Section("Estimate", "A number that nobody knows exactly: in `cost`"),
         Section("Operator", "An operator: `operators.NAME`"),
