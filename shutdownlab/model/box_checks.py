@@ -121,6 +121,9 @@ class _Checker:
         if policy.slows:
             verb = "throttle" if policy.throttle is not None else "degrade"
             self.document.report((*path, verb), f"`{verb}` where {box} is on-path", "an in-path profile", hint)
+        if policy.freezes:
+            self.document.report((*path, "freeze_after"), f"it where {box} is on-path", "an in-path profile", hint)
+            return
         dropping = policy.action is orders.BlockAction.DROP or policy.direction is not Direction.BOTH
         if policy.block is not None and dropping:
             key = "action" if policy.action is orders.BlockAction.DROP else "direction"

@@ -240,6 +240,7 @@ def _event_heading(name: str) -> str:
 _VALUES: Final = {
     "duration": "a number and its unit: ms, s, min, h or d",
     "rate": "a number and its unit: kbit, mbit or gbit, each a second",
+    "size": "a number and its unit: B, kB (1,000), KiB (1,024), MB or MiB",
     "prefix or address": "IPv4 or IPv6; an address is a prefix of one; bits after the prefix length are zero",
     "address": "IPv4 or IPv6, without a zone",
     "URL": "http or https, in ASCII, without a user's name",
