@@ -173,8 +173,17 @@ class _Held:
 class Scheduler:
     """Spreads one round of probes over the agents, and gives them out as they come out certain."""
 
-    def __init__(self, supervisor: Supervisor, this: Round, limit: ConcurrencyLimit, vouching: Vouching) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        this: Round,
+        limit: ConcurrencyLimit,
+        vouching: Vouching,
+        tried: Callable[[Task], None] = lambda _: None,
+    ) -> None:
+        """tried: told of each probe whose first try has failed, while that is being confirmed."""
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
+        self.tried = tried
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -283,7 +292,10 @@ class Scheduler:
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
             yield task
-        elif task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
+            return
+        if len(task.tries) == 1 and not task.succeeded:
+            self.tried(task)
+        if task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
             self._again(task)
 
     def _again(self, task: Task) -> None:
