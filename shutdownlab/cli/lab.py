@@ -27,9 +27,7 @@ def lab(
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
 ) -> None:
-    """The emulated country with Mininet's own command line (`help` there lists its commands).
-
-    The machine's files are read-only there, but for the working directory.
+    """The machine's files are read-only there, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end.
     """
@@ -75,9 +73,7 @@ def exec_(
     datapath: DatapathWish = "auto",
     trust: Trust = False,
 ) -> None:
-    """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
-
-    For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    """For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     The machine's files are read-only for it, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end. Of the machine's it sees what the command names, and where the
