@@ -216,6 +216,14 @@ class TerminalMade:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The country is being built, and has got so far: a step of it begins."""
+
+    step: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The country is up, with its first policies in force."""
 
@@ -253,4 +261,4 @@ SessionRequest: TypeAlias = (
     | AskComplaints
 )
 SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
-SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opening | Opened | Ended | LabFault
