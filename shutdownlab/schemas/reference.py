@@ -136,6 +136,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
         Section("Phase", "A phase: `timeline[]`"),
+        Section("Stagger", "Who obeys after whom: `timeline[].stagger`"),
         Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
         Section("Leniency", "Whom it spares besides: `timeline[].obey.OPERATOR.spares.POLICY`"),
         Section("Repeat", "What recurs: `repeats.NAME`"),
