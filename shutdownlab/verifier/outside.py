@@ -28,6 +28,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
@@ -37,7 +38,6 @@ from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
-from shutdownlab.verifier.routes import router_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.volume import Sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
