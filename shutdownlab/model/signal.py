@@ -21,6 +21,9 @@ SignalName = Literal[
     "dns-queries",
     "atlas-datacentre",
     "atlas-home",
+    "tor-relays",
+    "tor-bridges",
+    "vpn-demand",
 ]
 SIGNAL_NAMES: tuple[str, ...] = get_args(SignalName)
 _MOST_PERCENT = 10_000
