@@ -55,6 +55,8 @@ def false_alarm_line(found: Detectability) -> str:
     raised = {name: count for name, count in found.false_alarms.items() if count}
     told = ", ".join(f"{(_SHORT | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
+    if found.noise is None and found.unsteady:
+        noise = "the noise that the scenario asks for"
     return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {told}."
 
 

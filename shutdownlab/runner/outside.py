@@ -97,7 +97,7 @@ class Outside:
         modelled = tuple(self._model.of(phase, self._modelled))
         scenario, topology = self.shutdown.scenario, self.shutdown.topology
         offset = timedelta(seconds=scenario.utc_offset)
-        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset))
+        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset, scenario.noise))
         self._demand += (reading for reading in modelled if reading.signal in GAINS)
         times = [(each.phase, each.at) for each in scenario.timeline]
         calendar = calendar_of(times, scenario.ends, scenario.utc_offset)

@@ -132,6 +132,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
+        Section("Noise", "How unsteady it is: `noise`"),
         Section("Phase", "A phase: `timeline[]`"),
         Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
         Section("Leniency", "Whom it spares besides: `timeline[].obey.OPERATOR.spares.POLICY`"),

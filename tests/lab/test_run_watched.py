@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -167,6 +168,36 @@ def test_users_of_tools_are_a_value_a_day_with_the_quiet_days_before(place: Path
     assert rows[0] == ["date", "country", "users", "lower", "upper", "frac"]
     assert (rows[1][0], rows[-1][0]) == ("2030-04-02", "2030-05-01")
     assert int(rows[-1][2]) < int(rows[1][2]) == 1500, "500 of each of three million; a part of the last day is dark"
+
+
+def counted(run: Path) -> dict[str, object]:
+    """What a run has counted and concluded, without times, captures and routes."""
+    observations = run / "observations"
+    blocks = [
+        {key: value for key, value in row.items() if key != "wall_time"}
+        for file in sorted((observations / "active-probing").iterdir())
+        for row in csv.DictReader(file.read_text().splitlines())
+    ]
+    asked = [
+        (each["vp"], each["test_url"], each["anomaly"], each["controls_failed"], len(each["response"]))
+        for file in sorted((observations / "censored-planet").glob("hyperquack.*"))
+        for each in map(json.loads, file.read_text().splitlines())
+    ]
+    whole = [
+        file.read_text()
+        for pattern in ("telescope/sources.*", "cdn/*", "demand/*", "atlas/probes.*")
+        for file in sorted(observations.glob(pattern))
+    ]
+    return {"outcomes": Record(run).outcomes, "readings": read_readings(run), "blocks": blocks, "asked": asked} | {
+        "whole": whole
+    }
+
+
+def test_the_same_seed_finds_the_same(place: Path) -> None:
+    done = invoke(place, "run", place / "small.yaml", "--observe", "--out", "again")
+    assert done.code == 0, done.output
+    first, second = counted(place / "run"), counted(place / "again")
+    assert all(first.values()) and second == first
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:
