@@ -135,6 +135,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
+        Section("Noise", "How unsteady it is: `noise`"),
         Section("Phase", "A phase: `timeline[]`"),
         Section("Stagger", "Who obeys after whom: `timeline[].stagger`"),
         Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
