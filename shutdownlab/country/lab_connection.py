@@ -30,6 +30,7 @@ from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Abandon,
     AskBoxes,
+    AskRoutes,
     Boxes,
     Done,
     Ended,
@@ -40,6 +41,7 @@ from shutdownlab.protocol.session import (
     ProbeAnswer,
     PutInForce,
     Refused,
+    Routes,
     SignalProgram,
     StartProgram,
     Tried,
@@ -97,7 +99,10 @@ class LabConnection:
         return next(self._numbers)
 
     def ask(
-        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+        self,
+        request: StartProgram | PutInForce | Measure | AskBoxes | AskRoutes,
+        seconds: float,
+        files: Sequence[int] = (),
     ) -> Any:
         """Send a request and wait for its answer.
 
@@ -238,7 +243,7 @@ class LabConnection:
         match message:
             case Opened():
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number) | Routes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))
