@@ -31,6 +31,7 @@ from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Abandon,
     AskBoxes,
+    AskRoutes,
     Boxes,
     Done,
     Ended,
@@ -42,6 +43,7 @@ from shutdownlab.protocol.session import (
     ProbeAnswer,
     PutInForce,
     Refused,
+    Routes,
     SignalProgram,
     StartProgram,
     Tried,
@@ -111,7 +113,10 @@ class LabConnection:
         return next(self._numbers)
 
     def ask(
-        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+        self,
+        request: StartProgram | PutInForce | Measure | AskBoxes | AskRoutes,
+        seconds: float,
+        files: Sequence[int] = (),
     ) -> Any:
         """Send a request and wait for its answer.
 
@@ -254,7 +259,7 @@ class LabConnection:
                 self._began = time.monotonic(), step
             case Opened():
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number) | Routes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))
