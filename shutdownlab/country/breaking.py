@@ -330,7 +330,7 @@ class Breaker:
             for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
                 if other.owner == node.owner:
                     continue
-                for prefix in routing.originated(self.network, other):
+                for prefix in self.country.services.converged.originated[other.name]:
                     leads = routes.leads(node.owner, other.owner, prefix)
                     if (str(prefix) in there) is not leads:
                         yield f"bird on {name}: {'no' if leads else 'still a'} route to {prefix}"

@@ -42,6 +42,7 @@ from shutdownlab.protocol.session import (
     Refused,
     SignalProgram,
     StartProgram,
+    Tried,
 )
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import Sandbox, start_sandbox
@@ -77,6 +78,7 @@ class LabConnection:
         opening: Future[Opened] = Future()
         self._pending: dict[int, Future[Any]] = {0: opening}
         self._programs: dict[int, Program] = {}
+        self._trying: dict[int, Callable[[Tried], object]] = {}
         self._sandbox: Sandbox | None = None
         self._ending = False
         self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
@@ -116,8 +118,11 @@ class LabConnection:
             with self._lock:
                 self._pending.pop(request.number, None)
 
-    def ask_all(self, request: MeasureAll, heard: Callable[[int, Future[Any]], object]) -> None:
-        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes.
+    def ask_all(
+        self, request: MeasureAll, heard: Callable[[int, Future[Any]], object], tried: Callable[[Tried], object]
+    ) -> None:
+        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes, `tried`
+        before that where its first try has failed.
 
         Raises `LabEnded`.
         """
@@ -127,6 +132,7 @@ class LabConnection:
             for each in request.asked:
                 future = self._pending[each.number] = Future()
                 future.add_done_callback(partial(heard, each.number))
+                self._trying[each.number] = tried
         with suppress(OSError):
             self._link.send(request)
 
@@ -246,10 +252,13 @@ class LabConnection:
                     program.ended(message.status)
             case LabFault():
                 self.faults.append(message.text)
+            case Tried() if message.number in self._trying:
+                self._trying[message.number](message)
 
     def _settle(self, number: int, answer: object) -> None:
         with self._lock:
             future = self._pending.pop(number, None)
+            self._trying.pop(number, None)
         if future is None:
             return
         if isinstance(answer, BaseException):
@@ -261,7 +270,7 @@ class LabConnection:
         """Nobody waits any more for what is no more."""
         with self._lock:
             self.why_ended = why
-            pending, self._pending = list(self._pending.values()), {}
+            pending, self._pending, self._trying = list(self._pending.values()), {}, {}
             programs, self._programs = list(self._programs.values()), {}
         for future in pending:
             future.set_exception(why)

@@ -36,6 +36,7 @@ from shutdownlab.protocol.session import (
     Refused,
     SignalProgram,
     StartProgram,
+    Tried,
 )
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
@@ -233,10 +234,15 @@ class _LabServer:
     def _answered(self, asked: Sequence[Measure], number: int | None = None) -> bool:
         """Measure all of these, until those of that number are abandoned; False: the program outside has gone."""
         waiting, refusal = {each.number for each in asked}, GIVEN_UP
+
+        def tried(first: Tried) -> None:
+            if number is not None:
+                self.link.send(first)
+
         try:
             try:
                 with self.measuring:
-                    for measured in self.session.measure(asked, lambda: number not in self.abandoned):
+                    for measured in self.session.measure(asked, lambda: number not in self.abandoned, tried):
                         waiting.discard(measured.number)
                         self.link.send(measured)
             except BrokenPipeError:

@@ -28,7 +28,7 @@ from shutdownlab.model.scenario import Mode, breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
-from shutdownlab.protocol.session import Measure, ProbeAnswer
+from shutdownlab.protocol.session import Measure, ProbeAnswer, Tried
 from shutdownlab.results import measurement as ooni
 from shutdownlab.verifier.outages import Blamed, Outages
 
@@ -159,11 +159,21 @@ class Session:
         yield from told
         yield from self.country.faults()
 
-    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
+    def measure(
+        self,
+        asked: Sequence[Measure],
+        wanted: Callable[[], bool] = lambda: True,
+        tried: Callable[[Tried], None] = lambda _: None,
+    ) -> Iterator[ProbeAnswer]:
         """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names.
 
-        wanted: asked now and then; once it says no, the rest is given up.
+        wanted: asked now and then; once it says no, the rest is given up. tried: told of those whose first try failed.
         """
+
+        def failed(request: ProbeRequest, found: Measurement) -> None:
+            tried(Tried(int(request.id), found.outcome.value, found.failure))
+
+        hopeless = {str(each.number) for each in asked if each.hopeless}
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
@@ -181,7 +191,7 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused, wanted=wanted):
+        for _, request, found in self.country.agents.run(todo, hopeless, controls, excused, wanted, failed):
             if found.taken_away:
                 blamed = excused[request.id][found.controls[0].name]
                 outcome, failure = blamed.excuses(found.outcome, found.failure)

@@ -10,9 +10,11 @@ router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go strai
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.announcements import Whence
@@ -102,27 +104,34 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
     return found
 
 
-def originated(network: Network, node: Node) -> list[IpPrefix]:
-    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
+def originated(network: Network, node: Node) -> tuple[IpPrefix, ...]:
+    """The prefixes a router announces as its own: see `announcements`."""
+    return announcements(network)[node.name]
+
+
+def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
+    """The prefixes each router announces as its own: its owner's, and those around each foreign address served there.
 
     A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
     in the same one, each goes on to the next longer, in the end the address alone.
     """
-    if node.role is Role.ROUTE_SERVER:
-        return []
-    own = list(_holder(network, node).prefixes)
     blocks = {block for hosted in network.hosted for block in hosted.blocks}
-    elsewhere = {
-        prefix
-        for other in routers(network)
-        if other is not node
-        for route in served_routes(network, other)
-        for prefix in _ways_to_announce(route.prefix, blocks)
+    served = {
+        node.name: [_ways_to_announce(route.prefix, blocks) for route in served_routes(network, node)]
+        for node in routers(network)
     }
-    for route in served_routes(network, node):
-        if not _within(_cover(route.prefix), own):
-            own.append(next(p for p in _ways_to_announce(route.prefix, blocks) if p not in elsewhere))
-    return list(dict.fromkeys(own))
+    wanted_by = Counter(prefix for ways in served.values() for prefix in {p for each in ways for p in each})
+    found: dict[str, tuple[IpPrefix, ...]] = {}
+    for node in routers(network):
+        if node.role is Role.ROUTE_SERVER:
+            found[node.name] = ()
+            continue
+        own = list(_holder(network, node).prefixes)
+        for ways in served[node.name]:
+            if not _within(_cover(ways[-1]), own):
+                own.append(next(prefix for prefix in ways if wanted_by[prefix] == 1))
+        found[node.name] = tuple(dict.fromkeys(own))
+    return found
 
 
 def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
@@ -141,32 +150,15 @@ def served_routes(network: Network, node: Node) -> list[Route]:
     found: list[Route] = []
     for hosted in network.hosted:
         host = network.nodes[hosted.node]
+        if host.owner != node.owner:
+            continue
         port = next((p for p in node.ports.values() if _leads_to(network, p.peer.node, host)), None)
-        if host.owner != node.owner or port is None:
+        if port is None:
             continue
         own = [interface.network for each in host.ports.values() for interface in each.addresses]
         outside = (a for a in hosted.addresses if not any(a in subnet for subnet in own))
         found += [Route(ipaddress.ip_network(a), host.address(a.version), port.name) for a in outside]
     return list(dict.fromkeys(found))
-
-
-def expected_prefixes(network: Network, node: Node) -> frozenset[IpPrefix]:
-    """What a router's table holds when the whole country has converged."""
-    members = {m.owner for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange}
-    return frozenset(
-        prefix
-        for other in routers(network)
-        if node.role is not Role.ROUTE_SERVER or other.owner in members
-        for prefix in originated(network, other)
-    )
-
-
-def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
-    """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
-    over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
-    others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
-    found = {prefix for other in others for prefix in originated(network, other)} - set(originated(network, node))
-    return {prefix: over[prefix.version] for prefix in found if prefix.version in over}
 
 
 def _pair(
@@ -207,9 +199,10 @@ def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -
     """What operators announce no more, or announce and discard. `held`: the policies that an operator carries out, by
     its name. Groups' control addresses are spared: they prove the way."""
     withdrawn, nulled = set[Withdrawn](), set[Nulled]()
+    every = cache(lambda: announcements(network))
     for node in network.by_role(Role.BORDER):
         owner, policies = node.owner, held(node.owner).values()
-        announced = originated(network, node) if any(policy.routes for policy in policies) else []
+        announced = every()[node.name] if any(policy.routes for policy in policies) else ()
         for policy in policies:
             if (gone := policy.withdraws_for(owner)) is not None:
                 withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(announced)}

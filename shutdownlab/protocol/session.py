@@ -68,12 +68,17 @@ class PutInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`."""
+    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`.
+
+    `hopeless`: it will likely fail, and is tried before others, which work while it waits. It plays no part in what is
+    believed.
+    """
 
     number: int
     vantage: str
     target: str
     family: str
+    hopeless: bool = False
     files: int = 0
 
 
@@ -216,6 +221,16 @@ class TerminalMade:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """The first try of a measurement of a `MeasureAll` has failed: no verdict yet, that is its `ProbeAnswer`."""
+
+    number: int
+    outcome: str
+    failure: str | None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The country is up, with its first policies in force."""
 
@@ -253,4 +268,4 @@ SessionRequest: TypeAlias = (
     | AskComplaints
 )
 SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
-SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opened | Ended | LabFault

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, fields
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby, zip_longest
 from statistics import median
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
@@ -31,11 +31,11 @@ def print_detected(found: Detectability, console: Console) -> None:
     """A table for each scenario; of several, one more: how many of each mechanism were seen, and how late."""
     for scenario, rows in groupby(found.rows, key=lambda row: row.scenario):
         console.print(f"\n[bold]{literal(scenario)}: which mechanism shows in which signal[/bold]")
-        console.print(_table(list(rows)))
-    console.print(f"[dim]{_LEGEND}[/dim]", soft_wrap=True)
+        _print_table("policy and mechanism", [_line(row) for row in rows], console)
+    console.print(f"[dim]{_LEGEND}[/dim]")
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
-        console.print(_sums(found))
+        _print_table("mechanism", list(_sums(found)), console)
         console.print("[dim]of so many policies, and how late in the middle[/dim]")
     console.print(false_alarm_line(found), soft_wrap=True)
 
@@ -48,22 +48,49 @@ def false_alarm_line(found: Detectability) -> str:
     return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {told}."
 
 
-def _table(rows: list[Detected]) -> Table:
-    table = _new("policy and mechanism")
-    for row in rows:
-        name = Text(row.policy, "bold" if row.policy == TOGETHER else "")
-        if row.policy != TOGETHER:
-            name.append(f"\n{row.mechanism}", "dim")
-        table.add_row(name, *(_cell(row, signal) for signal in _SHORT))
-    return table
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of a table. cells: of each signal, one or two lines below each other."""
+
+    name: Text
+    mechanism: Text
+    cells: Sequence[Text]
 
 
-def _new(heading: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column(heading, min_width=16, overflow="fold")
-    for short in _SHORT.values():
-        table.add_column(short, justify="right", no_wrap=True)
-    return table
+def _print_table(heading: str, lines: Sequence[_Line], console: Console) -> None:
+    """Signals side by side: behind names and mechanisms where those have room, else below each of them.
+
+    Neither is ever broken within a word: what is left of a narrow terminal is no column to write names in.
+    """
+    heads = [Text(short, "bold") for short in _SHORT.values()]
+    columns = [[head, *(part for line in lines for part in line.cells[n].split())] for n, head in enumerate(heads)]
+    widths = [max(part.cell_len for part in column) for column in columns]
+    title = Text(heading, "bold")
+    longest = max(part.cell_len for line in lines for part in (title, line.name, line.mechanism))
+    beside = longest + sum(widths) + len(widths) <= console.width
+    margin = longest if beside else 2 if 2 + sum(widths) + len(widths) <= console.width else 0
+    console.print(_row(title if beside else Text(), heads, margin, widths), soft_wrap=True)
+    for line in lines:
+        names = [name for name in (line.name, line.mechanism) if name.plain]
+        if not beside:
+            console.print(Text(": ").join(names))
+        rows = zip_longest(names if beside else [], *(cell.split() for cell in line.cells), fillvalue=Text())
+        for name, *cells in rows:
+            console.print(_row(name, cells, margin, widths), soft_wrap=True)
+
+
+def _row(label: Text, cells: Sequence[Text], margin: int, widths: Sequence[int]) -> Text:
+    parts = [label + Text(" " * max(0, margin - label.cell_len))]
+    parts += [Text(" " * (width - cell.cell_len)) + cell for cell, width in zip(cells, widths, strict=True)]
+    row = Text(" ").join(parts)
+    row.rstrip()
+    return row
+
+
+def _line(row: Detected) -> _Line:
+    together = row.policy == TOGETHER
+    mechanism = Text("" if together else row.mechanism, "dim")
+    return _Line(Text(row.policy, "bold" if together else ""), mechanism, [_cell(row, signal) for signal in _SHORT])
 
 
 def _cell(row: Detected, signal: str) -> Text:
@@ -89,13 +116,11 @@ def length(minutes: int) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
 
 
-def _sums(found: Detectability) -> Table:
-    table = _new("mechanism")
+def _sums(found: Detectability) -> Iterator[_Line]:
     rows = [row for row in found.rows if row.policy != TOGETHER]
     for mechanism in sorted({row.mechanism for row in rows}):
         mine = [row for row in rows if row.mechanism == mechanism]
-        table.add_row(Text(mechanism), *(_sum(mine, signal) for signal in _SHORT))
-    return table
+        yield _Line(Text(mechanism), Text(), [_sum(mine, signal) for signal in _SHORT])
 
 
 def _sum(rows: list[Detected], signal: str) -> Text:

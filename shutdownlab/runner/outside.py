@@ -25,7 +25,7 @@ from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.outside import Outside as Modelled
 from shutdownlab.verifier.outside import blocks_of
-from shutdownlab.verifier.volume import Sites
+from shutdownlab.verifier.volume import Sites, named_sites
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
@@ -134,10 +134,11 @@ class Outside:
         logs.mkdir(parents=True, exist_ok=True)
         runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
         plan = country.plan
-        sites = Sites(plan.network, self.shutdown.scenario.policies.values()).hosts
+        policies = self.shutdown.scenario.policies.values()
+        sites, named = Sites(plan.network, policies).hosts, named_sites(plan.network, policies)
         blocks = blocks_of(plan.network)
         return Abroad(
-            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time
+            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time, named
         )  # fmt: skip
 
 

@@ -146,6 +146,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("LinkClass", "A kind of link: `links.NAME`"),
         Section("Region", "A region: `regions.NAME`"),
+        Section("OwnClass", "A class of subscribers of one's own: `classes.NAME`"),
         Section("Economy", "What hangs on the Internet: `cost`"),
         Section("Estimate", "A number that nobody knows exactly: in `cost`"),
         Section("Operator", "An operator: `operators.NAME`"),
@@ -239,6 +240,7 @@ def _event_heading(name: str) -> str:
 _VALUES: Final = {
     "duration": "a number and its unit: ms, s, min, h or d",
     "rate": "a number and its unit: kbit, mbit or gbit, each a second",
+    "size": "a number and its unit: B, kB (1,000), KiB (1,024), MB or MiB",
     "prefix or address": "IPv4 or IPv6; an address is a prefix of one; bits after the prefix length are zero",
     "address": "IPv4 or IPv6, without a zone",
     "URL": "http or https, in ASCII, without a user's name",

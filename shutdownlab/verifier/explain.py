@@ -26,7 +26,7 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
-from shutdownlab.verifier.line import ModelledLine, Undecided
+from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters
@@ -172,9 +172,8 @@ class _Explainer:
         self.network = verifier.network
 
     def explain(self, *, mend: bool = True) -> Explanation:
-        verdict = self.verifier.verdict(self.phase, self.cell)
-        line: ModelledLine | None = None
-        if self.shutdown.scenario.probes[self.cell.target].follows:
+        verdict, line = self.verifier.verdict_and_way(self.phase, self.cell, self.vantage)
+        if line is None and self.shutdown.scenario.probes[self.cell.target].follows:
             try:
                 line, _ = self.verifier.line(self.phase, self.cell, self.vantage, Chances())
             except Undecided:

@@ -26,6 +26,8 @@ def mechanism_of(policy: Policy) -> str:
 
 def _blocked(policy: Policy) -> str:
     targets = policy.targets
+    if policy.freezes:
+        return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
     if targets.everything:
         spared = policy.except_
         listed = spared.apps or spared.sites or spared.addresses

@@ -82,7 +82,7 @@ class Outside:
         self.shutdown = replace(shutdown, scenario=measured)
         self.verifier = Verifier(self.shutdown, choices, equipment)
         self._network, self._topology = shutdown.network, shutdown.topology
-        self._ordinary = [v for v in self._network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
@@ -225,7 +225,7 @@ class Outside:
         yield _Seen("dns-queries", "both", asked, self._weights)
 
     def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
-        lines = [v for v in self._network.vantages if v.class_ is SubscriberClass.DATACENTRE]
+        lines = [v for v in self._network.vantages if v.kind is SubscriberClass.DATACENTRE]
         yield from self._connected("atlas-datacentre", phase, lines, dict.fromkeys((v.id for v in lines), 1.0))
 
     def _atlas_home(self, phase: Phase) -> Iterator[_Seen]:

@@ -108,6 +108,16 @@ class Sites:
         return sum(played) / len(played)
 
 
+def named_sites(network: Network, policies: Iterable[Policy]) -> tuple[str, ...]:
+    """Names that policies block, in their order: one of each app, by which it is reached, and sites."""
+    found = []
+    for policy in policies:
+        for app in policy.targets.apps:
+            found += [hosted.names[0] for hosted in network.hosted if hosted.app == app and hosted.names][:1]
+        found += policy.targets.sites
+    return tuple(dict.fromkeys(found))
+
+
 def _connection(host: str) -> Tcp:
     return Tcp.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
 

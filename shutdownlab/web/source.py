@@ -28,7 +28,7 @@ class Source(ABC):
 
     def __init__(self, share: float) -> None:
         self.board = Board()
-        self._share = share
+        self.share = share
         self._dirty = threading.Event()
         self._ended = threading.Event()
         self._log: deque[dict[str, str]] = deque(maxlen=_MOST_LINES)
@@ -81,7 +81,7 @@ class Source(ABC):
                 traceback.print_exc()
                 self.tell("notice", "the page could not be drawn: a bug of shutdownlab; its terminal has the traceback")
             took = time.monotonic() - began
-            self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self._share - 1))))
+            self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self.share - 1))))
         self.board.post(self.view(), family=VIEW)
 
 

@@ -58,6 +58,16 @@ def whys_of(
     return found
 
 
+def joined(whys: list[Whys]) -> Whys:
+    """Explanations of several phases as one."""
+    found = Whys()
+    for each in whys:
+        first = len(found.told)
+        found.told += each.told
+        found.of |= {key: first + place for key, place in each.of.items()}
+    return found
+
+
 def _key(result: Result) -> tuple[str, str, str, str]:
     return result.phase, result.vantage, result.target, result.family.value
 
