@@ -245,7 +245,8 @@ class Damage:
     """What is broken in a network, and what has become of its routes.
 
     links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
-    silent: hosts of which no server answers. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
+    silent: hosts of which no server answers, and `closed` those of them whose servers are dead: of the others, which
+    hang, the kernel still takes connections. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
     give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
     switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
     nulled: those whose packets are discarded on arrival. announced: those that are announced besides. leaked: those
@@ -264,9 +265,13 @@ class Damage:
     nulled: frozenset[Nulled] = frozenset()
     announced: frozenset[Announced] = frozenset()
     leaked: frozenset[Leaked] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     def __or__(self, other: Damage) -> Damage:
         return Damage(*(getattr(self, name) | getattr(other, name) for name in Damage.__slots__))
+
+    def __and__(self, other: Damage) -> Damage:
+        return Damage(*(getattr(self, name) & getattr(other, name) for name in Damage.__slots__))
 
     def __bool__(self) -> bool:
         return self != NO_DAMAGE
@@ -337,6 +342,7 @@ def _damage(network: Network, fault: DeclaredFault) -> Damage:
         boxes if fault.stop is not None else frozenset(),
         frozenset(fault.lone_controllers),
         frozenset(parts.switches),
+        closed=frozenset(silent) if fault.stop is None else frozenset(),
     )
 
 

@@ -24,6 +24,8 @@ Route = tuple[str, str | None, str | None]
 """Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
 
 _PROMPT = chr(127)
+_SOLICITATIONS = 3600
+"""How often a router asks for a neighbour, once a second, until it says that there is none."""
 
 
 class EmulatedNode(Node):  # type: ignore[misc]
@@ -182,7 +184,11 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
             # They tell everybody what they cannot reach: with one error a second, outcomes hang on who asked first.
             tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
-            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **tell, **(sysctls or {})}
+            # An address that nobody has is silent, as behind routers that are told to send no such errors: with one
+            # after the three seconds of ARP and neighbour discovery, outcomes hang on how patient a probe is.
+            look = {f"net.{family}.neigh.default.mcast_solicit": _SOLICITATIONS for family in ("ipv4", "ipv6")}
+            forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
+            sysctls = {**forward, **keep, **tell, **look, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:

@@ -213,5 +213,6 @@ class Verifier:
         if found.outcome.got_through:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
-        by = next((blamed[need] for need in line.failed_by(probe.looked_up(line.at)) if need in blamed), Blamed())
+        needs = line.failed_by(probe.looked_up(line.at), found.failure)
+        by = next((blamed[need] for need in needs if need in blamed), Blamed())
         return Conclusion(*by.excuses(found.outcome, found.failure))
