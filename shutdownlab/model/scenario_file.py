@@ -173,6 +173,9 @@ class _Checker:
             check_fault(path, breakage, self.topology, self.document)
         self._classes((*path, "except", "subscribers"), policy.except_.subscribers)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        for index, allowance in enumerate(policy.allow):
+            self._scope((*path, "allow", index, "who"), allowance.who)
+            self._names((*path, "allow", index, "apps"), "app", allowance.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)

@@ -30,7 +30,7 @@ def _blocked(policy: Policy) -> str:
         return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
     if targets.everything:
         spared = policy.except_
-        listed = spared.apps or spared.sites or spared.addresses
+        listed = spared.apps or spared.sites or spared.addresses or policy.allow
         what = "all but a list dropped" if listed else "everything dropped"
         one_way = {Direction.BOTH: "", Direction.INBOUND: ", inbound", Direction.OUTBOUND: ", outbound"}
         what = what.replace("dropped", "rejected") if policy.rejects else what
