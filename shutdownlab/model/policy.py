@@ -23,7 +23,7 @@ from shutdownlab.model.scope import Scope
 from shutdownlab.model.targets import Allowance
 from shutdownlab.model.targets import Exceptions as Exceptions
 from shutdownlab.model.targets import Targets as Targets
-from shutdownlab.model.topology import Vantage
+from shutdownlab.model.topology import Access, Vantage
 
 _SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
@@ -390,7 +390,13 @@ class Policy(Record):
     def concerns(self, vantage: Vantage) -> bool:
         """Whether it is about a vantage point, or about some of its traffic."""
         spared = self.except_.spares(vantage) or any(a.is_whole and a.who.covers(vantage) for a in self.allow)
-        return self.where.covers(vantage) and not spared
+        return self.where.covers(vantage) and not spared and (vantage.access is not Access.SATELLITE or self.jams)
+
+    @property
+    def jams(self) -> bool:
+        """Whether it makes satellite lines worse: no other order reaches them."""
+        names_them = Access.SATELLITE in self.where.access
+        return names_them and self.degrade is not None and not self.degrades_traffic
 
     def allowed(self, vantage: Vantage) -> tuple[Allowance, ...]:
         """What of a vantage point's traffic is let through besides."""

@@ -17,7 +17,7 @@ from enum import Enum
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.announcements import Whence
 from shutdownlab.model.faults import Damage, Nulled, Withdrawn
-from shutdownlab.model.network import Network, Node, Role, Route
+from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -82,7 +82,6 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             if network.topology.operators[member.owner].exchange:
                 found += _pair(network, Relation.CLIENT, node, "ix", member, "ix")
         return found
-    lan = _lan_port(node)
     operators = network.topology.operators
     if node.role is Role.BORDER:
         own = operators[node.owner]
@@ -90,11 +89,13 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             server = network.one(Role.ROUTE_SERVER, "exchange")
             found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
         for carrier in (_router(network, name) for name in own.transit):
-            found += _pair(network, Relation.PROVIDER, node, lan, carrier, _lan_port(carrier))
+            ports = _meeting(network, node, carrier)
+            found += _pair(network, Relation.PROVIDER, node, ports[0], carrier, ports[1])
     for name, operator in operators.items():
         if node.owner in operator.transit:
             customer = _router(network, name)
-            found += _pair(network, Relation.CUSTOMER, node, lan, customer, _lan_port(customer))
+            ports = _meeting(network, node, customer)
+            found += _pair(network, Relation.CUSTOMER, node, ports[0], customer, ports[1])
     for port in node.ports.values():
         other = network.nodes[port.peer.node]
         if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
@@ -189,8 +190,16 @@ def _router(network: Network, name: str) -> Node:
     return network.one(role, name)
 
 
-def _lan_port(node: Node) -> str:
-    return "gateway" if node.role is Role.TRANSIT else "intl"
+def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
+    """The ports by which two networks meet: on the gateway's LAN, or where a satellite's gateway is."""
+    return ground_port(network, node, other).name, ground_port(network, other, node).name
+
+
+def ground_port(network: Network, node: Node, other: Node) -> Port:
+    """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
+    if node.role is Role.TRANSIT:
+        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
+    return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -209,6 +218,8 @@ def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -
     withdrawn, nulled = set[Withdrawn](), set[Nulled]()
     for node in network.by_role(Role.BORDER):
         owner, policies = node.owner, held(node.owner).values()
+        if owner in network.topology.by_satellite:
+            continue
         announced = originated(network, node) if any(policy.routes for policy in policies) else []
         for policy in policies:
             if (gone := policy.withdraws_for(owner)) is not None:
@@ -245,4 +256,6 @@ def _is_cut(network: Network, relation: Relation, node: Node, other: Node, damag
         return damage.breaks(node, other)
     if relation in {Relation.EXCHANGE, Relation.CLIENT}:
         return damage.is_off(network, (node if node.role is Role.BORDER else other).owner, "exchange")
-    return any(damage.is_off(network, each.owner, "gateway") for each in (node, other))
+    ends = (node, other)
+    above = [each for each in ends if each.owner in network.topology.by_satellite]
+    return any(damage.is_off(network, each.owner, "gateway") for each in above or ends)

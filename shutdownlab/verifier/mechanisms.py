@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shutdownlab.model.announcements import Whence
 from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
-from shutdownlab.model.topology import Access
 
 
 def mechanism_of(policy: Policy) -> str:
@@ -56,7 +55,7 @@ def whom(policy: Policy) -> str:
     parts = [", ".join(where.operators)] if where.operators else []
     parts += [", ".join(where.regions)] if where.regions else []
     if len(where.access) == 1:
-        parts.append("mobile lines" if where.access[0] is Access.MOBILE else "fixed lines")
+        parts.append(f"{where.access[0]} lines")
     parts += [", ".join(where.subscribers)] if where.subscribers else []
     parts += [", ".join(where.groups)] if where.groups else []
     return "; ".join(parts) or "all"

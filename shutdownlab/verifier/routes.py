@@ -17,7 +17,7 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology import Operator, Transit
 
-Lan = Literal["gateway", "exchange", "backbone"]
+Lan = Literal["gateway", "exchange", "backbone", "space"]
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
 _COVER = {4: 24, 6: 48}
@@ -46,8 +46,9 @@ class Routes:
             for lan in (("gateway", "exchange") if damage else ())
         }
         away = off.get("gateway", set())
+        self._above = topology.by_satellite
         self._providers = {
-            name: tuple(provider for provider in operator.transit if provider not in away) if name not in away else ()
+            name: tuple(p for p in operator.transit if p not in away or name in self._above) if name not in away else ()
             for name, operator in topology.operators.items()
         }
         self._members = [
@@ -141,7 +142,7 @@ class Routes:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
         for name, length in climbed.items():
-            best.setdefault(name, (length, NextHop(to, "gateway")))
+            best.setdefault(name, (length, NextHop(to, _lan_of(to in self._above))))
         for name in self._transits:
             others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
@@ -175,9 +176,15 @@ class Routes:
                 return
             length, name, provider = min(offers, key=lambda offer: offer[0])
             hop = best[provider][1]
-            own = best[provider][0] == 0
-            best[name] = length, hop if hop.lan == "gateway" and not own else NextHop(provider, "gateway")
+            own, lan = best[provider][0] == 0, _lan_of(name in self._above)
+            third = hop.lan == lan == "gateway" and not own
+            best[name] = length, hop if third else NextHop(provider, lan)
             left.remove(name)
+
+
+def _lan_of(above: bool) -> Lan:
+    """Where a network that has its gateway abroad, or one of the country's, meets its providers."""
+    return "space" if above else "gateway"
 
 
 def router_of(network: Network, owner: str) -> Node:
