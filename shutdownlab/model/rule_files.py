@@ -28,8 +28,8 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
-        for key, targets in _with_addresses(policy):
-            add_listed(document, ("policies", name, key), targets, "address_file", "addresses")
+        for place, targets in _with_addresses(policy):
+            add_listed(document, ("policies", name, *place), targets, "address_file", "addresses")
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
@@ -47,12 +47,16 @@ def forget_files(policy: object) -> None:
         targets.pop("address_file", None)
 
 
-def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The parts of a policy, as plain data, that may name addresses, by their keys."""
+def _with_addresses(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name addresses, and where they stand in it."""
     for key in ("block", "only", "except"):
         targets = policy.get(key) if isinstance(policy, dict) else None
         if isinstance(targets, dict):
-            yield key, targets
+            yield (key,), targets
+    allowed = policy.get("allow") if isinstance(policy, dict) else None
+    for index, allowance in enumerate(allowed if isinstance(allowed, list) else ()):
+        if isinstance(allowance, dict):
+            yield ("allow", index), allowance
 
 
 def _are_sound(part: Document, document: Document, apps: Collection[str], classes: Collection[str]) -> bool:

@@ -170,19 +170,33 @@ class _Checker:
         path: Path = ("policies", name)
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._reaches_satellites(path, policy)
         self._announced(path, policy)
         self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
             check_fault(path, breakage, self.topology, self.document)
         self._classes((*path, "except", "subscribers"), policy.except_.subscribers)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        for index, allowance in enumerate(policy.allow):
+            self._scope((*path, "allow", index, "who"), allowance.who)
+            self._names((*path, "allow", index, "apps"), "app", allowance.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)
 
+    def _reaches_satellites(self, path: Path, policy: Policy) -> None:
+        """Who orders something of satellite lines alone is told that nobody there obeys."""
+        meant = self._select(policy.where) if policy.where != Scope() and policy.breakage is None else ()
+        above = [vantage for vantage in meant if vantage.access is Access.SATELLITE]
+        if above and len(above) == len(meant) and not policy.jams:
+            hint = "their gateway is abroad; `degrade` with `where: {access: [satellite]}` is jamming"
+            document, found = self.document, f"satellite lines alone, such as {above[0].id}"
+            document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
+
     def _announced(self, path: Path, policy: Policy) -> None:
         """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
-        meant = [operator for name, operator in self.topology.operators.items() if policy.is_told(name)]
+        reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
+        meant = [operator for name, operator in reached.items() if policy.is_told(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
@@ -342,7 +356,7 @@ class _Checker:
                 elif (name in active) is (key == "keeps"):
                     found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
                     document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
-                elif policy.breakage is not None or policy.at is Point.GATEWAY:
+                elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
                     whose = "the gateway's" if policy.at is Point.GATEWAY else "nobody's to obey"
                     document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
                 elif policy.routes and key == "spares":

@@ -12,7 +12,10 @@ from shutdownlab.config.scalars import Port, Prefix
 from shutdownlab.inspection.policy import Names
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.protocols import AnyProtocol, Protocol
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Access, Vantage
+
+_OF_SCOPES = ("operators", "regions", "access", "subscribers", "groups")
 
 
 class _Listed(Record):
@@ -108,3 +111,48 @@ class Exceptions(_Listed):
             or vantage.access in self.access
             or vantage.is_of(self.subscribers)
         )
+
+
+_TRAFFIC = ("inside", "addresses", "apps", "sites", "ports", "protocols")
+
+
+class Allowance(_Listed):
+    """What is let through: what all of its keys say at once. Of what one key lists, any will do."""
+
+    who: Scope = Scope()
+    """For which of those whom the policy is about; left out: for all."""
+    inside: tuple[Prefix, ...] = ()
+    """Only from and to these addresses of theirs: single ones, where not whole networks are allowed."""
+    addresses: tuple[Prefix, ...] = ()
+    """Only with these prefixes at the far end."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
+    apps: tuple[str, ...] = ()
+    """Only these apps: as a DPI box tells them apart, where one blocks; else by the addresses that they have."""
+    sites: Domains = ()
+    """Only these domain names and what is below them, told apart likewise."""
+    ports: tuple[Port, ...] = ()
+    """Only with these ports at the far end."""
+    protocols: tuple[Protocol, ...] = ()
+    """Only these protocols: IP's own, or quic (as udp/443)."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Allowance:
+        for key in _TRAFFIC:
+            if key in self.model_fields_set and not getattr(self, key):
+                hint = "leave the key out to allow any"
+                raise Expected("at least one", hint, found="an empty list", key=key)
+        if self.who == Scope() and self.is_whole:
+            hint = "such as {who: {subscribers: [government]}, sites: [google.com]}"
+            raise Expected("whom or what it lets through", hint, found="nothing")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about all traffic of those whom it is about."""
+        return not any(getattr(self, key) for key in _TRAFFIC)
+
+    def __str__(self) -> str:
+        told = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
+        told += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
+        return " with ".join(told) or "some"

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
@@ -22,6 +23,8 @@ class Access(StrEnum):
 
     FIXED = "fixed"
     MOBILE = "mobile"
+    SATELLITE = "satellite"
+    """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
 
 
 class SubscriberClass(StrEnum):
@@ -206,7 +209,9 @@ class Subscribers(Record):
     """What kind of subscribers they are: `ordinary`, `government`, `datacentre`, or one of the topology's own
     `classes`; policies tell them apart by it. Only ordinary ones count in tables."""
     access: Access
-    """How they are connected: the link class, and what policies tell apart by `access`."""
+    """How they are connected: the link class, and what policies tell apart by `access`. Those of an operator are all on
+    `satellite` lines, or none is: its gateway is abroad then, at its one foreign transit, and orders pass it by, but
+    for `degrade` with `where: {access: [satellite]}`, which is jamming."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
     """How many of its operator's ordinary subscribers in the region they are; left out: what their class says, else
     groups without one share what is left alike."""
@@ -274,6 +279,12 @@ class Operator(Record):
     the customary names of groups."""
     source: str = ""
     """Where these facts come from."""
+
+
+def is_by_satellite(operator: Operator) -> bool:
+    """Whether an operator's gateway is its own, abroad."""
+    groups = (group for groups in operator.regions.values() for group in groups.values())
+    return any(group.access is Access.SATELLITE for group in groups)
 
 
 class Transit(Record):
@@ -361,9 +372,9 @@ class Topology(Record):
     """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
     """Files of apps of your own, relative to this one."""
-    links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
-    """What each kind of link is like: `fixed` and `mobile` from subscribers to their operator, `transit` from foreign
-    transits to the gateway."""
+    links: dict[Literal["fixed", "mobile", "satellite", "transit"], LinkClass]
+    """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
+    from foreign transits to the gateway."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
     """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
@@ -394,6 +405,11 @@ class Topology(Record):
                     identity = VantageId(operator_name, region, name)
                     kind = kind_of(group.class_, self.classes)
                     yield Vantage(id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight)
+
+    @cached_property
+    def by_satellite(self) -> frozenset[str]:
+        """The operators whose gateways are their own."""
+        return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
 
     @property
     def class_names(self) -> tuple[str, ...]:
