@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence, Whither, is_part
+from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Role, Route
 from shutdownlab.model.policy import Policy

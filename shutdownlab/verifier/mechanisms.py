@@ -62,4 +62,6 @@ def whom(policy: Policy) -> str:
         parts.append("mobile lines" if where.access[0] is Access.MOBILE else "fixed lines")
     parts += [", ".join(where.subscribers)] if where.subscribers else []
     parts += [", ".join(where.groups)] if where.groups else []
+    parts += [", ".join(map(str, where.prefixes))] if where.prefixes else []
+    parts += [f"{100 * where.share:g} % of addresses"] if where.share < 1 else []
     return "; ".join(parts) or "all"
