@@ -456,3 +456,15 @@ Host = Annotated[str, BeforeValidator(host), text_like("host name or address", "
 def endpoint(ip: str, port: int) -> str:
     """`192.0.2.1:443`, `[2001:db8::1]:443`."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def is_part(inner: IpPrefix, outer: IpPrefix) -> bool:
+    """Whether a prefix is another one, or lies within it."""
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+def part(value: object) -> object:
+    """A share of something, as a number; raises `Expected`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise Expected("a share above 0 and up to 1", "such as 0.9")
+    return float(value)

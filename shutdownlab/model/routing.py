@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence, Whither, is_part
+from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
