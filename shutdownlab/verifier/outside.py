@@ -32,7 +32,7 @@ from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
-from shutdownlab.results.reading import Reading
+from shutdownlab.results.reading import Basis, Reading
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS, DemandName, demand
@@ -41,7 +41,7 @@ from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.routes import router_of
 from shutdownlab.verifier.verdicts import Verifier
-from shutdownlab.verifier.volume import Sites
+from shutdownlab.verifier.volume import BUSY_KBIT, Sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
 
 TRIES: Final = 3
@@ -119,6 +119,29 @@ class Outside:
         A signal that is a share of what comes through has none where nothing does.
         """
         return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
+
+    def volumes(self, phase: Phase, measured: Mapping[VantageId, tuple[float, float | None]]) -> list[Reading]:
+        """`cdn` and `mobile` of a phase, by what was measured of lines where there is that, else by the model.
+
+        measured: of lines, the share of requests that got through, 0 to 1, and the rate that they had, in kbit/s; None:
+        it was not measured, so that the model's counts.
+        """
+        if not self.sites.pages:
+            return []
+        volume, quiet, sure = dict(self._volume(phase)), self._volume(self.quiet_phase), set[VantageId]()
+        for vantage in (v for v in self._ordinary if v.id in measured):
+            share, rate = measured[vantage.id]
+            reached = self.sites.reached(self.verifier, phase, vantage)
+            modelled = volume[vantage.id] / reached if reached else 1.0
+            volume[vantage.id] = share * (modelled if rate is None else min(1.0, rate / BUSY_KBIT))
+            if rate is not None or modelled >= 1 or not share:
+                sure.add(vantage.id)
+        found = list(
+            self._readings(phase.phase, self._of_volume(volume), self._of_volume(quiet), sure),
+        )
+        if len({vantage.access for vantage in self._ordinary}) > 1:
+            found += self._readings(phase.phase, self._mobile_of(volume), self._mobile_of(quiet), sure)
+        return found
 
     def _of_signal(self, phase: Phase, signal: str) -> list[Reading]:
         key = signal, self._state(phase)
@@ -209,7 +232,10 @@ class Outside:
 
     def _cdn(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages:
-            yield _Seen("cdn", "both", self._volume(phase), self._weights)
+            yield self._of_volume(self._volume(phase))
+
+    def _of_volume(self, volume: ByVantage) -> _Seen:
+        return _Seen("cdn", "both", volume, self._weights)
 
     def _http3(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.quic:
@@ -219,9 +245,11 @@ class Outside:
 
     def _mobile(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages and len({vantage.access for vantage in self._ordinary}) > 1:
-            volume = self._volume(phase)
-            mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
-            yield _Seen("mobile", "both", mobile, self._weights, of=volume)
+            yield self._mobile_of(self._volume(phase))
+
+    def _mobile_of(self, volume: ByVantage) -> _Seen:
+        mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
+        return _Seen("mobile", "both", mobile, self._weights, of=volume)
 
     def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
         asked = {v.id: self._likely(phase, v, self._asks, ("asks", v.id.operator)) for v in self._ordinary}
@@ -333,7 +361,10 @@ class Outside:
 
     # -- readings -----------------------------------------------------------------------------------------------------
 
-    def _readings(self, phase: str, seen: _Seen, quiet: _Seen) -> Iterator[Reading]:
+    def _readings(
+        self, phase: str, seen: _Seen, quiet: _Seen, measured: Collection[VantageId] = ()
+    ) -> Iterator[Reading]:
+        """measured: groups of which it is no model's word."""
         places: list[tuple[ReadingScope, str]] = [("country", "")]
         places += [("operator", name) for name in self._topology.operators]
         places += [("region", name) for name in self._topology.regions]
@@ -341,7 +372,8 @@ class Outside:
             mine = [v for v in seen.parts if _is_of(v, scope, of)]
             value, usual = _amount(seen, mine), _amount(quiet, mine)
             if value is not None and usual:
-                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", "modelled")
+                basis: Basis = "measured" if all(v in measured for v in mine) else "modelled"
+                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:

@@ -22,7 +22,8 @@ from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.verdicts import Verifier
 
 BUSY_KBIT = 2_500
-"""kbit/s of a subscriber who is busy: a video of 720 lines, as YouTube's help page on system requirements has it."""
+"""kbit/s of a subscriber who is busy (ASSUMED): a video of 720 lines. YouTube's stream one at 2,700, measured
+(blog.wirelessmoves.com, December 2011), and 2,000 when it had just begun to (streamingmedia.com, J. Ozer)."""
 
 
 class Sites:
@@ -63,7 +64,7 @@ class Sites:
                 and ("https", 443) in {(s.kind, s.port) for s in known.services}
             ):
                 self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
-        self._found: dict[tuple[CellClass, str], float] = {}
+        self._found: dict[tuple[CellClass, str, bool], float] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ class Sites:
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
         cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
-        key = verifier.classes.of(phase, cell, vantage), name
+        key = verifier.classes.of(phase, cell, vantage), name, rated
         if key not in self._found:
             self._found[key] = self._follow(verifier, phase, cell, vantage, rated=rated)
         return self._found[key]
