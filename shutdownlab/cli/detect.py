@@ -33,7 +33,6 @@ def detect(
         typer.Option("--format", metavar="table|json|csv", help="What is printed."),
     ] = "table",
 ) -> None:
-    """Which mechanism shows in which signal that outsiders watch: when, how late, how strongly; and false alarms."""
     from shutdownlab.reporting import detected
     from shutdownlab.verifier import detect as model
 

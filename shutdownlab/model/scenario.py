@@ -22,6 +22,7 @@ from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.repeats import Repeat
 from shutdownlab.model.settings import Parameter
 from shutdownlab.model.signal import SignalExpectation
+from shutdownlab.model.stagger import Stagger
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
@@ -51,6 +52,8 @@ class Phase(Record):
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
     """The policies that end now."""
+    stagger: Stagger | None = None
+    """Operators obey one after another, and the phase becomes as many: its name, and `-2`, `-3` … behind it."""
     obey: dict[str, Obedience] = {}
     """Operators that do not do as ordered in this phase, by name: that ignore, spare, lag, or come back late. Where the
     authority commands their switches itself (`command: direct`) nobody asks them."""
@@ -277,7 +280,13 @@ class Scenario(Record):
         """Whether what is limited to some phases (none: it is not) is made in one: `night` are all of its nights."""
         if not during or phase_name in during:
             return True
-        return phase_name.rpartition("-")[0] in during and bool(self.repeat_of(phase_name))
+        base = phase_name.rpartition("-")[0]
+        return base in during and bool(self.repeat_of(phase_name) or self._takes_turns(base, phase_name))
+
+    def _takes_turns(self, name: str, phase_name: str) -> bool:
+        """Whether a phase is one of those that a phase of this name has become."""
+        found = next((phase.stagger for phase in self.timeline if phase.phase == name), None)
+        return found is not None and phase_name in found.names(name)
 
     def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
         """The probes that a vantage point runs in a phase."""

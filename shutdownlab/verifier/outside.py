@@ -29,6 +29,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
@@ -39,7 +40,6 @@ from shutdownlab.signals.demand import GAINS, DemandName, demand
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
-from shutdownlab.verifier.routes import router_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.volume import BUSY_KBIT, Sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
@@ -84,7 +84,7 @@ class Outside:
         self.shutdown = replace(shutdown, scenario=measured)
         self.verifier = Verifier(self.shutdown, choices, equipment)
         self._network, self._topology = shutdown.network, shutdown.topology
-        self._ordinary = [v for v in self._network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
@@ -256,7 +256,7 @@ class Outside:
         yield _Seen("dns-queries", "both", asked, self._weights)
 
     def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
-        lines = [v for v in self._network.vantages if v.class_ is SubscriberClass.DATACENTRE]
+        lines = [v for v in self._network.vantages if v.kind is SubscriberClass.DATACENTRE]
         yield from self._connected("atlas-datacentre", phase, lines, dict.fromkeys((v.id for v in lines), 1.0))
 
     def _atlas_home(self, phase: Phase) -> Iterator[_Seen]:
