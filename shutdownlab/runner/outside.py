@@ -98,7 +98,7 @@ class Outside:
         sites abroad, where they asked. `results`: of the phase.
         """
         got = served(results, self.shutdown.scenario.probes, self.shutdown.network, self._model.sites.hosts)
-        volume = self._model.volumes(phase, {vantage: (each.share, each.rate) for vantage, each in got.items()})
+        volume = self._model.volumes(phase, got)
         known = {reading.signal for reading in volume}
         rest = self._model.of(phase, [signal for signal in self._modelled if signal not in known])
         modelled = (*(reading for reading in volume if reading.signal in self._modelled), *rest)

@@ -41,7 +41,7 @@ from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.verdicts import Verifier
-from shutdownlab.verifier.volume import BUSY_KBIT, Sites
+from shutdownlab.verifier.volume import Sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
 
 TRIES: Final = 3
@@ -120,25 +120,21 @@ class Outside:
         """
         return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
 
-    def volumes(self, phase: Phase, measured: Mapping[VantageId, tuple[float, float | None]]) -> list[Reading]:
+    def volumes(self, phase: Phase, measured: Mapping[VantageId, float]) -> list[Reading]:
         """`cdn` and `mobile` of a phase, by what was measured of lines where there is that, else by the model.
 
-        measured: of lines, the share of requests that got through, 0 to 1, and the rate that they had, in kbit/s; None:
-        it was not measured, so that the model's counts.
+        measured: of lines, the share of requests that got through, 0 to 1. How much of what got through fits on a line
+        that is slow is the model's word.
         """
         if not self.sites.pages:
             return []
         volume, quiet, sure = dict(self._volume(phase)), self._volume(self.quiet_phase), set[VantageId]()
         for vantage in (v for v in self._ordinary if v.id in measured):
-            share, rate = measured[vantage.id]
-            reached = self.sites.reached(self.verifier, phase, vantage)
-            modelled = volume[vantage.id] / reached if reached else 1.0
-            volume[vantage.id] = share * (modelled if rate is None else min(1.0, rate / BUSY_KBIT))
-            if rate is not None or modelled >= 1 or not share:
+            fits = self.sites.fits(self.verifier, phase, vantage)
+            volume[vantage.id] = measured[vantage.id] * fits
+            if fits == 1 or not measured[vantage.id]:
                 sure.add(vantage.id)
-        found = list(
-            self._readings(phase.phase, self._of_volume(volume), self._of_volume(quiet), sure),
-        )
+        found = list(self._readings(phase.phase, self._of_volume(volume), self._of_volume(quiet), sure))
         if len({vantage.access for vantage in self._ordinary}) > 1:
             found += self._readings(phase.phase, self._mobile_of(volume), self._mobile_of(quiet), sure)
         return found

@@ -79,6 +79,11 @@ class Sites:
         """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
         return self._mean(verifier, phase, vantage, self.pages)
 
+    def fits(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line gets at all, how much its rate has room for: 0 to 1."""
+        got = self._mean(verifier, phase, vantage, self.pages, rated=False)
+        return self.volume(verifier, phase, vantage) / got if got else 1.0
+
     def volume_over_quic(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """The same of what goes over QUIC."""
         return self._mean(verifier, phase, vantage, self.quic)
@@ -99,8 +104,10 @@ class Sites:
         """Of what a line usually gets from sites that policies name, what it does not get: 0 to 1."""
         return 1 - self._mean(verifier, phase, vantage, self.missed) if self.missed else 0.0
 
-    def _mean(self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str]) -> float:
-        got = [self._got(verifier, phase, vantage, name, rated=True) for name in names]
+    def _mean(
+        self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str], *, rated: bool = True
+    ) -> float:
+        got = [self._got(verifier, phase, vantage, name, rated=rated) for name in names]
         return sum(got) / len(got) if got else 0.0
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
