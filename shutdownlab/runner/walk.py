@@ -351,7 +351,7 @@ class Walk:
             else:
                 self._told(message)
         if self.outside is not None:
-            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), self.emit)
+            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
