@@ -197,7 +197,8 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
     )  # fmt: skip
     shown = key if any(order.is_fault for order in orders) else key[:-1]
     if account.watched:
-        shown = (*shown, ("pg-signal", "an outside signal, of a quiet day"), ("pg-alert", "its alert"))
+        outside = (("pg-signal", "an outside signal, of a quiet day"), ("pg-signal pg-modelled", "the same, modelled"))
+        shown = (*shown, *outside, ("pg-alert", "its alert, below it"))
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(
         "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",

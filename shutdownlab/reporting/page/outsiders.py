@@ -22,8 +22,8 @@ def outsiders(account: RunAccount) -> Html:
     columns = ["Signal", "Lowest, of a quiet day", "Alerts of its detector", "Read"]
     parts = [
         element(
-            "p", "The whole country as it is watched from abroad. The timeline has the curves; alerts are raised by the "
-            "rules that detectors have published.",
+            "p", "The whole country as it is watched from abroad. The timeline has the curves; alerts are raised by "
+            "the rules that detectors have published.",
         ),
         table("Signals that outsiders watch, and their alerts", columns, rows, class_="pg-orders"),
     ]  # fmt: skip
@@ -37,21 +37,23 @@ def outsiders(account: RunAccount) -> Html:
 
 def outsiders_sentence(account: RunAccount) -> str:
     """Who noticed, and who did not; empty where nobody looked on."""
-    noticed = [signal for signal in account.watched if signal.alerts]
-    quiet = [signal for signal in account.watched if signal.judged and not signal.alerts]
+    noticed = sorted((s for s in account.watched if s.alerts), key=lambda signal: signal.alerts[0].raised)
+    names = list(dict.fromkeys(map(_called, noticed)))
+    quiet = [name for s in account.watched if s.judged and not s.alerts and (name := _called(s)) not in names]
     said = []
     if noticed:
-        first = min(noticed, key=lambda signal: signal.alerts[0].raised)
-        said.append(f"first {first.label}, at {when(first.alerts[0].raised)}")
-        others = [signal.label for signal in noticed if signal is not first]
-        if others:
-            said.append(f"then {listed(others)}")
-    if quiet:
-        said.append(f"no alert in {listed(signal.label for signal in quiet)}")
+        said.append(f"first {names[0]}, at {when(noticed[0].alerts[0].raised)}")
+        said += [f"then {listed(names[1:])}"] * (len(names) > 1)
+    said += [f"no alert in {listed(dict.fromkeys(quiet))}"] * bool(quiet)
     if not said:
         return ""
     what = "raised alerts" if noticed else "noticed nothing"
     return f"Outsiders' detectors {what}: {'; '.join(said)}."
+
+
+def _called(signal: WatchedSignal) -> str:
+    """Without the family, and with that it is modelled."""
+    return f"{signal.title} (modelled)" if signal.modelled >= signal.levels.keys() else signal.title
 
 
 def _level(account: RunAccount, signal: WatchedSignal) -> Html:

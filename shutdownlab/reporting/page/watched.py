@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from shutdownlab.results.reading import Reading
 from shutdownlab.signals.alerts import Level, alerts_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.series import series_of
+
+_TITLES: Final = {
+    "bgp": "BGP", "cdn": "CDN volume", "http3": "HTTP/3 share", "mobile": "mobile share", "dns-queries": "DNS queries",
+    "atlas-datacentre": "Atlas in data centres", "atlas-home": "Atlas at home", "tor": "Tor",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,14 @@ class WatchedSignal:
     judged: bool
 
     @property
+    def title(self) -> str:
+        """What it is called."""
+        return _TITLES.get(self.name, self.name.replace("-", " "))
+
+    @property
     def label(self) -> str:
-        """What it is called, the family with it where it is of one."""
-        name = self.name.replace("-", " ")
-        name = {"bgp": "BGP", "cdn": "CDN volume", "http3": "HTTP/3 share", "mobile": "mobile share"}.get(name, name)
-        return name if self.family == "both" else f"{name}, {self.family.replace('ipv', 'IPv')}"
+        """The same, and the family where it is of one."""
+        return self.title if self.family == "both" else f"{self.title}, {self.family.replace('ipv', 'IPv')}"
 
     @property
     def lowest(self) -> tuple[str, float]:
