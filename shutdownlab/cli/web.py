@@ -56,9 +56,7 @@ def web(
         ),
     ] = "follow",
 ) -> None:
-    """A page in the browser: a running country to steer, a run as it goes on, or one that is over to look back at.
-
-    It prints links, with a token in each: one to steer by, others to follow.
+    """It prints links, with a token in each: one to steer by, others to follow.
     Of a class, each student has one (--students, --role): docs/live-page.md.
     Whoever has the first may do in the country what `exec` and `lab` may do.
     What is served over a network is not encrypted.

@@ -242,6 +242,9 @@ class Country:
         """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
         said: list[Message] = []
         for process in self.others:
+            if process.name != RECORDER:  # it writes down what the others still send
+                process.finish()
+        for process in self.others:
             try:
                 recorded = self.plan.pcap if process.name == RECORDER else None
                 said += map(decode, process.stop(patience_s(recorded)) if recorded else process.stop())
@@ -416,9 +419,8 @@ def _box(
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:
     """The addresses of an operator's subscribers whose packets its box passes on unseen."""
-    for vantage in network.vantages:
-        if vantage.id.operator == operator:
-            yield from network.control_addresses(vantage.id)
+    for _, vantage in network.vantages_of(operator):
+        yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:

@@ -38,6 +38,7 @@ from shutdownlab.protocol.session import (
     Measure,
     MeasureAll,
     Opened,
+    Opening,
     PutInForce,
     Refused,
     Routes,
@@ -64,7 +65,7 @@ def serve(payload: Mapping[str, Any]) -> int:
     link = MessageSocket(socket.socket(fileno=payload["socket"]))
     os.set_inheritable(payload["socket"], False)
     try:
-        session = Session(payload["plan"])
+        session = Session(payload["plan"], lambda step: link.send(Opening(step)))
     except BREAKAGES as error:
         link.send(Refused(0, "\n".join(lines_of(error))))
         return EXIT_BROKEN

@@ -26,7 +26,7 @@ from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.network import Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
-from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Mode, breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
@@ -194,7 +194,7 @@ class Session:
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
-        withdrawn = withdrawals(network, self._held)
+        withdrawn = route_changes(network, self._held)
         outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:

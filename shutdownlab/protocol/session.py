@@ -250,6 +250,14 @@ class Tried:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The country is being built, and has got so far: a step of it begins."""
+
+    step: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The country is up, with its first policies in force.
 
@@ -292,4 +300,4 @@ SessionRequest: TypeAlias = (
     | AskComplaints
 )
 SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Routes | Complaints | TerminalMade
-SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opened | Ended | LabFault
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opening | Opened | Ended | LabFault
