@@ -43,6 +43,9 @@ def lab(
         Path | None,
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="The same country on a page in the browser too, as `shutdownlab web` has it.")
+    ] = False,
 ) -> None:
     """The machine's files are read-only there, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
@@ -50,6 +53,12 @@ def lab(
     """
     with user_errors():
         plan = _plan(name, at, choose, settings, datapath, trust)
+        if web:
+            from shutdownlab.cli.web import lab_with_page
+
+            if script is not None:
+                bad_option("--web", "--script too", "one of the two; what is typed can come from a file: < FILE")
+            raise typer.Exit(lab_with_page(plan))
         if script is not None and not script.is_file():
             bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
         keep = [script.resolve()] if script is not None else []
