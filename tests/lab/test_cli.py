@@ -115,12 +115,24 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",
-            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
+            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--verify", "--trust"],
         ),
         ("check", ["--graph", "--set"]),
         (
             "verify",
-            ["--all", "--choose", "--set", "--at", "--out", "--force", "--format", "--sample", "--strict", "--warn"],
+            [
+                "--all",
+                "--choose",
+                "--set",
+                "--at",
+                "--out",
+                "--force",
+                "--format",
+                "--sample",
+                "--strict",
+                "--tools",
+                "--warn",
+            ],
         ),
         (
             "compare",
