@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.config.problems import BadInput
+from shutdownlab.config.scalars import plain_prefix
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.policy import Conditions, load_policy
@@ -106,6 +109,30 @@ def test_lists_of_the_size_of_nations_are_read_in_time_that_grows_with_their_len
     assert len(read_names(names, "names.txt")) == 100_000
     assert len(read_addresses(prefixes, "addresses.txt")) == 166_000 - (1 << 16)
     assert time.process_time() - begin < 10
+
+
+_LOOSE = st.text("0123456789abcf:./", max_size=24)
+_WRITTEN = st.builds(
+    lambda address, length: f"{address}/{length}",
+    st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6), st.just("::ffff:10.0.0.0"), st.just("010.0.0.1")),
+    st.integers(0, 130) | st.sampled_from(["", "00", "032", "+8"]),
+)
+
+
+@given(st.one_of(_LOOSE, _WRITTEN, st.ip_addresses().map(str)))
+def test_what_is_read_in_haste_is_what_python_reads(text: str) -> None:
+    quick = plain_prefix(text)
+    if quick is not None:
+        version, first, length = quick
+        slow = ip_network(text)
+        assert (slow.version, int(slow.network_address), slow.prefixlen) == (version, first, length)
+
+
+@given(st.ip_addresses(), st.integers(0, 128))
+def test_every_prefix_as_python_writes_it_is_read_in_haste_but_for_ipv4_within_ipv6(address: Any, length: int) -> None:
+    prefix = ip_network(f"{address}/{min(length, address.max_prefixlen)}", strict=False)
+    is_mapped = prefix.version == 6 and int(prefix.network_address) >> 32 == 0xFFFF
+    assert (plain_prefix(str(prefix)) is None) is is_mapped
 
 
 # --- in rules ---
