@@ -23,6 +23,7 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
+from shutdownlab.config.domains import is_within
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
@@ -193,8 +194,7 @@ def traffic_of(network: Network, apps: Mapping[str, App], targets: Targets | Exc
         yield EVERYTHING
     for app in targets.apps:
         yield from (Traffic(remote=prefix) for prefix in _app_prefixes(network, apps, app))
-    for site in targets.sites:
-        yield from (Traffic(remote=_single(address)) for address in _site_addresses(network, site))
+    yield from (Traffic(remote=_single(address)) for address in _site_addresses(network, targets.sites))
     yield from (Traffic(remote=prefix) for prefix in targets.addresses)
     for ports in targets.ports:
         yield from of_ports(ports)
@@ -225,7 +225,7 @@ def spared_by(
     if spared.apps or spared.sites:
         remote += resolvers
     hosted = [_single(a) for app in spared.apps for a in network.addresses_of(app)]
-    hosted += [_single(a) for site in spared.sites for a in _site_addresses(network, site)]
+    hosted += map(_single, _site_addresses(network, spared.sites))
     local = [Traffic(local=a) for a in hosted if any(a.network_address in subnet for subnet in subnets)]
     return (*remote, *local)
 
@@ -234,9 +234,10 @@ def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[
     return tuple(dict.fromkeys([*apps[app].prefixes, *map(_single, network.addresses_of(app))]))
 
 
-def _site_addresses(network: Network, site: str) -> Iterator[Address]:
-    for hosted in network.hosted:
-        if any(name == site or name.endswith(f".{site}") for name in hosted.names):
+def _site_addresses(network: Network, sites: Iterable[str]) -> Iterator[Address]:
+    wanted = frozenset(sites)
+    for hosted in network.hosted if wanted else ():
+        if any(is_within(name, wanted) for name in hosted.names):
             yield from hosted.addresses
 
 
