@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Exceptions, Policy, Targets
 from shutdownlab.model.probe import Family, Probe
@@ -153,5 +154,5 @@ def _connection(host: str) -> Tcp:
 
 def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
     """Whether a policy means a site, by its app or by one of its names."""
-    below = [name for name in hosted.names for site in target.sites if f".{name}".endswith(f".{site}")]
-    return hosted.app in target.apps or bool(below)
+    sites = frozenset(target.sites)
+    return hosted.app in target.apps or any(is_within(name, sites) for name in hosted.names)
