@@ -15,16 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.table import legend
 from shutdownlab.verifier.detect import QUIET_WEEKS, TOGETHER, Detectability, Detected, Sight
 
 _SHORT: Final = {
     "bgp": "BGP", "active-probing": "probing", "telescope": "telesc.", "cdn": "CDN", "http3": "HTTP/3",
     "mobile": "mobile", "dns-queries": "DNS", "atlas-datacentre": "Atlas DC", "atlas-home": "Atlas",
 }  # fmt: skip
-_LEGEND: Final = (
-    "what was left when an alert was raised, and how long after it came into force   ° seen for a part alone, not the "
-    "country   (…) moved, without an alert   · did not move"
-)
+_SIGNS: Final = (
+    "12%: what was left when an alert was raised", "3 min: how long after it came into force",
+    "° seen for a part alone, not the country", "(…) moved, without an alert", "· did not move",
+)  # fmt: skip
 
 
 def print_detected(found: Detectability, console: Console) -> None:
@@ -32,7 +33,7 @@ def print_detected(found: Detectability, console: Console) -> None:
     for scenario, rows in groupby(found.rows, key=lambda row: row.scenario):
         console.print(f"\n[bold]{literal(scenario)}: which mechanism shows in which signal[/bold]")
         console.print(_table(list(rows)))
-    console.print(f"[dim]{_LEGEND}[/dim]", soft_wrap=True)
+    console.print(f"[dim]{legend(_SIGNS, console.width)}[/dim]", soft_wrap=True)
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
         console.print(_sums(found))
