@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,11 +10,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
-from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, user_errors
 from shutdownlab.country import visible
 from shutdownlab.country.attach_socket import Offered, offered
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import phase_named, vantage_point
+from shutdownlab.system.child_process import ending
+
+_KILLED = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
+"""What ends a lab that nobody who sits at it has ended: memory that ran out, `kill -9 -1` at a node."""
 
 
 def lab(
@@ -42,6 +47,9 @@ def lab(
             code = _enter(
                 "command_line", plan, [*keep, *needed.keep], found, script=str(keep[0]) if keep else None, offered=found
             )
+        if code - 128 in _KILLED:
+            errors().print(f"[red]The lab has ended:[/red] its process {ending(128 - code)}.")
+            code = EXIT_MACHINE_CANNOT
         raise typer.Exit(code)
 
 

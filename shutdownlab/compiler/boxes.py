@@ -71,7 +71,7 @@ def _inspected(
     subnets = [
         subnet
         for vantage in vantages
-        if not classes or vantage.class_ in classes
+        if not classes or vantage.is_of(classes)
         for subnet in network.subnets[vantage.id]
     ]
     if rule.when.subscriber:
@@ -83,22 +83,28 @@ def _inspected(
 
 
 def _classifier(name: str, policy: Policy) -> tuple[Entry, ...]:
-    """One policy's apps, sites and protocols. One direction alone: whose packets suffer depends on who opened."""
-    wanted = list(_named(policy.targets.for_boxes))
+    """What of one policy boxes carry out. Whose packets suffer, where it is one end's, depends on who opened."""
+    wanted = list(_named(policy.boxed))
+    if policy.freezes:
+        wanted += [ANY] if policy.boxed.everything else _plain(policy.boxed)
     spared = [*_named(policy.except_), *_plain(policy.except_)]
     if policy.slows:
         up, down = policy.rate(inbound=False), policy.rate(inbound=True)
         slowed = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)
         return classifier(((conditions, slowed) for conditions in wanted), spared)
-    if policy.direction is Direction.BOTH:
-        whole = Judgement(_ACTIONS[policy.action], policy=name)
+    if policy.direction is Direction.BOTH and not policy.freezes:
+        whole = Judgement(_ACTIONS[policy.action], residual=policy.residual, policy=name)
         return classifier(((conditions, whole) for conditions in wanted), spared)
     outbound = policy.direction is Direction.OUTBOUND
+    action = BoxAction.FREEZE if policy.freezes else BoxAction.DROP
     openers: dict[str, Whose] = {"inside": "client", "outside": "server"}
     if not outbound:
         openers = {"inside": "server", "outside": "client"}
     targets = [
-        (conditions.model_copy(update={"opener": opener}), Judgement(BoxAction.DROP, directions, policy=name))
+        (
+            conditions.model_copy(update={"opener": opener}),
+            Judgement(action, directions, cap=policy.freeze_after, policy=name),
+        )
         for conditions in wanted
         for opener, directions in openers.items()
     ]
@@ -115,11 +121,11 @@ def _named(targets: Targets | Exceptions) -> Iterator[Conditions]:
         yield Conditions(protocol=targets.recognised)
 
 
-def _plain(spared: Exceptions) -> Iterator[Conditions]:
+def _plain(targets: Targets | Exceptions) -> Iterator[Conditions]:
     """What is told apart without a name; protocols without ports have no names to be blocked by."""
-    if spared.addresses:
-        yield Conditions(address=spared.addresses)
-    ports = [*spared.ports, *(_WHOLE[protocol] for protocol in spared.protocols if protocol in _WHOLE)]
+    if targets.addresses:
+        yield Conditions(address=targets.addresses)
+    ports = [*targets.ports, *(_WHOLE[protocol] for protocol in targets.protocols if protocol in _WHOLE)]
     if ports:
         yield Conditions(port=tuple(ports))
 

@@ -127,9 +127,7 @@ def _blackout(
 ) -> Iterator[Rule]:
     """Drop everything of a group but what all its blackouts spare; the drop bears the first one's name."""
     cutting = {
-        name: policy
-        for name, policy in policies.items()
-        if policy.block is not None and policy.block.everything and _applies(policy, inbound=inbound)
+        name: policy for name, policy in policies.items() if policy.cuts_off and _applies(policy, inbound=inbound)
     }
     if not cutting:
         return
@@ -148,10 +146,9 @@ def _access_lists(
 ) -> Classifier:
     combined: Classifier = ((EVERYTHING, PASS),)
     for name, policy in policies.items():
-        if not _applies(policy, inbound=inbound) or (policy.block is not None and policy.block.everything):
+        if not _applies(policy, inbound=inbound) or policy.cuts_off:
             continue
-        about = policy.targets.for_switches if policy.needs_boxes else policy.targets
-        targets = tuple(traffic_of(network, apps, about))
+        targets = tuple(traffic_of(network, apps, policy.switched))
         if not targets:
             continue
         kbit = policy.rate(inbound=inbound)

@@ -17,12 +17,11 @@ from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
-from shutdownlab.model.topology import SubscriberClass
 
 
-def include_files(document: Document, apps: Collection[str]) -> None:
+def include_files(document: Document, apps: Collection[str], classes: Collection[str]) -> None:
     """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
-    named.
+    named. classes: of subscribers, that rules may name.
 
     What is wrong with the files is reported to `document`.
     """
@@ -36,7 +35,7 @@ def include_files(document: Document, apps: Collection[str]) -> None:
             resolve_files(document, path)
         elif isinstance(inspect, str):
             part = document_beside(document, path, inspect)
-            if part is not None and _are_sound(part, document, apps):
+            if part is not None and _are_sound(part, document, apps, classes):
                 document.include(path, part, ("rules",))
             else:
                 policy["inspect"] = []  # told already
@@ -56,13 +55,13 @@ def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
             yield key, targets
 
 
-def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:
+def _are_sound(part: Document, document: Document, apps: Collection[str], classes: Collection[str]) -> bool:
     """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
     resolve_files(part, ("rules",))
-    check_rules(part, ("rules",), apps, tuple(SubscriberClass))
+    check_rules(part, ("rules",), apps, classes)
     if "rules" not in part.data:
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
     offset, own = (where.data.get("utc_offset", "+00:00") for where in (document, part))

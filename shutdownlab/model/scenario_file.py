@@ -26,6 +26,7 @@ from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Access, Topology, Vantage
+from shutdownlab.model.turns import check_turns, take_turns
 from shutdownlab.model.variation import Read, extend, include
 
 NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -33,11 +34,12 @@ NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_files(document, apps)
+    include_files(document, apps, topology.class_names)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
+    check_turns(scenario, topology, document)
     document.raise_if_bad()
-    return scenario
+    return take_turns(scenario, topology, document)
 
 
 def report_structure(document: Document) -> None:
@@ -85,7 +87,8 @@ class _Checker:
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
-        self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
+        made = (name for phase in scenario.timeline if phase.stagger for name in phase.stagger.names(phase.phase))
+        self.phases = [*dict.fromkeys((*(phase.phase for phase in scenario.timeline), *made)), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.started: set[str] = set()
@@ -147,9 +150,13 @@ class _Checker:
     def _scope_names(self, path: Path, scope: Scope) -> None:
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._classes((*path, "subscribers"), scope.subscribers)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
         for place, part in scope.parts:
             self._scope_names((*path, *place), part)
+
+    def _classes(self, path: Path, given: object) -> None:
+        self._names(path, "class of subscribers", given, self.topology.class_names)
 
     def _select(self, scope: Scope) -> tuple[Vantage, ...]:
         if scope not in self.selected:
@@ -167,6 +174,7 @@ class _Checker:
         self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
             check_fault(path, breakage, self.topology, self.document)
+        self._classes((*path, "except", "subscribers"), policy.except_.subscribers)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
@@ -345,6 +353,7 @@ class _Checker:
             for name, leniency in how.spares.items():
                 there = (*path, "obey", operator, "spares", name, "regions")
                 self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
+                self._classes((*there[:-1], "subscribers"), leniency.subscribers)
         self.started |= active
 
     def _is_about(self, policy: Policy, operator: str) -> bool:

@@ -44,9 +44,10 @@ _COLOURS: Final = {  # light, dark
     "router": ("#cfe8cd", "#2c5a33"),
     "government": ("#fbe59b", "#6d5a10"),
     "datacentre": ("#dcd3f2", "#4d4178"),
+    "own": ("#d5efec", "#1d5550"),
     "buys": ("#1f6fb2", "#6db7f2"),
 }
-_CLASSES: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
+_KINDS: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
 
 
 def _fill(colour: str) -> str:
@@ -111,9 +112,14 @@ def _frame(network: Network, height: float) -> Iterator[str]:
     yield f'<rect width="{WIDTH}" height="{height:.0f}" {_fill("page")}/>'
     yield _text(_MARGIN, 30, _fitted(network.topology.title, 80), size=18, bold=True)
     x: float = _MARGIN
+    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
     for sample, label in (
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("government")} {_EDGE}/>', "government"),
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("datacentre")} {_EDGE}/>', "data centre"),
+        (
+            f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("own")} {_EDGE}/>' if own else "",
+            _fitted(", ".join(own), 40),
+        ),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_hops(network, 'fixed')}"),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_hops(network, 'mobile')}"),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
@@ -223,7 +229,10 @@ def _subscriber(node: Node, y: float) -> str:
     vantage = node.vantage
     assert vantage is not None
     (left, width), address = _SUBSCRIBERS, str(node.address(4))
-    room, colour = width - 16 - _MONO * len(address), _CLASSES.get(vantage.class_, "box")
+    room, colour = (
+        width - 16 - _MONO * len(address),
+        "own" if vantage.is_ordinary and vantage.class_ != vantage.kind else _KINDS.get(vantage.kind, "box"),
+    )
     return (
         f'<g data-vantage="{_escaped(str(vantage.id))}"><title>{_escaped(node.title)}</title>'
         f'<rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" rx="3" {_fill(colour)} {_EDGE}/>'

@@ -68,7 +68,8 @@ class Result(BaseModel):
     access: str = ""
     """`fixed` or `mobile`; empty for what is seen from outside the country."""
     class_: Annotated[str, Field(alias="class")] = ""
-    """The class of subscribers: `ordinary`, `government` or `datacentre`; empty for what is seen from outside."""
+    """The class of subscribers: `ordinary`, `government`, `datacentre`, or one of the topology's own; empty for what is
+    seen from outside."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """How many subscribers the vantage point stands for, in millions; 0: the table leaves them out."""
     value: Annotated[float | None, _Empty] = None

@@ -173,7 +173,7 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
     for name, tool in tools.items():
         change: dict[str, Any] = {}
         if tool.from_ == Scope():
-            change["from_"] = Scope(subscribers=(SubscriberClass.ORDINARY,))
+            change["from_"] = Scope(subscribers=(SubscriberClass.ORDINARY.value,))
         if phases and tool.during:
             change["during"] = tuple(dict.fromkeys((scenario.timeline[0].phase, *tool.during)))
         if isinstance(tool, Tool):

@@ -171,6 +171,7 @@ class Classes:
                     self.shutdown.profiles[operator].name,
                     self.shutdown.topology.operators[operator].exchange,
                     vantage.access,
+                    tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
                     tuple(
                         p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)
@@ -178,6 +179,12 @@ class Classes:
                 )
             )
         return found
+
+    @cached_property
+    def _classes_named(self) -> tuple[str, ...]:
+        """The classes of subscribers by which rules of boxes could tell vantage points apart."""
+        rules = [rule for policy in self.shutdown.scenario.policies.values() for rule in policy.inspect or ()]
+        return tuple(dict.fromkeys(name for rule in rules for name in rule.when.subscriber_class))
 
     @cached_property
     def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:

@@ -137,7 +137,8 @@ class Verified:
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]
-        return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
+        calendar = calendar_of(phases, scenario.ends, scenario.utc_offset)
+        return judge(expected, readings, calendar, scenario.noise)
 
     @property
     def unmet_signals(self) -> tuple[SignalVerdict, ...]:
