@@ -262,7 +262,8 @@ class Verified:
             sources=scenario.sources,
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
-            source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            source=self.shutdown.source, digest=self.shutdown.digest, files=self.shutdown.files,
+            sample=self.sample,
             settings=dict(self.shutdown.settings),
         )  # fmt: skip
 

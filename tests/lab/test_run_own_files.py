@@ -27,6 +27,8 @@ def test_a_country_with_its_own_bank_box_rules_and_names_is_shut_down_as_its_sce
     assert bank[("no-bank", "alpnet")] == "blocked"
     assert bank[("bank-only", "alpnet")] == bank[("no-bank", "bergnet")] == "ok"
     assert record.manifest["profiles"]["alpnet"] == "alpland-box"
+    names = {"bank-run.yaml", "bank.yaml", "box.yaml", "country.yaml", "names.txt", "rules.yaml"}
+    assert set(record.manifest["files"]) == names
 
 
 def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_path: Path, programs: Path) -> None:
@@ -35,6 +37,8 @@ def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_pa
     assert "does not carry out board-blocked" in done.output
     [log] = (tmp_path / "run" / "logs" / "services").glob("own-1-*/log")
     assert "GET / HTTP/1.1" in log.read_text()
+    named = Record(tmp_path / "run").manifest["files"]
+    assert set(named) == {"board-run.yaml", "country.yaml", "board.py", "lenient_isp.py"}
 
 
 def test_without_trust_nothing_of_it_starts_and_all_that_would_is_listed(tmp_path: Path, programs: Path) -> None:
