@@ -37,7 +37,7 @@ def verify(
     from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.verifier import verify as model
 
-    with user_errors(), naming_options("choose", "at", "sample"):
+    with user_errors(), naming_options("choose", "at", "sample", "out"):
         one_or_all(
             scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
             format=form != "table", set=settings,
