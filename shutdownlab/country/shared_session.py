@@ -32,6 +32,7 @@ from shutdownlab.protocol.session import (
     ProbeAnswer,
     PutInForce,
     Refused,
+    Tried,
 )
 
 _BACKLOG: Final = 8
@@ -57,10 +58,15 @@ class SharedSession(Session):
         with self._turn:
             return iter(list(super().faults()))
 
-    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
+    def measure(
+        self,
+        asked: Sequence[Measure],
+        wanted: Callable[[], bool] = lambda: True,
+        tried: Callable[[Tried], None] = lambda _: None,
+    ) -> Iterator[ProbeAnswer]:
         """As `Session`'s, in turn."""
         with self._turn:
-            return iter(list(super().measure(asked, wanted)))
+            return iter(list(super().measure(asked, wanted, tried)))
 
     def serve(self, door: Path) -> None:
         """Listen at a socket file for the sessions of other command lines, in a thread of its own, from now on."""

@@ -10,13 +10,15 @@ router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go strai
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence
-from shutdownlab.model.faults import Damage, Nulled, Withdrawn
+from shutdownlab.model.announcements import Whence, Whither, is_part
+from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
@@ -26,7 +28,7 @@ ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 _SYMBOL = str.maketrans({"-": "_", ".": "D", "_": "U"})
 """A node's name as a symbol of bird's, no two alike: node names have no capitals."""
 
-_COVER = {4: 24, 6: 48}
+COVER = {4: 24, 6: 48}
 """The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
 two networks share it."""
 
@@ -56,6 +58,8 @@ class BgpSession:
     local: Address
     neighbour: Address
     asn: int
+    owner: str = ""
+    """The neighbour's: an operator, a transit or `exchange`."""
 
     @property
     def version(self) -> int:
@@ -88,12 +92,12 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
         if own.exchange:
             server = network.one(Role.ROUTE_SERVER, "exchange")
             found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
-        for carrier in (_router(network, name) for name in own.transit):
+        for carrier in (router_of(network, name) for name in own.transit):
             ports = _meeting(network, node, carrier)
             found += _pair(network, Relation.PROVIDER, node, ports[0], carrier, ports[1])
     for name, operator in operators.items():
         if node.owner in operator.transit:
-            customer = _router(network, name)
+            customer = router_of(network, name)
             ports = _meeting(network, node, customer)
             found += _pair(network, Relation.CUSTOMER, node, ports[0], customer, ports[1])
     for port in node.ports.values():
@@ -103,27 +107,45 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
     return found
 
 
-def originated(network: Network, node: Node) -> list[IpPrefix]:
-    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
+def originated(network: Network, node: Node) -> tuple[IpPrefix, ...]:
+    """The prefixes a router announces as its own: see `announcements`."""
+    return announcements(network)[node.name]
+
+
+def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
+    """The prefixes each router announces as its own: its owner's, and those around each foreign address served there.
 
     A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
     in the same one, each goes on to the next longer, in the end the address alone.
     """
-    if node.role is Role.ROUTE_SERVER:
-        return []
-    own = list(_holder(network, node).prefixes)
     blocks = {block for hosted in network.hosted for block in hosted.blocks}
-    elsewhere = {
-        prefix
-        for other in routers(network)
-        if other is not node
-        for route in served_routes(network, other)
-        for prefix in _ways_to_announce(route.prefix, blocks)
+    served = {
+        node.name: [_ways_to_announce(route.prefix, blocks) for route in served_routes(network, node)]
+        for node in routers(network)
     }
-    for route in served_routes(network, node):
-        if not _within(_cover(route.prefix), own):
-            own.append(next(p for p in _ways_to_announce(route.prefix, blocks) if p not in elsewhere))
-    return list(dict.fromkeys(own))
+    wanted_by = Counter(prefix for ways in served.values() for prefix in {p for each in ways for p in each})
+    found: dict[str, tuple[IpPrefix, ...]] = {}
+    for node in routers(network):
+        if node.role is Role.ROUTE_SERVER:
+            found[node.name] = ()
+            continue
+        own = list(_holder(network, node).prefixes)
+        for ways in served[node.name]:
+            if not _within(_cover(ways[-1]), own):
+                own.append(next(prefix for prefix in ways if wanted_by[prefix] == 1))
+        found[node.name] = tuple(dict.fromkeys(own))
+    return found
+
+
+def holders(network: Network) -> dict[IpPrefix, str]:
+    """Every prefix that is announced on a quiet day, and whose it is."""
+    return {prefix: network.nodes[name].owner for name, own in announcements(network).items() for prefix in own}
+
+
+def holder_of(prefix: IpPrefix, held: Mapping[IpPrefix, str]) -> str | None:
+    """Whose a prefix is, by the longest one around it that is announced on a quiet day; held: `holders`."""
+    around = [each for each in held if is_part(prefix, each)]
+    return held[max(around, key=lambda each: each.prefixlen)] if around else None
 
 
 def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
@@ -134,7 +156,7 @@ def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpP
 
 
 def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
-    return any(p.version == inner.version and inner.subnet_of(p) for p in prefixes)  # type: ignore[arg-type]
+    return any(is_part(inner, prefix) for prefix in prefixes)
 
 
 def served_routes(network: Network, node: Node) -> list[Route]:
@@ -142,32 +164,15 @@ def served_routes(network: Network, node: Node) -> list[Route]:
     found: list[Route] = []
     for hosted in network.hosted:
         host = network.nodes[hosted.node]
+        if host.owner != node.owner:
+            continue
         port = next((p for p in node.ports.values() if _leads_to(network, p.peer.node, host)), None)
-        if host.owner != node.owner or port is None:
+        if port is None:
             continue
         own = [interface.network for each in host.ports.values() for interface in each.addresses]
         outside = (a for a in hosted.addresses if not any(a in subnet for subnet in own))
         found += [Route(ipaddress.ip_network(a), host.address(a.version), port.name) for a in outside]
     return list(dict.fromkeys(found))
-
-
-def expected_prefixes(network: Network, node: Node) -> frozenset[IpPrefix]:
-    """What a router's table holds when the whole country has converged."""
-    members = {m.owner for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange}
-    return frozenset(
-        prefix
-        for other in routers(network)
-        if node.role is not Role.ROUTE_SERVER or other.owner in members
-        for prefix in originated(network, other)
-    )
-
-
-def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
-    """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
-    over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
-    others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
-    found = {prefix for other in others for prefix in originated(network, other)} - set(originated(network, node))
-    return {prefix: over[prefix.version] for prefix in found if prefix.version in over}
 
 
 def _pair(
@@ -177,7 +182,7 @@ def _pair(
     for own in node.ports[port].addresses:
         if own.version in theirs:
             name = f"{relation.name.lower()}_{other.name.translate(_SYMBOL)}_{own.version}"
-            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other))
+            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other), other.owner)
 
 
 def _holder(network: Network, node: Node) -> Operator | Transit:
@@ -185,7 +190,8 @@ def _holder(network: Network, node: Node) -> Operator | Transit:
     return topology.transits[node.owner] if node.role is Role.TRANSIT else topology.operators[node.owner]
 
 
-def _router(network: Network, name: str) -> Node:
+def router_of(network: Network, name: str) -> Node:
+    """The border router of an operator, or a transit's router."""
     role = Role.TRANSIT if name in network.topology.transits else Role.BORDER
     return network.one(role, name)
 
@@ -197,9 +203,13 @@ def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
 
 def ground_port(network: Network, node: Node, other: Node) -> Port:
     """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
-    if node.role is Role.TRANSIT:
-        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
-    return node.port_for("intl")
+    above = node.role is Role.TRANSIT and other.owner in network.topology.by_satellite
+    return node.port_for(f"to {other.owner}" if above else lan_port(node))
+
+
+def lan_port(node: Node) -> str:
+    """A router's port on the gateway's LAN."""
+    return "gateway" if node.role is Role.TRANSIT else "intl"
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -209,31 +219,41 @@ def _leads_to(network: Network, peer: str, host: Node) -> bool:
 
 
 def _cover(host: IpPrefix) -> IpPrefix:
-    return host.supernet(new_prefix=_COVER[host.version])
+    return host.supernet(new_prefix=COVER[host.version])
 
 
-def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
-    """What operators announce no more, or announce and discard. `held`: the policies that an operator carries out, by
-    its name. Groups' control addresses are spared: they prove the way."""
-    withdrawn, nulled = set[Withdrawn](), set[Nulled]()
+def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
+    """What operators announce no more, announce besides, pass on, or announce and discard. `held`: the policies that an
+    operator carries out, by its name. Groups' control addresses are spared what is discarded: they prove the way."""
+    every = cache(lambda: announcements(network))
+    withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
-        owner, policies = node.owner, held(node.owner).values()
-        if owner in network.topology.by_satellite:
-            continue
-        announced = originated(network, node) if any(policy.routes for policy in policies) else []
-        for policy in policies:
-            if (gone := policy.withdraws_for(owner)) is not None:
-                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(announced)}
-            if (dark := policy.null_routes_for(owner)) is not None:
-                nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(announced)}
-    return Damage(withdrawn=frozenset(withdrawn), nulled=frozenset(nulled))
+        owner = node.owner
+        held_here = {} if owner in network.topology.by_satellite else held(owner)
+        told = [policy for policy in held_here.values() if policy.routes and policy.is_told(owner)]
+        own = every()[node.name] if told else ()
+        for policy in told:
+            if (gone := policy.withdraw) is not None:
+                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(own)}
+            if (dark := policy.null_route) is not None:
+                nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(own)}
+            if (besides := policy.announce) is not None:
+                announced |= {Announced(owner, p, besides.to is Whither.HOME, False) for p in besides.of(own)}
+            if (foreign := policy.hijack) is not None:
+                announced.add(Announced(owner, foreign.prefix, foreign.to is Whither.HOME, True))
+            if (route := policy.leak) is not None:
+                leaked.add(Leaked(owner, route.prefix, route.to))
+    return Damage(
+        withdrawn=frozenset(withdrawn), nulled=frozenset(nulled), announced=frozenset(announced),
+        leaked=frozenset(leaked),
+    )  # fmt: skip
 
 
 def _spared(network: Network, owner: str, prefix: IpPrefix, spare: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
     """What lies within a prefix of what is spared, and of its subscribers' control addresses."""
     mine = (v.id for v in network.vantages if v.id.operator == owner)
     controls = (ipaddress.ip_network(a) for each in mine for a in network.control_addresses(each))
-    return tuple(sorted((p for p in (*spare, *controls) if _within(p, [prefix])), key=str))
+    return tuple(sorted((p for p in (*spare, *controls) if is_part(p, prefix)), key=str))
 
 
 def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:

@@ -29,7 +29,10 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
         for place, targets in _with_addresses(policy):
+            listed = "address_file" in targets
             add_listed(document, ("policies", name, *place), targets, "address_file", "addresses")
+            if listed and targets["addresses"] == []:
+                del targets["addresses"]  # told already
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)

@@ -50,6 +50,7 @@ class Tcp(_ToPort):
 
     runs = "shutdownlab.probes.steps:tcp_test"
     follows = "shutdownlab.verifier.follow:tcp"
+    answered_by = "port"
     ooni_test = _SINGLE_STEP
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -84,6 +85,7 @@ class Ping(HostProbe):
 
     runs = "shutdownlab.probes.steps:ping_test"
     follows = "shutdownlab.verifier.follow:ping"
+    answered_by = "host"
     ooni_test = "x_ping"
 
     def ask(self, at: Surroundings) -> Destination:

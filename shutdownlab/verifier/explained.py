@@ -51,7 +51,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if did else ''}{did}{by}".rstrip()
         if hop.rule:
             yield f"    {'':<{width}}  {hop.rule}"
-        if hop.order is not None:
+        if hop.order is not None and hop.order not in explanation.elsewhere:
             orders[hop.order] = None
     if any(hop.role.startswith("on the ") for hop in explanation.hops):
         reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)

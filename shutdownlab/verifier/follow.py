@@ -252,9 +252,11 @@ def sms(line: ModelledLine, ask: TelephoneLines) -> Conclusion:
 def _signal(line: ModelledLine, ask: TelephoneLines, port: int) -> None:
     """The caller to its operator's service, and the service to the callee, whose line was registered before."""
     _both_ways(line, line.node, ask.line.registrar, port, "sip_register")
+    service = line.country.ways.host_of(ask.line.registrar)  # the callee's, too
+    assert service is not None
+    if service.name in line.country.damage.silent:
+        raise StepFailed(TIMEOUT, "sip_register")
     if ask.peer is not None:
-        service = line.country.ways.host_of(ask.peer.registrar)
-        assert service is not None
         _both_ways(line, service.name, _address_of(line, ask.peer), port, "sip_invite")
 
 
