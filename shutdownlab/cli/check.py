@@ -17,7 +17,9 @@ from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
-from shutdownlab.library import Shutdown
+from shutdownlab.library import LoadedTopology, Shutdown
+from shutdownlab.model.faults import NO_DAMAGE, Damage
+from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.reporting.literal import literal
 
 
@@ -28,6 +30,10 @@ def check(
     ],
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="PHASE", help="Draw what is cut, withdrawn and hijacked in this phase, too."),
+    ] = None,
 ) -> None:
     """Check files without running anything; lists all problems at once."""
     from shutdownlab.country.limits import lacks
@@ -41,6 +47,8 @@ def check(
             if len(files) > 1:
                 bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
             _check_kind(graph)
+        elif at is not None:
+            bad_option("--at", f"{at} without a drawing", "--graph FILE, in which the phase is drawn")
         for file in files:
             try:
                 if (what := _box_file(file)) is not None:
@@ -69,7 +77,7 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
-                drawing = draw(found.network)
+                drawing = draw(found.network, *_at(found, at))
                 made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
                 with writable("--graph", graph, "where a file can be made"):
                     graph.write_bytes(made)
@@ -92,6 +100,19 @@ def _box_file(file: str) -> str | None:
     if kind == "profile":
         return f"a profile of DPI boxes: {literal(load_profile(content, file, library.catalogue()).title)}"
     return None
+
+
+def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
+    """What is broken in a phase and what has become of routes, and what to call it."""
+    from shutdownlab.verifier.verdicts import Verifier
+
+    if at is None:
+        return NO_DAMAGE, ""
+    if not isinstance(found, Shutdown):
+        bad_option("--at", f"{at} of a topology", "a scenario: a topology has no phases")
+    phase = phase_named(found.scenario, at, "--at")
+    choices = choices_of(found.scenario, {}, "--choose")
+    return Verifier(found, choices).country(phase).damage, f"{phase.phase} · {phase.at:%d %b %Y %H:%M} UTC"
 
 
 def _check_kind(graph: Path) -> None:
