@@ -74,7 +74,8 @@ class CensoredPlanet(Instrument):
         self._sources = itertools.cycle(map(str, prefix.hosts()))
         self._evaluated = dict[Server, list[Exchange]]()
         self._templates = self._evaluate()
-        self._looked_into = set[tuple[Server, str]]()
+        self._looked_into = dict[tuple[Server, str], str]()
+        """In which phase: one that is looked at again is looked into again."""
 
     def look(self, moment: Moment) -> Sighting:
         trials, refuted = self._try(moment)
@@ -88,8 +89,12 @@ class CensoredPlanet(Instrument):
             files[f"evaluations.{at}.json"] = "".join(lines).encode()
             self._evaluated = {}
         left_out = [f"{len(refuted)} servers could not be asked, for their controls failed"] if refuted else []
-        todo = [trial for trial in counted if trial.blocked and (trial.server, trial.name) not in self._looked_into]
-        todo = todo[:_MOST_TRACED]
+        phase = moment.phase.phase
+        todo = [
+            trial
+            for trial in counted
+            if trial.blocked and self._looked_into.get((trial.server, trial.name), phase) == phase
+        ][:_MOST_TRACED]
         if todo:
             traces = [self._trace(trial) for trial in todo]
             files[f"centrace.{at}.csv"] = centrace.analysed(traces, self._numbers(traces))
@@ -99,8 +104,8 @@ class CensoredPlanet(Instrument):
                 files[f"cenfuzz.{at}.json"] = "".join(fuzzed).encode()
             except ImportError:
                 left_out.append("CenFuzz has no ClientHellos without scapy: pip install scapy")
-            self._looked_into |= {(trial.server, trial.name) for trial in todo}
-        readings = self._readings(moment.phase.phase, counted, refuted)
+            self._looked_into |= {(trial.server, trial.name): phase for trial in todo}
+        readings = self._readings(phase, counted, refuted)
         return Sighting(tuple(readings), files, tuple(left_out))
 
     # -- Hyperquack ---------------------------------------------------------------------------------------------------
