@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Exceptions, Policy, Targets
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.kinds import Http3, Tcp, Web
 from shutdownlab.results.cells import Cell
@@ -42,7 +44,9 @@ class Sites:
             of_its_own = hosted.program is None and not hosted.domestic and hosted.names
             if of_its_own and "https" in kinds and "dns" not in kinds:
                 sites.setdefault(hosted.app, hosted)
-        named = [target for policy in policies for target in (policy.targets, policy.except_)]
+        named: list[Targets | Exceptions | Allowance] = []
+        for policy in policies:
+            named += (policy.targets, policy.except_, *policy.allow)
         sites = {app: h for app, h in sites.items() if not any(_names(t, h) for t in named)} or sites
         self.probes: dict[str, Probe] = {}
         self.pages, self.quic, self.same, self.connections = list[str](), list[str](), list[str](), list[str]()
@@ -148,7 +152,7 @@ def _connection(host: str) -> Tcp:
     return Tcp.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
 
 
-def _names(target: Targets | Exceptions, hosted: Hosted) -> bool:
+def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
     """Whether a policy means a site, by its app or by one of its names."""
-    below = [name for name in hosted.names for site in target.sites if f".{name}".endswith(f".{site}")]
-    return hosted.app in target.apps or bool(below)
+    sites = frozenset(target.sites)
+    return hosted.app in target.apps or any(is_within(name, sites) for name in hosted.names)
