@@ -10,7 +10,7 @@ from itertools import pairwise
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
-from shutdownlab.model.routing import router_of
+from shutdownlab.model.routing import ground_port, router_of
 from shutdownlab.verifier.contest import NextHop
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.switch import Fields
@@ -193,6 +193,10 @@ class Ways:
 
     def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
         """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
+        if lan == "space":
+            mine, theirs = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
+            above = router if router.role is Role.BORDER else following
+            return [self._past_box(above, "gateway", mine, theirs, outwards=above is router)]
         mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
         found: list[Crossing | LineRouters] = []
         if router.role is Role.TRANSIT:
