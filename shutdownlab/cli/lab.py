@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,11 +10,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
-from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, user_errors
 from shutdownlab.country import visible
 from shutdownlab.country.attach_socket import Offered, offered
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import phase_named, vantage_point
+from shutdownlab.system.child_process import ending
+
+_KILLED = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
+"""What ends a lab that nobody who sits at it has ended: memory that ran out, `kill -9 -1` at a node."""
 
 
 def lab(
@@ -27,9 +32,7 @@ def lab(
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
 ) -> None:
-    """The emulated country with Mininet's own command line (`help` there lists its commands).
-
-    The machine's files are read-only there, but for the working directory.
+    """The machine's files are read-only there, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end.
     """
@@ -44,6 +47,9 @@ def lab(
             code = _enter(
                 "command_line", plan, [*keep, *needed.keep], found, script=str(keep[0]) if keep else None, offered=found
             )
+        if code - 128 in _KILLED:
+            errors().print(f"[red]The lab has ended:[/red] its process {ending(128 - code)}.")
+            code = EXIT_MACHINE_CANNOT
         raise typer.Exit(code)
 
 
@@ -75,9 +81,7 @@ def exec_(
     datapath: DatapathWish = "auto",
     trust: Trust = False,
 ) -> None:
-    """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
-
-    For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    """For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     The machine's files are read-only for it, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end. Of the machine's it sees what the command names, and where the

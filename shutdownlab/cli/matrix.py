@@ -41,7 +41,6 @@ def matrix(
     ] = False,
     trust: Trust = False,
 ) -> None:
-    """Use circumvention tools in every phase, from every operator: which work, at what cost. Ends as `run` does."""
     from shutdownlab.reporting import matrix as shown
     from shutdownlab.runner import matrix as tool_matrix
 

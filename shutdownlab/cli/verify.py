@@ -40,8 +40,6 @@ def verify(
         bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
     ] = False,
 ) -> None:
-    """Say what a run would find, without one: in seconds, without rights, on any system. Ends as `run` does."""
-    from shutdownlab.reporting import junit, sarif
     from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.runner.matrix import with_tools
     from shutdownlab.verifier import verify as model
@@ -63,11 +61,14 @@ def verify(
             verified.write(out, force=force)
         if form == "table":
             print_verified(verified, Console(highlight=False), warn=warn)
+        elif form == "json":
+            typer.echo(as_json(verified, warn=warn))
+        elif form == "junit":
+            from shutdownlab.reporting import junit
+
+            typer.echo(junit.of_verified(verified))
         else:
-            told = {
-                "json": lambda: as_json(verified, warn=warn),
-                "junit": lambda: junit.of_verified(verified),
-                "sarif": lambda: sarif.of_verified(verified, warn=warn),
-            }
-            typer.echo(told[form]())
+            from shutdownlab.reporting import sarif
+
+            typer.echo(sarif.of_verified(verified, warn=warn))
     raise typer.Exit(verified.exit_code)

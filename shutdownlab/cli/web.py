@@ -47,9 +47,7 @@ def web(
         int, typer.Option("--students", metavar="N", help="Print so many links to follow by, each with its own token.")
     ] = 0,
 ) -> None:
-    """A page in the browser: a running country to steer, a run as it goes on, or one that is over to look back at.
-
-    It prints links, with a token in each: one to steer by, others to follow.
+    """It prints links, with a token in each: one to steer by, others to follow.
     Whoever has the first may do in the country what `exec` and `lab` may do.
     What is served over a network is not encrypted.
     """

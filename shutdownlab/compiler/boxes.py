@@ -13,6 +13,7 @@ from shutdownlab.compiler import controls
 from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
+from shutdownlab.compiler.traffic import address_and_mask
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
@@ -156,11 +157,10 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         rules += controls.passing(network, vantage, sides.inside, sides.outside, PipelineTable.INSPECT)
         for subnet in network.subnets[vantage.id]:
             kind = ETHER_TYPES[subnet.version]
-            masked = (str(subnet.network_address), str(subnet.netmask))
             for purpose, side, box in ways:
                 if purpose in ports:
                     field = f"ipv{subnet.version}_{side}"
-                    match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
+                    match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, address_and_mask(subnet)))
                     rules.append(Rule(PipelineTable.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
         yield from dict.fromkeys(rules)  # groups share some of the controls'

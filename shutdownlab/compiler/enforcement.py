@@ -17,6 +17,7 @@ from shutdownlab.compiler.traffic import (
     AclVerdict,
     Classifier,
     Traffic,
+    address_and_mask,
     both,
     classifier,
     in_all,
@@ -94,7 +95,7 @@ def _classify(group: Group) -> Iterator[Rule]:
     """Rules that write group and direction into the metadata, by port and subnet."""
     for subnet in group.subnets:
         kind = ETHER_TYPES[subnet.version]
-        masked = (str(subnet.network_address), str(subnet.netmask))
+        masked = address_and_mask(subnet)
         out = (("in_port", group.outbound_port), ("eth_type", kind), (f"ipv{subnet.version}_src", masked))
         yield Rule(
             PipelineTable.CLASSIFY,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from heapq import merge
 from itertools import chain
 from typing import Literal
@@ -68,8 +68,7 @@ class Traffic:
             fields: list[tuple[str, MatchValue]] = [("eth_type", ETHER_TYPES[version])]
             for side, prefix in ((far, self.remote), (near, self.local)):
                 if prefix is not None:
-                    masked = (str(prefix.network_address), str(prefix.netmask))
-                    fields.append((f"ipv{version}_{side}", masked))
+                    fields.append((f"ipv{version}_{side}", address_and_mask(prefix)))
             if self.protocol is None:
                 yield tuple(fields)
                 continue
@@ -90,6 +89,12 @@ class Traffic:
 
 
 EVERYTHING = Traffic()
+
+
+@lru_cache(maxsize=4096)
+def address_and_mask(prefix: IpPrefix) -> tuple[str, str]:
+    """A prefix as OpenFlow matches it: its address, and the mask. Written once: rules of many groups name the same."""
+    return str(prefix.network_address), str(prefix.netmask)
 
 
 def of_ports(ports: Ports) -> tuple[Traffic, ...]:

@@ -21,7 +21,7 @@ from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.numbers import TCP
-from shutdownlab.config.scalars import is_address
+from shutdownlab.config.scalars import IpPrefix, is_address
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
 from shutdownlab.country.lines import Lines
@@ -30,6 +30,7 @@ from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.servers import birdc
@@ -60,7 +61,10 @@ class Breaker:
     _faults: dict[str, DeclaredFault] = field(default_factory=dict)
     _ports: set[tuple[str, str]] = field(default_factory=set)
     """Switch and port: those that are down."""
-    _withdrawn: Damage = NO_DAMAGE
+    _told: Damage = NO_DAMAGE
+    """What BGP has been changed to."""
+    _once_contested: frozenset[IpPrefix] = frozenset()
+    """Prefixes that somebody has hijacked, leaked or announced in parts, now or before."""
     _lies: dict[VantageId, Lies] = field(default_factory=dict)
     """What resolvers say to whom."""
     _muted: set[str] = field(default_factory=set)
@@ -89,7 +93,7 @@ class Breaker:
         if gone:
             self._mend(gone, staying, coming)
         self._faults = dict(faults)
-        damage = damage_of(self.network, faults.values()) | self._withdrawn
+        damage = damage_of(self.network, faults.values()) | self._told
         self.country.expect(damage)
         for fault in faults.values():
             self._break(fault)
@@ -106,11 +110,12 @@ class Breaker:
 
         Raises what waiting does, `OSError` and `MachineCannot`.
         """
-        wanted = routing.withdrawals(self.network, held)
+        wanted = routing.route_changes(self.network, held)
         told = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
-        if wanted.withdrawn or any(is_address(str(lie)) for lies in told.values() for lie, _ in lies.values()):
+        changed = wanted.withdrawn or wanted.announced or wanted.leaked
+        if changed or any(is_address(str(lie)) for lies in told.values() for lie, _ in lies.values()):
             self.borders.tell()
-        self.withdraw(wanted)
+        self.reroute(wanted)
         self.borders.discard(wanted)
         for operator in self.network.topology.operators:
             self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
@@ -118,15 +123,18 @@ class Breaker:
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
         self.lie(told)
 
-    def withdraw(self, wanted: Damage) -> None:
-        """Have operators announce all but what is withdrawn, and wait until all routers have heard of it.
+    def reroute(self, wanted: Damage) -> None:
+        """Have operators announce, and pass on, just what is wanted, and wait until all routers have heard of it.
 
         Raises what waiting does.
         """
-        if wanted.withdrawn == self._withdrawn.withdrawn:
+        wanted = wanted.told
+        if wanted == self._told:
             return
-        changed = {each.operator for each in wanted.withdrawn ^ self._withdrawn.withdrawn}
-        self._withdrawn = wanted = Damage(withdrawn=wanted.withdrawn)
+        changes = [getattr(wanted, name) ^ getattr(self._told, name) for name in ("withdrawn", "announced", "leaked")]
+        changed = {each.operator for change in changes for each in change}
+        self._told = wanted
+        self._once_contested |= wanted.contested
         damage = damage_of(self.network, self._faults.values()) | wanted
         self.country.expect(damage)
         for node in (self.network.one(Role.BORDER, name) for name in changed):
@@ -196,7 +204,7 @@ class Breaker:
                     assert daemon.control is not None, "every bird has one"
                     birdc.ask(daemon.control, "configure")  # routes may have been withdrawn meanwhile
         still = damage_of(self.network, gone) & damage_of(self.network, coming)
-        damage = damage_of(self.network, staying) | still | self._withdrawn
+        damage = damage_of(self.network, staying) | still | self._told
         self.country.expect(damage)
         self._set_ports(damage)
         if back:
@@ -294,7 +302,7 @@ class Breaker:
 
     def _let_routers_know(self, damage: Damage) -> None:
         """Sessions that cannot be up are started again where they still are, until they and their routes are gone."""
-        if not damage:
+        if not damage and not self._once_contested:
             return
         alive = {n.name: n for n in routing.routers(self.network) if n.name not in damage.routers}
         lost = {name: routing.lost_sessions(self.network, node, damage) for name, node in alive.items()}
@@ -311,6 +319,7 @@ class Breaker:
         self, alive: Mapping[str, Node], lost: Mapping[str, frozenset[str]], damage: Damage
     ) -> Iterator[str]:
         routes = Routes(self.network, damage)
+        originated = self.country.services.converged.originated
         for name, node in alive.items():
             control = self.country.services.find("bird", name).control
             assert control is not None, "every bird has one"
@@ -318,7 +327,7 @@ class Breaker:
                 up = birdc.sessions_up(control)
                 for session in lost[name] & up:
                     birdc.ask(control, f"restart {session}")
-                there = birdc.kernel_routes(control, 4).keys() | birdc.kernel_routes(control, 6).keys()
+                there = birdc.best_routes(control, 4) | birdc.best_routes(control, 6)
             except OSError as error:  # it has just been started
                 yield f"bird on {name}: {error}"
                 continue
@@ -330,10 +339,33 @@ class Breaker:
             for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
                 if other.owner == node.owner:
                     continue
-                for prefix in self.country.services.converged.originated[other.name]:
+                for prefix in originated[other.name]:
                     leads = routes.leads(node.owner, other.owner, prefix)
                     if (str(prefix) in there) is not leads:
                         yield f"bird on {name}: {'no' if leads else 'still a'} route to {prefix}"
+            for prefix in self._once_contested:
+                wanted, found = self._route_wanted(routes, node, prefix), there.get(str(prefix))
+                if wanted is None and found is not None:
+                    yield f"bird on {name}: still a route to {prefix}"
+                elif wanted is not None and (found is None or found._replace(teller="") != wanted):
+                    yield f"bird on {name}: {found or 'no route'} to {prefix}, not {wanted}"
+
+    def _route_wanted(self, routes: Routes, node: Node, prefix: IpPrefix) -> birdc.BestRoute | None:
+        """What a router should have of a prefix that is contested, or was, once all have heard of it."""
+        heard = routes.selected(node.owner, prefix)
+        if heard is None:
+            return None
+        if not heard.path:
+            return birdc.BestRoute("", None, "")
+        network, version = self.network, prefix.version
+        origin = routing.asn(network, router_of(network, heard.path[-1]))
+        following = router_of(network, heard.hop.owner)
+        if heard.hop.lan == "backbone":
+            port = next(p for p in following.ports.values() if p.peer.node == node.name)
+        else:
+            port = following.ports["ix" if heard.hop.lan == "exchange" else routing.lan_port(following)]
+        via = next(str(a.ip) for a in port.addresses if a.version == version)
+        return birdc.BestRoute("", origin, via)
 
 
 _SWITCHES: Final = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Role.EXCHANGE_SWITCH}

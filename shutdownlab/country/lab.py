@@ -20,7 +20,7 @@ from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
 from shutdownlab.model.probe import Family
-from shutdownlab.protocol.session import AskBoxes, Measure, PutInForce, StartProgram
+from shutdownlab.protocol.session import AskBoxes, AskRoutes, Measure, PutInForce, StartProgram
 
 if TYPE_CHECKING:
     from shutdownlab.network.datapath import Wish
@@ -291,10 +291,16 @@ class Lab:
             self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved, faults), _ORDER_S)
             self._active = policies
 
-    def boxes(self) -> Mapping[str, Mapping[str, Any]]:
+    def routes(self) -> Mapping[str, frozenset[str]]:
+        """By transit router abroad, the prefixes of the country's operators that it has a route to, by BGP."""
+        tables = self._connection.ask(AskRoutes(self._connection.number()), _ANSWER_S).tables
+        return {name: frozenset(prefixes) for name, prefixes in tables.items()}
+
+    def boxes(self, recent: int = 0) -> Mapping[str, Mapping[str, Any]]:
         """What each DPI box has counted, by its name: `packets`, `decisions`, …, and under `engine`, since its rules
-        were last changed, by rule, verdict and protocol. A box that does not answer is left out."""
-        asked = AskBoxes(self._connection.number())
+        were last changed, by rule, verdict and protocol. A box that does not answer is left out. recent: so many of its
+        latest decisions by rule, a hundred at most, are under that name, each with its `number`."""
+        asked = AskBoxes(self._connection.number(), recent)
         counters: Mapping[str, Mapping[str, Any]] = self._connection.ask(asked, _ANSWER_S).counters
         return counters
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -30,6 +31,7 @@ from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Abandon,
     AskBoxes,
+    AskRoutes,
     Boxes,
     Done,
     Ended,
@@ -37,9 +39,11 @@ from shutdownlab.protocol.session import (
     Measure,
     MeasureAll,
     Opened,
+    Opening,
     ProbeAnswer,
     PutInForce,
     Refused,
+    Routes,
     SignalProgram,
     StartProgram,
     Tried,
@@ -48,6 +52,7 @@ from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import Sandbox, start_sandbox
 
 _OPEN_S: Final = 300.0
+"""How long a step of building a country may take: a big one takes longer for each, on a busy machine the more so."""
 _CLOSE_S: Final = 5.0
 _TAIL: Final = 4000
 
@@ -81,23 +86,37 @@ class LabConnection:
         self._trying: dict[int, Callable[[Tried], object]] = {}
         self._sandbox: Sandbox | None = None
         self._ending = False
+        self._began: tuple[float, str] = time.monotonic(), "starting its sandbox"
+        """The step of building that is under way, and since when."""
         self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
         self._keeper.start()
         try:
-            self.opened = opening.result(_OPEN_S)
-        except BaseException as error:
-            late = isinstance(error, FutureTimeout) and not opening.done()
+            self.opened = self._wait_open(opening)
+        except BaseException:
             self._end(0.0)
-            if late:
-                raise LabError(f"{plan.title} was not up after {_OPEN_S:g} s") from None
             raise
+
+    def _wait_open(self, opening: Future[Opened]) -> Opened:
+        """Raises what `opening` does, and `LabError` where one step of building takes too long."""
+        while True:
+            since, step = self._began
+            try:
+                return opening.result(max(0.0, since + _OPEN_S - time.monotonic()))
+            except FutureTimeout:
+                if opening.done():
+                    return opening.result()
+                if self._began == (since, step):
+                    raise LabError(f"{self._plan.title} is not up: {step} took more than {_OPEN_S:g} s") from None
 
     def number(self) -> int:
         """A request's, that no other has."""
         return next(self._numbers)
 
     def ask(
-        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+        self,
+        request: StartProgram | PutInForce | Measure | AskBoxes | AskRoutes,
+        seconds: float,
+        files: Sequence[int] = (),
     ) -> Any:
         """Send a request and wait for its answer.
 
@@ -236,9 +255,11 @@ class LabConnection:
 
     def _hear(self, message: object) -> None:
         match message:
+            case Opening(step=step):
+                self._began = time.monotonic(), step
             case Opened():
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number) | Routes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))

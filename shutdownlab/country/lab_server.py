@@ -25,6 +25,7 @@ from shutdownlab.protocol.session import (
     GIVEN_UP,
     Abandon,
     AskBoxes,
+    AskRoutes,
     Boxes,
     Done,
     Ended,
@@ -32,8 +33,10 @@ from shutdownlab.protocol.session import (
     Measure,
     MeasureAll,
     Opened,
+    Opening,
     PutInForce,
     Refused,
+    Routes,
     SignalProgram,
     StartProgram,
     Tried,
@@ -52,7 +55,7 @@ def serve(payload: Mapping[str, Any]) -> int:
     link = MessageSocket(socket.socket(fileno=payload["socket"]))
     os.set_inheritable(payload["socket"], False)
     try:
-        session = Session(payload["plan"])
+        session = Session(payload["plan"], lambda step: link.send(Opening(step)))
     except BREAKAGES as error:
         link.send(Refused(0, "\n".join(lines_of(error))))
         return EXIT_BROKEN
@@ -123,9 +126,14 @@ class _LabServer:
                 self._measure(message)
             case Abandon(number=number):
                 self.abandoned.add(number)
-            case AskBoxes(number=number):
+            case AskRoutes(number=number):
                 try:
-                    self.link.send(Boxes(number, self.session.country.box_counters(_TICK_S)))
+                    self.link.send(Routes(number, self.session.routes()))
+                except OSError as error:
+                    self.link.send(Refused(number, f"a router does not answer: {error}"))
+            case AskBoxes(number=number, recent=recent):
+                try:
+                    self.link.send(Boxes(number, self.session.country.box_counters(_TICK_S, recent)))
                 except ControlError as error:
                     self.link.send(Refused(number, brief(str(error))))
             case _:  # a signal that came too late

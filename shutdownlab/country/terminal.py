@@ -28,7 +28,7 @@ from shutdownlab.system.inside import REPLACED
 from shutdownlab.system.sandbox import foreground_program, interactive
 
 EXIT_FAILED = 1
-"""What `lab --script` ends with where a command could not be carried out."""
+"""What `lab` ends with where a command of a script, or of what is piped in, could not be carried out."""
 
 _GREETING = """\
 {count} nodes of {title} are up{policy}.
@@ -134,7 +134,7 @@ def _command_line(session: SharedSession, console: Console, script: str | None, 
     _greet(session, console, others, "the end of it all")
     with interactive():
         failures = Prompt(session, script=script).failures
-    return EXIT_FAILED if script and failures else 0
+    return EXIT_FAILED if failures and (script or not sys.stdin.isatty()) else 0
 
 
 def _attached(plan: LabPlan, country: Country, door: Path) -> int:

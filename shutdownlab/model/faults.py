@@ -214,6 +214,24 @@ class Withdrawn(NamedTuple):
     abroad: bool
 
 
+class Announced(NamedTuple):
+    """A prefix that an operator announces besides its own ones: a part of one of them, or (`foreign`) of somebody
+    else's. To everybody, or (`home`) to customers and the exchange alone."""
+
+    operator: str
+    prefix: IpPrefix
+    home: bool
+    foreign: bool
+
+
+class Leaked(NamedTuple):
+    """A prefix whose route an operator passes on to a provider, or to the `exchange`, that should not have it."""
+
+    operator: str
+    prefix: IpPrefix
+    to: str
+
+
 class Nulled(NamedTuple):
     """A prefix whose packets from the gateway an operator's border router discards, but for what is spared in it."""
 
@@ -224,14 +242,15 @@ class Nulled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is broken, withdrawn or null-routed in a network.
+    """What is broken in a network, and what has become of its routes.
 
     links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
     silent: hosts of which no server answers, and `closed` those of them whose servers are dead: of the others, which
     hang, the kernel still takes connections. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
     give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
     switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
-    nulled: those whose packets are discarded on arrival.
+    nulled: those whose packets are discarded on arrival. announced: those that are announced besides. leaked: those
+    whose routes are passed on where they should not be.
     """
 
     links: frozenset[Link] = frozenset()
@@ -244,6 +263,8 @@ class Damage:
     switchless: frozenset[str] = frozenset()
     withdrawn: frozenset[Withdrawn] = frozenset()
     nulled: frozenset[Nulled] = frozenset()
+    announced: frozenset[Announced] = frozenset()
+    leaked: frozenset[Leaked] = frozenset()
     closed: frozenset[str] = frozenset()
 
     def __or__(self, other: Damage) -> Damage:
@@ -254,6 +275,16 @@ class Damage:
 
     def __bool__(self) -> bool:
         return self != NO_DAMAGE
+
+    @property
+    def told(self) -> Damage:
+        """What of it BGP tells other routers of."""
+        return Damage(withdrawn=self.withdrawn, announced=self.announced, leaked=self.leaked)
+
+    @property
+    def contested(self) -> frozenset[IpPrefix]:
+        """The prefixes that somebody announces who does not otherwise, or passes on."""
+        return frozenset(each.prefix for each in self.announced) | frozenset(each.prefix for each in self.leaked)
 
     def breaks(self, a: Node, b: Node) -> bool:
         """Whether nothing passes between two nodes that a link joins."""

@@ -10,7 +10,7 @@ from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.scalars import Kbit, OrElse, Size
 from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.inspection.recognition import installed_recognisers
-from shutdownlab.model.announcements import NullRoute, Withdrawal
+from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
 from shutdownlab.model.answers import Lie, Rejection
 from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
@@ -47,7 +47,7 @@ def _rules(value: Any) -> Any:
 _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({"type": "string"})]
 
 
-ROUTING: Final = ("withdraw", "null_route")
+ROUTING: Final = ("withdraw", "null_route", "announce", "hijack", "leak")
 BREAKING: Final = ("cut", "power_off", "switch_off")
 VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
 """What a policy does; each has one of them."""
@@ -55,8 +55,8 @@ VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
 
 class Policy(Record):
     """One order that can be given and withdrawn: to `block` something, to `throttle` it, to `degrade` lines, to
-    `inspect` by rules, to `withdraw` or `null_route` prefixes, or to `cut`, `power_off` or `switch_off` what carries
-    packets."""
+    `inspect` by rules, to `withdraw`, `announce` or `null_route` prefixes, to `hijack` or `leak` those of others, or to
+    `cut`, `power_off` or `switch_off` what carries packets."""
 
     title: str
     """What it does, in a few words; it stands in results and messages."""
@@ -76,6 +76,12 @@ class Policy(Record):
     null_route: NullRoute | None = None
     """Prefixes whose routes stay announced, while border routers discard what comes for them over the gateway. `{}`:
     all that the operators under `where` announce."""
+    announce: Announcement | None = None
+    """Parts of their own prefixes that the operators under `where` announce besides: the longest prefix counts."""
+    hijack: Hijack | None = None
+    """A prefix of somebody else's that an operator announces as its own, and what comes for it is discarded."""
+    leak: Leak | None = None
+    """A route that an operator passes on where it should not, so that packets go by way of it."""
     cut: Cut | None = None
     """Cables that are cut by order. What it takes away is `down`."""
     power_off: Powerless | None = None
@@ -169,6 +175,9 @@ class Policy(Record):
         """Routes are an operator's, and what switches and boxes are told has no place beside them."""
         hint = "routes are withdrawn by BGP" if verb == "withdraw" else "border routers carry it out"
         self._alone(verb, hint)
+        if verb in ("hijack", "leak"):
+            self._names_whom(verb, "`by` says which operator does it")
+            return
         if not self.where.is_of_operators:
             hint = "a prefix is one route, for all who have addresses in it"
             raise Expected("`operators` alone", hint, found="a scope of some of an operator's subscribers", key="where")
@@ -178,9 +187,11 @@ class Policy(Record):
     def _breaks(self, verb: str) -> None:
         """It says itself where."""
         self._alone(verb, "whoever has the equipment carries it out")
+        self._names_whom(verb, "it names its links" if verb == "cut" else "it names its regions and operators")
+
+    def _names_whom(self, verb: str, hint: str) -> None:
         for key in ("where", "except"):
             if key in self.model_fields_set or (key == "except" and "except_" in self.model_fields_set):
-                hint = "it names its links" if verb == "cut" else "it names its regions and operators"
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
     def _alone(self, verb: str, hint: str) -> None:
@@ -368,16 +379,10 @@ class Policy(Record):
         return Targets() if self.freezes else self.targets.for_switches
 
     def is_told(self, operator: str) -> bool:
-        """Whether an operator is among those whose routes it is about."""
+        """Whether an operator is among those whose routes it is about, or who changes those of others."""
+        if (by := self.hijack or self.leak) is not None:
+            return operator == by.by
         return self.where.covers_operator(operator) and operator not in self.except_.operators
-
-    def withdraws_for(self, operator: str) -> Withdrawal | None:
-        """What an operator announces no more, if anything."""
-        return self.withdraw if self.is_told(operator) else None
-
-    def null_routes_for(self, operator: str) -> NullRoute | None:
-        """What an operator's border router discards, if anything."""
-        return self.null_route if self.is_told(operator) else None
 
     def concerns(self, vantage: Vantage) -> bool:
         return self.where.covers(vantage) and not self.except_.spares(vantage)

@@ -26,6 +26,7 @@ from shutdownlab.model.settings import settle
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Access, Topology, Vantage
+from shutdownlab.model.turns import check_turns, take_turns
 from shutdownlab.model.variation import Read, extend, include
 
 NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -36,8 +37,9 @@ def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App
     include_files(document, apps, topology.class_names)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
+    check_turns(scenario, topology, document)
     document.raise_if_bad()
-    return scenario
+    return take_turns(scenario, topology, document)
 
 
 def report_structure(document: Document) -> None:
@@ -85,7 +87,8 @@ class _Checker:
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
         self.vantages = tuple(topology.vantages())
-        self.phases = [*(phase.phase for phase in scenario.timeline), *scenario.recurring]
+        made = (name for phase in scenario.timeline if phase.stagger for name in phase.stagger.names(phase.phase))
+        self.phases = [*dict.fromkeys((*(phase.phase for phase in scenario.timeline), *made)), *scenario.recurring]
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.started: set[str] = set()

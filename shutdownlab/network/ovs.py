@@ -28,7 +28,8 @@ Datapath = Literal["netdev", "system"]
 
 _RUN = Path("/run/ovs")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-_START_SECONDS = 20.0
+_START_SECONDS, _SECONDS_A_COMMAND = 20.0, 0.05
+"""What a transaction may take, and each command of all that are begun together."""
 _NAME_LIMIT = 15
 # The daemons' own interfaces take the indexes below.
 _FIRST_INDEX = 1000
@@ -104,9 +105,13 @@ class OvsInstance:
         self._bridges.append(bridge)
         return f"br{len(self._bridges)}"
 
-    def begin(self, commands: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
-        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`."""
-        argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={round(_START_SECONDS)}", "--retry"]
+    def begin(self, commands: Sequence[Sequence[str]], beside: int = 0) -> subprocess.Popen[str]:
+        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`.
+
+        beside: how many commands other instances are given at the same time.
+        """
+        seconds = round(_START_SECONDS + (len(commands) + beside) * _SECONDS_A_COMMAND)
+        argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={seconds}", "--retry"]
         for number, command in enumerate(commands):
             argv += ["--", *command] if number else command
         try:
@@ -266,7 +271,8 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         by_instance: dict[OvsInstance, list[list[str]]] = {}
         for switch in switches:
             by_instance.setdefault(switch.instance, []).extend(switch.bridge_commands(switch._controllers))
-        begun = [(instance, instance.begin(commands)) for instance, commands in by_instance.items()]
+        every = sum(map(len, by_instance.values()))
+        begun = [(i, i.begin(commands, every - len(commands))) for i, commands in by_instance.items()]
         for instance, transaction in begun:
             instance.finish(transaction)
         return switches

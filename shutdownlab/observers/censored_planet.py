@@ -10,11 +10,14 @@ fail too, an echo to the server's line that no policy touches tells whether it w
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final
 
 from shutdownlab.model.network import Role
+from shutdownlab.model.topology import VantageId
 from shutdownlab.observers import cenfuzz, centrace, hyperquack
 from shutdownlab.observers.cenfuzz import Result
 from shutdownlab.observers.centrace import Trace, hop_of
@@ -74,8 +77,7 @@ class CensoredPlanet(Instrument):
         self._looked_into = set[tuple[Server, str]]()
 
     def look(self, moment: Moment) -> Sighting:
-        trials = self._try()
-        refuted = self._refuted(trials, moment)
+        trials, refuted = self._try(moment)
         counted = [trial for trial in trials if trial.server.vantage not in refuted]
         when, at = self.abroad.time.of, stamp(moment.phase.at)
         topology = self.abroad.network.topology
@@ -117,10 +119,11 @@ class CensoredPlanet(Instrument):
             raise CannotSee("no web site in the country answers from abroad")
         return found
 
-    def _try(self) -> list[Trial]:
+    def _try(self, moment: Moment) -> tuple[list[Trial], set[VantageId]]:
         """All servers and names side by side: once; again, what was not answered as ever; then controls beside it.
 
-        Where not even the first control was answered nothing is gained by asking one after the other.
+        Where not even the first control was answered nothing is gained by asking one after the other: an echo that no
+        policy touches goes beside the second try. Returned are also the lines that the testbed itself has failed.
         """
         pairs = [(server, name) for server in self._templates for name in self._names]
         firsts = {pair: self._exchange(pair[0], _CONTROL) for pair in pairs}
@@ -130,7 +133,9 @@ class CensoredPlanet(Instrument):
         again = {pair: self._exchange(*pair, source=tries[pair].source) for pair in failed}
         controls = {pair: self._controls(pair[0], tries[pair].source) for pair in failed}
         dark = [pair for pair in failed if not self._is_as_ever(pair, firsts[pair])]
-        self._play([*again.values(), *itertools.chain.from_iterable(controls[pair] for pair in dark)])
+        with ThreadPoolExecutor(1, "echo") as beside:
+            refuted = beside.submit(self._refuted, {pair[0].vantage: pair[0] for pair in dark}, moment)
+            self._play([*again.values(), *itertools.chain.from_iterable(controls[pair] for pair in dark)])
         left = [pair for pair in failed if pair not in dark and not self._is_as_ever(pair, again[pair])]
         self._play(itertools.chain.from_iterable(controls[pair] for pair in left))
         found = []
@@ -138,7 +143,8 @@ class CensoredPlanet(Instrument):
             both = (tries[pair], *([again[pair]] if pair in again else []))
             same, clean = controls[pair] if pair in dark or pair in left else (None, None)
             found.append(Trial(*pair, firsts[pair], both, same, clean, self._templates[pair[0]]))
-        return found
+        still = {trial.server.vantage for trial in found if trial.anomaly and trial.controls_failed}
+        return found, refuted.result() & still
 
     def _is_as_ever(self, pair: tuple[Server, str], asked: Exchange) -> bool:
         return hyperquack.answer_of(asked) == self._templates[pair[0]]
@@ -147,15 +153,17 @@ class CensoredPlanet(Instrument):
         """From the address that has asked, and from another."""
         return self._exchange(server, _CONTROL, source=source), self._exchange(server, _CONTROL)
 
-    def _refuted(self, trials: Sequence[Trial], moment: Moment) -> set[object]:
-        """The lines that the testbed itself has failed, of those of which controls failed too."""
+    def _refuted(self, servers: Mapping[VantageId, Server], moment: Moment) -> set[VantageId]:
+        """Lines of which the testbed does not answer, or so slowly that silence at a server says nothing."""
         network = self.abroad.network
         asks = {}
-        for server in {trial.server for trial in trials if trial.anomaly and trial.controls_failed}:
-            control = next(each for each in network.control_addresses(server.vantage) if each.version == 4)
-            asks[server.vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
+        for vantage, server in servers.items():
+            control = next(each for each in network.control_addresses(vantage) if each.version == 4)
+            asks[vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
+        begun = time.monotonic()
         self._site.ask(asks.values())
-        return {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING}
+        slow = time.monotonic() - begun > _PATIENCE_S / 2
+        return {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (slow and ask.way)}
 
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None
@@ -165,7 +173,7 @@ class CensoredPlanet(Instrument):
     def _play(self, exchanges: Iterable[Exchange]) -> None:
         play(self._namespace, list(exchanges), _PATIENCE_S)
 
-    def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[object]) -> Iterator[Reading]:
+    def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
         """Of all that was asked for, the share that was answered as ever; none where something could not be asked."""
         topology = self.abroad.network.topology
         places: list[tuple[Scope, str]] = [("country", "")]

@@ -129,7 +129,17 @@ class AskInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskBoxes:
-    """Ask what DPI boxes have counted; answer: `Boxes`."""
+    """Ask what DPI boxes have counted, and `recent` decisions of each at most; answer: `Boxes`."""
+
+    number: int
+    recent: int = 0
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AskRoutes:
+    """Ask which routes to the country's operators the transit routers have; answer: `Routes`."""
 
     number: int
     files: int = 0
@@ -201,6 +211,15 @@ class Boxes:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Routes:
+    """By transit router, the prefixes of the country's operators that it has a route to, by BGP."""
+
+    number: int
+    tables: dict[str, tuple[str, ...]]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Complaints:
     """What has broken, or complains, a sentence each."""
 
@@ -227,6 +246,14 @@ class Tried:
     number: int
     outcome: str
     failure: str | None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The country is being built, and has got so far: a step of it begins."""
+
+    step: str
 
 
 @with_config(_STRICT)
@@ -265,7 +292,8 @@ SessionRequest: TypeAlias = (
     | Attach
     | AskInForce
     | AskBoxes
+    | AskRoutes
     | AskComplaints
 )
-SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
-SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opened | Ended | LabFault
+SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Routes | Complaints | TerminalMade
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opening | Opened | Ended | LabFault

@@ -15,12 +15,16 @@ from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
+from shutdownlab.observers.demand import demand_files
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
 from shutdownlab.observers.scenario_time import ScenarioTime
 from shutdownlab.observers.volume import volumes
 from shutdownlab.results.directory import RecordError
 from shutdownlab.results.events import Listener, Notice, Observed
+from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.demand import GAINS
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.outside import Outside as Modelled
@@ -48,9 +52,12 @@ class Outside:
     _modelled: tuple[str, ...] = ()
     """Signals that no instrument reads."""
     _model: Modelled = field(init=False)
+    _demand: list[Reading] = field(init=False)
+    """Of phases that are whole: what files that run over all of them are made of."""
 
     def __post_init__(self) -> None:
         self._model = Modelled(self.shutdown, self.choices)
+        self._demand = [reading for reading in read_readings(self.directory) if reading.signal in GAINS]
 
     def set_up(self) -> None:
         """Make every instrument that is installed; what cannot be had is left out of every phase."""
@@ -90,7 +97,11 @@ class Outside:
         modelled = tuple(self._model.of(phase, self._modelled))
         scenario, topology = self.shutdown.scenario, self.shutdown.topology
         offset = timedelta(seconds=scenario.utc_offset)
-        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset))
+        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset, scenario.noise))
+        self._demand += (reading for reading in modelled if reading.signal in GAINS)
+        times = [(each.phase, each.at) for each in scenario.timeline]
+        calendar = calendar_of(times, scenario.ends, scenario.utc_offset)
+        self._write("demand", demand_files(self._demand, topology, calendar, ends))
         for name, sighting in self.seen.items():
             there = self._there.get(name)
             self._write((there.name if there else "") or name, sighting.files)

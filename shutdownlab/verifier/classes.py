@@ -48,6 +48,8 @@ class Classes:
         self._timed: dict[str, bool] = {}
         self._effects: dict[str, object] = {}
         self._errands: dict[VantageId, _Near] = {}
+        self._breaks: dict[str, bool] = {}
+        self._withdrawing: dict[str, tuple[str, ...]] = {}
 
     def active(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase."""
@@ -81,11 +83,19 @@ class Classes:
 
     def breaks(self, phase: Phase) -> bool:
         """Whether anything may be broken in a phase, by itself or by order."""
-        return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
+        if phase.phase not in self._breaks:
+            ordered = any(policy.breakage for policy in self.active(phase).values())
+            self._breaks[phase.phase] = bool(phase.faults) or ordered
+        return self._breaks[phase.phase]
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
         """The policies that change routes, discard what comes by them among them: those that are in force anywhere, and
         those of before whose end an operator did not hear."""
+        if phase.phase not in self._withdrawing:
+            self._withdrawing[phase.phase] = self._withdrawing_in(phase)
+        return self._withdrawing[phase.phase]
+
+    def _withdrawing_in(self, phase: Phase) -> tuple[str, ...]:
         found = dict(self.anywhere(phase))
         scenario = self.shutdown.scenario
         for operator in self.shutdown.topology.operators if phase.faults else ():

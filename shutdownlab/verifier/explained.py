@@ -53,7 +53,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.met is not None:
             yield f"    {'':<{width}}  {_met(hop)}"
-        if hop.order is not None:
+        if hop.order is not None and hop.order not in explanation.elsewhere:
             orders[hop.order] = None
     if any(hop.role.startswith("on the ") for hop in explanation.hops):
         reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)

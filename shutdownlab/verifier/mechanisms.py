@@ -12,6 +12,9 @@ def mechanism_of(policy: Policy) -> str:
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
+    besides = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
+    if told := next((name for name, order in besides.items() if order is not None), ""):
+        return told
     if policy.null_route is not None:
         return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"
     if policy.breakage is not None:
@@ -52,6 +55,8 @@ def _told_apart(policy: Policy) -> str:
 
 def whom(policy: Policy) -> str:
     """Whom it is about: `all`, or what narrows it."""
+    if (by := policy.hijack or policy.leak) is not None:
+        return by.by
     where = policy.where
     parts = [", ".join(where.operators)] if where.operators else []
     parts += [", ".join(where.regions)] if where.regions else []

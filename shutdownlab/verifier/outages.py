@@ -13,6 +13,7 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
 from shutdownlab.model.probe import Need, Probe, Surroundings
+from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
@@ -84,6 +85,20 @@ class Outages:
         own = self._network.topology.operators[operator].prefixes
         prefixes = [prefix for prefix in own if prefix.version == family.version]
         return next((c.blamed for c in self._cases if not self._are_seen(c.ways.routes, operator, prefixes)), None)
+
+    def misplaced(self, operator: str, family: Family) -> bool:
+        """Whether networks abroad have a route to a prefix of an operator's of a family that another announces, or to
+        another's that it announces."""
+        if not self._cases:
+            return False
+        together, held = self._cases[-1], holders(self._network)
+        for prefix in (each for each in together.damage.contested if each.version == family.version):
+            holder = holder_of(prefix, held)
+            for transit in self._network.topology.transits:
+                origin = together.ways.routes.origin(transit, prefix)
+                if origin not in {None, holder} and operator in {origin, holder}:
+                    return True
+        return False
 
     def _are_seen(self, routes: Routes, operator: str, prefixes: Sequence[IpPrefix]) -> bool:
         transits = self._network.topology.transits

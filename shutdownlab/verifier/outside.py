@@ -13,6 +13,7 @@ What each signal is made of:
 - `atlas-datacentre`, `atlas-home`: lines from which a TCP connection to port 443 abroad opens, as RIPE Atlas' probes
   hold one to their controllers.
 - `dns-queries`: name questions of operators' resolvers that come abroad; asked again where no answer returns.
+- `tor-relays`, `tor-bridges`, `vpn-demand`: people who turn to tools as sites fall (`signals.demand`).
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.demand import GAINS, DemandName, demand
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
-from shutdownlab.verifier.routes import router_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.volume import Sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
@@ -98,6 +100,7 @@ class Outside:
             "dns-queries": self._name_questions,
             "atlas-datacentre": self._atlas_datacentre,
             "atlas-home": self._atlas_home,
+            **{name: partial(self._demand, name) for name in GAINS},
         }
 
     @cached_property
@@ -231,6 +234,16 @@ class Outside:
     def _atlas_home(self, phase: Phase) -> Iterator[_Seen]:
         fixed = [vantage for vantage in self._ordinary if vantage.access is Access.FIXED]
         yield from self._connected("atlas-home", phase, fixed or self._ordinary, self._weights)
+
+    def _demand(self, name: DemandName, phase: Phase) -> Iterator[_Seen]:
+        if self.sites.pages:
+            parts = {
+                v.id: demand(
+                    name, self.sites.reached(self.verifier, phase, v), self.sites.lost(self.verifier, phase, v)
+                )
+                for v in self._ordinary
+            }
+            yield _Seen(name, "both", parts, self._weights)
 
     def _connected(self, signal: str, phase: Phase, lines: list[Vantage], weights: ByVantage) -> Iterator[_Seen]:
         if lines and self.sites.connections:

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
+from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
-from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.conclusion import Conclusion
@@ -55,8 +56,6 @@ class CellVerdict:
 
 
 OK: Final = CellVerdict(Outcome.OK)
-UNREACHABLE: Final = "network_unreachable"
-"""What an observer of routes says of those that are not there."""
 
 
 @cache
@@ -119,12 +118,15 @@ class Verifier:
 
     def withdrawn(self, phase: Phase) -> Damage:
         """The routes that operators have withdrawn."""
-        return withdrawals(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
+        return route_changes(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
 
     def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
         """What a cell of the phase comes out as."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
+            if seen.by_origin:
+                wrong = self.outages(phase).misplaced(cell.operator, cell.family)
+                return CellVerdict(Outcome.BLOCKED, WRONG_ORIGIN) if wrong else OK
             if seen.unaffected:
                 if self.classes.breaks(phase) or self.classes.withdrawing(phase):
                     blamed = self.outages(phase).unseen(cell.operator, cell.family)

@@ -29,12 +29,13 @@ class Sites:
     """The web sites that a country's subscribers reach abroad, and the probes that ask for them.
 
     pages: names of probes over TCP; quic: over QUIC, same: of the same sites over TCP; connections: those that Atlas
-    probes would hold.
+    probes would hold. missed: of the sites that policies block, over TCP.
     """
 
     def __init__(self, network: Network, policies: Iterable[Policy]) -> None:
         """`policies`: what they name stands for itself; a CDN's customers are the other sites, where there are any."""
         sites: dict[str, Hosted] = {}
+        policies = tuple(policies)
         for hosted in network.hosted:
             kinds = {service.kind for service in hosted.services}
             of_its_own = hosted.program is None and not hosted.domestic and hosted.names
@@ -53,6 +54,15 @@ class Sites:
             if ("h3", 443) in services:
                 self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url))
                 self.same.append(f"page of {app}")
+        self.missed = list[str]()
+        for name in named_sites(network, policies):
+            known = network.hosted_as(name)
+            if (
+                known is not None
+                and not known.domestic
+                and ("https", 443) in {(s.kind, s.port) for s in known.services}
+            ):
+                self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
         self._found: dict[tuple[CellClass, str], float] = {}
 
     @property
@@ -79,6 +89,14 @@ class Sites:
     def connected(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """Whether a line holds a connection to somewhere abroad that no policy names: 1 where to any site."""
         return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.connections), default=0.0)
+
+    def reached(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Whether a line gets any page from abroad, however slowly: 1 where it gets one of those that nobody blocks."""
+        return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.pages), default=0.0)
+
+    def lost(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line usually gets from sites that policies name, what it does not get: 0 to 1."""
+        return 1 - self._mean(verifier, phase, vantage, self.missed) if self.missed else 0.0
 
     def _mean(self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str]) -> float:
         got = [self._got(verifier, phase, vantage, name, rated=True) for name in names]

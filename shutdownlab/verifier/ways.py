@@ -10,7 +10,9 @@ from itertools import pairwise
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
-from shutdownlab.verifier.routes import Routes, router_of
+from shutdownlab.model.routing import router_of
+from shutdownlab.verifier.contest import NextHop
+from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.switch import Fields
 
 
@@ -142,11 +144,15 @@ class Ways:
         if owner is None:
             return Way(tuple(hops), arrives=False)
         standing = self.routes.standing(owner, address)
-        while router.owner != owner:
+        passed = set[str]()
+        while (there := self._diverted(router, target, address)) or router.owner != owner:
             try:
-                hop = self.routes.next_hop(router.owner, owner, standing)
+                hop = there or self.routes.next_hop(router.owner, owner, standing)
             except KeyError:
                 return Way(tuple(hops), arrives=False)
+            if hop.owner in passed or hop.owner == router.owner:  # in a circle, or where it is discarded
+                return Way(tuple(hops), arrives=False, silent=True)
+            passed.add(router.owner)
             following = router_of(self.network, hop.owner)
             hops += [*(self._over_lan(router, following, hop.lan) if hop.lan != "backbone" else ()), following.name]
             router = following
@@ -155,6 +161,16 @@ class Ways:
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
         return Way((*hops, *self._last_mile(target, router, up=False), target.name))
+
+    def _diverted(self, router: Node, target: Node | None, address: Address) -> NextHop | None:
+        """Where a router sends what is for an address, against what it does on a quiet day."""
+        if not self.damage.contested:
+            return None
+        known = 0
+        if target is not None and target.owner == router.owner:
+            linked = [a.network for port in target.ports.values() for a in port.addresses if address in a.network]
+            known = max((network.prefixlen for network in linked), default=address.max_prefixlen)
+        return self.routes.diverted(router.owner, address, known)
 
     def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing | LineRouters]:
         """Between a host and its router: over an access switch, where the host is a subscriber."""

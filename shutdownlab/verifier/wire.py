@@ -328,12 +328,14 @@ class ModelledConnection:
         sender = nodes[way.nodes[0]]
         if sender.vantage is None or len(way.nodes) == 1:
             return None
+        rejections = self.country.rejections(sender.owner)
+        if not rejections:
+            return None
         stream = self.stream
         ends = [(stream.client, stream.client_port), (stream.server, stream.server_port)]
         (source, _), (target, port) = ends if by_client else reversed(ends)
         ports = (port, port) if stream.proto in (TCP, UDP) else None
         packet = Traffic(stream.proto, ports, ip_network(target), ip_network(source))
-        rejections = self.country.rejections(sender.owner)
         return next((each for each in rejections if each.meets(ip_address(source), packet)), None)
 
     @property

@@ -22,6 +22,7 @@ from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.web.course import Course
 from shutdownlab.web.foresight import Foreseen, batches, foresee, key_of
+from shutdownlab.web.happenings import RECENT, Happenings
 from shutdownlab.web.history import Moment, as_shutdown, kept_of
 from shutdownlab.web.ledger import Ledger, News
 from shutdownlab.web.source import Source
@@ -34,6 +35,8 @@ _PAUSE_S: Final = 1.5
 """Between two rounds of probes."""
 _FORESIGHT_S: Final = 0.5
 """What the model may take longer than the order itself; then probes are made in the scenario's order."""
+_LOOK_S: Final = 1.0
+"""Between two looks at what boxes decide and routers hear."""
 _MOST_UNDONE: Final = 50
 _MASTERS: Final = {
     Mode.OPERATORS: "The operators carry orders out, each on its own switches, of which its controller is MASTER.",
@@ -75,17 +78,18 @@ class Steering(Source):
         self._free = threading.Event()
         """Set but while an order is carried out."""
         self._news = threading.Event()
-        self._counts: dict[str, dict[str, int]] = {}
-        """How often each rule of each DPI box was met, at the last look."""
+        self._happenings = Happenings(loaded)
         self._told: list[str] = []
         """What has broken that nobody ordered, as far as it was told."""
         self._begin(self._moment("The country is up", lab.at or "start", self._condition()))
         self._watcher = threading.Thread(target=self._watch, name="probes", daemon=True)
+        self._onlooker = threading.Thread(target=self._look_around, name="happenings", daemon=True)
 
     def start(self) -> None:
         super().start()
         self._free.set()
         self._watcher.start()
+        self._onlooker.start()
         self.tell("step", f"{len(self._lab.nodes)} nodes of {self._base.topology.title} are up.")
         self._post_state()
 
@@ -277,26 +281,26 @@ class Steering(Source):
         new = self._ledger.newest is not moment or bool(self._busy) or self._news.wait(_PAUSE_S)
         self._news.clear()
         if new:
-            return  # it is waited for, and what boxes have counted is not
-        with suppress(LabError):
-            self._watch_boxes(moment)
+            return
         for text in self._lab.faults[len(self._told) :]:
             self._told.append(text)
             self.tell("notice", text)
 
-    def _watch_boxes(self, moment: Moment) -> None:
-        """Tell what DPI boxes have decided since the last look, by their rules; a new order has them count anew."""
-        for box, counters in self._lab.boxes().items():
-            engine = counters.get("engine", {})
-            counts = {name: int(count) for name, count in engine.get("rules", {}).items()}
-            before = self._counts.get(box, {})
-            new = {n: c - before.get(n, 0) if c >= before.get(n, 0) else c for n, c in counts.items()}
-            self._counts[box] = counts
-            said = ", ".join(f"{name} {count:,} more" for name, count in new.items() if count)
-            seen = ", ".join(f"{name} {count:,}" for name, count in engine.get("protocols", {}).items())
-            if said:
-                text = f"{box} decided by rule: {said}" + (f" (connections under these rules: {seen})" if seen else "")
-                self.tell("box", text, phase=moment.name)
+    def _look_around(self) -> None:
+        """Tell what boxes decide and which routes come and go, all the while; not while an order is carried out."""
+        while not self._ended.wait(_LOOK_S):
+            if not self._free.is_set() or self.ended:
+                continue
+            moment = self._ledger.newest.name
+            try:
+                lines = [*self._happenings.decisions(self._lab.boxes(RECENT), moment)]
+                lines += self._happenings.routes(self._lab.routes(), moment)
+            except LabEnded:
+                return
+            except LabError:  # a router, or the authority, is down: that is told elsewhere
+                continue
+            if lines:
+                self.tell_all(lines)
 
     def _round(
         self, shutdown: Shutdown, moment: Moment, cells: Sequence[Cell], foreseen: Foreseen | None = None

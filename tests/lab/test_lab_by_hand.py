@@ -91,3 +91,15 @@ def test_a_first_try_that_fails_is_told_before_it_is_believed(lab: sl.Lab) -> No
 
     assert (first[0], "blocked", "generic_timeout_error") in told
     assert sorted(place for place, *_ in heard) == [0, 1, 2], "each once, and nothing of those that get through"
+
+
+def test_a_dpi_box_tells_its_latest_decisions_one_by_one(lab: sl.Lab) -> None:
+    lab.put_in_force(["messengers"])
+    assert lab.probe("northnet/coast", "whatsapp").outcome == "blocked"
+
+    recent = lab.boxes(recent=50)["northnet-box"]["recent"]
+    numbers = [each["number"] for each in recent]
+    assert numbers == sorted(set(numbers))
+    assert {(each["rule"], each["protocol"]) for each in recent} == {("messengers", "tls")}
+    assert any("whatsapp" in each["host"] for each in recent)
+    assert "recent" not in lab.boxes()["northnet-box"], "a run's record has counts alone"

@@ -116,8 +116,16 @@ def test_a_country_is_steered_and_every_viewer_sees_it(browser: Browser, links: 
     assert follower.locator("button[data-do]:enabled").count() == 0, "who follows gives no orders"
     assert f"Start {started}" in follower.locator("#live-log").inner_text()
 
-    decided = page.locator("#live-log li.live-box", has_text="northnet-box decided by rule: messengers")
-    decided.first.wait_for()
+    decided = page.locator("#live-log li.live-decision", has_text="northnet-box: ").filter(
+        has_text=" by messengers: tls "
+    )
+    decided.first.locator("button").click()
+    page.locator("dialog h2", has_text="whatsapp from northnet/").wait_for()
+    page.locator("dialog", has_text="Decided at").wait_for()
+    page.keyboard.press("Escape")
+    page.uncheck('#live-kinds input[value="decision"]')
+    assert decided.first.is_hidden()
+    page.check('#live-kinds input[value="decision"]')
     page.locator("#pg-cells td.pg-blocked").first.click()
     dialog = page.locator("dialog")
     dialog.wait_for()

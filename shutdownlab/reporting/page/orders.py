@@ -81,7 +81,7 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
 
 def _by(policy: Policy) -> str:
     """What carries it out."""
-    if policy.withdraw is not None:
+    if policy.withdraw or policy.announce or policy.hijack or policy.leak:
         return "border routers, by BGP"
     if policy.null_route is not None:
         return "border routers, which discard what comes"

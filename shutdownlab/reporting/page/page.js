@@ -175,6 +175,17 @@
     dialog.showModal();
   };
 
+  // of a live page: why something came out as it did that is no cell of the table
+  const tell = async (at, from, target, family, said) => {
+    const dialog = $("pg-dialog"), close = make("button", { type: "button", class: "pg-close" }, "Close");
+    close.addEventListener("click", () => dialog.close());
+    const { why } = await page.ask(at, from, target, family), row = rows.find((each) => vantage(each) === from);
+    const because = why && row ? [make("p", {}, `By the model: ${why.outcome}${why.failure ? ` (${why.failure})` : ""}.`), ...explained(row, why.outcome, why.failure, why)] : [make("p", { class: "pg-soft" }, "The model does not say more of it.")];
+    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, `${target} from ${from}`), make("p", {}, said), ...because);
+    dialog.onclose = null;
+    dialog.showModal();
+  };
+
   const since = (name) => {
     const order = orders[name];
     let at = phase;
@@ -351,7 +362,7 @@
   if (wanted < 0 && fragment) address(fragment);
   // what the live page works with
   const page = {
-    choose, open, make, vantage, phase: () => phase, data: () => data,
+    choose, open, tell, make, vantage, phase: () => phase, data: () => data,
     take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
     ask: async () => ({}),
   };

@@ -10,7 +10,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Means
 from shutdownlab.model.topology import Vantage
-from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.cells import cells_of
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.explain import explain_cell
@@ -54,7 +54,7 @@ def whys_of(
             if class_ not in known:
                 known[class_] = len(found.told)
                 explanation = explain_cell(verifier, phase, cell)
-                found.told.append(_told(shutdown, explanation, cell, cell.vantage))
+                found.told.append(told_of(shutdown, explanation, cell.operator, cell.vantage))
             found.of[key] = known[class_]
     return found
 
@@ -73,7 +73,7 @@ def _key(result: Result) -> tuple[str, str, str, str]:
     return result.phase, result.vantage, result.target, result.family.value
 
 
-def _told(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> dict[str, Any]:
+def told_of(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> dict[str, Any]:
     """An explanation, short: without what is empty, and without what differs from phase to phase."""
     verdict = explanation.verdict
     told: dict[str, Any] = {
@@ -89,7 +89,7 @@ def _told(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Van
         "server": explanation.server,
         "policies": list(dict.fromkeys(_policies(explanation))),
         "faults": [[fault.fault, fault.title, list(fault.needs)] for fault in explanation.faults],
-        "at": _where(shutdown, explanation, cell, vantage),
+        "at": _where(shutdown, explanation, operator, vantage),
     }
     return {key: value for key, value in told.items() if value}
 
@@ -99,7 +99,7 @@ def _policies(explanation: Explanation) -> Iterator[str]:
     yield from (order.policy for order in explanation.elsewhere)
 
 
-def _where(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:
+def _where(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> str:
     """Where it was decided: what part of the vantage point's own operator (`own access-switch`), or a node by its name.
 
     A class has cells of several operators, whose equipment does the same.
@@ -110,7 +110,7 @@ def _where(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Va
         node = shutdown.network.nodes.get(hop.node)
         if node is None:
             return ""
-        own = node.owner == cell.operator and _is_on_its_side(shutdown.network, node, vantage)
+        own = node.owner == operator and _is_on_its_side(shutdown.network, node, vantage)
         return f"own {node.role.value}" if own else node.name
     for order in explanation.elsewhere:
         by_names = shutdown.scenario.policies[order.policy].by is Means.DNS
