@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
+from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Settings, Trust, as_mapping, as_settings
 from shutdownlab.cli.program import errors, naming_options, user_errors
 from shutdownlab.cli.run import one_run
 from shutdownlab.reporting.progress import Progress
@@ -30,6 +30,7 @@ def matrix(
         typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
     ] = None,
     choose: Choices = None,
+    settings: Settings = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     form: Annotated[
@@ -45,7 +46,7 @@ def matrix(
     from shutdownlab.runner import matrix as tool_matrix
 
     with user_errors(), naming_options("out", "choose", "tools", "at"):
-        shutdown = library.load(scenario)
+        shutdown = library.load(scenario, set=as_settings(settings))
         chosen = [name for given in tools or () for name in given.split(",") if name]
         progress = Progress(out, errors(), story=False)
         with one_run(progress):

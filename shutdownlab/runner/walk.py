@@ -273,7 +273,8 @@ class Walk:
             choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
-            source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
+            source=shutdown.source, digest=shutdown.digest, files=shutdown.files, until=options.until,
+            datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             observe=options.observe, sample=options.sample, changed_since=options.changed_since,
@@ -358,7 +359,7 @@ class Walk:
         assert self.rules_met is not None, "it comes with the country"
         met = tuple(self.rules_met.end(country, phase.phase))
         if self.outside is not None:
-            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), self.emit)
+            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))

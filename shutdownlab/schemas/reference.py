@@ -128,6 +128,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("Allowance", "What is let through: `allow[]`"),
         Section("Degradation", "How lines are made worse: `degrade`"),
         Section("Rates", "What each direction has: `degrade.rate`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shutdownlab.config.document import Path
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.policy import Exceptions, Means, Policy, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.scenario import Expectation, Outcome, Phase
@@ -27,8 +28,10 @@ def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> 
     hosted = verifier.network.hosted_as(host) if host else None
     apps = {app, hosted.app if hosted else None}
     names = {host, *(name for each in verifier.network.hosted if each.app == app for name in each.names)}
-    within = any(f".{name}".endswith(f".{site}") for name in names if name for site in targets.sites)
-    return within or not apps.isdisjoint(targets.apps)
+    if not apps.isdisjoint(targets.apps):
+        return True
+    sites = frozenset(targets.sites)
+    return any(is_within(name, sites) for name in names if name)
 
 
 def some(names: list[str]) -> str:

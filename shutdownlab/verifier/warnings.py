@@ -106,6 +106,12 @@ class _Policies:
                 text = f"`{name}` spares {key} {some(idle)} to no effect that is measured"
                 yield self._at(("policies", name, "except", key), text)
 
+        for index, allowance in enumerate(policy.allow):
+            changed = policy.model_copy(update={"allow": policy.allow[:index] + policy.allow[index + 1 :]})
+            if not self._matters(name, f"{name} but allowance {index}", changed, phases):
+                text = f"`{name}` allows {allowance} to no effect that is measured"
+                yield self._at(("policies", name, "allow", index), text)
+
     def _matters(self, name: str, called: str, changed: Policy, phases: list[Phase]) -> bool:
         for phase in phases:
             imagined = self._imagined(name, phase, called, changed)
