@@ -24,6 +24,7 @@ from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.own_apps import own_apps
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.vocabulary import profile_names
+from shutdownlab.model.announcement_checks import check_announcements
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.network import Network, lay_out
@@ -231,6 +232,7 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
         if beyond := _families_beyond(built, probe):
             found = f"{' and '.join(beyond)}, of which {probe.host_name} has no address"
             document.report((section, probe_name, "families"), found, "families that the host has an address of")
+    check_announcements(loaded, built, document)
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
     document.raise_if_bad()

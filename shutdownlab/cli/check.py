@@ -18,6 +18,7 @@ from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
 from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Network
 from shutdownlab.reporting.literal import literal
 
 
@@ -29,10 +30,7 @@ def check(
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
 ) -> None:
-    """Check files without running anything; lists all problems at once."""
     from shutdownlab.country.limits import lacks
-    from shutdownlab.reporting.graph import draw
-    from shutdownlab.reporting.png import png_of
     from shutdownlab.system.limits import Room
 
     with user_errors():
@@ -69,13 +67,20 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
-                drawing = draw(found.network)
-                made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
-                with writable("--graph", graph, "where a file can be made"):
-                    graph.write_bytes(made)
+                _draw(found.network, graph)
                 Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)
+
+
+def _draw(network: Network, graph: Path) -> None:
+    from shutdownlab.reporting.graph import draw
+    from shutdownlab.reporting.png import png_of
+
+    drawing = draw(network)
+    made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
+    with writable("--graph", graph, "where a file can be made"):
+        graph.write_bytes(made)
 
 
 def _box_file(file: str) -> str | None:

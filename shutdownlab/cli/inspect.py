@@ -41,7 +41,6 @@ def inspect(
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")
     ] = False,
 ) -> None:
-    """What a DPI box would make of a capture: one line per flow."""
     from shutdownlab.inspection.capture import NotACaptureError, open_capture
     from shutdownlab.inspection.catalogue import AppCatalogue
     from shutdownlab.inspection.offline import OfflineInspection

@@ -13,7 +13,6 @@ _KINDS: tuple[tuple[library.Kind, str], ...] = (("scenarios", "Scenarios"), ("to
 
 
 def list_() -> None:
-    """List the scenarios and countries that ship with it, and where they are."""
     console = Console(highlight=False, soft_wrap=True)
     for kind, heading in _KINDS:
         shipped = dict(library.shipped(kind))

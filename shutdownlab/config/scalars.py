@@ -41,6 +41,8 @@ _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
 _QUANTITY = r"([0-9]{1,15}(?:\.[0-9]{1,40})?)\s*"
 _LONGEST_DURATION = 100_000 * 86400.0
+_SIZE = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1_000_000, "MiB": 1 << 20}
+_LARGEST_SIZE = 1024 * _SIZE["MiB"]
 _HIGHEST_RATE = 1_000 * _RATE["gbit"]
 _YEARS = range(1970, 2200)
 _LONGEST = 2_000
@@ -98,6 +100,22 @@ def rate_text(kbit: int) -> str:
     """`"150kbit"`, `"30mbit"`: kbit/s in the largest unit that they are a whole number of."""
     unit, size = next((unit, size) for unit, size in reversed(_RATE.items()) if kbit % size == 0)
     return f"{kbit // size}{unit}"
+
+
+def size(value: Any) -> int:
+    """`"16KiB"`, `"500kB"` as bytes."""
+    found = re.fullmatch(rf"{_QUANTITY}(B|kB|KiB|MB|MiB)", written(value))
+    bytes_ = round(float(found[1]) * _SIZE[found[2]]) if found else 0
+    if not 1 <= bytes_ <= _LARGEST_SIZE:
+        raise Expected("a size such as 16KiB, 500kB, 1MiB", "write a number and its unit, up to 1024MiB")
+    return bytes_
+
+
+def size_text(bytes_: int) -> str:
+    """`"16KiB"`: bytes in the largest unit that they are a whole number of."""
+    largest_first = sorted(_SIZE.items(), key=lambda item: -item[1])
+    unit, each = next((unit, each) for unit, each in largest_first if bytes_ % each == 0)
+    return f"{bytes_ // each}{unit}"
 
 
 def network(value: Any) -> IpPrefix:
@@ -399,6 +417,12 @@ Kbit = Annotated[
     PlainSerializer(rate_text),
     text_like("rate", "512kbit", "30mbit", "1gbit", pattern=f"{_NUMBER}(kbit|mbit|gbit)"),
 ]
+Size = Annotated[
+    int,
+    BeforeValidator(size),
+    PlainSerializer(size_text),
+    text_like("size", "16KiB", "500kB", "1MiB", pattern=f"{_NUMBER}(B|kB|KiB|MB|MiB)"),
+]
 # Not `BeforeValidator`: after it pydantic would try an IPv6 prefix as an IPv4 one, which takes longer than reading it.
 Prefix = Annotated[IpPrefix, PlainValidator(network), text_like("prefix or address", "100.64.0.0/16", "2001:db8::/32")]
 AnAddress = Annotated[Address, BeforeValidator(address), text_like("address", "192.0.2.1", "2001:db8::1")]
@@ -443,3 +467,15 @@ Host = Annotated[str, BeforeValidator(host), text_like("host name or address", "
 def endpoint(ip: str, port: int) -> str:
     """`192.0.2.1:443`, `[2001:db8::1]:443`."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def is_part(inner: IpPrefix, outer: IpPrefix) -> bool:
+    """Whether a prefix is another one, or lies within it."""
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+def part(value: object) -> object:
+    """A share of something, as a number; raises `Expected`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise Expected("a share above 0 and up to 1", "such as 0.9")
+    return float(value)

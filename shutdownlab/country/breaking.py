@@ -21,6 +21,7 @@ from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.numbers import TCP
+from shutdownlab.config.scalars import IpPrefix, is_address
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
 from shutdownlab.country.lines import Lines
@@ -29,6 +30,7 @@ from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.servers import birdc
@@ -59,7 +61,10 @@ class Breaker:
     _faults: dict[str, DeclaredFault] = field(default_factory=dict)
     _ports: set[tuple[str, str]] = field(default_factory=set)
     """Switch and port: those that are down."""
-    _withdrawn: Damage = NO_DAMAGE
+    _told: Damage = NO_DAMAGE
+    """What BGP has been changed to."""
+    _once_contested: frozenset[IpPrefix] = frozenset()
+    """Prefixes that somebody has hijacked, leaked or announced in parts, now or before."""
     _lies: dict[VantageId, Lies] = field(default_factory=dict)
     """What resolvers say to whom."""
     _muted: set[str] = field(default_factory=set)
@@ -84,10 +89,11 @@ class Breaker:
         if not faults and not self._faults:
             return
         staying = [fault for name, fault in self._faults.items() if name in faults]
+        coming = [fault for name, fault in faults.items() if name not in self._faults]
         if gone:
-            self._mend(gone, staying)
+            self._mend(gone, staying, coming)
         self._faults = dict(faults)
-        damage = damage_of(self.network, faults.values()) | self._withdrawn
+        damage = damage_of(self.network, faults.values()) | self._told
         self.country.expect(damage)
         for fault in faults.values():
             self._break(fault)
@@ -104,24 +110,31 @@ class Breaker:
 
         Raises what waiting does, `OSError` and `MachineCannot`.
         """
-        wanted = routing.withdrawals(self.network, held)
-        self.withdraw(wanted)
+        wanted = routing.route_changes(self.network, held)
+        told = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
+        changed = wanted.withdrawn or wanted.announced or wanted.leaked
+        if changed or any(is_address(str(lie)) for lies in told.values() for lie, _ in lies.values()):
+            self.borders.tell()
+        self.reroute(wanted)
         self.borders.discard(wanted)
         for operator in self.network.topology.operators:
             self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
         vantages, links = self.network.vantages, self.network.topology.links
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
-        self.lie({v.id: lies_to(v, apps, held(v.id.operator)) for v in vantages})
+        self.lie(told)
 
-    def withdraw(self, wanted: Damage) -> None:
-        """Have operators announce all but what is withdrawn, and wait until all routers have heard of it.
+    def reroute(self, wanted: Damage) -> None:
+        """Have operators announce, and pass on, just what is wanted, and wait until all routers have heard of it.
 
         Raises what waiting does.
         """
-        if wanted.withdrawn == self._withdrawn.withdrawn:
+        wanted = wanted.told
+        if wanted == self._told:
             return
-        changed = {each.operator for each in wanted.withdrawn ^ self._withdrawn.withdrawn}
-        self._withdrawn = wanted = Damage(withdrawn=wanted.withdrawn)
+        changes = [getattr(wanted, name) ^ getattr(self._told, name) for name in ("withdrawn", "announced", "leaked")]
+        changed = {each.operator for change in changes for each in change}
+        self._told = wanted
+        self._once_contested |= wanted.contested
         damage = damage_of(self.network, self._faults.values()) | wanted
         self.country.expect(damage)
         for node in (self.network.one(Role.BORDER, name) for name in changed):
@@ -160,28 +173,41 @@ class Breaker:
             for daemon in self.country.net.instances[name].daemons.values():
                 strike(daemon.pid, blow)
 
-    def _mend(self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault]) -> None:
-        """Everything of faults that are gone is there again, but for what another fault has broken, too.
+    def _mend(
+        self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault], coming: Collection[DeclaredFault]
+    ) -> None:
+        """Everything of faults that are gone is there again, but for what another fault has broken, or is about to.
 
-        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break.
+        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break. One
+        that another fault takes away at once is not back in between.
         """
-        self._mute(name for fault in staying if fault.partition for name in fault.partition.controllers)
-        dead = [fault.kill for fault in staying if fault.kill is not None]
-        hanging = [fault.stop for fault in staying if fault.stop is not None]
+        others = [*staying, *coming]
+        away = {name for fault in others for name in fault.lone_controllers}
+        back = {name for fault in gone for name in fault.lone_controllers} - away
+        self._mute(self._muted - back)
+        dead = [fault.kill for fault in others if fault.kill is not None]
+        hanging = [fault.stop for fault in others if fault.stop is not None]
+        for name in sorted(back, key=AUTHORITY.__ne__):
+            process = self.country.controllers.processes[name]
+            if process.alive():
+                strike(process.pid, signal.SIGCONT)
+            else:
+                self.country.start_controller(name)
         for fault in gone:
             if fault.kill is not None:
-                self._start_again(fault.kill.without(dead))
+                self._start_again(fault.kill.without(dead).model_copy(update={"controllers": ()}))
             elif fault.stop is not None:
-                parts = fault.stop.without([*dead, *hanging])
+                parts = fault.stop.without([*dead, *hanging]).model_copy(update={"controllers": ()})
                 for pid in self._processes(parts):
                     strike(pid, signal.SIGCONT)
                 for daemon in self._daemons(Parts(routers=parts.routers)):
                     assert daemon.control is not None, "every bird has one"
                     birdc.ask(daemon.control, "configure")  # routes may have been withdrawn meanwhile
-        damage = damage_of(self.network, staying) | self._withdrawn
+        still = damage_of(self.network, gone) & damage_of(self.network, coming)
+        damage = damage_of(self.network, staying) | still | self._told
         self.country.expect(damage)
         self._set_ports(damage)
-        if any(fault.lone_controllers for fault in gone):
+        if back:
             self.country.authority.order_again(damage)
 
     def _start_again(self, parts: Parts) -> None:
@@ -276,7 +302,7 @@ class Breaker:
 
     def _let_routers_know(self, damage: Damage) -> None:
         """Sessions that cannot be up are started again where they still are, until they and their routes are gone."""
-        if not damage:
+        if not damage and not self._once_contested:
             return
         alive = {n.name: n for n in routing.routers(self.network) if n.name not in damage.routers}
         lost = {name: routing.lost_sessions(self.network, node, damage) for name, node in alive.items()}
@@ -293,6 +319,7 @@ class Breaker:
         self, alive: Mapping[str, Node], lost: Mapping[str, frozenset[str]], damage: Damage
     ) -> Iterator[str]:
         routes = Routes(self.network, damage)
+        originated = self.country.services.converged.originated
         for name, node in alive.items():
             control = self.country.services.find("bird", name).control
             assert control is not None, "every bird has one"
@@ -300,7 +327,7 @@ class Breaker:
                 up = birdc.sessions_up(control)
                 for session in lost[name] & up:
                     birdc.ask(control, f"restart {session}")
-                there = birdc.kernel_routes(control, 4).keys() | birdc.kernel_routes(control, 6).keys()
+                there = birdc.best_routes(control, 4) | birdc.best_routes(control, 6)
             except OSError as error:  # it has just been started
                 yield f"bird on {name}: {error}"
                 continue
@@ -312,10 +339,34 @@ class Breaker:
             for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
                 if other.owner == node.owner:
                     continue
-                for prefix in self.country.services.converged.originated[other.name]:
+                for prefix in originated[other.name]:
                     leads = routes.leads(node.owner, other.owner, prefix)
                     if (str(prefix) in there) is not leads:
                         yield f"bird on {name}: {'no' if leads else 'still a'} route to {prefix}"
+            for prefix in self._once_contested:
+                wanted, found = self._route_wanted(routes, node, prefix), there.get(str(prefix))
+                if wanted is None and found is not None:
+                    yield f"bird on {name}: still a route to {prefix}"
+                elif wanted is not None and (found is None or found._replace(teller="") != wanted):
+                    yield f"bird on {name}: {found or 'no route'} to {prefix}, not {wanted}"
+
+    def _route_wanted(self, routes: Routes, node: Node, prefix: IpPrefix) -> birdc.BestRoute | None:
+        """What a router should have of a prefix that is contested, or was, once all have heard of it."""
+        heard = routes.selected(node.owner, prefix)
+        if heard is None:
+            return None
+        if not heard.path:
+            return birdc.BestRoute("", None, "")
+        network, version = self.network, prefix.version
+        origin = routing.asn(network, router_of(network, heard.path[-1]))
+        following = router_of(network, heard.hop.owner)
+        if heard.hop.lan == "backbone":
+            port = next(p for p in following.ports.values() if p.peer.node == node.name)
+        else:
+            exchange = heard.hop.lan == "exchange"
+            port = following.ports["ix"] if exchange else routing.ground_port(network, following, node)
+        via = next(str(a.ip) for a in port.addresses if a.version == version)
+        return birdc.BestRoute("", origin, via)
 
 
 _SWITCHES: Final = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Role.EXCHANGE_SWITCH}

@@ -1,4 +1,5 @@
-"""What operators do with their prefixes: withdraw them, or announce them and discard what comes. Pure."""
+"""What operators do with prefixes: withdraw theirs, announce parts of them, discard what comes for them, announce or
+pass on those of others. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import IpPrefix, Prefix
+from shutdownlab.config.scalars import IpPrefix, Prefix, is_part, part
 
 
 class Whence(StrEnum):
@@ -20,22 +21,23 @@ class Whence(StrEnum):
     ABROAD = "abroad"
 
 
+class Whither(StrEnum):
+    """To whom prefixes are announced: everybody, or (`home`) customers and the exchange's members alone."""
+
+    EVERYWHERE = "everywhere"
+    HOME = "home"
+
+
 def _prefixes(value: object) -> object:
     if isinstance(value, str) and value != "all":
         raise Expected("`all`, or a list of prefixes")
     return () if value == "all" else value
 
 
-def _part(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise Expected("a share above 0 and up to 1", "such as 0.9")
-    return float(value)
-
-
 _Prefixes = Annotated[
     tuple[Prefix, ...], BeforeValidator(_prefixes, json_schema_input_type=tuple[Prefix, ...] | Literal["all"])
 ]
-_Share = Annotated[float, BeforeValidator(_part)]
+_Share = Annotated[float, BeforeValidator(part)]
 
 
 def _meant(
@@ -82,3 +84,50 @@ class NullRoute(Record):
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
         """Which of a router's prefixes it is about."""
         return _meant(announced, self.prefixes, self.family, self.share)
+
+
+class Announcement(Record):
+    """Parts of their own prefixes that operators announce besides, by BGP.
+
+    The longest prefix counts, so that who announces the halves of a prefix gets its packets back from whoever else
+    announces the whole of it. Whatever is announced so goes where it went before.
+    """
+
+    prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
+    """More specific ones than the operators announce anyhow."""
+    to: Whither = Whither.EVERYWHERE
+    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+
+    def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
+        """Which of them lie within a router's prefixes."""
+        own = tuple(announced)
+        return tuple(p for p in self.prefixes if any(is_part(p, each) for each in own))
+
+
+class Hijack(Record):
+    """A prefix of somebody else's that an operator announces as its own, by BGP; what comes for it is discarded.
+
+    The same prefix as its holder's divides networks between the two, by relation and by the length of the AS path; a
+    more specific one has them all. So blocks by null route have left the country: of YouTube in 2008, of Twitter in
+    2021 and 2022.
+    """
+
+    prefix: Prefix
+    """One that another network announces, or a part of it."""
+    by: str
+    """The operator that announces it."""
+    to: Whither = Whither.EVERYWHERE
+    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+
+
+class Leak(Record):
+    """A prefix whose route an operator learns from a provider or at the exchange, and passes on where it should not
+    (RFC 7908): its packets then go by way of that operator."""
+
+    prefix: Prefix
+    """One that another network announces."""
+    by: str
+    """The operator that passes the route on."""
+    to: str
+    """To whom: one of its providers, or `exchange`. With several, BGP has more than one stable state (Griffin and
+    Wilfong, 1999)."""

@@ -67,7 +67,7 @@ def make_phases(document: Document) -> None:
     if made is None or document.problems.in_all > told:
         recurring = {kind for name, repeat in read.items() for kind in repeat.phases_of(name)} | set(repeats)
         kept = [index for index, item in enumerate(timeline) if "at" in item or _kind(item) not in recurring]
-        _replace(document, [_Woven(timeline[index], ("timeline", index), {}) for index in kept])
+        replace_timeline(document, [Woven(timeline[index], ("timeline", index), {}) for index in kept])
         return
     _Weaving(document, read, made).weave()
 
@@ -181,7 +181,7 @@ def _placed(items: Any, path: Path) -> _Placed:
     return [(item, (*path, index)) for index, item in enumerate(items)]
 
 
-class _Woven(NamedTuple):
+class Woven(NamedTuple):
     """A phase of the whole timeline, where it is written, and where parts of it are that stand elsewhere."""
 
     phase: dict[str, Any]
@@ -200,7 +200,7 @@ class _Weaving:
         self.now: _Placed = []
         self.open: dict[str, _Made] = {}
         """What recurs and has begun, by its name."""
-        self.woven: list[_Woven] = []
+        self.woven: list[Woven] = []
 
     def weave(self) -> None:
         written = list(self._written())
@@ -217,7 +217,7 @@ class _Weaving:
             self._put_written(index, item, together)
         while place < len(self.made):
             place = self._put_made(place)
-        _replace(self.document, self.woven)
+        replace_timeline(self.document, self.woven)
 
     def _written(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The phases that are no alterations; what alters made ones is taken to them."""
@@ -275,7 +275,7 @@ class _Weaving:
         lists = {**_orders(here), "expect": self.now}
         phase = {**named.phase, "phase": named.name, "at": instant_text(named.at)}
         phase |= {key: [item for item, _ in items] for key, items in lists.items()}
-        self.woven.append(_Woven(phase, named.path, named.altered | _places(lists)))
+        self.woven.append(Woven(phase, named.path, named.altered | _places(lists)))
         return place + len(here)
 
     def _put_written(self, index: int, item: dict[str, Any], together: Sequence[_Made]) -> None:
@@ -296,7 +296,7 @@ class _Weaving:
             key: own[key] + [each for each in made[key] if each[0] not in dict(own[key])] for key in own if made[key]
         }
         added = {key: [name for name, _ in items] for key, items in lists.items()}
-        self.woven.append(_Woven(item | added, ("timeline", index), _places(lists)))
+        self.woven.append(Woven(item | added, ("timeline", index), _places(lists)))
 
     def _expected(self, named: _Made, here: Sequence[_Made]) -> _Placed:
         """What is expected in a made phase."""
@@ -338,7 +338,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _replace(document: Document, woven: Sequence[_Woven]) -> None:
+def replace_timeline(document: Document, woven: Sequence[Woven]) -> None:
     """Make these the timeline."""
     before = Document(document.file, dict(document.data), document.lines, included=dict(document.included))
     document.data["timeline"] = [each.phase for each in woven]

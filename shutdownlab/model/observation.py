@@ -6,7 +6,7 @@ scenarios give as `observer:`. As with probes, its module stays light: what obse
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import model_validator
 
@@ -14,6 +14,11 @@ from shutdownlab.config.document import Expected
 from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import ShortLabel
+
+UNREACHABLE: Final = "network_unreachable"
+"""The failure where there is no route."""
+WRONG_ORIGIN: Final = "unexpected_origin"
+"""The failure where an AS announces a prefix that is not its own; OONI has no name for it."""
 
 
 class Observation(Registered):
@@ -38,6 +43,11 @@ class Observation(Registered):
     """`package.module:function`, of this record and the running country; see docs/extending.md."""
     unaffected: ClassVar[bool] = False
     """Whether no policy changes what is seen: `verify` takes it to be ok."""
+
+    @property
+    def by_origin(self) -> bool:
+        """Whether routes count that are there, and start from somebody who does not hold the prefix."""
+        return False
 
     @model_validator(mode="after")
     def _some_family(self) -> Observation:

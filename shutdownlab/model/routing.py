@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence
-from shutdownlab.model.faults import Damage, Nulled, Withdrawn
-from shutdownlab.model.network import Network, Node, Role, Route
+from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.model.announcements import Whence, Whither
+from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
+from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -28,7 +28,7 @@ ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 _SYMBOL = str.maketrans({"-": "_", ".": "D", "_": "U"})
 """A node's name as a symbol of bird's, no two alike: node names have no capitals."""
 
-_COVER = {4: 24, 6: 48}
+COVER = {4: 24, 6: 48}
 """The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
 two networks share it."""
 
@@ -58,6 +58,8 @@ class BgpSession:
     local: Address
     neighbour: Address
     asn: int
+    owner: str = ""
+    """The neighbour's: an operator, a transit or `exchange`."""
 
     @property
     def version(self) -> int:
@@ -84,19 +86,20 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             if network.topology.operators[member.owner].exchange:
                 found += _pair(network, Relation.CLIENT, node, "ix", member, "ix")
         return found
-    lan = _lan_port(node)
     operators = network.topology.operators
     if node.role is Role.BORDER:
         own = operators[node.owner]
         if own.exchange:
             server = network.one(Role.ROUTE_SERVER, "exchange")
             found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
-        for carrier in (_router(network, name) for name in own.transit):
-            found += _pair(network, Relation.PROVIDER, node, lan, carrier, _lan_port(carrier))
+        for carrier in (router_of(network, name) for name in own.transit):
+            ports = _meeting(network, node, carrier)
+            found += _pair(network, Relation.PROVIDER, node, ports[0], carrier, ports[1])
     for name, operator in operators.items():
         if node.owner in operator.transit:
-            customer = _router(network, name)
-            found += _pair(network, Relation.CUSTOMER, node, lan, customer, _lan_port(customer))
+            customer = router_of(network, name)
+            ports = _meeting(network, node, customer)
+            found += _pair(network, Relation.CUSTOMER, node, ports[0], customer, ports[1])
     for port in node.ports.values():
         other = network.nodes[port.peer.node]
         if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
@@ -134,6 +137,17 @@ def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
     return found
 
 
+def holders(network: Network) -> dict[IpPrefix, str]:
+    """Every prefix that is announced on a quiet day, and whose it is."""
+    return {prefix: network.nodes[name].owner for name, own in announcements(network).items() for prefix in own}
+
+
+def holder_of(prefix: IpPrefix, held: Mapping[IpPrefix, str]) -> str | None:
+    """Whose a prefix is, by the longest one around it that is announced on a quiet day; held: `holders`."""
+    around = [each for each in held if is_part(prefix, each)]
+    return held[max(around, key=lambda each: each.prefixlen)] if around else None
+
+
 def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
     """From the shortest on."""
     cover = _cover(address)
@@ -142,7 +156,7 @@ def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpP
 
 
 def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
-    return any(p.version == inner.version and inner.subnet_of(p) for p in prefixes)  # type: ignore[arg-type]
+    return any(is_part(inner, prefix) for prefix in prefixes)
 
 
 def served_routes(network: Network, node: Node) -> list[Route]:
@@ -168,7 +182,7 @@ def _pair(
     for own in node.ports[port].addresses:
         if own.version in theirs:
             name = f"{relation.name.lower()}_{other.name.translate(_SYMBOL)}_{own.version}"
-            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other))
+            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other), other.owner)
 
 
 def _holder(network: Network, node: Node) -> Operator | Transit:
@@ -176,13 +190,22 @@ def _holder(network: Network, node: Node) -> Operator | Transit:
     return topology.transits[node.owner] if node.role is Role.TRANSIT else topology.operators[node.owner]
 
 
-def _router(network: Network, name: str) -> Node:
+def router_of(network: Network, name: str) -> Node:
+    """The border router of an operator, or a transit's router."""
     role = Role.TRANSIT if name in network.topology.transits else Role.BORDER
     return network.one(role, name)
 
 
-def _lan_port(node: Node) -> str:
-    return "gateway" if node.role is Role.TRANSIT else "intl"
+def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
+    """The ports by which two networks meet: on the gateway's LAN, or where a satellite's gateway is."""
+    return ground_port(network, node, other).name, ground_port(network, other, node).name
+
+
+def ground_port(network: Network, node: Node, other: Node) -> Port:
+    """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
+    if node.role is Role.TRANSIT:
+        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
+    return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -192,30 +215,42 @@ def _leads_to(network: Network, peer: str, host: Node) -> bool:
 
 
 def _cover(host: IpPrefix) -> IpPrefix:
-    return host.supernet(new_prefix=_COVER[host.version])
+    return host.supernet(new_prefix=COVER[host.version])
 
 
-def withdrawals(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
-    """What operators announce no more, or announce and discard. `held`: the policies that an operator carries out, by
-    its name. Groups' control addresses are spared: they prove the way."""
-    withdrawn, nulled = set[Withdrawn](), set[Nulled]()
+def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
+    """What operators announce no more, announce besides, pass on, or announce and discard. `held`: the policies that an
+    operator carries out, by its name. Groups' control addresses are spared what is discarded: they prove the way."""
     every = cache(lambda: announcements(network))
+    withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
-        owner, policies = node.owner, held(node.owner).values()
-        announced = every()[node.name] if any(policy.routes for policy in policies) else ()
-        for policy in policies:
-            if (gone := policy.withdraws_for(owner)) is not None:
-                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(announced)}
-            if (dark := policy.null_routes_for(owner)) is not None:
-                nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(announced)}
-    return Damage(withdrawn=frozenset(withdrawn), nulled=frozenset(nulled))
+        owner = node.owner
+        if owner in network.topology.by_satellite:
+            continue
+        told = [policy for policy in held(owner).values() if policy.routes and policy.is_told(owner)]
+        own = every()[node.name] if told else ()
+        for policy in told:
+            if (gone := policy.withdraw) is not None:
+                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(own)}
+            if (dark := policy.null_route) is not None:
+                nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(own)}
+            if (besides := policy.announce) is not None:
+                announced |= {Announced(owner, p, besides.to is Whither.HOME, False) for p in besides.of(own)}
+            if (foreign := policy.hijack) is not None:
+                announced.add(Announced(owner, foreign.prefix, foreign.to is Whither.HOME, True))
+            if (route := policy.leak) is not None:
+                leaked.add(Leaked(owner, route.prefix, route.to))
+    return Damage(
+        withdrawn=frozenset(withdrawn), nulled=frozenset(nulled), announced=frozenset(announced),
+        leaked=frozenset(leaked),
+    )  # fmt: skip
 
 
 def _spared(network: Network, owner: str, prefix: IpPrefix, spare: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
     """What lies within a prefix of what is spared, and of its subscribers' control addresses."""
     mine = (v.id for v in network.vantages if v.id.operator == owner)
     controls = (ipaddress.ip_network(a) for each in mine for a in network.control_addresses(each))
-    return tuple(sorted((p for p in (*spare, *controls) if _within(p, [prefix])), key=str))
+    return tuple(sorted((p for p in (*spare, *controls) if is_part(p, prefix)), key=str))
 
 
 def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:
@@ -238,4 +273,6 @@ def _is_cut(network: Network, relation: Relation, node: Node, other: Node, damag
         return damage.breaks(node, other)
     if relation in {Relation.EXCHANGE, Relation.CLIENT}:
         return damage.is_off(network, (node if node.role is Role.BORDER else other).owner, "exchange")
-    return any(damage.is_off(network, each.owner, "gateway") for each in (node, other))
+    ends = (node, other)
+    above = [each for each in ends if each.owner in network.topology.by_satellite]
+    return any(damage.is_off(network, each.owner, "gateway") for each in above or ends)

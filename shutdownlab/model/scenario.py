@@ -14,6 +14,7 @@ from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
+from shutdownlab.model.noise import Noise
 from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy
@@ -21,6 +22,7 @@ from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.repeats import Repeat
 from shutdownlab.model.settings import Parameter
 from shutdownlab.model.signal import SignalExpectation
+from shutdownlab.model.stagger import Stagger
 from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
 
 
@@ -50,6 +52,8 @@ class Phase(Record):
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
     """The policies that end now."""
+    stagger: Stagger | None = None
+    """Operators obey one after another, and the phase becomes as many: its name, and `-2`, `-3` … behind it."""
     obey: dict[str, Obedience] = {}
     """Operators that do not do as ordered in this phase, by name: that ignore, spare, lag, or come back late. Where the
     authority commands their switches itself (`command: direct`) nobody asks them."""
@@ -168,6 +172,8 @@ class Scenario(Record):
     """Lists of expectations that several phases share, by name."""
     signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
     """What signals that are watched from abroad should show of it, and the facts that say so."""
+    noise: Noise | None = None
+    """How unsteady signals are; left out: not at all."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
     repeats: Annotated[dict[Name, Repeat], _FEW] = {}
@@ -274,7 +280,13 @@ class Scenario(Record):
         """Whether what is limited to some phases (none: it is not) is made in one: `night` are all of its nights."""
         if not during or phase_name in during:
             return True
-        return phase_name.rpartition("-")[0] in during and bool(self.repeat_of(phase_name))
+        base = phase_name.rpartition("-")[0]
+        return base in during and bool(self.repeat_of(phase_name) or self._takes_turns(base, phase_name))
+
+    def _takes_turns(self, name: str, phase_name: str) -> bool:
+        """Whether a phase is one of those that a phase of this name has become."""
+        found = next((phase.stagger for phase in self.timeline if phase.phase == name), None)
+        return found is not None and phase_name in found.names(name)
 
     def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
         """The probes that a vantage point runs in a phase."""

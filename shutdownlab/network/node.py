@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -24,6 +25,8 @@ Route = tuple[str, str | None, str | None]
 """Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
 
 _PROMPT = chr(127)
+_SOLICITATIONS = 3600
+"""How often a router asks for a neighbour, once a second, until it says that there is none."""
 
 
 class EmulatedNode(Node):  # type: ignore[misc]
@@ -97,10 +100,13 @@ class EmulatedNode(Node):  # type: ignore[misc]
             foreground=True,
         )
         self.stdin = os.fdopen(self.master, "r")
+        self.shell_end = os.pidfd_open(self._shell.pid)
         self.pollOut = select.poll()
-        self.pollOut.register(self.stdin)
+        self.pollOut.register(self.stdin, select.POLLIN)
+        self.pollOut.register(self.shell_end, select.POLLIN)
         self.outToNode[self.master] = self
         self.inToNode[self.master] = self
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a program may print anything
         self.execed = False
         self.lastCmd = self.lastPid = None
         self.readbuf = ""
@@ -108,6 +114,27 @@ class EmulatedNode(Node):  # type: ignore[misc]
             self.pollOut.poll()
         self.waiting = False
         self.cmd("unset HISTFILE; stty -echo; set +m")
+
+    def _close_shell(self) -> None:
+        """Give up what belongs to a shell that has ended, or soon will; the next command gets a new one."""
+        self.outToNode.pop(self.master, None)
+        self.inToNode.pop(self.master, None)
+        self.stdin.close()
+        os.close(self.slave)
+        os.close(self.shell_end)
+        self._shell = None
+        self.waiting = False
+
+    def monitor(self, timeoutms: int | None = None, findPid: bool = True) -> str:  # noqa: N803
+        """As Mininet's; where the shell has ended meanwhile (`exit`, a signal), the command has ended with it."""
+        if not self.readbuf:
+            ready = [fd for fd, _ in self.pollOut.poll(timeoutms)]
+            if ready == [self.shell_end]:
+                self._shell.wait()
+                self._close_shell()
+            if self.master not in ready:
+                return ""
+        return str(super().monitor(timeoutms, findPid))
 
     def environment(self) -> dict[str, str]:
         """Variables that programs run in this node get besides their own."""
@@ -141,9 +168,7 @@ class EmulatedNode(Node):  # type: ignore[misc]
         if self._shell is not None:
             if self._shell.poll() is None:
                 os.killpg(self._shell.pid, signal.SIGHUP)
-            self.outToNode.pop(self.master, None)
-            self.inToNode.pop(self.master, None)
-            self.cleanup()
+            self._close_shell()
 
     def __repr__(self) -> str:
         addresses = ",".join(f"{each}:{each.IP()}" for each in self.intfList())
@@ -182,7 +207,11 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
             # They tell everybody what they cannot reach: with one error a second, outcomes hang on who asked first.
             tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
-            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **tell, **(sysctls or {})}
+            # An address that nobody has is silent, as behind routers that are told to send no such errors: with one
+            # after the three seconds of ARP and neighbour discovery, outcomes hang on how patient a probe is.
+            look = {f"net.{family}.neigh.default.mcast_solicit": _SOLICITATIONS for family in ("ipv4", "ipv6")}
+            forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
+            sysctls = {**forward, **keep, **tell, **look, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:

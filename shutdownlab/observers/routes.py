@@ -1,9 +1,15 @@
-"""The tables of transit routers, and which operators' prefixes are in them."""
+"""The tables of transit routers, which operators' prefixes are in them, and whose announcements."""
 
 from __future__ import annotations
 
-from shutdownlab.model.network import Role
-from shutdownlab.model.observation import Observation
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN, Observation
+from shutdownlab.model.routing import asn, holder_of, holders, routers
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.observers.observe import Observed, World
 from shutdownlab.probes.conclusion import Conclusion
@@ -13,12 +19,33 @@ from shutdownlab.servers import birdc
 def seen_from_abroad(observation: Observation, world: World) -> Observed:
     """Ask every transit router's bird; raises `OSError` where one does not answer."""
     sockets = [world.services.find("bird", node.name).control for node in world.network.by_role(Role.TRANSIT)]
+    controls = [control for control in sockets if control is not None]
+    look = _origins if observation.by_origin else _routes
     found: dict[tuple[str, Family], Conclusion] = {}
     for family in observation.families:
-        tables = [frozenset(birdc.kernel_routes(control, family.version)) for control in sockets if control is not None]
-        for name, operator in world.network.topology.operators.items():
-            own = [str(prefix) for prefix in operator.prefixes if prefix.version == family.version]
-            visible = all(any(prefix in table for table in tables) for prefix in own)
-            blocked = Conclusion(Outcome.BLOCKED, "network_unreachable")
-            found[name, family] = Conclusion(Outcome.OK) if visible else blocked
+        wrong = set(look(world.network, controls, family.version))
+        blocked = Conclusion(Outcome.BLOCKED, WRONG_ORIGIN if observation.by_origin else UNREACHABLE)
+        for name in world.network.topology.operators:
+            found[name, family] = blocked if name in wrong else Conclusion(Outcome.OK)
     return found
+
+
+def _routes(network: Network, controls: Iterable[Path], version: int) -> Iterator[str]:
+    """Operators to one of whose prefixes nobody has a route."""
+    tables = [frozenset(birdc.kernel_routes(control, version)) for control in controls]
+    for name, operator in network.topology.operators.items():
+        own = [str(prefix) for prefix in operator.prefixes if prefix.version == version]
+        if not all(any(prefix in table for table in tables) for prefix in own):
+            yield name
+
+
+def _origins(network: Network, controls: Iterable[Path], version: int) -> Iterator[str]:
+    """Those who announce what is another's, and those whose prefixes they announce."""
+    owners = {asn(network, node): node.owner for node in routers(network) if node.role is not Role.ROUTE_SERVER}
+    held: Mapping[IpPrefix, str] = holders(network)
+    for control in controls:
+        for text, route in birdc.best_routes(control, version).items():
+            holder = holder_of(ipaddress.ip_network(text), held)
+            if route.origin is not None and holder is not None and owners.get(route.origin) != holder:
+                yield holder
+                yield owners.get(route.origin, "")

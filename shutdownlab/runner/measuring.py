@@ -16,7 +16,7 @@ from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
 from shutdownlab.measure.scheduler import REFUTED
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.observers.observe import World, observe
 from shutdownlab.probes.conclusion import Conclusion
@@ -63,7 +63,7 @@ class Measuring:
             tell(Measured(number=number, result=found[number], record=record))
 
         carried_out = partial(shutdown.scenario.held, phase.phase, self.choices)
-        withdrawn = withdrawals(shutdown.network, carried_out)
+        withdrawn = route_changes(shutdown.network, carried_out)
         outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from shutdownlab.system.questions import SocketQuestion
 
@@ -14,10 +15,22 @@ _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
 """A reply's last line has a space after its code, the ones before it a hyphen (bird's doc/reply_codes)."""
 _ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\[(\S+) [^]]*\]\s+([*!])")
 
+_ORIGIN = re.compile(r"\[AS(\d+)[ie?]\]")
+_VIA = re.compile(r"^\s+via (\S+) on ")
+
 _TOLD = re.compile(r"^(?:1007-)?\s*(\S+/\d+)?\s.*\[(\S+) [^]]*\]")
 
 _NO_ROUTE = 8001
 SESSIONS = "show protocols"
+
+
+class BestRoute(NamedTuple):
+    """teller: the protocol that it is of, as a BGP session. origin: the AS number that announces it; None: the router's
+    own. via: the next hop's address; empty: none."""
+
+    teller: str
+    origin: int | None
+    via: str
 
 
 class BirdRefused(OSError):
@@ -69,6 +82,20 @@ def kernel_routes(control: Path, version: int) -> dict[str, str]:
     """
     found = (_ROUTE.match(line) for line in ask(control, f"show route table master{version} primary"))
     return {match[1]: match[2] for match in found if match and match[3] == "*"}
+
+
+def best_routes(control: Path, version: int) -> dict[str, BestRoute]:
+    """The best route to every prefix of a table, as it was selected; the one that the kernel has is the same."""
+    found: dict[str, BestRoute] = {}
+    prefix = ""
+    for line in ask(control, f"show route table master{version} primary"):
+        if match := _ROUTE.match(line):
+            prefix = match[1]
+            origin = _ORIGIN.search(line)
+            found[prefix] = BestRoute(match[2], int(origin[1]) if origin else None, "")
+        elif (via := _VIA.match(line)) and prefix:
+            found[prefix] = found[prefix]._replace(via=via[1])
+    return found
 
 
 def told_routes(control: Path, version: int) -> dict[str, set[str]]:

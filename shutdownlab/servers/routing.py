@@ -34,7 +34,8 @@ CONFIG_FILE: Final = "bird.conf"
 def bird_config(
     network: Network, node: Node, damage: Damage = NO_DAMAGE, announced: Sequence[IpPrefix] | None = None
 ) -> str:
-    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn.
+    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn, and others
+    announced.
 
     announced: what `originated` says of it, where that is known.
     """
@@ -43,7 +44,13 @@ def bird_config(
     server = node.role is Role.ROUTE_SERVER
     announced = originated(network, node) if announced is None else announced
     announced = [prefix for prefix in announced if own.get(prefix, True)]
+    besides = [each for each in damage.announced if each.operator == node.owner]
+    announced += [each.prefix for each in besides if each.foreign and each.prefix not in announced]
+    parts = sorted({each.prefix for each in besides if not each.foreign}, key=str)
+    to_all = {each.prefix for each in besides if not each.home}
     at_home = [prefix for prefix, abroad in own.items() if abroad]
+    at_home += [each.prefix for each in besides if each.prefix not in to_all]
+    leaks = [each for each in damage.leaked if each.operator == node.owner]
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [
         f"# {node.name}, AS{me}",
@@ -56,16 +63,19 @@ def bird_config(
         "protocol device { }",
     ]
     for version in (4, 6):
-        export = "none" if server else "all"
+        # Parts of what is its own are announced, and go where the whole goes.
+        export = "none" if server else f'where proto != "parts{version}"' if parts else "all"
         lines += [
             f"protocol kernel kernel{version} {{",
             f"  ipv{version} {{ import none; export {export}; }};",
             "}",
             *_static(f"originate{version}", version, [f"{p} blackhole" for p in announced], own=True),
+            *_static(f"parts{version}", version, [f"{p} blackhole" for p in parts], own=True),
             *_static(f"hosts{version}", version, [f"{r.prefix} via {r.via}" for r in statics], own=False),
         ]
     for session in (*sessions(network, node), *(feeds(network, node) if node.role is Role.TRANSIT else ())):
-        lines += _bgp(session, me, at_home, server=server)
+        leaked = [each.prefix for each in leaks if each.to == session.owner]
+        lines += _bgp(session, me, at_home, leaked, server=server)
     return "\n".join(lines) + "\n"
 
 
@@ -110,8 +120,11 @@ def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> lis
     ]
 
 
-def _bgp(session: BgpSession, me: int, at_home: Iterable[IpPrefix], *, server: bool) -> list[str]:
-    """`at_home`: prefixes that providers and peers are not told of."""
+def _bgp(
+    session: BgpSession, me: int, at_home: Iterable[IpPrefix], leaked: Iterable[IpPrefix], *, server: bool
+) -> list[str]:
+    """at_home: prefixes that providers and peers are not told of. leaked: those whose routes this neighbour is told of
+    whoever told of them, with the router itself as the next hop."""
     relation = session.relation
     learned = f"{relation.name}_ROUTE"
     _, preference = relation.value
@@ -126,6 +139,12 @@ def _bgp(session: BgpSession, me: int, at_home: Iterable[IpPrefix], *, server: b
         hidden = [str(prefix) for prefix in at_home if prefix.version == session.version]
         if hidden and relation in {Relation.PROVIDER, Relation.PEER}:
             export = f"{export.replace('where ', 'where (').rstrip(';')}) && !(net ~ [ {', '.join(hidden)} ]);"
+        passed_on = [str(prefix) for prefix in leaked if prefix.version == session.version]
+        if passed_on:
+            condition = export.removeprefix("export where ").rstrip(";")
+            wrongly = f"source = RTS_BGP && net ~ [ {', '.join(passed_on)} ]"
+            by_itself = f"{{ bgp_next_hop = {session.local}; accept; }}"
+            export = f"export filter {{ if {wrongly} then {by_itself} if {condition} then accept; reject; }};"
         channel = [
             f"import filter {{ {mark} bgp_local_pref = {preference}; accept; }};",
             export,

@@ -3,105 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.compiler.lines import LineQuality
 from shutdownlab.compiler.resolvers import lie_about
-from shutdownlab.compiler.rules import PipelineTable, Rule
-from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.library import Shutdown, load
-from shutdownlab.model.answers import Rejection
 from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
-from shutdownlab.model.network import Node
+from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
-from shutdownlab.model.scenario import Expectation, Family, Mode, Outcome, Phase
+from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
 from shutdownlab.protocol.messages import Order
 from shutdownlab.results.cells import Cell, expected_of
-from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
-from shutdownlab.verifier.line import ModelledLine, Undecided
+from shutdownlab.verifier.described import (
+    ACTS,
+    ANSWERED,
+    described,
+    line_text,
+    recognised,
+    rule_text,
+    server_text,
+)
+from shutdownlab.verifier.evidence import with_measured
+from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop
+from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
-from shutdownlab.verifier.verdicts import CellVerdict, Verifier
+from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters
-from shutdownlab.verifier.wire import ModelledConnection, Seen, SwitchStep
-
-
-@dataclass(frozen=True, slots=True)
-class DecidingPolicy:
-    """A policy that decided something: where it stands, since when it is in force, and under whose account.
-
-    places are `file:line`, empty where a program made the scenario.
-    """
-
-    policy: str
-    title: str
-    place: str
-    source: str
-    since: str
-    ordered: str
-    account: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DecidingFault:
-    """A fault that takes away what a cell needs: its ways, its resolver or its servers (`needs`)."""
-
-    fault: str
-    title: str
-    place: str
-    source: str
-    needs: tuple[str, ...]
-    is_order: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A node on the way, and what it did. rule: the flow entry or the box's rule. stops: nothing went on from here."""
-
-    node: str
-    role: str
-    did: str = ""
-    rule: str = ""
-    order: DecidingPolicy | None = None
-    stops: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why one cell comes out as it does.
-
-    connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
-    end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
-    elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
-    measured: what a run has found.
-    """
-
-    phase: str
-    vantage: str
-    target: str
-    family: str
-    verdict: CellVerdict
-    expected: Expectation | None
-    connection: str
-    others: int
-    back: bool
-    hops: tuple[Hop, ...]
-    ttls: tuple[tuple[str, int], ...]
-    saw: tuple[str, ...]
-    server: str
-    mends: tuple[Mend, ...]
-    faults: tuple[DecidingFault, ...] = ()
-    elsewhere: tuple[DecidingPolicy, ...] = ()
-    departs: str = ""
-    measured: Result | None = None
+from shutdownlab.verifier.wire import ModelledConnection, SwitchStep
 
 
 def explain(
@@ -138,7 +74,7 @@ def explain(
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:
         explanation = replace(explanation, expected=None)  # what is expected is expected of what is measured
-    return explanation if run is None else _with_measured(explanation, run)
+    return explanation if run is None else with_measured(explanation, run)
 
 
 def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
@@ -158,12 +94,6 @@ def _run_at(scenario: object) -> Run | None:
     return None
 
 
-def _with_measured(explanation: Explanation, run: Run) -> Explanation:
-    key = explanation.phase, explanation.vantage, explanation.target, explanation.family
-    found = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
-    return replace(explanation, measured=next(found, None))
-
-
 class _Explainer:
     def __init__(self, verifier: Verifier, phase: Phase, cell: Cell) -> None:
         assert cell.vantage is not None, "what is seen from outside takes no way of its own"
@@ -172,9 +102,8 @@ class _Explainer:
         self.network = verifier.network
 
     def explain(self, *, mend: bool = True) -> Explanation:
-        verdict = self.verifier.verdict(self.phase, self.cell)
-        line: ModelledLine | None = None
-        if self.shutdown.scenario.probes[self.cell.target].follows:
+        verdict, line = self.verifier.verdict_and_way(self.phase, self.cell, self.vantage)
+        if line is None and self.shutdown.scenario.probes[self.cell.target].follows:
             try:
                 line, _ = self.verifier.line(self.phase, self.cell, self.vantage, Chances())
             except Undecided:
@@ -187,11 +116,11 @@ class _Explainer:
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
             family=self.cell.family.value, verdict=verdict, expected=expected,
-            connection=_described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
+            connection=described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
+            stream=wire.stream if wire else None, departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
 
@@ -242,12 +171,14 @@ class _Explainer:
             return "never heard of it"
         if host is not None and host.name in wire.country.damage.silent and wire.reached:
             return "heard of it, and does not answer anybody"
-        return _server(wire)
+        return server_text(wire)
 
     def _is_back(self, wire: ModelledConnection) -> bool:
         """Whether the answers' way tells more: the question's way is free."""
         if wire.rejected(True):
             return False
+        if wire.way(True).arrives and not wire.way(False).arrives:
+            return True
         decides = stops if wire.stops else slows
         return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
 
@@ -271,10 +202,30 @@ class _Explainer:
     def _at_node(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop:
         role, rejected = node.role.value.replace("-", " "), wire.rejected(by_client)
         if node.vantage is not None and (line := wire.country.line_of(node.vantage)).policies:
-            return Hop(node.name, role, _line_text(line), "", self._order(line.policies[0]))
+            return Hop(node.name, role, line_text(line), "", self._order(line.policies[0]))
+        if (changed := self._at_router(node, wire, by_client)) is not None:
+            return changed
         if rejected is None or node.name != wire.way(by_client).nodes[1]:
             return Hop(node.name, role)
-        return Hop(node.name, role, "rejects it", _ANSWERED[rejected.answer], self._order(rejected.policy), True)
+        return Hop(node.name, role, "rejects it", ANSWERED[rejected.answer], self._order(rejected.policy), True)
+
+    def _at_router(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop | None:
+        """What a router has to do with packets that have come to it because it hijacks or leaks their prefix."""
+        way = wire.way(by_client)
+        to = ip_address(wire.stream.server if by_client else wire.stream.client)
+        ends, is_on_the_way = not way.arrives and node.name == way.nodes[-1], node.name in way.nodes[2:]
+        for name in self.verifier.classes.withdrawing(self.phase) if node.role is Role.BORDER else ():
+            policy = self.shutdown.scenario.policies[name]
+            changed = policy.hijack or policy.leak
+            if changed is None or changed.by != node.owner or to not in changed.prefix:
+                continue
+            if policy.hijack is not None and ends:
+                did = f"announces {changed.prefix}, and discards it"
+                return Hop(node.name, node.role.value, did, "", self._order(name), True)
+            if policy.leak is not None and is_on_the_way:
+                did = f"has leaked {changed.prefix}, and passes it on"
+                return Hop(node.name, node.role.value, did, "", self._order(name))
+        return None
 
     def _ttls(self, wire: ModelledConnection) -> Iterator[tuple[str, int]]:
         by_client = not self._is_back(wire)
@@ -289,7 +240,8 @@ class _Explainer:
         node = self.network.nodes[step.crossing.switch]
         role, rule = node.role.value.replace("-", " "), step.fate.decided_by
         if step.fate.dropped:
-            return [Hop(node.name, role, "drops it", _rule_text(rule), self._order(rule.policy if rule else ""), True)]
+            order, table = self._order(rule.policy if rule else ""), int(rule.table) if rule else None
+            return [Hop(node.name, role, "drops it", rule_text(rule), order, True, table)]
         did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
         if rule is not None and rule.table is PipelineTable.EXEMPT:
             did = "spares it"
@@ -299,8 +251,9 @@ class _Explainer:
                     node.name,
                     role,
                     did,
-                    _rule_text(rule) if did else "",
+                    rule_text(rule) if did else "",
                     self._order(rule.policy) if did and rule else None,
+                    table=int(rule.table) if did and rule else None,
                 )
             ]
         hops = [
@@ -322,7 +275,7 @@ class _Explainer:
         return Hop(
             name,
             role,
-            _ACTS.get(seen.decision.action, f"does {seen.decision.action}"),
+            ACTS.get(seen.decision.action, f"does {seen.decision.action}"),
             f"rule {rule}",
             self._order(rule.partition("/")[0], rule),
             stops,
@@ -357,73 +310,4 @@ class _Explainer:
 
     def _saw(self, wire: ModelledConnection) -> Iterator[str]:
         for seen in wire.seen:
-            yield f"{seen.operator}-box at packet {seen.packet}: {_recognised(seen)}: {seen.decision.action}"
-
-
-def _line_text(line: LineQuality) -> str:
-    """What a line is like."""
-    told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
-    told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
-    return f"a line of {', '.join(told)}"
-
-
-_ANSWERED = {
-    Rejection.ICMP: "answers ICMP: communication administratively prohibited",
-    Rejection.TCP_RESET: "answers TCP with a reset, all else with ICMP",
-}
-_ACTS = {
-    "drop": "drops it",
-    "reset": "resets it",
-    "dns": "answers in the resolver's name",
-    "block-page": "sends a block page",
-    "redirect": "redirects it",
-    "throttle": "slows it",
-    "freeze": "freezes it",
-    "intercept": "takes it over",
-}
-
-
-def _recognised(seen: Seen) -> str:
-    decision = seen.decision
-    parts = [decision.protocol if decision.protocol != "unknown" else "nothing known"]
-    parts += [f"name {decision.host}"] if decision.host else []
-    parts += [f"app {decision.app}"] if decision.app else []
-    return ", ".join(parts)
-
-
-def _described(wire: ModelledConnection) -> str:
-    stream = wire.stream
-    protocol = PROTOCOL_NAMES.get(stream.proto, str(stream.proto))
-    if not stream.server_port:
-        return f"{protocol.upper()} to {stream.server}"
-    what = "DNS over UDP" if stream.server_port == 53 and stream.proto != TCP else protocol.upper()
-    return f"{what} to {endpoint(stream.server, stream.server_port)}"
-
-
-def _server(wire: ModelledConnection) -> str:
-    if not wire.way(True).arrives:
-        return "nobody has the address"
-    if not wire.reached:
-        return "never heard of it"
-    if not wire.answered:
-        return "answered, and the answer did not arrive"
-    cut = any(stop.at.endswith("-box") for stop in wire.stops) or any(s.decision.action != "pass" for s in wire.seen)
-    return "answered until the box stepped in" if cut else "answered"
-
-
-def _rule_text(rule: Rule | None) -> str:
-    """A flow entry in words: its table, its priority and what it asks for."""
-    if rule is None:
-        return ""
-    wanted = []
-    for name, value in rule.match:
-        if name in {"metadata", "eth_type", "in_port"}:
-            continue
-        text = "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if name == "ip_proto" and isinstance(value, int):
-            name, text = "protocol", PROTOCOL_NAMES.get(value, text)
-        wanted.append(f"{name} {text}")
-    table = rule.table.name.lower().replace("_", " ")
-    return (
-        f"table {rule.table.value} {table}, priority {rule.priority}: {', '.join(wanted) or 'everything of its group'}"
-    )
+            yield f"{seen.operator}-box at packet {seen.packet}: {recognised(seen)}: {seen.decision.action}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shutdownlab.model.announcements import Whence
 from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
-from shutdownlab.model.topology import Access
 
 
 def mechanism_of(policy: Policy) -> str:
@@ -12,6 +11,9 @@ def mechanism_of(policy: Policy) -> str:
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
+    besides = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
+    if told := next((name for name, order in besides.items() if order is not None), ""):
+        return told
     if policy.null_route is not None:
         return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"
     if policy.breakage is not None:
@@ -26,9 +28,11 @@ def mechanism_of(policy: Policy) -> str:
 
 def _blocked(policy: Policy) -> str:
     targets = policy.targets
+    if policy.freezes:
+        return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
     if targets.everything:
         spared = policy.except_
-        listed = spared.apps or spared.sites or spared.addresses
+        listed = spared.apps or spared.sites or spared.addresses or policy.allow
         what = "all but a list dropped" if listed else "everything dropped"
         one_way = {Direction.BOTH: "", Direction.INBOUND: ", inbound", Direction.OUTBOUND: ", outbound"}
         what = what.replace("dropped", "rejected") if policy.rejects else what
@@ -50,11 +54,15 @@ def _told_apart(policy: Policy) -> str:
 
 def whom(policy: Policy) -> str:
     """Whom it is about: `all`, or what narrows it."""
+    if (by := policy.hijack or policy.leak) is not None:
+        return by.by
     where = policy.where
     parts = [", ".join(where.operators)] if where.operators else []
     parts += [", ".join(where.regions)] if where.regions else []
     if len(where.access) == 1:
-        parts.append("mobile lines" if where.access[0] is Access.MOBILE else "fixed lines")
+        parts.append(f"{where.access[0]} lines")
     parts += [", ".join(where.subscribers)] if where.subscribers else []
     parts += [", ".join(where.groups)] if where.groups else []
+    parts += [", ".join(map(str, where.prefixes))] if where.prefixes else []
+    parts += [f"{100 * where.share:g} % of addresses"] if where.share < 1 else []
     return "; ".join(parts) or "all"

@@ -13,6 +13,7 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
 from shutdownlab.model.probe import Need, Probe, Surroundings
+from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
@@ -85,6 +86,20 @@ class Outages:
         prefixes = [prefix for prefix in own if prefix.version == family.version]
         return next((c.blamed for c in self._cases if not self._are_seen(c.ways.routes, operator, prefixes)), None)
 
+    def misplaced(self, operator: str, family: Family) -> bool:
+        """Whether networks abroad have a route to a prefix of an operator's of a family that another announces, or to
+        another's that it announces."""
+        if not self._cases:
+            return False
+        together, held = self._cases[-1], holders(self._network)
+        for prefix in (each for each in together.damage.contested if each.version == family.version):
+            holder = holder_of(prefix, held)
+            for transit in self._network.topology.transits:
+                origin = together.ways.routes.origin(transit, prefix)
+                if origin not in {None, holder} and operator in {origin, holder}:
+                    return True
+        return False
+
     def _are_seen(self, routes: Routes, operator: str, prefixes: Sequence[IpPrefix]) -> bool:
         transits = self._network.topology.transits
         return all(any(routes.leads(transit, operator, prefix) for transit in transits) for prefix in prefixes)
@@ -94,7 +109,7 @@ class Outages:
         for own, far in probe.far_ends(at):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
-            if far in case.damage.silent:
+            if far in _deaf(case.damage, probe):
                 yield "server"
         resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
         subscriber = self._network.subscriber(at.vantage.id)
@@ -120,6 +135,11 @@ class Outages:
         switches = (self._network.nodes[crossing.switch] for crossing in way.crossings)
         owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
         return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners)
+
+
+def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:
+    """The hosts whose servers are no use to a probe."""
+    return {"host": frozenset[str](), "port": damage.closed, "program": damage.silent}[probe.answered_by]
 
 
 def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:

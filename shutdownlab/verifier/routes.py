@@ -7,28 +7,20 @@ a customer, from a peer, from a provider; among these the shortest AS path.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
+from itertools import permutations
 from typing import Literal
 
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.routing import COVER, holders, router_of
 from shutdownlab.model.topology import Operator, Transit
+from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
 
-Lan = Literal["gateway", "exchange", "backbone"]
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
-_COVER = {4: 24, 6: 48}
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """The owner of the next router, and over which LAN it is reached."""
-
-    owner: str
-    lan: Lan
 
 
 class Routes:
@@ -46,8 +38,9 @@ class Routes:
             for lan in (("gateway", "exchange") if damage else ())
         }
         away = off.get("gateway", set())
+        self._above = topology.by_satellite
         self._providers = {
-            name: tuple(provider for provider in operator.transit if provider not in away) if name not in away else ()
+            name: tuple(p for p in operator.transit if p not in away or name in self._above) if name not in away else ()
             for name, operator in topology.operators.items()
         }
         self._members = [
@@ -59,6 +52,8 @@ class Routes:
         self._before = Routes(network) if damage.routers else None
         self._next: dict[tuple[str, Standing], dict[str, NextHop]] = {}
         self._owner: dict[Address, str | None] = {}
+        self._contests: dict[IpPrefix, Contest] = {}
+        self._contested = sorted(damage.contested, key=lambda prefix: -prefix.prefixlen)
 
     def next_hop(self, owner: str, to: str, standing: Standing = "announced") -> NextHop:
         """From an owner's router towards another owner's; raises `KeyError` where there is no route.
@@ -79,6 +74,61 @@ class Routes:
                 return "at home" if each.abroad else "nowhere"
         return "announced"
 
+    # -- prefixes that more than one announces ------------------------------------------------------------------------
+
+    def selected(self, owner: str, prefix: IpPrefix) -> Heard | None:
+        """The route to just this prefix that an owner's router selects; None: it has none."""
+        if prefix not in self._contests:
+            self._contests[prefix] = self._contest(prefix)
+        return self._contests[prefix].selected(owner)
+
+    def origin(self, owner: str, prefix: IpPrefix) -> str | None:
+        """Whose announcement the route is that an owner's router selects."""
+        heard = self.selected(owner, prefix)
+        return None if heard is None else (owner, *heard.path)[-1]
+
+    def diverted(self, owner: str, address: Address, known: int) -> NextHop | None:
+        """Where an owner's router sends what is for an address because somebody has announced a prefix around it, or
+        leaked one; to itself: it discards it. None: it does what it does on a quiet day.
+
+        known: the length of the longest prefix around the address that the router has other than by BGP, 0: none.
+        """
+        if router_of(self._network, owner).name in self._damage.routers:
+            return None
+        for prefix in self._contested:
+            if not _holds_any(prefix, address) or prefix.prefixlen <= known:
+                continue
+            heard = self.selected(owner, prefix)
+            if heard is None:
+                continue
+            usual = max((p for p in self._holders if _holds_any(p, address)), key=lambda p: p.prefixlen)
+            if usual.prefixlen > prefix.prefixlen and self.leads(owner, self._holders[usual], usual):
+                return None
+            if heard.relation is not None:
+                return heard.hop
+            mine = (each for each in self._damage.announced if each.operator == owner and each.prefix == prefix)
+            return NextHop(owner, "gateway") if any(each.foreign for each in mine) else None
+        return None
+
+    def _contest(self, prefix: IpPrefix) -> Contest:
+        origins: dict[str, bool] = {}
+        if (holder := self._holders.get(prefix)) is not None and self.standing(holder, prefix) != "nowhere":
+            origins[holder] = self.standing(holder, prefix) == "at home"
+        for each in self._damage.announced:
+            if each.prefix == prefix:
+                origins[each.operator] = each.home and origins.get(each.operator, True)
+        dead = {name for name in origins if router_of(self._network, name).name in self._damage.routers}
+        origins = {name: home for name, home in origins.items() if name not in dead}
+        leaks = {(each.operator, each.to) for each in self._damage.leaked if each.prefix == prefix}
+        joined = {pair for pair in permutations(self._transits, 2) if self._joined(*pair)}
+        return Contest(Neighbours(self._providers, self._members, self._transits, joined, self._above), origins, leaks)
+
+    @cached_property
+    def _holders(self) -> dict[IpPrefix, str]:
+        return holders(self._network)
+
+    # -- what is off --------------------------------------------------------------------------------------------------
+
     def _is_off(self, owner: str, lan: str) -> bool:
         """Whether an owner's router has no sessions over a LAN."""
         network, damage = self._network, self._damage
@@ -95,7 +145,9 @@ class Routes:
         return self._damage.routers.isdisjoint((a.name, b.name)) and not self._damage.breaks(a, b)
 
     def leads(self, owner: str, to: str, prefix: IpPrefix | None = None) -> bool:
-        """Whether an owner's router has a route towards another's: to a prefix of it."""
+        """Whether an owner's router has a route towards another's: to a prefix of it, whoever announces that."""
+        if prefix in self._damage.contested:
+            return self.selected(owner, prefix) is not None
         standing = self.standing(to, prefix) if prefix is not None else "announced"
         try:
             self.next_hop(owner, to, standing)
@@ -122,7 +174,7 @@ class Routes:
         holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
         own = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
         around = [
-            (ipaddress.ip_network((address, _COVER[address.version]), strict=False), self._network.nodes[h.node].owner)
+            (ipaddress.ip_network((address, COVER[address.version]), strict=False), self._network.nodes[h.node].owner)
             for h in self._network.hosted
             for address in h.addresses
         ]
@@ -141,7 +193,7 @@ class Routes:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
         for name, length in climbed.items():
-            best.setdefault(name, (length, NextHop(to, "gateway")))
+            best.setdefault(name, (length, NextHop(to, meeting_lan(to in self._above))))
         for name in self._transits:
             others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
@@ -175,15 +227,14 @@ class Routes:
                 return
             length, name, provider = min(offers, key=lambda offer: offer[0])
             hop = best[provider][1]
-            own = best[provider][0] == 0
-            best[name] = length, hop if hop.lan == "gateway" and not own else NextHop(provider, "gateway")
+            own, lan = best[provider][0] == 0, meeting_lan(name in self._above)
+            third = hop.lan == lan == "gateway" and not own
+            best[name] = length, hop if third else NextHop(provider, lan)
             left.remove(name)
 
 
-def router_of(network: Network, owner: str) -> Node:
-    """The border router of an operator, or a transit's router."""
-    role = Role.TRANSIT if owner in network.topology.transits else Role.BORDER
-    return network.one(role, owner)
+def _holds_any(prefix: IpPrefix, address: Address) -> bool:
+    return prefix.version == address.version and address in prefix
 
 
 def _holds(prefix: IpPrefix, inner: Address | IpPrefix) -> bool:

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeAlias
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
+from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
-from shutdownlab.model.routing import withdrawals
+from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.conclusion import Conclusion
@@ -55,8 +56,6 @@ class CellVerdict:
 
 
 OK: Final = CellVerdict(Outcome.OK)
-UNREACHABLE: Final = "network_unreachable"
-"""What an observer of routes says of those that are not there."""
 
 
 @cache
@@ -119,12 +118,15 @@ class Verifier:
 
     def withdrawn(self, phase: Phase) -> Damage:
         """The routes that operators have withdrawn."""
-        return withdrawals(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
+        return route_changes(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
 
     def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
         """What a cell of the phase comes out as."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
+            if seen.by_origin:
+                wrong = self.outages(phase).misplaced(cell.operator, cell.family)
+                return CellVerdict(Outcome.BLOCKED, WRONG_ORIGIN) if wrong else OK
             if seen.unaffected:
                 if self.classes.breaks(phase) or self.classes.withdrawing(phase):
                     blamed = self.outages(phase).unseen(cell.operator, cell.family)
@@ -136,25 +138,44 @@ class Verifier:
             self.verdicts[key] = self.measure(phase, cell, cell.vantage)
         return self.verdicts[key]
 
+    def verdict_and_way(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
+        """What a vantage point's cell comes out as, and the line with its packets if that was found by following them
+        now, and they could go no other way."""
+        key = self.classes.of(phase, cell, vantage)
+        if key in self.verdicts:
+            return self.verdicts[key], None
+        self.verdicts[key], line = self._followed(phase, cell, vantage)
+        return self.verdicts[key], line
+
     def measure(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellVerdict:
         """Follow one cell's packets, in every way they could go."""
+        return self._followed(phase, cell, vantage)[0]
+
+    def _followed(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
+        """The verdict, and the line of the way that the packets go, where there is one way only."""
         probe = self.shutdown.scenario.probes[cell.target]
         if not probe.follows:
-            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",)), None
         brought = self.shutdown.controllers.keys() & self.classes.owners(cell.target, vantage)
         if brought and self.classes.active(phase):
             condition = f"what {', '.join(sorted(brought))}'s own controller makes of its orders"
-            return CellVerdict(Outcome.UNKNOWN, conditions=(condition,))
-        chances = Chances()
+            return CellVerdict(Outcome.UNKNOWN, conditions=(condition,)), None
+        chances, line = Chances(), None
+
+        def play() -> tuple[Outcome, str | None]:
+            nonlocal line
+            line, concluded = self.line(phase, cell, vantage, chances)
+            return concluded
+
         try:
-            played = list(chances.every(lambda: self.line(phase, cell, vantage, chances)[1]))
+            played = list(chances.every(play))
         except Undecided as undecided:
-            return CellVerdict(Outcome.UNKNOWN, conditions=(str(undecided),))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(str(undecided),)), None
         found = tuple(dict.fromkeys(outcome for _, outcome in played))
         if len(found) == 1:
             outcome, failure = found[0]
-            return CellVerdict(outcome, failure)
-        return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played))
+            return CellVerdict(outcome, failure), line if len(played) == 1 else None
+        return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played)), None
 
     def line(
         self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances
@@ -192,5 +213,6 @@ class Verifier:
         if found.outcome.got_through:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
-        by = next((blamed[need] for need in line.failed_by(probe.looked_up(line.at)) if need in blamed), Blamed())
+        needs = line.failed_by(probe.looked_up(line.at), found.failure)
+        by = next((blamed[need] for need in needs if need in blamed), Blamed())
         return Conclusion(*by.excuses(found.outcome, found.failure))

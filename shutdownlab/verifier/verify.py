@@ -26,15 +26,14 @@ from shutdownlab.results.table import Share, Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.facts import families, judge, needed
-from shutdownlab.verifier.because import because
 from shutdownlab.verifier.groups import CellGroup, CellGroups
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
-from shutdownlab.verifier.warnings import Warned, warnings_of
 
 if TYPE_CHECKING:
     from shutdownlab.results.events import Begun, Event
+    from shutdownlab.verifier.warnings import Warned
 
 EXIT_OK, EXIT_UNMET = 0, 1
 Who: TypeAlias = tuple[VantageId | str, str, Family]
@@ -138,7 +137,8 @@ class Verified:
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]
-        return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
+        calendar = calendar_of(phases, scenario.ends, scenario.utc_offset)
+        return judge(expected, readings, calendar, scenario.noise)
 
     @property
     def unmet_signals(self) -> tuple[SignalVerdict, ...]:
@@ -148,10 +148,14 @@ class Verified:
     @cached_property
     def warnings(self) -> list[Warned]:
         """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
+        from shutdownlab.verifier.warnings import warnings_of
+
         return warnings_of(self.verifier, self.timeline)
 
     def because(self, result: Result) -> str:
         """The lines of the scenario that make a result come out as it does; nothing where none does."""
+        from shutdownlab.verifier.because import because
+
         phase = next(phase for phase in self.timeline if phase.phase == result.phase)
         for cell in cells_of(self.shutdown, phase):
             where = str(cell.vantage.id) if cell.vantage else cell.operator

@@ -72,6 +72,8 @@ FACTS = [
     Fact("myanmar-2021", "facebook", "frontiir/yangon/fibre", "www.facebook.com", "facebook-frontiir"),
     Fact("myanmar-2021", "facebook", "mytel/yangon/ordinary", "dns", "facebook-mytel"),
     Fact("myanmar-2021", "twitter-instagram", "frontiir/yangon/fibre", "www.instagram.com", "twitter-instagram"),
+    Fact("myanmar-2021", "twitter-leaks", "campana", "origins", "twitter-route"),
+    Fact("myanmar-2021", "twitter-leaks", "mytel/yangon/ordinary", "twitter.com", "twitter-route"),
     Fact("myanmar-2021", "weekend-begins", "mytel", "routes", "dark-mpt-mytel"),
     Fact("myanmar-2021", "night-2", "telenor/elsewhere/ordinary", "www.bbc.com", "dark"),
     Fact("myanmar-2021", "night-72", "frontiir", "routes", "dark"),

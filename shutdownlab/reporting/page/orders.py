@@ -81,7 +81,7 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
 
 def _by(policy: Policy) -> str:
     """What carries it out."""
-    if policy.withdraw is not None:
+    if policy.withdraw or policy.announce or policy.hijack or policy.leak:
         return "border routers, by BGP"
     if policy.null_route is not None:
         return "border routers, which discard what comes"
@@ -97,7 +97,5 @@ def _by(policy: Policy) -> str:
         return "operators' resolvers"
     if policy.at is Point.GATEWAY:
         return "the national gateway's switch"
-    targets = policy.block if policy.block is not None else policy.only
-    by_box = policy.by is Means.DPI and (targets.apps or targets.sites or targets.recognised)
-    by_switch = not by_box or targets.for_switches != Targets()
+    by_box, by_switch = policy.needs_boxes, policy.switched != Targets()
     return " and ".join(part for part, is_so in (("DPI boxes", by_box), ("operators' switches", by_switch)) if is_so)

@@ -1,0 +1,104 @@
+"""Whether what a scenario has operators announce and pass on by BGP can make a difference. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from shutdownlab.config.document import Document, Path, quoted
+from shutdownlab.config.scalars import IpPrefix, is_part
+from shutdownlab.model.announcements import Announcement, Hijack, Leak
+from shutdownlab.model.network import Network
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.routing import COVER, Relation, holder_of, holders, router_of, sessions
+from shutdownlab.model.scenario import Scenario
+
+
+def check_announcements(scenario: Scenario, network: Network, document: Document) -> None:
+    """Report prefixes that nobody has or that the operator has itself, and neighbours that there are not."""
+    rerouting = {n: p for n, p in scenario.policies.items() if p.announce or p.hijack or p.leak}
+    held = holders(network) if rerouting else {}
+    for name, policy in rerouting.items():
+        path: Path = ("policies", name)
+        if policy.announce is not None:
+            _announcement(path, policy, policy.announce, network, document)
+        foreign = policy.hijack or policy.leak
+        if foreign is None:
+            continue
+        operators = network.topology.operators
+        if foreign.by not in operators:
+            verb = "hijack" if policy.hijack else "leak"
+            document.report_unknown((*path, verb, "by"), "operator", foreign.by, operators)
+        elif policy.hijack is not None:
+            _hijack(path, policy.hijack, held, document)
+        elif policy.leak is not None:
+            _leak(path, policy.leak, network, held, document)
+
+
+def _announcement(path: Path, policy: Policy, given: Announcement, network: Network, document: Document) -> None:
+    meant = [operator for name, operator in network.topology.operators.items() if policy.is_told(name)]
+    own = [prefix for operator in meant for prefix in operator.prefixes]
+    for index, prefix in enumerate(given.prefixes):
+        place = (*path, "announce", "prefixes", index)
+        if not any(is_part(prefix, each) and prefix != each for each in own):
+            expected = "a part of one that the operators meant have under `prefixes`"
+            document.report(place, str(prefix), expected, f"they announce {_listed(own)}")
+        else:
+            _short_enough(place, prefix, (), document)
+
+
+def _hijack(path: Path, given: Hijack, held: Mapping[IpPrefix, str], document: Document) -> None:
+    place = (*path, "hijack", "prefix")
+    holder = holder_of(given.prefix, held)
+    if holder is None:
+        expected = "a prefix that another network announces, or a part of one"
+        document.report(place, str(given.prefix), expected, f"such as {_listed(_others(held, given.by))}")
+    elif holder == given.by:
+        expected, hint = "a prefix of somebody else's", "`announce:` has an operator announce parts of its own"
+        document.report(place, f"{given.prefix}, which is {given.by}'s own", expected, hint)
+    else:
+        _short_enough(place, given.prefix, held, document)
+
+
+def _leak(path: Path, given: Leak, network: Network, held: Mapping[IpPrefix, str], document: Document) -> None:
+    there = sessions(network, router_of(network, given.by))
+    told = dict.fromkeys(s.owner for s in there if s.relation in {Relation.PROVIDER, Relation.EXCHANGE})
+    holder = held.get(given.prefix)
+    if given.to not in told:
+        document.report_unknown((*path, "leak", "to"), f"neighbour of {given.by}", given.to, told)
+    elif holder is None or holder == given.by:
+        found = f"{given.prefix}, which is {given.by}'s own" if holder else str(given.prefix)
+        hint = f"such as {_listed(_others(held, given.by))}"
+        document.report((*path, "leak", "prefix"), found, "just a prefix that another network announces", hint)
+    elif holder == given.to:
+        found = f"{quoted(given.to)}, whose own prefix it is"
+        others = ", ".join(name for name in told if name != holder)
+        document.report((*path, "leak", "to"), found, "another neighbour", f"such as {others}")
+    elif holder in _customers(network, given.by):
+        found = f"{given.prefix}, which is that of a customer, {holder}"
+        document.report((*path, "leak", "prefix"), found, "one of somebody else's", "customers' routes go to everybody")
+
+
+def _customers(network: Network, provider: str) -> set[str]:
+    """An operator's customers, and theirs."""
+    found, waiting = set[str](), [provider]
+    for name in waiting:
+        new = [n for n, operator in network.topology.operators.items() if name in operator.transit and n not in found]
+        found.update(new)
+        waiting += new
+    return found
+
+
+def _short_enough(place: Path, prefix: IpPrefix, held: Iterable[IpPrefix], document: Document) -> None:
+    longest = COVER[prefix.version]
+    if prefix.prefixlen > longest and prefix not in held:
+        hint = "most routers in the world accept no longer ones"
+        document.report(place, str(prefix), f"a prefix of at most /{longest}", hint)
+
+
+def _others(held: Mapping[IpPrefix, str], owner: str) -> list[IpPrefix]:
+    return [prefix for prefix, holder in held.items() if holder != owner]
+
+
+def _listed(prefixes: Iterable[IpPrefix]) -> str:
+    found = sorted(map(str, prefixes))
+    return ", ".join(found[:8]) + (" …" if len(found) > 8 else "")

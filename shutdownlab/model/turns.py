@@ -1,0 +1,131 @@
+"""The phases of a scenario in which operators obey one after another (`stagger`), taken apart. Pure.
+
+It changes the document, too, so that whatever is said of a phase is said with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from shutdownlab.config.document import Document, Path, quoted
+from shutdownlab.config.scalars import instant_text
+from shutdownlab.model.expectation import Expectation
+from shutdownlab.model.made_phases import Woven, replace_timeline
+from shutdownlab.model.obedience import Obedience
+from shutdownlab.model.policy import Point, Policy
+from shutdownlab.model.scenario import Mode, Phase, Scenario
+from shutdownlab.model.scope import Scope
+from shutdownlab.model.topology import Topology, Vantage
+
+
+class _Placed(NamedTuple):
+    expectation: Expectation
+    path: Path
+
+
+def check_turns(scenario: Scenario, topology: Topology, document: Document) -> None:
+    """Report operators that there are not, and turns for which there is no time, or nothing to obey."""
+    timeline = scenario.timeline
+    names = {phase.phase for phase in timeline}
+    for index, phase in enumerate(timeline):
+        if phase.stagger is None:
+            continue
+        path: Path = ("timeline", index, "stagger")
+        for place, together in enumerate(phase.stagger.order):
+            for name in together:
+                if name not in topology.operators:
+                    document.report_unknown((*path, "order", place), "operator", name, topology.operators)
+        if scenario.command is Mode.DIRECT:
+            found = "it with `command: direct`"
+            document.report(path, found, "operators who are asked", "`command: operators`")
+        if not (phase.start or phase.stop):
+            document.report(path, "nothing that is ordered", "`start` or `stop` beside it")
+        last = phase.stagger.times(phase.at)[-1]
+        following = timeline[index + 1].at if index + 1 < len(timeline) else scenario.ends
+        if last >= following:
+            what = quoted(timeline[index + 1].phase) if index + 1 < len(timeline) else "the end"
+            expected = f"a time before {what}, {instant_text(following)}"
+            document.report(
+                path, f"the last one obeying at {instant_text(last)}", expected, "`apart` and `jitter` say when"
+            )
+        for name in sorted(names.intersection(phase.stagger.names(phase.phase)[1:])):
+            found = f"{quoted(name)}, which another phase is called"
+            document.report(path, found, "names that are free", f"{quoted(phase.phase)} is followed by such")
+
+
+def take_turns(scenario: Scenario, topology: Topology, document: Document) -> Scenario:
+    """The scenario with a phase for each who obeys; the same, if nobody waits."""
+    if not any(phase.stagger for phase in scenario.timeline):
+        return scenario
+    phases: list[Phase] = []
+    woven: list[Woven] = []
+    raw = document.data["timeline"]
+    vantages = tuple(topology.vantages())
+    before: list[_Placed] = []
+    for index, phase in enumerate(scenario.timeline):
+        now = list(_expected(scenario, phase, index))
+        turns = _turns(scenario, phase, before, now, vantages) if phase.stagger else [(phase, now)]
+        for made, placed in turns:
+            phases.append(made)
+            places: dict[Path, Path] = (
+                {("expect", place): each.path for place, each in enumerate(placed)} if phase.stagger else {}
+            )
+            woven.append(Woven(raw[index], ("timeline", index), places))
+        before = now
+    replace_timeline(document, woven)
+    return scenario.model_copy(update={"timeline": tuple(phases)})
+
+
+def _expected(scenario: Scenario, phase: Phase, index: int) -> Iterator[_Placed]:
+    """What a phase expects, and where that is written."""
+    for place, item in enumerate(phase.expect):
+        path: Path = ("timeline", index, "expect", place)
+        yield from (_Placed(each, path) for each in (scenario.expectations[item] if isinstance(item, str) else (item,)))
+
+
+def _turns(
+    scenario: Scenario, phase: Phase, before: Sequence[_Placed], now: Sequence[_Placed], vantages: Sequence[Vantage]
+) -> Iterator[tuple[Phase, list[_Placed]]]:
+    stagger = phase.stagger
+    assert stagger is not None, "others have no turns"
+    for name, at, waiting in zip(stagger.names(phase.phase), stagger.times(phase.at), stagger.waiting(), strict=True):
+        first = name == phase.phase
+        others = Scope(operators=tuple(waiting))
+        placed = [_for(each, others) for each in before] if waiting else []
+        placed += [_for(each, Scope.model_validate({"not": others})) if waiting else each for each in now]
+        obey = dict(phase.obey)
+        for operator in waiting:
+            obey[operator] = _not_yet(scenario, phase, operator, vantages)
+        changes = {
+            "phase": name, "at": at, "start": phase.start if first else (), "stop": phase.stop if first else (),
+            "obey": {operator: how for operator, how in obey.items() if how.model_fields_set},
+            "expect": tuple(each.expectation for each in placed),
+        }  # fmt: skip
+        yield phase.model_copy(update=changes), placed
+
+
+def _for(placed: _Placed, whom: Scope) -> _Placed:
+    """An expectation of some of those whom it is about."""
+    expectation = placed.expectation
+    who = whom if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, whom)})
+    return _Placed(expectation.model_copy(update={"who": who}), placed.path)
+
+
+def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence[Vantage]) -> Obedience:
+    """What an operator does of a phase's orders before its turn comes: nothing."""
+    own = [vantage for vantage in vantages if vantage.id.operator == operator]
+    mine = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
+    written = phase.obey.get(operator)
+    ignores = dict.fromkeys((*(written.ignores if written else ()), *(n for n in phase.start if n in mine)))
+    keeps = dict.fromkeys((*(written.keeps if written else ()), *(n for n in phase.stop if n in mine)))
+    given = {"ignores": tuple(ignores), "keeps": tuple(keeps)}
+    update = {key: names for key, names in given.items() if names}
+    return written.model_copy(update=update) if written else Obedience.model_construct(set(update), **update)
+
+
+def _is_obeyed(policy: Policy, operator: str, own: Iterable[Vantage]) -> bool:
+    """Whether a policy is an operator's to carry out."""
+    if policy.breakage is not None or policy.at is Point.GATEWAY:
+        return False
+    return policy.is_told(operator) if policy.routes else any(map(policy.concerns, own))

@@ -1,0 +1,144 @@
+"""Which route each router selects to a prefix that several networks announce, or that somebody leaks. Pure.
+
+BGP is played out router by router, from a quiet day's state until nobody changes its mind: what is better is told by
+local preference, then the length of the AS path, then the neighbour's router identifier (RFC 4271, 9.1.2), and each
+tells its neighbours the best route that its relation with them allows (`model.routing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shutdownlab.model.routing import Relation
+
+Lan = Literal["gateway", "exchange", "backbone", "space"]
+"""space: where the gateway of a satellite operator meets its provider, abroad."""
+EXCHANGE: Final = "exchange"
+_ROUNDS_EACH: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """The owner of the next router, and over which LAN it is reached."""
+
+    owner: str
+    lan: Lan
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A route that a router has. path: the owners of the networks that it came by, the nearest first, its origin last;
+    empty: the router's own. relation: what the network is that told of it; None: it is the router's own."""
+
+    path: tuple[str, ...]
+    relation: Relation | None
+    hop: NextHop
+
+    @property
+    def teller(self) -> str:
+        """Over whose session it came: a neighbour's, or `exchange`."""
+        return EXCHANGE if self.relation is Relation.EXCHANGE else self.path[0] if self.path else ""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Who has sessions with whom. providers: of each operator. members: of the exchange. transits: all, in the order
+    of their router identifiers, after the operators; joined: those of them that have a session with each other. above:
+    the operators whose gateway is abroad."""
+
+    providers: Mapping[str, Sequence[str]]
+    members: Sequence[str]
+    transits: Sequence[str]
+    joined: Collection[tuple[str, str]]
+    above: Collection[str] = ()
+
+
+def meeting_lan(above: bool) -> Lan:
+    """Where a network that has its gateway abroad, or one of the country's, meets its providers."""
+    return "space" if above else "gateway"
+
+
+class Contest:
+    """The routes to one prefix.
+
+    origins: who announces it, and whether to customers and the exchange's members alone. leaks: who passes it on, and
+    to whom.
+    """
+
+    def __init__(
+        self, neighbours: Neighbours, origins: Mapping[str, bool], leaks: Collection[tuple[str, str]] = ()
+    ) -> None:
+        self._near, self._origins, self._leaks = neighbours, origins, frozenset[tuple[str, str]]()
+        self._place = {name: place for place, name in enumerate((*neighbours.providers, *neighbours.transits))}
+        self._customers = {
+            name: [each for each, providers in neighbours.providers.items() if name in providers]
+            for name in self._place
+        }
+        self._tables: dict[str, list[Heard]] = {name: [] for name in self._place}
+        self._play()
+        if leaks:
+            self._leaks = frozenset(leaks)
+            self._play()
+
+    def selected(self, owner: str) -> Heard | None:
+        """The route that an owner's router selects; None: it has none."""
+        return next(iter(self._tables.get(owner, ())), None)
+
+    def _play(self) -> None:
+        for _ in range(_ROUNDS_EACH * len(self._place)):
+            changed = False
+            for name in self._place:
+                found = sorted(self._candidates(name), key=self._rank)
+                changed |= found != self._tables[name]
+                self._tables[name] = found
+            if not changed:
+                return
+
+    def _rank(self, heard: Heard) -> tuple[int, int, int]:
+        if heard.relation is None:
+            return -1000, 0, 0
+        return -heard.relation.value[1], len(heard.path), self._place[heard.path[0]]
+
+    def _candidates(self, name: str) -> list[Heard]:
+        found = [Heard((), None, NextHop(name, "gateway"))] if name in self._origins else []
+        near = self._near
+        for provider in near.providers.get(name, ()):
+            found += self._told(provider, name, Relation.CUSTOMER, Relation.PROVIDER, meeting_lan(name in near.above))
+        for customer in self._customers[name]:
+            found += self._told(
+                customer, name, Relation.PROVIDER, Relation.CUSTOMER, meeting_lan(customer in near.above)
+            )
+        for peer in near.transits:
+            if (name, peer) in near.joined:
+                found += self._told(peer, name, Relation.PEER, Relation.PEER, "backbone")
+        if name in near.members:
+            offers = [
+                heard
+                for member in near.members
+                for heard in self._told(member, EXCHANGE, Relation.EXCHANGE, Relation.EXCHANGE, "exchange")
+            ]
+            best = min(offers, key=self._rank, default=None)  # the route server passes on no other
+            if best is not None and name not in best.path:
+                found.append(best)
+        return found
+
+    def _told(self, teller: str, to: str, as_a: Relation, by_a: Relation, lan: Lan) -> list[Heard]:
+        """What a router tells a neighbour: the route itself, as the neighbour has it, or none. `as_a`: what the
+        neighbour is to it, `by_a`: what it is to the neighbour."""
+        if self._origins.get(teller) and as_a in {Relation.PROVIDER, Relation.PEER}:
+            return []
+        leaks = (teller, to) in self._leaks
+        for heard in self._tables[teller]:
+            if heard.teller == to:
+                continue
+            allowed = as_a.hears_everything or heard.relation in {None, Relation.CUSTOMER}
+            if not allowed and not leaks:
+                continue
+            if to in heard.path:
+                return []  # the neighbour finds its own number in the path (RFC 4271, 9.1.2)
+            # On a LAN that all three share the next hop stays (RFC 4271, 5.1.3); who leaks is in the way itself.
+            shared = lan == "gateway" and heard.hop.lan == "gateway" and heard.relation is not None and not leaks
+            return [Heard((teller, *heard.path), by_a, heard.hop if shared else NextHop(teller, lan))]
+        return []

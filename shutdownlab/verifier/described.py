@@ -1,0 +1,79 @@
+"""A connection, what a DPI box saw of it, what a line is like and a rule asks for: in words. Pure."""
+
+from __future__ import annotations
+
+from shutdownlab.compiler.lines import LineQuality
+from shutdownlab.compiler.rules import Rule
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
+from shutdownlab.config.scalars import endpoint
+from shutdownlab.model.answers import Rejection
+from shutdownlab.verifier.wire import ModelledConnection, Seen
+
+
+def line_text(line: LineQuality) -> str:
+    """What a line is like."""
+    told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
+    told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
+    return f"a line of {', '.join(told)}"
+
+
+ANSWERED = {
+    Rejection.ICMP: "answers ICMP: communication administratively prohibited",
+    Rejection.TCP_RESET: "answers TCP with a reset, all else with ICMP",
+}
+ACTS = {
+    "drop": "drops it",
+    "reset": "resets it",
+    "dns": "answers in the resolver's name",
+    "block-page": "sends a block page",
+    "redirect": "redirects it",
+    "throttle": "slows it",
+    "freeze": "freezes it",
+    "intercept": "takes it over",
+}
+
+
+def recognised(seen: Seen) -> str:
+    decision = seen.decision
+    parts = [decision.protocol if decision.protocol != "unknown" else "nothing known"]
+    parts += [f"name {decision.host}"] if decision.host else []
+    parts += [f"app {decision.app}"] if decision.app else []
+    return ", ".join(parts)
+
+
+def described(wire: ModelledConnection) -> str:
+    stream = wire.stream
+    protocol = PROTOCOL_NAMES.get(stream.proto, str(stream.proto))
+    if not stream.server_port:
+        return f"{protocol.upper()} to {stream.server}"
+    what = "DNS over UDP" if stream.server_port == 53 and stream.proto != TCP else protocol.upper()
+    return f"{what} to {endpoint(stream.server, stream.server_port)}"
+
+
+def server_text(wire: ModelledConnection) -> str:
+    if not wire.way(True).arrives:
+        return "nobody has the address"
+    if not wire.reached:
+        return "never heard of it"
+    if not wire.answered:
+        return "answered, and the answer did not arrive"
+    cut = any(stop.at.endswith("-box") for stop in wire.stops) or any(s.decision.action != "pass" for s in wire.seen)
+    return "answered until the box stepped in" if cut else "answered"
+
+
+def rule_text(rule: Rule | None) -> str:
+    """A flow entry in words: its table, its priority and what it asks for."""
+    if rule is None:
+        return ""
+    wanted = []
+    for name, value in rule.match:
+        if name in {"metadata", "eth_type", "in_port"}:
+            continue
+        text = "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if name == "ip_proto" and isinstance(value, int):
+            name, text = "protocol", PROTOCOL_NAMES.get(value, text)
+        wanted.append(f"{name} {text}")
+    table = rule.table.name.lower().replace("_", " ")
+    return (
+        f"table {rule.table.value} {table}, priority {rule.priority}: {', '.join(wanted) or 'everything of its group'}"
+    )
