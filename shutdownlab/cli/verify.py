@@ -44,7 +44,7 @@ def verify(
     from shutdownlab.runner.matrix import with_tools
     from shutdownlab.verifier import verify as model
 
-    with user_errors(), naming_options("choose", "at", "sample", "tools"):
+    with user_errors(), naming_options("choose", "at", "sample", "out", "tools"):
         one_or_all(
             scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
             format=form != "table", set=settings,

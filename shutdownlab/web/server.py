@@ -141,7 +141,7 @@ def _listening(place: Place) -> socket.socket:
         name = "port" if place.port and "address already" in why else "host"
         refuse(
             name,
-            f"{place.host}:{place.port}, where nothing can listen ({why})",
+            f"{place.host}{f':{place.port}' if place.port else ''}, where nothing can listen ({why})",
             "an address of this machine's, and a free port",
         )
     return made

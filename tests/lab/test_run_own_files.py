@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from invocation import Record, invoke
+from invocation import Record, invoke, small
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROBED = ("bbc", "kaspi", "tengrinews")
@@ -28,6 +28,8 @@ def test_a_country_with_its_own_bank_box_rules_and_names_is_shut_down_as_its_sce
     assert bank[("no-bank", "alpnet")] == "blocked"
     assert bank[("bank-only", "alpnet")] == bank[("no-bank", "bergnet")] == "ok"
     assert record.manifest["profiles"]["alpnet"] == "alpland-box"
+    names = {"bank-run.yaml", "bank.yaml", "box.yaml", "country.yaml", "names.txt", "rules.yaml"}
+    assert set(record.manifest["files"]) == names
 
 
 LISTED = """\
@@ -66,6 +68,33 @@ def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_pa
     assert "does not carry out board-blocked" in done.output
     [log] = (tmp_path / "run" / "logs" / "services").glob("own-1-*/log")
     assert "GET / HTTP/1.1" in log.read_text()
+    named = Record(tmp_path / "run").manifest["files"]
+    assert set(named) == {"board-run.yaml", "country.yaml", "board.py", "lenient_isp.py"}
+
+
+STARTER = """
+import subprocess
+
+from shutdownlab.controllers.isp import Isp
+
+from shutdownlab.protocol.messages import Notice, Order
+
+
+class Starter(Isp):
+    def obey(self, order: Order) -> None:
+        status = subprocess.run(["sh", "-c", "kill -INT $$; exit 7"], check=False).returncode
+        self.tell(Notice(self.operator, f"what it started ended with {status}"))
+        super().obey(order)
+"""
+
+
+def test_what_a_controller_of_ones_own_starts_can_be_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C is nothing to a controller, which ends with its run; a program that it starts must not inherit that."""
+    (tmp_path / "starter.py").write_text(STARTER)
+    path = small(tmp_path, lambda scenario: scenario.update(controllers={"southcell": "starter.py"}))
+    done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    assert "what it started ended with -2" in done.output
 
 
 def test_without_trust_nothing_of_it_starts_and_all_that_would_is_listed(tmp_path: Path, programs: Path) -> None:
