@@ -31,7 +31,10 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
         path: Path = ("policies", name, "inspect")
         for place, targets in _with_lists(policy):
             for listing, target in LISTS.items():
+                listed = listing in targets
                 add_listed(document, ("policies", name, *place), targets, listing, target)
+                if listed and targets.get(target) == []:
+                    del targets[target]  # told already
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)

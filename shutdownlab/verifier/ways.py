@@ -118,7 +118,10 @@ class Ways:
         assert owner is not None, "nobody has a route to what nobody announces"
         hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
         following = router_of(self.network, hop.owner)
-        port = node.port_for(f"to{following.name}") if hop.lan == "backbone" else self._lan_port(node, hop.lan)
+        if hop.lan == "space":
+            port = ground_port(self.network, node, following)
+        else:
+            port = node.port_for(f"to{following.name}") if hop.lan == "backbone" else self._lan_port(node, hop.lan)
         return next(str(each.ip) for each in port.addresses if each.version == address.version)
 
     def _as_far_as_whole(self, way: Way) -> Way:
