@@ -132,7 +132,14 @@ def _ports(a: Ports, b: Ports) -> Ports | None:
 
 
 _NARROWER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
-    {"app": _same, "protocol": _same, "name_suffix": _name, "address": narrower_prefix, "port": _ports}
+    {
+        "app": _same,
+        "protocol": _same,
+        "name_suffix": _name,
+        "address": narrower_prefix,
+        "port": _ports,
+        "subscriber": narrower_prefix,
+    }
 )
 
 

@@ -38,7 +38,7 @@ class Traffic:
             ports = max(self.ports[0], other.ports[0]), min(self.ports[1], other.ports[1])
             if ports[0] > ports[1]:
                 return None
-        remote, local = _narrower(self.remote, other.remote), _narrower(self.local, other.local)
+        remote, local = narrower(self.remote, other.remote), narrower(self.local, other.local)
         if remote is False or local is False:
             return None
         protocol = self.protocol if self.protocol is not None else other.protocol
@@ -232,7 +232,7 @@ class _Kept:
         return True
 
 
-def _narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
+def narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
     """The prefix inside the other; False where they are disjoint."""
     if a is None or b is None:
         return a or b

@@ -192,7 +192,8 @@ def _ends(text: str, topology: Topology) -> tuple[str, str]:
     for one, other in ((a, b), (b, a)):
         operator, _, region = other.partition("/")
         if one in operators and (
-            other == GATEWAY
+            (other == GATEWAY and one not in topology.by_satellite)
+            or (one in topology.by_satellite and other in operators[one].transit)
             or (other == EXCHANGE and operators[one].exchange)
             or (operator == one and region in operators[one].regions)
         ):
@@ -202,7 +203,7 @@ def _ends(text: str, topology: Topology) -> tuple[str, str]:
     raise Expected(
         "a link that the topology has",
         "an operator or transit to `gateway`, a member to `exchange`, an operator to its region (`a to a/region`), "
-        "or a transit to another",
+        "a transit to another, or a satellite's operator to its transit",
     )
 
 
@@ -302,7 +303,10 @@ class Damage:
 
     def is_off(self, network: Network, owner: str, lan: str) -> bool:
         """Whether an operator or transit has lost the gateway's or the exchange's LAN (`gateway`, `exchange`)."""
-        nodes = network.nodes
+        nodes, operators = network.nodes, network.topology.operators
+        if owner in network.topology.by_satellite and lan == GATEWAY:
+            ground = network.one(Role.TRANSIT, operators[owner].transit[0])
+            return self.breaks(network.one(Role.DPI_SWITCH, owner), ground)
         if lan in nodes and lan in self.dark:
             return True
         if owner in network.topology.transits:
@@ -389,6 +393,8 @@ def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:
     if one in network.topology.transits:
         far = other if other == GATEWAY else network.one(Role.TRANSIT, other).name
         pairs = [{network.one(Role.TRANSIT, one).name, nodes[far].name}]
+    elif other in network.topology.transits:
+        pairs = [{network.one(Role.DPI_SWITCH, one).name, network.one(Role.TRANSIT, other).name}]
     elif other in (GATEWAY, EXCHANGE):
         pairs = [{network.one(Role.DPI_SWITCH, one).name, other}]
     else:

@@ -20,9 +20,10 @@ from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
 from shutdownlab.model.protocols import WITHOUT_A_BOX
 from shutdownlab.model.scope import Scope
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.targets import Exceptions as Exceptions
 from shutdownlab.model.targets import Targets as Targets
-from shutdownlab.model.topology import Vantage
+from shutdownlab.model.topology import Access, Vantage
 
 _SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
@@ -95,6 +96,9 @@ class Policy(Record):
     """For whom it is in force; left out: for all."""
     except_: Exceptions = Field(Exceptions(), alias="except")
     """Who and what it leaves alone."""
+    allow: tuple[Allowance, ...] = ()
+    """What it lets through besides, by whom, where to and by which name together; `except` spares whatever one of its
+    keys names."""
     by: Means = Means.DPI
     answer: Lie = "nxdomain"
     """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
@@ -164,9 +168,11 @@ class Policy(Record):
         if self.block is None or self.block != Targets(apps=self.block.apps, sites=self.block.sites):
             hint = "such as `block: {apps: [facebook], sites: [twitter.com]}`"
             raise Expected("`block` with apps or sites alone", hint, found="`by: dns`", key="by")
-        for key in ("at", "action", "direction"):
+        for key in ("at", "action", "direction", "allow"):
             if key in self.model_fields_set:
-                raise Expected("`by: dns` without it", "`answer` says what happens", found=f"`{key}`", key=key)
+                hint = "resolvers see names alone: `except` spares subscribers"
+                hint = hint if key == "allow" else "`answer` says what happens"
+                raise Expected("`by: dns` without it", hint, found=f"`{key}`", key=key)
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
         if self.except_ != subscribers:
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
@@ -195,7 +201,7 @@ class Policy(Record):
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
     def _alone(self, verb: str, hint: str) -> None:
-        for key in ("by", "at", "only", "action", "direction"):
+        for key in ("by", "at", "only", "action", "direction", "allow"):
             if key in self.model_fields_set:
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
@@ -206,6 +212,7 @@ class Policy(Record):
             "at": "" if self.at is Point.ACCESS else "DPI boxes are the operators'",
             "only": "each rule's `when` says what it is about",
             "action": "each rule's `verdict` says what happens",
+            "allow": "spare traffic by a rule with `verdict: pass` ahead of the others",
             "direction": "rules have `opener` and `direction` conditions, and verdicts `directions`",
         }
         for key, hint in beside.items():
@@ -320,7 +327,8 @@ class Policy(Record):
     def degrades_traffic(self) -> bool:
         """Whether it is some of what lines carry that is slowed, by switches and boxes; else it is whole lines."""
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
-        return self.degrade is not None and (not self.only.everything or self.except_ != subscribers)
+        some = not self.only.everything or self.except_ != subscribers or not all(a.is_whole for a in self.allow)
+        return self.degrade is not None and some
 
     def rate(self, *, inbound: bool) -> int | None:
         """What it holds the traffic of a direction to, in kbit/s; None: to nothing."""
@@ -385,4 +393,16 @@ class Policy(Record):
         return self.where.covers_operator(operator) and operator not in self.except_.operators
 
     def concerns(self, vantage: Vantage) -> bool:
-        return self.where.covers(vantage) and not self.except_.spares(vantage)
+        """Whether it is about a vantage point, or about some of its traffic."""
+        spared = self.except_.spares(vantage) or any(a.is_whole and a.who.covers(vantage) for a in self.allow)
+        return self.where.covers(vantage) and not spared and (vantage.access is not Access.SATELLITE or self.jams)
+
+    @property
+    def jams(self) -> bool:
+        """Whether it makes satellite lines worse: no other order reaches them."""
+        names_them = Access.SATELLITE in self.where.access
+        return names_them and self.degrade is not None and not self.degrades_traffic
+
+    def allowed(self, vantage: Vantage) -> tuple[Allowance, ...]:
+        """What of a vantage point's traffic is let through besides."""
+        return tuple(a for a in self.allow if not a.is_whole and a.who.covers(vantage))

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence, Whither, is_part
+from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
-from shutdownlab.model.network import Network, Node, Role, Route
+from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -86,7 +86,6 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             if network.topology.operators[member.owner].exchange:
                 found += _pair(network, Relation.CLIENT, node, "ix", member, "ix")
         return found
-    lan = lan_port(node)
     operators = network.topology.operators
     if node.role is Role.BORDER:
         own = operators[node.owner]
@@ -94,11 +93,13 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             server = network.one(Role.ROUTE_SERVER, "exchange")
             found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
         for carrier in (router_of(network, name) for name in own.transit):
-            found += _pair(network, Relation.PROVIDER, node, lan, carrier, lan_port(carrier))
+            ports = _meeting(network, node, carrier)
+            found += _pair(network, Relation.PROVIDER, node, ports[0], carrier, ports[1])
     for name, operator in operators.items():
         if node.owner in operator.transit:
             customer = router_of(network, name)
-            found += _pair(network, Relation.CUSTOMER, node, lan, customer, lan_port(customer))
+            ports = _meeting(network, node, customer)
+            found += _pair(network, Relation.CUSTOMER, node, ports[0], customer, ports[1])
     for port in node.ports.values():
         other = network.nodes[port.peer.node]
         if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
@@ -195,9 +196,16 @@ def router_of(network: Network, name: str) -> Node:
     return network.one(role, name)
 
 
-def lan_port(node: Node) -> str:
-    """A router's port on the gateway's LAN."""
-    return "gateway" if node.role is Role.TRANSIT else "intl"
+def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
+    """The ports by which two networks meet: on the gateway's LAN, or where a satellite's gateway is."""
+    return ground_port(network, node, other).name, ground_port(network, other, node).name
+
+
+def ground_port(network: Network, node: Node, other: Node) -> Port:
+    """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
+    if node.role is Role.TRANSIT:
+        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
+    return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -217,6 +225,8 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
     withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
         owner = node.owner
+        if owner in network.topology.by_satellite:
+            continue
         told = [policy for policy in held(owner).values() if policy.routes and policy.is_told(owner)]
         own = every()[node.name] if told else ()
         for policy in told:
@@ -263,4 +273,6 @@ def _is_cut(network: Network, relation: Relation, node: Node, other: Node, damag
         return damage.breaks(node, other)
     if relation in {Relation.EXCHANGE, Relation.CLIENT}:
         return damage.is_off(network, (node if node.role is Role.BORDER else other).owner, "exchange")
-    return any(damage.is_off(network, each.owner, "gateway") for each in (node, other))
+    ends = (node, other)
+    above = [each for each in ends if each.owner in network.topology.by_satellite]
+    return any(damage.is_off(network, each.owner, "gateway") for each in above or ends)

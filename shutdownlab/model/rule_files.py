@@ -17,6 +17,7 @@ from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
+from shutdownlab.model.targets import LISTS
 
 
 def include_files(document: Document, apps: Collection[str], classes: Collection[str]) -> None:
@@ -28,8 +29,12 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
-        for key, targets in _with_addresses(policy):
-            add_listed(document, ("policies", name, key), targets, "address_file", "addresses")
+        for place, targets in _with_lists(policy):
+            for listing, target in LISTS.items():
+                listed = listing in targets
+                add_listed(document, ("policies", name, *place), targets, listing, target)
+                if listed and targets.get(target) == []:
+                    del targets[target]  # told already
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
@@ -43,16 +48,21 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
 
 def forget_files(policy: object) -> None:
     """Leave out the lists that a policy names, where they are not read."""
-    for _, targets in _with_addresses(policy):
-        targets.pop("address_file", None)
+    for _, targets in _with_lists(policy):
+        for listing in LISTS:
+            targets.pop(listing, None)
 
 
-def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The parts of a policy, as plain data, that may name addresses, by their keys."""
+def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name sites and addresses, and where they stand in it."""
     for key in ("block", "only", "except"):
         targets = policy.get(key) if isinstance(policy, dict) else None
         if isinstance(targets, dict):
-            yield key, targets
+            yield (key,), targets
+    allowed = policy.get("allow") if isinstance(policy, dict) else None
+    for index, allowance in enumerate(allowed if isinstance(allowed, list) else ()):
+        if isinstance(allowance, dict):
+            yield ("allow", index), allowance
 
 
 def _are_sound(part: Document, document: Document, apps: Collection[str], classes: Collection[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import model_validator
 
@@ -12,17 +12,25 @@ from shutdownlab.config.scalars import Port, Prefix
 from shutdownlab.inspection.policy import Names
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.protocols import AnyProtocol, Protocol
+from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Access, Vantage
+
+_OF_SCOPES = ("operators", "regions", "access", "subscribers", "groups")
+
+
+LISTS: Final = {"site_file": "sites", "address_file": "addresses"}
+"""The keys of targets that name files, each with the key that has what they hold."""
 
 
 class _Listed(Record):
-    """What may name files of addresses. What they hold is among the addresses before these are checked."""
+    """What may name files of sites and addresses. What they hold is among these before they are checked."""
 
     @model_validator(mode="after")
     def _is_resolved(self) -> Self:
-        if getattr(self, "address_file", ()):
-            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
-            raise Expected("addresses", hint, found="a file", key="address_file")
+        for key, target in LISTS.items():
+            if getattr(self, key, ()):
+                hint = f"files are read for scenarios that stand in files; here, give `{target}` what they hold"
+                raise Expected(target, hint, found="a file", key=key)
         return self
 
 
@@ -37,6 +45,8 @@ class Targets(_Listed):
     sites: Domains = ()
     """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
     them."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
     addresses: tuple[Prefix, ...] = ()
     """Prefixes at the far end, in either direction."""
     address_file: Names = ()
@@ -91,6 +101,8 @@ class Exceptions(_Listed):
     have."""
     sites: Domains = ()
     """Traffic with these domain names and what is below them passes, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
     addresses: tuple[Prefix, ...] = ()
     """Traffic with these prefixes passes."""
     address_file: Names = ()
@@ -108,3 +120,50 @@ class Exceptions(_Listed):
             or vantage.access in self.access
             or vantage.is_of(self.subscribers)
         )
+
+
+_TRAFFIC = ("inside", "addresses", "apps", "sites", "ports", "protocols")
+
+
+class Allowance(_Listed):
+    """What is let through: what all of its keys say at once. Of what one key lists, any will do."""
+
+    who: Scope = Scope()
+    """For which of those whom the policy is about; left out: for all."""
+    inside: tuple[Prefix, ...] = ()
+    """Only from and to these addresses of theirs: single ones, where not whole networks are allowed."""
+    addresses: tuple[Prefix, ...] = ()
+    """Only with these prefixes at the far end."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
+    apps: tuple[str, ...] = ()
+    """Only these apps: as a DPI box tells them apart, where one blocks; else by the addresses that they have."""
+    sites: Domains = ()
+    """Only these domain names and what is below them, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
+    ports: tuple[Port, ...] = ()
+    """Only with these ports at the far end."""
+    protocols: tuple[Protocol, ...] = ()
+    """Only these protocols: IP's own, or quic (as udp/443)."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Allowance:
+        for key in _TRAFFIC:
+            if key in self.model_fields_set and not getattr(self, key):
+                hint = "leave the key out to allow any"
+                raise Expected("at least one", hint, found="an empty list", key=key)
+        if self.who == Scope() and self.is_whole:
+            hint = "such as {who: {subscribers: [government]}, sites: [google.com]}"
+            raise Expected("whom or what it lets through", hint, found="nothing")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about all traffic of those whom it is about."""
+        return not any(getattr(self, key) for key in _TRAFFIC)
+
+    def __str__(self) -> str:
+        told = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
+        told += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
+        return " with ".join(told) or "some"

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.model import address_plan
 from shutdownlab.model.economy import Economy
 
 
@@ -22,6 +24,8 @@ class Access(StrEnum):
 
     FIXED = "fixed"
     MOBILE = "mobile"
+    SATELLITE = "satellite"
+    """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
 
 
 class SubscriberClass(StrEnum):
@@ -206,7 +210,9 @@ class Subscribers(Record):
     """What kind of subscribers they are: `ordinary`, `government`, `datacentre`, or one of the topology's own
     `classes`; policies tell them apart by it. Only ordinary ones count in tables."""
     access: Access
-    """How they are connected: the link class, and what policies tell apart by `access`."""
+    """How they are connected: the link class, and what policies tell apart by `access`. Those of an operator are all on
+    `satellite` lines, or none is: its gateway is abroad then, at its one foreign transit, and orders pass it by, but
+    for `degrade` with `where: {access: [satellite]}`, which is jamming."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
     """How many of its operator's ordinary subscribers in the region they are; left out: what their class says, else
     groups without one share what is left alike."""
@@ -276,6 +282,12 @@ class Operator(Record):
     """Where these facts come from."""
 
 
+def is_by_satellite(operator: Operator) -> bool:
+    """Whether an operator's gateway is its own, abroad."""
+    groups = (group for groups in operator.regions.values() for group in groups.values())
+    return any(group.access is Access.SATELLITE for group in groups)
+
+
 class Transit(Record):
     """A foreign transit network and the services reached through it."""
 
@@ -333,6 +345,12 @@ class Vantage(Record):
     kind: SubscriberClass
     """Which of every country's classes that is, or is of."""
     weight: float
+    subnets: tuple[Prefix, ...] = ()
+    """Its /24 and its /64."""
+    place: int = 0
+    """Among the groups of its operator, from 0."""
+    of: int = 1
+    """How many groups its operator has."""
 
     @property
     def is_ordinary(self) -> bool:
@@ -361,9 +379,9 @@ class Topology(Record):
     """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
     """Files of apps of your own, relative to this one."""
-    links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
-    """What each kind of link is like: `fixed` and `mobile` from subscribers to their operator, `transit` from foreign
-    transits to the gateway."""
+    links: dict[Literal["fixed", "mobile", "satellite", "transit"], LinkClass]
+    """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
+    from foreign transits to the gateway."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
     """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
@@ -387,13 +405,25 @@ class Topology(Record):
         for operator_name, operator in self.operators.items():
             shares = {region: shares_of(groups, self.classes) for region, groups in operator.regions.items()}
             present = sum(self.regions[region].weight for region, of in shares.items() if of)
+            pools = address_plan.subnets(operator.prefixes)
+            next(pools, ())  # infrastructure
+            of, place = sum(map(len, operator.regions.values())), 0
             for region, groups in operator.regions.items():
                 mine = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
                 for name, group in groups.items():
                     weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
                     kind = kind_of(group.class_, self.classes)
-                    yield Vantage(id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight)
+                    yield Vantage(
+                        id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
+                        subnets=next(pools, ()), place=place, of=of,
+                    )  # fmt: skip
+                    place += 1
+
+    @cached_property
+    def by_satellite(self) -> frozenset[str]:
+        """The operators whose gateways are their own."""
+        return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
 
     @property
     def class_names(self) -> tuple[str, ...]:

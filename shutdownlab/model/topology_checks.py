@@ -13,6 +13,7 @@ from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
 from shutdownlab.model.topology import (
     MOST_GROUPS,
+    Access,
     Operator,
     OwnClass,
     SubscriberClass,
@@ -58,6 +59,7 @@ def _check_names(topology: Topology, document: Document) -> None:
             hint = f"name one of the transits: {', '.join(topology.transits)}"
             document.report(("operators", name, "transit"), found, "a way abroad", hint)
     _check_classes(topology, document)
+    _check_satellites(topology, document)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         if not operator.regions:
@@ -79,6 +81,32 @@ def _check_names(topology: Topology, document: Document) -> None:
                 document.report_unknown(place, "class of subscribers", class_, topology.class_names)
             if not unknown:
                 _check_shares(document, (*path, "regions", region), groups, topology.classes)
+
+
+def _check_satellites(topology: Topology, document: Document) -> None:
+    """A satellite's operator has no other lines, and nothing of it is in the country but its subscribers."""
+    for name in sorted(topology.by_satellite):
+        operator, path = topology.operators[name], ("operators", name)
+        hint = "its gateway is abroad: make an operator of its own of it"
+        for region, groups in operator.regions.items():
+            for key, group in groups.items():
+                if group.access is not Access.SATELLITE:
+                    place = (*path, "regions", region, key, "access")
+                    document.report(place, f"{group.access} beside satellite", "satellite lines alone", hint)
+        if len(operator.transit) != 1 or operator.transit[0] not in topology.transits:
+            found, expected = (
+                f"{', '.join(operator.transit)}, by satellite",
+                "one foreign transit, where its gateway is",
+            )
+            document.report((*path, "transit"), found, expected, one_of(topology.transits))
+        if operator.exchange:
+            found, hint = "a satellite's operator at the domestic exchange", "add `exchange: false`"
+            document.report((*path, "exchange"), found, "none: its gateway is abroad", hint)
+    for name, operator in topology.operators.items():
+        for index, carrier in enumerate(operator.transit):
+            if carrier in topology.by_satellite:
+                found = f"{quoted(carrier)}, whose gateway is abroad"
+                document.report(("operators", name, "transit", index), found, "a network with cables into the country")
 
 
 def _check_classes(topology: Topology, document: Document) -> None:

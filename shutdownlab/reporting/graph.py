@@ -44,6 +44,7 @@ _COLOURS: Final = {  # light, dark
     "router": ("#cfe8cd", "#2c5a33"),
     "government": ("#fbe59b", "#6d5a10"),
     "datacentre": ("#dcd3f2", "#4d4178"),
+    "sky": ("#7a3fb0", "#c79bf0"),
     "own": ("#d5efec", "#1d5550"),
     "buys": ("#1f6fb2", "#6db7f2"),
 }
@@ -61,7 +62,9 @@ def _stroke(colour: str, more: str = "") -> str:
 
 _EDGE: Final = f'stroke="{_COLOURS["edge"][0]}"'
 _MOBILE: Final = ' stroke-dasharray="4 3"'
+_SKY: Final = _stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
 _BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
+_LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY}
 _DARK: Final = "".join(
     f".{name} {{ fill: {dark} }} .s-{name} {{ stroke: {dark} }} " for name, (_, dark) in _COLOURS.items()
 )
@@ -94,6 +97,7 @@ def draw(network: Network) -> str:
         parts += _lane(network, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
     parts += _bars(network, lanes[0].top, bottom)
+    parts += _skyways(network, lanes, abroad)
     for name, (top, end) in abroad.items():
         parts += _transit(network, name, top, end)
     return "\n".join([*parts, "</svg>\n"])
@@ -122,6 +126,10 @@ def _frame(network: Network, height: float) -> Iterator[str]:
         ),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_hops(network, 'fixed')}"),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_hops(network, 'mobile')}"),
+        (
+            f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
+            f"satellite, past the gateway{_hops(network, 'satellite')}" if network.topology.by_satellite else "",
+        ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
         ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
     ):
@@ -188,14 +196,15 @@ def _lane(network: Network, lane: _Lane) -> Iterator[str]:
     switches = {switch: sum(places) / len(places) for switch, places in rows.items()}
     heart = lane.middle
     for node, y in lane.rows:
-        mobile = node.vantage is not None and node.vantage.access is Access.MOBILE
+        line = _LINES.get(node.vantage.access if node.vantage is not None else Access.FIXED, _stroke("link"))
         start = _SUBSCRIBERS[0] + _SUBSCRIBERS[1]
-        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], _MOBILE if mobile else "")
+        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], line)
     for y in switches.values():
         yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart)
     yield _curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
     yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {_stroke("link")}/>'
-    yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {_stroke("link")}/>'
+    if lane.name not in network.topology.by_satellite:
+        yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {_stroke("link")}/>'
     if operator.exchange:
         yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill("edge")}/>'
     for switch, y in switches.items():
@@ -314,6 +323,18 @@ def _trade(lanes: Sequence[_Lane], abroad: dict[str, float]) -> Iterator[str]:
         yield f'<path d="M{_LANE_RIGHT} {start:.1f} H{turn} V{end:.1f} H{target}" {_BUYS} marker-end="url(#arrow)"/>'
 
 
+def _skyways(network: Network, lanes: Sequence[_Lane], abroad: dict[str, tuple[float, float]]) -> Iterator[str]:
+    """From each operator whose gateway is its own to where that is: over the bars, which its packets do not pass."""
+    for lane in lanes:
+        if lane.name in network.topology.by_satellite:
+            start, (top, bottom) = lane.middle - 14, abroad[lane.operator.transit[0]]
+            end, bend = bottom - 8, _ABROAD[0] - 8
+            way = f"M{_DPI[0] + _DPI[1]} {start:.1f} H{bend} L{_ABROAD[0]} {min(max(start, top + 8), end):.1f}"
+            if not top < start < end:
+                way = f"M{_DPI[0] + _DPI[1]} {start:.1f} H{bend} V{end:.1f} H{_ABROAD[0]}"
+            yield f'<path d="{way}" {_SKY}/>'
+
+
 def _title(network: Network, carrier: str) -> str:
     known: dict[str, Operator | Transit] = {**network.topology.operators, **network.topology.transits}
     return known[carrier].title.split(" (")[0]
@@ -324,9 +345,9 @@ def _within(name: str, owner: str, room: float) -> str:
     return name if len(name) * _MONO <= room * _SQUEEZED else f"…{name.removeprefix(f'{owner}-')}"
 
 
-def _curve(x1: float, y1: float, x2: float, y2: float, more: str = "") -> str:
+def _curve(x1: float, y1: float, x2: float, y2: float, line: str = "") -> str:
     bend = (x1 + x2) / 2
-    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {_stroke("link", more)}/>'
+    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {line or _stroke("link")}/>'
 
 
 def _box(

@@ -146,8 +146,10 @@ class Classes:
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
         """`done`: what its operator carries out of what is in force."""
         situation = (
-            tuple([self._does(name, policy) for name, policy in done.items() if policy.concerns(vantage)]),
-            tuple([n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]),
+            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in done.items() if p.concerns(vantage)]),
+            tuple(
+                [(n, _allowed(p, vantage)) for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]
+            ),
             self._lasting[place],
         )
         return self._numbers.setdefault(situation, len(self._numbers))
@@ -260,6 +262,11 @@ class Classes:
         return any(rule.when.hours is not None for rule in rules)
 
 
+def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:
+    """Which of a policy's allowances are for a vantage point."""
+    return tuple(index for index, each in enumerate(policy.allow) if each.who.covers(vantage)) if policy.allow else ()
+
+
 def _effect(name: str, policy: Policy) -> object:
     """What a policy does to those whom it concerns. What boxes, resolvers, routers do bears its name; so does what is
     about some of a vantage point's addresses alone."""
@@ -294,7 +301,8 @@ def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
     for policy in shutdown.scenario.policies.values():
         targets = policy.targets
         found |= dict.fromkeys((*targets.addresses, *policy.except_.addresses))
-        for app in (*targets.apps, *policy.except_.apps):
+        found |= dict.fromkeys(prefix for each in policy.allow for prefix in (*each.addresses, *each.inside))
+        for app in (*targets.apps, *policy.except_.apps, *(app for each in policy.allow for app in each.apps)):
             found |= dict.fromkeys(shutdown.apps[app].prefixes)
         for rule in policy.inspect or ():
             found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
-from shutdownlab.model.routing import router_of
+from shutdownlab.model.routing import ground_port, router_of
 from shutdownlab.verifier.contest import NextHop
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.switch import Fields
@@ -118,7 +118,10 @@ class Ways:
         assert owner is not None, "nobody has a route to what nobody announces"
         hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
         following = router_of(self.network, hop.owner)
-        port = node.port_for(f"to{following.name}") if hop.lan == "backbone" else self._lan_port(node, hop.lan)
+        if hop.lan == "space":
+            port = ground_port(self.network, node, following)
+        else:
+            port = node.port_for(f"to{following.name}") if hop.lan == "backbone" else self._lan_port(node, hop.lan)
         return next(str(each.ip) for each in port.addresses if each.version == address.version)
 
     def _as_far_as_whole(self, way: Way) -> Way:
@@ -193,6 +196,10 @@ class Ways:
 
     def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
         """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
+        if lan == "space":
+            mine, theirs = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
+            above = router if router.role is Role.BORDER else following
+            return [self._past_box(above, "gateway", mine, theirs, outwards=above is router)]
         mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
         found: list[Crossing | LineRouters] = []
         if router.role is Role.TRANSIT:

@@ -11,6 +11,7 @@ import pytest
 from invocation import Record, invoke, small
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PROBED = ("bbc", "kaspi", "tengrinews")
 
 
 @pytest.fixture
@@ -29,6 +30,36 @@ def test_a_country_with_its_own_bank_box_rules_and_names_is_shut_down_as_its_sce
     assert record.manifest["profiles"]["alpnet"] == "alpland-box"
     names = {"bank-run.yaml", "bank.yaml", "box.yaml", "country.yaml", "names.txt", "rules.yaml"}
     assert set(record.manifest["files"]) == names
+
+
+LISTED = """\
+format: 1
+name: listed
+title: A national list of sites
+topology: two-operators
+policies:
+  listed: {title: The list, block: {site_file: listed.txt}, except: {site_file: spared.txt}, source: made up}
+probes:
+  bbc: {test: web, url: "https://www.bbc.com/"}
+  kaspi: {test: web, url: "https://kaspi.kz/"}
+  tengrinews: {test: web, url: "https://tengrinews.kz/"}
+timeline:
+  - {phase: before, at: 2030-01-01T00:00Z, title: Nothing is blocked}
+  - {phase: listed, at: 2030-01-01T01:00Z, title: What is listed is blocked, start: [listed]}
+ends: 2030-01-01T02:00Z
+"""
+
+
+def test_fifty_thousand_sites_of_a_file_are_blocked_and_those_of_another_spared_as_verify_says(tmp_path: Path) -> None:
+    (tmp_path / "listed.yaml").write_text(LISTED)
+    others = "".join(f"host{n}.example{n % 977}.org\n" for n in range(50_000))
+    (tmp_path / "listed.txt").write_text(f"{others}0.0.0.0 bbc.com\n||tengrinews.kz^\n")
+    (tmp_path / "spared.txt").write_text("*.tengrinews.kz\n")
+    done = invoke(tmp_path, "run", "listed.yaml", "--out", "run", "--verify")
+    assert done.code == 0, done.output
+    outcomes = Record(tmp_path / "run").outcomes
+    seen = {target: {o for key, o in outcomes.items() if (key[0], key[4]) == ("listed", target)} for target in PROBED}
+    assert seen == {"bbc": {"blocked"}, "kaspi": {"ok"}, "tengrinews": {"ok"}}
 
 
 def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_path: Path, programs: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from wire import Connection, engine, rule
 
 from shutdownlab.inspection.recognition import recognise_tcp, udp_session
 
@@ -138,3 +139,23 @@ def test_encrypted_peers_count_on_their_ports_only() -> None:
     assert recognise_tcp(key, key[::-1], 51413).variant == "mse"
     assert recognise_tcp(key[:60], b"", 6881).protocol == "fet"
     assert recognise_tcp(key, b"", 443).protocol == "fet"
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_what_boxes_make_of_telegrams_obfuscated_transport(secret: bool) -> None:
+    """Who reads the key in its header knows the app; by the rule of Wu et al. it is just what looks like nothing."""
+    stream = bytearray(obfuscated(b"\xdd" * 4, random.Random(1).randbytes(200)))
+    if secret:  # a proxy's: the header can be opened by nobody else
+        stream[56:60] = b"\x9a\x31\x77\xe4"
+    boxes = {
+        "by app": engine("perfect", rule("drop", app=("telegram",))),
+        "by look": engine("gfw-fet", rule("drop", fully_encrypted=True)),
+        "by protocol": engine("iran-protocol-filter"),
+    }
+    passed = {}
+    for name, box in boxes.items():
+        connection = Connection(box)
+        connection.open()
+        passed[name] = connection.data(bytes(stream)).forward
+        passed[name] = connection.say("PA", b"more").forward
+    assert passed == {"by app": secret, "by look": False, "by protocol": False}
