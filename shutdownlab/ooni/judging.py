@@ -144,10 +144,11 @@ def _decoded(decoder: Any, data: Any, where: str) -> Any:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         raise _not_a_measurement(str(error), where) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise NotJudged(f"what is not JSON ({error})", "a measurement, one JSON object") from None
-    except UnicodeDecodeError:
-        raise NotJudged("what is not UTF-8", "a measurement, one JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Which of them is raised of what is no text hangs on msgspec's version.
+        not_text = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
+        found = "what is not UTF-8" if not_text else f"what is not JSON ({error})"
+        raise NotJudged(found, "a measurement, one JSON object") from None
 
 
 _MISTAKE: Final = re.compile(r"Expected `(?P<expected>.+?)`, got `(?P<found>.+?)`(?: - at `\$(?P<path>.*)`)?")

@@ -85,6 +85,10 @@ def _described(type_: Any, mode: Any) -> dict[str, Any]:
     for model in dict.fromkeys(_models_in(type_)):
         part = schema if model is type_ else definitions.get(model.__name__, {})
         _describe(part, model, reads=mode == "validation")
+        if is_dataclass(model) and "properties" in part and "description" not in part:  # by pydantic 2.9
+            told = dict(part)
+            part.clear()
+            part |= {"description": model.__doc__, **told}
     return _same_in_all_versions(schema)  # type: ignore[no-any-return]
 
 

@@ -56,7 +56,7 @@ def test_check_imports_the_language_and_nothing_of_a_run() -> None:
         "box", "compiler", "control", "costing", "measure", "network", "ooni", "protocol", "results", "runner",
         "schemas", "servers", "signals", "verifier", "web",
     }  # fmt: skip
-    assert not packages(modules) & {"aioquic", "os_ken", "mininet", "pyroute2", "numpy", "h11", "attr"}
+    assert not packages(modules) & {"aioquic", "os_ken", "mininet", "pyroute2", "numpy", "h11"}
     assert not {"shutdownlab.reporting.graph", "shutdownlab.reporting.png"} & modules  # nothing is drawn
 
 
