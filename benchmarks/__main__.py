@@ -1,6 +1,7 @@
 """The figures of the README's performance table, each benchmark a Markdown table.
 
-    python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|classes|judging]...
+    python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|classes|judging
+        |steering|viewers]...
 
 None named: all of them, some ten minutes. Scenario, border and box take options too: `python -m benchmarks.border -h`.
 A benchmark that this machine cannot run, or that fails, is told of and the others go on.
@@ -9,12 +10,14 @@ A benchmark that this machine cannot run, or that fails, is told of and the othe
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import re
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +108,12 @@ def judging() -> int:
     return 0
 
 
+def _with_a_page(name: str) -> int:
+    """What needs the packages that serve pages, which a machine may lack."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    return int(module.main([]))
+
+
 BENCHMARKS: Final[dict[str, Callable[[], int]]] = {
     "build": build,
     "countries": lambda: countries.run([5, 10, 20, 40, 80], 4),
@@ -117,6 +126,8 @@ BENCHMARKS: Final[dict[str, Callable[[], int]]] = {
     "verify": lambda: verify.main([]),
     "classes": lambda: classes.main([]),
     "judging": judging,
+    "steering": partial(_with_a_page, "steering"),
+    "viewers": partial(_with_a_page, "viewers"),
 }
 
 

@@ -1,4 +1,4 @@
-"""How long `verify`, `explain` and `diff` take from the shell on the flagship, and how much memory.
+"""How long what needs no run takes from the shell: `--help`, and on the flagship `check`, `verify`, `explain`, `diff`.
 
 python -m benchmarks.verify [--runs N]
 """
@@ -48,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         verified = [_timed(("verify", _NAME)) for _ in range(runs)]
         differ = [_timed(("diff", _NAME, str(mine)), 1) for _ in range(runs)]
     explained = [_timed(_EXPLAINED) for _ in range(runs)]
+    helped = [_timed(("--help",)) for _ in range(runs)]
+    checked = [_timed(("check", _NAME)) for _ in range(runs)]
     figures = [
+        Figure("--help", "s", [seconds for seconds, _ in helped], "≤ 0.25"),
+        Figure(f"check {_NAME}", "s", [seconds for seconds, _ in checked], "≤ 0.5"),
         Figure(f"verify {_NAME}", "s", [seconds for seconds, _ in verified], "≤ 1"),
         Figure(f"verify {_NAME}", "MB, peak", [memory for _, memory in verified], "≤ 150"),
         Figure("diff of two versions of it", "s", [seconds for seconds, _ in differ], "≤ 2"),

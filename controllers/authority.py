@@ -73,7 +73,7 @@ class Authority(SwitchApp):
                     link.send(self.untold.popleft())
                 self.carry_out(message)
             case CountersRequest() if link is self.commander:
-                self.count()
+                self.count(message)
             case Ready(where=operator) if operator in self.operators:
                 self.operator_joined(operator, link)
             case Hello(box=box) if box in {domain.box for domain in self.operators.values()}:
@@ -104,12 +104,12 @@ class Authority(SwitchApp):
             else:
                 domain.relinquish()
 
-    def count(self) -> None:
+    def count(self, request: CountersRequest) -> None:
         """Ask all boxes for their counters; one that is not there has none."""
         links = {operator: link for link, operator in self.boxes.items()}
         for operator, domain in self.operators.items():
             if operator in links:
-                links[operator].send(CountersRequest())
+                links[operator].send(request)
             elif domain.box is not None:
                 self.tell(Counters(domain.box, {}))
 

@@ -17,6 +17,7 @@ import select
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,9 @@ _HELD: Final = 8
 """Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
 
 _EXPIRE_S: Final = 1.0
+_MOST_RECENT: Final = 100
+_TOLD_OF: Final = ("src", "sport", "dst", "dport", "proto", "opener", "action", "rule", "protocol", "app", "host")
+"""Of a decision that somebody watches."""
 _FAILURES_TOLD: Final = 5
 """Engine faults told in full per policy; all are counted."""
 
@@ -111,6 +115,8 @@ class DpiBox:
         self._channels: list[Channel] = []
         self._commander: Channel | None = None
         self._decided: list[Decision] = []
+        self._recent: deque[tuple[int, Decision]] = deque(maxlen=_MOST_RECENT)
+        """The latest decisions that a rule made, each with how many decisions there were by then."""
         self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
         self._failures_left = _FAILURES_TOLD
 
@@ -169,6 +175,14 @@ class DpiBox:
             "decisions_unsent": sum(channel.unsent for channel in self._channels),
             **{side.word: wire.counters() for side, wire in zip(Side, self._wires, strict=True)},
             "engine": dict(self._engine.counters),
+        }
+
+    def _latest(self, number: int) -> dict[str, Any]:
+        """So many of its latest decisions by rule, each with its number and in words of JSON."""
+        if not number:
+            return {}
+        return {
+            "recent": [{"number": at} | {n: getattr(d, n) for n in _TOLD_OF} for at, d in [*self._recent][-number:]]
         }
 
     def close(self) -> None:
@@ -271,7 +285,7 @@ class DpiBox:
             self._failures_left = _FAILURES_TOLD
             sender.send(Applied(message.serial))
         elif isinstance(message, CountersRequest):
-            sender.send(Counters(self.spec.name, self.counters()))
+            sender.send(Counters(self.spec.name, self.counters() | self._latest(message.recent)))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")
 
@@ -299,7 +313,10 @@ class DpiBox:
             self._engine_failed()
 
     def _report(self) -> None:
-        self._counts["decisions"] += len(self._decided)
+        for decision in self._decided:
+            self._counts["decisions"] += 1
+            if decision.rule is not None:
+                self._recent.append((self._counts["decisions"], decision))
         self._answer(Decisions(tuple(self._decided)))
         self._decided.clear()
 

@@ -13,7 +13,6 @@ from shutdownlab.cli.program import user_errors
 
 
 def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full.")] = None) -> None:
-    """The app catalogue: names, addresses and protocols of apps, and what answers there."""
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.apps import Catalogue
     from shutdownlab.reporting.inspection import app_list

@@ -23,10 +23,7 @@ def attach(
         typer.Option("--lab", metavar="PID|NAME", help="Which, where several run: its process, or what it brought up."),
     ] = None,
 ) -> None:
-    """Another terminal at a `lab`, or at a run that was kept, of the same user.
-
-    What is done in one is seen in the other. For example: shutdownlab attach kcell-almaty -- tcpdump -i eth0
-    """
+    """What is done in one is seen in the other. For example: shutdownlab attach kcell-almaty -- tcpdump -i eth0"""
     from shutdownlab.country.attach import NotAttached
     from shutdownlab.country.attach import attach as let_in
     from shutdownlab.country.attach_socket import UnsafePlace, lab_named

@@ -15,18 +15,20 @@ from shutdownlab.config.beside import NotReadable, read_file
 from shutdownlab.config.document import parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
+from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
 from shutdownlab.library import LoadedTopology, Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.lookup import choices_of, phase_named
+from shutdownlab.model.network import Network
 from shutdownlab.reporting.literal import literal
 
 
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Topologies, scenarios, policies and profiles, by name or path."),
+        typer.Argument(metavar="FILE...", help="Topologies, scenarios, policies, profiles and apps, by name or path."),
     ],
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
@@ -35,10 +37,7 @@ def check(
         typer.Option("--at", metavar="PHASE", help="Draw what is cut, withdrawn and hijacked in this phase, too."),
     ] = None,
 ) -> None:
-    """Check files without running anything; lists all problems at once."""
     from shutdownlab.country.limits import lacks
-    from shutdownlab.reporting.graph import draw
-    from shutdownlab.reporting.png import png_of
     from shutdownlab.system.limits import Room
 
     with user_errors():
@@ -60,12 +59,18 @@ def check(
                 continue
             topology = found.topology
             vantages = len(list(topology.vantages()))
-            what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
+            parts = (
+                (len(topology.operators), "operator"),
+                (len(topology.regions), "region"),
+                (vantages, "vantage point"),
+            )
+            what = ", ".join(_counted(*part) for part in parts)
             if isinstance(found, Shutdown):
                 scenario = found.scenario
                 outside = len(scenario.observations)
-                seen = f", {outside} observation{'s' * (outside != 1)} from outside" if outside else ""
-                measured = f"{len(scenario.timeline)} phases, {len(scenario.probes)} probes{seen}"
+                seen = f", {_counted(outside, 'observation')} from outside" if outside else ""
+                phases, probes = _counted(len(scenario.timeline), "phase"), _counted(len(scenario.probes), "probe")
+                measured = f"{phases}, {probes}{seen}"
                 what = f"{measured}; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
             for program in found.programs:
@@ -77,28 +82,38 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
-                drawing = draw(found.network, *_at(found, at))
-                made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
-                with writable("--graph", graph, "where a file can be made"):
-                    graph.write_bytes(made)
+                _draw(found.network, graph, *_at(found, at))
                 Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)
 
 
+def _draw(network: Network, graph: Path, damage: Damage, when: str) -> None:
+    from shutdownlab.reporting.graph import draw
+    from shutdownlab.reporting.png import png_of
+
+    drawing = draw(network, damage, when)
+    made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
+    with writable("--graph", graph, "where a file can be made"):
+        graph.write_bytes(made)
+
+
 def _box_file(file: str) -> str | None:
-    """What there is in a policy or a profile of DPI boxes; None of other files. Raises `BadInput`."""
+    """What there is in a policy or a profile of DPI boxes, or in a file of apps; None of others. Raises `BadInput`."""
     path = Path(file)
     try:
         content = read_file(path)
     except NotReadable:
         return None  # told by who knows which names ship
-    kind = kind_of(parse(content, file).data)
+    document = parse(content, file)
+    kind = kind_of(document.data)
     if kind == "policy":
         rules = len(load_policy(content, file, library.catalogue()).rules)
-        return f"a policy of DPI boxes, {rules} rule{'s' * (rules != 1)}"
+        return f"a policy of DPI boxes, {_counted(rules, 'rule')}"
     if kind == "profile":
         return f"a profile of DPI boxes: {literal(load_profile(content, file, library.catalogue()).title)}"
+    if kind == "catalogue":
+        return f"a catalogue of apps, {_counted(len(apps_of_file(document, library.catalogue())), 'app')}"
     return None
 
 
@@ -113,6 +128,10 @@ def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
     phase = phase_named(found.scenario, at, "--at")
     choices = choices_of(found.scenario, {}, "--choose")
     return Verifier(found, choices).country(phase).damage, f"{phase.phase} · {phase.at:%d %b %Y %H:%M} UTC"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def _check_kind(graph: Path) -> None:

@@ -41,7 +41,6 @@ def compare(
         Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
     ] = "table",
 ) -> None:
-    """Lay a published series over the emulated one: correlation, lag, and error per phase."""
     from shutdownlab.reporting import overlaid
     from shutdownlab.verifier import published as model
 

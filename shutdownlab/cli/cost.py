@@ -31,10 +31,7 @@ def cost(
         Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
     ] = "table",
 ) -> None:
-    """Work out what a shutdown cost: by three methods, each from what to what, beside what others found.
-
-    For example: shutdownlab cost kazakhstan-2022
-    """
+    """For example: shutdownlab cost kazakhstan-2022"""
     from shutdownlab.library import load
     from shutdownlab.reporting import costs
     from shutdownlab.results.run import Run

@@ -20,15 +20,19 @@ def detect(
     everything: Annotated[bool, typer.Option("--all", help="All scenarios that ship.")] = False,
     choose: Choices = None,
     noise: Annotated[
-        str, typer.Option("--noise", metavar="PERCENT", help="Of each value, in quiet weeks and all together.")
-    ] = "0%",
+        str | None,
+        typer.Option(
+            "--noise",
+            metavar="PERCENT",
+            help="Of each value, in quiet weeks and all together; left out: the scenario's.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for the noise.")] = 0,
     form: Annotated[
         Literal["table", "json", "csv"],
         typer.Option("--format", metavar="table|json|csv", help="What is printed."),
     ] = "table",
 ) -> None:
-    """Which mechanism shows in which signal that outsiders watch: when, how late, how strongly; and false alarms."""
     from shutdownlab.reporting import detected
     from shutdownlab.verifier import detect as model
 
@@ -40,7 +44,9 @@ def detect(
             names = [name for name, _ in library.shipped("scenarios")]
         if not names:
             bad_option("SCENARIO", "none", "scenarios, or --all", "`shutdownlab list` shows what there is")
-        found = model.detect(*names, choose=as_mapping(choose), noise=_share(noise), seed=seed)
+        found = model.detect(
+            *names, choose=as_mapping(choose), noise=None if noise is None else _share(noise), seed=seed
+        )
     if form == "table":
         detected.print_detected(found, Console(highlight=False))
     else:

@@ -30,10 +30,7 @@ def diff(
     ] = "table",
     allow: Annotated[bool, typer.Option("--allow", help="End with 0 although something has changed.")] = False,
 ) -> None:
-    """Say for whom what has changed between two versions of a scenario, or two runs, and why. Ends with 1 if anything.
-
-    For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml
-    """
+    """For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml"""
     from shutdownlab import comparison
     from shutdownlab.reporting import compared, junit, sarif
 

@@ -9,7 +9,6 @@ from shutdownlab.cli.program import EXIT_MACHINE_CANNOT
 
 
 def doctor() -> None:
-    """What this machine offers, what will be used instead of what it lacks, and how to fix it."""
     from shutdownlab.country.doctor import findings
     from shutdownlab.reporting.doctor import report
 

@@ -35,10 +35,7 @@ def explain(
         typer.Option("--format", metavar="text|json|mermaid", help="What is printed."),
     ] = "text",
 ) -> None:
-    """Say why a probe comes out as it does: hop by hop, who decided by which rule, and what would let it through.
-
-    For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram
-    """
+    """For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram"""
     from shutdownlab.verifier import explain as model
     from shutdownlab.verifier.explained import as_json, as_mermaid, explanation_lines
 

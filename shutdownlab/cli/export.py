@@ -21,10 +21,7 @@ def export(
         typer.Option("--output", "-o", metavar="OUT", help="A new folder, or for duckdb and ooni a new file."),
     ] = None,
 ) -> None:
-    """Write a run for other tools: typed tables with documented columns, or the formats of the field.
-
-    For example: shutdownlab export runs/NAME-TIME --to duckdb -o run.duckdb
-    """
+    """For example: shutdownlab export runs/NAME-TIME --to duckdb -o run.duckdb"""
     from shutdownlab.reporting.export.exporting import export as exported
 
     with user_errors(), naming_options("to", out="-o", run="RUN"):

@@ -31,7 +31,6 @@ def judge(
         ),
     ] = None,
 ) -> None:
-    """OONI's verdicts, worked out anew from the raw observations of measurements, and where the file says otherwise."""
     from shutdownlab.config.problems import BadInput
     from shutdownlab.ooni.reading import judge as judged
     from shutdownlab.reporting.judgements import judgement_lines, judgement_table, summary_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,11 +21,15 @@ from shutdownlab.cli.options import (
     as_settings,
     known,
 )
-from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, user_errors
 from shutdownlab.country import visible
 from shutdownlab.country.attach_socket import Offered, offered
 from shutdownlab.country.lab_plan import LabPlan, lab_plan
 from shutdownlab.model.lookup import phase_named, vantage_point
+from shutdownlab.system.child_process import ending
+
+_KILLED = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
+"""What ends a lab that nobody who sits at it has ended: memory that ran out, `kill -9 -1` at a node."""
 
 
 def lab(
@@ -38,15 +43,22 @@ def lab(
         Path | None,
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="The same country on a page in the browser too, as `shutdownlab web` has it.")
+    ] = False,
 ) -> None:
-    """The emulated country with Mininet's own command line (`help` there lists its commands).
-
-    The machine's files are read-only there, but for the working directory.
+    """The machine's files are read-only there, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end.
     """
     with user_errors():
         plan = _plan(name, at, choose, settings, datapath, trust)
+        if web:
+            from shutdownlab.cli.web import lab_with_page
+
+            if script is not None:
+                bad_option("--web", "--script too", "one of the two; what is typed can come from a file: < FILE")
+            raise typer.Exit(lab_with_page(plan))
         if script is not None and not script.is_file():
             bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
         keep = [script.resolve()] if script is not None else []
@@ -56,6 +68,9 @@ def lab(
             code = _enter(
                 "command_line", plan, [*keep, *needed.keep], found, script=str(keep[0]) if keep else None, offered=found
             )
+        if code - 128 in _KILLED:
+            errors().print(f"[red]The lab has ended:[/red] its process {ending(128 - code)}.")
+            code = EXIT_MACHINE_CANNOT
         raise typer.Exit(code)
 
 
@@ -88,9 +103,7 @@ def exec_(
     datapath: DatapathWish = "auto",
     trust: Trust = False,
 ) -> None:
-    """Run any command on a subscriber's machine: with its network, its resolver and the lab's certificates.
-
-    For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
+    """For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
     The machine's files are read-only for it, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end. Of the machine's it sees what the command names, and where the

@@ -37,9 +37,11 @@ def matrix(
         Literal["table", "json", "markdown"],
         typer.Option("--format", metavar="table|json|markdown", help="What is printed."),
     ] = "table",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify --tools` says.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
-    """Use circumvention tools in every phase, from every operator: which work, at what cost. Ends as `run` does."""
     from shutdownlab.reporting import matrix as shown
     from shutdownlab.runner import matrix as tool_matrix
 
@@ -56,4 +58,12 @@ def matrix(
         shown.print_matrix(found, Console(highlight=False))
     else:
         typer.echo(shown.as_json(found) if form == "json" else shown.as_markdown(found))
-    raise typer.Exit(found.exit_code)
+    if verify:
+        for result, model in found.differing:
+            told = (
+                f"{result.phase} {result.vantage} {result.target}: measured {result.outcome}, verified {model.outcome}"
+            )
+            typer.echo(told, err=True)
+        count = len(found.differing)
+        typer.echo(f"Of {len(found.results):,} uses {count or 'none'} came out otherwise than verified.", err=True)
+    raise typer.Exit(found.exit_code or (1 if verify and found.differing else 0))

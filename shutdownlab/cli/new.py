@@ -60,10 +60,7 @@ def new(
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write it.", show_default="NAME.yaml")
     ] = None,
 ) -> None:
-    """Write a file to start your own from, with comments; it passes `check`. Asks for a country's operators if need be.
-
-    For example: shutdownlab new country mine --operator northnet:64501:0.6 --operator southcell:64502:0.4:mobile
-    """
+    """For example: shutdownlab new country mine --operator northnet:64501:0.6 --operator southcell:64502:0.4:mobile"""
     with user_errors():
         if _NAME.fullmatch(name) is None:
             bad_option("NAME", quoted(name), "at most 40 lower-case letters, digits and hyphens")

@@ -24,10 +24,7 @@ def plot(
     ] = None,
     width: Annotated[float, typer.Option("--width", metavar="MM", help="How wide it is.", show_default=True)] = 85,
 ) -> None:
-    """Draw a run as a figure for a paper, as wide as a column, its letters embedded.
-
-    For example: shutdownlab plot runs/NAME-TIME --what map -o map.pdf
-    """
+    """For example: shutdownlab plot runs/NAME-TIME --what map -o map.pdf"""
     from shutdownlab.reporting.figure.plot import plot as plotted
 
     with user_errors(), naming_options("what", "at", "width", out="-o", run="RUN"):

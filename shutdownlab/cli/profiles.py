@@ -15,7 +15,6 @@ from shutdownlab.inspection.vocabulary import profile_names
 def profiles(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full, with its sources.")] = None,
 ) -> None:
-    """How DPI boxes parse and react, as published measurements of real ones say."""
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.profile import shipped_profile
     from shutdownlab.reporting.inspection import profile_list

@@ -1,41 +1,19 @@
-"""The program's frame: its options, its exit codes, and the messages for what a user can cause.
-
-The exit codes are in `EXIT_CODES`.
-"""
+"""What commands share: the messages for what a user can cause, and the exit codes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 
-from shutdownlab import __version__
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.reporting.help import PlainGroup
 from shutdownlab.reporting.literal import literal
 
 EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 2, 3
-EXIT_CODES = (
-    "Exit codes: 0; 1 an expectation was not met; 2 bad input; 3 this machine lacks something, the run broke off, "
-    "or something could not be measured; 70 a bug in shutdownlab; 74 the output could not be written; "
-    "130 interrupted; 141 nobody read the output. `exec` and `attach` end with their command's."
-)
-
-app = typer.Typer(
-    cls=PlainGroup,
-    help="Emulates a country's Internet on this machine, in a sandbox of its own, and shuts it down the way real "
-    "countries did.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
 
 
 def errors() -> Console:
@@ -96,22 +74,3 @@ def naming_options(*parameters: str, **others: str) -> Iterator[None]:
         raise BadInput(
             replace(problem, file=names.get(problem.file, problem.file)) for problem in error.problems
         ) from None
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"shutdownlab {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    try:
-        os.getcwd()  # noqa: PTH109 - names the mistake
-    except FileNotFoundError:
-        with user_errors():
-            bad_option("the working directory", "one that has been removed", "one that is there", "cd to another")

@@ -26,9 +26,7 @@ def report(
         typer.Option("--output", "-o", metavar="FILE.html", help="Write the page: one file, to read and to pass on."),
     ] = None,
 ) -> None:
-    """Tell what there is to read about a run: print the table it ended with, or another report, or write a page.
-
-    For example: shutdownlab report runs/NAME-TIME -o report.html
+    """For example: shutdownlab report runs/NAME-TIME -o report.html
     or, with what differs: shutdownlab report runs/OLD runs/NEW -o new.html
     """
     from shutdownlab.config.extensions import ExtensionError

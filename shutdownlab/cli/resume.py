@@ -17,7 +17,6 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run that did not come to its end.")],
     trust: Trust = False,
 ) -> None:
-    """Go on with a run that was interrupted, killed or broke off, from its last whole phase."""
     from shutdownlab.runner import launch
 
     progress = Progress(run)

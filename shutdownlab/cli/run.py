@@ -107,7 +107,6 @@ def run(
     ] = False,
     trust: Trust = False,
 ) -> None:
-    """Run a scenario: build the country, play the timeline, measure every phase, check what was expected."""
     from shutdownlab.reporting.page.report import page_name
     from shutdownlab.results.events import Event
     from shutdownlab.runner import launch

@@ -21,7 +21,6 @@ def schema(
         ),
     ],
 ) -> None:
-    """Print the JSON Schema of a kind of file, for editors and for programs."""
     with user_errors():
         known("schema", "schema", name, names())
         typer.echo(shipped(name), nl=False)

@@ -17,6 +17,5 @@ def show(
         str, typer.Argument(metavar="NAME", help="A shipped scenario, country or profile, or apps: the catalogue.")
     ],
 ) -> None:
-    """Print a shipped file, to start your own from (`shutdownlab show first-shutdown > my.yaml`)."""
     with user_errors():
         sys.stdout.buffer.write(pointing_here(library.shipped_file(name).read_bytes()))

@@ -6,19 +6,31 @@ throttled by name is composed as access lists are (see `traffic`): what one poli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 
 from shutdownlab.compiler import controls
-from shutdownlab.compiler.connections import ANY, PASS, Entry, Judgement, Whose, both, classifier, narrower_prefix
+from shutdownlab.compiler.connections import (
+    ANY,
+    PASS,
+    Entry,
+    Judgement,
+    Whose,
+    both,
+    classifier,
+    meet,
+    narrower_prefix,
+)
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
+from shutdownlab.compiler.traffic import address_and_mask
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import IpPrefix, Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.policy import BlockAction, Direction, Exceptions, Policy, Targets
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.topology import Vantage
 
 _WHOLE = {
@@ -43,7 +55,7 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
     lists: dict[tuple[Entry, ...], list[IpPrefix]] = {}
     for vantage in vantages:
         concerned = [
-            _classifier(name, policy)
+            _classifier(name, policy, vantage)
             for name, policy in active.items()
             if policy.needs_boxes and policy.inspect is None and policy.concerns(vantage)
         ]
@@ -52,12 +64,12 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
     named = [
         InspectionRule(
             name=judgement.policy or "spared",
-            when=conditions.model_copy(update={"subscriber": tuple(subnets)}),
+            when=conditions.model_copy(update={"subscriber": inside}),
             verdict=judgement.verdict,
         )
         for entries, subnets in lists.items()
         for conditions, judgement in entries
-        if (conditions, judgement) != (ANY, PASS)
+        if (conditions, judgement) != (ANY, PASS) and (inside := _within(subnets, conditions.subscriber))
     ]
     return (*own, *named)
 
@@ -70,34 +82,44 @@ def _inspected(
     subnets = [
         subnet
         for vantage in vantages
-        if not classes or vantage.class_ in classes
+        if not classes or vantage.is_of(classes)
         for subnet in network.subnets[vantage.id]
     ]
-    if rule.when.subscriber:
-        pairs = [narrower_prefix(subnet, given) for subnet in subnets for given in rule.when.subscriber]
-        subnets = [subnet for subnet in pairs if subnet is not None]
-    if subnets:
-        when = rule.when.model_copy(update={"subscriber": tuple(dict.fromkeys(subnets)), "subscriber_class": ()})
+    inside = _within(subnets, rule.when.subscriber)
+    if inside:
+        when = rule.when.model_copy(update={"subscriber": inside, "subscriber_class": ()})
         yield rule.model_copy(update={"name": f"{policy}/{rule.name}", "when": when})
 
 
-def _classifier(name: str, policy: Policy) -> tuple[Entry, ...]:
-    """One policy's apps, sites and protocols. One direction alone: whose packets suffer depends on who opened."""
-    wanted = list(_named(policy.targets.for_boxes))
-    spared = [*_named(policy.except_), *_plain(policy.except_)]
+def _within(subnets: list[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[IpPrefix, ...]:
+    """What subnets and prefixes share; all of the subnets where no prefix is given."""
+    pairs = [narrower_prefix(subnet, prefix) for subnet in subnets for prefix in given] if given else subnets
+    return tuple(dict.fromkeys(prefix for prefix in pairs if prefix is not None))
+
+
+def _classifier(name: str, policy: Policy, vantage: Vantage) -> tuple[Entry, ...]:
+    """What of one policy boxes carry out. Whose packets suffer, where it is one end's, depends on who opened."""
+    wanted = list(_named(policy.boxed))
+    if policy.freezes:
+        wanted += [ANY] if policy.boxed.everything else _plain(policy.boxed)
+    spared = [*_named(policy.except_), *_plain(policy.except_), *_allowed(policy.allowed(vantage))]
     if policy.slows:
         up, down = policy.rate(inbound=False), policy.rate(inbound=True)
         slowed = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)
         return classifier(((conditions, slowed) for conditions in wanted), spared)
-    if policy.direction is Direction.BOTH:
-        whole = Judgement(_ACTIONS[policy.action], policy=name)
+    if policy.direction is Direction.BOTH and not policy.freezes:
+        whole = Judgement(_ACTIONS[policy.action], residual=policy.residual, policy=name)
         return classifier(((conditions, whole) for conditions in wanted), spared)
     outbound = policy.direction is Direction.OUTBOUND
+    action = BoxAction.FREEZE if policy.freezes else BoxAction.DROP
     openers: dict[str, Whose] = {"inside": "client", "outside": "server"}
     if not outbound:
         openers = {"inside": "server", "outside": "client"}
     targets = [
-        (conditions.model_copy(update={"opener": opener}), Judgement(BoxAction.DROP, directions, policy=name))
+        (
+            conditions.model_copy(update={"opener": opener}),
+            Judgement(action, directions, cap=policy.freeze_after, policy=name),
+        )
         for conditions in wanted
         for opener, directions in openers.items()
     ]
@@ -114,13 +136,30 @@ def _named(targets: Targets | Exceptions) -> Iterator[Conditions]:
         yield Conditions(protocol=targets.recognised)
 
 
-def _plain(spared: Exceptions) -> Iterator[Conditions]:
+def _plain(targets: Targets | Exceptions) -> Iterator[Conditions]:
     """What is told apart without a name; protocols without ports have no names to be blocked by."""
-    if spared.addresses:
-        yield Conditions(address=spared.addresses)
-    ports = [*spared.ports, *(_WHOLE[protocol] for protocol in spared.protocols if protocol in _WHOLE)]
+    if targets.addresses:
+        yield Conditions(address=targets.addresses)
+    ports = [*targets.ports, *(_WHOLE[protocol] for protocol in targets.protocols if protocol in _WHOLE)]
     if ports:
         yield Conditions(port=tuple(ports))
+
+
+def _allowed(allowances: Iterable[Allowance]) -> Iterator[Conditions]:
+    """What is let through by all that a list of allowances asks of each."""
+    for given in allowances:
+        whole = tuple(_WHOLE[protocol] for protocol in given.protocols if protocol in _WHOLE)
+        if given.protocols and not whole:
+            continue  # what has no ports has no names to be blocked by
+        parts = [
+            Conditions(subscriber=given.inside), Conditions(address=given.addresses), Conditions(app=given.apps),
+            Conditions(name_suffix=given.sites), Conditions(port=given.ports), Conditions(port=whole),
+        ]  # fmt: skip
+        met: Conditions | None = ANY
+        for part in parts:
+            met = meet(met, part) if met is not None else None
+        if met is not None:
+            yield met
 
 
 def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_path: bool) -> Iterator[Rule]:
@@ -150,11 +189,10 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
         rules += controls.passing(network, vantage, sides.inside, sides.outside, PipelineTable.INSPECT)
         for subnet in network.subnets[vantage.id]:
             kind = ETHER_TYPES[subnet.version]
-            masked = (str(subnet.network_address), str(subnet.netmask))
             for purpose, side, box in ways:
                 if purpose in ports:
                     field = f"ipv{subnet.version}_{side}"
-                    match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, masked))
+                    match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, address_and_mask(subnet)))
                     rules.append(Rule(PipelineTable.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
         yield from dict.fromkeys(rules)  # groups share some of the controls'

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
 from shutdownlab.config.scalars import IpPrefix, Ports, rate_text
-from shutdownlab.inspection.policy import Conditions
+from shutdownlab.inspection.policy import Conditions, ResidualSpec
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
 
@@ -20,20 +20,22 @@ _BURST = METER_BURST_SECONDS * 125
 """Bytes for each kbit/s: what the meters of access lists have."""
 Whose = Literal["client", "server", "both"]
 ANY = Conditions()
-_STRENGTH = (Action.PASS, Action.THROTTLE, Action.BLOCK, Action.RESET, Action.DROP)
+_STRENGTH = (Action.PASS, Action.THROTTLE, Action.FREEZE, Action.BLOCK, Action.RESET, Action.DROP)
 """BLOCK is whatever the box's profile makes of it; what an order says itself counts more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What happens to a connection. `directions`: whose packets are dropped. Rates: kbit/s, up is from the subscriber.
-    `policy` says on whose behalf.
+    """What happens to a connection. `directions`: whose packets are dropped, or counted. Rates: kbit/s, up is from the
+    subscriber. cap: bytes that still pass. residual: what stays blocked then. `policy` says on whose behalf.
     """
 
     action: Action
     directions: Whose = "both"
     rate_up: int | None = None
     rate_down: int | None = None
+    cap: int | None = None
+    residual: ResidualSpec | None = None
     policy: str = ""
 
     @property
@@ -42,10 +44,14 @@ class Judgement:
         told: dict[str, str | int] = {key: rate_text(rate) for key, rate in rates.items() if rate is not None}
         if told:  # what a switch's meter has for the same rate
             told["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
-        return BoxVerdict.model_validate({"action": self.action, "directions": self.directions, **told})
+        if self.cap is not None:
+            told["cap_bytes"] = self.cap
+        given: dict[str, Any] = {"action": self.action, "directions": self.directions, **told}
+        return BoxVerdict.model_validate(given | ({"residual": self.residual} if self.residual else {}))
 
     def and_then(self, other: Judgement) -> Judgement:
-        """Both at once: the stronger action counts; of two rates the lower; two directions make both."""
+        """Both at once: the stronger action counts; of two rates or sizes the lower, of two residual blocks the longer;
+        two directions make both."""
         if self.action is not other.action:
             return max(self, other, key=lambda judgement: _STRENGTH.index(judgement.action))
         return Judgement(
@@ -53,6 +59,8 @@ class Judgement:
             self.directions if self.directions == other.directions else "both",
             _lower(self.rate_up, other.rate_up),
             _lower(self.rate_down, other.rate_down),
+            _lower(self.cap, other.cap),
+            max(filter(None, (self.residual, other.residual)), key=lambda each: each.seconds, default=None),
             self.policy,
         )
 
@@ -124,7 +132,14 @@ def _ports(a: Ports, b: Ports) -> Ports | None:
 
 
 _NARROWER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
-    {"app": _same, "protocol": _same, "name_suffix": _name, "address": narrower_prefix, "port": _ports}
+    {
+        "app": _same,
+        "protocol": _same,
+        "name_suffix": _name,
+        "address": narrower_prefix,
+        "port": _ports,
+        "subscriber": narrower_prefix,
+    }
 )
 
 

@@ -52,18 +52,27 @@ def _classified(priority: int, match: Match, moves: tuple[tuple[str, str], ...],
     return Rule(PipelineTable.CLASSIFY, priority, match, PipelineTable.EXEMPT, metadata=metadata, moves=moves)
 
 
-def connection(decision: Decision, *, any_client_port: bool = False) -> Match:
-    """All packets of the decided connection; or of all that its client opens to the same port of the server."""
+def addresses(decision: Decision) -> Match:
+    """All packets between the two addresses of the decided connection."""
     version = 6 if ":" in decision.src else 4
-    opened_inside = decision.opener is Side.INSIDE
-    client, server = (0, 1) if opened_inside else (1, 0)
-    addresses = _ADDRESSES[version]
-    fields: list[tuple[str, MatchValue]] = [
+    client, server = _places(decision)
+    return (
         ("eth_type", ETHER_TYPES[version]),
-        ("ip_proto", decision.proto),
-        (addresses[client], int(ipaddress.ip_address(decision.src))),
-        (addresses[server], int(ipaddress.ip_address(decision.dst))),
-    ]
+        (_ADDRESSES[version][client], int(ipaddress.ip_address(decision.src))),
+        (_ADDRESSES[version][server], int(ipaddress.ip_address(decision.dst))),
+    )
+
+
+def _places(decision: Decision) -> tuple[int, int]:
+    """Which of the ends, inside and outside, the client is and which the server."""
+    return (0, 1) if decision.opener is Side.INSIDE else (1, 0)
+
+
+def connection(decision: Decision, any_client_port: bool = False) -> Match:
+    """All packets of the decided connection; or of all that its client opens to the same port of the server."""
+    client, server = _places(decision)
+    kind, *ends = addresses(decision)
+    fields: list[tuple[str, MatchValue]] = [kind, ("ip_proto", decision.proto), *ends]
     if decision.proto in _TRANSPORTS:
         fields.append((_PORTS[server], decision.dport))
         if not any_client_port:

@@ -17,17 +17,22 @@ from shutdownlab.compiler.traffic import (
     AclVerdict,
     Classifier,
     Traffic,
+    address_and_mask,
     both,
     classifier,
     in_all,
+    narrower,
     of_ports,
     of_protocol,
 )
+from shutdownlab.config.domains import is_within
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Direction, Exceptions, Means, Point, Policy, Targets
+from shutdownlab.model.scope import Scope
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.topology import Vantage
 
 METER_BURST_SECONDS = 0.25
@@ -94,7 +99,7 @@ def _classify(group: Group) -> Iterator[Rule]:
     """Rules that write group and direction into the metadata, by port and subnet."""
     for subnet in group.subnets:
         kind = ETHER_TYPES[subnet.version]
-        masked = (str(subnet.network_address), str(subnet.netmask))
+        masked = address_and_mask(subnet)
         out = (("in_port", group.outbound_port), ("eth_type", kind), (f"ipv{subnet.version}_src", masked))
         yield Rule(
             PipelineTable.CLASSIFY,
@@ -126,17 +131,13 @@ def _blackout(
 ) -> Iterator[Rule]:
     """Drop everything of a group but what all its blackouts spare; the drop bears the first one's name."""
     cutting = {
-        name: policy
-        for name, policy in policies.items()
-        if policy.block is not None and policy.block.everything and _applies(policy, inbound=inbound)
+        name: policy for name, policy in policies.items() if policy.cuts_off and _applies(policy, inbound=inbound)
     }
     if not cutting:
         return
     metadata = (("metadata", group.metadata(inbound=inbound)),)
     name = next(iter(cutting))
-    spared = in_all(
-        spared_by(network, apps, policy.except_, group.subnets, group.resolvers) for policy in cutting.values()
-    )
+    spared = in_all(spared_by(network, apps, policy, group.vantage, group.resolvers) for policy in cutting.values())
     for match in _matches(spared, inbound=inbound):
         yield Rule(PipelineTable.EXEMPT, 300, metadata + match, goto=PipelineTable.ACCESS_LISTS, policy=name)
     yield Rule(PipelineTable.BLACKOUT, 100, metadata, policy=name)
@@ -147,17 +148,16 @@ def _access_lists(
 ) -> Classifier:
     combined: Classifier = ((EVERYTHING, PASS),)
     for name, policy in policies.items():
-        if not _applies(policy, inbound=inbound) or (policy.block is not None and policy.block.everything):
+        if not _applies(policy, inbound=inbound) or policy.cuts_off:
             continue
-        about = policy.targets.for_switches if policy.needs_boxes else policy.targets
-        targets = tuple(traffic_of(network, apps, about))
+        targets = tuple(traffic_of(network, apps, policy.switched))
         if not targets:
             continue
         kbit = policy.rate(inbound=inbound)
         if policy.slows and kbit is None:
             continue
         verdict = AclVerdict(drop=not policy.slows, kbit=kbit, policy=name)
-        exceptions = spared_by(network, apps, policy.except_, group.subnets, group.resolvers)
+        exceptions = spared_by(network, apps, policy, group.vantage, group.resolvers)
         combined = both(combined, classifier(targets, exceptions, verdict))
     return combined
 
@@ -191,15 +191,24 @@ def traffic_of(network: Network, apps: Mapping[str, App], targets: Targets | Exc
     """Targets as sets of packets; apps and sites by the addresses they have in this network and in the catalogue."""
     if isinstance(targets, Targets) and targets.everything:
         yield EVERYTHING
-    for app in targets.apps:
-        yield from (Traffic(remote=prefix) for prefix in _app_prefixes(network, apps, app))
-    for site in targets.sites:
-        yield from (Traffic(remote=_single(address)) for address in _site_addresses(network, site))
-    yield from (Traffic(remote=prefix) for prefix in targets.addresses)
-    for ports in targets.ports:
-        yield from of_ports(ports)
-    for protocol in targets.protocols:
-        yield from of_protocol(protocol)
+    for kind in _kinds(network, apps, targets):
+        yield from kind
+
+
+def _kinds(
+    network: Network, apps: Mapping[str, App], targets: Targets | Exceptions | Allowance
+) -> Iterator[tuple[Traffic, ...]]:
+    """What each key that is given names."""
+    if targets.apps:
+        yield tuple(Traffic(remote=prefix) for app in targets.apps for prefix in _app_prefixes(network, apps, app))
+    if targets.sites:
+        yield tuple(Traffic(remote=_single(address)) for address in _site_addresses(network, targets.sites))
+    if targets.addresses:
+        yield tuple(Traffic(remote=prefix) for prefix in targets.addresses)
+    if targets.ports:
+        yield tuple(traffic for ports in targets.ports for traffic in of_ports(ports))
+    if targets.protocols:
+        yield tuple(traffic for protocol in targets.protocols for traffic in of_protocol(protocol))
 
 
 def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
@@ -213,30 +222,53 @@ def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
 
 
 def spared_by(
-    network: Network,
-    apps: Mapping[str, App],
-    spared: Exceptions,
-    subnets: Iterable[IpPrefix],
-    resolvers: Iterable[Traffic],
+    network: Network, apps: Mapping[str, App], policy: Policy, vantage: Vantage, resolvers: Iterable[Traffic]
 ) -> tuple[Traffic, ...]:
-    """What a policy leaves alone. A spared name is no use unresolved, so the operator's resolver is spared with it;
-    and where a spared site is hosted within the group itself, it may answer."""
-    remote = list(traffic_of(network, apps, spared))
+    """What a policy leaves alone of a group's traffic. A spared name is no use unresolved, so the operator's resolver
+    is spared with it; and where a spared site is hosted within the group itself, it may answer."""
+    spared, asked = policy.except_, tuple(resolvers)
+    found = list(traffic_of(network, apps, spared))
     if spared.apps or spared.sites:
-        remote += resolvers
-    hosted = [_single(a) for app in spared.apps for a in network.addresses_of(app)]
-    hosted += [_single(a) for site in spared.sites for a in _site_addresses(network, site)]
-    local = [Traffic(local=a) for a in hosted if any(a.network_address in subnet for subnet in subnets)]
-    return (*remote, *local)
+        found += asked
+    found += (Traffic(local=address) for address in _hosted_in(network, spared, vantage))
+    for allowance in policy.allowed(vantage):
+        inside = tuple(Traffic(local=prefix) for prefix in allowance.inside)
+        found += in_all([*([inside] if inside else ()), *_kinds(network, apps, allowance)])
+        if allowance.apps or allowance.sites:
+            found += in_all([asked, inside] if inside else [asked])
+    for allowance in policy.allow:
+        clients = _clients(network, allowance)
+        hosted = _hosted_in(network, allowance, vantage)
+        found += (Traffic(local=address, remote=client) for address in hosted for client in clients(address.version))
+    return tuple(found)
+
+
+def _hosted_in(network: Network, named: Exceptions | Allowance, vantage: Vantage) -> list[IpPrefix]:
+    """The addresses that apps and sites have within a group's own subnets."""
+    addresses = [a for app in named.apps for a in network.addresses_of(app)]
+    addresses += _site_addresses(network, named.sites)
+    return [_single(a) for a in addresses if any(a in subnet for subnet in network.subnets[vantage.id])]
+
+
+def _clients(network: Network, allowance: Allowance) -> Callable[[int], Iterable[IpPrefix | None]]:
+    """Whose traffic is allowed, as prefixes of an IP version; None: everybody's."""
+    if allowance.who == Scope() and not allowance.inside:
+        return lambda _: (None,)
+    own = [subnet for v in network.vantages if allowance.who.covers(v) for subnet in network.subnets[v.id]]
+    if allowance.inside:
+        pairs = [narrower(subnet, prefix) for subnet in own for prefix in allowance.inside]
+        own = [prefix for prefix in pairs if prefix]
+    return lambda version: (prefix for prefix in own if prefix.version == version)
 
 
 def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[IpPrefix, ...]:
     return tuple(dict.fromkeys([*apps[app].prefixes, *map(_single, network.addresses_of(app))]))
 
 
-def _site_addresses(network: Network, site: str) -> Iterator[Address]:
-    for hosted in network.hosted:
-        if any(name == site or name.endswith(f".{site}") for name in hosted.names):
+def _site_addresses(network: Network, sites: Iterable[str]) -> Iterator[Address]:
+    wanted = frozenset(sites)
+    for hosted in network.hosted if wanted else ():
+        if any(is_within(name, wanted) for name in hosted.names):
             yield from hosted.addresses
 
 

@@ -64,7 +64,7 @@ def rejections(
             spared = (
                 *asked,
                 *telephone.traffic(network, operator),
-                *spared_by(network, apps, policy.except_, subnets, resolvers_of(network, operator)),
+                *spared_by(network, apps, policy, vantage, resolvers_of(network, operator)),
             )
             targets = tuple(dict.fromkeys(traffic_of(network, apps, policy.targets)))
             own = network.control_addresses(vantage.id)

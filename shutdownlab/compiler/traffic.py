@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from heapq import merge
 from itertools import chain
 from typing import Literal
@@ -38,7 +38,7 @@ class Traffic:
             ports = max(self.ports[0], other.ports[0]), min(self.ports[1], other.ports[1])
             if ports[0] > ports[1]:
                 return None
-        remote, local = _narrower(self.remote, other.remote), _narrower(self.local, other.local)
+        remote, local = narrower(self.remote, other.remote), narrower(self.local, other.local)
         if remote is False or local is False:
             return None
         protocol = self.protocol if self.protocol is not None else other.protocol
@@ -68,8 +68,7 @@ class Traffic:
             fields: list[tuple[str, MatchValue]] = [("eth_type", ETHER_TYPES[version])]
             for side, prefix in ((far, self.remote), (near, self.local)):
                 if prefix is not None:
-                    masked = (str(prefix.network_address), str(prefix.netmask))
-                    fields.append((f"ipv{version}_{side}", masked))
+                    fields.append((f"ipv{version}_{side}", address_and_mask(prefix)))
             if self.protocol is None:
                 yield tuple(fields)
                 continue
@@ -90,6 +89,12 @@ class Traffic:
 
 
 EVERYTHING = Traffic()
+
+
+@lru_cache(maxsize=4096)
+def address_and_mask(prefix: IpPrefix) -> tuple[str, str]:
+    """A prefix as OpenFlow matches it: its address, and the mask. Written once: rules of many groups name the same."""
+    return str(prefix.network_address), str(prefix.netmask)
 
 
 def of_ports(ports: Ports) -> tuple[Traffic, ...]:
@@ -227,7 +232,7 @@ class _Kept:
         return True
 
 
-def _narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
+def narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
     """The prefix inside the other; False where they are disjoint."""
     if a is None or b is None:
         return a or b

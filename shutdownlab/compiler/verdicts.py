@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from shutdownlab.compiler.ends import connection, from_end, stop
+from shutdownlab.compiler.ends import addresses, connection, from_end, stop
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
 from shutdownlab.compiler.rules import Match, Meter, PipelineTable, Rule
 from shutdownlab.inspection.verdict import Decision, Residual, Side
@@ -111,7 +111,7 @@ def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
     A block that packets refresh and that takes one end's alone must see the other's too: it only marks them all, and
     VERDICTS drops the marked ones of that direction.
     """
-    match = connection(decision, any_client_port=residual.key == "3-tuple")
+    match = addresses(decision) if residual.key == "2-tuple" else connection(decision, residual.key == "3-tuple")
     seconds = min(max(1, math.ceil(residual.seconds)), 0xFFFF)
     idle, hard = (seconds, 0) if residual.refreshed else (0, seconds)
     policy = decision.rule or ""

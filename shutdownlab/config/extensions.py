@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from functools import cached_property
-from importlib.metadata import EntryPoint, EntryPoints, distributions
+from functools import cache, cached_property
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions
 from typing import Generic, TypeVar
 
 from shutdownlab.config.wording import did_you_mean, one_of, quoted
@@ -32,8 +33,8 @@ class Extensions(Generic[Part]):
         """Of all distributions there are, each once: where a checkout has an old description of itself beside the
         installed one (which alone has a RECORD), the installed one counts."""
         described: dict[str, tuple[bool, EntryPoints]] = {}
-        for distribution in distributions():
-            entries = distribution.entry_points.select(group=self.group)
+        for distribution, all_entries in _distributions(tuple(sys.path)):
+            entries = all_entries.select(group=self.group)
             if entries:
                 installed = distribution.read_text("RECORD") is not None
                 name = distribution.name.lower()
@@ -80,6 +81,13 @@ class Extensions(Generic[Part]):
             found = f"{quoted(name)} of {_owner(entry)}, which is no {self.base.__module__}.{self.base.__qualname__}"
             raise ExtensionError(found, f"its entry point {entry.value!r} must name a class of that kind")
         return part
+
+
+@cache
+def _distributions(path: tuple[str, ...]) -> list[tuple[Distribution, EntryPoints]]:
+    """What is installed where Python looks, and registers anything: read once, for every group."""
+    found = ((distribution, distribution.entry_points) for distribution in distributions(path=list(path)))
+    return [(distribution, entries) for distribution, entries in found if entries]
 
 
 def _owner(entry: EntryPoint) -> str:

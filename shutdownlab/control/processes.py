@@ -225,14 +225,14 @@ class AuthorityClient:
         owners = {nodes[box].owner for box in boxes}
         return {o: {n.name for n in nodes.values() if n.owner == o and n.role.is_openflow} for o in owners}
 
-    def counters(self, deadline_s: float, of: Collection[str]) -> list[Message]:
+    def counters(self, deadline_s: float, of: Collection[str], recent: int = 0) -> list[Message]:
         """Ask every DPI box for its counters: their `Counters` (empty ones of a box that is lost), and what else came.
 
-        Those `of` these boxes are waited for; one that has not answered at the deadline is left out. Raises
-        `ControlError` when the authority is gone.
+        Those `of` these boxes are waited for; one that has not answered at the deadline is left out. `recent`: how many
+        of its latest decisions each tells, too. Raises `ControlError` when the authority is gone.
         """
         boxes = set(of)
-        self._send(CountersRequest())
+        self._send(CountersRequest(recent))
         end = time.monotonic() + deadline_s
         told: list[Message] = []
         while boxes and (left := end - time.monotonic()) > 0:

@@ -209,13 +209,16 @@ class Country:
             late = late or problems
         return late, problems
 
-    def box_counters(self, seconds: float) -> dict[str, dict[str, Any]]:
-        """What the DPI boxes have counted, of those that answer within so long. Raises `ControlError`."""
+    def box_counters(self, seconds: float, recent: int = 0) -> dict[str, dict[str, Any]]:
+        """What the DPI boxes have counted, of those that answer within so long. Raises `ControlError`.
+
+        recent: how many of its latest decisions each tells beside that.
+        """
         damage, network = self.damage, self.plan.network
         if AUTHORITY in damage.leaderless:
             return {}
         asked = {node.name for node in network.by_role(Role.DPI_BOX) if node.owner not in damage.leaderless}
-        told = self.authority.counters(seconds, asked - damage.boxes - damage.mute_boxes)
+        told = self.authority.counters(seconds, asked - damage.boxes - damage.mute_boxes, recent)
         self.heard += [message for message in told if not isinstance(message, Counters)]
         return {m.where: dict(m.counters) for m in told if isinstance(m, Counters) and m.counters}
 
@@ -238,6 +241,9 @@ class Country:
     def finish(self) -> list[Message]:
         """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
         said: list[Message] = []
+        for process in self.others:
+            if process.name != RECORDER:  # it writes down what the others still send
+                process.finish()
         for process in self.others:
             try:
                 recorded = self.plan.pcap if process.name == RECORDER else None
@@ -413,9 +419,8 @@ def _box(
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:
     """The addresses of an operator's subscribers whose packets its box passes on unseen."""
-    for vantage in network.vantages:
-        if vantage.id.operator == operator:
-            yield from network.control_addresses(vantage.id)
+    for _, vantage in network.vantages_of(operator):
+        yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:

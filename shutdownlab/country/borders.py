@@ -2,6 +2,9 @@
 
 What is discarded on arrival has routes in a table of its own, which only what comes in from the gateway is looked up in
 (RFC 5635, section 3); what is rejected, a table of nftables that is loaded as a whole.
+
+Of packets that they have no route for, all routers can be made to tell each sender each time: Linux does so five times,
+and then once a second (`icmp_ratelimit` is not about these errors), and outcomes would hang on who asked first.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 from pyroute2 import NetlinkError
 
 from shutdownlab.compiler.rejections import Rejected, ruleset
+from shutdownlab.model.address_plan import GATEWAY_LAN
 from shutdownlab.model.faults import Damage, Nulled
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.net import EmulatedNetwork
@@ -23,6 +27,16 @@ from shutdownlab.system.namespace import Namespace
 _TABLE: Final = 100
 _RULE_PRIORITY: Final = 100
 _FAMILIES: Final = {4: 2, 6: 10}
+_NOWHERE: Final = GATEWAY_LAN[0].network_address + 2**14 - 2
+"""Nobody's address, through which the packets go that have no other route."""
+_UNROUTED: Final = f"""table inet unrouted {{
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    rt ip nexthop {_NOWHERE} reject with icmp type net-unreachable
+  }}
+}}
+"""
+_LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
 _NFT_MISSING: Final = "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_REJECT"
 
@@ -36,6 +50,21 @@ class Borders:
     _nulled: frozenset[Nulled] = frozenset()
     _rules: dict[str, str] = field(default_factory=dict)
     """Of nftables, by operator."""
+    _tell: bool = False
+
+    def tell(self) -> None:
+        """From now on, have every router tell of each IPv4 packet that it has no route for; raises `MachineCannot`."""
+        if self._tell:
+            return
+        self._tell = True
+        for role, purpose in ((Role.BORDER, "intl"), (Role.TRANSIT, "gateway")):
+            for node in self.network.by_role(role):
+                namespace: Namespace = self.net.get(node.name).namespace
+                _load(namespace, _UNROUTED, "tell of packets without a route")
+                with namespace.netlink() as netlink:
+                    (index,) = netlink.link_lookup(ifname=node.port_for(purpose).name)
+                    nowhere = {"gateway": str(_NOWHERE), "oif": index, "flags": _ONLINK, "priority": _LAST}
+                    netlink.route("add", dst="0.0.0.0/0", **nowhere)
 
     def discard(self, wanted: Damage) -> None:
         """Have the routers discard exactly what is null-routed; raises `MachineCannot`."""
@@ -74,16 +103,7 @@ class Borders:
         rules = ruleset(rejected)
         if rules == self._rules.get(operator, ruleset(())):
             return
-        try:
-            process = self._namespace(operator).spawn(
-                ["nft", "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-        except FileNotFoundError as error:
-            raise MachineCannot("reject packets at a border router", "nft is missing", _NFT_MISSING) from error
-        _, complaint = process.communicate(rules)
-        if process.returncode != 0:
-            why = "nft refuses its rules: " + (complaint.strip() or "it gives no reason").splitlines()[0]
-            raise MachineCannot("reject packets at a border router", why, _NFT_MISSING)
+        _load(self._namespace(operator), rules, "reject packets at a border router")
         self._rules[operator] = rules
 
     def _namespace(self, operator: str) -> Namespace:
@@ -95,3 +115,17 @@ def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:
     """Its routes: `throw` sends what is spared on to the next table."""
     yield str(nulled.prefix), "blackhole"
     yield from ((str(prefix), "throw") for prefix in nulled.spared)
+
+
+def _load(namespace: Namespace, rules: str, need: str) -> None:
+    """Have the kernel take rules of nftables; raises `MachineCannot`, which says for what they are needed."""
+    try:
+        process = namespace.spawn(
+            ["nft", "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+    except FileNotFoundError as error:
+        raise MachineCannot(need, "nft is missing", _NFT_MISSING) from error
+    _, complaint = process.communicate(rules)
+    if process.returncode != 0:
+        why = "nft refuses its rules: " + (complaint.strip() or "it gives no reason").splitlines()[0]
+        raise MachineCannot(need, why, _NFT_MISSING)

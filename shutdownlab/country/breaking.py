@@ -21,7 +21,7 @@ from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.numbers import TCP
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.scalars import IpPrefix, is_address
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
 from shutdownlab.country.lines import Lines
@@ -89,8 +89,9 @@ class Breaker:
         if not faults and not self._faults:
             return
         staying = [fault for name, fault in self._faults.items() if name in faults]
+        coming = [fault for name, fault in faults.items() if name not in self._faults]
         if gone:
-            self._mend(gone, staying)
+            self._mend(gone, staying, coming)
         self._faults = dict(faults)
         damage = damage_of(self.network, faults.values()) | self._told
         self.country.expect(damage)
@@ -110,13 +111,17 @@ class Breaker:
         Raises what waiting does, `OSError` and `MachineCannot`.
         """
         wanted = routing.route_changes(self.network, held)
+        told = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
+        changed = wanted.withdrawn or wanted.announced or wanted.leaked
+        if changed or any(is_address(str(lie)) for lies in told.values() for lie, _ in lies.values()):
+            self.borders.tell()
         self.reroute(wanted)
         self.borders.discard(wanted)
         for operator in self.network.topology.operators:
             self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
         vantages, links = self.network.vantages, self.network.topology.links
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
-        self.lie({v.id: lies_to(v, apps, held(v.id.operator)) for v in vantages})
+        self.lie(told)
 
     def reroute(self, wanted: Damage) -> None:
         """Have operators announce, and pass on, just what is wanted, and wait until all routers have heard of it.
@@ -168,28 +173,41 @@ class Breaker:
             for daemon in self.country.net.instances[name].daemons.values():
                 strike(daemon.pid, blow)
 
-    def _mend(self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault]) -> None:
-        """Everything of faults that are gone is there again, but for what another fault has broken, too.
+    def _mend(
+        self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault], coming: Collection[DeclaredFault]
+    ) -> None:
+        """Everything of faults that are gone is there again, but for what another fault has broken, or is about to.
 
-        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break.
+        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break. One
+        that another fault takes away at once is not back in between.
         """
-        self._mute(name for fault in staying if fault.partition for name in fault.partition.controllers)
-        dead = [fault.kill for fault in staying if fault.kill is not None]
-        hanging = [fault.stop for fault in staying if fault.stop is not None]
+        others = [*staying, *coming]
+        away = {name for fault in others for name in fault.lone_controllers}
+        back = {name for fault in gone for name in fault.lone_controllers} - away
+        self._mute(self._muted - back)
+        dead = [fault.kill for fault in others if fault.kill is not None]
+        hanging = [fault.stop for fault in others if fault.stop is not None]
+        for name in sorted(back, key=AUTHORITY.__ne__):
+            process = self.country.controllers.processes[name]
+            if process.alive():
+                strike(process.pid, signal.SIGCONT)
+            else:
+                self.country.start_controller(name)
         for fault in gone:
             if fault.kill is not None:
-                self._start_again(fault.kill.without(dead))
+                self._start_again(fault.kill.without(dead).model_copy(update={"controllers": ()}))
             elif fault.stop is not None:
-                parts = fault.stop.without([*dead, *hanging])
+                parts = fault.stop.without([*dead, *hanging]).model_copy(update={"controllers": ()})
                 for pid in self._processes(parts):
                     strike(pid, signal.SIGCONT)
                 for daemon in self._daemons(Parts(routers=parts.routers)):
                     assert daemon.control is not None, "every bird has one"
                     birdc.ask(daemon.control, "configure")  # routes may have been withdrawn meanwhile
-        damage = damage_of(self.network, staying) | self._told
+        still = damage_of(self.network, gone) & damage_of(self.network, coming)
+        damage = damage_of(self.network, staying) | still | self._told
         self.country.expect(damage)
         self._set_ports(damage)
-        if any(fault.lone_controllers for fault in gone):
+        if back:
             self.country.authority.order_again(damage)
 
     def _start_again(self, parts: Parts) -> None:
@@ -301,7 +319,7 @@ class Breaker:
         self, alive: Mapping[str, Node], lost: Mapping[str, frozenset[str]], damage: Damage
     ) -> Iterator[str]:
         routes = Routes(self.network, damage)
-        announced = {name: routing.originated(self.network, node) for name, node in alive.items()}
+        originated = self.country.services.converged.originated
         for name, node in alive.items():
             control = self.country.services.find("bird", name).control
             assert control is not None, "every bird has one"
@@ -321,7 +339,7 @@ class Breaker:
             for other in (each for each in alive.values() if each.role is not Role.ROUTE_SERVER):
                 if other.owner == node.owner:
                     continue
-                for prefix in announced[other.name]:
+                for prefix in originated[other.name]:
                     leads = routes.leads(node.owner, other.owner, prefix)
                     if (str(prefix) in there) is not leads:
                         yield f"bird on {name}: {'no' if leads else 'still a'} route to {prefix}"
@@ -345,7 +363,8 @@ class Breaker:
         if heard.hop.lan == "backbone":
             port = next(p for p in following.ports.values() if p.peer.node == node.name)
         else:
-            port = following.ports["ix" if heard.hop.lan == "exchange" else routing.lan_port(following)]
+            exchange = heard.hop.lan == "exchange"
+            port = following.ports["ix"] if exchange else routing.ground_port(network, following, node)
         via = next(str(a.ip) for a in port.addresses if a.version == version)
         return birdc.BestRoute("", origin, via)
 

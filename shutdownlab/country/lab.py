@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from shutdownlab.country.lab_connection import LabConnection, LabEnded, LabError
-from shutdownlab.country.lab_measuring import Measuring, measured
+from shutdownlab.country.lab_measuring import FirstTry, Measuring, measured
 from shutdownlab.country.lab_node import LabMeasurement, LabNode
 from shutdownlab.country.lab_plan import LabPlan, Lookable, lab_plan
 from shutdownlab.country.lab_program import Program, Server
 from shutdownlab.model import lookup
 from shutdownlab.model.probe import Family
-from shutdownlab.protocol.session import AskBoxes, Measure, PutInForce, StartProgram
+from shutdownlab.protocol.session import AskBoxes, AskRoutes, Measure, PutInForce, StartProgram
 
 if TYPE_CHECKING:
     from shutdownlab.network.datapath import Wish
@@ -44,13 +45,13 @@ class Lab:
     plan: what was brought up. datapath: Open vSwitch's, `kernel` or `userspace`, and why. Any thread may call.
     """
 
-    def __init__(self, plan: LabPlan) -> None:
-        """See `lab`."""
+    def __init__(self, plan: LabPlan, offered: int = -1) -> None:
+        """See `lab`. offered: the descriptor of a socket at which other terminals are let in."""
         self.plan = plan
         self._at, self._active = plan.at, plan.active_in(plan.at)
         self._broken = self._broken_in(plan.at)
         self._orders = threading.RLock()
-        self._connection = LabConnection(plan)
+        self._connection = LabConnection(plan, offered)
         self.datapath = f"{self._connection.opened.datapath}: {self._connection.opened.why}"
 
     # --- what is there ---
@@ -94,6 +95,11 @@ class Lab:
     def faults(self) -> tuple[str, ...]:
         """What has broken since it is up: servers, controllers and DPI boxes that ended, what they complained of."""
         return tuple(self._connection.faults)
+
+    @property
+    def door(self) -> socket.socket | None:
+        """Where other terminals' sessions are to be answered, if they are let in."""
+        return self._connection.door
 
     # --- programs ---
 
@@ -291,10 +297,16 @@ class Lab:
             self._connection.ask(PutInForce(number, phase or _BY_HAND, policies, moved, faults), _ORDER_S)
             self._active = policies
 
-    def boxes(self) -> Mapping[str, Mapping[str, Any]]:
+    def routes(self) -> Mapping[str, frozenset[str]]:
+        """By transit router abroad, the prefixes of the country's operators that it has a route to, by BGP."""
+        tables = self._connection.ask(AskRoutes(self._connection.number()), _ANSWER_S).tables
+        return {name: frozenset(prefixes) for name, prefixes in tables.items()}
+
+    def boxes(self, recent: int = 0) -> Mapping[str, Mapping[str, Any]]:
         """What each DPI box has counted, by its name: `packets`, `decisions`, …, and under `engine`, since its rules
-        were last changed, by rule, verdict and protocol. A box that does not answer is left out."""
-        asked = AskBoxes(self._connection.number())
+        were last changed, by rule, verdict and protocol. A box that does not answer is left out. recent: so many of its
+        latest decisions by rule, a hundred at most, are under that name, each with its `number`."""
+        asked = AskBoxes(self._connection.number(), recent)
         counters: Mapping[str, Mapping[str, Any]] = self._connection.ask(asked, _ANSWER_S).counters
         return counters
 
@@ -310,22 +322,30 @@ class Lab:
         asked = self._measure(vantage, target, family)
         return measured(self._connection.ask(asked, _MEASURE_S))
 
-    def measure(self, asked: Sequence[tuple[str, str, str]]) -> Measuring:
+    def measure(
+        self,
+        asked: Sequence[tuple[str, str, str]],
+        hopeless: Collection[int] = (),
+        tried: FirstTry = lambda *_: None,
+    ) -> Measuring:
         """Measure many at once: vantage point, target and address family of each, as for `probe`.
 
             for place, found in lab.measure([("kcell/almaty", "whatsapp", "ipv4"), …]):  # as they come out certain
 
-        `abandon()` of what is returned gives up the rest, from any thread.
+        hopeless: places of those that will likely fail; they are tried first, for the others can work while they wait.
+        tried: called, in another thread, with the place, outcome and failure of each whose first try has failed, which
+        is no verdict yet. `abandon()` of what is returned gives up the rest, from any thread.
         """
-        requests = tuple(self._measure(*each) for each in asked)
-        return Measuring(self._connection, requests)
+        requests = tuple(self._measure(*each, hopeless=place in hopeless) for place, each in enumerate(asked))
+        return Measuring(self._connection, requests, tried)
 
-    def _measure(self, vantage: str, target: str, family: str | None) -> Measure:
+    def _measure(self, vantage: str, target: str, family: str | None, *, hopeless: bool = False) -> Measure:
         network = self.plan.loaded.network
         place = lookup.vantage_point(network.topology, vantage, "vantage")
         _, probe = lookup.target_named(network, self.plan.probes, target, "target")
         lookup.known("family", family or probe.families[0], [f.value for f in Family], "family")
-        return Measure(self._connection.number(), str(place.id), target, str(family or probe.families[0].value))
+        wanted = str(family or probe.families[0].value)
+        return Measure(self._connection.number(), str(place.id), target, wanted, hopeless)
 
     # --- the end ---
 

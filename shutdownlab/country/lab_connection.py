@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -30,6 +31,7 @@ from shutdownlab.protocol.messages import MessageError
 from shutdownlab.protocol.session import (
     Abandon,
     AskBoxes,
+    AskRoutes,
     Boxes,
     Done,
     Ended,
@@ -37,16 +39,20 @@ from shutdownlab.protocol.session import (
     Measure,
     MeasureAll,
     Opened,
+    Opening,
     ProbeAnswer,
     PutInForce,
     Refused,
+    Routes,
     SignalProgram,
     StartProgram,
+    Tried,
 )
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import Sandbox, start_sandbox
 
 _OPEN_S: Final = 300.0
+"""How long a step of building a country may take: a big one takes longer for each, on a busy machine the more so."""
 _CLOSE_S: Final = 5.0
 _TAIL: Final = 4000
 
@@ -63,10 +69,15 @@ class LabEnded(LabError):
 
 
 class LabConnection:
-    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since."""
+    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since.
 
-    def __init__(self, plan: LabPlan) -> None:
-        """Raises `MachineCannot`, and `LabError` when the country does not come up."""
+    door: where other terminals were `offered` to be let in, the socket at which their sessions are to be answered.
+    """
+
+    def __init__(self, plan: LabPlan, offered: int = -1) -> None:
+        """offered: a socket's descriptor. Raises `MachineCannot`, and `LabError` when the country does not come up."""
+        self.door: socket.socket | None = None
+        self._offered = offered
         self.faults: list[str] = []
         self.why_ended: BaseException | None = None
         self._plan = plan
@@ -77,25 +88,40 @@ class LabConnection:
         opening: Future[Opened] = Future()
         self._pending: dict[int, Future[Any]] = {0: opening}
         self._programs: dict[int, Program] = {}
+        self._trying: dict[int, Callable[[Tried], object]] = {}
         self._sandbox: Sandbox | None = None
         self._ending = False
+        self._began: tuple[float, str] = time.monotonic(), "starting its sandbox"
+        """The step of building that is under way, and since when."""
         self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
         self._keeper.start()
         try:
-            self.opened = opening.result(_OPEN_S)
-        except BaseException as error:
-            late = isinstance(error, FutureTimeout) and not opening.done()
+            self.opened = self._wait_open(opening)
+        except BaseException:
             self._end(0.0)
-            if late:
-                raise LabError(f"{plan.title} was not up after {_OPEN_S:g} s") from None
             raise
+
+    def _wait_open(self, opening: Future[Opened]) -> Opened:
+        """Raises what `opening` does, and `LabError` where one step of building takes too long."""
+        while True:
+            since, step = self._began
+            try:
+                return opening.result(max(0.0, since + _OPEN_S - time.monotonic()))
+            except FutureTimeout:
+                if opening.done():
+                    return opening.result()
+                if self._began == (since, step):
+                    raise LabError(f"{self._plan.title} is not up: {step} took more than {_OPEN_S:g} s") from None
 
     def number(self) -> int:
         """A request's, that no other has."""
         return next(self._numbers)
 
     def ask(
-        self, request: StartProgram | PutInForce | Measure | AskBoxes, seconds: float, files: Sequence[int] = ()
+        self,
+        request: StartProgram | PutInForce | Measure | AskBoxes | AskRoutes,
+        seconds: float,
+        files: Sequence[int] = (),
     ) -> Any:
         """Send a request and wait for its answer.
 
@@ -116,8 +142,11 @@ class LabConnection:
             with self._lock:
                 self._pending.pop(request.number, None)
 
-    def ask_all(self, request: MeasureAll, heard: Callable[[int, Future[Any]], object]) -> None:
-        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes.
+    def ask_all(
+        self, request: MeasureAll, heard: Callable[[int, Future[Any]], object], tried: Callable[[Tried], object]
+    ) -> None:
+        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes, `tried`
+        before that where its first try has failed.
 
         Raises `LabEnded`.
         """
@@ -127,6 +156,7 @@ class LabConnection:
             for each in request.asked:
                 future = self._pending[each.number] = Future()
                 future.add_done_callback(partial(heard, each.number))
+                self._trying[each.number] = tried
         with suppress(OSError):
             self._link.send(request)
 
@@ -197,13 +227,13 @@ class LabConnection:
                 with theirs:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
-                        {"plan": self._plan, "socket": theirs.fileno()},
+                        {"plan": self._plan, "socket": theirs.fileno(), "offered": self._offered},
                         keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
                         stdout=said,
                         stderr=said,
-                        pass_fds=[theirs.fileno()],
+                        pass_fds=[theirs.fileno(), *([self._offered] if self._offered >= 0 else [])],
                         own_session=True,
                     )
                 with suppress(EOFError, OSError, MessageError):
@@ -230,9 +260,13 @@ class LabConnection:
 
     def _hear(self, message: object) -> None:
         match message:
+            case Opening(step=step):
+                self._began = time.monotonic(), step
             case Opened():
+                for door in self._link.take_files(message.files):
+                    self.door = socket.socket(fileno=door)
                 self._settle(0, message)
-            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number):
+            case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number) | Routes(number=number):
                 self._settle(number, message)
             case Refused(number=0):
                 self._settle(0, LabError(f"the country of {self._plan.title} did not come up:\n{message.text}"))
@@ -246,10 +280,13 @@ class LabConnection:
                     program.ended(message.status)
             case LabFault():
                 self.faults.append(message.text)
+            case Tried() if message.number in self._trying:
+                self._trying[message.number](message)
 
     def _settle(self, number: int, answer: object) -> None:
         with self._lock:
             future = self._pending.pop(number, None)
+            self._trying.pop(number, None)
         if future is None:
             return
         if isinstance(answer, BaseException):
@@ -261,7 +298,7 @@ class LabConnection:
         """Nobody waits any more for what is no more."""
         with self._lock:
             self.why_ended = why
-            pending, self._pending = list(self._pending.values()), {}
+            pending, self._pending, self._trying = list(self._pending.values()), {}, {}
             programs, self._programs = list(self._programs.values()), {}
         for future in pending:
             future.set_exception(why)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shutdownlab.country.lab_connection import LabError
 from shutdownlab.country.lab_node import LabMeasurement
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from shutdownlab.country.lab_connection import LabConnection
 
 
+FirstTry: TypeAlias = Callable[[int, Outcome, str | None], object]
+"""Told of a measurement whose first try has failed: its place among those asked, the outcome that is to be confirmed,
+and the failure."""
+
+
 class Measuring:
     """What was asked of a lab at once. Iterate over it, once: each one's place among those asked, and what was found.
 
@@ -23,14 +28,19 @@ class Measuring:
     for what could not be measured.
     """
 
-    def __init__(self, connection: LabConnection, asked: Sequence[Measure]) -> None:
+    def __init__(self, connection: LabConnection, asked: Sequence[Measure], tried: FirstTry = lambda *_: None) -> None:
         """Belongs to `Lab`. Asks at once; raises `LabEnded`."""
         self._connection = connection
         self._heard: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
         self._places = {each.number: place for place, each in enumerate(asked)}
         self._number = connection.number()
         if asked:
-            connection.ask_all(MeasureAll(self._number, tuple(asked)), lambda *heard: self._heard.put(heard))
+            places = dict(self._places)
+            connection.ask_all(
+                MeasureAll(self._number, tuple(asked)),
+                lambda *heard: self._heard.put(heard),
+                lambda first: tried(places[first.number], Outcome(first.outcome), first.failure),
+            )
 
     def __iter__(self) -> Iterator[tuple[int, LabMeasurement]]:
         while self._places:

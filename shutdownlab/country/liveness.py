@@ -65,7 +65,7 @@ class Liveness:
         for node in (node for node in routing.routers(self.network) if node.name not in damage.routers):
             control = self.services.find("bird", node.name).control
             assert control is not None, "every bird has one"
-            routers[f"bird on {node.name}"] = frozenset(s.name for s in routing.sessions(self.network, node))
+            routers[f"bird on {node.name}"] = frozenset(s.name for s in self.services.converged.sessions[node.name])
             if damage:
                 routers[f"bird on {node.name}"] -= routing.lost_sessions(self.network, node, damage)
             questions[f"bird on {node.name}"] = birdc.sessions_question(control)

@@ -6,7 +6,11 @@ No mistake ends it: whatever a command raises is told in a line, and the next is
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import select
+import shlex
 import subprocess
 import sys
 import time
@@ -14,8 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mininet import cli
 from mininet.cli import CLI
-from mininet.log import error, output
+from mininet.log import OUTPUT, StreamHandlerNoNewline, error, lg, output
+from mininet.util import quietRun
 
 from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
@@ -26,6 +32,7 @@ from shutdownlab.model import lookup
 from shutdownlab.model.network import Role
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.protocol.session import Measure
+from shutdownlab.system.streams import OutputLost
 
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
 """Between whose nodes `pingall` pings: those at the two ends of the Internet."""
@@ -36,6 +43,16 @@ _NO_DISPLAY = (
     "*** {command} opens a window, and the sandbox has no display. In this one: NODE bash\n"
     "*** In another terminal: shutdownlab attach NODE\n"
 )
+
+
+class _ToItsStream(StreamHandlerNoNewline):  # type: ignore[misc]
+    """What commands have found goes to standard output, complaints to standard error; Mininet has one for both."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raises `OutputLost` where it cannot be written, as `print` does."""
+        stream = sys.stdout if record.levelno == OUTPUT else sys.stderr
+        stream.write(self.format(record))
+        stream.flush()
 
 
 class Prompt(CLI):  # type: ignore[misc]
@@ -52,6 +69,9 @@ class Prompt(CLI):  # type: ignore[misc]
             import readline
 
             readline.set_completer_delims(readline.get_completer_delims().replace("-", "").replace("/", ""))
+        handler = _ToItsStream()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        lg.handlers = [handler]
         super().__init__(session.country.net, **options)
 
     # --- whatever is typed ---
@@ -65,20 +85,48 @@ class Prompt(CLI):  # type: ignore[misc]
                 self._fail(text)
         except ControlError as broken:
             self._fail(str(broken))
-        except (KeyboardInterrupt, BrokenPipeError):
+        except (KeyboardInterrupt, OutputLost):
             raise
         except Exception as bug:  # of a Mininet command given what it does not expect
             self._fail(f"{line.split()[0]}: {type(bug).__name__}: {bug}")
+        finally:
+            sys.stdout.flush()  # what is written to it directly, before what a node prints next
         return False
 
     def default(self, line: str) -> None:
         first, arguments, _ = self.parseline(line)
-        if first not in self.mn:
+        if not line:
+            self._fail("usage: noecho NODE COMMAND")
+        elif first not in self.mn:
             self._fail(f"unknown command {first or line!r}; `help` lists them, `nodes` where any program can be run")
         elif not arguments:
             self._fail(f"what is to be run at {first}? For example: {first} ip address")
         else:
-            super().default(line)
+            command = " ".join(self._address_of(word) for word in arguments.split(" "))
+            source = "" if self.isatty() else " </dev/null"  # what comes there are the next commands
+            self.mn[first].sendCmd(f"eval {shlex.quote(command)}{source}")
+            self.waitForNode(self.mn[first])
+
+    def waitForNode(self, node: Any) -> None:  # noqa: N802 - Mininet's name
+        """Print what the node's command prints until it ends; what is typed meanwhile is for it."""
+        waiting, keys = select.poll(), self.stdin.fileno()
+        waiting.register(node.stdout, select.POLLIN)
+        waiting.register(node.shell_end, select.POLLIN)
+        if self.isatty():
+            waiting.register(keys, select.POLLIN)
+            quietRun("stty -icanon min 1")
+        while node.waiting:
+            try:
+                ready = [fd for fd, _ in waiting.poll()]
+                if keys in ready:
+                    typed = os.read(keys, 1024)
+                    os.write(node.master, typed)
+                    if not typed:
+                        waiting.unregister(keys)
+                if ready != [keys]:
+                    output(node.monitor(0, findPid=False))
+            except KeyboardInterrupt:
+                node.sendInt()
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """Commands, and nodes."""
@@ -95,10 +143,13 @@ class Prompt(CLI):  # type: ignore[misc]
     def do_source(self, line: str) -> None:
         """Carry out the commands of a file, up to an `exit`.
         Usage: source FILE"""
+        if not line:
+            self._fail("usage: source FILE")
+            return
         try:
             lines = Path(line).read_text().splitlines()
         except (OSError, UnicodeDecodeError) as why:
-            self._fail(f"{line or 'source'}: {getattr(why, 'strerror', None) or why}")
+            self._fail(f"{line}: {getattr(why, 'strerror', None) or why}")
             return
         for each in lines:
             if not each.lstrip().startswith("#") and self.onecmd(each):
@@ -271,12 +322,33 @@ class Prompt(CLI):  # type: ignore[misc]
 
     def do_py(self, line: str) -> None:
         """Evaluate a Python expression in which nodes are called by name: py northnet-capital.IP()"""
-        super().do_py(self._python(line))
+        if not line:
+            self._fail("usage: py EXPRESSION; for example: py northnet-capital.IP()")
+        elif (result := eval(self._python(line), vars(cli), self.getLocals())) is not None:
+            output(f"{result}\n" if isinstance(result, str) else f"{result!r}\n")
 
     def do_px(self, line: str) -> None:
         """Execute a Python statement in which nodes are called by name: px print(northnet-capital.IP())"""
-        super().do_px(self._python(line))
-        sys.stdout.flush()  # before what a node prints next
+        exec(self._python(line), vars(cli), self.getLocals())
+
+    def do_sh(self, line: str) -> None:
+        """Run a command of the machine's, in the sandbox, at no node.
+        Usage: sh COMMAND"""
+        subprocess.call(line, shell=True, stdin=None if self.isatty() else subprocess.DEVNULL)
+
+    def do_link(self, line: str) -> None:
+        """Bring the links between two nodes up or down.
+        Usage: link NODE NODE up|down"""
+        words = line.split()
+        unknown = [name for name in words[:2] if name not in self.mn]
+        if len(words) != 3 or words[2] not in {"up", "down"}:
+            self._fail("usage: link NODE NODE up|down")
+        elif unknown:
+            self._fail(f"unknown node {unknown[0]!r}; `nodes` lists them")
+        elif not self.mn[words[0]].connectionsTo(self.mn[words[1]]):
+            self._fail(f"{words[0]} and {words[1]} have no link; `links` lists them")
+        else:
+            self.mn.configLinkStatus(*words)
 
     def do_switch(self, line: str) -> None:
         """Start or stop a switch. A stopped one forwards nothing; started again, it asks its controller for its rules.
@@ -299,6 +371,11 @@ class Prompt(CLI):  # type: ignore[misc]
             return line
         pattern = rf"(?<![\w\"'-])({'|'.join(map(re.escape, names))})(?![\w\"'-])"
         return re.sub(pattern, lambda found: f"net[{found[0]!r}]", line)
+
+    def _address_of(self, word: str) -> str:
+        """Of a node that has one, so that `h1 ping h2` works; any other word as it is."""
+        interface = self.mn[word].defaultIntf() if word in self.mn and self.mn[word].intfs else None
+        return (interface and interface.updateIP()) or word
 
     def _ends(self) -> list[Any]:
         network = self.session.plan.loaded.network

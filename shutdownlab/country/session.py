@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import version as version_of
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
@@ -21,6 +23,7 @@ from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
+from shutdownlab.model.network import Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import route_changes
@@ -28,8 +31,9 @@ from shutdownlab.model.scenario import Mode, breakages
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
-from shutdownlab.protocol.session import Measure, ProbeAnswer
+from shutdownlab.protocol.session import Measure, ProbeAnswer, Tried
 from shutdownlab.results import measurement as ooni
+from shutdownlab.servers import birdc
 from shutdownlab.verifier.outages import Blamed, Outages
 
 
@@ -153,17 +157,39 @@ class Session:
             raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
         self.broken = faults
 
+    def routes(self) -> dict[str, tuple[str, ...]]:
+        """By transit router, the prefixes within the operators' that it has a route to. Raises `OSError`."""
+        network, found = self.plan.loaded.network, {}
+        own = [prefix for operator in network.topology.operators.values() for prefix in operator.prefixes]
+        for node in network.by_role(Role.TRANSIT):
+            control = self.country.services.find("bird", node.name).control
+            assert control is not None, "every bird has a control socket"
+            table = [ip_network(each) for version in (4, 6) for each in birdc.kernel_routes(control, version)]
+            within = (each for each in table if any(_is_within(each, prefix) for prefix in own))
+            found[node.name] = tuple(str(each) for each in within)
+        return found
+
     def faults(self) -> Iterator[str]:
         """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
         told, self.told = self.told, []
         yield from told
         yield from self.country.faults()
 
-    def measure(self, asked: Sequence[Measure], wanted: Callable[[], bool] = lambda: True) -> Iterator[ProbeAnswer]:
+    def measure(
+        self,
+        asked: Sequence[Measure],
+        wanted: Callable[[], bool] = lambda: True,
+        tried: Callable[[Tried], None] = lambda _: None,
+    ) -> Iterator[ProbeAnswer]:
         """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names.
 
-        wanted: asked now and then; once it says no, the rest is given up.
+        wanted: asked now and then; once it says no, the rest is given up. tried: told of those whose first try failed.
         """
+
+        def failed(request: ProbeRequest, found: Measurement) -> None:
+            tried(Tried(int(request.id), found.outcome.value, found.failure))
+
+        hopeless = {str(each.number) for each in asked if each.hopeless}
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
@@ -181,7 +207,7 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, controls=controls, excused=excused, wanted=wanted):
+        for _, request, found in self.country.agents.run(todo, hopeless, controls, excused, wanted, failed):
             if found.taken_away:
                 blamed = excused[request.id][found.controls[0].name]
                 outcome, failure = blamed.excuses(found.outcome, found.failure)
@@ -202,11 +228,17 @@ class Session:
         annotations |= {"phase": self.phase} if self.phase else {}
         context = ooni.Context(
             asn=operator.asn, cc=topology.country, network_name=operator.title, run=f"lab {self.plan.title}",
-            began=at, at=at, software_version=version("shutdownlab"), annotations=annotations,
+            began=at, at=at, software_version=version_of("shutdownlab"), annotations=annotations,
         )  # fmt: skip
         named = replace(request, id=f"{vantage.id} {request.name} {request.family}")
         plain: dict[str, Any] = json.loads(json.dumps(ooni.record(named, found, context), default=_plain))
         return plain
+
+
+def _is_within(inner: IpPrefix, outer: IpPrefix) -> bool:
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def _plain(value: Any) -> str:

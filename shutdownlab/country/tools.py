@@ -16,21 +16,27 @@ from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.servers.start import SYSTEM_PROGRAMS, Services
 
-_OVS = ("ovs-ofctl", "ovs-appctl", "ovs-vsctl", "ovs-dpctl", "ovsdb-client")
+_OFCTL = "ovs-ofctl"
+_OVS = (_OFCTL, "ovs-appctl", "ovs-vsctl", "ovs-dpctl", "ovsdb-client")
 _BIRD_CONTROL = "SHUTDOWNLAB_BIRD"
 
 _FIND = """\
 #!/bin/sh
 # {program} for the Open vSwitch instance of the switch that is named.
-found=
+found= version= asked=
 for word; do
   shift
   case $word in
+  -O*|--protocols*) asked=y ;;
 {cases}
   esac
   set -- "$@" "$word"
 done
 """
+_SPEAK = """\
+if [ "$version" ] && [ ! "$asked" ]; then set -- -O "$version" "$@"; fi
+"""
+"""ovs-ofctl begins with OpenFlow 1.0, which these switches do not speak."""
 _EACH = """\
 if [ "$found$OVS_RUNDIR" ]; then exec {program} "$@"; fi
 for instance in {instances}; do
@@ -70,7 +76,8 @@ def add_tools(net: EmulatedNetwork, services: Services, folder: Path) -> None:
 def _for_switches(program: str, switches: list[LabSwitch]) -> str:
     instances = list(dict.fromkeys(switch.environment()["OVS_RUNDIR"] for switch in switches))
     text = _FIND.format(program=Path(program).name, cases="\n".join(_cases(switches)))
-    return text + _EACH.format(program=shlex.quote(program), instances=shlex.join(instances))
+    speak = _SPEAK if Path(program).name == _OFCTL else ""
+    return text + speak + _EACH.format(program=shlex.quote(program), instances=shlex.join(instances))
 
 
 def _cases(switches: list[LabSwitch]) -> Iterator[str]:
@@ -78,7 +85,7 @@ def _cases(switches: list[LabSwitch]) -> Iterator[str]:
         place = shlex.quote(switch.environment()["OVS_RUNDIR"])
         yield (
             f"  {shlex.quote(switch.name)}) found=y word={shlex.quote(switch.bridge)}; "
-            f"export OVS_RUNDIR={place} OVS_DBDIR={place} ;;"
+            f"version={shlex.quote(switch.protocols or '')}; export OVS_RUNDIR={place} OVS_DBDIR={place} ;;"
         )
 
 

@@ -39,7 +39,7 @@ class Needs:
             return f"{LASTING}, with all that is written here, in {here}; to keep anything, begin in another directory"
         if not self.lost:
             return ""
-        return f"{LASTING}, {', '.join(self.lost)} too; to keep it, write it to the working directory, {here}"
+        return f"{LASTING}; to keep what is written to {', '.join(self.lost)}, write it below {here}"
 
 
 def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:

@@ -53,7 +53,10 @@ class Enforcer:
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
         if verdict.action == Action.BLOCK:
+            residual = verdict.residual
             verdict = self.profile.verdict_for(flow.protocol)
+            if residual is not None:
+                verdict = verdict.model_copy(update={"residual": residual})
         flow.rule = index
         flow.matched = index
         self.by_rule[matcher.name] += 1
@@ -125,9 +128,6 @@ class Enforcer:
 
     def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> FrameOutcome | None:
         """What residual censorship does to this packet; None if it has nothing to do with it."""
-        proto = packet.proto
-        if proto != TCP and proto != UDP:
-            return None
         found = self.residual_blocks.find(packet, now)
         if found is None:
             return None

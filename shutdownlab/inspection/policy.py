@@ -114,9 +114,10 @@ Ipid = Annotated[int | Literal["copy", "random"], BeforeValidator(_ipid)]
 class ResidualSpec(Record):
     """What stays blocked after a decision: residual censorship (Bock et al., "Your Censor is My Censor", WOOT 2021)."""
 
-    key: Literal["3-tuple", "4-tuple"] = "4-tuple"
-    """What stays blocked: the connection (4-tuple), or everything between its two addresses with the server's port
-    (3-tuple), so new connections too."""
+    key: Literal["2-tuple", "3-tuple", "4-tuple"] = "4-tuple"
+    """What stays blocked: the connection (4-tuple); everything between its two addresses with the server's port
+    (3-tuple), so new connections too; or everything between its two addresses (2-tuple), whatever the port and the
+    protocol."""
     seconds: Seconds = Field(alias="for")
     """How long it stays blocked."""
     refreshed: bool = False
@@ -204,11 +205,11 @@ class Verdict(Record):
     @model_validator(mode="after")
     def _complete(self) -> Verdict:
         """Everything that the action needs is given, and nothing that it would not heed."""
-        heeded = {"action"}
+        heeded = {"action", "residual"}
         if self.action != Action.BLOCK:
             kind = action_kinds()[self.action]
             kind.check(self)
-            heeded |= kind.fields | {"residual"}
+            heeded |= kind.fields
         for name, field in type(self).model_fields.items():
             if name not in heeded and getattr(self, name) != field.get_default(call_default_factory=True):
                 fields = sorted(heeded - {"action"})

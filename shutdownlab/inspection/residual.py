@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.policy import Verdict
 
@@ -39,6 +40,11 @@ def three_tuple(client: bytes, server: bytes, port: int, proto: int) -> bytes:
     return client + server + port.to_bytes(2, "big") + bytes((proto, 0))
 
 
+def two_tuple(one: bytes, other: bytes) -> bytes:
+    """Two addresses, the same for both directions."""
+    return one + other if one <= other else other + one
+
+
 class ResidualBlocks:
     """All residual blocks in force. Constant time per packet, nothing at all while there are none."""
 
@@ -50,10 +56,13 @@ class ResidualBlocks:
     def add(
         self, verdict: Verdict, rule: int, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
     ) -> ResidualBlock:
-        """Punish the connection (4-tuple) that src opened to dst, or all of their connections to its port (3-tuple)."""
+        """Punish the connection (4-tuple) that src opened to dst, all of theirs to its port (3-tuple), or all
+        that they send each other (2-tuple)."""
         assert verdict.residual is not None
         if verdict.residual.key == "4-tuple":
             key = four_tuple(src, sport, dst, dport, proto)
+        elif verdict.residual.key == "2-tuple":
+            key = two_tuple(src, dst)
         else:
             key = three_tuple(src, dst, dport, proto)
         block = ResidualBlock(key, src, verdict, rule, now)
@@ -63,11 +72,13 @@ class ResidualBlocks:
     def find(self, packet: Packet, now: float) -> ResidualBlock | None:
         """The block that this packet falls under; refreshes the time if that is how the box counts."""
         table = self.by_key
-        found = table.get(four_tuple(packet.src, packet.sport, packet.dst, packet.dport, packet.proto))
-        if found is None:
-            found = table.get(three_tuple(packet.src, packet.dst, packet.dport, packet.proto))
-        if found is None:
-            found = table.get(three_tuple(packet.dst, packet.src, packet.sport, packet.proto))
+        found = table.get(two_tuple(packet.src, packet.dst))
+        if found is None and packet.proto in (TCP, UDP):
+            found = table.get(four_tuple(packet.src, packet.sport, packet.dst, packet.dport, packet.proto))
+            if found is None:
+                found = table.get(three_tuple(packet.src, packet.dst, packet.dport, packet.proto))
+            if found is None:
+                found = table.get(three_tuple(packet.dst, packet.src, packet.sport, packet.proto))
         if found is None:
             return None
         if now >= found.until:

@@ -79,12 +79,13 @@ FlowRule = Literal["pass", "drop", "meter"]
 class Residual:
     """What stays blocked after a decision, and how long.
 
-    key: "4-tuple" the connection; "3-tuple" the two addresses and the server's port, so new connections too.
+    key: "4-tuple" the connection; "3-tuple" the two addresses and the server's port, so new connections too; "2-tuple"
+    the two addresses.
     refreshed: any packet of the key starts the `seconds` anew. directions: "both", or only packets of "client" or
     "server". Source of the terms: Bock et al., "Your Censor is My Censor", WOOT 2021.
     """
 
-    key: Literal["3-tuple", "4-tuple"]
+    key: Literal["2-tuple", "3-tuple", "4-tuple"]
     seconds: float
     refreshed: bool
     directions: End = "both"

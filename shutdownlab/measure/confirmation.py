@@ -88,6 +88,7 @@ class Prober:
         controls: Mapping[str, tuple[Control, ...]] = NO_CONTROLS,
         excused: Mapping[str, Collection[str]] = NOTHING_EXCUSED,
         wanted: Callable[[], bool] = lambda: True,
+        tried: Callable[[ProbeRequest, Measurement], None] = lambda *_: None,
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
@@ -95,7 +96,8 @@ class Prober:
         `controls`: which ones vouch for a request, by its id; `excused`: which of those fail because what they are
         controls of was taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs
         makes the outcome of its probes `unknown`. `wanted`: asked now and then; once it says no, the rest is given up
-        within half a second. Raises KeyError for an unknown agent.
+        within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet. Raises
+        KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -104,8 +106,13 @@ class Prober:
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
         vouching = Vouching(controls, excused)
+
+        def told(task: Task) -> None:
+            assert task.found is not None, "it has been tried"
+            tried(task.request, task.found)
+
         for this in ROUNDS:
-            scheduler = Scheduler(self._supervisor, this, self._limit, vouching)
+            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told)
             yield from (task.result() for task in scheduler.run(todo, wanted))
             if not wanted():
                 return

@@ -5,7 +5,8 @@
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
 - A download has the line of its place to itself, and fills it: it waits until nothing is under way there, not even what
-  works no more, and nothing else begins meanwhile.
+  works no more, and nothing else begins meanwhile. It is the last first try of its place; where it will likely be
+  throttled it is the first of all, for its second one is made at the end.
 - On a line that a policy slows, the place's own probes may be what one fails by: second tries wait until the first ones
   are done; where what any of them was sent kept the line busy for long, those that failed do not count, and have the
   line to themselves the next time, with all patience.
@@ -29,8 +30,12 @@ from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
-PATIENCE: Final = (0.4, 0.65, 2.0, 3.0)
-"""Of each try; scales the requests' own, which the concurrency limit scales where the machine is slow."""
+PATIENCE: Final = (0.4, 0.5, 2.0, 3.0)
+"""Of each try; scales the requests' own, which the concurrency limit scales where the machine is slow.
+
+A second try need not be much more patient than the first one: the controls between the two, which have no more patience
+than a first try, have shown that the machine answers as fast as that.
+"""
 
 UNDER_WAY: Final = 64
 """Probes of one agent that may be under way."""
@@ -114,6 +119,11 @@ class Task:
         return self.request.alone or (bool(self.tries) and self.request.slowed)
 
     @property
+    def opens(self) -> bool:
+        """Whether its first try comes before all others of its place: it takes a second one as long as the first."""
+        return self.hopeless and self.request.alone and not self.tries
+
+    @property
     def needs_the_line(self) -> bool:
         """Whether anything at all that is under way at its place would disturb it, even what works no more."""
         return self.request.alone or self.disturbed
@@ -171,8 +181,17 @@ class _Held:
 class Scheduler:
     """Spreads one round of probes over the agents, and gives them out as they come out certain."""
 
-    def __init__(self, supervisor: Supervisor, this: Round, limit: ConcurrencyLimit, vouching: Vouching) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        this: Round,
+        limit: ConcurrencyLimit,
+        vouching: Vouching,
+        tried: Callable[[Task], None] = lambda _: None,
+    ) -> None:
+        """tried: told of each probe whose first try has failed, while that is being confirmed."""
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
+        self.tried = tried
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -193,12 +212,15 @@ class Scheduler:
 
     def run(self, todo: Sequence[Task], wanted: Callable[[], bool] = lambda: True) -> Iterator[Task]:
         """Yield the probes that came out certain; the others are left doubtful, all of them once nothing is wanted."""
-        # A download comes after all else of its place, whose line they share; so places with downloads begin.
+        # A download comes after the others of its place, whose line they share; so places with downloads begin.
         downloading = {task.request.place for task in todo if task.request.alone}
         fresh = [task for task in todo if not task.tries]
         self.first.update(task.request.place for task in fresh if not task.waits_for_quiet)
         self.fresh.extend(
-            sorted(fresh, key=lambda t: (not t.hopeless, t.request.place not in downloading, t.request.alone))
+            sorted(
+                fresh,
+                key=lambda t: (not t.opens, not t.hopeless, t.request.place not in downloading, t.request.alone),
+            )
         )
         for task in todo:
             if task.tries:
@@ -283,7 +305,10 @@ class Scheduler:
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
             yield task
-        elif task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
+            return
+        if len(task.tries) == 1 and not task.succeeded:
+            self.tried(task)
+        if task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
             self._again(task)
 
     def _again(self, task: Task) -> None:
@@ -361,7 +386,9 @@ class Scheduler:
         """Whether its agent takes one more, and its place is as quiet as it needs."""
         place = task.request.place
         others = self.there if task.needs_the_line else self.working
-        if self.filled[place] or (task.waits_for_quiet and (others[place] or self.first[place])):
+        if self.filled[place]:
+            return False
+        if task.waits_for_quiet and (others[place] or (self.first[place] and not task.opens)):
             return False
         return self.under_way[task.agent] < UNDER_WAY
 

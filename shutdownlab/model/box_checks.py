@@ -14,7 +14,7 @@ from shutdownlab.inspection.vocabulary import check_rules, profile_names
 from shutdownlab.model import policy as orders
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.scenario import Scenario
-from shutdownlab.model.topology import SubscriberClass, Topology
+from shutdownlab.model.topology import Topology
 
 
 @cache
@@ -91,7 +91,7 @@ class _Checker:
     def check(self) -> None:
         for name, policy in self.scenario.policies.items():
             path: Path = ("policies", name)
-            check_rules(self.document, (*path, "inspect"), self.apps, tuple(SubscriberClass))
+            check_rules(self.document, (*path, "inspect"), self.apps, self.topology.class_names)
             if policy.needs_boxes:
                 for operator, profile in self._concerned(policy):
                     self._can(path, policy, operator, profile)
@@ -121,6 +121,9 @@ class _Checker:
         if policy.slows:
             verb = "throttle" if policy.throttle is not None else "degrade"
             self.document.report((*path, verb), f"`{verb}` where {box} is on-path", "an in-path profile", hint)
+        if policy.freezes:
+            self.document.report((*path, "freeze_after"), f"it where {box} is on-path", "an in-path profile", hint)
+            return
         dropping = policy.action is orders.BlockAction.DROP or policy.direction is not Direction.BOTH
         if policy.block is not None and dropping:
             key = "action" if policy.action is orders.BlockAction.DROP else "direction"

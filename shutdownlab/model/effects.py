@@ -129,7 +129,7 @@ def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
 
 def _nobody(network: Network, when: Conditions, vantages: list[Vantage]) -> Iterator[str]:
     classes = when.subscriber_class
-    those = [vantage for vantage in vantages if not classes or vantage.class_ in classes]
+    those = [vantage for vantage in vantages if not classes or vantage.is_of(classes)]
     if not those:
         yield f"whom the policy is about are not of the class {', '.join(classes)}"
         return

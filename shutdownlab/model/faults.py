@@ -192,7 +192,8 @@ def _ends(text: str, topology: Topology) -> tuple[str, str]:
     for one, other in ((a, b), (b, a)):
         operator, _, region = other.partition("/")
         if one in operators and (
-            other == GATEWAY
+            (other == GATEWAY and one not in topology.by_satellite)
+            or (one in topology.by_satellite and other in operators[one].transit)
             or (other == EXCHANGE and operators[one].exchange)
             or (operator == one and region in operators[one].regions)
         ):
@@ -202,7 +203,7 @@ def _ends(text: str, topology: Topology) -> tuple[str, str]:
     raise Expected(
         "a link that the topology has",
         "an operator or transit to `gateway`, a member to `exchange`, an operator to its region (`a to a/region`), "
-        "or a transit to another",
+        "a transit to another, or a satellite's operator to its transit",
     )
 
 
@@ -245,7 +246,8 @@ class Damage:
     """What is broken in a network, and what has become of its routes.
 
     links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
-    silent: hosts of which no server answers. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
+    silent: hosts of which no server answers, and `closed` those of them whose servers are dead: of the others, which
+    hang, the kernel still takes connections. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
     give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
     switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
     nulled: those whose packets are discarded on arrival. announced: those that are announced besides. leaked: those
@@ -264,9 +266,13 @@ class Damage:
     nulled: frozenset[Nulled] = frozenset()
     announced: frozenset[Announced] = frozenset()
     leaked: frozenset[Leaked] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     def __or__(self, other: Damage) -> Damage:
         return Damage(*(getattr(self, name) | getattr(other, name) for name in Damage.__slots__))
+
+    def __and__(self, other: Damage) -> Damage:
+        return Damage(*(getattr(self, name) & getattr(other, name) for name in Damage.__slots__))
 
     def __bool__(self) -> bool:
         return self != NO_DAMAGE
@@ -297,7 +303,10 @@ class Damage:
 
     def is_off(self, network: Network, owner: str, lan: str) -> bool:
         """Whether an operator or transit has lost the gateway's or the exchange's LAN (`gateway`, `exchange`)."""
-        nodes = network.nodes
+        nodes, operators = network.nodes, network.topology.operators
+        if owner in network.topology.by_satellite and lan == GATEWAY:
+            ground = network.one(Role.TRANSIT, operators[owner].transit[0])
+            return self.breaks(network.one(Role.DPI_SWITCH, owner), ground)
         if lan in nodes and lan in self.dark:
             return True
         if owner in network.topology.transits:
@@ -337,6 +346,7 @@ def _damage(network: Network, fault: DeclaredFault) -> Damage:
         boxes if fault.stop is not None else frozenset(),
         frozenset(fault.lone_controllers),
         frozenset(parts.switches),
+        closed=frozenset(silent) if fault.stop is None else frozenset(),
     )
 
 
@@ -383,6 +393,8 @@ def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:
     if one in network.topology.transits:
         far = other if other == GATEWAY else network.one(Role.TRANSIT, other).name
         pairs = [{network.one(Role.TRANSIT, one).name, nodes[far].name}]
+    elif other in network.topology.transits:
+        pairs = [{network.one(Role.DPI_SWITCH, one).name, network.one(Role.TRANSIT, other).name}]
     elif other in (GATEWAY, EXCHANGE):
         pairs = [{network.one(Role.DPI_SWITCH, one).name, other}]
     else:

@@ -198,6 +198,8 @@ class _Builder:
         self.macs = itertools.count(1)
         self.dpids = itertools.count(1)
         self.switches = itertools.count(1)
+        self.abroad = plan.backbone_links()
+        """Of links between routers abroad."""
 
     def node(self, role: Role, named: tuple[str, ...], owner: str, title: str, vantage: Vantage | None = None) -> Node:
         """`named`: the user's names that tell it from others of its role."""
@@ -269,7 +271,7 @@ class _Builder:
     def _backbone(self) -> None:
         """The transits reach each other abroad: a link between each pair."""
         routers = list(self.network.by_role(Role.TRANSIT))
-        for (a, b), subnet in zip(itertools.combinations(routers, 2), plan.backbone_links(), strict=False):
+        for (a, b), subnet in zip(itertools.combinations(routers, 2), self.abroad, strict=False):
             self.link((a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2)))
 
     def _operator(self, name: str, index: int, gateway: Node, exchange: Node) -> None:
@@ -277,8 +279,13 @@ class _Builder:
         border = self.node(Role.BORDER, (name,), name, f"{operator.title} border router")
         dpi = self.node(Role.DPI_SWITCH, (name,), name, f"{operator.title} DPI switch")
         box = self.node(Role.DPI_BOX, (name,), name, f"{operator.title} DPI box")
-        self.link((border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)), (dpi, "border-intl", []))
-        self.link((dpi, "gateway", []), (gateway, name, []))
+        if name in self.topology.by_satellite:
+            ground, subnet = self.network.one(Role.TRANSIT, operator.transit[0]), next(self.abroad)
+            self.link((border, "intl", hosts(subnet, 1)), (dpi, "border-intl", []))
+            self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2)))
+        else:
+            self.link((border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)), (dpi, "border-intl", []))
+            self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
             self.link((border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)), (dpi, "border-ix", []))
             self.link((dpi, "exchange", []), (exchange, name, []))

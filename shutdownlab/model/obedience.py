@@ -10,7 +10,7 @@ from pydantic import model_validator
 from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.scalars import Seconds
 from shutdownlab.model.policy import Exceptions, Policy
-from shutdownlab.model.topology import Access, SubscriberClass
+from shutdownlab.model.topology import Access
 
 
 class Leniency(Record):
@@ -20,7 +20,7 @@ class Leniency(Record):
     """Those in these regions."""
     access: tuple[Access, ...] = ()
     """Those who are connected so."""
-    subscribers: tuple[SubscriberClass, ...] = ()
+    subscribers: tuple[str, ...] = ()
     """Those of these classes."""
 
     @model_validator(mode="after")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import Kbit, OrElse, Port, Prefix
-from shutdownlab.inspection.policy import InspectionRule, Names
+from shutdownlab.config.scalars import Kbit, OrElse, Size
+from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.inspection.recognition import installed_recognisers
-from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
 from shutdownlab.model.answers import Lie, Rejection
 from shutdownlab.model.degradation import Degradation
@@ -20,98 +18,12 @@ from shutdownlab.model.means import BlockAction as BlockAction
 from shutdownlab.model.means import Direction as Direction
 from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
-from shutdownlab.model.protocols import WITHOUT_A_BOX, AnyProtocol, Protocol
+from shutdownlab.model.protocols import WITHOUT_A_BOX
 from shutdownlab.model.scope import Scope
-from shutdownlab.model.topology import Access, SubscriberClass, Vantage
-
-
-class _Listed(Record):
-    """What may name files of addresses. What they hold is among the addresses before these are checked."""
-
-    @model_validator(mode="after")
-    def _is_resolved(self) -> Self:
-        if getattr(self, "address_file", ()):
-            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
-            raise Expected("addresses", hint, found="a file", key="address_file")
-        return self
-
-
-class Targets(_Listed):
-    """What a policy is about: all that any of these keys names."""
-
-    everything: bool = False
-    """All traffic of the Internet. `block: everything` is short for it."""
-    apps: tuple[str, ...] = ()
-    """Apps of the catalogue (`shutdownlab apps`) or of `apps` files. By DPI: their names, their own protocols, and
-    those addresses that no other app shares. By address: all their prefixes."""
-    sites: Domains = ()
-    """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
-    them."""
-    addresses: tuple[Prefix, ...] = ()
-    """Prefixes at the far end, in either direction."""
-    address_file: Names = ()
-    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
-    ports: tuple[Port, ...] = ()
-    """Ports at the far end."""
-    protocols: tuple[AnyProtocol, ...] = ()
-    """IP's own (tcp, udp, icmp, icmp6, gre, esp), quic (as udp/443, where no DPI box is asked), or any that DPI boxes
-    recognise (openvpn, wireguard, tor …; see rules)."""
-    voice: bool = False
-    """Telephone calls: the operators' telephone service, not the Internet."""
-    sms: bool = False
-    """Short messages, likewise."""
-
-    @property
-    def recognised(self) -> tuple[str, ...]:
-        """The protocols that a DPI box tells apart by what they look like."""
-        return tuple(name for name in self.protocols if name not in PROTOCOL_NUMBERS)
-
-    @property
-    def for_boxes(self) -> Targets:
-        """What DPI boxes tell apart: apps and sites by their names, protocols by their looks."""
-        return Targets(apps=self.apps, sites=self.sites, protocols=self.recognised)
-
-    @property
-    def for_switches(self) -> Targets:
-        """The rest, which headers tell apart."""
-        plain = tuple(name for name in self.protocols if name not in self.recognised)
-        return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
-
-
-class Exceptions(_Listed):
-    """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
-
-    operators: tuple[str, ...] = ()
-    """All subscribers of these operators are left alone."""
-    regions: tuple[str, ...] = ()
-    """All subscribers in these regions are left alone."""
-    access: tuple[Access, ...] = ()
-    """All subscribers who are connected so are left alone."""
-    subscribers: tuple[SubscriberClass, ...] = ()
-    """All subscribers of these classes are left alone."""
-    apps: tuple[str, ...] = ()
-    """Traffic with these apps passes: as a DPI box tells them apart, where one blocks; else by the addresses that they
-    have."""
-    sites: Domains = ()
-    """Traffic with these domain names and what is below them passes, told apart likewise."""
-    addresses: tuple[Prefix, ...] = ()
-    """Traffic with these prefixes passes."""
-    address_file: Names = ()
-    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
-    ports: tuple[Port, ...] = ()
-    """Traffic with these ports at the far end passes: a port hole."""
-    protocols: tuple[Protocol, ...] = ()
-    """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
-
-    def spares(self, vantage: Vantage) -> bool:
-        """Whether a vantage point is left alone altogether: any one field that names it is enough."""
-        return (
-            vantage.id.operator in self.operators
-            or vantage.id.region in self.regions
-            or vantage.access in self.access
-            or vantage.class_ in self.subscribers
-        )
-
+from shutdownlab.model.targets import Allowance
+from shutdownlab.model.targets import Exceptions as Exceptions
+from shutdownlab.model.targets import Targets as Targets
+from shutdownlab.model.topology import Access, Vantage
 
 _SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
@@ -184,10 +96,19 @@ class Policy(Record):
     """For whom it is in force; left out: for all."""
     except_: Exceptions = Field(Exceptions(), alias="except")
     """Who and what it leaves alone."""
+    allow: tuple[Allowance, ...] = ()
+    """What it lets through besides, by whom, where to and by which name together; `except` spares whatever one of its
+    keys names."""
     by: Means = Means.DPI
     answer: Lie = "nxdomain"
     """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
     none (nothing at all), or an address."""
+    freeze_after: Size | None = None
+    """With `block`: what it names is let through until the far end has sent so many bytes of a connection, then nothing
+    of that passes any more. DPI boxes count, by whatever it is told apart."""
+    residual: ResidualSpec | None = None
+    """With `block` by DPI: what stays blocked once a connection has been, and how long; left out: what the box's
+    profile says, where that has the `action` too."""
     action: BlockAction = BlockAction.PROFILE
     reject_with: Rejection = Rejection.ICMP
     """With `action: reject`: what the border router answers."""
@@ -226,6 +147,8 @@ class Policy(Record):
             hint = "voice and sms can be blocked only"
             raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
         self._degrades()
+        self._freezes()
+        self._stays_blocked()
         self._within_its_means()
         self._rejects()
         return self
@@ -245,9 +168,11 @@ class Policy(Record):
         if self.block is None or self.block != Targets(apps=self.block.apps, sites=self.block.sites):
             hint = "such as `block: {apps: [facebook], sites: [twitter.com]}`"
             raise Expected("`block` with apps or sites alone", hint, found="`by: dns`", key="by")
-        for key in ("at", "action", "direction"):
+        for key in ("at", "action", "direction", "allow"):
             if key in self.model_fields_set:
-                raise Expected("`by: dns` without it", "`answer` says what happens", found=f"`{key}`", key=key)
+                hint = "resolvers see names alone: `except` spares subscribers"
+                hint = hint if key == "allow" else "`answer` says what happens"
+                raise Expected("`by: dns` without it", hint, found=f"`{key}`", key=key)
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
         if self.except_ != subscribers:
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
@@ -276,7 +201,7 @@ class Policy(Record):
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
     def _alone(self, verb: str, hint: str) -> None:
-        for key in ("by", "at", "only", "action", "direction"):
+        for key in ("by", "at", "only", "action", "direction", "allow"):
             if key in self.model_fields_set:
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
@@ -287,6 +212,7 @@ class Policy(Record):
             "at": "" if self.at is Point.ACCESS else "DPI boxes are the operators'",
             "only": "each rule's `when` says what it is about",
             "action": "each rule's `verdict` says what happens",
+            "allow": "spare traffic by a rule with `verdict: pass` ahead of the others",
             "direction": "rules have `opener` and `direction` conditions, and verdicts `directions`",
         }
         for key, hint in beside.items():
@@ -297,6 +223,34 @@ class Policy(Record):
             hint = "spare traffic by a rule with `verdict: pass` ahead of the others"
             found = "traffic excepted from `inspect`"
             raise Expected("subscribers alone: " + ", ".join(_SUBSCRIBER_FIELDS), hint, found=found, key="except")
+
+    def _freezes(self) -> None:
+        """Only a DPI box counts what a connection has carried."""
+        if self.freeze_after is None:
+            return
+        if self.block is None or self.by is not Means.DPI or self.at is Point.GATEWAY:
+            hint = "operators' DPI boxes count bytes, by whatever `block` names: leave `by` and `at` out"
+            raise Expected("it with `block`, by DPI", hint, found="`freeze_after`", key="freeze_after")
+        if "action" in self.model_fields_set:
+            hint = "it says itself what happens"
+            raise Expected("`freeze_after` without it", hint, found="`action`", key="action")
+        if beyond := self.block.without_connections:
+            hint = "connections of TCP and UDP alone are counted"
+            raise Expected("what has connections", hint, found=beyond, key="block")
+
+    def _stays_blocked(self) -> None:
+        """What is blocked by name or by its looks is known by some packet of it, and others follow that."""
+        if self.residual is None:
+            return
+        boxes = self.block is not None and self.block == self.block.for_boxes
+        if not boxes or self.by is not Means.DPI or self.at is Point.GATEWAY:
+            hint = "a DPI box remembers whom it has caught; what headers tell apart is blocked as long as it is ordered"
+            expected = "it with `by: dpi`, and apps, sites or protocols that boxes recognise"
+            raise Expected(expected, hint, found="`residual`", key="residual")
+        if self.direction is not Direction.BOTH or self.freezes:
+            key = "freeze_after" if self.freezes else "direction"
+            hint = "`residual: {directions: client}` says whose packets are blocked then"
+            raise Expected("`residual` without it", "" if self.freezes else hint, found=f"`{key}`", key=key)
 
     def _within_its_means(self) -> None:
         """What only DPI boxes can do is asked of DPI boxes."""
@@ -373,7 +327,8 @@ class Policy(Record):
     def degrades_traffic(self) -> bool:
         """Whether it is some of what lines carry that is slowed, by switches and boxes; else it is whole lines."""
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
-        return self.degrade is not None and (not self.only.everything or self.except_ != subscribers)
+        some = not self.only.everything or self.except_ != subscribers or not all(a.is_whole for a in self.allow)
+        return self.degrade is not None and some
 
     def rate(self, *, inbound: bool) -> int | None:
         """What it holds the traffic of a direction to, in kbit/s; None: to nothing."""
@@ -405,8 +360,31 @@ class Policy(Record):
         """Whether DPI boxes carry it out, or some of it."""
         if self.inspect is not None:
             return True
-        within = self.by is Means.DPI and self.at is Point.ACCESS and not self.targets.everything
-        return within and self.targets.for_boxes != Targets()
+        return self.by is Means.DPI and self.at is Point.ACCESS and self.boxed != Targets()
+
+    @property
+    def freezes(self) -> bool:
+        """Whether it lets some of each connection through."""
+        return self.freeze_after is not None
+
+    @property
+    def cuts_off(self) -> bool:
+        """Whether it drops all that it does not spare."""
+        return self.block is not None and self.block.everything and not self.freezes
+
+    @property
+    def boxed(self) -> Targets:
+        """What of its targets DPI boxes carry out, where they are asked at all."""
+        if self.freezes:
+            return self.targets
+        return Targets() if self.targets.everything else self.targets.for_boxes
+
+    @property
+    def switched(self) -> Targets:
+        """What of its targets switches and border routers carry out, by headers."""
+        if not self.needs_boxes:
+            return self.targets
+        return Targets() if self.freezes else self.targets.for_switches
 
     def is_told(self, operator: str) -> bool:
         """Whether an operator is among those whose routes it is about, or who changes those of others."""
@@ -415,4 +393,16 @@ class Policy(Record):
         return self.where.covers_operator(operator) and operator not in self.except_.operators
 
     def concerns(self, vantage: Vantage) -> bool:
-        return self.where.covers(vantage) and not self.except_.spares(vantage)
+        """Whether it is about a vantage point, or about some of its traffic."""
+        spared = self.except_.spares(vantage) or any(a.is_whole and a.who.covers(vantage) for a in self.allow)
+        return self.where.covers(vantage) and not spared and (vantage.access is not Access.SATELLITE or self.jams)
+
+    @property
+    def jams(self) -> bool:
+        """Whether it makes satellite lines worse: no other order reaches them."""
+        names_them = Access.SATELLITE in self.where.access
+        return names_them and self.degrade is not None and not self.degrades_traffic
+
+    def allowed(self, vantage: Vantage) -> tuple[Allowance, ...]:
+        """What of a vantage point's traffic is let through besides."""
+        return tuple(a for a in self.allow if not a.is_whole and a.who.covers(vantage))

@@ -118,6 +118,9 @@ class Probe(Registered):
     """OONI's name for the test, with `x_` before it where OONI has none."""
     shares: ClassVar[int] = 1
     """Processor time it takes while it works (client, servers and switches together), compared to a ping's."""
+    answered_by: ClassVar[Literal["host", "port", "program"]] = "program"
+    """What of its server has to work: the host alone, whose kernel answers; a port that is open, on which the kernel
+    takes connections even for a program that hangs; or the program."""
     alone: ClassVar[bool] = False
     """Whether it measures a line's speed, and waits until nothing else of its place is under way."""
 

@@ -10,14 +10,16 @@ router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go strai
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from shutdownlab.config.scalars import Address, IpPrefix, is_part
 from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
-from shutdownlab.model.network import Network, Node, Role, Route
+from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -84,7 +86,6 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             if network.topology.operators[member.owner].exchange:
                 found += _pair(network, Relation.CLIENT, node, "ix", member, "ix")
         return found
-    lan = lan_port(node)
     operators = network.topology.operators
     if node.role is Role.BORDER:
         own = operators[node.owner]
@@ -92,11 +93,13 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
             server = network.one(Role.ROUTE_SERVER, "exchange")
             found += _pair(network, Relation.EXCHANGE, node, "ix", server, "ix")
         for carrier in (router_of(network, name) for name in own.transit):
-            found += _pair(network, Relation.PROVIDER, node, lan, carrier, lan_port(carrier))
+            ports = _meeting(network, node, carrier)
+            found += _pair(network, Relation.PROVIDER, node, ports[0], carrier, ports[1])
     for name, operator in operators.items():
         if node.owner in operator.transit:
             customer = router_of(network, name)
-            found += _pair(network, Relation.CUSTOMER, node, lan, customer, lan_port(customer))
+            ports = _meeting(network, node, customer)
+            found += _pair(network, Relation.CUSTOMER, node, ports[0], customer, ports[1])
     for port in node.ports.values():
         other = network.nodes[port.peer.node]
         if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
@@ -104,32 +107,39 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
     return found
 
 
-def originated(network: Network, node: Node) -> list[IpPrefix]:
-    """The prefixes a router announces as its own: its owner's, and those around each foreign address served there.
+def originated(network: Network, node: Node) -> tuple[IpPrefix, ...]:
+    """The prefixes a router announces as its own: see `announcements`."""
+    return announcements(network)[node.name]
+
+
+def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
+    """The prefixes each router announces as its own: its owner's, and those around each foreign address served there.
 
     A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
     in the same one, each goes on to the next longer, in the end the address alone.
     """
-    if node.role is Role.ROUTE_SERVER:
-        return []
-    own = list(_holder(network, node).prefixes)
     blocks = {block for hosted in network.hosted for block in hosted.blocks}
-    elsewhere = {
-        prefix
-        for other in routers(network)
-        if other is not node
-        for route in served_routes(network, other)
-        for prefix in _ways_to_announce(route.prefix, blocks)
+    served = {
+        node.name: [_ways_to_announce(route.prefix, blocks) for route in served_routes(network, node)]
+        for node in routers(network)
     }
-    for route in served_routes(network, node):
-        if not _within(_cover(route.prefix), own):
-            own.append(next(p for p in _ways_to_announce(route.prefix, blocks) if p not in elsewhere))
-    return list(dict.fromkeys(own))
+    wanted_by = Counter(prefix for ways in served.values() for prefix in {p for each in ways for p in each})
+    found: dict[str, tuple[IpPrefix, ...]] = {}
+    for node in routers(network):
+        if node.role is Role.ROUTE_SERVER:
+            found[node.name] = ()
+            continue
+        own = list(_holder(network, node).prefixes)
+        for ways in served[node.name]:
+            if not _within(_cover(ways[-1]), own):
+                own.append(next(prefix for prefix in ways if wanted_by[prefix] == 1))
+        found[node.name] = tuple(dict.fromkeys(own))
+    return found
 
 
 def holders(network: Network) -> dict[IpPrefix, str]:
     """Every prefix that is announced on a quiet day, and whose it is."""
-    return {prefix: node.owner for node in routers(network) for prefix in originated(network, node)}
+    return {prefix: network.nodes[name].owner for name, own in announcements(network).items() for prefix in own}
 
 
 def holder_of(prefix: IpPrefix, held: Mapping[IpPrefix, str]) -> str | None:
@@ -154,32 +164,15 @@ def served_routes(network: Network, node: Node) -> list[Route]:
     found: list[Route] = []
     for hosted in network.hosted:
         host = network.nodes[hosted.node]
+        if host.owner != node.owner:
+            continue
         port = next((p for p in node.ports.values() if _leads_to(network, p.peer.node, host)), None)
-        if host.owner != node.owner or port is None:
+        if port is None:
             continue
         own = [interface.network for each in host.ports.values() for interface in each.addresses]
         outside = (a for a in hosted.addresses if not any(a in subnet for subnet in own))
         found += [Route(ipaddress.ip_network(a), host.address(a.version), port.name) for a in outside]
     return list(dict.fromkeys(found))
-
-
-def expected_prefixes(network: Network, node: Node) -> frozenset[IpPrefix]:
-    """What a router's table holds when the whole country has converged."""
-    members = {m.owner for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange}
-    return frozenset(
-        prefix
-        for other in routers(network)
-        if node.role is not Role.ROUTE_SERVER or other.owner in members
-        for prefix in originated(network, other)
-    )
-
-
-def at_the_exchange(network: Network, node: Node) -> dict[IpPrefix, str]:
-    """What a member reaches over the exchange once all has converged: other members' prefixes, with the session."""
-    over = {s.version: s.name for s in sessions(network, node) if s.relation is Relation.EXCHANGE}
-    others = (m for m in network.by_role(Role.BORDER) if network.topology.operators[m.owner].exchange and m is not node)
-    found = {prefix for other in others for prefix in originated(network, other)} - set(originated(network, node))
-    return {prefix: over[prefix.version] for prefix in found if prefix.version in over}
 
 
 def _pair(
@@ -203,9 +196,16 @@ def router_of(network: Network, name: str) -> Node:
     return network.one(role, name)
 
 
-def lan_port(node: Node) -> str:
-    """A router's port on the gateway's LAN."""
-    return "gateway" if node.role is Role.TRANSIT else "intl"
+def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
+    """The ports by which two networks meet: on the gateway's LAN, or where a satellite's gateway is."""
+    return ground_port(network, node, other).name, ground_port(network, other, node).name
+
+
+def ground_port(network: Network, node: Node, other: Node) -> Port:
+    """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
+    if node.role is Role.TRANSIT:
+        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
+    return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -221,11 +221,14 @@ def _cover(host: IpPrefix) -> IpPrefix:
 def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
     """What operators announce no more, announce besides, pass on, or announce and discard. `held`: the policies that an
     operator carries out, by its name. Groups' control addresses are spared what is discarded: they prove the way."""
+    every = cache(lambda: announcements(network))
     withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
         owner = node.owner
+        if owner in network.topology.by_satellite:
+            continue
         told = [policy for policy in held(owner).values() if policy.routes and policy.is_told(owner)]
-        own = originated(network, node) if told else []
+        own = every()[node.name] if told else ()
         for policy in told:
             if (gone := policy.withdraw) is not None:
                 withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(own)}
@@ -270,4 +273,6 @@ def _is_cut(network: Network, relation: Relation, node: Node, other: Node, damag
         return damage.breaks(node, other)
     if relation in {Relation.EXCHANGE, Relation.CLIENT}:
         return damage.is_off(network, (node if node.role is Role.BORDER else other).owner, "exchange")
-    return any(damage.is_off(network, each.owner, "gateway") for each in (node, other))
+    ends = (node, other)
+    above = [each for each in ends if each.owner in network.topology.by_satellite]
+    return any(damage.is_off(network, each.owner, "gateway") for each in above or ends)

@@ -17,26 +17,27 @@ from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
-from shutdownlab.model.topology import SubscriberClass
+from shutdownlab.model.targets import LISTS
 
 
-def include_files(document: Document, apps: Collection[str]) -> None:
+def include_files(document: Document, apps: Collection[str], classes: Collection[str]) -> None:
     """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
-    named.
+    named. classes: of subscribers, that rules may name.
 
     What is wrong with the files is reported to `document`.
     """
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
-        for key, targets in _with_addresses(policy):
-            add_listed(document, ("policies", name, key), targets, "address_file", "addresses")
+        for place, targets in _with_lists(policy):
+            for listing, target in LISTS.items():
+                add_listed(document, ("policies", name, *place), targets, listing, target)
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
         elif isinstance(inspect, str):
             part = document_beside(document, path, inspect)
-            if part is not None and _are_sound(part, document, apps):
+            if part is not None and _are_sound(part, document, apps, classes):
                 document.include(path, part, ("rules",))
             else:
                 policy["inspect"] = []  # told already
@@ -44,25 +45,30 @@ def include_files(document: Document, apps: Collection[str]) -> None:
 
 def forget_files(policy: object) -> None:
     """Leave out the lists that a policy names, where they are not read."""
-    for _, targets in _with_addresses(policy):
-        targets.pop("address_file", None)
+    for _, targets in _with_lists(policy):
+        for listing in LISTS:
+            targets.pop(listing, None)
 
 
-def _with_addresses(policy: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The parts of a policy, as plain data, that may name addresses, by their keys."""
+def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name sites and addresses, and where they stand in it."""
     for key in ("block", "only", "except"):
         targets = policy.get(key) if isinstance(policy, dict) else None
         if isinstance(targets, dict):
-            yield key, targets
+            yield (key,), targets
+    allowed = policy.get("allow") if isinstance(policy, dict) else None
+    for index, allowance in enumerate(allowed if isinstance(allowed, list) else ()):
+        if isinstance(allowance, dict):
+            yield ("allow", index), allowance
 
 
-def _are_sound(part: Document, document: Document, apps: Collection[str]) -> bool:
+def _are_sound(part: Document, document: Document, apps: Collection[str], classes: Collection[str]) -> bool:
     """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
     resolve_files(part, ("rules",))
-    check_rules(part, ("rules",), apps, tuple(SubscriberClass))
+    check_rules(part, ("rules",), apps, classes)
     if "rules" not in part.data:
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
     offset, own = (where.data.get("utc_offset", "+00:00") for where in (document, part))

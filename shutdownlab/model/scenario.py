@@ -14,6 +14,7 @@ from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
+from shutdownlab.model.noise import Noise
 from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Policy
@@ -171,6 +172,8 @@ class Scenario(Record):
     """Lists of expectations that several phases share, by name."""
     signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
     """What signals that are watched from abroad should show of it, and the facts that say so."""
+    noise: Noise | None = None
+    """How unsteady signals are; left out: not at all."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
     repeats: Annotated[dict[Name, Repeat], _FEW] = {}

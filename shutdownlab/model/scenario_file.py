@@ -35,7 +35,7 @@ NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_files(document, apps)
+    include_files(document, apps, topology.class_names)
     scenario = document.validate_as(Scenario, go_on=True)
     _Checker(scenario, topology, apps, document).check()
     check_turns(scenario, topology, document)
@@ -151,6 +151,7 @@ class _Checker:
     def _scope_names(self, path: Path, scope: Scope) -> None:
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._classes((*path, "subscribers"), scope.subscribers)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
         subnets = [subnet for vantage in self.vantages for subnet in vantage.subnets] if scope.prefixes else []
         for index, prefix in enumerate(scope.prefixes):
@@ -161,6 +162,9 @@ class _Checker:
                 self.document.report((*path, "prefixes", index), found, "a prefix that holds whole groups", hint)
         for place, part in scope.parts:
             self._scope_names((*path, *place), part)
+
+    def _classes(self, path: Path, given: object) -> None:
+        self._names(path, "class of subscribers", given, self.topology.class_names)
 
     def _select(self, scope: Scope) -> tuple[Vantage, ...]:
         if scope not in self.selected:
@@ -174,18 +178,33 @@ class _Checker:
         path: Path = ("policies", name)
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._reaches_satellites(path, policy)
         self._announced(path, policy)
         self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
             check_fault(path, breakage, self.topology, self.document)
+        self._classes((*path, "except", "subscribers"), policy.except_.subscribers)
         self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        for index, allowance in enumerate(policy.allow):
+            self._scope((*path, "allow", index, "who"), allowance.who)
+            self._names((*path, "allow", index, "apps"), "app", allowance.apps, self.apps)
         self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
         self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
         self._sources((*path, "source"), policy.source)
 
+    def _reaches_satellites(self, path: Path, policy: Policy) -> None:
+        """Who orders something of satellite lines alone is told that nobody there obeys."""
+        meant = self._select(policy.where) if policy.where != Scope() and policy.breakage is None else ()
+        above = [vantage for vantage in meant if vantage.access is Access.SATELLITE]
+        if above and len(above) == len(meant) and not policy.jams:
+            hint = "their gateway is abroad; `degrade` with `where: {access: [satellite]}` is jamming"
+            document, found = self.document, f"satellite lines alone, such as {above[0].id}"
+            document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
+
     def _announced(self, path: Path, policy: Policy) -> None:
         """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
-        meant = [operator for name, operator in self.topology.operators.items() if policy.is_told(name)]
+        reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
+        meant = [operator for name, operator in reached.items() if policy.is_told(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
@@ -345,7 +364,7 @@ class _Checker:
                 elif (name in active) is (key == "keeps"):
                     found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
                     document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
-                elif policy.breakage is not None or policy.at is Point.GATEWAY:
+                elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
                     whose = "the gateway's" if policy.at is Point.GATEWAY else "nobody's to obey"
                     document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
                 elif policy.routes and key == "spares":
@@ -356,6 +375,7 @@ class _Checker:
             for name, leniency in how.spares.items():
                 there = (*path, "obey", operator, "spares", name, "regions")
                 self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
+                self._classes((*there[:-1], "subscribers"), leniency.subscribers)
         self.started |= active
 
     def _is_about(self, policy: Policy, operator: str) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Prefix, is_part, part
-from shutdownlab.model.topology import Access, SubscriberClass, Vantage
+from shutdownlab.model.topology import Access, Vantage
 
 
 class Scope(Record):
@@ -22,8 +22,8 @@ class Scope(Record):
     """Only subscribers in these regions."""
     access: tuple[Access, ...] = ()
     """Only subscribers who are connected so."""
-    subscribers: tuple[SubscriberClass, ...] = ()
-    """Only subscribers of these classes."""
+    subscribers: tuple[str, ...] = ()
+    """Only subscribers of these classes: every country's, or the topology's own."""
     groups: tuple[str, ...] = ()
     """Only the groups of these names, whatever their class: the keys below an operator's regions in the topology."""
     prefixes: tuple[Prefix, ...] = ()
@@ -62,7 +62,7 @@ class Scope(Record):
             (not self.operators or vantage.id.operator in self.operators)
             and (not self.regions or vantage.id.region in self.regions)
             and (not self.access or vantage.access in self.access)
-            and (not self.subscribers or vantage.class_ in self.subscribers)
+            and (not self.subscribers or vantage.is_of(self.subscribers))
             and (not self.groups or vantage.id.group in self.groups)
             and (not self.prefixes or any(is_part(own, p) for own in vantage.subnets for p in self.prefixes))
             and (self.share == 1 or vantage.place < math.ceil(self.share * vantage.of))

@@ -21,6 +21,9 @@ SignalName = Literal[
     "dns-queries",
     "atlas-datacentre",
     "atlas-home",
+    "tor-relays",
+    "tor-bridges",
+    "vpn-demand",
 ]
 SIGNAL_NAMES: tuple[str, ...] = get_args(SignalName)
 _MOST_PERCENT = 10_000
@@ -55,7 +58,7 @@ def _signal(value: object) -> object:
     return value
 
 
-_Signal = Annotated[SignalName, BeforeValidator(_signal, json_schema_input_type=SignalName)]
+KnownSignal = Annotated[SignalName, BeforeValidator(_signal, json_schema_input_type=SignalName)]
 
 
 class SignalExpectation(Record):
@@ -64,9 +67,9 @@ class SignalExpectation(Record):
     `verify` judges it by the model, a run by what it has observed.
     """
 
-    signal: _Signal | None = None
+    signal: KnownSignal | None = None
     """The signal that it is about."""
-    first: _Signal | None = None
+    first: KnownSignal | None = None
     """The signal that raises an alert before all others do, and earlier than the phase `before` begins."""
     before: str = ""
     """With `first`: the phase."""

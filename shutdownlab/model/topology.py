@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -21,14 +24,19 @@ class Access(StrEnum):
 
     FIXED = "fixed"
     MOBILE = "mobile"
+    SATELLITE = "satellite"
+    """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
 
 
 class SubscriberClass(StrEnum):
-    """Whom a shutdown treats alike."""
+    """Whom a shutdown treats alike: the classes that every country has."""
 
     ORDINARY = "ordinary"
     GOVERNMENT = "government"
     DATACENTRE = "datacentre"
+
+
+_OF_EVERY_COUNTRY = {each.value: each for each in SubscriberClass}
 
 
 def _name(value: object) -> str:
@@ -180,27 +188,72 @@ class ServerProgram(Record):
 Served = Annotated[str | ServerProgram, BeforeValidator(_app_or_program)]
 
 
+class OwnClass(Record):
+    """Subscribers whom this country's shutdowns treat alike: by contract, by calling, by favour."""
+
+    title: str
+    """What people call them; it stands in drawings and in the report."""
+    is_: SubscriberClass = Field(alias="is", default=SubscriberClass.ORDINARY)
+    """Which of the classes of every country they are of, too: what is said of that one is said of them. Those who are
+    `ordinary` count in tables."""
+    share: Annotated[Number, Field(gt=0, le=1)] | None = None
+    """How many of an operator's ordinary subscribers in a region they are, where it has a group of them there that
+    gives no `share` of its own. Where they are alone, they are all."""
+    source: str = ""
+    """Where these facts come from."""
+
+
 class Subscribers(Record):
     """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64."""
 
-    class_: SubscriberClass = Field(alias="class", default=SubscriberClass.ORDINARY)
-    """What kind of subscribers they are; policies tell them apart by it. Only `ordinary` ones count in tables."""
+    class_: Name = Field(alias="class", default=SubscriberClass.ORDINARY.value)
+    """What kind of subscribers they are: `ordinary`, `government`, `datacentre`, or one of the topology's own
+    `classes`; policies tell them apart by it. Only ordinary ones count in tables."""
     access: Access
-    """How they are connected: the link class, and what policies tell apart by `access`."""
+    """How they are connected: the link class, and what policies tell apart by `access`. Those of an operator are all on
+    `satellite` lines, or none is: its gateway is abroad then, at its one foreign transit, and orders pass it by, but
+    for `degrade` with `where: {access: [satellite]}`, which is jamming."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
-    """How many of its operator's ordinary subscribers in the region they are; groups without one share what is left
-    alike."""
+    """How many of its operator's ordinary subscribers in the region they are; left out: what their class says, else
+    groups without one share what is left alike."""
     serves: tuple[Served, ...] = ()
     """What is hosted there: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
     own."""
 
 
-def shares_of(groups: Mapping[str, Subscribers]) -> dict[str, float]:
-    """The ordinary groups of an operator's region, with the share of its subscribers that each is."""
-    ordinary = {name: group.share for name, group in groups.items() if group.class_ is SubscriberClass.ORDINARY}
-    left = 1 - sum(share for share in ordinary.values() if share is not None)
-    alike = sum(share is None for share in ordinary.values())
-    return {name: left / alike if share is None else share for name, share in ordinary.items()}
+NO_CLASSES: Mapping[str, OwnClass] = MappingProxyType({})
+
+
+def kind_of(class_: str, own: Mapping[str, OwnClass]) -> SubscriberClass:
+    """Which of the classes of every country a class is, or is of; raises `KeyError` where there is none so called."""
+    return own[class_].is_ if class_ in own else _OF_EVERY_COUNTRY[class_]
+
+
+def given_shares(
+    groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES
+) -> dict[str, float | None]:
+    """The ordinary groups of an operator's region, with the share that each, or its class, says it has."""
+    ordinary = {n: group for n, group in groups.items() if kind_of(group.class_, own) is SubscriberClass.ORDINARY}
+    silent = Counter(group.class_ for group in ordinary.values() if group.share is None)
+    shares: dict[str, float | None] = {}
+    for name, group in ordinary.items():
+        of_class = own[group.class_].share if group.class_ in own else None
+        shares[name] = of_class / silent[group.class_] if group.share is None and of_class else group.share
+    return shares
+
+
+def shares_of(groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES) -> dict[str, float]:
+    """The ordinary groups of an operator's region, with the share of its subscribers that each is. Where every one of
+    them says how many it is, they are all that there are.
+
+    own: the country's own classes.
+    """
+    given = given_shares(groups, own)
+    total = sum(share for share in given.values() if share is not None)
+    alike = sum(share is None for share in given.values())
+    if not alike:
+        return {name: (share or 0.0) / total for name, share in given.items()}
+    return {name: (1 - total) / alike if share is None else share for name, share in given.items()}
 
 
 class Operator(Record):
@@ -227,6 +280,12 @@ class Operator(Record):
     the customary names of groups."""
     source: str = ""
     """Where these facts come from."""
+
+
+def is_by_satellite(operator: Operator) -> bool:
+    """Whether an operator's gateway is its own, abroad."""
+    groups = (group for groups in operator.regions.values() for group in groups.values())
+    return any(group.access is Access.SATELLITE for group in groups)
 
 
 class Transit(Record):
@@ -281,7 +340,10 @@ class Vantage(Record):
 
     id: VantageId
     access: Access
-    class_: SubscriberClass
+    class_: str
+    """What kind of subscribers they are: one of every country's classes, or one of its own."""
+    kind: SubscriberClass
+    """Which of every country's classes that is, or is of."""
     weight: float
     subnets: tuple[Prefix, ...] = ()
     """Its /24 and its /64."""
@@ -289,6 +351,15 @@ class Vantage(Record):
     """Among the groups of its operator, from 0."""
     of: int = 1
     """How many groups its operator has."""
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether they count in tables."""
+        return self.kind is SubscriberClass.ORDINARY
+
+    def is_of(self, classes: Container[str]) -> bool:
+        """Whether they are of one of these classes."""
+        return self.class_ in classes or self.kind in classes
 
 
 class Topology(Record):
@@ -308,9 +379,11 @@ class Topology(Record):
     """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
     """Files of apps of your own, relative to this one."""
-    links: dict[Literal["fixed", "mobile", "transit"], LinkClass]
-    """What each kind of link is like: `fixed` and `mobile` from subscribers to their operator, `transit` from foreign
-    transits to the gateway."""
+    links: dict[Literal["fixed", "mobile", "satellite", "transit"], LinkClass]
+    """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
+    from foreign transits to the gateway."""
+    classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
+    """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
     """The country's regions, by name."""
     operators: Annotated[dict[Name, Operator], Field(min_length=1, max_length=MOST_OPERATORS)]
@@ -330,7 +403,7 @@ class Topology(Record):
         A region where an operator has none has no part in its subscribers.
         """
         for operator_name, operator in self.operators.items():
-            shares = {region: shares_of(groups) for region, groups in operator.regions.items()}
+            shares = {region: shares_of(groups, self.classes) for region, groups in operator.regions.items()}
             present = sum(self.regions[region].weight for region, of in shares.items() if of)
             pools = address_plan.subnets(operator.prefixes)
             next(pools, ())  # infrastructure
@@ -340,11 +413,22 @@ class Topology(Record):
                 for name, group in groups.items():
                     weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
+                    kind = kind_of(group.class_, self.classes)
                     yield Vantage(
-                        id=identity, access=group.access, class_=group.class_, weight=weight,
+                        id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
                         subnets=next(pools, ()), place=place, of=of,
                     )  # fmt: skip
                     place += 1
+
+    @cached_property
+    def by_satellite(self) -> frozenset[str]:
+        """The operators whose gateways are their own."""
+        return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that its subscribers may be of."""
+        return tuple(dict.fromkeys((*_OF_EVERY_COUNTRY, *self.classes)))
 
     def served(self) -> Iterator[tuple[Path, str]]:
         """Every hosted app with the place in the file that says so."""

@@ -11,7 +11,18 @@ from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
-from shutdownlab.model.topology import MOST_GROUPS, Operator, SubscriberClass, Subscribers, Topology, Transit
+from shutdownlab.model.topology import (
+    MOST_GROUPS,
+    Access,
+    Operator,
+    OwnClass,
+    SubscriberClass,
+    Subscribers,
+    Topology,
+    Transit,
+    given_shares,
+    kind_of,
+)
 
 _ROUNDED = 0.005
 RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority", "management"})
@@ -47,6 +58,8 @@ def _check_names(topology: Topology, document: Document) -> None:
             found = f"{', '.join(topology.operators[name].transit)}, by which nothing abroad is reached"
             hint = f"name one of the transits: {', '.join(topology.transits)}"
             document.report(("operators", name, "transit"), found, "a way abroad", hint)
+    _check_classes(topology, document)
+    _check_satellites(topology, document)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         if not operator.regions:
@@ -62,22 +75,66 @@ def _check_names(topology: Topology, document: Document) -> None:
         for region, groups in operator.regions.items():
             if not groups:
                 document.report((*path, "regions", region), "no subscribers", "at least one group of subscribers")
-            _check_shares(document, (*path, "regions", region), groups)
+            unknown = {name: group.class_ for name, group in groups.items() if group.class_ not in topology.class_names}
+            for group, class_ in unknown.items():
+                place: Path = (*path, "regions", region, group, "class")
+                document.report_unknown(place, "class of subscribers", class_, topology.class_names)
+            if not unknown:
+                _check_shares(document, (*path, "regions", region), groups, topology.classes)
 
 
-def _check_shares(document: Document, path: Path, groups: Mapping[str, Subscribers]) -> None:
+def _check_satellites(topology: Topology, document: Document) -> None:
+    """A satellite's operator has no other lines, and nothing of it is in the country but its subscribers."""
+    for name in sorted(topology.by_satellite):
+        operator, path = topology.operators[name], ("operators", name)
+        hint = "its gateway is abroad: make an operator of its own of it"
+        for region, groups in operator.regions.items():
+            for key, group in groups.items():
+                if group.access is not Access.SATELLITE:
+                    place = (*path, "regions", region, key, "access")
+                    document.report(place, f"{group.access} beside satellite", "satellite lines alone", hint)
+        if len(operator.transit) != 1 or operator.transit[0] not in topology.transits:
+            found, expected = (
+                f"{', '.join(operator.transit)}, by satellite",
+                "one foreign transit, where its gateway is",
+            )
+            document.report((*path, "transit"), found, expected, one_of(topology.transits))
+        if operator.exchange:
+            found, hint = "a satellite's operator at the domestic exchange", "add `exchange: false`"
+            document.report((*path, "exchange"), found, "none: its gateway is abroad", hint)
+    for name, operator in topology.operators.items():
+        for index, carrier in enumerate(operator.transit):
+            if carrier in topology.by_satellite:
+                found = f"{quoted(carrier)}, whose gateway is abroad"
+                document.report(("operators", name, "transit", index), found, "a network with cables into the country")
+
+
+def _check_classes(topology: Topology, document: Document) -> None:
+    """A country's own classes are called otherwise than every country's, and only ordinary ones have a share."""
+    for name, own in topology.classes.items():
+        if name in list(SubscriberClass):
+            found = f"{quoted(name)}, a class of every country"
+            document.report(("classes", name), found, "a name of its own", "that one is there without being said")
+        if own.share is not None and own.is_ is not SubscriberClass.ORDINARY:
+            found = f"a share for {own.is_} subscribers"
+            document.report(("classes", name, "share"), found, "none", "only ordinary ones count in tables")
+
+
+def _check_shares(
+    document: Document, path: Path, groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass]
+) -> None:
     """Shares of ordinary subscribers are parts of one whole, and other subscribers have none."""
-    given = {name: group.share for name, group in groups.items() if group.share is not None}
-    for name in given:
-        if groups[name].class_ is not SubscriberClass.ORDINARY:
+    for name, group in groups.items():
+        if group.share is not None and kind_of(group.class_, own) is not SubscriberClass.ORDINARY:
             found = f"a share for {groups[name].class_} subscribers"
             document.report((*path, name, "share"), found, "none", "only ordinary ones count in tables")
             return
+    given = given_shares(groups, own)
     total = sum(share for share in given.values() if share is not None)
-    ordinary = sum(group.class_ is SubscriberClass.ORDINARY for group in groups.values())
-    if given and len(given) == ordinary and abs(total - 1) > _ROUNDED:
+    in_numbers = any(group.share is not None for group in groups.values())  # else classes say how they compare
+    if in_numbers and None not in given.values() and abs(total - 1) > _ROUNDED:
         document.report(path, f"shares that add up to {total:g}", "shares that add up to 1", "leave one of them out")
-    elif len(given) < ordinary and total >= 1:
+    elif None in given.values() and total >= 1:
         found = f"shares that add up to {total:g}, and groups without one"
         document.report(
             path, found, "something left for these", "each group's part of the operator's subscribers there"

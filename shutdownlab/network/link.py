@@ -10,6 +10,7 @@ from mininet.link import Intf, Link, OVSIntf
 from shutdownlab.network.hops import Hops
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.network.shaping import Shape, shape
+from shutdownlab.system import rtnetlink
 from shutdownlab.system.ethtool import Feature
 from shutdownlab.system.features import KernelFeatures
 from shutdownlab.system.namespace import Namespace
@@ -59,30 +60,12 @@ class VethEnd:
     name: str
     mac: str | None = None
 
-    def attributes(self) -> list[tuple[str, object]]:
-        """Its netlink attributes, as the peer of another."""
-        known: list[tuple[str, object]] = [
-            ("IFLA_IFNAME", self.name),
-            ("IFLA_NET_NS_FD", self.namespace.descriptor()),
-        ]
-        return [*known, ("IFLA_ADDRESS", self.mac)] if self.mac else known
-
 
 def make_veth(a: VethEnd, b: VethEnd) -> tuple[int, int]:
     """Make a veth pair, up at both ends; the ends' interface indexes. Raises pyroute2.NetlinkError (17: name taken)."""
-    if b.namespace.is_held() and not a.namespace.is_held():
-        return make_veth(b, a)[::-1]
     indexes = a.namespace.take_index(), b.namespace.take_index()
-    with a.namespace.netlink() as netlink:
-        netlink.link(
-            "add",
-            ifname=a.name,
-            kind="veth",
-            index=indexes[0],
-            state="up",
-            **({"address": a.mac} if a.mac else {}),
-            VETH_INFO_PEER={"index": indexes[1], "attrs": b.attributes()},
-        )
+    peer = b.name, indexes[1], b.mac, b.namespace.descriptor()
+    a.namespace.configure([rtnetlink.veth(a.name, indexes[0], a.mac, peer)])
     b.namespace.set_up(b.name)  # the kernel refuses to make the peer up before it is joined
     return indexes
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 
 from pyroute2 import NetlinkError
 
 from shutdownlab.model.address_plan import MANAGEMENT
 from shutdownlab.network.link import VethEnd, make_veth
+from shutdownlab.system import rtnetlink
 from shutdownlab.system.namespace import Namespace
 
 _NAME = "mgmt"
@@ -48,10 +49,8 @@ class ManagementNetwork:
         """
         address = str(next(self._free))
         outer, inner = make_veth(VethEnd(self._home, f"{_NAME}{len(self._ports)}"), VethEnd(namespace, _NAME))
-        with self._home.netlink() as netlink:
-            netlink.link("set", index=outer, master=self._bridge)
-        with namespace.netlink() as netlink:
-            netlink.addr("add", index=inner, address=address, prefixlen=self._prefix.prefixlen)
+        self._home.configure([rtnetlink.enslaved(outer, self._bridge)])
+        namespace.configure([rtnetlink.address(inner, IPv4Interface(f"{address}/{self._prefix.prefixlen}"))])
         self._ports.append(outer)
         return address
 

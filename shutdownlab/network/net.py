@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -53,7 +52,6 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
         self.cabling = Cabling(replace(features, netem=False) if userspace_delays else features)
         self.management = ManagementNetwork(management) if management else None
         self._macs = 0
-        self._sessions: ExitStack | None = None
         self._namespaces: list[Namespace] = []
         super().__init__(topo, host=LabHost, switch=LabSwitch, controller=controller, link=LabLink, intf=None, **params)
 
@@ -85,20 +83,11 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
             self._namespaces.append(switch.namespace)
         return switch
 
-    def build(self) -> None:
-        """Build from the Topo."""
-        with ExitStack() as sessions:
-            self._sessions = sessions
-            super().build()
-        self._sessions = None
-
     def instance(self, name: str) -> OvsInstance:
         """The Open vSwitch instance of this name, started if it is the first to ask."""
         if name not in self.instances:
             made = OvsInstance(name, self.datapath, self.log_dir)
             self.instances[name] = made
-            if self._sessions is not None:
-                self._sessions.enter_context(made.namespace.netlink_held())
             if self.management is not None:
                 self.management.join(made.namespace)
         return self.instances[name]

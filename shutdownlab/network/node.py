@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
 from mininet.node import Host, Node, Switch
 
-from shutdownlab.system.namespace import LOOPBACK, Namespace
+from shutdownlab.system import rtnetlink
+from shutdownlab.system.namespace import Namespace
 
 Address = tuple[str, str]
 """Interface name, address/length (IPv4 or IPv6)."""
@@ -22,8 +25,8 @@ Route = tuple[str, str | None, str | None]
 """Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
 
 _PROMPT = chr(127)
-_LOCAL_TABLE = 255
-_TYPE_LOCAL, _SCOPE_HOST, _SCOPE_LINK = 2, 254, 253
+_SOLICITATIONS = 3600
+"""How often a router asks for a neighbour, once a second, until it says that there is none."""
 
 
 class EmulatedNode(Node):  # type: ignore[misc]
@@ -97,10 +100,13 @@ class EmulatedNode(Node):  # type: ignore[misc]
             foreground=True,
         )
         self.stdin = os.fdopen(self.master, "r")
+        self.shell_end = os.pidfd_open(self._shell.pid)
         self.pollOut = select.poll()
-        self.pollOut.register(self.stdin)
+        self.pollOut.register(self.stdin, select.POLLIN)
+        self.pollOut.register(self.shell_end, select.POLLIN)
         self.outToNode[self.master] = self
         self.inToNode[self.master] = self
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a program may print anything
         self.execed = False
         self.lastCmd = self.lastPid = None
         self.readbuf = ""
@@ -108,6 +114,27 @@ class EmulatedNode(Node):  # type: ignore[misc]
             self.pollOut.poll()
         self.waiting = False
         self.cmd("unset HISTFILE; stty -echo; set +m")
+
+    def _close_shell(self) -> None:
+        """Give up what belongs to a shell that has ended, or soon will; the next command gets a new one."""
+        self.outToNode.pop(self.master, None)
+        self.inToNode.pop(self.master, None)
+        self.stdin.close()
+        os.close(self.slave)
+        os.close(self.shell_end)
+        self._shell = None
+        self.waiting = False
+
+    def monitor(self, timeoutms: int | None = None, findPid: bool = True) -> str:  # noqa: N803
+        """As Mininet's; where the shell has ended meanwhile (`exit`, a signal), the command has ended with it."""
+        if not self.readbuf:
+            ready = [fd for fd, _ in self.pollOut.poll(timeoutms)]
+            if ready == [self.shell_end]:
+                self._shell.wait()
+                self._close_shell()
+            if self.master not in ready:
+                return ""
+        return str(super().monitor(timeoutms, findPid))
 
     def environment(self) -> dict[str, str]:
         """Variables that programs run in this node get besides their own."""
@@ -141,9 +168,7 @@ class EmulatedNode(Node):  # type: ignore[misc]
         if self._shell is not None:
             if self._shell.poll() is None:
                 os.killpg(self._shell.pid, signal.SIGHUP)
-            self.outToNode.pop(self.master, None)
-            self.inToNode.pop(self.master, None)
-            self.cleanup()
+            self._close_shell()
 
     def __repr__(self) -> str:
         addresses = ",".join(f"{each}:{each.IP()}" for each in self.intfList())
@@ -182,74 +207,54 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
             # They tell everybody what they cannot reach: with one error a second, outcomes hang on who asked first.
             tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
-            sysctls = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1, **keep, **tell, **(sysctls or {})}
+            # An address that nobody has is silent, as behind routers that are told to send no such errors: with one
+            # after the three seconds of ARP and neighbour discovery, outcomes hang on how patient a probe is.
+            look = {f"net.{family}.neigh.default.mcast_solicit": _SOLICITATIONS for family in ("ipv4", "ipv6")}
+            forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
+            sysctls = {**forward, **keep, **tell, **look, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:
             ip += "/8"
         every = [*([(self.defaultIntf().name, ip)] if ip else []), *addresses]
-        with self.namespace.netlink() as netlink:
-            if mac:
-                self.setMAC(mac)
-            for name, address in every:
-                self._add_address(netlink, name, address)
-            for name, address in spare_addresses:
-                self._add_address(netlink, name, address, spare=True)
-            for prefix in local_prefixes:
-                netlink.route(
-                    "add",
-                    dst=prefix,
-                    oif=LOOPBACK,
-                    table=_LOCAL_TABLE,
-                    type=_TYPE_LOCAL,
-                    scope=_SCOPE_HOST,
-                    **_family(prefix),
-                )
-            for route in routes:
-                self._add_route(netlink, route)
-            if defaultRoute:
-                self._add_route(netlink, _mininet_route(defaultRoute))
+        if mac:
+            self.setMAC(mac)
+        if defaultRoute:
+            routes = [*routes, _mininet_route(defaultRoute)]
+        self.namespace.configure(
+            [
+                *(self._address(name, address) for name, address in every),
+                *(self._address(name, address, spare=True) for name, address in spare_addresses),
+                *(rtnetlink.local(prefix) for prefix in local_prefixes),
+                *map(self._route, routes),
+            ]
+        )
         return {}
 
-    def _index(self, netlink: Any, name: str) -> int:
+    def _index(self, name: str) -> int:
         if name in self.nameToIntf:
             return int(self.nameToIntf[name].index)
-        found = netlink.link_lookup(ifname=name)
-        if not found:
-            raise KeyError(f"{self.name} has no interface {name!r}; it has lo, {', '.join(self.nameToIntf)}")
-        return int(found[0])
+        try:
+            with self.namespace.entered():
+                return socket.if_nametoindex(name)
+        except OSError:
+            there = f"it has lo, {', '.join(self.nameToIntf)}"
+            raise KeyError(f"{self.name} has no interface {name!r}; {there}") from None
 
-    def _add_address(self, netlink: Any, name: str, address: str, *, spare: bool = False) -> None:
-        """spare: deprecated (RFC 4862, section 5.5.4), or in IPv4 merely the last of its subnet's."""
+    def _address(self, name: str, address: str, *, spare: bool = False) -> rtnetlink.Request:
+        """spare: deprecated, or in IPv4 merely the last of its subnet's."""
         value = ip_interface(address)
-        options: dict[str, Any] = {"broadcast": str(value.network.broadcast_address)} if value.version == 4 else {}
-        if spare and value.version == 6:
-            options["preferred_lft"] = 0
-        netlink.addr(
-            "add",
-            index=self._index(netlink, name),
-            address=str(value.ip),
-            prefixlen=value.network.prefixlen,
-            **options,
-        )
         intf = self.nameToIntf.get(name)
         if intf is not None and (intf.ip is None or ":" in intf.ip):
             intf.ip, intf.prefixLen = str(value.ip), value.network.prefixlen
+        return rtnetlink.address(self._index(name), value, deprecated=spare)
 
-    def _add_route(self, netlink: Any, route: Route) -> None:
+    def _route(self, route: Route) -> rtnetlink.Request:
         prefix, gateway, name = route
-        options: dict[str, Any] = _family(gateway or prefix)
-        if gateway:
-            options["gateway"] = gateway
-        if name:
-            options["oif"] = self._index(netlink, name)
-        if not gateway:
-            options["scope"] = _SCOPE_LINK
-        netlink.route("replace", dst=prefix, **options)
+        return rtnetlink.route(prefix, ip_address(gateway) if gateway else None, self._index(name) if name else None)
 
     def setDefaultRoute(self, intf: Any = None) -> None:  # noqa: N802
-        with self.namespace.netlink() as netlink:
-            self._add_route(netlink, _mininet_route(f"dev {intf}" if " " not in str(intf) else str(intf)))
+        self.namespace.configure([self._route(_mininet_route(f"dev {intf}" if " " not in str(intf) else str(intf)))])
 
     def setARP(self, ip: str, mac: str) -> None:  # noqa: N802
         """Add a permanent neighbour on the default interface."""
@@ -282,20 +287,14 @@ class LabBridge(EmulatedNode, Switch):  # type: ignore[misc]
                 br_mcast_snooping=0,
                 state="up",
             )
-            for intf in self.intfList():
-                netlink.link("set", index=intf.index, master=self._bridge)
+        self.namespace.configure([rtnetlink.enslaved(intf.index, self._bridge) for intf in self.intfList()])
 
     def attach(self, intf: Any) -> None:
         """Add a link made after the start."""
-        with self.namespace.netlink() as netlink:
-            netlink.link("set", index=intf.index, master=self._bridge)
+        self.namespace.configure([rtnetlink.enslaved(intf.index, self._bridge)])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
         """The bridge goes with its namespace."""
-
-
-def _family(address: str) -> dict[str, int]:
-    return {"family": 10 if ":" in address else 2}
 
 
 def _mininet_route(text: str) -> Route:

@@ -28,7 +28,8 @@ Datapath = Literal["netdev", "system"]
 
 _RUN = Path("/run/ovs")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-_START_SECONDS = 20.0
+_START_SECONDS, _SECONDS_A_COMMAND = 20.0, 0.05
+"""What a transaction may take, and each command of all that are begun together."""
 _NAME_LIMIT = 15
 # The daemons' own interfaces take the indexes below.
 _FIRST_INDEX = 1000
@@ -77,6 +78,11 @@ class OvsInstance:
             for program, daemon in self.daemons.items()
         }
 
+    @property
+    def control(self) -> Path:
+        """The control socket of its switches' daemon, as `ovs-appctl` speaks to it."""
+        return self.run_dir / f"ovs-vswitchd.{self.daemons['ovs-vswitchd'].pid}.ctl"
+
     def environment(self) -> dict[str, str]:
         """Makes ovs-vsctl, ovs-ofctl and ovs-appctl talk to this instance."""
         return {"OVS_RUNDIR": str(self.run_dir), "OVS_DBDIR": str(self.run_dir), "OVS_LOGDIR": str(self._logs)}
@@ -99,9 +105,13 @@ class OvsInstance:
         self._bridges.append(bridge)
         return f"br{len(self._bridges)}"
 
-    def begin(self, commands: Sequence[Sequence[str]]) -> subprocess.Popen[str]:
-        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`."""
-        argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={round(_START_SECONDS)}", "--retry"]
+    def begin(self, commands: Sequence[Sequence[str]], beside: int = 0) -> subprocess.Popen[str]:
+        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`.
+
+        beside: how many commands other instances are given at the same time.
+        """
+        seconds = round(_START_SECONDS + (len(commands) + beside) * _SECONDS_A_COMMAND)
+        argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={seconds}", "--retry"]
         for number, command in enumerate(commands):
             argv += ["--", *command] if number else command
         try:
@@ -199,6 +209,11 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         params.setdefault("protocols", "OpenFlow13")
         super().__init__(name, **{**params, "datapath": "user" if instance.datapath == "netdev" else "kernel"})
 
+    @property
+    def management(self) -> Path:
+        """The socket by which `ovs-ofctl` speaks to it."""
+        return self.instance.run_dir / f"{self.bridge}.mgmt"
+
     def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
         return self.instance.namespace
 
@@ -256,7 +271,8 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         by_instance: dict[OvsInstance, list[list[str]]] = {}
         for switch in switches:
             by_instance.setdefault(switch.instance, []).extend(switch.bridge_commands(switch._controllers))
-        begun = [(instance, instance.begin(commands)) for instance, commands in by_instance.items()]
+        every = sum(map(len, by_instance.values()))
+        begun = [(i, i.begin(commands, every - len(commands))) for i, commands in by_instance.items()]
         for instance, transaction in begun:
             instance.finish(transaction)
         return switches

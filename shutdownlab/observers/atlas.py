@@ -141,9 +141,9 @@ class Atlas(Instrument):
 
 def hosts(vantages: tuple[Vantage, ...]) -> Iterator[Host]:
     """The lines that have a probe."""
-    ordinary = [vantage for vantage in vantages if vantage.class_ is SubscriberClass.ORDINARY]
+    ordinary = [vantage for vantage in vantages if vantage.is_ordinary]
     fixed = [vantage for vantage in ordinary if vantage.access is Access.FIXED] or ordinary
-    datacentres = [vantage for vantage in vantages if vantage.class_ is SubscriberClass.DATACENTRE]
+    datacentres = [vantage for vantage in vantages if vantage.kind is SubscriberClass.DATACENTRE]
     lines = [(v, "atlas-datacentre", 1.0) for v in datacentres] + [(v, "atlas-home", v.weight) for v in fixed]
     for number, (vantage, signal, weight) in enumerate(lines, 1):
         yield Host(number, vantage, signal, weight)

@@ -50,17 +50,21 @@ class Radiation:
 
 def dark_prefix(network: Network) -> tuple[Node, IPv4Network] | None:
     """A /27 of a transit's own in which nothing has an address, and the router that it leads to."""
+    return next(unused(network, _LENGTH), None)
+
+
+def unused(network: Network, length: int) -> Iterator[tuple[Node, IPv4Network]]:
+    """Prefixes of this length in which nothing has an address, among those of transits' servers, and their routers."""
     held = network.addresses_hosted() | {
         interface.ip for node in network.nodes.values() for port in node.ports.values() for interface in port.addresses
     }
     for name, transit in network.topology.transits.items():
         for prefix in transit.prefixes:
-            if isinstance(prefix, IPv4Network) and prefix.prefixlen < _LENGTH:
+            if isinstance(prefix, IPv4Network) and prefix.prefixlen < length:
                 last = next(prefix.subnets(new_prefix=max(24, prefix.prefixlen)))
-                for dark in reversed(list(last.subnets(new_prefix=_LENGTH))):
-                    if not any(address in dark for address in held):
-                        return network.one(Role.TRANSIT, name), dark
-    return None
+                for free in reversed(list(last.subnets(new_prefix=length))):
+                    if not any(address in free for address in held):
+                        yield network.one(Role.TRANSIT, name), free
 
 
 def syn(source: IPv4Address, target: IPv4Address, source_port: int, sequence: int) -> bytes:

@@ -35,9 +35,9 @@ class CannotSee(Exception):
 class Abroad:
     """What instruments stand on: the running country, seen from outside, and a directory for what they run by.
 
-    `sites`: names of sites abroad that no policy names; `blocks`: for how many /24s each group of subscribers stands;
-    `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`: of everything random; `time`:
-    puts the wall clock's moments into the scenario's time.
+    `sites`: names of sites abroad that no policy names; `named`: those that policies block; `blocks`: for how many /24s
+    each group of subscribers stands; `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`:
+    of everything random; `time`: puts the wall clock's moments into the scenario's time.
     """
 
     network: Network
@@ -49,6 +49,7 @@ class Abroad:
     runtime: Path
     seed: int
     time: ScenarioTime
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

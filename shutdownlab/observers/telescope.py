@@ -21,7 +21,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import ClassVar, Final
 
 from shutdownlab.config.numbers import ETHER_IPV4
-from shutdownlab.model.topology import SubscriberClass, VantageId
+from shutdownlab.model.topology import VantageId
 from shutdownlab.network import pcapng
 from shutdownlab.observers import dark
 from shutdownlab.observers.blocks import blocks
@@ -69,7 +69,7 @@ class Telescope(Instrument):
             for block in blocks(network, abroad.seed)
             if block.version == 4
         }
-        ordinary = [v for v in network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        ordinary = [v for v in network.vantages if v.is_ordinary]
         self._weights = {v.id: v.weight for v in ordinary if v.id in self._sources}
         self._senders = {}
         for vantage in self._weights:

@@ -24,7 +24,7 @@ from shutdownlab.model.network import Network, Role
 from shutdownlab.model.pages import DOWNLOADS
 from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, ServerControl, Surroundings, UrlProbe
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.model.topology import SubscriberClass, Topology, Vantage, VantageId
+from shutdownlab.model.topology import Topology, Vantage, VantageId
 
 _SINGLE_STEP: Final = "urlgetter"
 _LEAST_BYTES: Final = 64 * 1024
@@ -50,6 +50,7 @@ class Tcp(_ToPort):
 
     runs = "shutdownlab.probes.steps:tcp_test"
     follows = "shutdownlab.verifier.follow:tcp"
+    answered_by = "port"
     ooni_test = _SINGLE_STEP
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -84,6 +85,7 @@ class Ping(HostProbe):
 
     runs = "shutdownlab.probes.steps:ping_test"
     follows = "shutdownlab.verifier.follow:ping"
+    answered_by = "host"
     ooni_test = "x_ping"
 
     def ask(self, at: Surroundings) -> Destination:
@@ -401,9 +403,7 @@ def _line(at: Surroundings, vantage: VantageId) -> TelephoneLine:
 def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId | None:
     """Whom a vantage point calls: an ordinary subscriber of its operator in `region`, or elsewhere, but not itself."""
     others = [
-        v.id
-        for v in network.vantages
-        if v.id.operator == caller.id.operator and v.class_ is SubscriberClass.ORDINARY and v.id != caller.id
+        v.id for v in network.vantages if v.id.operator == caller.id.operator and v.is_ordinary and v.id != caller.id
     ]
     preferred = [v for v in others if v.region == region]
     return next(iter([*preferred, *reversed(others)]), None)
@@ -516,7 +516,7 @@ class Command(Probe):
             "OPERATOR": vantage.id.operator,
             "REGION": vantage.id.region,
             "SUBSCRIBER": vantage.id.group,
-            "CLASS": vantage.class_.value,
+            "CLASS": vantage.class_,
             "ACCESS": vantage.access.value,
             "HOST": self.host or "",
         }

@@ -18,7 +18,8 @@ from shutdownlab.probes.stream import TcpStream, connect, handshake
 
 
 async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
-    """Throttled when some of the file came, more slowly than `throttled_below` kbit/s; raises `StepFailed` when none.
+    """Throttled when some of the file came, more slowly than `throttled_below` kbit/s. Raises `StepFailed` when none
+    did, and when too little to tell came, and then nothing more: what is frozen is not slow.
 
     Goodput counts TCP's octets since the response began, so that the round trips before it do not count.
     """
@@ -31,6 +32,8 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
         stream.on_octets = meter.count
         head = h11.Request(method="GET", target=target_of(parts), headers=request_headers(parts))
         ended = await download(stream, head, meter, ask.max_bytes)
+        if not ended and meter.octets < ask.min_bytes and meter.silence > ask.seconds / 2:
+            await _goes_on(stream, meter)
     kbits = meter.octets * 8 / 1000 / max(meter.elapsed, 1e-3)
     session.trace.extra["x_throughput"] = {
         "received_bytes": meter.octets,
@@ -50,12 +53,22 @@ class DownloadMeter:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.octets = 0
+        self.late = 0
+        """Octets that came when the time was up."""
         self.elapsed = 0.0
+        self.silence = 0.0
+        """How long nothing had come by then."""
         self.deadline: asyncio.Timeout | None = None
         self._began = 0.0
+        self._closed = False
 
     def count(self, octets: int) -> None:
         now = asyncio.get_running_loop().time()
+        if self._closed:
+            self.late += octets
+            if self.deadline is not None:
+                self.deadline.reschedule(now)
+            return
         if not self.octets:
             self._began = now
             if self.deadline is not None:
@@ -65,7 +78,8 @@ class DownloadMeter:
 
     def close(self) -> None:
         """At the deadline: the silence before it counts."""
-        self.elapsed = asyncio.get_running_loop().time() - self._began
+        elapsed = asyncio.get_running_loop().time() - self._began
+        self.silence, self.elapsed, self._closed = elapsed - self.elapsed, elapsed, True
 
 
 async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, max_bytes: int) -> bool:
@@ -90,3 +104,16 @@ async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, m
     except (OSError, EOFError, h11.RemoteProtocolError) as error:
         raise StepFailed(failure_of(error), "http_round_trip") from error
     return False
+
+
+async def _goes_on(stream: TcpStream, meter: DownloadMeter) -> None:
+    """Return once anything more comes, for TCP sends again what a policer dropped; else raise `StepFailed`."""
+    try:
+        async with asyncio.timeout(stream.session.patience) as meter.deadline:
+            while await stream.receive():
+                pass
+    except TimeoutError as error:
+        if not meter.late:
+            raise StepFailed(failure_of(error), "http_round_trip") from error
+    except OSError as error:
+        raise StepFailed(failure_of(error), "http_round_trip") from error

@@ -95,7 +95,12 @@ class Retune:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class CountersRequest:
-    """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one."""
+    """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one.
+
+    `recent`: how many of its latest decisions by rule are to be among them, at most.
+    """
+
+    recent: int = 0
 
 
 @with_config(_STRICT)

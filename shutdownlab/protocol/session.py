@@ -68,12 +68,17 @@ class PutInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`."""
+    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`.
+
+    `hopeless`: it will likely fail, and is tried before others, which work while it waits. It plays no part in what is
+    believed.
+    """
 
     number: int
     vantage: str
     target: str
     family: str
+    hopeless: bool = False
     files: int = 0
 
 
@@ -124,7 +129,17 @@ class AskInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskBoxes:
-    """Ask what DPI boxes have counted; answer: `Boxes`."""
+    """Ask what DPI boxes have counted, and `recent` decisions of each at most; answer: `Boxes`."""
+
+    number: int
+    recent: int = 0
+    files: int = 0
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class AskRoutes:
+    """Ask which routes to the country's operators the transit routers have; answer: `Routes`."""
 
     number: int
     files: int = 0
@@ -196,6 +211,15 @@ class Boxes:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Routes:
+    """By transit router, the prefixes of the country's operators that it has a route to, by BGP."""
+
+    number: int
+    tables: dict[str, tuple[str, ...]]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Complaints:
     """What has broken, or complains, a sentence each."""
 
@@ -216,11 +240,33 @@ class TerminalMade:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """The first try of a measurement of a `MeasureAll` has failed: no verdict yet, that is its `ProbeAnswer`."""
+
+    number: int
+    outcome: str
+    failure: str | None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The country is being built, and has got so far: a step of it begins."""
+
+    step: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """The country is up, with its first policies in force."""
+    """The country is up, with its first policies in force.
+
+    Where other terminals are let in, a descriptor comes with it: a socket at which their sessions are to be answered.
+    """
 
     datapath: str
     why: str
+    files: int = 0
 
 
 @with_config(_STRICT)
@@ -250,7 +296,8 @@ SessionRequest: TypeAlias = (
     | Attach
     | AskInForce
     | AskBoxes
+    | AskRoutes
     | AskComplaints
 )
-SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Complaints | TerminalMade
-SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Opened | Ended | LabFault
+SessionAnswer: TypeAlias = Done | Refused | ProbeAnswer | InForce | Boxes | Routes | Complaints | TerminalMade
+SessionMessage: TypeAlias = SessionRequest | SessionAnswer | Tried | Opening | Opened | Ended | LabFault

@@ -5,37 +5,48 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, fields
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby, zip_longest
 from statistics import median
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.table import legend
 from shutdownlab.verifier.detect import QUIET_WEEKS, TOGETHER, Detectability, Detected, Sight
 
 _SHORT: Final = {
     "bgp": "BGP", "active-probing": "probing", "telescope": "telesc.", "cdn": "CDN", "http3": "HTTP/3",
     "mobile": "mobile", "dns-queries": "DNS", "atlas-datacentre": "Atlas DC", "atlas-home": "Atlas",
 }  # fmt: skip
-_LEGEND: Final = (
-    "what was left when an alert was raised, and how long after it came into force   ° seen for a part alone, not the "
-    "country   (…) moved, without an alert   · did not move"
-)
+_TOOLS: Final = {"tor-relays": "Tor", "tor-bridges": "bridges", "vpn-demand": "VPN"}
+"""What people turn to as sites fall: of a table of its own, for it is another question, and 80 columns are no more."""
+_RISEN: Final = 1.005
+_STILL: Final = "·"
+_SIGNS: Final = (
+    "12%: what was left when an alert was raised", "3 min: how long after it came into force",
+    "° seen for a part alone, not the country", "(…) moved, without an alert", "· did not move",
+)  # fmt: skip
 
 
 def print_detected(found: Detectability, console: Console) -> None:
     """A table for each scenario; of several, one more: how many of each mechanism were seen, and how late."""
-    for scenario, rows in groupby(found.rows, key=lambda row: row.scenario):
+    for scenario, group in groupby(found.rows, key=lambda row: row.scenario):
+        rows = list(group)
         console.print(f"\n[bold]{literal(scenario)}: which mechanism shows in which signal[/bold]")
-        console.print(_table(list(rows)))
-    console.print(f"[dim]{_LEGEND}[/dim]", soft_wrap=True)
+        _print_table("policy and mechanism", [_line(row, _SHORT) for row in rows], _SHORT, console)
+        tools = [_line(row, _TOOLS) for row in rows]
+        tools = [line for line in tools if any(cell.plain not in {"", _STILL} for cell in line.cells)]
+        if tools:
+            console.print("\n[bold]and who turns to tools, by the model of what people do[/bold]")
+            _print_table("policy and mechanism", tools, _TOOLS, console)
+    console.print(f"[dim]{legend(_SIGNS, console.width)}[/dim]", soft_wrap=True)
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
-        console.print(_sums(found))
+        _print_table("mechanism", list(_sums(found)), _SHORT, console)
         console.print("[dim]of so many policies, and how late in the middle[/dim]")
     console.print(false_alarm_line(found), soft_wrap=True)
 
@@ -43,30 +54,62 @@ def print_detected(found: Detectability, console: Console) -> None:
 def false_alarm_line(found: Detectability) -> str:
     """What was raised without any reason."""
     raised = {name: count for name, count in found.false_alarms.items() if count}
-    told = ", ".join(f"{_SHORT[name]} {count}" for name, count in raised.items()) or "none"
+    told = ", ".join(f"{(_SHORT | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
+    if found.noise is None and found.unsteady:
+        noise = "the noise that the scenario asks for"
     return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {told}."
 
 
-def _table(rows: list[Detected]) -> Table:
-    table = _new("policy and mechanism")
-    for row in rows:
-        name = Text(row.policy, "bold" if row.policy == TOGETHER else "")
-        if row.policy != TOGETHER:
-            name.append(f"\n{row.mechanism}", "dim")
-        table.add_row(name, *(_cell(row, signal) for signal in _SHORT))
-    return table
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of a table. cells: of each signal, one or two lines below each other."""
+
+    name: Text
+    mechanism: Text
+    cells: Sequence[Text]
 
 
-def _new(heading: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column(heading, min_width=16, overflow="fold")
-    for short in _SHORT.values():
-        table.add_column(short, justify="right", no_wrap=True)
-    return table
+def _print_table(heading: str, lines: Sequence[_Line], signals: Mapping[str, str], console: Console) -> None:
+    """Signals side by side: behind names and mechanisms where those have room, else below each of them.
+
+    Neither is ever broken within a word: what is left of a narrow terminal is no column to write names in.
+    """
+    heads = [Text(short, "bold") for short in signals.values()]
+    columns = [[head, *(part for line in lines for part in line.cells[n].split())] for n, head in enumerate(heads)]
+    widths = [max(part.cell_len for part in column) for column in columns]
+    title = Text(heading, "bold")
+    longest = max(part.cell_len for line in lines for part in (title, line.name, line.mechanism))
+    beside = longest + sum(widths) + len(widths) <= console.width
+    margin = longest if beside else 2 if 2 + sum(widths) + len(widths) <= console.width else 0
+    console.print(_row(title if beside else Text(), heads, margin, widths), soft_wrap=True)
+    for line in lines:
+        names = [name for name in (line.name, line.mechanism) if name.plain]
+        if not beside:
+            console.print(Text(": ").join(names))
+        rows = zip_longest(names if beside else [], *(cell.split() for cell in line.cells), fillvalue=Text())
+        for name, *cells in rows:
+            console.print(_row(name, cells, margin, widths), soft_wrap=True)
+
+
+def _row(label: Text, cells: Sequence[Text], margin: int, widths: Sequence[int]) -> Text:
+    parts = [label + Text(" " * max(0, margin - label.cell_len))]
+    parts += [Text(" " * (width - cell.cell_len)) + cell for cell, width in zip(cells, widths, strict=True)]
+    row = Text(" ").join(parts)
+    row.rstrip()
+    return row
+
+
+def _line(row: Detected, signals: Iterable[str]) -> _Line:
+    together = row.policy == TOGETHER
+    mechanism = Text("" if together else row.mechanism, "dim")
+    return _Line(Text(row.policy, "bold" if together else ""), mechanism, [_cell(row, signal) for signal in signals])
 
 
 def _cell(row: Detected, signal: str) -> Text:
+    whole = row.country(signal)
+    if signal in _TOOLS and whole is not None and whole.highest >= _RISEN:
+        return Text(f"({_left(whole.highest)})", "dim")  # a fall from there, back to what is usual, is nothing to tell
     sight = row.best(signal)
     if sight is None:
         return Text("")
@@ -75,7 +118,7 @@ def _cell(row: Detected, signal: str) -> Text:
         colour = "red" if sight.level == "critical" else "yellow"
         return Text(f"{_left(sight.lowest)}{part}", colour).append(f"\n{length(sight.late)}", "dim")
     moved = sight.highest if abs(sight.highest - 1) > abs(1 - sight.lowest) else sight.lowest
-    return Text("·", "dim") if abs(moved - 1) < 0.005 else Text(f"({_left(moved)})", "dim")
+    return Text(_STILL, "dim") if abs(moved - 1) < 0.005 else Text(f"({_left(moved)})", "dim")
 
 
 def _left(share: float) -> str:
@@ -89,13 +132,11 @@ def length(minutes: int) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
 
 
-def _sums(found: Detectability) -> Table:
-    table = _new("mechanism")
+def _sums(found: Detectability) -> Iterator[_Line]:
     rows = [row for row in found.rows if row.policy != TOGETHER]
     for mechanism in sorted({row.mechanism for row in rows}):
         mine = [row for row in rows if row.mechanism == mechanism]
-        table.add_row(Text(mechanism), *(_sum(mine, signal) for signal in _SHORT))
-    return table
+        yield _Line(Text(mechanism), Text(), [_sum(mine, signal) for signal in _SHORT])
 
 
 def _sum(rows: list[Detected], signal: str) -> Text:

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Final
 
-from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.config.wording import on_one_line
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
+from shutdownlab.reporting.rerouted import changes_of
 
 WIDTH: Final = 1000
 """Units; text is 11 of them high, so that it is legible where the drawing is as many pixels wide."""
@@ -47,10 +46,12 @@ _COLOURS: Final = {  # light, dark
     "router": ("#cfe8cd", "#2c5a33"),
     "government": ("#fbe59b", "#6d5a10"),
     "datacentre": ("#dcd3f2", "#4d4178"),
+    "sky": ("#7a3fb0", "#c79bf0"),
+    "own": ("#d5efec", "#1d5550"),
     "buys": ("#1f6fb2", "#6db7f2"),
     "gone": ("#b3261e", "#ff8a80"),
 }
-_CLASSES: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
+_KINDS: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
 
 
 def _fill(colour: str) -> str:
@@ -65,7 +66,9 @@ def _stroke(colour: str, more: str = "") -> str:
 _EDGE: Final = f'stroke="{_COLOURS["edge"][0]}"'
 _MOBILE: Final = ' stroke-dasharray="4 3"'
 _GONE: Final = _stroke("gone", ' stroke-width="1.8" stroke-dasharray="2 4"')
+_SKY: Final = _stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
 _BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
+_LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY}
 _DARK: Final = "".join(
     f".{name} {{ fill: {dark} }} .s-{name} {{ stroke: {dark} }} " for name, (_, dark) in _COLOURS.items()
 )
@@ -99,6 +102,7 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
         parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
     parts += _bars(network, lanes[0].top, bottom)
+    parts += _skyways(network, lanes, abroad)
     for name, (top, end) in abroad.items():
         parts += _transit(network, damage, name, top, end)
     return "\n".join([*parts, "</svg>\n"])
@@ -119,11 +123,20 @@ def _frame(network: Network, height: float, when: str) -> Iterator[str]:
     if when:
         yield _text(WIDTH - _MARGIN, 30, _fitted(when, 60), anchor="end")
     x: float = _MARGIN
+    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
     for sample, label in (
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("government")} {_EDGE}/>', "government"),
         (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("datacentre")} {_EDGE}/>', "data centre"),
+        (
+            f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("own")} {_EDGE}/>' if own else "",
+            _fitted(", ".join(own), 40),
+        ),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_hops(network, 'fixed')}"),
         (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_hops(network, 'mobile')}"),
+        (
+            f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
+            f"satellite, past the gateway{_hops(network, 'satellite')}" if network.topology.by_satellite else "",
+        ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
         (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if when else ""),
         ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
@@ -169,35 +182,6 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
         top = lane.bottom + 10
 
 
-def changes_of(network: Network, damage: Damage, owner: str) -> Iterator[str]:
-    """What has become of an operator's routes, a sentence each."""
-    gone = {
-        abroad: [w.prefix for w in damage.withdrawn if (w.operator, w.abroad) == (owner, abroad)]
-        for abroad in (False, True)
-    }
-    for abroad, prefixes in gone.items():
-        if prefixes:
-            yield f"withdrawn{' abroad' if abroad else ''}: {_listed(prefixes)}"
-    if dark := [each.prefix for each in damage.nulled if each.operator == owner]:
-        yield f"null-routed, what comes from abroad: {_listed(dark)}"
-    held = holders(network) if damage.contested else {}
-    for each in sorted(damage.announced, key=str):
-        holder = holder_of(each.prefix, held)
-        home = " at home" if each.home else ""
-        if each.operator == owner:
-            yield f"announces {each.prefix}{home}" + (f", which is {holder}'s, and discards it" if each.foreign else "")
-        elif each.foreign and holder == owner:
-            yield f"its {each.prefix} is announced{home} by {each.operator}"
-    for leak in sorted(damage.leaked, key=str):
-        if leak.operator == owner:
-            yield f"leaks {leak.prefix} to {leak.to}"
-
-
-def _listed(prefixes: Sequence[IpPrefix]) -> str:
-    shown = sorted(map(str, prefixes))
-    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
-
-
 def _served(network: Network, node: Node) -> list[str]:
     """What a node hosts: apps by their names, own programs by their titles."""
     return list(dict.fromkeys(hosted.app for hosted in network.hosted if hosted.node == node.name))
@@ -226,16 +210,18 @@ def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     heart, nodes = lane.middle, network.nodes
     border = network.one(Role.BORDER, lane.name)
     for node, y in lane.rows:
-        mobile = node.vantage is not None and node.vantage.access is Access.MOBILE
-        start, cut = _SUBSCRIBERS[0] + _SUBSCRIBERS[1], damage.breaks(node, nodes[_switch_of(node)])
-        more = _MOBILE if mobile else ""
-        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], more, cut=cut)
+        line = _LINES.get(node.vantage.access if node.vantage is not None else Access.FIXED, _stroke("link"))
+        line = _GONE if damage.breaks(node, nodes[_switch_of(node)]) else line
+        start = _SUBSCRIBERS[0] + _SUBSCRIBERS[1]
+        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], line)
     for switch, y in switches.items():
-        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart, cut=damage.breaks(nodes[switch], border))
+        line = _GONE if damage.breaks(nodes[switch], border) else ""
+        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart, line)
     yield _curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
     yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {_stroke("link")}/>'
-    abroad = _GONE if damage.is_off(network, lane.name, "gateway") else _stroke("link")
-    yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {abroad}/>'
+    if lane.name not in network.topology.by_satellite:
+        abroad = _GONE if damage.is_off(network, lane.name, "gateway") else _stroke("link")
+        yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {abroad}/>'
     if operator.exchange:
         tie = "gone" if damage.is_off(network, lane.name, "exchange") else "edge"
         yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill(tie)}/>'
@@ -271,7 +257,10 @@ def _subscriber(node: Node, y: float) -> str:
     vantage = node.vantage
     assert vantage is not None
     (left, width), address = _SUBSCRIBERS, str(node.address(4))
-    room, colour = width - 16 - _MONO * len(address), _CLASSES.get(vantage.class_, "box")
+    room, colour = (
+        width - 16 - _MONO * len(address),
+        "own" if vantage.is_ordinary and vantage.class_ != vantage.kind else _KINDS.get(vantage.kind, "box"),
+    )
     return (
         f'<g data-vantage="{_escaped(str(vantage.id))}"><title>{_escaped(node.title)}</title>'
         f'<rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" rx="3" {_fill(colour)} {_EDGE}/>'
@@ -354,6 +343,18 @@ def _trade(lanes: Sequence[_Lane], abroad: dict[str, float]) -> Iterator[str]:
         yield f'<path d="M{_LANE_RIGHT} {start:.1f} H{turn} V{end:.1f} H{target}" {_BUYS} marker-end="url(#arrow)"/>'
 
 
+def _skyways(network: Network, lanes: Sequence[_Lane], abroad: dict[str, tuple[float, float]]) -> Iterator[str]:
+    """From each operator whose gateway is its own to where that is: over the bars, which its packets do not pass."""
+    for lane in lanes:
+        if lane.name in network.topology.by_satellite:
+            start, (top, bottom) = lane.middle - 14, abroad[lane.operator.transit[0]]
+            end, bend = bottom - 8, _ABROAD[0] - 8
+            way = f"M{_DPI[0] + _DPI[1]} {start:.1f} H{bend} L{_ABROAD[0]} {min(max(start, top + 8), end):.1f}"
+            if not top < start < end:
+                way = f"M{_DPI[0] + _DPI[1]} {start:.1f} H{bend} V{end:.1f} H{_ABROAD[0]}"
+            yield f'<path d="{way}" {_SKY}/>'
+
+
 def _title(network: Network, carrier: str) -> str:
     known: dict[str, Operator | Transit] = {**network.topology.operators, **network.topology.transits}
     return known[carrier].title.split(" (")[0]
@@ -364,10 +365,9 @@ def _within(name: str, owner: str, room: float) -> str:
     return name if len(name) * _MONO <= room * _SQUEEZED else f"…{name.removeprefix(f'{owner}-')}"
 
 
-def _curve(x1: float, y1: float, x2: float, y2: float, more: str = "", *, cut: bool = False) -> str:
+def _curve(x1: float, y1: float, x2: float, y2: float, line: str = "") -> str:
     bend = (x1 + x2) / 2
-    look = _GONE if cut else _stroke("link", more)
-    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {look}/>'
+    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {line or _stroke("link")}/>'
 
 
 def _box(

@@ -32,7 +32,8 @@ class Reading:
 
     signal: str
     """The signal: `bgp`, `active-probing`, `telescope`, `cdn`, `http3`, `mobile`, `atlas-datacentre`, `atlas-home`,
-    `dns-queries`, `tor`, or another observer's."""
+    `dns-queries`, `tor-relays`, `tor-bridges`, `vpn-demand`, `hyperquack` (of names asked of servers in the
+    country, how many are answered as ever), or another observer's."""
     phase: str
     """The phase in which it was read."""
     scope: Scope

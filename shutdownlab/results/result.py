@@ -66,9 +66,10 @@ class Result(BaseModel):
     expected: Annotated[Outcome | None, _Empty] = None
     """The outcome that the scenario expects; null where it expects nothing."""
     access: str = ""
-    """`fixed` or `mobile`; empty for what is seen from outside the country."""
+    """`fixed`, `mobile` or `satellite`; empty for what is seen from outside the country."""
     class_: Annotated[str, Field(alias="class")] = ""
-    """The class of subscribers: `ordinary`, `government` or `datacentre`; empty for what is seen from outside."""
+    """The class of subscribers: `ordinary`, `government`, `datacentre`, or one of the topology's own; empty for what is
+    seen from outside."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """How many subscribers the vantage point stands for, in millions; 0: the table leaves them out."""
     value: Annotated[float | None, _Empty] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,17 +15,23 @@ from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
+from shutdownlab.observers.demand import demand_files
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
+from shutdownlab.observers.requests import served
 from shutdownlab.observers.scenario_time import ScenarioTime
 from shutdownlab.observers.volume import volumes
 from shutdownlab.results.directory import RecordError
 from shutdownlab.results.events import Listener, Notice, Observed
+from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.results.result import Result
+from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.demand import GAINS
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.outside import Outside as Modelled
 from shutdownlab.verifier.outside import blocks_of
-from shutdownlab.verifier.volume import Sites
+from shutdownlab.verifier.volume import Sites, named_sites
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
@@ -48,9 +54,12 @@ class Outside:
     _modelled: tuple[str, ...] = ()
     """Signals that no instrument reads."""
     _model: Modelled = field(init=False)
+    _demand: list[Reading] = field(init=False)
+    """Of phases that are whole: what files that run over all of them are made of."""
 
     def __post_init__(self) -> None:
         self._model = Modelled(self.shutdown, self.choices)
+        self._demand = [reading for reading in read_readings(self.directory) if reading.signal in GAINS]
 
     def set_up(self) -> None:
         """Make every instrument that is installed; what cannot be had is left out of every phase."""
@@ -82,15 +91,24 @@ class Outside:
         """What was seen says nothing: the country was not whole."""
         self.seen = {name: Sighting(left_out=tuple(reasons)) for name in self.seen}
 
-    def keep(self, phase: Phase, ends: datetime, tell: Listener) -> None:
+    def keep(self, phase: Phase, ends: datetime, results: Iterable[Result], tell: Listener) -> None:
         """The phase is whole: write down what was seen, and tell it. Raises `RecordError`.
 
-        What no instrument reads is worked out from the scenario, and marked so.
+        What no instrument reads is worked out from the scenario, and marked so; a CDN's volume from what probes got of
+        sites abroad, where they asked. `results`: of the phase.
         """
-        modelled = tuple(self._model.of(phase, self._modelled))
+        got = served(results, self.shutdown.scenario.probes, self.shutdown.network, self._model.sites.hosts)
+        volume = self._model.volumes(phase, got)
+        known = {reading.signal for reading in volume}
+        rest = self._model.of(phase, [signal for signal in self._modelled if signal not in known])
+        modelled = (*(reading for reading in volume if reading.signal in self._modelled), *rest)
         scenario, topology = self.shutdown.scenario, self.shutdown.topology
         offset = timedelta(seconds=scenario.utc_offset)
-        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset))
+        self._write("cdn", volumes(modelled, topology, phase.at, ends, offset, scenario.noise))
+        self._demand += (reading for reading in modelled if reading.signal in GAINS)
+        times = [(each.phase, each.at) for each in scenario.timeline]
+        calendar = calendar_of(times, scenario.ends, scenario.utc_offset)
+        self._write("demand", demand_files(self._demand, topology, calendar, ends))
         for name, sighting in self.seen.items():
             there = self._there.get(name)
             self._write((there.name if there else "") or name, sighting.files)
@@ -134,10 +152,11 @@ class Outside:
         logs.mkdir(parents=True, exist_ok=True)
         runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
         plan = country.plan
-        sites = Sites(plan.network, self.shutdown.scenario.policies.values()).hosts
+        policies = self.shutdown.scenario.policies.values()
+        sites, named = Sites(plan.network, policies).hosts, named_sites(plan.network, policies)
         blocks = blocks_of(plan.network)
         return Abroad(
-            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time
+            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time, named
         )  # fmt: skip
 
 

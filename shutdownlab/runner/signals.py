@@ -19,4 +19,4 @@ def verdicts(scenario: Scenario, choices: Mapping[str, str], directory: Path) ->
         return ()
     phases = [(phase.phase, phase.at) for phase in scenario.timeline]
     calendar = calendar_of(phases, scenario.ends, scenario.utc_offset)
-    return judge(expected, read_readings(directory), calendar)
+    return judge(expected, read_readings(directory), calendar, scenario.noise)

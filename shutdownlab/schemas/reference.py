@@ -66,8 +66,20 @@ _EVENTS: Final = (
         "Observed",
         "Reading",
     ),
-    *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
-    *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
+    *(
+        "PhaseMeasured",
+        "Counted",
+        "RulesCounted",
+        "RuleCount",
+        "Notice",
+        "Fault",
+        "Voided",
+        "Resumed",
+        "Interrupted",
+        "Broken",
+        "Lacking",
+    ),
+    *("Broken", "Lacking", "Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
 )
 """In the order in which they come, and what they are made of."""
 
@@ -116,6 +128,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Targets", "What is blocked or slowed down: `block`, `only`"),
         Section("Scope", "For whom: `where`, `from`, `who`"),
         Section("Exceptions", "What is left alone: `except`"),
+        Section("Allowance", "What is let through: `allow[]`"),
         Section("Degradation", "How lines are made worse: `degrade`"),
         Section("Rates", "What each direction has: `degrade.rate`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
@@ -135,6 +148,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Option", "A version to choose: `accounts.NAME.options.NAME`"),
         Section("Expectation", "An expectation: in `expectations.NAME` and `timeline[].expect`"),
         Section("SignalExpectation", "What outsiders should see: `signals[]`"),
+        Section("Noise", "How unsteady it is: `noise`"),
         Section("Phase", "A phase: `timeline[]`"),
         Section("Stagger", "Who obeys after whom: `timeline[].stagger`"),
         Section("Obedience", "Who does not do as ordered: `timeline[].obey.OPERATOR`"),
@@ -150,6 +164,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section(ROOT, "The file"),
         Section("LinkClass", "A kind of link: `links.NAME`"),
         Section("Region", "A region: `regions.NAME`"),
+        Section("OwnClass", "A class of subscribers of one's own: `classes.NAME`"),
         Section("Economy", "What hangs on the Internet: `cost`"),
         Section("Estimate", "A number that nobody knows exactly: in `cost`"),
         Section("Operator", "An operator: `operators.NAME`"),
@@ -235,6 +250,7 @@ def _event_heading(name: str) -> str:
     parts = {
         "PhaseInfo": "A phase in the event `begun`",
         "Reading": "One of `readings` of `observed`",
+        "RuleCount": "One of `rules` of `rule-counters`",
         "SignalVerdict": "One of `signals` of `signals-judged`",
     }
     return f"The event {code(named[name])}" if name in named else parts[name]
@@ -243,6 +259,7 @@ def _event_heading(name: str) -> str:
 _VALUES: Final = {
     "duration": "a number and its unit: ms, s, min, h or d",
     "rate": "a number and its unit: kbit, mbit or gbit, each a second",
+    "size": "a number and its unit: B, kB (1,000), KiB (1,024), MB or MiB",
     "prefix or address": "IPv4 or IPv6; an address is a prefix of one; bits after the prefix length are zero",
     "address": "IPv4 or IPv6, without a zone",
     "URL": "http or https, in ASCII, without a user's name",

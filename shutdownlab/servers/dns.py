@@ -77,8 +77,9 @@ def view_of(vantage: int) -> str:
 
 def tell_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
     """Have a resolver say to a view what it is to say `now`; `before`: what it says. Raises `OSError`."""
-    for domain in before.keys() - now.keys():
-        _tell_unbound(control, f"view_local_zone_remove {view} {domain}.")
+    for domain in before:
+        if before[domain] != now.get(domain):  # a zone that stays would keep its addresses beside the new one
+            _tell_unbound(control, f"view_local_zone_remove {view} {domain}.")
     for domain in now:
         if before.get(domain) == now[domain]:
             continue

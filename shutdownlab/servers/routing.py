@@ -5,7 +5,7 @@ Who speaks with whom and announces what is the model's (`model.routing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,16 @@ from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.observatory import feeds
-from shutdownlab.model.routing import BgpSession, Relation, asn, originated, routers, served_routes, sessions
+from shutdownlab.model.routing import (
+    BgpSession,
+    Relation,
+    announcements,
+    asn,
+    originated,
+    routers,
+    served_routes,
+    sessions,
+)
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
@@ -22,12 +31,19 @@ CONFIG_FILE: Final = "bird.conf"
 """In a router's own directory."""
 
 
-def bird_config(network: Network, node: Node, damage: Damage = NO_DAMAGE) -> str:
-    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn, and others announced."""
+def bird_config(
+    network: Network, node: Node, damage: Damage = NO_DAMAGE, announced: Sequence[IpPrefix] | None = None
+) -> str:
+    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn, and others
+    announced.
+
+    announced: what `originated` says of it, where that is known.
+    """
     own = {each.prefix: each.abroad for each in damage.withdrawn if each.operator == node.owner}
     me = asn(network, node)
     server = node.role is Role.ROUTE_SERVER
-    announced = [prefix for prefix in originated(network, node) if own.get(prefix, True)]
+    announced = originated(network, node) if announced is None else announced
+    announced = [prefix for prefix in announced if own.get(prefix, True)]
     besides = [each for each in damage.announced if each.operator == node.owner]
     announced += [each.prefix for each in besides if each.foreign and each.prefix not in announced]
     parts = sorted({each.prefix for each in besides if not each.foreign}, key=str)
@@ -82,11 +98,12 @@ class Routers(Server):
 
 def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon]:
     """A bird for every router, its control socket in `runtime`."""
+    announced = announcements(network)
     for node in routers(network):
         home = directory / f"bird-{node.name}"
         control = runtime / f"bird-{node.name}"
         paths = ("-c", str(home / CONFIG_FILE), "-s", str(control), "-P", str(home / "pid"))
-        files: dict[str, str | bytes] = {CONFIG_FILE: bird_config(network, node)}
+        files: dict[str, str | bytes] = {CONFIG_FILE: bird_config(network, node, announced=announced[node.name])}
         yield Daemon("bird", node.name, ("bird", "-f", *paths), home, files, control=control)
 
 

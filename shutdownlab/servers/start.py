@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from shutdownlab.model import routing
+from shutdownlab.model.convergence import Convergence
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network
 from shutdownlab.servers import birdc, dns
@@ -66,7 +67,10 @@ class Services:
     ) -> None:
         """`start` starts one of them."""
         self._network = network
+        self.converged = Convergence.of(network)
+        """What routers are waited for to hold."""
         self._running = dict(running)
+        self._found = {(daemon.name, daemon.node): daemon for daemon in reversed(self._running)}
         self._start = start
         self._damage = NO_DAMAGE
         self._broken: frozenset[Daemon] = frozenset()
@@ -87,10 +91,9 @@ class Services:
 
     def find(self, name: str, node: str) -> Daemon:
         """The daemon of a name (`bird`, `unbound`) on a node; raises `LookupError`."""
-        for daemon in self._running:
-            if (daemon.name, daemon.node) == (name, node):
-                return daemon
-        raise LookupError(f"no {name} on {node}")
+        if (name, node) not in self._found:
+            raise LookupError(f"no {name} on {node}")
+        return self._found[name, node]
 
     @property
     def damage(self) -> Damage:
@@ -161,7 +164,7 @@ class Services:
     def _routing_problem(self, daemon: Daemon, control: Path) -> str | None:
         node = self._network.nodes[daemon.node]
         try:
-            wanted = {s.name for s in routing.sessions(self._network, node)}
+            wanted = {s.name for s in self.converged.sessions[node.name]}
             wanted -= routing.lost_sessions(self._network, node, self._damage) if self._damage else set()
             down = wanted - birdc.sessions_up(control)
             if down:
@@ -171,11 +174,11 @@ class Services:
             return str(error)
         if self._damage:
             return None  # which routes are left is for whoever has broken it to say
-        missing = {str(prefix) for prefix in routing.expected_prefixes(self._network, node)} - routes.keys()
+        missing = {str(prefix) for prefix in self.converged.expected(node)} - routes.keys()
         if missing:
             return f"no route to {_listed(sorted(missing))}"
         # A carrier's route may have come first; until the better one does, traffic at home would go by way of abroad.
-        at_home = {str(prefix): name for prefix, name in routing.at_the_exchange(self._network, node).items()}
+        at_home = {str(prefix): name for prefix, name in self.converged.at_the_exchange(node).items()}
         astray = [prefix for prefix, name in at_home.items() if routes[prefix] != name]
         return f"no route over the exchange to {_listed(sorted(astray))}" if astray else None
 

@@ -38,6 +38,9 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         Signal("dns-queries", "name questions that come abroad", 5, "forecast", follows_the_day=True),
         Signal("atlas-datacentre", "Atlas probes in data centres that are connected", 1, "connected"),
         Signal("atlas-home", "Atlas probes at home that are connected", 1, "connected"),
+        Signal("tor-relays", "people who use Tor over its relays", 60, "forecast"),
+        Signal("tor-bridges", "people who use Tor over bridges", 60, "forecast"),
+        Signal("vpn-demand", "demand for VPNs", 60, "forecast"),
     )
 }
 """By name, in the order in which tables show them."""

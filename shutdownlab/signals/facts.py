@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final, Literal
 
+from shutdownlab.model.noise import Noise
 from shutdownlab.model.signal import SignalExpectation, percent_text
 from shutdownlab.results.reading import Reading, Scope
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.signals.alerts import LEVELS, Alert, alerts_of
 from shutdownlab.signals.calendar import Calendar
-from shutdownlab.signals.series import QUIET, Key, Series, series_of
+from shutdownlab.signals.series import QUIET, Key, Series, series_of, unsteady
 
 NOT_READ: Final = "no reading of"
 """What is found of a signal that nobody has read."""
@@ -33,24 +34,24 @@ def families(expected: Iterable[SignalExpectation]) -> tuple[Literal["ipv4", "ip
 
 
 def judge(
-    expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar
+    expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar, noise: Noise | None = None
 ) -> tuple[SignalVerdict, ...]:
-    """Judge expectations by the readings that there are.
+    """Judge expectations by the readings that there are; of alerts, with a scenario's noise.
 
     Of the phases that one is about those count that were observed. Without any, or without a reading of its signal, it
     cannot be judged.
     """
-    return tuple(_Judge(readings, calendar).results(expected))
+    return tuple(_Judge(readings, calendar, noise).results(expected))
 
 
 class _Judge:
-    def __init__(self, readings: Sequence[Reading], calendar: Calendar) -> None:
+    def __init__(self, readings: Sequence[Reading], calendar: Calendar, noise: Noise | None) -> None:
         self._calendar = calendar
         self._readings = readings
         self._series = series_of(readings, calendar)
         self._phases = {reading.phase for reading in readings}
-        self._basis: Mapping[Key, str] = {(r.signal, r.scope, r.of, r.family): r.basis for r in readings}
-        self._alerts: Callable[[Key], list[Alert]] = cache(lambda key: alerts_of(self._series[key]))
+        self._modelled = {(r.signal, r.scope, r.of, r.family) for r in readings if r.basis == "modelled"}
+        self._alerts: Callable[[Key], list[Alert]] = cache(lambda key: alerts_of(unsteady(self._series[key], noise)))
 
     def results(self, expected: Sequence[SignalExpectation]) -> Iterator[SignalVerdict]:
         for each in expected:
@@ -64,8 +65,7 @@ class _Judge:
                 yield _verdict(each, None, f"no reading in {', '.join(missing)}")
             else:
                 met, found = self._judged(each.model_copy(update={"during": observed}), series)
-                measured = self._basis[series.key] == "measured"
-                yield _verdict(each, met, found, "measured" if measured else "modelled")
+                yield _verdict(each, met, found, "modelled" if series.key in self._modelled else "measured")
 
     def _find(self, name: str, each: SignalExpectation) -> Series | None:
         scope: Scope = "operator" if each.operator else "region" if each.region else "country"

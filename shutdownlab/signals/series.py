@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from shutdownlab.model.noise import Noise
 from shutdownlab.results.reading import Basis, Reading, Scope
 from shutdownlab.signals.calendar import Calendar
 from shutdownlab.signals.catalogue import SIGNALS, Signal
@@ -104,6 +105,12 @@ class Series:
             for minute in range(s.start, s.end, self.signal.step)
         )
         return replace(self, stretches=tuple(rounds))
+
+
+def unsteady(series: Series, noise: Noise | None) -> Series:
+    """As a scenario's noise has it; the same where there is none of its signal."""
+    spread = noise.spread.get(series.signal.name) if noise is not None else None
+    return series.noisy(spread, noise.seed) if noise is not None and spread else series
 
 
 def series_of(readings: Iterable[Reading], calendar: Calendar) -> dict[Key, Series]:

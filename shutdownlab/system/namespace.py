@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
-from shutdownlab.system import netns, syscalls
+from shutdownlab.system import netns, rtnetlink, syscalls
 from shutdownlab.system.inside import mount_sysfs
 from shutdownlab.system.kernel import MachineCannot
 
@@ -82,7 +82,6 @@ class Namespace:
         self._mounts: int | None = None
         self._make_mounts = partial(self._mount, resolv_conf, private_dirs) if own_mounts else None
         self._making_mounts = threading.Lock()
-        self._held: tuple[int, Any] | None = None
         self._processes: list[subprocess.Popen[Any]] = []
         with netns.returning():
             syscalls.unshare(syscalls.CLONE_NEWNET)
@@ -99,7 +98,7 @@ class Namespace:
         """The namespace this thread is in, under a name of no consequence. `close` must not be called."""
         current = cls.__new__(cls)
         current.name, current.path = name, netns.OWN
-        current._next_index, current._mounts, current._held, current._processes = _SHARED_INDEX, None, None, []
+        current._next_index, current._mounts, current._processes = _SHARED_INDEX, None, []
         current._make_mounts = None
         current._net = os.open(netns.OWN, os.O_RDONLY | os.O_CLOEXEC)
         return current
@@ -142,25 +141,13 @@ class Namespace:
     @contextmanager
     def netlink(self) -> Iterator[Any]:
         """A pyroute2 IPRoute of this namespace."""
-        if self._held is not None and self._held[0] == threading.get_ident():
-            yield self._held[1]
-            return
         with self.entered(), IPRoute() as netlink:
             yield netlink
 
-    @contextmanager
-    def netlink_held(self) -> Iterator[None]:
-        """Meanwhile `netlink` gives this thread the same session each time: opening one costs as much as using it."""
-        with self.netlink() as netlink:
-            self._held = threading.get_ident(), netlink
-            try:
-                yield
-            finally:
-                self._held = None
-
-    def is_held(self) -> bool:
-        """Whether `netlink_held` is going on."""
-        return self._held is not None
+    def configure(self, requests: Sequence[rtnetlink.Request]) -> None:
+        """Have the kernel make and change all this, in this order. Raises pyroute2.NetlinkError."""
+        with self.entered():
+            rtnetlink.carry_out(requests)
 
     def set_up(self, name: str) -> None:
         """Bring an interface up."""

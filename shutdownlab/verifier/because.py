@@ -39,19 +39,27 @@ def _spared(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[str]:
             for item in given:
                 left = tuple(other for other in given if other != item)
                 fewer = policy.except_.model_copy(update={key: left})
-                imagined = _imagined(verifier, phase, name, f"{key} {item}", policy, fewer)
+                changed = policy.model_copy(update={"except_": fewer})
+                imagined = _imagined(verifier, phase, name, f"{key} {item}", changed)
                 if verifier.verdict(imagined, cell) != was:
                     found.append(f"`{name}` spares {key} {item}{_at(place(('policies', name, 'except', key)))}")
-        if not found and policy.except_ != Exceptions():
-            imagined = _imagined(verifier, phase, name, "nothing", policy, Exceptions())
+        for index, item in enumerate(policy.allow):
+            changed = policy.model_copy(update={"allow": policy.allow[:index] + policy.allow[index + 1 :]})
+            imagined = _imagined(verifier, phase, name, f"allowance {index}", changed)
             if verifier.verdict(imagined, cell) != was:
-                found.append(f"`{name}` spares it{_at(place(('policies', name, 'except')))}")
+                found.append(f"`{name}` allows {item}{_at(place(('policies', name, 'allow', index)))}")
+        if not found and (policy.except_ != Exceptions() or policy.allow):
+            changed = policy.model_copy(update={"except_": Exceptions(), "allow": ()})
+            imagined = _imagined(verifier, phase, name, "nothing", changed)
+            if verifier.verdict(imagined, cell) != was:
+                key = "except" if policy.except_ != Exceptions() else "allow"
+                found.append(f"`{name}` spares it{_at(place(('policies', name, key)))}")
         yield from found
 
 
-def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, policy: Policy, spared: Exceptions) -> Phase:
+def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, changed: Policy) -> Phase:
     """The phase with a policy that spares less."""
-    other, changed = f"{name} but {less}", policy.model_copy(update={"except_": spared})
+    other = f"{name} but {less}"
     active = verifier.classes.active(phase)
     return verifier.imagine(
         phase, {(other if key == name else key): (changed if key == name else each) for key, each in active.items()}

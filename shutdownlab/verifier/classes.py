@@ -48,6 +48,8 @@ class Classes:
         self._timed: dict[str, bool] = {}
         self._effects: dict[str, object] = {}
         self._errands: dict[VantageId, _Near] = {}
+        self._breaks: dict[str, bool] = {}
+        self._withdrawing: dict[str, tuple[str, ...]] = {}
 
     def active(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase."""
@@ -81,11 +83,19 @@ class Classes:
 
     def breaks(self, phase: Phase) -> bool:
         """Whether anything may be broken in a phase, by itself or by order."""
-        return bool(phase.faults) or any(policy.breakage for policy in self.active(phase).values())
+        if phase.phase not in self._breaks:
+            ordered = any(policy.breakage for policy in self.active(phase).values())
+            self._breaks[phase.phase] = bool(phase.faults) or ordered
+        return self._breaks[phase.phase]
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
         """The policies that change routes, discard what comes by them among them: those that are in force anywhere, and
         those of before whose end an operator did not hear."""
+        if phase.phase not in self._withdrawing:
+            self._withdrawing[phase.phase] = self._withdrawing_in(phase)
+        return self._withdrawing[phase.phase]
+
+    def _withdrawing_in(self, phase: Phase) -> tuple[str, ...]:
         found = dict(self.anywhere(phase))
         scenario = self.shutdown.scenario
         for operator in self.shutdown.topology.operators if phase.faults else ():
@@ -136,8 +146,10 @@ class Classes:
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
         """`done`: what its operator carries out of what is in force."""
         situation = (
-            tuple([self._does(name, policy) for name, policy in done.items() if policy.concerns(vantage)]),
-            tuple([n for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]),
+            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in done.items() if p.concerns(vantage)]),
+            tuple(
+                [(n, _allowed(p, vantage)) for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]
+            ),
             self._lasting[place],
         )
         return self._numbers.setdefault(situation, len(self._numbers))
@@ -161,6 +173,7 @@ class Classes:
                     self.shutdown.profiles[operator].name,
                     self.shutdown.topology.operators[operator].exchange,
                     vantage.access,
+                    tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
                     tuple(
                         p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)
@@ -168,6 +181,12 @@ class Classes:
                 )
             )
         return found
+
+    @cached_property
+    def _classes_named(self) -> tuple[str, ...]:
+        """The classes of subscribers by which rules of boxes could tell vantage points apart."""
+        rules = [rule for policy in self.shutdown.scenario.policies.values() for rule in policy.inspect or ()]
+        return tuple(dict.fromkeys(name for rule in rules for name in rule.when.subscriber_class))
 
     @cached_property
     def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
@@ -243,6 +262,11 @@ class Classes:
         return any(rule.when.hours is not None for rule in rules)
 
 
+def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:
+    """Which of a policy's allowances are for a vantage point."""
+    return tuple(index for index, each in enumerate(policy.allow) if each.who.covers(vantage)) if policy.allow else ()
+
+
 def _effect(name: str, policy: Policy) -> object:
     """What a policy does to those whom it concerns. What boxes, resolvers, routers do bears its name; so does what is
     about some of a vantage point's addresses alone."""
@@ -277,7 +301,8 @@ def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
     for policy in shutdown.scenario.policies.values():
         targets = policy.targets
         found |= dict.fromkeys((*targets.addresses, *policy.except_.addresses))
-        for app in (*targets.apps, *policy.except_.apps):
+        found |= dict.fromkeys(prefix for each in policy.allow for prefix in (*each.addresses, *each.inside))
+        for app in (*targets.apps, *policy.except_.apps, *(app for each in policy.allow for app in each.apps)):
             found |= dict.fromkeys(shutdown.apps[app].prefixes)
         for rule in policy.inspect or ():
             found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import choices_of
+from shutdownlab.model.noise import Noise
 from shutdownlab.model.policy import Policy
+from shutdownlab.model.signal import SignalName
 from shutdownlab.results.reading import Reading, Scope
 from shutdownlab.signals.alerts import Alert, Level, alerts_of, severity
 from shutdownlab.signals.calendar import Calendar, calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
-from shutdownlab.signals.series import QUIET, Key, Series, series_of
+from shutdownlab.signals.series import QUIET, Key, Series, series_of, unsteady
 from shutdownlab.verifier.mechanisms import mechanism_of, whom
 from shutdownlab.verifier.outside import Outside
 
@@ -88,36 +90,46 @@ class Detectability:
     """Mechanism by signal, of some scenarios.
 
     rows: each policy that comes into force, then all together. false_alarms: by signal, in four quiet weeks with
-    `noise`, the relative standard deviation of each value.
+    `noise`, the relative standard deviation of each value; None: with what the scenarios themselves say of it.
     """
 
     rows: tuple[Detected, ...]
     false_alarms: Mapping[str, int]
-    noise: float
+    noise: float | None
     seed: int
+    unsteady: bool
+    """Whether there is noise in any of them."""
 
 
 def detect(
     *scenarios: str | Path | Mapping[str, Any] | Shutdown,
     choose: Mapping[str, str] | None = None,
-    noise: float = 0.0,
+    noise: float | None = None,
     seed: int = 0,
 ) -> Detectability:
     """Which mechanism of some scenarios shows in which outside signal, when, how late and how strongly.
 
     choose: where sources disagree, the version to follow. noise: the relative standard deviation of each value that is
     measured, in the quiet weeks for false alarms and in what all mechanisms together do; the same `seed` gives the
-    same. Raises `BadInput`.
+    same. None: as each scenario's `noise` says. Raises `BadInput`.
     """
     rows: list[Detected] = []
     alarms = dict.fromkeys(SIGNALS, 0)
+    any_noise = False
     for scenario in scenarios:
         shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
         looked = _Look(shutdown, choices_of(shutdown.scenario, choose or {}, "choose"))
-        rows += looked.rows(noise, seed)
-        for signal, count in looked.false_alarms(noise, seed).items():
+        drawn = shutdown.scenario.noise if noise is None else _everywhere(noise, seed)
+        any_noise = any_noise or drawn is not None
+        rows += looked.rows(drawn)
+        for signal, count in looked.false_alarms(drawn).items():
             alarms[signal] += count
-    return Detectability(tuple(rows), alarms, noise, seed)
+    return Detectability(tuple(rows), alarms, noise, seed, any_noise)
+
+
+def _everywhere(noise: float, seed: int) -> Noise | None:
+    """The same noise in every signal."""
+    return Noise(spread=dict.fromkeys(get_args(SignalName), noise), seed=seed) if noise else None
 
 
 class _Look:
@@ -132,7 +144,7 @@ class _Look:
         self._quiet = self.outside.alone({})
         self._judged: dict[object, list[Alert]] = {}
 
-    def rows(self, noise: float, seed: int) -> Iterator[Detected]:
+    def rows(self, noise: Noise | None) -> Iterator[Detected]:
         for name in dict.fromkeys(name for active in self._active.values() for name in active):
             policy = self.scenario.policies[name]
             phases = [phase for phase, active in self._active.items() if name in active]
@@ -140,7 +152,7 @@ class _Look:
         phases = [phase for phase, active in self._active.items() if active]
         if phases:
             readings = [r for phase in self.scenario.timeline for r in self.outside.of(phase)]
-            yield self._row(TOGETHER, self.scenario.title, TOGETHER, "all", phases, readings, noise, seed)
+            yield self._row(TOGETHER, self.scenario.title, TOGETHER, "all", phases, readings, noise)
 
     def _alone(self, name: str, policy: Policy) -> Iterator[Reading]:
         in_force = self.outside.alone({name: policy})
@@ -157,13 +169,17 @@ class _Look:
 
     def _row(
         self, name: str, title: str, mechanism: str, about: str, phases: Sequence[str], readings: Iterable[Reading],
-        noise: float = 0.0, seed: int = 0,
+        noise: Noise | None = None,
     ) -> Detected:  # fmt: skip
         calendar = self.calendar
         times = list(_stretches(calendar, phases))
         series = series_of(readings, calendar)
-        if noise:
-            series = {key: each.noisy(noise, seed) for key, each in series.items() if key[1] == "country"}
+        if noise is not None:
+            series = {
+                key: unsteady(each, noise)
+                for key, each in series.items()
+                if key[1] == "country" or key[0] not in noise.spread
+            }
         alerts = {key: self._alerts(each) for key, each in series.items()}
         sights = tuple(_sight(each, alerts[key], times, calendar) for key, each in series.items())
         country = [
@@ -173,13 +189,13 @@ class _Look:
         score = severity(country)
         return Detected(self.scenario.name, name, title, mechanism, about, since, sights, score)
 
-    def false_alarms(self, noise: float, seed: int) -> dict[str, int]:
+    def false_alarms(self, noise: Noise | None) -> dict[str, int]:
         """In four quiet weeks, of the country's signals."""
         start = self.scenario.timeline[0].at
         weeks = calendar_of([("quiet", start)], start + timedelta(weeks=QUIET_WEEKS), self.scenario.utc_offset)
         quiet = series_of([replace(reading, phase="quiet") for reading in self._quiet], weeks)
         country = {key: each for key, each in quiet.items() if key[1] == "country" and key[3] != "ipv6"}
-        found = {key: alerts_of(each.noisy(noise, seed) if noise else each) for key, each in country.items()}
+        found = {key: alerts_of(unsteady(each, noise)) for key, each in country.items()}
         return {key[0]: len(alerts) for key, alerts in found.items()}
 
 

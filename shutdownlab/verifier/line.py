@@ -90,9 +90,14 @@ class ModelledLine:
     def listener(self, address: str, port: int, protocol: Literal["tcp", "udp"]) -> Listener | None:
         """Who listens on a port, if anybody does."""
         host = self.country.ways.host_of(address)
-        if host is not None and host.name in self.country.damage.silent:
+        if host is not None and host.name in self.country.damage.closed:
             return None
         return self.servers.at(address, port, protocol)
+
+    def hangs(self, address: str) -> bool:
+        """Whether the servers of a host are stopped: its kernel takes connections and datagrams, and nobody answers."""
+        host, damage = self.country.ways.host_of(address), self.country.damage
+        return host is not None and host.name in damage.silent and host.name not in damage.closed
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -138,11 +143,14 @@ class ModelledLine:
         unlike = self.country.equipment.unlike(addresses)
         return unlike[self.chances.choose(len(unlike), f"which address of {host} the resolver names first")]
 
-    def failed_by(self, names: Collection[str]) -> tuple[Need, ...]:
+    def failed_by(self, names: Collection[str], failure: str | None) -> tuple[Need, ...]:
         """What a measurement that did not get through, and had these names looked up, can have failed by.
 
-        Where no connection came of its lookups, by them alone, as `measure.controls.vouching_for` has it.
+        Where no connection came of its lookups, by them alone; where no step of it has failed, by any of them, as
+        `measure.controls.vouching_for` has it.
         """
+        if failure is None:
+            return ("way", "lookup", "server")
         failed = not self.asked.keys() >= set(names)
         if failed and all(wire.stream.server == self.resolver for wire in self.wires):
             return ("lookup",)
@@ -167,7 +175,7 @@ class ModelledLine:
                 if service is None:
                     self._told(wire, REFUSED, operation)
                     continue
-                if data is sent[-1] and answer:
+                if data is sent[-1] and answer and not self.hangs(wire.stream.server):
                     heard = _heard(wire.send(Segment(answer), by_client=False))
                     if heard is not None:
                         return heard
@@ -206,7 +214,7 @@ class ModelledLine:
     def connect(self, address: str, port: int) -> Open:
         """A TCP connection."""
         service = self.listener(address, port, "tcp")
-        connection = Connection(self.wire(TCP, address, port), listens=service is not None)
+        connection = Connection(self.wire(TCP, address, port), listens=service is not None, hangs=self.hangs(address))
         connection.open()
         assert service is not None
         return Open(connection, address, port, service)

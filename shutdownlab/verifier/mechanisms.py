@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shutdownlab.model.announcements import Whence
 from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
-from shutdownlab.model.topology import Access
 
 
 def mechanism_of(policy: Policy) -> str:
@@ -29,9 +28,11 @@ def mechanism_of(policy: Policy) -> str:
 
 def _blocked(policy: Policy) -> str:
     targets = policy.targets
+    if policy.freezes:
+        return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
     if targets.everything:
         spared = policy.except_
-        listed = spared.apps or spared.sites or spared.addresses
+        listed = spared.apps or spared.sites or spared.addresses or policy.allow
         what = "all but a list dropped" if listed else "everything dropped"
         one_way = {Direction.BOTH: "", Direction.INBOUND: ", inbound", Direction.OUTBOUND: ", outbound"}
         what = what.replace("dropped", "rejected") if policy.rejects else what
@@ -59,7 +60,7 @@ def whom(policy: Policy) -> str:
     parts = [", ".join(where.operators)] if where.operators else []
     parts += [", ".join(where.regions)] if where.regions else []
     if len(where.access) == 1:
-        parts.append("mobile lines" if where.access[0] is Access.MOBILE else "fixed lines")
+        parts.append(f"{where.access[0]} lines")
     parts += [", ".join(where.subscribers)] if where.subscribers else []
     parts += [", ".join(where.groups)] if where.groups else []
     parts += [", ".join(map(str, where.prefixes))] if where.prefixes else []

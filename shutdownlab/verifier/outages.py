@@ -109,7 +109,7 @@ class Outages:
         for own, far in probe.far_ends(at):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
-            if far in case.damage.silent:
+            if far in _deaf(case.damage, probe):
                 yield "server"
         resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
         subscriber = self._network.subscriber(at.vantage.id)
@@ -135,6 +135,11 @@ class Outages:
         switches = (self._network.nodes[crossing.switch] for crossing in way.crossings)
         owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
         return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners)
+
+
+def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:
+    """The hosts whose servers are no use to a probe."""
+    return {"host": frozenset[str](), "port": damage.closed, "program": damage.silent}[probe.answered_by]
 
 
 def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:

@@ -13,6 +13,7 @@ What each signal is made of:
 - `atlas-datacentre`, `atlas-home`: lines from which a TCP connection to port 443 abroad opens, as RIPE Atlas' probes
   hold one to their controllers.
 - `dns-queries`: name questions of operators' resolvers that come abroad; asked again where no answer returns.
+- `tor-relays`, `tor-bridges`, `vpn-demand`: people who turn to tools as sites fall (`signals.demand`).
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
-from shutdownlab.results.reading import Reading
+from shutdownlab.results.reading import Basis, Reading
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.demand import GAINS, DemandName, demand
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
@@ -82,7 +84,7 @@ class Outside:
         self.shutdown = replace(shutdown, scenario=measured)
         self.verifier = Verifier(self.shutdown, choices, equipment)
         self._network, self._topology = shutdown.network, shutdown.topology
-        self._ordinary = [v for v in self._network.vantages if v.class_ is SubscriberClass.ORDINARY]
+        self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
@@ -98,6 +100,7 @@ class Outside:
             "dns-queries": self._name_questions,
             "atlas-datacentre": self._atlas_datacentre,
             "atlas-home": self._atlas_home,
+            **{name: partial(self._demand, name) for name in GAINS},
         }
 
     @cached_property
@@ -116,6 +119,25 @@ class Outside:
         A signal that is a share of what comes through has none where nothing does.
         """
         return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
+
+    def volumes(self, phase: Phase, measured: Mapping[VantageId, float]) -> list[Reading]:
+        """`cdn` and `mobile` of a phase, by what was measured of lines where there is that, else by the model.
+
+        measured: of lines, the share of requests that got through, 0 to 1. How much of what got through fits on a line
+        that is slow is the model's word.
+        """
+        if not self.sites.pages:
+            return []
+        volume, quiet, sure = dict(self._volume(phase)), self._volume(self.quiet_phase), set[VantageId]()
+        for vantage in (v for v in self._ordinary if v.id in measured):
+            fits = self.sites.fits(self.verifier, phase, vantage)
+            volume[vantage.id] = measured[vantage.id] * fits
+            if fits == 1 or not measured[vantage.id]:
+                sure.add(vantage.id)
+        found = list(self._readings(phase.phase, self._of_volume(volume), self._of_volume(quiet), sure))
+        if len({vantage.access for vantage in self._ordinary}) > 1:
+            found += self._readings(phase.phase, self._mobile_of(volume), self._mobile_of(quiet), sure)
+        return found
 
     def _of_signal(self, phase: Phase, signal: str) -> list[Reading]:
         key = signal, self._state(phase)
@@ -206,7 +228,10 @@ class Outside:
 
     def _cdn(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages:
-            yield _Seen("cdn", "both", self._volume(phase), self._weights)
+            yield self._of_volume(self._volume(phase))
+
+    def _of_volume(self, volume: ByVantage) -> _Seen:
+        return _Seen("cdn", "both", volume, self._weights)
 
     def _http3(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.quic:
@@ -216,21 +241,33 @@ class Outside:
 
     def _mobile(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages and len({vantage.access for vantage in self._ordinary}) > 1:
-            volume = self._volume(phase)
-            mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
-            yield _Seen("mobile", "both", mobile, self._weights, of=volume)
+            yield self._mobile_of(self._volume(phase))
+
+    def _mobile_of(self, volume: ByVantage) -> _Seen:
+        mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
+        return _Seen("mobile", "both", mobile, self._weights, of=volume)
 
     def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
         asked = {v.id: self._likely(phase, v, self._asks, ("asks", v.id.operator)) for v in self._ordinary}
         yield _Seen("dns-queries", "both", asked, self._weights)
 
     def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
-        lines = [v for v in self._network.vantages if v.class_ is SubscriberClass.DATACENTRE]
+        lines = [v for v in self._network.vantages if v.kind is SubscriberClass.DATACENTRE]
         yield from self._connected("atlas-datacentre", phase, lines, dict.fromkeys((v.id for v in lines), 1.0))
 
     def _atlas_home(self, phase: Phase) -> Iterator[_Seen]:
         fixed = [vantage for vantage in self._ordinary if vantage.access is Access.FIXED]
         yield from self._connected("atlas-home", phase, fixed or self._ordinary, self._weights)
+
+    def _demand(self, name: DemandName, phase: Phase) -> Iterator[_Seen]:
+        if self.sites.pages:
+            parts = {
+                v.id: demand(
+                    name, self.sites.reached(self.verifier, phase, v), self.sites.lost(self.verifier, phase, v)
+                )
+                for v in self._ordinary
+            }
+            yield _Seen(name, "both", parts, self._weights)
 
     def _connected(self, signal: str, phase: Phase, lines: list[Vantage], weights: ByVantage) -> Iterator[_Seen]:
         if lines and self.sites.connections:
@@ -320,7 +357,10 @@ class Outside:
 
     # -- readings -----------------------------------------------------------------------------------------------------
 
-    def _readings(self, phase: str, seen: _Seen, quiet: _Seen) -> Iterator[Reading]:
+    def _readings(
+        self, phase: str, seen: _Seen, quiet: _Seen, measured: Collection[VantageId] = ()
+    ) -> Iterator[Reading]:
+        """measured: groups of which it is no model's word."""
         places: list[tuple[ReadingScope, str]] = [("country", "")]
         places += [("operator", name) for name in self._topology.operators]
         places += [("region", name) for name in self._topology.regions]
@@ -328,7 +368,8 @@ class Outside:
             mine = [v for v in seen.parts if _is_of(v, scope, of)]
             value, usual = _amount(seen, mine), _amount(quiet, mine)
             if value is not None and usual:
-                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", "modelled")
+                basis: Basis = "measured" if all(v in measured for v in mine) else "modelled"
+                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:

@@ -14,7 +14,7 @@ from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.overlay import Overlay, overlay
 from shutdownlab.signals.published import read_published
-from shutdownlab.signals.series import series_of
+from shutdownlab.signals.series import series_of, unsteady
 from shutdownlab.verifier.outside import Outside
 
 
@@ -61,4 +61,4 @@ def compare(
     if found is None:
         refuse("signal", f"{name}, which {operator or region or loaded.topology} has not", "one that is read there", "")
     disturbed = (calendar.start(phase.phase) for phase in loaded.timeline if loaded.active(phase.phase, choices))
-    return overlay(found, published, file, next(disturbed, calendar.ends))
+    return overlay(unsteady(found, loaded.noise), published, file, next(disturbed, calendar.ends))

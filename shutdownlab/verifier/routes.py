@@ -17,7 +17,7 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import COVER, holders, router_of
 from shutdownlab.model.topology import Operator, Transit
-from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop
+from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
 
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
@@ -38,8 +38,9 @@ class Routes:
             for lan in (("gateway", "exchange") if damage else ())
         }
         away = off.get("gateway", set())
+        self._above = topology.by_satellite
         self._providers = {
-            name: tuple(provider for provider in operator.transit if provider not in away) if name not in away else ()
+            name: tuple(p for p in operator.transit if p not in away or name in self._above) if name not in away else ()
             for name, operator in topology.operators.items()
         }
         self._members = [
@@ -120,7 +121,7 @@ class Routes:
         origins = {name: home for name, home in origins.items() if name not in dead}
         leaks = {(each.operator, each.to) for each in self._damage.leaked if each.prefix == prefix}
         joined = {pair for pair in permutations(self._transits, 2) if self._joined(*pair)}
-        return Contest(Neighbours(self._providers, self._members, self._transits, joined), origins, leaks)
+        return Contest(Neighbours(self._providers, self._members, self._transits, joined, self._above), origins, leaks)
 
     @cached_property
     def _holders(self) -> dict[IpPrefix, str]:
@@ -192,7 +193,7 @@ class Routes:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
         for name, length in climbed.items():
-            best.setdefault(name, (length, NextHop(to, "gateway")))
+            best.setdefault(name, (length, NextHop(to, meeting_lan(to in self._above))))
         for name in self._transits:
             others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
@@ -226,8 +227,9 @@ class Routes:
                 return
             length, name, provider = min(offers, key=lambda offer: offer[0])
             hop = best[provider][1]
-            own = best[provider][0] == 0
-            best[name] = length, hop if hop.lan == "gateway" and not own else NextHop(provider, "gateway")
+            own, lan = best[provider][0] == 0, meeting_lan(name in self._above)
+            third = hop.lan == lan == "gateway" and not own
+            best[name] = length, hop if third else NextHop(provider, lan)
             left.remove(name)
 
 

@@ -26,6 +26,9 @@ _SERVER_HELLO: Final = bytes.fromhex(
 """TLS 1.3 (RFC 8446, 4.1.3): what the rest of the handshake is, certificates among it, is encrypted."""
 _CERTIFICATES: Final = 1900
 """Octets of a server's encrypted handshake messages: two certificates of P-256 keys."""
+_RECORD: Final = 16000
+_CIPHERTEXT: Final = bytes(i * 73 % 251 for i in range(251)) * (_RECORD // 251 + 2)
+"""What is encrypted, of a whole record and its tag."""
 
 
 @cache
@@ -88,8 +91,8 @@ def sealed(octets: int) -> bytes:
     """Application data of so many octets, in TLS records (RFC 8446, 5.2)."""
     records = b""
     while octets > 0:
-        part = min(octets, 16000)
-        records += b"\x17\x03\x03" + (part + 17).to_bytes(2, "big") + bytes(i * 73 % 251 for i in range(part + 17))
+        part = min(octets, _RECORD)
+        records += b"\x17\x03\x03" + (part + 17).to_bytes(2, "big") + _CIPHERTEXT[: part + 17]
         octets -= part
     return records
 

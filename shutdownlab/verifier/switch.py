@@ -100,7 +100,11 @@ class _Lookup:
             for place, rule, tests in entries:
                 if best is not None and place > best[0]:
                     break
-                if _holds(tests, state):
+                for name, value, mask in tests:  # `_holds`, without a call for each of a table's rules
+                    found = state.get(name)
+                    if found is None or found & mask != value:
+                        break
+                else:
                     best = place, rule
                     break
         return best[1] if best is not None else None

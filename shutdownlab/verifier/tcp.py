@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.config.numbers import TCP
+from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.model.answers import Rejection
 from shutdownlab.probes.failure import HOST_UNREACHABLE, RESET, TIMEOUT, StepFailed
 from shutdownlab.verifier.packets import ACK, FIN, MOST_DATA, PSH, RST, SYN, Segment
@@ -17,14 +17,15 @@ _WRAP: Final = 1 << 32
 
 
 class Connection:
-    """One connection. `listens`: somebody at the server answers on the port.
+    """One connection. `listens`: somebody at the server has opened the port. `hangs`: and answers nobody, though the
+    kernel takes connections.
 
     `open` and `exchange` raise `StepFailed` with OONI's name for what the client sees.
     """
 
-    def __init__(self, wire: ModelledConnection, *, listens: bool) -> None:
+    def __init__(self, wire: ModelledConnection, *, listens: bool, hangs: bool = False) -> None:
         assert wire.stream.proto == TCP
-        self.wire, self.listens = wire, listens
+        self.wire, self.listens, self.hangs = wire, listens, hangs
         self.ended = False
         """Whether the server, or whoever speaks in its name, has closed."""
         self._client_next, self._server_next = 1000, 5000
@@ -74,13 +75,13 @@ class Connection:
         Nothing comes (b"") where the stream has ended instead.
         """
         if not self.wire.inspected:  # nobody looks at what is said
-            if not self.wire.passes:
+            if not self.wire.passes or self.hangs:
                 raise StepFailed(TIMEOUT, operation)
             return answer
         self._received.clear()
         whole = self._say(request, by_client=True)
         if whole and not (self._reset or self._server_gone or self._received or self.ended):
-            whole = self._say(answer, by_client=False)
+            whole = not self.hangs and self._say(answer, by_client=False)
         if self._said_by_boxes or self.ended:
             return bytes(self._received)
         if self._reset:
@@ -153,4 +154,8 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
     way = wire.way(True)
     if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):
         return
-    raise StepFailed(REFUSED if len(way.nodes) == 1 else "network_unreachable", operation)
+    if len(way.nodes) == 1:
+        raise StepFailed(REFUSED, operation)
+    # Of a network without a route TCP and ping are told, UDP is not: it could be a passing matter (RFC 1122, 3.2.2.1).
+    if wire.stream.proto != UDP and wire.hears_of(way.nodes[-1]):
+        raise StepFailed("network_unreachable", operation)

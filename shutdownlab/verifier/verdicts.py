@@ -138,25 +138,44 @@ class Verifier:
             self.verdicts[key] = self.measure(phase, cell, cell.vantage)
         return self.verdicts[key]
 
+    def verdict_and_way(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
+        """What a vantage point's cell comes out as, and the line with its packets if that was found by following them
+        now, and they could go no other way."""
+        key = self.classes.of(phase, cell, vantage)
+        if key in self.verdicts:
+            return self.verdicts[key], None
+        self.verdicts[key], line = self._followed(phase, cell, vantage)
+        return self.verdicts[key], line
+
     def measure(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellVerdict:
         """Follow one cell's packets, in every way they could go."""
+        return self._followed(phase, cell, vantage)[0]
+
+    def _followed(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
+        """The verdict, and the line of the way that the packets go, where there is one way only."""
         probe = self.shutdown.scenario.probes[cell.target]
         if not probe.follows:
-            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",)), None
         brought = self.shutdown.controllers.keys() & self.classes.owners(cell.target, vantage)
         if brought and self.classes.active(phase):
             condition = f"what {', '.join(sorted(brought))}'s own controller makes of its orders"
-            return CellVerdict(Outcome.UNKNOWN, conditions=(condition,))
-        chances = Chances()
+            return CellVerdict(Outcome.UNKNOWN, conditions=(condition,)), None
+        chances, line = Chances(), None
+
+        def play() -> tuple[Outcome, str | None]:
+            nonlocal line
+            line, concluded = self.line(phase, cell, vantage, chances)
+            return concluded
+
         try:
-            played = list(chances.every(lambda: self.line(phase, cell, vantage, chances)[1]))
+            played = list(chances.every(play))
         except Undecided as undecided:
-            return CellVerdict(Outcome.UNKNOWN, conditions=(str(undecided),))
+            return CellVerdict(Outcome.UNKNOWN, conditions=(str(undecided),)), None
         found = tuple(dict.fromkeys(outcome for _, outcome in played))
         if len(found) == 1:
             outcome, failure = found[0]
-            return CellVerdict(outcome, failure)
-        return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played))
+            return CellVerdict(outcome, failure), line if len(played) == 1 else None
+        return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played)), None
 
     def line(
         self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances
@@ -194,5 +213,6 @@ class Verifier:
         if found.outcome.got_through:
             return found
         blamed = self.outages(phase).blamed(probe, line.at)
-        by = next((blamed[need] for need in line.failed_by(probe.looked_up(line.at)) if need in blamed), Blamed())
+        needs = line.failed_by(probe.looked_up(line.at), found.failure)
+        by = next((blamed[need] for need in needs if need in blamed), Blamed())
         return Conclusion(*by.excuses(found.outcome, found.failure))

@@ -13,28 +13,27 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shutdownlab.library import Shutdown, load
-from shutdownlab.model.lookup import choices_of, phase_named, refuse
+from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.model.scenario import Family, Outcome, Phase
 from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.manifest import PhaseInfo
-from shutdownlab.results.replacing import NotReplaceable, take_away
+from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Share, Table, table_of
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.facts import families, judge, needed
-from shutdownlab.verifier.because import because
 from shutdownlab.verifier.groups import CellGroup, CellGroups
 from shutdownlab.verifier.outside import Outside
 from shutdownlab.verifier.sampling import Held, held_cells, share_of
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
-from shutdownlab.verifier.warnings import Warned, warnings_of
 
 if TYPE_CHECKING:
     from shutdownlab.results.events import Begun, Event
+    from shutdownlab.verifier.warnings import Warned
 
 EXIT_OK, EXIT_UNMET = 0, 1
 Who: TypeAlias = tuple[VantageId | str, str, Family]
@@ -138,7 +137,8 @@ class Verified:
         wanted = needed(expected, SIGNALS)
         readings = [reading for phase in self.timeline for reading in outside.of(phase, wanted)]
         phases = [(phase.phase, phase.at) for phase in self.timeline]
-        return judge(expected, readings, calendar_of(phases, scenario.ends, scenario.utc_offset))
+        calendar = calendar_of(phases, scenario.ends, scenario.utc_offset)
+        return judge(expected, readings, calendar, scenario.noise)
 
     @property
     def unmet_signals(self) -> tuple[SignalVerdict, ...]:
@@ -148,10 +148,14 @@ class Verified:
     @cached_property
     def warnings(self) -> list[Warned]:
         """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
+        from shutdownlab.verifier.warnings import warnings_of
+
         return warnings_of(self.verifier, self.timeline)
 
     def because(self, result: Result) -> str:
         """The lines of the scenario that make a result come out as it does; nothing where none does."""
+        from shutdownlab.verifier.because import because
+
         phase = next(phase for phase in self.timeline if phase.phase == result.phase)
         for cell in cells_of(self.shutdown, phase):
             where = str(cell.vantage.id) if cell.vantage else cell.operator
@@ -196,26 +200,16 @@ class Verified:
         return begun.model_dump(exclude={"event", "at", "machine"}) | {"status": self.status}
 
     def write(self, directory: Path, *, force: bool = False) -> None:
-        """Write a run directory that says it is `verified`; raises `BadInput` where there is a run already.
+        """Write a run directory that says it is `verified`.
 
-        force: that run is deleted first; a directory that holds anything else is refused.
+        Raises `BadInput` where that cannot be, or where there is a run already; force: that run is deleted first.
         """
         from shutdownlab.results.directory import RunDirectory
 
         began = monotonic()
-        if force and directory.is_dir() and any(directory.iterdir()):
-            try:
-                take_away(directory)
-            except NotReplaceable as other:
-                hint = "only what a run has written is ever replaced; choose another name"
-                refuse("--out", f"{directory}, {other}", "a new directory, or a run's", hint)
-        try:
-            with RunDirectory(directory) as record:
-                for event in self._events(directory.name, began):
-                    record(event)
-        except FileExistsError:
-            hint = "name another, or replace that run with --force (force=True)"
-            refuse("--out", f"{directory}, which holds the results of a run", "a new directory", hint)
+        with RunDirectory(usable(directory, force=force)) as record:
+            for event in self._events(directory.name, began):
+                record(event)
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
         """What a run's directory is told."""
@@ -258,7 +252,8 @@ class Verified:
             sources=scenario.sources,
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
-            source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            source=self.shutdown.source, digest=self.shutdown.digest, files=self.shutdown.files,
+            sample=self.sample,
             settings=dict(self.shutdown.settings),
         )  # fmt: skip
 

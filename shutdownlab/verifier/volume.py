@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Exceptions, Policy, Targets
 from shutdownlab.model.probe import Family, Probe
 from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.topology import Vantage
 from shutdownlab.probes.kinds import Http3, Tcp, Web
 from shutdownlab.results.cells import Cell
@@ -22,25 +24,29 @@ from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.verdicts import Verifier
 
 BUSY_KBIT = 2_500
-"""kbit/s of a subscriber who is busy: a video of 720 lines, as YouTube's help page on system requirements has it."""
+"""kbit/s of a subscriber who is busy (ASSUMED): a video of 720 lines. YouTube's stream one at 2,700, measured
+(blog.wirelessmoves.com, December 2011), and 2,000 when it had just begun to (streamingmedia.com, J. Ozer)."""
 
 
 class Sites:
     """The web sites that a country's subscribers reach abroad, and the probes that ask for them.
 
     pages: names of probes over TCP; quic: over QUIC, same: of the same sites over TCP; connections: those that Atlas
-    probes would hold.
+    probes would hold. missed: of the sites that policies block, over TCP.
     """
 
     def __init__(self, network: Network, policies: Iterable[Policy]) -> None:
         """`policies`: what they name stands for itself; a CDN's customers are the other sites, where there are any."""
         sites: dict[str, Hosted] = {}
+        policies = tuple(policies)
         for hosted in network.hosted:
             kinds = {service.kind for service in hosted.services}
             of_its_own = hosted.program is None and not hosted.domestic and hosted.names
             if of_its_own and "https" in kinds and "dns" not in kinds:
                 sites.setdefault(hosted.app, hosted)
-        named = [target for policy in policies for target in (policy.targets, policy.except_)]
+        named: list[Targets | Exceptions | Allowance] = []
+        for policy in policies:
+            named += (policy.targets, policy.except_, *policy.allow)
         sites = {app: h for app, h in sites.items() if not any(_names(t, h) for t in named)} or sites
         self.probes: dict[str, Probe] = {}
         self.pages, self.quic, self.same, self.connections = list[str](), list[str](), list[str](), list[str]()
@@ -53,7 +59,16 @@ class Sites:
             if ("h3", 443) in services:
                 self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url))
                 self.same.append(f"page of {app}")
-        self._found: dict[tuple[CellClass, str], float] = {}
+        self.missed = list[str]()
+        for name in named_sites(network, policies):
+            known = network.hosted_as(name)
+            if (
+                known is not None
+                and not known.domestic
+                and ("https", 443) in {(s.kind, s.port) for s in known.services}
+            ):
+                self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
+        self._found: dict[tuple[CellClass, str, bool], float] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -68,6 +83,11 @@ class Sites:
         """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
         return self._mean(verifier, phase, vantage, self.pages)
 
+    def fits(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line gets at all, how much its rate has room for: 0 to 1."""
+        got = self._mean(verifier, phase, vantage, self.pages, rated=False)
+        return self.volume(verifier, phase, vantage) / got if got else 1.0
+
     def volume_over_quic(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """The same of what goes over QUIC."""
         return self._mean(verifier, phase, vantage, self.quic)
@@ -80,13 +100,23 @@ class Sites:
         """Whether a line holds a connection to somewhere abroad that no policy names: 1 where to any site."""
         return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.connections), default=0.0)
 
-    def _mean(self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str]) -> float:
-        got = [self._got(verifier, phase, vantage, name, rated=True) for name in names]
+    def reached(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Whether a line gets any page from abroad, however slowly: 1 where it gets one of those that nobody blocks."""
+        return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.pages), default=0.0)
+
+    def lost(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line usually gets from sites that policies name, what it does not get: 0 to 1."""
+        return 1 - self._mean(verifier, phase, vantage, self.missed) if self.missed else 0.0
+
+    def _mean(
+        self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str], *, rated: bool = True
+    ) -> float:
+        got = [self._got(verifier, phase, vantage, name, rated=rated) for name in names]
         return sum(got) / len(got) if got else 0.0
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
         cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
-        key = verifier.classes.of(phase, cell, vantage), name
+        key = verifier.classes.of(phase, cell, vantage), name, rated
         if key not in self._found:
             self._found[key] = self._follow(verifier, phase, cell, vantage, rated=rated)
         return self._found[key]
@@ -108,11 +138,21 @@ class Sites:
         return sum(played) / len(played)
 
 
+def named_sites(network: Network, policies: Iterable[Policy]) -> tuple[str, ...]:
+    """Names that policies block, in their order: one of each app, by which it is reached, and sites."""
+    found = []
+    for policy in policies:
+        for app in policy.targets.apps:
+            found += [hosted.names[0] for hosted in network.hosted if hosted.app == app and hosted.names][:1]
+        found += policy.targets.sites
+    return tuple(dict.fromkeys(found))
+
+
 def _connection(host: str) -> Tcp:
     return Tcp.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
 
 
-def _names(target: Targets | Exceptions, hosted: Hosted) -> bool:
+def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
     """Whether a policy means a site, by its app or by one of its names."""
-    below = [name for name in hosted.names for site in target.sites if f".{name}".endswith(f".{site}")]
-    return hosted.app in target.apps or bool(below)
+    sites = frozenset(target.sites)
+    return hosted.app in target.apps or any(is_within(name, sites) for name in hosted.names)

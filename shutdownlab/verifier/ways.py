@@ -10,7 +10,7 @@ from itertools import pairwise
 from shutdownlab.config.scalars import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
-from shutdownlab.model.routing import router_of
+from shutdownlab.model.routing import ground_port, router_of
 from shutdownlab.verifier.contest import NextHop
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.switch import Fields
@@ -99,12 +99,27 @@ class Ways:
         return self._by_text[address]
 
     def between(self, host: str, address: str) -> Way:
-        """From a host, by its node's name, to an address."""
+        """From a host or a router, by its node's name, to an address."""
         key = host, address
         if key not in self._found:
             found = self._find(self.network.nodes[host], ip_address(address))
             self._found[key] = replace(self._as_far_as_whole(found), number=self._first + len(self._found))
         return self._found[key]
+
+    def own_address(self, router: str, to: str) -> str:
+        """What a router has for its own address in what it sends of itself to an address that it has a route to: that
+        of the port by which it leaves, as the kernel chooses (RFC 1812, 4.3.2.4)."""
+        node, address = self.network.nodes[router], ip_address(to)
+        own = [each for port in node.ports.values() for each in port.addresses if each.version == address.version]
+        beside = next((each for each in own if address in each.network), None)
+        if beside is not None:
+            return str(beside.ip)
+        owner = self.routes.owner_of(address)
+        assert owner is not None, "nobody has a route to what nobody announces"
+        hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
+        following = router_of(self.network, hop.owner)
+        port = node.port_for(f"to{following.name}") if hop.lan == "backbone" else self._lan_port(node, hop.lan)
+        return next(str(each.ip) for each in port.addresses if each.version == address.version)
 
     def _as_far_as_whole(self, way: Way) -> Way:
         """The way up to the first thing on it that is broken."""
@@ -122,7 +137,9 @@ class Ways:
         if target is host or address.is_loopback:
             return Way((host.name,), arrives=target is host)
         router = router_of(self.network, host.owner)
-        hops: list[str | Crossing | LineRouters] = [host.name, *self._last_mile(host, router, up=True), router.name]
+        hops: list[str | Crossing | LineRouters] = [host.name]
+        if host is not router:
+            hops += [*self._last_mile(host, router, up=True), router.name]
         owner = target.owner if target is not None else self.routes.owner_of(address)
         if owner is None:
             return Way(tuple(hops), arrives=False)
@@ -176,6 +193,10 @@ class Ways:
 
     def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
         """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
+        if lan == "space":
+            mine, theirs = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
+            above = router if router.role is Role.BORDER else following
+            return [self._past_box(above, "gateway", mine, theirs, outwards=above is router)]
         mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
         found: list[Crossing | LineRouters] = []
         if router.role is Role.TRANSIT:

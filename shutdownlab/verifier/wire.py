@@ -328,12 +328,14 @@ class ModelledConnection:
         sender = nodes[way.nodes[0]]
         if sender.vantage is None or len(way.nodes) == 1:
             return None
+        rejections = self.country.rejections(sender.owner)
+        if not rejections:
+            return None
         stream = self.stream
         ends = [(stream.client, stream.client_port), (stream.server, stream.server_port)]
         (source, _), (target, port) = ends if by_client else reversed(ends)
         ports = (port, port) if stream.proto in (TCP, UDP) else None
         packet = Traffic(stream.proto, ports, ip_network(target), ip_network(source))
-        rejections = self.country.rejections(sender.owner)
         return next((each for each in rejections if each.meets(ip_address(source), packet)), None)
 
     @property
@@ -347,11 +349,24 @@ class ModelledConnection:
         answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
         told = self.stream
         if answer is Rejection.ICMP:
-            kind, version = UNREACHABLE[told.version], told.version
-            router = self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner)
-            told = FiveTuple(icmp_of(version), told.client, str(router.address(version)), kinds=(kind, kind))
+            told = self._error_of(self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner))
         fate = self.country.switch(here.switch).run(told.fields(by_client=False) | back.fields)
         return None if fate.dropped else answer
+
+    def hears_of(self, router: str) -> bool:
+        """Whether the client gets an ICMP error that a router sends which has no way on for its packets."""
+        nodes = self.country.network.nodes
+        if not self.country.ways.between(router, self.stream.client).arrives:
+            return False
+        told = self._error_of(nodes[router])
+        errors = ModelledConnection(self.country, told, self.client, router, self.chances, self.now)
+        return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
+
+    def _error_of(self, router: Node) -> FiveTuple:
+        """What an ICMP error of a router about the client's packets is like."""
+        client, version = self.stream.client, self.stream.version
+        own, kind = self.country.ways.own_address(router.name, client), UNREACHABLE[version]
+        return FiveTuple(icmp_of(version), client, own, kinds=(kind, kind))
 
     @property
     def intercepted(self) -> bool:

@@ -10,7 +10,10 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_MOST_TOLD: Final = 32
+"""Versions that viewers may have, of which what is told is kept."""
 
 
 class Board:
@@ -20,6 +23,8 @@ class Board:
         self.version = 0
         self._parts: dict[str, tuple[int, str]] = {}
         self._gone: dict[str, int] = {}
+        self._told_of, self._told = 0, dict[int, str]()
+        """What was told at the newest version to those who had an older one."""
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
@@ -44,11 +49,21 @@ class Board:
                 loop.call_soon_threadsafe(event.set)
 
     def since(self, version: int) -> tuple[int, str]:
-        """The version now, and as JSON what has changed since one: `{"version", "set": {…}, "gone": […]}`."""
+        """The version now, and as JSON what has changed since one: `{"version", "set": {…}, "gone": […]}`.
+
+        Made once for all viewers that lack the same.
+        """
         with self._lock:
-            found = ",".join(f"{json.dumps(n)}:{text}" for n, (at, text) in self._parts.items() if at > version)
-            gone = json.dumps([name for name, at in self._gone.items() if at > version])
-            return self.version, f'{{"version":{self.version},"set":{{{found}}},"gone":{gone}}}'
+            if self._told_of != self.version or len(self._told) >= _MOST_TOLD:
+                self._told_of, self._told = self.version, {}
+            if version not in self._told:
+                self._told[version] = self._since(version)
+            return self.version, self._told[version]
+
+    def _since(self, version: int) -> str:
+        found = ",".join(f"{json.dumps(n)}:{text}" for n, (at, text) in self._parts.items() if at > version)
+        gone = json.dumps([name for name, at in self._gone.items() if at > version])
+        return f'{{"version":{self.version},"set":{{{found}}},"gone":{gone}}}'
 
     async def changed(self, version: int, seconds: float) -> bool:
         """Wait until there is more than this version, for so many seconds at most; whether there is."""

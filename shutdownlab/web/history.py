@@ -12,6 +12,8 @@ from shutdownlab.model.scenario import Expectation, Phase, Scenario
 
 MOST_MOMENTS: Final = 60
 """That are kept: a class that steers for a day must not fill the memory."""
+_FEWEST_MOMENTS, _MOST_CELLS = 8, 8000
+"""Of all moments together: the page is drawn from them again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,18 @@ class Moment:
     whole: bool
 
 
-def added(moments: Sequence[Moment], new: Moment) -> tuple[Moment, ...]:
-    """With one more, under a name that no other has and at a later time; the oldest are forgotten."""
+def kept_of(cells: int) -> int:
+    """How many moments are kept of a country with so many cells."""
+    return max(_FEWEST_MOMENTS, min(MOST_MOMENTS, _MOST_CELLS // max(1, cells)))
+
+
+def added(moments: Sequence[Moment], new: Moment, most: int = MOST_MOMENTS) -> tuple[Moment, ...]:
+    """With one more, under a name that no other has and at a later time; but for `most`, the oldest are forgotten."""
     names, name, number = {each.name for each in moments}, new.name, 2
     while name in names:
         name, number = f"{new.name}-{number}", number + 1
     last = moments[-1].at + timedelta(milliseconds=1) if moments else new.at
-    return (*moments[-(MOST_MOMENTS - 1) :], replace(new, name=name, at=max(new.at, last)))
+    return (*moments[-(most - 1) :], replace(new, name=name, at=max(new.at, last)))
 
 
 def as_shutdown(base: Shutdown, choices: Mapping[str, str], moments: Sequence[Moment], until: datetime) -> Shutdown:

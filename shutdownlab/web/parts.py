@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.document import SECTIONS, parts, top
 from shutdownlab.reporting.page.embedded import embedded
-from shutdownlab.reporting.page.markup import html
+from shutdownlab.reporting.page.markup import element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.whys import Whys
 
 VIEW: Final = "view/"
 _DATA: Final = f"{VIEW}data/"
+_TRYING: Final = element(
+    "p", element("span", "…", class_="pg-cell pg-unknown pg-trying"),
+    " dashed: failing in its last try, which is being confirmed and is no verdict yet", class_="pg-small",
+)  # fmt: skip
 
 
-def view_of(account: RunAccount, told: RunAccount, orders: tuple[Order, ...], whys: Whys) -> dict[str, Any]:
+def view_of(
+    account: RunAccount,
+    told: RunAccount,
+    orders: tuple[Order, ...],
+    whys: Whys,
+    trying: Collection[tuple[str, str, str]] | None = None,
+) -> dict[str, Any]:
     """The parts by name: `view/top` and `view/SECTION` are HTML, `view/data/…` what the page's script draws from.
 
-    told: what the headline tells, which is of whole phases. What a cell opens on is not among them: it is asked for.
+    told: what the headline tells, which is of whole phases. trying: vantage point, target and family of the cells of
+    the last phase that have failed once, which is being confirmed, where that is told. What a cell opens on is not
+    among the parts: it is asked for.
     """
     shown: dict[str, Any] = {f"{VIEW}top": str(top(told))}
     contents = parts(account, orders, whys) if account.spans else {name: () for name, _ in SECTIONS}
@@ -27,4 +40,11 @@ def view_of(account: RunAccount, told: RunAccount, orders: tuple[Order, ...], wh
     cells = data.pop("cells")
     shown |= {f"{_DATA}{name}": value for name, value in data.items()}
     shown |= {f"{_DATA}cells/{place}": of_phase for place, of_phase in enumerate(cells)}
+    if trying is None:
+        return shown
+    if account.spans:
+        shown[f"{VIEW}cells"] += str(_TRYING)
+    rows = {"/".join(part for part in row[:3] if part): place for place, row in enumerate(data["rows"])}
+    columns = {(target, family): place for place, (target, family, *_) in enumerate(data["columns"])}
+    shown[f"{_DATA}trying"] = sorted([rows[vantage], columns[target, family]] for vantage, target, family in trying)
     return shown

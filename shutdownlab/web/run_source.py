@@ -13,7 +13,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.evidence import Extract, cell_id, extract_of
 from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
 from shutdownlab.reporting.page.report import contents_of, scenario_of
-from shutdownlab.reporting.page.whys import Whys, whys_of
+from shutdownlab.reporting.page.whys import Whys, joined, whys_of
 from shutdownlab.results.events import (
     Begun,
     Built,
@@ -256,13 +256,3 @@ class _Followed(RunSource):
         self._state = {**self._state, "status": status}
         self._do("")
         self.changed()
-
-
-def joined(whys: list[Whys]) -> Whys:
-    """Explanations of several phases as one."""
-    found = Whys()
-    for each in whys:
-        first = len(found.told)
-        found.told += each.told
-        found.of |= {key: first + place for key, place in each.of.items()}
-    return found

@@ -68,10 +68,15 @@ def _steering() -> Html:
 
 
 def _log() -> Html:
-    lines = element("ol", id_="live-log", reversed=True)
+    lines = element("ol", id_="live-log")
+    kinds = (
+        element("label", Html(f'<input type="checkbox" value="{kind}" checked>'), " ", text)
+        for kind, text in (("decision", "decisions of DPI boxes"), ("bgp", "routes abroad"))
+    )
     return element(
         "section",
         element("h2", "What happens", id_="happens-title"),
+        element("fieldset", kinds, id_="live-kinds", aria_label="What is listed beside orders"),
         element("div", lines, class_="pg-scroll live-log", role="region", aria_label="The newest first", tabindex=0),
         id_="happens", aria_labelledby="happens-title",
     )  # fmt: skip

@@ -6,8 +6,7 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.web.board import Board
 from shutdownlab.web.parts import VIEW
 
-_MOST_LINES: Final = 300
+MOST_LINES: Final = 300
+"""Of what happens, that are kept."""
 _LEAST_PAUSE_S: Final = 0.1
 _MOST_PAUSE_S: Final = 20.0
 
@@ -28,10 +28,10 @@ class Source(ABC):
 
     def __init__(self, share: float) -> None:
         self.board = Board()
-        self._share = share
+        self.share = share
         self._dirty = threading.Event()
         self._ended = threading.Event()
-        self._log: deque[dict[str, str]] = deque(maxlen=_MOST_LINES)
+        self._lines = 0
         self._log_lock = threading.Lock()
         self._painter = threading.Thread(target=self._paint, name="page", daemon=True)
 
@@ -63,12 +63,22 @@ class Source(ABC):
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         """What a cell opens on: `extract` and `why`, where there are any."""
 
-    def tell(self, kind: str, text: str, **more: str) -> None:
-        """A line of what happens: `kind` is `order`, `fault`, `notice` or `step`."""
+    def tell(self, kind: str, text: str, **more: Any) -> None:
+        """A line of what happens; the oldest are forgotten.
+
+        kind: `order`, `fault`, `decision` (of a DPI box), `box` (what one has counted), `bgp`, `notice` or `step`.
+        more: the `phase` that it is of; the `cell` (phase, vantage point, target, family) that it opens.
+        """
+        self.tell_all([{"kind": kind, "text": text, **more}])
+
+    def tell_all(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Several lines at once."""
+        now, parts = f"{datetime.now(UTC):%H:%M:%S}", {}
         with self._log_lock:
-            self._log.append({"at": f"{datetime.now(UTC):%H:%M:%S}", "kind": kind, "text": text, **more})
-            lines = list(self._log)
-        self.board.post({"log": lines})
+            for line in lines:
+                self._lines += 1
+                parts[f"log/{self._lines % MOST_LINES}"] = {"n": self._lines, "at": now, **line}
+            self.board.post(parts)
 
     def _paint(self) -> None:
         while not self.ended:
@@ -81,7 +91,7 @@ class Source(ABC):
                 traceback.print_exc()
                 self.tell("notice", "the page could not be drawn: a bug of shutdownlab; its terminal has the traceback")
             took = time.monotonic() - began
-            self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self._share - 1))))
+            self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self.share - 1))))
         self.board.post(self.view(), family=VIEW)
 
 

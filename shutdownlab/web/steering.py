@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from shutdownlab.country.lab import Lab, LabEnded, LabError
 from shutdownlab.country.lab_measuring import Measuring
-from shutdownlab.country.lab_node import LabMeasurement
 from shutdownlab.library import Shutdown
 from shutdownlab.model.lookup import known
-from shutdownlab.model.scenario import Mode
-from shutdownlab.protocol.probing import Measurement
-from shutdownlab.reporting.page.account import RunAccount
-from shutdownlab.reporting.page.evidence import extract_of
-from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
-from shutdownlab.reporting.page.whys import Whys, whys_of
-from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
-from shutdownlab.results.result import Result
-from shutdownlab.web.history import Moment, added, as_shutdown
-from shutdownlab.web.parts import VIEW, view_of
-from shutdownlab.web.run_source import joined
-from shutdownlab.web.source import Source, as_shown
+from shutdownlab.model.scenario import Mode, Outcome
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.web.course import Course
+from shutdownlab.web.foresight import Foreseen, batches, foresee, key_of
+from shutdownlab.web.happenings import RECENT, Happenings
+from shutdownlab.web.history import Moment, as_shutdown, kept_of
+from shutdownlab.web.ledger import Ledger, News
+from shutdownlab.web.source import Source
+from shutdownlab.web.steered_view import SteeredView
 
 _SHARE: Final = 0.25
-_PAUSE_S: Final = 2.0
+_EAGER_SHARE: Final = 0.6
+"""Of a processor, for drawing, from an order until everything has been measured after it."""
+_PAUSE_S: Final = 1.5
 """Between two rounds of probes."""
+_FORESIGHT_S: Final = 0.5
+"""What the model may take longer than the order itself; then probes are made in the scenario's order."""
+_LOOK_S: Final = 1.0
+"""Between two looks at what boxes decide and routers hear."""
 _MOST_UNDONE: Final = 50
 _MASTERS: Final = {
     Mode.OPERATORS: "The operators carry orders out, each on its own switches, of which its controller is MASTER.",
@@ -38,8 +45,6 @@ _MASTERS: Final = {
 
 Verb = Literal["phase", "start", "stop", "throw", "mend", "undo"]
 VERBS: Final[tuple[Verb, ...]] = ("phase", "start", "stop", "throw", "mend", "undo")
-Key = tuple[str, str, str]
-"""Vantage point, target, family."""
 
 
 class Condition(NamedTuple):
@@ -61,29 +66,30 @@ class Steering(Source):
         self._lab, self._base, self._choices = lab, loaded, dict(lab.plan.choices)
         self._turn = threading.Lock()
         """One order after another."""
-        self._lock = threading.Lock()
-        self._moments: tuple[Moment, ...] = ()
-        self._results: dict[str, dict[Key, Result]] = {}
-        self._records: dict[str, dict[Key, Any]] = {}
-        self._whole: set[str] = set()
-        self._whys: dict[str, tuple[frozenset[object], Whys]] = {}
+        self._ledger = Ledger(kept_of(sum(1 for _ in _cells(loaded, loaded.scenario.timeline[0].phase))))
+        self._shown = SteeredView(loaded, self._choices, self._ledger, self._verifier, lab.plan.mode)
+        self._course, self._taken = Course(), time.monotonic()
+        self._seer = ThreadPoolExecutor(1, "foresight")
+        self._foreseen: dict[str, Future[Foreseen]] = {}
+        """By moment."""
         self._before: deque[Condition] = deque(maxlen=_MOST_UNDONE)
         self._busy = ""
         self._measuring: Measuring | None = None
         self._free = threading.Event()
         """Set but while an order is carried out."""
         self._news = threading.Event()
-        self._counts: dict[str, dict[str, int]] = {}
-        """How often each rule of each DPI box was met, at the last look."""
+        self._happenings = Happenings(loaded)
         self._told: list[str] = []
         """What has broken that nobody ordered, as far as it was told."""
-        self._note("The country is up", lab.at or "start")
+        self._begin(self._moment("The country is up", lab.at or "start", self._condition()))
         self._watcher = threading.Thread(target=self._watch, name="probes", daemon=True)
+        self._onlooker = threading.Thread(target=self._look_around, name="happenings", daemon=True)
 
     def start(self) -> None:
         super().start()
         self._free.set()
         self._watcher.start()
+        self._onlooker.start()
         self.tell("step", f"{len(self._lab.nodes)} nodes of {self._base.topology.title} are up.")
         self._post_state()
 
@@ -94,7 +100,18 @@ class Steering(Source):
         self._news.set()
         if self._measuring is not None:
             self._measuring.abandon()
+        self._seer.shutdown(wait=False, cancel_futures=True)
         super().end()
+
+    @property
+    def course(self) -> Course:
+        """How the latest order went on."""
+        return self._course
+
+    @property
+    def measured(self) -> bool:
+        """Whether every cell has been measured since the latest order."""
+        return self._ledger.is_whole(self._ledger.newest)
 
     # --- orders ---
 
@@ -108,31 +125,61 @@ class Steering(Source):
             wanted, said = self._wanted(verb, name, now)
             if wanted == now and verb != "phase":
                 return
-            self._busy = said
+            called = name if verb == "phase" else f"{verb}-{name}" if name else verb
+            kind = "fault" if verb in {"throw", "mend"} else "order"
+            self._carry_out(now, wanted, said, called, who, kind, moved=verb == "phase", undoes=verb == "undo")
+
+    def put_in_force(self, phase: str, policies: Sequence[str], who: str = "", *, moved: bool = False) -> None:
+        """Carry an order out that names all policies that are to be in force, as one at a prompt does.
+
+        moved: time jumps to the phase. Raises as `order`.
+        """
+        if moved:
+            self.order("phase", phase, who)
+            return
+        with self._turn:
+            now = self._condition()
+            wanted = now._replace(policies=tuple(dict.fromkeys(policies)))
+            new = [name for name in wanted.policies if name not in now.policies]
+            gone = [name for name in now.policies if name not in wanted.policies]
+            said = [f"Start {', '.join(new)}"] * bool(new) + [f"Stop {', '.join(gone)}"] * bool(gone)
+            called = [f"start-{name}" for name in new] + [f"stop-{name}" for name in gone]
+            if said:
+                self._carry_out(now, wanted, "; ".join(said), called[0], who)
+
+    def _carry_out(
+        self, now: Condition, wanted: Condition, said: str, called: str, who: str, kind: str = "order",
+        *, moved: bool = False, undoes: bool = False,
+    ) -> None:  # fmt: skip
+        """Have it so. In turn."""
+        self._taken = time.monotonic()
+        self._busy = said
+        self._post_state()
+        new = self._moment(said, called, wanted)
+        self._free.clear()
+        try:
+            if self._measuring is not None:
+                self._measuring.abandon()
+            if moved and wanted.phase is not None:
+                self._lab.phase(wanted.phase)
+            else:
+                self._lab.put_in_force(wanted.policies, wanted.faults, wanted.phase)
+            if undoes:
+                self._before.pop()
+            else:
+                self._before.append(now)
+            self._course = Course(said, confirmed=self._since())
+            self._begin(new)
+            self.tell(kind, said + (f" ({who})" if who else ""))
+        except LabError as error:
+            self.tell("notice", f"{said}: it was not done: {error}")
+            raise
+        finally:
+            self._busy = ""
+            self._free.set()
+            self._news.set()
             self._post_state()
-            self._free.clear()
-            try:
-                if self._measuring is not None:
-                    self._measuring.abandon()
-                if verb == "phase":
-                    self._lab.phase(name)
-                else:
-                    self._lab.put_in_force(wanted.policies, wanted.faults, wanted.phase)
-                if verb == "undo":
-                    self._before.pop()
-                else:
-                    self._before.append(now)
-                self._note(said, name if verb == "phase" else f"{verb}-{name}" if name else verb)
-                self.tell("fault" if verb in {"throw", "mend"} else "order", said + (f" ({who})" if who else ""))
-            except LabError as error:
-                self.tell("notice", f"{said}: it was not done: {error}")
-                raise
-            finally:
-                self._busy = ""
-                self._free.set()
-                self._news.set()
-                self._post_state()
-                self.changed()
+            self.changed()
 
     def _condition(self) -> Condition:
         return Condition(self._lab.at, self._lab.active, self._lab.broken)
@@ -161,26 +208,38 @@ class Steering(Source):
             case "undo":
                 return (self._before[-1], "Undo the last order") if self._before else (now, "")
 
-    def _note(self, title: str, name: str) -> None:
-        """A moment begins: what is measured from now on is of it."""
-        condition = self._condition()
+    def _moment(self, title: str, name: str, condition: Condition) -> Moment:
+        """The moment that would begin now; the model begins to work out what it will be like."""
         whole, phase = False, condition.phase
         if phase is not None:
             own = self._base.scenario.broken(self._base.scenario.phase(phase), self._choices, {})
             same = set(condition.policies) == set(self._lab.plan.active_in(phase))
             whole = same and set(condition.faults) == own.keys()
-        new = Moment(name, title, datetime.now(UTC), condition.policies, condition.faults, phase, whole)
-        with self._lock:
-            self._moments = added(self._moments, new)
-            kept = {moment.name for moment in self._moments}
-            self._results = {name: found for name, found in self._results.items() if name in kept}
-            self._records = {name: found for name, found in self._records.items() if name in kept}
-            self._whys = {name: found for name, found in self._whys.items() if name in kept}
-            self._whole &= kept
+        now = datetime.now(UTC)
+        new = Moment(name, title, now, condition.policies, condition.faults, phase, whole)
+        moments = self._ledger.with_one_more(new)
+        shutdown = as_shutdown(self._base, self._choices, moments, now)
+        self._foreseen[moments[-1].name] = self._seer.submit(foresee, shutdown, moments[-1].name)
+        return new
+
+    def _begin(self, new: Moment) -> None:
+        """A moment begins: what is measured from now on is of it."""
+        kept = self._ledger.begin(replace(new, at=datetime.now(UTC)))
+        self._foreseen = {name: found for name, found in self._foreseen.items() if name in kept}
+
+    def _since(self) -> float:
+        """Seconds since the latest order was taken."""
+        return round(time.monotonic() - self._taken, 3)
+
+    def _reached(self, **marks: float) -> None:
+        """The latest order has come so far; what has been reached before stays."""
+        self._course = self._course.reached(marks)
+        if self._course.what:
+            self.board.post({"course": asdict(self._course)})
 
     def _post_state(self) -> None:
         scenario, (phase, policies, faults) = self._base.scenario, self._condition()
-        moment = self._moments[-1]
+        moment = self._ledger.newest
         self.board.post({
             "state": {
                 "kind": "country",
@@ -203,7 +262,7 @@ class Steering(Source):
         """Measure everything, again and again; what fails of a round is told, and the next one is made."""
         while not self.ended:
             self._free.wait()
-            moment = self._moments[-1]
+            moment = self._ledger.newest
             try:
                 if not self.ended and self._measure_all(moment):
                     self._pause(moment)
@@ -216,114 +275,117 @@ class Steering(Source):
                 self._pause(moment)
 
     def _measure_all(self, moment: Moment) -> bool:
-        """Measure all cells of a moment, downloads last; whether it is still that moment."""
-        shutdown = as_shutdown(self._base, self._choices, self._moments, datetime.now(UTC))
-        cells = list(cells_of(shutdown, shutdown.scenario.phase(moment.name)))
+        """Measure all cells of a moment, what has changed first, downloads last; whether it is still that moment."""
+        again = self._ledger.is_whole(moment)
+        self.share = _SHARE if again else _EAGER_SHARE
+        shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
+        cells = list(_cells(shutdown, moment.name))
         slow = [cell for cell in cells if shutdown.scenario.probes[cell.target].alone]
-        if not self._round(shutdown, moment, [cell for cell in cells if cell not in slow]):
-            return False
-        if self._round(shutdown, moment, slow):
-            self._whole.add(moment.name)
-            self.changed()
+        quick = [cell for cell in cells if not shutdown.scenario.probes[cell.target].alone]
+        foreseen = None if again else self._foresight(moment)
+        if foreseen is not None:
+            self._ledger.expect(foreseen, cells)
+        for batch in (*batches(quick, foreseen, self._ledger.latest()), slow):
+            if not self._round(shutdown, moment, batch, foreseen):
+                return False
+        self._reached(whole=self._since())
+        if not again and self._course.what:
+            self.tell("step", self._course.told(), phase=moment.name)
+        self._ledger.complete(moment)
+        self.share = _SHARE
+        self.changed()
         return True
+
+    def _foresight(self, moment: Moment) -> Foreseen | None:
+        """What the model says of a moment; None where it takes too long over it, or fails."""
+        coming = self._foreseen.get(moment.name)
+        with suppress(NotYet):
+            return coming.result(_FORESIGHT_S) if coming is not None else None
+        return None
 
     def _pause(self, moment: Moment) -> None:
         """Until the next round is due, or there is something new."""
-        if self._moments[-1] is moment and not self._busy:
-            self._news.wait(_PAUSE_S)
+        new = self._ledger.newest is not moment or bool(self._busy) or self._news.wait(_PAUSE_S)
         self._news.clear()
-        with suppress(LabError):
-            self._watch_boxes(moment)
+        if new:
+            return
         for text in self._lab.faults[len(self._told) :]:
             self._told.append(text)
             self.tell("notice", text)
 
-    def _watch_boxes(self, moment: Moment) -> None:
-        """Tell what DPI boxes have decided since the last look, by their rules; a new order has them count anew."""
-        for box, counters in self._lab.boxes().items():
-            engine = counters.get("engine", {})
-            counts = {name: int(count) for name, count in engine.get("rules", {}).items()}
-            before = self._counts.get(box, {})
-            new = {n: c - before.get(n, 0) if c >= before.get(n, 0) else c for n, c in counts.items()}
-            self._counts[box] = counts
-            said = ", ".join(f"{name} {count:,} more" for name, count in new.items() if count)
-            seen = ", ".join(f"{name} {count:,}" for name, count in engine.get("protocols", {}).items())
-            if said:
-                text = f"{box} decided by rule: {said}" + (f" (connections under these rules: {seen})" if seen else "")
-                self.tell("box", text, phase=moment.name)
+    def _look_around(self) -> None:
+        """Tell what boxes decide and which routes come and go, all the while; not while an order is carried out."""
+        while not self._ended.wait(_LOOK_S):
+            if not self._free.is_set() or self.ended:
+                continue
+            moment = self._ledger.newest.name
+            try:
+                lines = [*self._happenings.decisions(self._lab.boxes(RECENT), moment)]
+                lines += self._happenings.routes(self._lab.routes(), moment)
+            except LabEnded:
+                return
+            except LabError:  # a router, or the authority, is down: that is told elsewhere
+                continue
+            if lines:
+                self.tell_all(lines)
 
-    def _round(self, shutdown: Shutdown, moment: Moment, cells: Sequence[Cell]) -> bool:
+    def _round(
+        self, shutdown: Shutdown, moment: Moment, cells: Sequence[Cell], foreseen: Foreseen | None = None
+    ) -> bool:
         """Measure these; whether to the end, and none was of another moment."""
         self._free.wait()
-        if not cells or self._moments[-1] is not moment:
-            return self._moments[-1] is moment
-        asked = [(str(cell.vantage.id), cell.target, cell.family.value) for cell in cells if cell.vantage]
-        self._measuring = measuring = self._lab.measure(asked)
+        if not cells or self._ledger.newest is not moment:
+            return self._ledger.newest is moment
+        asked = [key_of(cell) for cell in cells]
+        known = self._ledger.latest()
+        hopeless = {
+            place for place, cell in enumerate(cells)
+            if (foreseen.hopeless(cell) if foreseen else known.get(key_of(cell)) is Outcome.BLOCKED)
+        }  # fmt: skip
+
+        def tried(place: int, outcome: Outcome, failure: str | None) -> None:
+            if self._free.is_set():
+                self._heard(self._ledger.take_try(shutdown, moment, cells[place], outcome, failure))
+
+        self._reached(probing=self._since())
+        self._measuring = measuring = self._lab.measure(asked, hopeless, tried)
         count = 0
         for place, found in measuring:
-            if self._moments[-1] is not moment or not self._free.is_set():
+            if self._ledger.newest is not moment or not self._free.is_set():
                 continue  # it began before an order, and may have ended after it
-            self._take(shutdown, moment, cells[place], asked[place], found)
+            news = self._ledger.take(shutdown, moment, cells[place], found)
+            self._heard(news, believed=news.sign)
             count += 1
         self._measuring = None
         return count == len(cells)
 
-    def _take(self, shutdown: Shutdown, moment: Moment, cell: Cell, key: Key, found: LabMeasurement) -> None:
-        phase = shutdown.scenario.phase(moment.name)
-        certainty: Any = found.certainty
-        measured = Measurement(
-            found.outcome, found.failure, certainty=certainty, value=found.value, unit=found.unit
-        )  # fmt: skip
-        result = result_of(shutdown, phase, cell, measured, expected_of(shutdown, {}, phase, cell))
-        with self._lock:
-            before = self._results.setdefault(moment.name, {}).get(key)
-            self._results[moment.name][key] = result
-            self._records.setdefault(moment.name, {})[key] = found.record
-        if before is None or (before.outcome, before.failure) != (result.outcome, result.failure):
-            self.changed()  # else it is told when the round is done
+    def _heard(self, news: News, *, believed: bool = False) -> None:
+        """Something came of a probe; what is not to be shown at once is when the round is done."""
+        now = self._since()
+        marks = {"sign": news.sign, "believed": believed, "settled": news.settled}
+        if any(marks.values()):
+            self._reached(**{name: now for name, so in marks.items() if so})
+        if news.shown:
+            self.changed()
 
     # --- the view ---
 
     def view(self) -> dict[str, Any]:
-        with self._lock:
-            moments = self._moments
-            results = {name: list(found.values()) for name, found in self._results.items()}
-            whole = set(self._whole)
-        shutdown = as_shutdown(self._base, self._choices, moments, datetime.now(UTC))
-        scenario = shutdown.scenario
-        manifest = {
-            "scenario": scenario.name, "title": scenario.title, "topology": scenario.topology,
-            "operators": {name: each.title for name, each in shutdown.topology.operators.items()},
-            "columns": scenario.headings, "sources": scenario.sources, "profiles": scenario.profiles,
-            "profile": scenario.profile, "mode": self._lab.plan.mode.value,
-        }  # fmt: skip
-        places = {str(vantage.id): place for place, vantage in enumerate(shutdown.network.vantages)}
-        probes = {name: place for place, name in enumerate(scenario.probes)}
-        every = [
-            result
-            for moment in moments
-            for result in sorted(
-                results.get(moment.name, ()), key=lambda r: (places[r.vantage], probes[r.target], r.family)
-            )
-        ]  # as in a run's record, whatever came out first
-        told = [result for result in every if result.phase in whole]
-        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown)
-        of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown)
-        orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
-        shown = view_of(account, of_whole, orders, self._explained(shutdown, results))
-        return shown | {f"{VIEW}cite": ""}  # there is no record
-
-    def _explained(self, shutdown: Shutdown, results: dict[str, list[Result]]) -> Whys:
-        """What the model says of each moment; worked out again where something else did not get through."""
-        for name, found in results.items():
-            lost = frozenset((r.vantage, r.target, r.family) for r in found if r.outcome.value != "ok")
-            if lost and self._whys.get(name, (frozenset(), None))[0] != lost:
-                self._whys[name] = lost, whys_of(shutdown, {}, found)
-        return joined([whys for name, (_, whys) in self._whys.items() if name in results])
+        return self._shown.view()
 
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
-        record = self._records.get(phase, {}).get((vantage, target, family))
-        extract = extract_of(0, record) if record is not None else None
-        _, whys = self._whys.get(phase, (None, Whys()))
-        key = phase, vantage, target, family
-        return as_shown(extract[1] if extract else None, whys.told[whys.of[key]] if key in whys.of else None)
+        return self._shown.cell(phase, vantage, target, family)
+
+    def _verifier(self, moment: str) -> Verifier | None:
+        """That which has foreseen a moment, if it has."""
+        coming = self._foreseen.get(moment)
+        return coming.result().verifier if coming is not None and _has_come(coming) else None
+
+
+def _cells(shutdown: Shutdown, phase: str) -> Iterator[Cell]:
+    """What is measured in a phase."""
+    return (cell for cell in cells_of(shutdown, shutdown.scenario.phase(phase)) if cell.vantage is not None)
+
+
+def _has_come(coming: Future[Foreseen]) -> bool:
+    return coming.done() and not coming.cancelled() and coming.exception() is None

@@ -16,6 +16,7 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.topo import Topo
 from mininet.topolib import TreeTopo
+from pyroute2 import NetlinkError
 
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
@@ -98,6 +99,7 @@ class Routed(Topo):  # type: ignore[misc]
         self.addHost(
             "client",
             addresses=[("wan", "203.0.113.10/24"), ("wan", "2001:db8:1::10/64"), ("lo", "192.0.2.1/32")],
+            spare_addresses=[("wan", "203.0.113.9/24"), ("wan", "2001:db8:1::9/64")],
             routes=[("default", "203.0.113.1", "wan"), ("default", "2001:db8:1::1", None)],
             resolv="nameserver 203.0.113.53\n",
         )
@@ -133,6 +135,9 @@ def addresses_and_routes(payload: Payload) -> int:
     assert net["server"].cmd("sysctl -n net.ipv4.tcp_syn_retries net.ipv4.conf.lan.arp_ignore").split() == ["2", "1"]
     assert "192.0.2.1" in client.cmd("ip -4 -o address show dev lo")
     assert "tentative" not in client.cmd("ip -6 address show")
+    assert "deprecated" in client.cmd("ip -6 -o address show to 2001:db8:1::9")
+    assert "203.0.113.255" in client.cmd("ip -4 -o address show to 203.0.113.10")  # its broadcast address
+    assert client.cmd("ip -o -4 route get 198.51.100.10").split()[2] == "203.0.113.1"
     return 0
 
 
@@ -395,6 +400,15 @@ def mistakes(payload: Payload) -> int:
         assert "h1 has no interface 'h1-eth9'; it has lo, h1-eth0" in str(error), error
     else:
         raise AssertionError("an address on no interface")
+    # A hundred more requests than are sent at once: the one that is refused is named, and the others are carried out.
+    host.params["addresses"] = [("h1-eth0", f"10.1.{n // 2}.1/24") for n in range(160)]
+    try:
+        host.configDefault()
+    except NetlinkError as error:
+        assert "the kernel refuses address 10.1.0.1/24: File exists" in str(error), error
+    else:
+        raise AssertionError("an address was given twice")
+    assert "10.1.79.1/24" in host.cmd("ip -4 -o address show dev h1-eth0")
     return 0
 
 

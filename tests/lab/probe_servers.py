@@ -31,8 +31,8 @@ from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ProtocolNegotiated, QuicEvent
 
-HTTPS, EXPIRED, UNTRUSTED, MISNAMED, NOT_TLS, CLOSES, RESETS, MUTE, HTTP, HTTP3, OLD_QUIC, OTHER, SLOW = (
-    443, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 80, 443, 4008, 5222, 4009
+HTTPS, EXPIRED, UNTRUSTED, MISNAMED, NOT_TLS, CLOSES, RESETS, MUTE, HTTP, HTTP3, OLD_QUIC, OTHER, SLOW, FROZEN = (
+    443, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 80, 443, 4008, 5222, 4009, 4010
 )  # fmt: skip
 PAGE = b"<title>site.test</title>" + b"." * 300_000
 RCODES = {
@@ -156,6 +156,15 @@ async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
+async def freezes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As behind a box that lets 16 KiB of a connection through."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PAGE) + PAGE[: 16 << 10])
+    await writer.drain()
+    await reader.read()
+    writer.close()
+
+
 def context_for(authority: trustme.CA, *names: str, expired: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     past = datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC) if expired else None
@@ -184,6 +193,7 @@ async def main(directory: Path, ipv4: str, ipv6: str) -> None:
     quic.load_cert_chain(directory / "chain.pem", directory / "key.pem")
     plain: dict[int, Callable[..., object]] = {
         53: resolver.over_tcp, HTTP: web, NOT_TLS: not_tls, CLOSES: closes, RESETS: resets, MUTE: mute, OTHER: mute,
+        FROZEN: freezes,
     }  # fmt: skip
     # The filtered addresses are this host's too.
     for address in (ipv4, ipv6):

@@ -77,3 +77,29 @@ def test_a_dpi_box_tells_what_it_has_decided(lab: sl.Lab) -> None:
 
     rules = lab.boxes()["northnet-box"]["engine"]["rules"]
     assert sum(rules.values()) >= 1
+
+
+def test_a_first_try_that_fails_is_told_before_it_is_believed(lab: sl.Lab) -> None:
+    lab.put_in_force(["blackout"])
+    heard: list[tuple[int, str, str | None]] = []
+    measuring = lab.measure(CELLS, hopeless=[0, 1, 2], tried=lambda place, *how: heard.append((place, *how)))
+    first = next(iter(measuring))
+    told = list(heard)
+    list(measuring)
+    lab.put_in_force([])
+    list(lab.measure(CELLS, tried=lambda *what: heard.append(what)))
+
+    assert (first[0], "blocked", "generic_timeout_error") in told
+    assert sorted(place for place, *_ in heard) == [0, 1, 2], "each once, and nothing of those that get through"
+
+
+def test_a_dpi_box_tells_its_latest_decisions_one_by_one(lab: sl.Lab) -> None:
+    lab.put_in_force(["messengers"])
+    assert lab.probe("northnet/coast", "whatsapp").outcome == "blocked"
+
+    recent = lab.boxes(recent=50)["northnet-box"]["recent"]
+    numbers = [each["number"] for each in recent]
+    assert numbers == sorted(set(numbers))
+    assert {(each["rule"], each["protocol"]) for each in recent} == {("messengers", "tls")}
+    assert any("whatsapp" in each["host"] for each in recent)
+    assert "recent" not in lab.boxes()["northnet-box"], "a run's record has counts alone"

@@ -262,3 +262,11 @@ def test_a_server_of_the_country_that_dies_is_a_fault() -> None:
         while not lab.faults and time.monotonic() < deadline:
             threading.Event().wait(0.05)
         assert "unbound on southcell-resolver was killed by SIGKILL" in lab.faults[0]
+
+
+def test_a_country_that_gets_on_with_nothing_is_given_up_with_the_step_at_which_it_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutdownlab.country.lab_connection._OPEN_S", 0.001)
+    with pytest.raises(sl.LabError, match=r"is not up: .+ took more than 0\.001 s"):
+        sl.lab("first-shutdown")

@@ -216,6 +216,10 @@ CASES = (
         "throughput-policed", kinds.Throughput, THROTTLED, None, V4,
         ask=download(f"https://site.test:{servers.SLOW}/"),
     ),
+    Case(
+        "throughput-frozen", kinds.Throughput, BLOCKED, TIMEOUT, V4,
+        ask=download(f"http://site.test:{servers.FROZEN}/"),
+    ),
     Case("throughput-too-small", kinds.Throughput, ERROR, "unknown_failure", V4, ask=web("https://site.test/small")),
     Case("throughput-mute", kinds.Throughput, BLOCKED, TIMEOUT, V4, ask=download(f"http://site.test:{servers.MUTE}/")),
 )  # fmt: skip

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from invocation import Done, invoke
+from invocation import Done, invoke, shutdownlab
 
 COMMANDS = """\
 # what there is
@@ -18,7 +19,8 @@ intfs
 nodes
 # Open vSwitch and BIRD
 dpctl dump-ports
-sh ovs-ofctl -O OpenFlow13 dump-flows northnet-capital-sw
+sh ovs-ofctl dump-flows northnet-capital-sw
+sh ovs-ofctl -O OpenFlow13 show northnet-capital-sw
 sh ovs-vsctl list-br
 northnet-border birdc show protocols
 sh birdc show status
@@ -57,7 +59,18 @@ iperfudp fast
 dpctl
 source /nowhere
 link northnet-capital
+link northnet-capital gateway down
+link northnet-capital nosuch down
+source
+noecho
+py
+py 1/0
 # and goes on
+northnet-coast cd /tmp
+northnet-coast exit
+northnet-coast pwd; kill -9 $$
+northnet-coast echo a shell anew
+northnet-coast printf '\\001\\377'
 switch gateway stop
 switch gateway start
 northnet-capital echo it goes on
@@ -82,6 +95,12 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
         "unknown phase 'nosuch'",
         "unknown policy 'nosuch'",
         "/nowhere: No such",
+        "*** northnet-capital and gateway have no link",
+        "*** unknown node 'nosuch'",
+        "*** usage: source FILE",
+        "*** usage: noecho NODE COMMAND",
+        "*** usage: py EXPRESSION",
+        "*** py: ZeroDivisionError: division by zero",
     ):
         assert mistake in told.output
 
@@ -146,6 +165,52 @@ def test_why_tells_the_way_in_the_phase_that_is_in_force(told: Done) -> None:
 def test_what_needs_a_display_says_so_and_what_does_instead(told: Done) -> None:
     for command in ("xterm", "x"):
         assert f"*** {command} opens a window, and the sandbox has no display. In this one: NODE bash" in told.output
+
+
+def test_a_node_whose_shell_has_ended_gets_another(told: Done) -> None:
+    lines = told.output.splitlines()
+    assert lines[lines.index("a shell anew") - 2] == "exit"
+    assert lines[lines.index("a shell anew") - 1] != "/tmp", "of the first shell"
+
+
+def test_what_is_piped_in_is_commands_to_the_last_and_none_is_taken_for_input(tmp_path: Path) -> None:
+    commands = "northnet-capital cat\nnorthnet-capital echo one\nsh cat\nsh echo two\nnosuch\nsh echo three\n"
+    done = invoke(tmp_path, "lab", "two-operators", stdin=commands)
+    assert re.findall(r"^(?:mininet> )*(one|two|three)$", done.output, re.MULTILINE) == ["one", "two", "three"]
+    assert done.code == 1, "one could not be carried out"
+
+
+def test_what_is_found_goes_to_standard_output_and_complaints_elsewhere(tmp_path: Path) -> None:
+    script = tmp_path / "commands"
+    script.write_text("nosuch\npy northnet-capital.IP()\nnorthnet-capital echo found\n")
+    argv, env = shutdownlab("same", tmp_path)
+    done = subprocess.run(
+        [*argv, "lab", "two-operators", "--script", script], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == ["100.64.1.10", "found"]
+    assert "*** unknown command 'nosuch'" in done.stderr
+
+
+def test_a_script_ends_when_nobody_reads_what_it_prints_any_more(tmp_path: Path) -> None:
+    script = tmp_path / "commands"
+    script.write_text("sh echo one\nnodes\nnodes\nnorthnet-capital touch /work-goes-on\n" + "nodes\n" * 2000)
+    argv, env = shutdownlab("same", tmp_path)
+    with subprocess.Popen(
+        [*argv, "lab", "two-operators", "--script", script],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdout and running.stderr
+        running.stdout.readline()
+        running.stdout.close()
+        complaints = running.stderr.read()
+    assert running.returncode == 141
+    assert "Traceback" not in complaints
+
+
+def test_a_lab_that_a_command_kills_says_so(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "lab", "two-operators", stdin="northnet-capital kill -9 -1\n")
+    assert done.code == 3
+    assert done.output.splitlines()[-1].endswith("The lab has ended: its process was killed by SIGKILL.")
 
 
 def test_a_router_s_own_commands_run_by_exec(tmp_path: Path) -> None:

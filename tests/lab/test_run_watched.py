@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mrtparse
 import pytest
@@ -18,6 +20,7 @@ from scapy.utils import rdpcap
 from shutdownlab import library
 from shutdownlab.model.observatory import peers
 from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.signals.demand import GAINS
 from shutdownlab.verifier.outside import Outside
 
 PHASES = {"baseline": "20300501.0800", "blackout": "20300501.0820", "withdrawn": "20300501.0840"}
@@ -153,11 +156,49 @@ def test_scapy_reads_the_radiation_that_came_to_the_dark_prefix(place: Path) -> 
 
 def test_what_nobody_measures_is_worked_out_and_marked_so(place: Path) -> None:
     basis = {(reading.signal, reading.basis) for reading in read_readings(place / "run")}
-    assert basis == {(signal, "measured") for signal in MEASURED} | {
-        (signal, "modelled") for signal in ("cdn", "http3", "mobile", "dns-queries")
+    assert basis == {(signal, "measured") for signal in (*MEASURED, "hyperquack")} | {
+        (signal, "modelled") for signal in ("cdn", "http3", "mobile", "dns-queries", *GAINS)
     }
     files = {path.name for path in (place / "run" / "observations" / "cdn").iterdir()}
     assert files == {f"{who}.{when}.csv" for who in ("ZZ", "AS64501", "AS64502") for when in PHASES.values()}
+
+
+def test_users_of_tools_are_a_value_a_day_with_the_quiet_days_before(place: Path) -> None:
+    file = place / "run" / "observations" / "demand" / "userstats-relay-country.csv"
+    rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    assert rows[0] == ["date", "country", "users", "lower", "upper", "frac"]
+    assert (rows[1][0], rows[-1][0]) == ("2030-04-02", "2030-05-01")
+    assert int(rows[-1][2]) < int(rows[1][2]) == 1500, "500 of each of three million; a part of the last day is dark"
+
+
+def counted(run: Path) -> dict[str, Any]:
+    """What a run has counted and concluded, without times, captures and routes."""
+    observations = run / "observations"
+    blocks = [
+        {key: value for key, value in row.items() if key != "wall_time"}
+        for file in sorted((observations / "active-probing").iterdir())
+        for row in csv.DictReader(file.read_text().splitlines())
+    ]
+    asked = [
+        (each["vp"], each["test_url"], each["anomaly"], each["controls_failed"], len(each["response"]))
+        for file in sorted((observations / "censored-planet").glob("hyperquack.*"))
+        for each in map(json.loads, file.read_text().splitlines())
+    ]
+    whole = [
+        file.read_text()
+        for pattern in ("telescope/sources.*", "cdn/*", "demand/*", "atlas/probes.*")
+        for file in sorted(observations.glob(pattern))
+    ]
+    return {"outcomes": Record(run).outcomes, "readings": read_readings(run), "blocks": blocks, "asked": asked} | {
+        "whole": whole
+    }
+
+
+def test_the_same_seed_finds_the_same(place: Path) -> None:
+    done = invoke(place, "run", place / "small.yaml", "--observe", "--out", "again")
+    assert done.code == 0, done.output
+    first, second = counted(place / "run"), counted(place / "again")
+    assert all(first.values()) and second == first
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 PATIENCE_MS = 60_000
 """On a busy machine; an idle one answers an order within two seconds."""
 
+WATCH_TRIES = """() => {
+  window.tried = "";
+  new MutationObserver(() => {
+    for (const cell of document.querySelectorAll("td.pg-trying")) tried ||= cell.getAttribute("aria-label");
+  }).observe(document.getElementById("cells"), { subtree: true, childList: true });
+}"""
+
 
 @dataclass(frozen=True)
 class Links:
@@ -97,17 +104,28 @@ def asked(page: Page, button: str, place: str, words: str) -> None:
 
 def test_a_country_is_steered_and_every_viewer_sees_it(browser: Browser, links: Links) -> None:
     page, follower = opened(browser, links.steer), opened(browser, links.follow)
+    page.evaluate(WATCH_TRIES)
     began = time.monotonic()
     page.click('button[data-do="start"]:not([aria-pressed="true"])')
     started = page.locator('button[data-do="stop"]').first.get_attribute("data-name")
     shows(page, f"start-{started}", "td.pg-blocked")
     print(f"from the order to a blocked cell on the screen: {time.monotonic() - began:.1f} s")
     shows(follower, f"start-{started}", "td.pg-blocked")
+    assert "failing now, being confirmed" in page.evaluate("tried"), "a first try that failed is shown as that"
+    page.locator("#live-log li", has_text="first change believed after").wait_for()
     assert follower.locator("button[data-do]:enabled").count() == 0, "who follows gives no orders"
     assert f"Start {started}" in follower.locator("#live-log").inner_text()
 
-    decided = page.locator("#live-log li.live-box", has_text="northnet-box decided by rule: messengers")
-    decided.first.wait_for()
+    decided = page.locator("#live-log li.live-decision", has_text="northnet-box: ").filter(
+        has_text=" by messengers: tls "
+    )
+    decided.first.locator("button").click()
+    page.locator("dialog h2", has_text="whatsapp from northnet/").wait_for()
+    page.locator("dialog", has_text="Decided at").wait_for()
+    page.keyboard.press("Escape")
+    page.uncheck('#live-kinds input[value="decision"]')
+    assert decided.first.is_hidden()
+    page.check('#live-kinds input[value="decision"]')
     page.locator("#pg-cells td.pg-blocked").first.click()
     dialog = page.locator("dialog")
     dialog.wait_for()

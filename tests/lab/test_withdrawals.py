@@ -68,3 +68,15 @@ def test_withdrawn_routes_block_what_needs_them_and_are_seen_from_abroad(tmp_pat
     assert bank["gone", "southcell"] is Outcome.BLOCKED
     blocked = [m for m in measured.measurements() if m["test_keys"]["x_outcome"] == "blocked"]
     assert all(control["failure"] for m in blocked for control in m["test_keys"]["x_control"])
+
+
+def test_a_lab_tells_which_routes_transit_abroad_has() -> None:
+    with sl.lab(scenario(), at="whole") as lab:
+        whole = lab.routes()
+        lab.phase("gone")
+        gone = lab.routes()
+
+    own = {str(prefix) for prefix in lab.plan.loaded.topology.operators["northnet"].prefixes}
+    assert whole
+    assert all(own <= prefixes for prefixes in whole.values())
+    assert {name: prefixes - gone[name] for name, prefixes in whole.items()} == dict.fromkeys(whole, frozenset(own))

@@ -47,8 +47,8 @@ FACTS = [
     Fact("iran-january-2026", "zero", "tci/tehran/ordinary", "bmi.ir", "national-network"),
     Fact("iran-january-2026", "zero-again", "tci/tehran/ordinary", "www.bbc.com", "all"),
     Fact("iran-january-2026", "filtered-return", "mci/tehran/ordinary", "safesearch", "layer-address"),
-    Fact("iran-january-2026", "filtered-return", "mci/tehran/ordinary", "github.com", "layer-name"),
-    Fact("iran-january-2026", "filtered-return", "itc/tehran/government", "www.bbc.com", "layer-address.except"),
+    Fact("iran-january-2026", "filtered-return", "irancell/tehran/ordinary", "github.com", "layer-name"),
+    Fact("iran-january-2026", "filtered-return", "itc/tehran/government", "www.bbc.com", "layer-address.allow"),
     # Packets end at the border, two addresses do not; the filter lies, shows a page, resets.
     Fact("iran-june-2025", "baseline", "irancell/tehran/ordinary", "facebook-dns", "dns-lies"),
     Fact("iran-june-2025", "baseline", "tci/tehran/ordinary", "facebook-http", "http-page"),

@@ -65,14 +65,14 @@ class Reference:
             not wanted or value in wanted
             for wanted, value in (
                 (where.operators, vantage.id.operator), (where.regions, vantage.id.region),
-                (where.access, vantage.access), (where.subscribers, vantage.class_), (where.groups, vantage.id.group),
+                (where.access, vantage.access), (where.subscribers, vantage.kind), (where.groups, vantage.id.group),
             )
         )  # fmt: skip
         left_alone = (
             vantage.id.operator in spared.operators
             or vantage.id.region in spared.regions
             or vantage.access in spared.access
-            or vantage.class_ in spared.subscribers
+            or vantage.kind in spared.subscribers
         )
         return selected and not left_alone
 

@@ -40,7 +40,7 @@ def test_every_field_that_an_action_heeds_is_one_that_a_verdict_has() -> None:
         ),
         ("throttle", "rate: 1mbit, to: client", "found `to`; expected only what the action throttle heeds: burst"),
         ("pass", "ttl: 3", "found `ttl`; expected only what the action pass heeds: residual"),
-        ("block", "flags: R", "found `flags`; expected only what the action block heeds: nothing"),
+        ("block", "flags: R", "found `flags`; expected only what the action block heeds: residual"),
         ("redirect", "status: 302", "expected a location for the action redirect"),
     ],
 )

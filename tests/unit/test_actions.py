@@ -15,6 +15,7 @@ from wire import (
 )
 
 from shutdownlab.inspection.engine import Action, Engine, Side
+from shutdownlab.inspection.forge import ip_packet
 from shutdownlab.inspection.packet import decode
 
 NAME = {"name_suffix": "blocked.example"}
@@ -305,6 +306,24 @@ def test_a_4_tuple_leaves_other_ports_alone_and_a_3_tuple_does_not() -> None:
         if blocked:
             assert outcome.decision is not None
             assert outcome.decision.action is Action.DROP
+
+
+def test_a_2_tuple_takes_all_that_two_addresses_send_each_other_and_no_third() -> None:
+    connection = triggered({"action": "drop", "residual": {**KEYED, "key": "2-tuple"}})
+    assert not Connection(connection.engine, sport=40002, dport=80).say("S").forward, "another server port"
+    echo, stranger = (
+        connection.tcp("S")[:14] + ip_packet(connection.src, to, 1, b"\x08\0\xf7\xff" + bytes(4), ttl=64, ipid=1)
+        for to in (connection.dst, bytes((203, 0, 113, 99)))
+    )
+    assert not connection.engine.process(echo, Side.INSIDE, 1.0).forward
+    assert connection.engine.process(stranger, Side.INSIDE, 1.0).forward
+    assert connection.engine.process(echo, Side.INSIDE, 101.0).forward, "its time is over"
+
+
+def test_what_is_blocked_as_the_profile_does_may_stay_blocked_as_the_policy_says() -> None:
+    connection = triggered({"action": "block", "residual": {**KEYED, "key": "3-tuple"}}, "kazakhstan-sni")
+    assert not Connection(connection.engine, sport=40001).say("S").forward
+    assert Connection(triggered("block", "kazakhstan-sni").engine, sport=40001).say("S").forward
 
 
 @pytest.mark.parametrize(("directions", "up", "down"), [("client", False, True), ("server", True, False)])

@@ -25,9 +25,9 @@ from shutdownlab.reporting.junit import of_run
 from shutdownlab.reporting.report import print_story
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import Begun, Finished, Measured, PhaseMeasured
+from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import Selection, to_leave
-from shutdownlab.runner import launch
 from shutdownlab.verifier.selecting import select
 
 AT = datetime(2030, 5, 1, 8, tzinfo=UTC)
@@ -187,7 +187,7 @@ def test_junit_skips_what_was_not_measured(directory: Path) -> None:
 
 def test_a_run_that_is_replaced_takes_its_selection_with_it(directory: Path) -> None:
     (directory / "selection.json").write_text("{}")
-    assert launch.usable(directory, force=True) == directory
+    assert usable(directory, force=True) == directory
     assert list(directory.iterdir()) == []
 
 

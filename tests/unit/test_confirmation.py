@@ -398,6 +398,18 @@ def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for
     assert downloads[-1] < len(supervisor.sent) - 1
 
 
+def test_a_download_that_will_likely_be_throttled_is_tried_before_and_after_all_else_of_its_place() -> None:
+    slow = Measurement(Outcome.THROTTLED, doubtful=True, value=500.0, unit="kbit/s")
+    line = Line(lambda agent, request, before: slow if request.alone else OK)
+    pages = [probe(f"page {number}", place="here") for number in range(4)]
+    speed = probe("speed", place="here", alone=True)
+    found = {r.name: m for _, r, m in prober_of(line).run({"a": [*pages, speed]}, hopeless={"speed", "page 1"})}
+    assert (found["speed"].outcome, found["speed"].passes) == (Outcome.THROTTLED, 2)
+    names = [request.name for _, request in line.sent]
+    assert (names[0], names[-1], len(names)) == ("speed", "speed", 6)
+    assert line.beside["speed"] == [0, 0]
+
+
 def test_a_callee_registers_before_it_is_called() -> None:
     supervisor = PretendedSupervisor(["caller", "callee"], lambda agent, request, before: OK)
     call = probe("call", ask="call 2", errand=Errand("callee", "register as 2"))

@@ -127,6 +127,20 @@ def test_people_get_a_table_and_of_several_scenarios_their_sum() -> None:
     assert "Seen for the country, by mechanism" in both
 
 
+@pytest.mark.parametrize("columns", [80, 110])
+def test_names_and_mechanisms_are_whole_on_terminals_of_any_width(columns: int) -> None:
+    """On a narrow one they stand above the signals, on a wide one beside them."""
+    env = {"COLUMNS": str(columns)}
+    lines = CliRunner().invoke(app, ["detect", "kazakhstan-2022"], env=env).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    longest = next(line for line in lines if "allowlist-outside-capital-fixed" in line)
+    if columns == 80:
+        assert longest == "allowlist-outside-capital-fixed: all but a list dropped"
+    else:
+        following = lines[lines.index(longest) + 1]
+        assert "28%" in longest and following.startswith("all but a list dropped") and "30 min" in following
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer.testing import CliRunner
 
 from shutdownlab import library
-from shutdownlab.cli.program import app
+from shutdownlab.cli import app
 
 
 def test_all_that_ships_holds_what_it_expects_a_line_each() -> None:

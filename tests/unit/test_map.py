@@ -71,6 +71,8 @@ def test_outlines_lie_in_their_drawing_and_are_small(country: str) -> None:
         ("IR", 31.32, 48.67, "IR.KZ"),  # Ahvaz
         ("SY", 36.20, 37.15, "SY.HL"),  # Aleppo
         ("UZ", 42.46, 59.61, "UZ.QR"),  # Nukus
+        ("IN", 34.08, 74.80, "IN.JK"),  # Srinagar
+        ("IN", 28.61, 77.21, "IN.DL"),  # New Delhi
     ],
 )
 def test_a_town_lies_in_the_outline_of_its_region(country: str, latitude: float, longitude: float, key: str) -> None:
@@ -118,6 +120,18 @@ def test_the_rest_is_all_that_no_other_region_has() -> None:
     assert drawn is not None
     assert list(drawn.paths) == ["pg-outline-0", "pg-outline-1"], "nothing is left over"
     assert [region.is_named for region in drawn.regions] == [True, False]
+
+
+def test_names_of_places_that_are_near_each_other_do_not_lie_on_each_other() -> None:
+    shutdown = sl.load("kashmir-2019")
+    page = where(account_of(shutdown, sl.verify(shutdown)))
+    names = re.findall(r'<text x="(\d+)" y="(-?\d+)"[^>]*>([^<]+)</text>', page)
+
+    assert len(names) == 6
+    for at, (x, y, name) in enumerate(names):
+        for other_x, other_y, other in names[:at]:
+            apart = abs(int(y) - int(other_y)) >= 38 or abs(int(x) - int(other_x)) >= 19 * (len(name) + len(other)) / 2
+            assert apart, (name, other)
 
 
 def test_a_run_whose_scenario_is_gone_has_tiles() -> None:

@@ -10,12 +10,11 @@ from ipaddress import ip_address
 from countries import countries, country, small_country
 from hypothesis import given, settings
 
+from shutdownlab.model.convergence import Convergence
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import (
     Relation,
     asn,
-    at_the_exchange,
-    expected_prefixes,
     originated,
     routers,
     served_routes,
@@ -179,8 +178,8 @@ def test_two_transits_that_share_a_block_each_announce_their_own_addresses() -> 
 def test_a_converged_router_knows_every_network_and_the_route_server_only_members() -> None:
     network = country([(["t0"], True), (["op0"], False)])
     everything = {"100.64.0.0/16", "100.65.0.0/16", "203.0.100.0/22", "203.0.104.0/22"}
-    assert everything <= set(map(str, expected_prefixes(network, network.nodes["t0"])))
-    members = set(map(str, expected_prefixes(network, network.nodes["route-server"])))
+    assert everything <= set(map(str, Convergence.of(network).expected(network.nodes["t0"])))
+    members = set(map(str, Convergence.of(network).expected(network.nodes["route-server"])))
     assert "100.64.0.0/16" in members
     assert "203.0.100.0/22" not in members
 
@@ -188,10 +187,11 @@ def test_a_converged_router_knows_every_network_and_the_route_server_only_member
 def test_only_members_reach_each_other_over_the_exchange() -> None:
     network = country([(["t0"], True), (["t0"], True), (["op0"], False)])
     first, second, third = network.by_role(Role.BORDER)
-    over = {str(prefix): session for prefix, session in at_the_exchange(network, first).items()}
+    converged = Convergence.of(network)
+    over = {str(prefix): session for prefix, session in converged.at_the_exchange(first).items()}
     assert over["100.65.0.0/16"].startswith("exchange_") and over["100.65.0.0/16"].endswith("_4")
     assert set(over) == set(map(str, originated(network, second)))
-    assert at_the_exchange(network, third) == {}
+    assert converged.at_the_exchange(third) == {}
 
 
 def test_router_ids_are_unique() -> None:

@@ -7,7 +7,7 @@ import pytest
 from shutdownlab import library
 from shutdownlab.config.document import parse
 from shutdownlab.config.problems import BadInput
-from shutdownlab.model.topology import SubscriberClass, Topology
+from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
 APPS = library.catalogue()
@@ -25,7 +25,7 @@ def test_the_weights_of_ordinary_subscribers_add_up_to_the_operators_millions(na
 @pytest.mark.parametrize("name", COUNTRIES)
 def test_only_ordinary_subscribers_have_weight(name: str) -> None:
     for vantage in library.topology(name).vantages():
-        assert (vantage.weight > 0) == (vantage.class_ is SubscriberClass.ORDINARY)
+        assert (vantage.weight > 0) == vantage.is_ordinary
 
 
 def test_vantage_points_come_in_the_files_order() -> None:

@@ -1,7 +1,9 @@
 """Outlines of countries' first-level regions, for maps: which there are, and how they are drawn.
 
 Natural Earth's, 1:10m (public domain); `scripts/outlines` made the files, and proves where they are from. A country's
-regions are those of about 2012 to 2016: Kazakhstan's of before June 2022, with Shymkent in South Kazakhstan.
+regions are those of about 2012 to 2016: Kazakhstan's of before June 2022, with Shymkent in South Kazakhstan. Borders
+that are disputed are drawn as Natural Earth has them, by who holds what. Of India there is the north, as far as Delhi.
+Countries whose topologies have no such regions are drawn as tiles: Bangladesh's campuses, Russia's one region.
 """
 
 from __future__ import annotations

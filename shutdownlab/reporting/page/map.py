@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 
 from shutdownlab.model.outlines import CountryOutlines, outlines_of
 from shutdownlab.reporting.page.account import RunAccount
@@ -16,6 +17,8 @@ _SMALL = 34
 _RADIUS = 15
 _LETTER = 21
 """Units that a letter of a label takes on average, on a phone: there letters are largest."""
+_LINE = 40
+"""The height of a name, there."""
 _NUMBERS = re.compile(r"-?\d+")
 
 
@@ -70,14 +73,24 @@ class CountryMap:
                 yield element("circle", title, cx=x, cy=y, r=_RADIUS, class_=f"pg-area {class_}", **where)
 
     def _labels(self) -> Iterator[Html]:
-        """The names of regions, within the drawing."""
+        """The names of regions, within the drawing; above its region where below another name is."""
+        taken: list[tuple[float, float, float]] = []
         for region in (region for region in self.regions if region.is_named):
-            half = len(region.title) * _LETTER / 2
+            name = shorten(region.title, int(self.outlines.width / _LETTER), placeholder=" …")
+            half = len(name) * _LETTER / 2
             x = min(max(region.x, half), self.outlines.width - half)
-            y = region.y + (_RADIUS + 28 if region.is_disc else 9)
-            if y > self.outlines.height:
-                y = region.y - _RADIUS - 10
-            yield element("text", region.title, x=round(x), y=round(y), text_anchor="middle", class_="pg-place")
+            above = region.y - _RADIUS - 10
+            ways = [region.y + (_RADIUS + 28 if region.is_disc else 9), above, above - _LINE]
+            free = [y for y in ways if y <= self.outlines.height and not any(_overlap((x, y, half), t) for t in taken)]
+            y = (free or [above])[0]
+            taken.append((x, y, half))
+            yield element("text", name, x=round(x), y=round(y), text_anchor="middle", class_="pg-place")
+
+
+def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """Whether two names of a line each do: the middle of each, its line, and half its width."""
+    (x, y, half), (other_x, other_y, other_half) = one, other
+    return abs(x - other_x) < half + other_half and abs(y - other_y) < _LINE
 
 
 def map_of(account: RunAccount) -> CountryMap | None:

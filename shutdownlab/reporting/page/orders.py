@@ -97,7 +97,5 @@ def _by(policy: Policy) -> str:
         return "operators' resolvers"
     if policy.at is Point.GATEWAY:
         return "the national gateway's switch"
-    targets = policy.block if policy.block is not None else policy.only
-    by_box = policy.by is Means.DPI and (targets.apps or targets.sites or targets.recognised)
-    by_switch = not by_box or targets.for_switches != Targets()
+    by_box, by_switch = policy.needs_boxes, policy.switched != Targets()
     return " and ".join(part for part, is_so in (("DPI boxes", by_box), ("operators' switches", by_switch)) if is_so)

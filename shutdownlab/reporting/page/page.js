@@ -86,6 +86,7 @@
     }
     table.append(make("thead", { role: "rowgroup" }, head));
     let operator = null, body = null, first = true;
+    const trying = new Set(phase === phases.length - 1 ? (data.trying || []).map(([row, column]) => `${row} ${column}`) : []); // of a live page
     for (const row of list) {
       const [name, region, group, access] = rows[row];
       if (name !== operator && region) {
@@ -105,9 +106,9 @@
       for (const column of shown) {
         const cell = byRow.get(row).get(column);
         if (!cell) { line.append(make("td", { role: "gridcell", class: "pg-empty" }, make("span", { class: "pg-hidden" }, "not measured"))); continue; }
-        const fact = facts[cell[2]];
-        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${fact[0]}${fact[1] ? ` (${fact[1]})` : ""}${met(fact) ? "" : ", not as expected"}${was(row, column) ? `; ${told(was(row, column))} in ${data.was.name}` : ""}`;
-        const box = make("td", { role: "gridcell", class: `pg-cell pg-${fact[0]}${met(fact) ? "" : " pg-unmet"}${was(row, column) ? " pg-changed" : ""}`, tabindex: first ? "0" : "-1", "aria-label": said, title: said, "data-row": row, "data-column": column, "aria-haspopup": "dialog" }, SYMBOLS[fact[0]]);
+        const fact = facts[cell[2]], tried = trying.has(`${row} ${column}`), ill = !met(fact) && !tried;
+        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${fact[0]}${fact[1] ? ` (${fact[1]})` : ""}${tried ? ", failing now, being confirmed" : ""}${ill ? ", not as expected" : ""}${was(row, column) ? `; ${told(was(row, column))} in ${data.was.name}` : ""}`;
+        const box = make("td", { role: "gridcell", class: `pg-cell pg-${fact[0]}${tried ? " pg-trying" : ""}${ill ? " pg-unmet" : ""}${was(row, column) ? " pg-changed" : ""}`, tabindex: first ? "0" : "-1", "aria-label": said, title: said, "data-row": row, "data-column": column, "aria-haspopup": "dialog" }, tried && fact[0] === "unknown" ? "…" : SYMBOLS[fact[0]]);
         box.cell = cell;
         first = false;
         line.append(box);
@@ -171,6 +172,17 @@
     dialog.replaceChildren(...content);
     const place = `td[data-row="${rowAt}"][data-column="${columnAt}"]`; // the table may be drawn anew meanwhile
     dialog.onclose = () => { const cell = box.isConnected ? box : document.querySelector(`#pg-cells ${place}`); if (cell) focusOn(cell); };
+    dialog.showModal();
+  };
+
+  // of a live page: why something came out as it did that is no cell of the table
+  const tell = async (at, from, target, family, said) => {
+    const dialog = $("pg-dialog"), close = make("button", { type: "button", class: "pg-close" }, "Close");
+    close.addEventListener("click", () => dialog.close());
+    const { why } = await page.ask(at, from, target, family), row = rows.find((each) => vantage(each) === from);
+    const because = why && row ? [make("p", {}, `By the model: ${why.outcome}${why.failure ? ` (${why.failure})` : ""}.`), ...explained(row, why.outcome, why.failure, why)] : [make("p", { class: "pg-soft" }, "The model does not say more of it.")];
+    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, `${target} from ${from}`), make("p", {}, said), ...because);
+    dialog.onclose = null;
     dialog.showModal();
   };
 
@@ -350,7 +362,7 @@
   if (wanted < 0 && fragment) address(fragment);
   // what the live page works with
   const page = {
-    choose, open, make, vantage, phase: () => phase, data: () => data,
+    choose, open, tell, make, vantage, phase: () => phase, data: () => data,
     take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
     ask: async () => ({}),
   };

@@ -10,10 +10,11 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Means
 from shutdownlab.model.topology import Vantage
-from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.results.cells import cells_of
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.classes import CellClass, Classes
-from shutdownlab.verifier.explain import Explanation, explain_cell
+from shutdownlab.verifier.explain import explain_cell
+from shutdownlab.verifier.explanation import Explanation
 from shutdownlab.verifier.verdicts import Verifier
 
 
@@ -53,8 +54,18 @@ def whys_of(
             if class_ not in known:
                 known[class_] = len(found.told)
                 explanation = explain_cell(verifier, phase, cell)
-                found.told.append(_told(shutdown, explanation, cell, cell.vantage))
+                found.told.append(told_of(shutdown, explanation, cell.operator, cell.vantage))
             found.of[key] = known[class_]
+    return found
+
+
+def joined(whys: list[Whys]) -> Whys:
+    """Explanations of several phases as one."""
+    found = Whys()
+    for each in whys:
+        first = len(found.told)
+        found.told += each.told
+        found.of |= {key: first + place for key, place in each.of.items()}
     return found
 
 
@@ -62,7 +73,7 @@ def _key(result: Result) -> tuple[str, str, str, str]:
     return result.phase, result.vantage, result.target, result.family.value
 
 
-def _told(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> dict[str, Any]:
+def told_of(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> dict[str, Any]:
     """An explanation, short: without what is empty, and without what differs from phase to phase."""
     verdict = explanation.verdict
     told: dict[str, Any] = {
@@ -78,7 +89,7 @@ def _told(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Van
         "server": explanation.server,
         "policies": list(dict.fromkeys(_policies(explanation))),
         "faults": [[fault.fault, fault.title, list(fault.needs)] for fault in explanation.faults],
-        "at": _where(shutdown, explanation, cell, vantage),
+        "at": _where(shutdown, explanation, operator, vantage),
     }
     return {key: value for key, value in told.items() if value}
 
@@ -88,7 +99,7 @@ def _policies(explanation: Explanation) -> Iterator[str]:
     yield from (order.policy for order in explanation.elsewhere)
 
 
-def _where(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Vantage) -> str:
+def _where(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> str:
     """Where it was decided: what part of the vantage point's own operator (`own access-switch`), or a node by its name.
 
     A class has cells of several operators, whose equipment does the same.
@@ -99,7 +110,7 @@ def _where(shutdown: Shutdown, explanation: Explanation, cell: Cell, vantage: Va
         node = shutdown.network.nodes.get(hop.node)
         if node is None:
             return ""
-        own = node.owner == cell.operator and _is_on_its_side(shutdown.network, node, vantage)
+        own = node.owner == operator and _is_on_its_side(shutdown.network, node, vantage)
         return f"own {node.role.value}" if own else node.name
     for order in explanation.elsewhere:
         by_names = shutdown.scenario.policies[order.policy].by is Means.DNS

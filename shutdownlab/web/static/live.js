@@ -27,18 +27,22 @@
     };
     const partOf = (name) => (name === "top" ? document.querySelector("body > header") : document.querySelector(`main > section#${CSS.escape(name)}`));
 
-    const apply = ({ set, gone }) => {
+    let newest = 0;
+    const apply = ({ version, set, gone }) => {
       let drawn = false;
+      if (version < newest) $("live-log").replaceChildren(); // another server has come
+      newest = version;
       for (const name of gone) {
         if (name.startsWith("view/data/cells/")) { board.cells.length = Math.min(board.cells.length, +name.slice(16)); drawn = true; }
       }
       for (const [name, value] of Object.entries(set)) {
         if (name === "state") { state = value; told(); }
-        else if (name === "log") log(value);
+        else if (name.startsWith("log/")) continue;
         else if (name.startsWith("view/data/cells/")) { board.cells[+name.slice(16)] = value; drawn = true; }
         else if (name.startsWith("view/data/")) { board.data[name.slice(10)] = value; drawn = true; }
         else if (name.startsWith("view/")) { const place = partOf(name.slice(5)); if (place) { replace(place, value); place.hidden = value === ""; } drawn = true; }
       }
+      log(Object.entries(set).filter(([name]) => name.startsWith("log/")));
       if (!drawn) return;
       for (const link of document.querySelectorAll('body > header nav a[href^="#"]')) link.parentElement.hidden = document.querySelector(link.getAttribute("href")).hidden;
       const before = page.data().phases.length ? page.data().phases[page.phase()][0] : null;
@@ -61,10 +65,31 @@
       root.dataset.busy = state.doing && state.kind === "country" ? "true" : "false";
       controls();
     };
+    // each line has a place of its own, which a later one takes: so the list stays as long as it is
     const log = (lines) => {
-      $("live-log").replaceChildren(...lines.slice().reverse().map(({ at, kind, text, phase }) => make("li", { class: `live-${kind}` },
-        make("code", {}, at), " ", phase ? make("button", { type: "button", class: "live-jump", "data-jump": phase }, phase) : null, phase ? " " : null, text)));
+      for (const [place, { at, kind, text, phase, cell }] of lines.sort(([, a], [, b]) => a.n - b.n)) {
+        const old = document.querySelector(`#live-log > [data-place="${place}"]`);
+        if (old) old.remove();
+        $("live-log").prepend(make("li", { class: `live-${kind}`, "data-place": place }, make("code", {}, at), " ",
+          phase && !cell ? make("button", { type: "button", class: "live-jump", "data-jump": phase }, phase) : null, phase && !cell ? " " : null,
+          cell ? make("button", { type: "button", class: "live-why", "data-cell": JSON.stringify(cell), title: `Why? ${cell[2]} from ${cell[1]}` }, text) : text));
+      }
     };
+    for (const box of document.querySelectorAll("#live-kinds input")) {
+      box.addEventListener("change", () => { $("live-log").dataset.without = [...document.querySelectorAll("#live-kinds input:not(:checked)")].map((each) => each.value).join(" "); });
+    }
+    document.addEventListener("click", async (event) => {
+      const asked = event.target.dataset && event.target.dataset.cell;
+      if (!asked) return;
+      const [moment, vantage, target, family] = JSON.parse(asked), { phases, rows, columns } = page.data();
+      const at = phases.findIndex(([name]) => name === moment);
+      if (at >= 0) { follows = at === phases.length - 1; follow(); page.choose(at); }
+      const row = rows.findIndex((each) => page.vantage(each) === vantage), column = columns.findIndex(([name, of]) => name === target && of === family);
+      const box = at >= 0 && document.querySelector(`#pg-cells td[data-row="${row}"][data-column="${column}"]`);
+      if (box) await page.open(box); else await page.tell(moment, vantage, target, family, event.target.textContent);
+      const from = event.target.closest("li").dataset.place;
+      $("pg-dialog").onclose = () => { const again = document.querySelector(`#live-log > [data-place="${from}"] button`); if (again) again.focus(); };
+    });
     document.addEventListener("click", (event) => {
       const name = event.target.dataset && event.target.dataset.jump;
       const at = name ? page.data().phases.findIndex(([each]) => each === name) : -1;

@@ -1,0 +1,49 @@
+"""What every router of a country holds once BGP has converged, worked out once for all of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.routing import BgpSession, Relation, announcements, routers, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """All by the names of routers. `sessions`: as `routing.sessions`; `originated`: as `routing.originated`.
+
+    To ask `routing` of one router costs as much as all of this: who asks of every router asks here.
+    """
+
+    sessions: Mapping[str, tuple[BgpSession, ...]]
+    originated: Mapping[str, tuple[IpPrefix, ...]]
+    _members: frozenset[str]
+    _everywhere: frozenset[IpPrefix]
+    _at_the_exchange: frozenset[IpPrefix]
+
+    @classmethod
+    def of(cls, network: Network) -> Convergence:
+        originated = announcements(network)
+        operators = network.topology.operators
+        members = frozenset(m.name for m in network.by_role(Role.BORDER) if operators[m.owner].exchange)
+        return cls(
+            {node.name: tuple(sessions(network, node)) for node in routers(network)},
+            originated,
+            members,
+            frozenset(prefix for own in originated.values() for prefix in own),
+            frozenset(prefix for name in members for prefix in originated[name]),
+        )
+
+    def expected(self, node: Node) -> frozenset[IpPrefix]:
+        """What its table holds: everybody's prefixes; the route server's, those of the exchange's members."""
+        return self._at_the_exchange if node.role is Role.ROUTE_SERVER else self._everywhere
+
+    def at_the_exchange(self, node: Node) -> dict[IpPrefix, str]:
+        """What a member reaches over the exchange: other members' prefixes, each with the session's name."""
+        over = {s.version: s.name for s in self.sessions[node.name] if s.relation is Relation.EXCHANGE}
+        if not over:
+            return {}
+        own = self.originated[node.name]
+        return {p: over[p.version] for p in self._at_the_exchange.difference(own) if p.version in over}

@@ -1,0 +1,169 @@
+"""What a policy is about and what it leaves alone: subscribers by scope, traffic by what tells it apart."""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from pydantic import model_validator
+
+from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.numbers import PROTOCOL_NUMBERS
+from shutdownlab.config.scalars import Port, Prefix
+from shutdownlab.inspection.policy import Names
+from shutdownlab.inspection.terms import Domains
+from shutdownlab.model.protocols import AnyProtocol, Protocol
+from shutdownlab.model.scope import Scope
+from shutdownlab.model.topology import Access, Vantage
+
+_OF_SCOPES = ("operators", "regions", "access", "subscribers", "groups")
+
+
+LISTS: Final = {"site_file": "sites", "address_file": "addresses"}
+"""The keys of targets that name files, each with the key that has what they hold."""
+
+
+class _Listed(Record):
+    """What may name files of sites and addresses. What they hold is among these before they are checked."""
+
+    @model_validator(mode="after")
+    def _is_resolved(self) -> Self:
+        for key, target in LISTS.items():
+            if getattr(self, key, ()):
+                hint = f"files are read for scenarios that stand in files; here, give `{target}` what they hold"
+                raise Expected(target, hint, found="a file", key=key)
+        return self
+
+
+class Targets(_Listed):
+    """What a policy is about: all that any of these keys names."""
+
+    everything: bool = False
+    """All traffic of the Internet. `block: everything` is short for it."""
+    apps: tuple[str, ...] = ()
+    """Apps of the catalogue (`shutdownlab apps`) or of `apps` files. By DPI: their names, their own protocols, and
+    those addresses that no other app shares. By address: all their prefixes."""
+    sites: Domains = ()
+    """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
+    them."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
+    addresses: tuple[Prefix, ...] = ()
+    """Prefixes at the far end, in either direction."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
+    ports: tuple[Port, ...] = ()
+    """Ports at the far end."""
+    protocols: tuple[AnyProtocol, ...] = ()
+    """IP's own (tcp, udp, icmp, icmp6, gre, esp), quic (as udp/443, where no DPI box is asked), or any that DPI boxes
+    recognise (openvpn, wireguard, tor …; see rules)."""
+    voice: bool = False
+    """Telephone calls: the operators' telephone service, not the Internet."""
+    sms: bool = False
+    """Short messages, likewise."""
+
+    @property
+    def recognised(self) -> tuple[str, ...]:
+        """The protocols that a DPI box tells apart by what they look like."""
+        return tuple(name for name in self.protocols if name not in PROTOCOL_NUMBERS)
+
+    @property
+    def without_connections(self) -> str:
+        """What of it has no connections; empty where all has."""
+        told = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
+        told += [name for name in ("voice", "sms") if getattr(self, name)]
+        return ", ".join(told)
+
+    @property
+    def for_boxes(self) -> Targets:
+        """What DPI boxes tell apart: apps and sites by their names, protocols by their looks."""
+        return Targets(apps=self.apps, sites=self.sites, protocols=self.recognised)
+
+    @property
+    def for_switches(self) -> Targets:
+        """The rest, which headers tell apart."""
+        plain = tuple(name for name in self.protocols if name not in self.recognised)
+        return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
+
+
+class Exceptions(_Listed):
+    """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
+
+    operators: tuple[str, ...] = ()
+    """All subscribers of these operators are left alone."""
+    regions: tuple[str, ...] = ()
+    """All subscribers in these regions are left alone."""
+    access: tuple[Access, ...] = ()
+    """All subscribers who are connected so are left alone."""
+    subscribers: tuple[str, ...] = ()
+    """All subscribers of these classes are left alone."""
+    apps: tuple[str, ...] = ()
+    """Traffic with these apps passes: as a DPI box tells them apart, where one blocks; else by the addresses that they
+    have."""
+    sites: Domains = ()
+    """Traffic with these domain names and what is below them passes, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
+    addresses: tuple[Prefix, ...] = ()
+    """Traffic with these prefixes passes."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
+    ports: tuple[Port, ...] = ()
+    """Traffic with these ports at the far end passes: a port hole."""
+    protocols: tuple[Protocol, ...] = ()
+    """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
+
+    def spares(self, vantage: Vantage) -> bool:
+        """Whether a vantage point is left alone altogether: any one field that names it is enough."""
+        return (
+            vantage.id.operator in self.operators
+            or vantage.id.region in self.regions
+            or vantage.access in self.access
+            or vantage.is_of(self.subscribers)
+        )
+
+
+_TRAFFIC = ("inside", "addresses", "apps", "sites", "ports", "protocols")
+
+
+class Allowance(_Listed):
+    """What is let through: what all of its keys say at once. Of what one key lists, any will do."""
+
+    who: Scope = Scope()
+    """For which of those whom the policy is about; left out: for all."""
+    inside: tuple[Prefix, ...] = ()
+    """Only from and to these addresses of theirs: single ones, where not whole networks are allowed."""
+    addresses: tuple[Prefix, ...] = ()
+    """Only with these prefixes at the far end."""
+    address_file: Names = ()
+    """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
+    apps: tuple[str, ...] = ()
+    """Only these apps: as a DPI box tells them apart, where one blocks; else by the addresses that they have."""
+    sites: Domains = ()
+    """Only these domain names and what is below them, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
+    ports: tuple[Port, ...] = ()
+    """Only with these ports at the far end."""
+    protocols: tuple[Protocol, ...] = ()
+    """Only these protocols: IP's own, or quic (as udp/443)."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Allowance:
+        for key in _TRAFFIC:
+            if key in self.model_fields_set and not getattr(self, key):
+                hint = "leave the key out to allow any"
+                raise Expected("at least one", hint, found="an empty list", key=key)
+        if self.who == Scope() and self.is_whole:
+            hint = "such as {who: {subscribers: [government]}, sites: [google.com]}"
+            raise Expected("whom or what it lets through", hint, found="nothing")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about all traffic of those whom it is about."""
+        return not any(getattr(self, key) for key in _TRAFFIC)
+
+    def __str__(self) -> str:
+        told = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
+        told += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
+        return " with ".join(told) or "some"

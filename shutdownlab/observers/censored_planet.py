@@ -1,0 +1,252 @@
+"""Censored Planet: what of names is blocked, by asking servers in the country from abroad, and where (`hyperquack`,
+`centrace`, `cenfuzz`).
+
+Asked are web servers that are hosted in the country, for names that the scenario's policies are about. What a box
+remembers of one connection is no matter of others: each has an address of its own, in a prefix abroad where nothing
+else is. A name that fails twice is believed blocked when a control, sent at the same time, was answered; where controls
+fail too, an echo to the server's line that no policy touches tells whether it was cut off or the testbed failed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
+from typing import Any, ClassVar, Final
+
+from shutdownlab.model.network import Role
+from shutdownlab.model.topology import VantageId
+from shutdownlab.observers import cenfuzz, centrace, hyperquack
+from shutdownlab.observers.cenfuzz import Result
+from shutdownlab.observers.centrace import Trace, hop_of
+from shutdownlab.observers.dark import dark_prefix, unused
+from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.exchanges import Exchange, client_hello, play
+from shutdownlab.observers.hyperquack import PORTS, Server, Trial
+from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
+from shutdownlab.observers.naming import stamp
+from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.system.namespace import LOOPBACK
+
+_CONTROL: Final = "control.example.com"
+_PATIENCE_S: Final = 1.5
+"""More than one retransmission of a SYN."""
+_LENGTH: Final = 26
+_MOST_SERVERS: Final = 4
+_MOST_NAMES: Final = 3
+_MOST_TRACED: Final = 2
+"""Blocked names that are traced and permuted in a phase; the others are when they are blocked in another."""
+_TTLS_AT_ONCE: Final = 8
+_MOST_TTL: Final = 32
+_LOCAL_TABLE, _TYPE_LOCAL, _SCOPE_HOST, _AF_INET = 255, 2, 254, 2
+
+
+class CensoredPlanet(Instrument):
+    """Hyperquack in each phase; CenTrace and CenFuzz of what it finds blocked and has not looked into yet."""
+
+    name: ClassVar[str] = "censored-planet"
+    signals: ClassVar[tuple[str, ...]] = ("hyperquack",)
+
+    def __init__(self, abroad: Abroad) -> None:
+        super().__init__(abroad)
+        self._servers = list(_servers(abroad))
+        if not self._servers:
+            raise CannotSee("no web site is hosted in the country, for requests from abroad to go to")
+        self._names = (abroad.named or abroad.sites)[:_MOST_NAMES]
+        if not self._names:
+            raise CannotSee("no site abroad has a name to ask for")
+        dark = dark_prefix(abroad.network)
+        free = (each for each in unused(abroad.network, _LENGTH) if not dark or not each[1].overlaps(dark[1]))
+        found = next(free, None)
+        if found is None:
+            raise CannotSee(f"no transit abroad has a /{_LENGTH} in which nothing is")
+        router, prefix = found
+        node = next(abroad.network.by_role(Role.SERVERS, router.owner))
+        self._site = Site(node.name, abroad.net.get(node.name).namespace)
+        self._namespace = abroad.net.get(node.name).namespace
+        with self._namespace.netlink() as netlink:
+            netlink.route(
+                "add", dst=str(prefix), oif=LOOPBACK, table=_LOCAL_TABLE, type=_TYPE_LOCAL, scope=_SCOPE_HOST,
+                family=_AF_INET,
+            )  # fmt: skip
+        self._sources = itertools.cycle(map(str, prefix.hosts()))
+        self._evaluated = dict[Server, list[Exchange]]()
+        self._templates = self._evaluate()
+        self._looked_into = set[tuple[Server, str]]()
+
+    def look(self, moment: Moment) -> Sighting:
+        trials, refuted = self._try(moment)
+        counted = [trial for trial in trials if trial.server.vantage not in refuted]
+        when, at = self.abroad.time.of, stamp(moment.phase.at)
+        topology = self.abroad.network.topology
+        country = topology.country, topology.country
+        files = {f"hyperquack.{at}.json": "".join(trial.line(country, when) for trial in trials).encode()}
+        if self._evaluated:
+            lines = (hyperquack.evaluation(server, asked, when) for server, asked in self._evaluated.items())
+            files[f"evaluations.{at}.json"] = "".join(lines).encode()
+            self._evaluated = {}
+        left_out = [f"{len(refuted)} servers could not be asked, for their controls failed"] if refuted else []
+        todo = [trial for trial in counted if trial.blocked and (trial.server, trial.name) not in self._looked_into]
+        todo = todo[:_MOST_TRACED]
+        if todo:
+            traces = [self._trace(trial) for trial in todo]
+            files[f"centrace.{at}.csv"] = centrace.analysed(traces, self._numbers(traces))
+            files[f"centrace-raw.{at}.txt"] = centrace.raw(traces)
+            try:
+                fuzzed = [line for trial in todo for line in self._fuzz(trial)]
+                files[f"cenfuzz.{at}.json"] = "".join(fuzzed).encode()
+            except ImportError:
+                left_out.append("CenFuzz has no ClientHellos without scapy: pip install scapy")
+            self._looked_into |= {(trial.server, trial.name) for trial in todo}
+        readings = self._readings(moment.phase.phase, counted, refuted)
+        return Sighting(tuple(readings), files, tuple(left_out))
+
+    # -- Hyperquack ---------------------------------------------------------------------------------------------------
+
+    def _evaluate(self) -> Mapping[Server, Mapping[str, Any]]:
+        """The template of each server; those that have none are asked nothing."""
+        asked = {server: [self._exchange(server, _CONTROL) for _ in range(2)] for server in self._servers}
+        self._play(itertools.chain.from_iterable(asked.values()))
+        self._evaluated = asked
+        found = {}
+        for server, exchanges in asked.items():
+            first, second = (hyperquack.answer_of(each) for each in exchanges)
+            if first is not None and first == second:
+                found[server] = first
+        if not found:
+            raise CannotSee("no web site in the country answers from abroad")
+        return found
+
+    def _try(self, moment: Moment) -> tuple[list[Trial], set[VantageId]]:
+        """All servers and names side by side: once; again, what was not answered as ever; then controls beside it.
+
+        Where not even the first control was answered nothing is gained by asking one after the other: an echo that no
+        policy touches goes beside the second try. Returned are also the lines that the testbed itself has failed.
+        """
+        pairs = [(server, name) for server in self._templates for name in self._names]
+        firsts = {pair: self._exchange(pair[0], _CONTROL) for pair in pairs}
+        tries = {pair: self._exchange(*pair) for pair in pairs}
+        self._play([*firsts.values(), *tries.values()])
+        failed = [pair for pair in pairs if not self._is_as_ever(pair, tries[pair])]
+        again = {pair: self._exchange(*pair, source=tries[pair].source) for pair in failed}
+        controls = {pair: self._controls(pair[0], tries[pair].source) for pair in failed}
+        dark = [pair for pair in failed if not self._is_as_ever(pair, firsts[pair])]
+        with ThreadPoolExecutor(1, "echo") as beside:
+            refuted = beside.submit(self._refuted, {pair[0].vantage: pair[0] for pair in dark}, moment)
+            self._play([*again.values(), *itertools.chain.from_iterable(controls[pair] for pair in dark)])
+        left = [pair for pair in failed if pair not in dark and not self._is_as_ever(pair, again[pair])]
+        self._play(itertools.chain.from_iterable(controls[pair] for pair in left))
+        found = []
+        for pair in pairs:
+            both = (tries[pair], *([again[pair]] if pair in again else []))
+            same, clean = controls[pair] if pair in dark or pair in left else (None, None)
+            found.append(Trial(*pair, firsts[pair], both, same, clean, self._templates[pair[0]]))
+        still = {trial.server.vantage for trial in found if trial.anomaly and trial.controls_failed}
+        return found, refuted.result() & still
+
+    def _is_as_ever(self, pair: tuple[Server, str], asked: Exchange) -> bool:
+        return hyperquack.answer_of(asked) == self._templates[pair[0]]
+
+    def _controls(self, server: Server, source: str) -> tuple[Exchange, Exchange]:
+        """From the address that has asked, and from another."""
+        return self._exchange(server, _CONTROL, source=source), self._exchange(server, _CONTROL)
+
+    def _refuted(self, servers: Mapping[VantageId, Server], moment: Moment) -> set[VantageId]:
+        """Lines of which the testbed does not answer, or so slowly that silence at a server says nothing."""
+        network = self.abroad.network
+        asks = {}
+        for vantage, server in servers.items():
+            control = next(each for each in network.control_addresses(vantage) if each.version == 4)
+            asks[vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
+        begun = time.monotonic()
+        self._site.ask(asks.values())
+        slow = time.monotonic() - begun > _PATIENCE_S / 2
+        return {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (slow and ask.way)}
+
+    def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
+        tls = name if server.service == "https" else None
+        source = source or next(self._sources)
+        return Exchange(source, server.address, server.port, hyperquack.request(name), tls)
+
+    def _play(self, exchanges: Iterable[Exchange]) -> None:
+        play(self._namespace, list(exchanges), _PATIENCE_S)
+
+    def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
+        """Of all that was asked for, the share that was answered as ever; none where something could not be asked."""
+        topology = self.abroad.network.topology
+        places: list[tuple[Scope, str]] = [("country", "")]
+        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        for scope, of in places:
+            mine = [t for t in counted if of in ("", getattr(t.server.vantage, scope, ""))]
+            whole = not any(of in ("", getattr(vantage, scope, "")) for vantage in refuted)
+            if mine and whole:
+                share = sum(not trial.anomaly for trial in mine) / len(mine)
+                yield Reading("hyperquack", phase, scope, of, "ipv4", round(share, 9), "share", "measured")
+
+    # -- CenTrace and CenFuzz -----------------------------------------------------------------------------------------
+
+    def _trace(self, trial: Trial) -> Trace:
+        """The control's trace to its end, then the name's, as far. Each has an address of its own."""
+        control = dict[int, centrace.Hop]()
+        source = next(self._sources)
+        for first in range(1, _MOST_TTL, _TTLS_AT_ONCE):
+            control |= self._hops(trial.server, cenfuzz.CONTROL, range(first, first + _TTLS_AT_ONCE), source)
+            if any(hop.payload for hop in control.values()):
+                break
+        last = min((ttl for ttl, hop in control.items() if hop.payload), default=max(control))
+        control = {ttl: hop for ttl, hop in control.items() if ttl <= last}
+        censored = self._hops(trial.server, trial.name, range(1, last + 1), next(self._sources))
+        return Trace(trial.server.address, trial.name, censored, control)
+
+    def _hops(self, server: Server, name: str, ttls: range, source: str) -> dict[int, centrace.Hop]:
+        """Connect as many times, and send what names the site once with each TTL."""
+        sent = hyperquack.request(name) if server.service == "http" else client_hello(name)
+        exchanges = {ttl: Exchange(source, server.address, server.port, sent, ttl=ttl, whole=False) for ttl in ttls}
+        self._play(exchanges.values())
+        return {ttl: hop_of(each) for ttl, each in exchanges.items()}
+
+    def _fuzz(self, trial: Trial) -> Iterator[str]:
+        server, results = trial.server, []
+        for permutation in cenfuzz.permutations(server.service):
+            both = [
+                Exchange(
+                    next(self._sources), server.address, server.port, permutation.made(name),
+                    whole=server.service == "http",
+                )
+                for name in (trial.name, cenfuzz.CONTROL)
+            ]  # fmt: skip
+            results.append(Result(permutation, *both))
+        self._play(itertools.chain.from_iterable((result.censored, result.control) for result in results))
+        return cenfuzz.lines(trial.name, server.service, results, self.abroad.time.of)
+
+    def _numbers(self, traces: Iterable[Trace]) -> dict[str, str]:
+        """Of the routers that answered: whose they are, by AS number and country."""
+        topology = self.abroad.network.topology
+        found = {}
+        for address in {hop.router for trace in traces for hop in trace.control.values() if hop.router}:
+            for operator in topology.operators.values():
+                if any(IPv4Address(address) in prefix for prefix in operator.prefixes if prefix.version == 4):
+                    found[address] = f"{operator.asn}/{topology.country}"
+        return found
+
+
+def _servers(abroad: Abroad) -> Iterator[Server]:
+    """Web servers in the country: those of as many operators as there are before a second one of any."""
+    network = abroad.network
+    by_operator: dict[str, list[Server]] = {}
+    for hosted in network.hosted:
+        vantage = network.nodes[hosted.node].vantage
+        address = next((str(each) for each in hosted.addresses if each.version == 4), None)
+        if not hosted.domestic or hosted.program is not None or vantage is None or address is None:
+            continue
+        there = by_operator.setdefault(vantage.id.operator, [])
+        if any(server.vantage == vantage.id for server in there):
+            continue
+        services = {(service.kind, service.port) for service in hosted.services}
+        there += [
+            Server(vantage.id, hosted.node, address, kind) for kind, port in PORTS.items() if (kind, port) in services
+        ]
+    in_turn = itertools.zip_longest(*by_operator.values())
+    yield from itertools.islice((each for row in in_turn for each in row if each), _MOST_SERVERS)

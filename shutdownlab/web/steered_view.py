@@ -1,0 +1,105 @@
+"""What the page shows of a country that is steered: the report's parts, of what its ledger has."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from shutdownlab.config.problems import BadInput
+from shutdownlab.library import Shutdown
+from shutdownlab.model.lookup import vantage_point
+from shutdownlab.model.scenario import Mode
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.evidence import extract_of
+from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
+from shutdownlab.reporting.page.whys import Whys, joined, told_of, whys_of
+from shutdownlab.verifier.explain import explain
+from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.web.history import as_shutdown
+from shutdownlab.web.ledger import Contents, Ledger
+from shutdownlab.web.parts import VIEW, view_of
+from shutdownlab.web.source import as_shown
+
+
+class SteeredView:
+    """Of one country. Any thread may ask."""
+
+    def __init__(
+        self,
+        base: Shutdown,
+        choices: Mapping[str, str],
+        ledger: Ledger,
+        verifier: Callable[[str], Verifier | None] = lambda _: None,
+        mode: Mode = Mode.OPERATORS,
+    ) -> None:
+        """verifier: of a moment, by its name, where there is one that knows it already."""
+        self._base, self._choices, self._ledger, self._verifier, self._mode = base, choices, ledger, verifier, mode
+        self._whys: dict[str, tuple[frozenset[object], Whys]] = {}
+        """By moment: the cells that did not get through, and why."""
+        self._model = threading.Lock()
+        """Held by whoever asks a verifier."""
+
+    def view(self) -> dict[str, Any]:
+        """The parts of the page."""
+        known = self._ledger.contents()
+        shutdown = as_shutdown(self._base, self._choices, known.moments, datetime.now(UTC))
+        scenario = shutdown.scenario
+        manifest = {
+            "scenario": scenario.name, "title": scenario.title, "topology": scenario.topology,
+            "operators": {name: each.title for name, each in shutdown.topology.operators.items()},
+            "columns": scenario.headings, "sources": scenario.sources, "profiles": scenario.profiles,
+            "profile": scenario.profile, "mode": self._mode.value,
+        }  # fmt: skip
+        places = {str(vantage.id): place for place, vantage in enumerate(shutdown.network.vantages)}
+        probes = {name: place for place, name in enumerate(scenario.probes)}
+        every = [
+            result
+            for moment in known.moments
+            for result in sorted(
+                known.results.get(moment.name, ()), key=lambda r: (places[r.vantage], probes[r.target], r.family)
+            )
+        ]  # as in a run's record, whatever came out first
+        told = [result for result in every if result.phase in known.whole]
+        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown)
+        of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown)
+        orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
+        shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
+        return shown | {f"{VIEW}cite": ""}  # there is no record
+
+    def _explained(self, shutdown: Shutdown, known: Contents) -> Whys:
+        """What the model says of each whole moment; worked out again where something else did not get through."""
+        self._whys = {name: found for name, found in self._whys.items() if name in known.results}
+        for name in known.whole:
+            found = known.results[name]
+            lost = frozenset((r.vantage, r.target, r.family) for r in found if r.outcome.value != "ok")
+            if lost and self._whys.get(name, (frozenset(), None))[0] != lost:
+                with self._model:
+                    self._whys[name] = lost, whys_of(shutdown, {}, found, self._verifier(name))
+        return joined([whys for _, whys in self._whys.values()])
+
+    def cell(self, moment: str, vantage: str, target: str, family: str) -> dict[str, Any]:
+        """What a cell opens on."""
+        at = vantage, target, family
+        record, result = self._ledger.record(moment, at), self._ledger.result(moment, at)
+        extract = extract_of(0, record) if record is not None else None
+        _, whys = self._whys.get(moment, (None, Whys()))
+        key = moment, *at
+        if key not in whys.of:
+            shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
+            with self._model:
+                if result is None:  # it is not measured: what a box has met
+                    return as_shown(None, _explained(shutdown, moment, *at))
+                whys = whys_of(shutdown, {}, [result], self._verifier(moment))  # the moment is not whole yet
+        return as_shown(extract[1] if extract else None, whys.told[whys.of[key]] if key in whys.of else None)
+
+
+def _explained(shutdown: Shutdown, moment: str, vantage: str, target: str, family: str) -> dict[str, Any] | None:
+    """What the model says of anything that somebody could ask for; None where there is no such thing."""
+    try:
+        explanation = explain(shutdown, at=moment, vantage=vantage, target=target, family=family)
+        place = vantage_point(shutdown.topology, vantage, "vantage")
+    except BadInput:
+        return None
+    return told_of(shutdown, explanation, place.id.operator, place)
