@@ -78,9 +78,9 @@ def test_operators_can_obey_together_and_those_not_named_obey_at_once() -> None:
     made["timeline"][1]["stagger"] = {"order": [["northnet", "southcell"], "third"]}
     with pytest.raises(sl.BadInput, match="third"):
         sl.load(made)
-    turns = {"order": [["link", "mobinil"], "etisalat"], "apart": "1min"}
-    varied = sl.load("egypt-2011", set={"timeline.return.stagger": turns})
-    first, second = (p for p in varied.scenario.timeline if p.stagger)
+    turns = {"order": [["vodafone", "mobinil"], "etisalat"], "apart": "1min"}
+    varied = sl.load("egypt-2011", set={"timeline.telephones-off.stagger": turns})
+    first, second = (p for p in varied.scenario.timeline if p.phase.startswith("telephones-off"))
     assert set(first.obey) == {"etisalat"}
     assert not second.obey
 
