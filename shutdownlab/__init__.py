@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from shutdownlab.system.kernel import MachineCannot
     from shutdownlab.verifier.compare import Comparison
     from shutdownlab.verifier.detect import Detectability, detect
-    from shutdownlab.verifier.explain import Explanation, explain
+    from shutdownlab.verifier.explain import explain
+    from shutdownlab.verifier.explanation import Explanation
     from shutdownlab.verifier.published import compare
     from shutdownlab.verifier.verify import Verified, verify
 
@@ -128,7 +129,7 @@ _WHERE: Final = {
     "compare": "verifier.published",
     "detect": "verifier.detect",
     "diff": "comparison",
-    "Explanation": "verifier.explain",
+    "Explanation": "verifier.explanation",
     "explain": "verifier.explain",
     "Verified": "verifier.verify",
     "verify": "verifier.verify",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from shutdownlab.config.beside import NotReadable, NotThere, is_file, read_file
+from shutdownlab.config.beside import NotReadable, NotThere, digest_of, is_file, noting_files, read_file
 from shutdownlab.config.document import Document, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.problems import BadInput, Problem
@@ -92,12 +92,30 @@ class Shutdown:
     """The scenario's file, for the line of each value."""
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What was set from outside, by path."""
+    read: Mapping[Path, str] = field(default_factory=dict, compare=False, repr=False)
+    """SHA-256 of the user's own files that it was loaded from, by whole path."""
 
     def place(self, path: ValuePath) -> str:
         """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
         if self.document is None or not self.document.lines:
             return ""
         return f"{self.document.locate(path)[0].file}:{self.document.line(path)}"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of all files of the user's own that it comes from, the programs that it starts among them.
+
+        By path: relative to `folder` where they are in it.
+        """
+        found = dict(self.read)
+        for program in self.programs:
+            for path in (Path(argument) for argument in program.command if argument.startswith("/")):
+                if (digest := digest_of(path)) is not None:
+                    found[path.resolve()] = digest
+        return {
+            str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path): digest
+            for path, digest in found.items()
+        }
 
     @property
     def digest(self) -> str:
@@ -202,10 +220,16 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
     a name under its `parameters`; text is read as in a file. Raises `BadInput`, whose `problems` are those of both
     files.
     """
+    with noting_files() as noted:
+        loaded = _load(scenario, set or {})
+    return replace(loaded, read=noted)
+
+
+def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) -> Shutdown:
     made = isinstance(scenario, Mapping)
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
     read_base = partial(_read_base, Path() if made else Path(file).parent)
-    settings = {path: value_of(v, f"{OPTION} {path}") if isinstance(v, str) else v for path, v in (set or {}).items()}
+    settings = {path: value_of(v, f"{OPTION} {path}") if isinstance(v, str) else v for path, v in given.items()}
     document, topology_name = parse_scenario(text, file, read_base, settings)
     try:
         country = load_topology(topology_name, None if made else Path(file).parent)
@@ -258,10 +282,7 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
         tuple(without_effect(loaded, built, profiles, document)),
         "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
         document,
-        {
-            path: value if isinstance(value, str) else json.dumps(value, default=str)
-            for path, value in (set or {}).items()
-        },
+        {path: value if isinstance(value, str) else json.dumps(value, default=str) for path, value in given.items()},
     )
 
 

@@ -193,8 +193,10 @@ def _described(item: object, expectation: Expectation) -> str:
 
 
 def _scope(scope: Scope) -> Iterator[str]:
-    for each in (scope.operators, scope.regions, scope.access, scope.subscribers, scope.groups):
+    for each in (scope.operators, scope.regions, scope.access, scope.subscribers, scope.groups, scope.prefixes):
         yield from map(str, each)
+    if scope.share < 1:
+        yield f"{100 * scope.share:g} % of addresses"
     if scope.not_ is not None:
         yield f"not ({', '.join(_scope(scope.not_))})"
     for word, scopes in ((" or ", scope.any_), (" and ", scope.all_)):

@@ -1,4 +1,5 @@
-"""Shared by all tests: the project's other environments; and hypothesis: it prints its seeds, and has no deadlines."""
+"""Shared by all tests: their order, the project's other environments; and hypothesis: it prints its seeds, and has no
+deadlines."""
 
 from __future__ import annotations
 
@@ -17,6 +18,26 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+LONGEST = (
+    "test_run_tools.py", "test_differential.py", "test_run_broken.py", "test_run_faults.py", "test_cli.py",
+    "test_readme_in_a_country.py", "test_run.py", "test_probes.py", "test_lab_surroundings.py", "test_lab_door.py",
+    "test_run_door.py", "test_run_and_inspect_on_the_wire.py", "test_run_limited.py", "test_run_confined.py",
+)  # fmt: skip
+"""Files of tests/lab that take a minute or more of a worker, the longest first: what is begun last should be short, or
+one worker has it to itself in the end. `make test PYTEST_ARGS=--durations=60` tells which they are."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Pure tests first, as they are named; then those of tests/lab, the longest files first."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.path.parent != ROOT / "tests" / "lab":
+        return -1
+    return LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="session")

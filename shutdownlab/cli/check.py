@@ -15,6 +15,7 @@ from shutdownlab.config.beside import NotReadable, read_file
 from shutdownlab.config.document import parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
+from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
 from shutdownlab.library import Shutdown
@@ -25,7 +26,7 @@ from shutdownlab.reporting.literal import literal
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Topologies, scenarios, policies and profiles, by name or path."),
+        typer.Argument(metavar="FILE...", help="Topologies, scenarios, policies, profiles and apps, by name or path."),
     ],
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
@@ -50,12 +51,18 @@ def check(
                 continue
             topology = found.topology
             vantages = len(list(topology.vantages()))
-            what = f"{len(topology.operators)} operators, {len(topology.regions)} regions, {vantages} vantage points"
+            parts = (
+                (len(topology.operators), "operator"),
+                (len(topology.regions), "region"),
+                (vantages, "vantage point"),
+            )
+            what = ", ".join(_counted(*part) for part in parts)
             if isinstance(found, Shutdown):
                 scenario = found.scenario
                 outside = len(scenario.observations)
-                seen = f", {outside} observation{'s' * (outside != 1)} from outside" if outside else ""
-                measured = f"{len(scenario.timeline)} phases, {len(scenario.probes)} probes{seen}"
+                seen = f", {_counted(outside, 'observation')} from outside" if outside else ""
+                phases, probes = _counted(len(scenario.timeline), "phase"), _counted(len(scenario.probes), "probe")
+                measured = f"{phases}, {probes}{seen}"
                 what = f"{measured}; topology {topology.name}: {what}"
             Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
             for program in found.programs:
@@ -84,19 +91,26 @@ def _draw(network: Network, graph: Path) -> None:
 
 
 def _box_file(file: str) -> str | None:
-    """What there is in a policy or a profile of DPI boxes; None of other files. Raises `BadInput`."""
+    """What there is in a policy or a profile of DPI boxes, or in a file of apps; None of others. Raises `BadInput`."""
     path = Path(file)
     try:
         content = read_file(path)
     except NotReadable:
         return None  # told by who knows which names ship
-    kind = kind_of(parse(content, file).data)
+    document = parse(content, file)
+    kind = kind_of(document.data)
     if kind == "policy":
         rules = len(load_policy(content, file, library.catalogue()).rules)
-        return f"a policy of DPI boxes, {rules} rule{'s' * (rules != 1)}"
+        return f"a policy of DPI boxes, {_counted(rules, 'rule')}"
     if kind == "profile":
         return f"a profile of DPI boxes: {literal(load_profile(content, file, library.catalogue()).title)}"
+    if kind == "catalogue":
+        return f"a catalogue of apps, {_counted(len(apps_of_file(document, library.catalogue())), 'app')}"
     return None
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def _check_kind(graph: Path) -> None:

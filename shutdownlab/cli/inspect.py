@@ -10,6 +10,7 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.options import known, read_bytes
 from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.config.wording import because
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
 
@@ -63,7 +64,7 @@ def inspect(
         except NotACaptureError as error:
             bad_option(str(capture), str(error), _CAPTURE)
         except OSError as error:
-            bad_option(str(capture), (error.strerror or str(error)).lower(), "a capture that can be read")
+            bad_option(str(capture), because(error), "a capture that can be read")
         lines = [summary_line(inspection.summary())] if summary else None
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
             typer.echo(line)

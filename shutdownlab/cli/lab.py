@@ -9,7 +9,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shutdownlab.cli.options import AnyName, AtPhase, Choices, DatapathWish, Trust, as_mapping, known
+from shutdownlab import library
+from shutdownlab.cli.options import (
+    AnyName,
+    AtPhase,
+    Choices,
+    DatapathWish,
+    Settings,
+    Trust,
+    as_mapping,
+    as_settings,
+    known,
+)
 from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, user_errors
 from shutdownlab.country import visible
 from shutdownlab.country.attach_socket import Offered, offered
@@ -25,19 +36,29 @@ def lab(
     name: AnyName,
     at: AtPhase = None,
     choose: Choices = None,
+    settings: Settings = None,
     datapath: DatapathWish = "auto",
     trust: Trust = False,
     script: Annotated[
         Path | None,
         typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="The same country on a page in the browser too, as `shutdownlab web` has it.")
+    ] = False,
 ) -> None:
     """The machine's files are read-only there, but for the working directory.
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
     at its end.
     """
     with user_errors():
-        plan = _plan(name, at, choose, datapath, trust)
+        plan = _plan(name, at, choose, settings, datapath, trust)
+        if web:
+            from shutdownlab.cli.web import lab_with_page
+
+            if script is not None:
+                bad_option("--web", "--script too", "one of the two; what is typed can come from a file: < FILE")
+            raise typer.Exit(lab_with_page(plan))
         if script is not None and not script.is_file():
             bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
         keep = [script.resolve()] if script is not None else []
@@ -78,6 +99,7 @@ def exec_(
     ] = None,
     all_phases: Annotated[bool, typer.Option("--all-phases", help="In every phase, one after another.")] = False,
     choose: Choices = None,
+    settings: Settings = None,
     datapath: DatapathWish = "auto",
     trust: Trust = False,
 ) -> None:
@@ -93,7 +115,7 @@ def exec_(
     with user_errors():
         if all_phases and at:
             bad_option("--all-phases", f"--at {at[0]} too", "one of the two")
-        plan = _plan(name, at[0] if at else None, choose, datapath, trust)
+        plan = _plan(name, at[0] if at else None, choose, settings, datapath, trust)
         phases = _phases(plan, at or (), all_phases=all_phases)
         if (vantage is None) == (node is None):
             found = "neither" if node is None else f"{vantage} and --node {node}"
@@ -125,8 +147,11 @@ def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str,
     return tuple(phase_named(plan.scenario, each, "--at").phase for each in at)
 
 
-def _plan(name: str, at: str | None, choose: list[str] | None, datapath: DatapathWish, trust: bool) -> LabPlan:
-    return lab_plan(name, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
+def _plan(
+    name: str, at: str | None, choose: list[str] | None, settings: list[str] | None, datapath: DatapathWish, trust: bool
+) -> LabPlan:
+    loaded = library.check(name, as_settings(settings))
+    return lab_plan(loaded, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 
 
 def _enter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 
@@ -20,5 +21,8 @@ def list_() -> None:
         console.print(f"{heading}, in {literal(str(folder))}")
         width = max(map(len, shipped)) + 2
         for name, file in shipped.items():
-            console.print(f"  [bold]{name}[/bold]{' ' * (width - len(name))}{literal(library.title_of(file))}")
+            title = library.title_of(file)
+            room = console.width - width - 2 if console.is_terminal else len(title)
+            for number, part in enumerate(wrap(title, max(room, 20))):
+                console.print(f"  [bold]{'' if number else name:<{width}}[/bold]{literal(part)}")
     console.print("A copy to start from: shutdownlab show NAME > my.yaml")

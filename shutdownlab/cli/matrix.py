@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Trust, as_mapping
+from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Settings, Trust, as_mapping, as_settings
 from shutdownlab.cli.program import errors, naming_options, user_errors
 from shutdownlab.cli.run import one_run
 from shutdownlab.reporting.progress import Progress
@@ -30,19 +30,23 @@ def matrix(
         typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
     ] = None,
     choose: Choices = None,
+    settings: Settings = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,
     datapath: DatapathWish = "auto",
     form: Annotated[
         Literal["table", "json", "markdown"],
         typer.Option("--format", metavar="table|json|markdown", help="What is printed."),
     ] = "table",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify --tools` says.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     from shutdownlab.reporting import matrix as shown
     from shutdownlab.runner import matrix as tool_matrix
 
     with user_errors(), naming_options("out", "choose", "tools", "at"):
-        shutdown = library.load(scenario)
+        shutdown = library.load(scenario, set=as_settings(settings))
         chosen = [name for given in tools or () for name in given.split(",") if name]
         progress = Progress(out, errors(), story=False)
         with one_run(progress):
@@ -54,4 +58,12 @@ def matrix(
         shown.print_matrix(found, Console(highlight=False))
     else:
         typer.echo(shown.as_json(found) if form == "json" else shown.as_markdown(found))
-    raise typer.Exit(found.exit_code)
+    if verify:
+        for result, model in found.differing:
+            told = (
+                f"{result.phase} {result.vantage} {result.target}: measured {result.outcome}, verified {model.outcome}"
+            )
+            typer.echo(told, err=True)
+        count = len(found.differing)
+        typer.echo(f"Of {len(found.results):,} uses {count or 'none'} came out otherwise than verified.", err=True)
+    raise typer.Exit(found.exit_code or (1 if verify and found.differing else 0))

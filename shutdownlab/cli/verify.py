@@ -30,14 +30,21 @@ def verify(
     ] = "table",
     sample: Sample = None,
     strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tools", metavar="A,B|all", help="What `matrix` would find of these circumvention tools; repeatable."
+        ),
+    ] = None,
     warn: Annotated[
         bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
     ] = False,
 ) -> None:
     from shutdownlab.reporting.verified import as_json, print_verified
+    from shutdownlab.runner.matrix import with_tools
     from shutdownlab.verifier import verify as model
 
-    with user_errors(), naming_options("choose", "at", "sample"):
+    with user_errors(), naming_options("choose", "at", "sample", "out", "tools"):
         one_or_all(
             scenario, everything=everything, choose=choose, at=at, out=out, force=force, warn=warn,
             format=form != "table", set=settings,
@@ -47,6 +54,8 @@ def verify(
         if force and out is None:
             bad_option("--force", "no --out beside it", "--out DIR, which it is about")
         shutdown = library.load(scenario, set=as_settings(settings))
+        if tools is not None:
+            shutdown = with_tools(shutdown, tools, [at] if at else [])
         verified = model.verify(shutdown, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
             verified.write(out, force=force)

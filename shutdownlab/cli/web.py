@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shutdownlab.cli.options import AtPhase, Choices, DatapathWish, Trust, as_mapping
-from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors
+from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, naming_options, user_errors
 from shutdownlab.config.wording import quoted
 from shutdownlab.reporting.literal import literal
+from shutdownlab.system.kernel import MachineCannot
 
 if TYPE_CHECKING:
     from shutdownlab.country.lab import Lab
@@ -46,20 +49,31 @@ def web(
     students: Annotated[
         int, typer.Option("--students", metavar="N", help="Print so many links to follow by, each with its own token.")
     ] = 0,
+    role: Annotated[
+        Literal["follow", "steer", "own"],
+        typer.Option(
+            "--role", help="What students may do: follow the country, steer it too, or each steer one of their own."
+        ),
+    ] = "follow",
 ) -> None:
     """It prints links, with a token in each: one to steer by, others to follow.
+    Of a class, each student has one (--students, --role): docs/live-page.md.
     Whoever has the first may do in the country what `exec` and `lab` may do.
     What is served over a network is not encrypted.
     """
-    with user_errors(), naming_options("at", "choose", "datapath", "trust", "host", "port", "students"):
+    with user_errors(), naming_options("at", "choose", "datapath", "trust", "host", "port", "students", "role"):
         from shutdownlab.web.server import needs_web, place_of
 
         needs_web()
-        place = place_of(host, port, students)
+        place = place_of(host, port, students, role)
         if Path(what).is_dir():
+            if role != "follow":
+                bad_option("--role", f"{role}, and a run beside it", "a scenario: a run is over, and not steered")
             if at is not None or choose:
                 bad_option("--at" if at is not None else "--choose", "a run beside it", "a scenario: a run is over")
             _watch(Path(what), place)
+        elif role == "own":
+            _steer_each(_plan(what, at, choose, datapath, trust=trust), place)
         else:
             _steer(_plan(what, at, choose, datapath, trust=trust), place)
 
@@ -88,6 +102,68 @@ def _steer(plan: LabPlan, place: Place) -> None:
     except LabError as error:
         errors().print(literal(str(error)))
         raise typer.Exit(3) from None
+
+
+def _steer_each(plan: LabPlan, place: Place) -> None:
+    """A country for each student, one built after another; those that end leave the others up."""
+    from shutdownlab.country.lab import Lab, LabError
+    from shutdownlab.web.server import PageServer, guests_of_own
+    from shutdownlab.web.steering import Steering
+
+    try:
+        with ExitStack() as stack:
+            labs = []
+            for number in range(1, place.students + 1):
+                errors().print(literal(f"building {plan.title} for student {number} …"))
+                labs.append(lab := stack.enter_context(Lab(plan)))
+                source = Steering(lab)
+                own = replace(place, port=place.port and place.port + number - 1)
+                server = stack.enter_context(PageServer(source, own, guests_of_own(number), lab))
+                source.start()
+                stack.callback(source.end)
+                for guest, link in server.links.items():
+                    of = "" if guest.name.startswith("student") else f" with student {number}"
+                    typer.echo(f"{guest.name}{of}: {link}")
+            errors().print(literal(_LASTS))
+            with suppress(KeyboardInterrupt):
+                while not all(lab.closed for lab in labs):
+                    threading.Event().wait(_LOOK_S)
+            if labs and all(lab.closed for lab in labs):
+                raise LabError("all countries have ended")
+    except LabError as error:
+        errors().print(literal(str(error)))
+        raise typer.Exit(EXIT_MACHINE_CANNOT) from None
+
+
+def lab_with_page(plan: LabPlan) -> int:
+    """A country at the prompt of this terminal, and on a page; returns what the prompt ended with."""
+    from shutdownlab.country.attach import attach
+    from shutdownlab.country.attach_socket import lab_named, offered
+    from shutdownlab.country.lab import Lab, LabError
+    from shutdownlab.web.beside_prompt import PromptDoor
+    from shutdownlab.web.server import Place, needs_web
+    from shutdownlab.web.steering import Steering
+
+    needs_web()
+    if plan.scenario is None:
+        bad_option("--web", f"the topology {quoted(plan.title)}", "a scenario: a topology has nothing to order")
+    errors().print(literal(f"building {plan.title} …"))
+    with offered(plan.title) as found:
+        if found.descriptor < 0:
+            raise MachineCannot("have a page beside the prompt", f"no terminal can be let in: {found.why}", "see above")
+        try:
+            with Lab(plan, found.descriptor) as lab:
+                source = Steering(lab)
+                assert lab.door is not None, "terminals are let in"
+                PromptDoor(lab, source, lab.door).start()
+                with _served(source, Place(), lab, "The page ends with this prompt."):
+                    status = attach(lab_named(str(os.getpid()), "lab"))
+                if status is None or lab.closed:
+                    raise LabError("the country has ended")
+                return status
+        except LabError as error:
+            errors().print(literal(str(error)))
+            return EXIT_MACHINE_CANNOT
 
 
 def _watch(folder: Path, place: Place) -> None:
@@ -122,7 +198,8 @@ def _served(source: Source, place: Place, lab: Lab | None = None, lasts: str = _
 
 def _print_links(server: PageServer, lasts: str) -> None:
     for guest, link in server.links.items():
-        typer.echo(f"{'to steer' if guest.steers else 'to follow' if guest.name == 'follower' else guest.name}: {link}")
+        what = {"teacher": "to steer", "follower": "to follow"}.get(guest.name, guest.name)
+        typer.echo(f"{what}: {link}")
     errors().print(literal(lasts))
 
 

@@ -25,6 +25,7 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
+from shutdownlab.config.domains import is_within
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
 from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
@@ -201,8 +202,7 @@ def _kinds(
     if targets.apps:
         yield tuple(Traffic(remote=prefix) for app in targets.apps for prefix in _app_prefixes(network, apps, app))
     if targets.sites:
-        addresses = (address for site in targets.sites for address in _site_addresses(network, site))
-        yield tuple(Traffic(remote=_single(address)) for address in addresses)
+        yield tuple(Traffic(remote=_single(address)) for address in _site_addresses(network, targets.sites))
     if targets.addresses:
         yield tuple(Traffic(remote=prefix) for prefix in targets.addresses)
     if targets.ports:
@@ -246,7 +246,7 @@ def spared_by(
 def _hosted_in(network: Network, named: Exceptions | Allowance, vantage: Vantage) -> list[IpPrefix]:
     """The addresses that apps and sites have within a group's own subnets."""
     addresses = [a for app in named.apps for a in network.addresses_of(app)]
-    addresses += [a for site in named.sites for a in _site_addresses(network, site)]
+    addresses += _site_addresses(network, named.sites)
     return [_single(a) for a in addresses if any(a in subnet for subnet in network.subnets[vantage.id])]
 
 
@@ -265,9 +265,10 @@ def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[
     return tuple(dict.fromkeys([*apps[app].prefixes, *map(_single, network.addresses_of(app))]))
 
 
-def _site_addresses(network: Network, site: str) -> Iterator[Address]:
-    for hosted in network.hosted:
-        if any(name == site or name.endswith(f".{site}") for name in hosted.names):
+def _site_addresses(network: Network, sites: Iterable[str]) -> Iterator[Address]:
+    wanted = frozenset(sites)
+    for hosted in network.hosted if wanted else ():
+        if any(is_within(name, wanted) for name in hosted.names):
             yield from hosted.addresses
 
 

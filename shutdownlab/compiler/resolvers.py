@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from shutdownlab.config.domains import with_all_above
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.answers import Lie
 from shutdownlab.model.policy import Means, Policy
@@ -29,9 +30,7 @@ def lies_to(vantage: Vantage, apps: Mapping[str, App], active: Mapping[str, Poli
 
 def lie_about(host: str, lies: Lies) -> tuple[Lie, str] | None:
     """What is said of a host name: by the longest domain that holds it."""
-    labels = host.split(".")
-    above = (".".join(labels[first:]) for first in range(len(labels)))
-    return next((lies[domain] for domain in above if domain in lies), None)
+    return next((lies[domain] for domain in with_all_above(host) if domain in lies), None)
 
 
 def domains_of(app: App) -> tuple[str, ...]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path as FilePath
 
 from shutdownlab.config.document import MAX_BYTES, Document, Path, parse, quoted
 from shutdownlab.config.problems import BadInput
+
+_NOTED: ContextVar[dict[FilePath, str] | None] = ContextVar("files that are read", default=None)
 
 
 class NotReadable(Exception):
@@ -40,6 +45,28 @@ def is_file(path: FilePath) -> bool:
         return False
 
 
+@contextmanager
+def noting_files() -> Iterator[dict[FilePath, str]]:
+    """SHA-256 (hexadecimal digits) of every file that is read meanwhile, by its whole path; to be read at the end."""
+    noted: dict[FilePath, str] = {}
+    before = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(before)
+
+
+def digest_of(path: FilePath) -> str | None:
+    """SHA-256 of an ordinary file of any size, as hexadecimal digits; None where it cannot be read."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
 def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
     """The content of an ordinary file of at most `limit` bytes. Raises `NotReadable`."""
     try:
@@ -52,6 +79,8 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
             content = file.read(limit + 1)
             if len(content) > limit:  # it grows, or is one of those of /proc that have no size
                 raise NotReadable(f"which has more than {limit:,} bytes")
+            if (noted := _NOTED.get()) is not None:
+                noted[path.resolve()] = hashlib.sha256(content).hexdigest()
             return content
     except IsADirectoryError:
         raise NotReadable("which is a directory") from None

@@ -27,6 +27,11 @@ def on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def because(error: OSError) -> str:
+    """What was found where a file was to be opened: "no such file or directory", "a directory"."""
+    return (error.strerror or str(error)).lower().removeprefix("is ")
+
+
 def dotted(path: Path) -> str:
     """`('links', 3, 'delay')` as `links[3].delay`."""
     text = ""

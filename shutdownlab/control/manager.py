@@ -26,16 +26,23 @@ from shutdownlab.control.settings import DEFAULT_PROFILE, ControllerSettings
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.system import polling
 from shutdownlab.system.child_process import stop_descriptor
+from shutdownlab.system.signals import ignore_alone
 
 
 def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callable[[], None]) -> None:
-    """Run the app until `stop_fd` is readable; call `ready` once it listens.
+    """Run the app until `stop_fd` says that this process is to end; call `ready` once it listens.
+
+    Ctrl-C is ignored by a controller of a run, but not by what an app of the user's own starts.
 
     The frameworks cannot be stopped (os-ken's threads are no daemons and know no end): leave by `os._exit` then.
     """
+    ignored = ignore_alone()
     run_app(str(path), settings)
     ready()
-    polling.wait([stop_fd])
+    told: set[int] = set()
+    while told <= ignored:
+        polling.wait([stop_fd])
+        told = set(os.read(stop_fd, 64))
 
 
 def main() -> None:

@@ -363,7 +363,8 @@ class Breaker:
         if heard.hop.lan == "backbone":
             port = next(p for p in following.ports.values() if p.peer.node == node.name)
         else:
-            port = following.ports["ix" if heard.hop.lan == "exchange" else routing.lan_port(following)]
+            exchange = heard.hop.lan == "exchange"
+            port = following.ports["ix"] if exchange else routing.ground_port(network, following, node)
         via = next(str(a.ip) for a in port.addresses if a.version == version)
         return birdc.BestRoute("", origin, via)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,13 +45,13 @@ class Lab:
     plan: what was brought up. datapath: Open vSwitch's, `kernel` or `userspace`, and why. Any thread may call.
     """
 
-    def __init__(self, plan: LabPlan) -> None:
-        """See `lab`."""
+    def __init__(self, plan: LabPlan, offered: int = -1) -> None:
+        """See `lab`. offered: the descriptor of a socket at which other terminals are let in."""
         self.plan = plan
         self._at, self._active = plan.at, plan.active_in(plan.at)
         self._broken = self._broken_in(plan.at)
         self._orders = threading.RLock()
-        self._connection = LabConnection(plan)
+        self._connection = LabConnection(plan, offered)
         self.datapath = f"{self._connection.opened.datapath}: {self._connection.opened.why}"
 
     # --- what is there ---
@@ -94,6 +95,11 @@ class Lab:
     def faults(self) -> tuple[str, ...]:
         """What has broken since it is up: servers, controllers and DPI boxes that ended, what they complained of."""
         return tuple(self._connection.faults)
+
+    @property
+    def door(self) -> socket.socket | None:
+        """Where other terminals' sessions are to be answered, if they are let in."""
+        return self._connection.door
 
     # --- programs ---
 

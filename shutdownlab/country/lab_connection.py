@@ -69,10 +69,15 @@ class LabEnded(LabError):
 
 
 class LabConnection:
-    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since."""
+    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since.
 
-    def __init__(self, plan: LabPlan) -> None:
-        """Raises `MachineCannot`, and `LabError` when the country does not come up."""
+    door: where other terminals were `offered` to be let in, the socket at which their sessions are to be answered.
+    """
+
+    def __init__(self, plan: LabPlan, offered: int = -1) -> None:
+        """offered: a socket's descriptor. Raises `MachineCannot`, and `LabError` when the country does not come up."""
+        self.door: socket.socket | None = None
+        self._offered = offered
         self.faults: list[str] = []
         self.why_ended: BaseException | None = None
         self._plan = plan
@@ -222,13 +227,13 @@ class LabConnection:
                 with theirs:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
-                        {"plan": self._plan, "socket": theirs.fileno()},
+                        {"plan": self._plan, "socket": theirs.fileno(), "offered": self._offered},
                         keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
                         stdout=said,
                         stderr=said,
-                        pass_fds=[theirs.fileno()],
+                        pass_fds=[theirs.fileno(), *([self._offered] if self._offered >= 0 else [])],
                         own_session=True,
                     )
                 with suppress(EOFError, OSError, MessageError):
@@ -258,6 +263,8 @@ class LabConnection:
             case Opening(step=step):
                 self._began = time.monotonic(), step
             case Opened():
+                for door in self._link.take_files(message.files):
+                    self.door = socket.socket(fileno=door)
                 self._settle(0, message)
             case Done(number=number) | ProbeAnswer(number=number) | Boxes(number=number) | Routes(number=number):
                 self._settle(number, message)

@@ -14,13 +14,18 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from shutdownlab.config.scalars import ports
 from shutdownlab.control.processes import ControlError
+from shutdownlab.country.attach_socket import listen
 from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, brief, lines_of
 from shutdownlab.country.message_socket import MessageSocket
+from shutdownlab.country.porter import start_porter
 from shutdownlab.country.session import Session
+from shutdownlab.country.shared_session import door_at
+from shutdownlab.country.terminal import attached, make_ready
 from shutdownlab.protocol.session import (
     GIVEN_UP,
     Abandon,
@@ -44,6 +49,7 @@ from shutdownlab.protocol.session import (
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
 
+_BESIDE: Final = ("What is done here is seen on the page.", "ends it all, in the terminal that began it")
 _TICK_S: Final = 1.0
 """How often it is looked for what has broken."""
 _PATIENCE_S: Final = 0.02
@@ -51,7 +57,11 @@ _PATIENCE_S: Final = 0.02
 
 
 def serve(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan`, say so over the `socket` (a descriptor), and serve; returns an exit code."""
+    """Bring up the `plan`, say so over the `socket` (a descriptor), and serve; returns an exit code.
+
+    Other terminals are let in at the socket that is `offered` (a descriptor, or -1); their orders are the program's
+    outside to carry out, which is given the door that they come to.
+    """
     link = MessageSocket(socket.socket(fileno=payload["socket"]))
     os.set_inheritable(payload["socket"], False)
     try:
@@ -59,9 +69,23 @@ def serve(payload: Mapping[str, Any]) -> int:
     except BREAKAGES as error:
         link.send(Refused(0, "\n".join(lines_of(error))))
         return EXIT_BROKEN
-    link.send(Opened(session.country.datapath.name, session.country.datapath.why))
+    doors = [_let_in(session, payload["offered"])] if payload["offered"] >= 0 else []
+    datapath = session.country.datapath
+    link.send(Opened(datapath.name, datapath.why, len(doors)), [door.fileno() for door in doors])
+    for door in doors:
+        door.close()
     _LabServer(session, link).run()
     return 0
+
+
+def _let_in(session: Session, offered: int) -> socket.socket:
+    """Let other terminals in; returns the door that their sessions come to. Before there are threads."""
+    path = session.files / "terminals"
+    door = door_at(path)
+    make_ready(session)
+    command_line = partial(attached, session.plan, session.country, path, *_BESIDE)
+    start_porter(listen(offered), session.plan.loaded.network, session.country.net, command_line)
+    return door
 
 
 @dataclass(frozen=True, slots=True)

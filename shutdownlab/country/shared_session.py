@@ -70,50 +70,66 @@ class SharedSession(Session):
 
     def serve(self, door: Path) -> None:
         """Listen at a socket file for the sessions of other command lines, in a thread of its own, from now on."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(door))
-        listener.listen(_BACKLOG)
+        listener = door_at(door)
         # One thread, which never ends: a DPI box that it starts again would end with it.
-        threading.Thread(target=self._answer_all, args=(listener,), name="other terminals", daemon=True).start()
-
-    def _answer_all(self, listener: socket.socket) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(listener, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is listener:
-                        link = MessageSocket(listener.accept()[0])
-                        selector.register(link, selectors.EVENT_READ, link)
-                        continue
-                    try:
-                        for message in key.data.receive():
-                            key.data.send(self._answered(message))
-                    except (EOFError, MessageError, BrokenPipeError):
-                        selector.unregister(key.fileobj)
-                        key.data.close()
+        threading.Thread(
+            target=answer_all, args=(listener, self._answered), name="other terminals", daemon=True
+        ).start()
 
     def _answered(self, message: Message) -> Message:
         number = getattr(message, "number", 0)
-        try:
-            match message:
-                case AskInForce():
-                    return InForce(number, self.phase, tuple(self.active))
-                case AskComplaints():
-                    return Complaints(number, tuple(self.faults()))
-                case PutInForce():
-                    self.put_in_force(message.phase, message.policies, message.moved, message.faults)
-                    return Done(number)
-                case Measure():
-                    (answer,) = self.measure([message])
-                    return answer
-                case _:
-                    return Refused(number, f"{type(message).__name__} is nothing to ask here")
-        except BadInput as mistake:
-            return Refused(number, "\n".join(mistake.lines()))
-        except (ControlError, OSError) as broken:
-            return Refused(number, brief(str(broken)))
-        except Exception as bug:  # whatever it is, that terminal waits for an answer
-            return Refused(number, f"{type(bug).__name__}: {bug}")
+        match message:
+            case AskInForce():
+                return InForce(number, self.phase, tuple(self.active))
+            case AskComplaints():
+                return Complaints(number, tuple(self.faults()))
+            case PutInForce():
+                self.put_in_force(message.phase, message.policies, message.moved, message.faults)
+                return Done(number)
+            case Measure():
+                (answer,) = self.measure([message])
+                return answer
+            case _:
+                return Refused(number, f"{type(message).__name__} is nothing to ask here")
+
+
+def door_at(path: Path) -> socket.socket:
+    """A socket at a file, at which sessions of other command lines are listened for."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def answer_all(listener: socket.socket, answered: Callable[[Message], Message]) -> None:
+    """Answer the sessions of other command lines, one message after another, for ever. What `answered` raises is told
+    as what was refused."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    link = MessageSocket(listener.accept()[0])
+                    selector.register(link, selectors.EVENT_READ, link)
+                    continue
+                try:
+                    for message in key.data.receive():
+                        key.data.send(_safely(message, answered))
+                except (EOFError, MessageError, BrokenPipeError):
+                    selector.unregister(key.fileobj)
+                    key.data.close()
+
+
+def _safely(message: Message, answered: Callable[[Message], Message]) -> Message:
+    number = getattr(message, "number", 0)
+    try:
+        return answered(message)
+    except BadInput as mistake:
+        return Refused(number, "\n".join(mistake.lines()))
+    except (ControlError, OSError) as broken:
+        return Refused(number, brief(str(broken)))
+    except Exception as bug:  # whatever it is, that terminal waits for an answer
+        return Refused(number, f"{type(bug).__name__}: {bug}")
 
 
 class DistantSession:

@@ -55,7 +55,7 @@ def keep_open(plan: LabPlan, breaker: Breaker, offered: Offered) -> None:
     """Hand over to the command line in a country that is up, as a phase of the plan's has left it."""
     console = Console(stderr=True, highlight=False)
     session = SharedSession(plan, breaker=breaker)
-    _make_ready(session)
+    make_ready(session)
     _command_line(session, console, None, offered)
 
 
@@ -101,13 +101,13 @@ def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console],
         for line in lines_of(error):
             console.print(f"    {escape(line)}", soft_wrap=True)
         return EXIT_BROKEN
-    _make_ready(session)
+    make_ready(session)
     for fault in session.faults():
         console.print(fault, style="red", soft_wrap=True, markup=False)
     return then(session, console)
 
 
-def _make_ready(session: Session) -> None:
+def make_ready(session: Session) -> None:
     """What programs that this process starts find: the commands of switches and routers, and certificates."""
     add_tools(session.country.net, session.country.services, session.files / "bin")
     os.environ |= session.country.environment()
@@ -125,8 +125,8 @@ def _teller(console: Console) -> Callable[[str], None]:
 def _command_line(session: SharedSession, console: Console, script: str | None, offered: Offered) -> int:
     if offered.descriptor >= 0:
         door = session.files / "terminals"
-        attached = partial(_attached, session.plan, session.country, door)
-        start_porter(listen(offered.descriptor), session.plan.loaded.network, session.country.net, attached)
+        command_line = partial(attached, session.plan, session.country, door)
+        start_porter(listen(offered.descriptor), session.plan.loaded.network, session.country.net, command_line)
         session.serve(door)
         others = "Another terminal of yours gets in here by `shutdownlab attach`, or `shutdownlab attach NODE`."
     else:
@@ -137,10 +137,16 @@ def _command_line(session: SharedSession, console: Console, script: str | None, 
     return EXIT_FAILED if failures and (script or not sys.stdin.isatty()) else 0
 
 
-def _attached(plan: LabPlan, country: Country, door: Path) -> int:
+def attached(
+    plan: LabPlan,
+    country: Country,
+    door: Path,
+    others: str = "What is done here is seen there.",
+    end: str = "leaves it as it is",
+) -> int:
     """The command line of another terminal, in a process of its own."""
     session = DistantSession(plan, country, door)
-    _greet(session, Console(stderr=True, highlight=False), "What is done here is seen there.", "leaves it as it is")
+    _greet(session, Console(stderr=True, highlight=False), others, end)
     with interactive():
         Prompt(session)
     return 0

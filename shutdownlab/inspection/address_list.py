@@ -7,72 +7,78 @@ Also what other programs write: a range (`192.0.2.1-192.0.2.9`), and the lines o
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from shutdownlab.config.document import Expected, quoted
-from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import Address, IpPrefix, network, plain_ipv4
+from shutdownlab.config.document import Expected
+from shutdownlab.config.scalars import Address, IpPrefix, network, plain_prefix
+from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES: Final = 64 << 20
 MAX_PREFIXES: Final = 1_000_000
 """Somewhat more than all that BGP announces."""
-_TOLD: Final = 20
+_LENGTH_BITS: Final = 8
+"""A prefix as one number, which sorts quickly: its first address, then so many bits for its length."""
+_LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
 _HINT: Final = "one prefix, address or range a line; # begins a comment"
 
 
 def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
     """The prefixes that a list holds, each once and none within another, in the order of their addresses.
 
-    Raises `BadInput` with the first mistakes, each with its line.
+    Raises `BadInput` with the first mistakes, each with its line. Prefixes are numbers until those that count are
+    known: making an object of one costs more than reading it.
     """
-    found: list[IpPrefix] = []
-    problems: list[Problem] = []
-    wrong = 0
+    found: dict[int, list[int]] = {4: [], 6: []}
+    mistakes = ListMistakes(file, "an address or a prefix", "prefixes")
     for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         entry = line.partition(b"#")[0].partition(b";")[0].strip()
         if not entry:
             continue
+        decoded = entry.decode("utf-8", "replace")
+        plain = plain_prefix(decoded)
+        if plain is not None:
+            version, first, length = plain
+            found[version].append(first << _LENGTH_BITS | length)
+            continue
         try:
-            found += _prefixes(entry.decode("utf-8", "replace"))
+            for prefix in _prefixes(decoded):
+                found[prefix.version].append(int(prefix.network_address) << _LENGTH_BITS | prefix.prefixlen)
         except Expected as error:
-            wrong += 1
-            if wrong <= _TOLD:
-                shown = quoted(entry.decode("utf-8", "replace"))
-                problems.append(Problem(file, number, "", shown, error.expected, error.hint or _HINT))
-    if wrong > _TOLD:
-        problems.append(Problem(file, 0, "", f"{wrong - _TOLD:,} more such lines", "an address or a prefix a line"))
-    elif not wrong and not found:
-        problems.append(Problem(file, 0, "", "a list without an address", "an address or a prefix a line"))
-    elif len(found) > MAX_PREFIXES:
-        problems.append(Problem(file, 0, "", f"{len(found):,} prefixes", f"at most {MAX_PREFIXES:,}"))
-    if problems:
-        raise BadInput(problems)
-    return tuple(without_covered(found))
+            mistakes.add(number, entry, Expected(error.expected, error.hint or _HINT))
+    mistakes.raise_if_bad(sum(map(len, found.values())), MAX_PREFIXES)
+    return tuple(_networks(found))
 
 
 def without_covered(prefixes: Iterable[IpPrefix]) -> Iterator[IpPrefix]:
     """The prefixes that no other one holds, by their addresses."""
-    ordered = sorted(set(prefixes), key=_place)
-    for _, family in groupby(ordered, key=lambda prefix: prefix.version):
-        end = -1
-        for prefix in family:
-            first = int(prefix.network_address)
-            if first > end:
-                end = first + prefix.num_addresses - 1
-                yield prefix
+    found: dict[int, list[int]] = {4: [], 6: []}
+    for prefix in prefixes:
+        found[prefix.version].append(int(prefix.network_address) << _LENGTH_BITS | prefix.prefixlen)
+    return _networks(found)
 
 
-def _place(prefix: IpPrefix) -> tuple[int, int, int]:
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
+def _networks(found: Mapping[int, list[int]]) -> Iterator[IpPrefix]:
+    """Those that no other one holds, by their addresses, out of numbers by IP version: see `_LENGTH_BITS`."""
+    for place, length in _outermost(found[4], 32):
+        yield ipaddress.IPv4Network((place, length))
+    for place, length in _outermost(found[6], 128):
+        yield ipaddress.IPv6Network((place, length))
+
+
+def _outermost(numbers: list[int], width: int) -> Iterator[tuple[int, int]]:
+    """First address and length of each that no other one holds; of those with the same one the shortest is first."""
+    end = -1
+    for number in sorted(numbers):
+        first = number >> _LENGTH_BITS
+        if first > end:
+            length = number & _LENGTH_MASK
+            end = first + (1 << (width - length)) - 1
+            yield first, length
 
 
 def _prefixes(entry: str) -> Iterable[IpPrefix]:
     """One line's; raises `Expected`."""
-    plain = plain_ipv4(entry)
-    if plain is not None:
-        return (plain,)
     words = entry.split()
     if words[0] == "add" and len(words) >= 3:  # what follows, such as a timeout, is about the set of that program
         return _prefixes(words[2])

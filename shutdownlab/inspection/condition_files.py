@@ -62,6 +62,7 @@ def _listed(document: Document, at: Path, name: str, key: str) -> Sequence[objec
 
 _READ: Mapping[str, tuple[Callable[[bytes, str], Sequence[object]], int]] = {
     "name_file": (read_names, NAME_BYTES),
+    "site_file": (read_names, NAME_BYTES),
     "address_file": (read_addresses, ADDRESS_BYTES),
 }
 """What reads the files of a key, and how long they may be."""

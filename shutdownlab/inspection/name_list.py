@@ -13,14 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from shutdownlab.config.document import Expected, quoted
-from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.config.document import Expected
 from shutdownlab.config.scalars import NAME, domain, is_address
+from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES = 32 << 20
 MAX_NAMES = 1_000_000
 """What national block lists come to, and what fits into a message to a DPI box."""
-_TOLD = 20
 _PLAIN = re.compile(NAME.encode())
 """What most lines are: a name in its one spelling already, of which there may be a million."""
 _OWN = frozenset({"localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"})
@@ -33,8 +32,7 @@ _ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 def read_names(text: bytes, file: str) -> tuple[str, ...]:
     """The suffixes that a list holds, lower case and in A-labels, each once, in their order. Raises `BadInput`."""
     names: dict[str, None] = {}
-    problems: list[Problem] = []
-    wrong = 0
+    mistakes = ListMistakes(file, "a name", "names")
     for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         entry = line.partition(b"#")[0].strip() if b"##" not in line else line.strip()
         if not entry:
@@ -45,18 +43,8 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
             else:
                 names |= dict.fromkeys(_suffixes(entry))
         except Expected as error:
-            wrong += 1
-            if wrong <= _TOLD:
-                found = quoted(entry.decode("utf-8", "replace"))
-                problems.append(Problem(file, number, "", found, error.expected, error.hint))
-    if wrong > _TOLD:
-        problems.append(Problem(file, 0, "", f"{wrong - _TOLD:,} more such lines", "a name a line"))
-    elif not wrong and not names:
-        problems.append(Problem(file, 0, "", "a list without a name", "a name a line"))
-    elif len(names) > MAX_NAMES:
-        problems.append(Problem(file, 0, "", f"{len(names):,} names", f"at most {MAX_NAMES:,}"))
-    if problems:
-        raise BadInput(problems)
+            mistakes.add(number, entry, error)
+    mistakes.raise_if_bad(len(names), MAX_NAMES)
     return tuple(names)
 
 

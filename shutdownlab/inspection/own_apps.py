@@ -36,6 +36,15 @@ def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
     return apps
 
 
+def apps_of_file(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
+    """The apps of one such file, checked beside those of `known`; raises `BadInput` with all its problems."""
+    catalogue = document.validate_as(Catalogue)
+    _check(document, catalogue, known)
+    if document.problems:
+        raise BadInput(document.problems)
+    return catalogue.apps
+
+
 def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> None:
     """Whether an own file says which known apps its own stand in place of, and claims nothing that others have."""
     for index, key in enumerate(catalogue.replaces):

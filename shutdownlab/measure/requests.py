@@ -14,8 +14,9 @@ from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.protocol.probing import ProbeRequest
 from shutdownlab.results.cells import Cell
 
-_ROUNDS: Final = 1.5
-"""Of packets there and back, in what a step may take besides: a first try has two fifths of its patience."""
+_ROUNDS: Final = 2.5
+"""Of packets there and back, in what a step may take besides: a first try, which has two fifths of its patience, can
+see one answer come."""
 _SENT_AGAIN_S: Final = 3.0
 """What a lost packet costs that TCP sends again: a second, then two (RFC 6298, 2)."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import IpPrefix, Prefix
+from shutdownlab.config.scalars import IpPrefix, Prefix, is_part, part
 
 
 class Whence(StrEnum):
@@ -34,16 +34,10 @@ def _prefixes(value: object) -> object:
     return () if value == "all" else value
 
 
-def _part(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise Expected("a share above 0 and up to 1", "such as 0.9")
-    return float(value)
-
-
 _Prefixes = Annotated[
     tuple[Prefix, ...], BeforeValidator(_prefixes, json_schema_input_type=tuple[Prefix, ...] | Literal["all"])
 ]
-_Share = Annotated[float, BeforeValidator(_part)]
+_Share = Annotated[float, BeforeValidator(part)]
 
 
 def _meant(
@@ -137,8 +131,3 @@ class Leak(Record):
     to: str
     """To whom: one of its providers, or `exchange`. With several, BGP has more than one stable state (Griffin and
     Wilfong, 1999)."""
-
-
-def is_part(inner: IpPrefix, outer: IpPrefix) -> bool:
-    """Whether a prefix is another one, or lies within it."""
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

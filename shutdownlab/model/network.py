@@ -291,14 +291,13 @@ class _Builder:
             self.link((dpi, "exchange", []), (exchange, name, []))
         self.link((box, "inside", []), (dpi, "box-inside", []))
         self.link((box, "outside", []), (dpi, "box-outside", []))
-        pools = plan.subnets(operator.prefixes)
-        infrastructure = next(pools)
+        infrastructure = next(plan.subnets(operator.prefixes))
         self._point_to_point(name, Role.RESOLVER, plan.RESOLVER)
         self._point_to_point(name, Role.TELEPHONE, plan.TELEPHONE)
         for region, groups in operator.regions.items():
             access = self.node(Role.ACCESS_SWITCH, (name, region), name, f"{operator.title} {region}")
             vantages = self.vantages.get((name, region), [])
-            subnets = {vantage.id: next(pools) for vantage in vantages}
+            subnets = {vantage.id: vantage.subnets for vantage in vantages}
             self.network.subnets |= subnets
             gateways = [address for subnet in subnets.values() for address in hosts(subnet, plan.ROUTER)]
             self.link((border, f"acc{len(border.ports)}", gateways), (access, "uplink", []))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from shutdownlab.config.scalars import Address, IpPrefix
-from shutdownlab.model.announcements import Whence, Whither, is_part
+from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
@@ -203,13 +203,9 @@ def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
 
 def ground_port(network: Network, node: Node, other: Node) -> Port:
     """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
-    above = node.role is Role.TRANSIT and other.owner in network.topology.by_satellite
-    return node.port_for(f"to {other.owner}" if above else lan_port(node))
-
-
-def lan_port(node: Node) -> str:
-    """A router's port on the gateway's LAN."""
-    return "gateway" if node.role is Role.TRANSIT else "intl"
+    if node.role is Role.TRANSIT:
+        return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
+    return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
@@ -229,8 +225,9 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
     withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
         owner = node.owner
-        held_here = {} if owner in network.topology.by_satellite else held(owner)
-        told = [policy for policy in held_here.values() if policy.routes and policy.is_told(owner)]
+        if owner in network.topology.by_satellite:
+            continue
+        told = [policy for policy in held(owner).values() if policy.routes and policy.is_told(owner)]
         own = every()[node.name] if told else ()
         for policy in told:
             if (gone := policy.withdraw) is not None:

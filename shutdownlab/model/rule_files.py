@@ -17,6 +17,7 @@ from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.condition_files import add_listed, resolve_files
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.vocabulary import check_rules
+from shutdownlab.model.targets import LISTS
 
 
 def include_files(document: Document, apps: Collection[str], classes: Collection[str]) -> None:
@@ -28,11 +29,13 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
-        for place, targets in _with_addresses(policy):
-            listed = "address_file" in targets
-            add_listed(document, ("policies", name, *place), targets, "address_file", "addresses")
-            if listed and targets["addresses"] == []:
-                del targets["addresses"]  # told already
+        for place, targets in _with_lists(policy):
+            listed = [target for listing, target in LISTS.items() if listing in targets]
+            for listing, target in LISTS.items():
+                add_listed(document, ("policies", name, *place), targets, listing, target)
+            for target in listed:
+                if targets[target] == []:
+                    del targets[target]  # told already
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
@@ -46,12 +49,13 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
 
 def forget_files(policy: object) -> None:
     """Leave out the lists that a policy names, where they are not read."""
-    for _, targets in _with_addresses(policy):
-        targets.pop("address_file", None)
+    for _, targets in _with_lists(policy):
+        for listing in LISTS:
+            targets.pop(listing, None)
 
 
-def _with_addresses(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The parts of a policy, as plain data, that may name addresses, and where they stand in it."""
+def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parts of a policy, as plain data, that may name sites and addresses, and where they stand in it."""
     for key in ("block", "only", "except"):
         targets = policy.get(key) if isinstance(policy, dict) else None
         if isinstance(targets, dict):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from shutdownlab.config.document import Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.problems import BadInput
+from shutdownlab.config.scalars import is_part
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
@@ -152,6 +153,13 @@ class _Checker:
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._classes((*path, "subscribers"), scope.subscribers)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        subnets = [subnet for vantage in self.vantages for subnet in vantage.subnets] if scope.prefixes else []
+        for index, prefix in enumerate(scope.prefixes):
+            if not any(is_part(subnet, prefix) for subnet in subnets):
+                whole = next((subnet for subnet in subnets if is_part(prefix, subnet)), None)
+                found = f"{prefix}, in which nobody has an address" if whole is None else f"{prefix}, a part of {whole}"
+                hint = "each group of subscribers has a /24 and a /64" + (f", such as {subnets[0]}" if subnets else "")
+                self.document.report((*path, "prefixes", index), found, "a prefix that holds whole groups", hint)
         for place, part in scope.parts:
             self._scope_names((*path, *place), part)
 

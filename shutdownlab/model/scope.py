@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Record
+from shutdownlab.config.scalars import Prefix, is_part, part
 from shutdownlab.model.topology import Access, Vantage
 
 
@@ -23,6 +26,10 @@ class Scope(Record):
     """Only subscribers of these classes: every country's, or the topology's own."""
     groups: tuple[str, ...] = ()
     """Only the groups of these names, whatever their class: the keys below an operator's regions in the topology."""
+    prefixes: tuple[Prefix, ...] = ()
+    """Only the groups that have their addresses in one of these: all that they do, over the other IP version too."""
+    share: Annotated[float, BeforeValidator(part)] = 1.0
+    """Of each operator's groups, which have as many addresses each, how many: the first ones, rounded up."""
     not_: Scope | None = Field(alias="not", default=None)
     """Nobody whom this is about."""
     any_: tuple[Scope, ...] = Field(alias="any", default=())
@@ -57,13 +64,15 @@ class Scope(Record):
             and (not self.access or vantage.access in self.access)
             and (not self.subscribers or vantage.is_of(self.subscribers))
             and (not self.groups or vantage.id.group in self.groups)
+            and (not self.prefixes or any(is_part(own, p) for own in vantage.subnets for p in self.prefixes))
+            and (self.share == 1 or vantage.place < math.ceil(self.share * vantage.of))
         )
 
     @property
     def is_of_operators(self) -> bool:
         """Whether it says nothing that tells one subscriber of an operator from another."""
-        own = self.regions or self.access or self.subscribers or self.groups
-        return not own and all(part.is_of_operators for _, part in self.parts)
+        own = self.regions or self.access or self.subscribers or self.groups or self.prefixes
+        return not own and self.share == 1 and all(part.is_of_operators for _, part in self.parts)
 
     def covers_operator(self, operator: str) -> bool:
         """Whether an operator as a whole is meant, as it is seen from outside."""

@@ -136,16 +136,16 @@ def _place(
         told.report(at, f"{quoted(first)}, which decides how the file is read", "another key", "change the file")
         return None
     if first in NAMED or first == _PHASES:
-        names = phases if first == _PHASES else data.get(first)
-        if not rest or (isinstance(names, dict) and rest[0] not in names):
+        names = phases if first == _PHASES else _named(data, first)
+        if not rest or rest[0] not in names:
             found = f"{quoted('.'.join([first, *rest]))}, which is not there" if rest else f"all of {quoted(first)}"
-            expected = f"{first}.NAME.KEY, NAME one of {', '.join(names or ())}"
-            told.report(at, found, expected, did_you_mean(rest[0], names or ()) if rest else "")
+            expected = f"{first}.NAME.KEY, NAME {one_of(names)}"
+            told.report(at, found, expected, did_you_mean(rest[0], names) if rest else "")
             return None
         name: str | int = phases[rest[0]] if first == _PHASES else rest[0]
         return _inside(document, (first, name), rest[1:], path, told, at)
-    sections = [section for section in NAMED if first in (data.get(section) or {})]
-    if rest and rest[-1] in _ORDERS and len(rest) == 1 and first in (data.get("policies") or {}):
+    sections = [section for section in NAMED if first in _named(data, section)]
+    if rest and rest[-1] in _ORDERS and len(rest) == 1 and first in _named(data, "policies"):
         return _order(document, first, rest[0], path, told, at)
     if rest and len(sections) == 1 and first not in phases:
         return _inside(document, (sections[0], first), rest, path, told, at)
@@ -157,11 +157,17 @@ def _place(
         return None
     if first in data or (not rest and not sections):
         return _inside(document, (), [first, *rest], path, told, at)
-    known = [*(parameters or {}), *(name for section in NAMED for name in data.get(section) or {}), *phases]
+    known = [*(parameters or {}), *(name for section in NAMED for name in _named(data, section)), *phases]
     expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe or the like"
     hint = did_you_mean(path, known) or did_you_mean(first, known) or f"names: {', '.join(dict.fromkeys(known))}"
     told.report(at, f"{quoted(path)}, which leads nowhere", expected, hint)
     return None
+
+
+def _named(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """What a section names; nothing where it is not there, or no mapping, which the model tells."""
+    found = data.get(section)
+    return {key: value for key, value in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
 
 
 def _phases(data: Mapping[str, Any]) -> list[Any]:
@@ -172,7 +178,8 @@ def _phases(data: Mapping[str, Any]) -> list[Any]:
 def _order(document: Document, policy: str, order: str, path: str, told: Document, at: Path) -> Path | None:
     """Where it stands when the phase begins that first starts or stops a policy."""
     for index, phase in enumerate(_phases(document.data)):
-        if isinstance(phase, dict) and policy in (phase.get(order) or ()) and "at" in phase:
+        ordered = phase.get(order) if isinstance(phase, dict) else None
+        if isinstance(ordered, list) and policy in ordered and "at" in phase:
             return _PHASES, index, "at"
     told.report(at, f"{quoted(path)}, and no written phase {order}s {quoted(policy)}", "a policy that one does")
     return None

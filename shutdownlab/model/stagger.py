@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Seconds
+from shutdownlab.config.scalars import Seconds, Whole
 
 _MINUTES_APART = 300.0
 
@@ -42,7 +42,7 @@ class Stagger(Record):
     """How long after one the next one obeys, at least; left out: five minutes."""
     jitter: Seconds = 0.0
     """How much longer it may take, at most, each time: drawn by `seed`, in whole seconds."""
-    seed: int = 0
+    seed: Whole = 0
     """Another one draws other times, the same for all who load the scenario."""
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import model_validator
 
@@ -18,14 +18,19 @@ from shutdownlab.model.topology import Access, Vantage
 _OF_SCOPES = ("operators", "regions", "access", "subscribers", "groups")
 
 
+LISTS: Final = {"site_file": "sites", "address_file": "addresses"}
+"""The keys of targets that name files, each with the key that has what they hold."""
+
+
 class _Listed(Record):
-    """What may name files of addresses. What they hold is among the addresses before these are checked."""
+    """What may name files of sites and addresses. What they hold is among these before they are checked."""
 
     @model_validator(mode="after")
     def _is_resolved(self) -> Self:
-        if getattr(self, "address_file", ()):
-            hint = "files are read for scenarios that stand in files; here, give `addresses` what they hold"
-            raise Expected("addresses", hint, found="a file", key="address_file")
+        for key, target in LISTS.items():
+            if getattr(self, key, ()):
+                hint = f"files are read for scenarios that stand in files; here, give `{target}` what they hold"
+                raise Expected(target, hint, found="a file", key=key)
         return self
 
 
@@ -40,6 +45,8 @@ class Targets(_Listed):
     sites: Domains = ()
     """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
     them."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
     addresses: tuple[Prefix, ...] = ()
     """Prefixes at the far end, in either direction."""
     address_file: Names = ()
@@ -94,6 +101,8 @@ class Exceptions(_Listed):
     have."""
     sites: Domains = ()
     """Traffic with these domain names and what is below them passes, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
     addresses: tuple[Prefix, ...] = ()
     """Traffic with these prefixes passes."""
     address_file: Names = ()
@@ -131,6 +140,8 @@ class Allowance(_Listed):
     """Only these apps: as a DPI box tells them apart, where one blocks; else by the addresses that they have."""
     sites: Domains = ()
     """Only these domain names and what is below them, told apart likewise."""
+    site_file: Names = ()
+    """Files of domain names, relative to this one, one a line; added to `sites`."""
     ports: tuple[Port, ...] = ()
     """Only with these ports at the far end."""
     protocols: tuple[Protocol, ...] = ()

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.model import address_plan
 from shutdownlab.model.economy import Economy
 
 
@@ -344,6 +345,12 @@ class Vantage(Record):
     kind: SubscriberClass
     """Which of every country's classes that is, or is of."""
     weight: float
+    subnets: tuple[Prefix, ...] = ()
+    """Its /24 and its /64."""
+    place: int = 0
+    """Among the groups of its operator, from 0."""
+    of: int = 1
+    """How many groups its operator has."""
 
     @property
     def is_ordinary(self) -> bool:
@@ -398,13 +405,20 @@ class Topology(Record):
         for operator_name, operator in self.operators.items():
             shares = {region: shares_of(groups, self.classes) for region, groups in operator.regions.items()}
             present = sum(self.regions[region].weight for region, of in shares.items() if of)
+            pools = address_plan.subnets(operator.prefixes)
+            next(pools, ())  # infrastructure
+            of, place = sum(map(len, operator.regions.values())), 0
             for region, groups in operator.regions.items():
                 mine = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
                 for name, group in groups.items():
                     weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
                     kind = kind_of(group.class_, self.classes)
-                    yield Vantage(id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight)
+                    yield Vantage(
+                        id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
+                        subnets=next(pools, ()), place=place, of=of,
+                    )  # fmt: skip
+                    place += 1
 
     @cached_property
     def by_satellite(self) -> frozenset[str]:

@@ -78,6 +78,11 @@ class OvsInstance:
             for program, daemon in self.daemons.items()
         }
 
+    @property
+    def control(self) -> Path:
+        """The control socket of its switches' daemon, as `ovs-appctl` speaks to it."""
+        return self.run_dir / f"ovs-vswitchd.{self.daemons['ovs-vswitchd'].pid}.ctl"
+
     def environment(self) -> dict[str, str]:
         """Makes ovs-vsctl, ovs-ofctl and ovs-appctl talk to this instance."""
         return {"OVS_RUNDIR": str(self.run_dir), "OVS_DBDIR": str(self.run_dir), "OVS_LOGDIR": str(self._logs)}
@@ -203,6 +208,11 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         self.bridge = name if len(name) <= _NAME_LIMIT else self.short_name
         params.setdefault("protocols", "OpenFlow13")
         super().__init__(name, **{**params, "datapath": "user" if instance.datapath == "netdev" else "kernel"})
+
+    @property
+    def management(self) -> Path:
+        """The socket by which `ovs-ofctl` speaks to it."""
+        return self.instance.run_dir / f"{self.bridge}.mgmt"
 
     def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
         return self.instance.namespace

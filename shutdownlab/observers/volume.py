@@ -1,7 +1,8 @@
 """What a CDN would count, as Cloudflare Radar and Google's Transparency Report publish traffic: times and values. Pure.
 
-Modelled, not measured: a reading says how much of what people ask for gets through, the curve of the day and the week
-(`signals.curve`) how much they ask for. The values of a workday's peak with nothing shut off are 1.
+A reading says how much of what people ask for gets through, by what probes got where they asked (`requests`), else by
+the model; the curve of the day and the week (`signals.curve`), which is a model, how much they ask for. The values of a
+workday's peak with nothing shut off are 1.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from shutdownlab.config.problems import BadInput, Problem, Problems
+from shutdownlab.config.wording import because
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.ooni.judging import Judged, NotJudged, judge_one
 from shutdownlab.ooni.rules import BY_NAME, VerdictRules
@@ -129,8 +130,8 @@ def _of_file(path: Path, problems: Problems) -> Iterator[tuple[int, bytes]]:
             lines = _lines(_unpacked(stream, warnings, str(path)))
             yield from _measurements(lines, str(path), problems)
     except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise BadInput([Problem(str(path), 0, "", found, _EXPECTED)]) from None
+        hint = f"of a run: {path / 'measurements.jsonl'}" if isinstance(error, IsADirectoryError) else ""
+        raise BadInput([Problem(str(path), 0, "", because(error), _EXPECTED, hint)]) from None
     for warning in warnings:
         problems.append(Problem(str(path), 0, "", warning.removeprefix(f"{path}: "), "a whole file"))
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import socket
 import struct
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Final
 
 from shutdownlab.model.scenario import Family
@@ -46,16 +48,16 @@ async def _echo(session: ProbeSession, address: str, source: str) -> float:
     with socket.socket(session.address_family, kind, _PROTOCOL[family]) as sock:
         if source:
             sock.bind((source, 0))
-        sock.connect((address, 0))
-        message = _message(request, ident)
+        # Not connected: the kernel would keep from us what routers on the way tell.
+        message, to = _message(request, ident), (address, 0)
         sent = loop.time()
-        sock.send(message)
-        resend = loop.call_later(session.patience / 2, _send_again, sock, message)
+        sock.sendto(message, to)
+        resend = loop.call_later(session.patience / 2, _send_again, sock, message, to)
         try:
             while True:
-                data = await loop.sock_recv(sock, 2048)
+                data, (sender, *_) = await loop.sock_recvfrom(sock, 2048)
                 packet = data[(data[0] & 0x0F) * 4 :] if family is Family.IPV4 else data
-                if packet[0] == reply and packet[4:8] == ident:
+                if packet[0] == reply and packet[4:8] == ident and ip_address(sender) == ip_address(address):
                     return loop.time() - sent
                 if packet[0] == unreachable and ident in packet[8:]:
                     raise StepFailed(_unreachable(family, packet[1]), "ping")
@@ -76,8 +78,6 @@ def _message(kind: int, ident: bytes) -> bytes:
     return struct.pack("!BBH", kind, 0, 0xFFFF - total) + body
 
 
-def _send_again(sock: socket.socket, message: bytes) -> None:
-    try:
-        sock.send(message)
-    except OSError:
-        return  # an ICMP error: the receiver is told as well
+def _send_again(sock: socket.socket, message: bytes, to: tuple[str, int]) -> None:
+    with suppress(OSError):  # the own machine cannot: silence will tell
+        sock.sendto(message, to)

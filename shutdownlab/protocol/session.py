@@ -259,10 +259,14 @@ class Opening:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The country is up, with its first policies in force."""
+    """The country is up, with its first policies in force.
+
+    Where other terminals are let in, a descriptor comes with it: a socket at which their sessions are to be answered.
+    """
 
     datapath: str
     why: str
+    files: int = 0
 
 
 @with_config(_STRICT)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
+from shutdownlab.reporting.table import legend
 from shutdownlab.verifier.detect import QUIET_WEEKS, TOGETHER, Detectability, Detected, Sight
 
 _SHORT: Final = {
@@ -25,10 +26,10 @@ _TOOLS: Final = {"tor-relays": "Tor", "tor-bridges": "bridges", "vpn-demand": "V
 """What people turn to as sites fall: of a table of its own, for it is another question, and 80 columns are no more."""
 _RISEN: Final = 1.005
 _STILL: Final = "·"
-_LEGEND: Final = (
-    "what was left when an alert was raised, and how long after it came into force   ° seen for a part alone, not the "
-    "country   (…) moved, without an alert   · did not move"
-)
+_SIGNS: Final = (
+    "12%: what was left when an alert was raised", "3 min: how long after it came into force",
+    "° seen for a part alone, not the country", "(…) moved, without an alert", "· did not move",
+)  # fmt: skip
 
 
 def print_detected(found: Detectability, console: Console) -> None:
@@ -42,7 +43,7 @@ def print_detected(found: Detectability, console: Console) -> None:
         if tools:
             console.print("\n[bold]and who turns to tools, by the model of what people do[/bold]")
             _print_table("policy and mechanism", tools, _TOOLS, console)
-    console.print(f"[dim]{_LEGEND}[/dim]")
+    console.print(f"[dim]{legend(_SIGNS, console.width)}[/dim]", soft_wrap=True)
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
         _print_table("mechanism", list(_sums(found)), _SHORT, console)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,12 +24,26 @@ class _Plain:
         return _plain(super().get_help_option(ctx))  # type: ignore[misc]
 
 
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""Click's own class or that of the click in newer typers."""
+_AS_WE_SAY: Final = (
+    (re.compile(r"^Value error, "), ""),
+    (re.compile(r"^Input should be a valid integer, .*"), "found no whole number; expected one."),
+    (re.compile(r"^Input should be a valid number, .*"), "found no number; expected one."),
+)
+"""Messages of the checker that newer typers have values checked by."""
+
+
 class PlainCommand(_Plain, TyperCommand):
     """A command."""
 
-
-_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
-"""Click's own class or that of the click in newer typers."""
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return list(super().parse_args(ctx, args))
+        except typer.BadParameter as error:
+            for theirs, ours in _AS_WE_SAY:
+                error.message = theirs.sub(ours, error.message)
+            raise
 
 
 class CommandWithin(PlainCommand):

@@ -27,8 +27,11 @@ def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
 
 def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
     """A line a measurement, and below it one for each field of which the file says something else."""
-    yield _row(name for name, _ in _COLUMNS)
+    heading = _row(name for name, _ in _COLUMNS)
     for each in judgements:
+        if heading:
+            yield heading
+            heading = ""
         yield _row((str(each.line), each.rules, *_verdict(each), on_one_line(each.input or "-")))
         for field, file, judged, why in each.differs:
             yield f"        {field}: {_text(judged)}; the file says {_text(file)}" + (f" ({why})" if why else "")

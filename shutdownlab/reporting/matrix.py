@@ -11,10 +11,10 @@ from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.summary import cited, unmet_lines
-from shutdownlab.reporting.table import legible
+from shutdownlab.reporting.table import legend, legible
 from shutdownlab.runner.matrix import Matrix
 
-LEGEND = "~ some of it throttled   ! an expectation was not met   ? some without a verdict   · not measured"
+SIGNS = ("~ some of it throttled", "! an expectation was not met", "? some without a verdict", "· not measured")
 
 
 def print_matrix(matrix: Matrix, console: Console) -> None:
@@ -24,7 +24,7 @@ def print_matrix(matrix: Matrix, console: Console) -> None:
         console.print(f"\n[bold]{literal(title)}[/bold]")
         for part in legible(matrix.table(operator), console.width):
             console.print(part)
-    console.print(f"[dim]{LEGEND}[/dim]\n")
+    console.print(f"[dim]{legend(SIGNS, console.width)}[/dim]\n")
     console.print(_costs(matrix))
     lines = [f"[yellow]left out:[/yellow] {literal(f'{name}: {why}')}" for name, why in matrix.left_out.items()]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(matrix.unmet)]
@@ -93,7 +93,7 @@ def as_markdown(matrix: Matrix) -> str:
     for tool, title in matrix.tools.items():
         costs = [_cost(matrix, tool, operator) for operator in matrix.operators]
         lines.append(_row([tool if tool == title else f"{tool} ({title})", *costs]))
-    lines += ["", LEGEND]
+    lines += ["", "   ".join(SIGNS)]
     lines += [f"- left out: {name}: {why}" for name, why in matrix.left_out.items()]
     lines += [f"- not as expected: {line}" for line in unmet_lines(matrix.unmet)]
     return "\n".join(lines)

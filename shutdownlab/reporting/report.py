@@ -14,7 +14,7 @@ from shutdownlab.config.extensions import Extensions
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.signals import signal_lines, sum_of_signals
 from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
-from shutdownlab.reporting.table import legible
+from shutdownlab.reporting.table import legend, legible
 from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.signal_verdict import SignalVerdict
@@ -73,7 +73,7 @@ def print_story(
     signs = ["~ some of it throttled", "! an expectation was not met"]
     signs += ["? some without a verdict"] if any(not result.outcome.is_measured for result in results) else []
     signs += ["= some of it held, not measured in this phase"] if any(result.held for result in results) else []
-    lines = [f"[dim]{'   '.join([*signs, '· not measured'])}[/dim]\n"]
+    lines = [f"[dim]{legend([*signs, '· not measured'], console.width)}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
     lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
     lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]

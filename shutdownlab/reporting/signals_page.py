@@ -32,7 +32,11 @@ def rendered() -> str:
     lines += [f"| `{signal.name}` | {signal.title} | {signal.step} min |" for signal in SIGNALS.values()]
     judged = [verdict for verified in found for verdict in verified.signals]
     passed = sum(verdict.met is True for verdict in judged)
-    lines.append(f"\n{passed} of {len(judged)} facts pass, of {sum(bool(v.signals) for v in found)} scenarios.")
+    assumed = sum(verdict.source == "ASSUMED" for verdict in judged)
+    lines.append(
+        f"\n{passed} of {len(judged)} facts pass, of {sum(bool(v.signals) for v in found)} scenarios. "
+        f"{assumed} of them are assumed: no source says so."
+    )
     for verified in found:
         lines += _scenario(verified)
     return "\n".join(lines) + "\n"

@@ -54,18 +54,23 @@ def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tup
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
-    """How many expectations were met, in one sentence."""
-    expected = [result for result in results if result.expected is not None]
-    unmet = sum(not result.met for result in results)
-    errors = sum(not result.outcome.is_measured for result in results)
-    modelled = sum(result.held == THE_MODEL for result in results)
+    """How many expectations were met, in one sentence: of what was measured. What is held as the model has it has met
+    nothing."""
+    measured = [result for result in results if result.held != THE_MODEL]
+    expected = [result for result in measured if result.expected is not None]
+    unmet = sum(not result.met for result in measured)
+    errors = sum(not result.outcome.is_measured for result in measured)
     well = "" if not faults else ", once what went wrong was mended"
-    rest = f"; {modelled:,} cells are held, as the model has them" if modelled else ""
+    modelled, odd = len(results) - len(measured), sum(not result.met for result in results) - unmet
+    as_modelled = f"held, as the model has them{f', and {odd:,} of them not as expected' if odd else ''}"
+    if modelled and not measured:
+        return f"Nothing was measured: all {modelled:,} cells are {as_modelled}."
+    rest = f"; {modelled:,} cells are {as_modelled}" if modelled else ""
     if not unmet and not expected:
-        return f"No expectations; {len(results) - modelled:,} measurements{well}{rest}."
+        return f"No expectations; {len(measured):,} measurements{well}{rest}."
     if not unmet:
-        held = sum(bool(result.held) and result.held != THE_MODEL for result in expected)
+        held = sum(bool(result.held) for result in expected)
         by = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
         return f"All {len(expected):,} expectations met{by}{well}{rest}."
     broken = f", {errors:,} of them because measuring itself failed" if errors else ""
-    return f"{unmet:,} of {len(results) - modelled:,} measurements were not as expected{broken}{rest}."
+    return f"{unmet:,} of {len(measured):,} measurements were not as expected{broken}{rest}."

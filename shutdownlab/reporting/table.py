@@ -46,6 +46,16 @@ def tables(table: Table, width: int, *, short: bool = False) -> Iterator[RichTab
         yield _part(table, {column: widths[column] for column in columns}, phase, with_times=with_times, short=short)
 
 
+def legend(signs: Sequence[str], width: int) -> str:
+    """What signs in a table mean, in lines of no more than `width` columns."""
+    lines = [""]
+    for sign in signs:
+        if lines[-1] and len(lines[-1]) + 3 + len(sign) > width:
+            lines.append("")
+        lines[-1] += f"   {sign}" if lines[-1] else sign
+    return "\n".join(lines)
+
+
 def legible(table: Table, width: int) -> list[RichTable]:
     """The table in columns, by their short names where the long ones take more parts than a reader keeps before his
     eyes; where these do, too, in words."""

@@ -11,7 +11,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.signals import signal_lines, signals_as_data, sum_of_signals
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
-from shutdownlab.reporting.table import legible
+from shutdownlab.reporting.table import legend, legible
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.verify import Verified
 
@@ -25,9 +25,9 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
     for part in legible(verified.table, console.width):
         console.print()
         console.print(part)
-    held = "= held in a sample   " if verified.holds else ""
-    legend = f"~ some of it throttled   ! an expectation is not met   ? some undecided   {held}· not measured"
-    lines = [f"[dim]{legend}[/dim]\n"]
+    signs = ["~ some of it throttled", "! an expectation is not met", "? some undecided"]
+    signs += ["= held in a sample"] if verified.holds else []
+    lines = [f"[dim]{legend([*signs, '· not measured'], console.width)}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]

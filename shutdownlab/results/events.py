@@ -213,6 +213,27 @@ class Counted(Event):
     """Counts by name. Of a box, `engine` has those of the inspection engine: by rule, verdict and protocol."""
 
 
+class RuleCount(BaseModel):
+    """What the rules of a policy have met in a table of a switch."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+
+    policy: str
+    table: Count
+    """The number of the table."""
+    packets: Count
+    bytes: Count
+
+
+class RulesCounted(Event):
+    """What the rules of policies have met at a switch during a phase; rules that have met nothing are left out."""
+
+    event: Literal["rule-counters"] = "rule-counters"
+    phase: str
+    switch: str
+    rules: tuple[RuleCount, ...]
+
+
 class Notice(Event):
     """Something worth knowing that is no fault, such as a DPI box that has come back."""
 
@@ -312,6 +333,7 @@ AnyEvent: TypeAlias = Annotated[
     | Resumed
     | PhaseMeasured
     | Counted
+    | RulesCounted
     | Notice
     | Fault
     | Broken

@@ -131,6 +131,9 @@ class Undertaking(BaseModel):
     """By what the scenario was loaded: its name if it ships, else its path; empty where a program made it."""
     digest: str = ""
     """SHA-256 of the scenario and all that it names; a run is resumed only with the same."""
+    files: dict[str, str] = {}
+    """SHA-256 of each file of the user's own that it was made from: the scenario, the topology, what they name, and
+    the programs that they start. By paths relative to the scenario's folder; whole ones where they are elsewhere."""
     until: str | None = None
     """The last phase to be measured, where not all of them were asked for."""
     datapath: str = "auto"

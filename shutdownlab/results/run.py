@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.config.wording import because
 from shutdownlab.results.events import Event, decode
 from shutdownlab.results.holding import is_held
 from shutdownlab.results.manifest import PhaseInfo
@@ -47,8 +48,8 @@ class Run:
         except FileNotFoundError:
             found = "no manifest.json" if folder.is_dir() else "no such directory"
             raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN)]) from None
-        except (OSError, ValueError) as error:
-            found = (error.strerror or "").lower() if isinstance(error, OSError) else "not JSON"
+        except (OSError, ValueError, RecursionError) as error:
+            found = because(error) if isinstance(error, OSError) else "not JSON"
             raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None
         if not isinstance(manifest, dict):
             raise BadInput([Problem(str(file), 0, "", "not a mapping", _NOT_A_RUN)])
@@ -183,7 +184,7 @@ class Run:
         except UnicodeDecodeError:
             raise BadInput([Problem(str(file), number, "", "not UTF-8 text", _NOT_A_RUN)]) from None
         except OSError as error:
-            raise BadInput([Problem(str(file), 0, "", (error.strerror or "").lower(), _NOT_A_RUN)]) from None
+            raise BadInput([Problem(str(file), 0, "", because(error), _NOT_A_RUN)]) from None
 
     def __str__(self) -> str:
         name = self.manifest.get("scenario", "run")

@@ -8,11 +8,8 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from datetime import datetime
-from itertools import chain, count
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from shutdownlab import library
 from shutdownlab.control.ryu import RyuPython, ryu_python
@@ -22,14 +19,13 @@ from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
-from shutdownlab.model.scenario import Scenario
 from shutdownlab.network.datapath import Wish
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import mark_ended
 from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
-from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
+from shutdownlab.results.place import RUNS, new_directory, usable
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import SELECTION, Selection
 from shutdownlab.runner.run import EXIT_REBUILD
@@ -41,8 +37,6 @@ from shutdownlab.verifier.sampling import share_of
 
 SAMPLE: Final = 0.05
 """The share of what has not changed that is measured where nobody says another."""
-RUNS = Path("runs")
-"""Of the working directory: where runs are that were given no directory of their own."""
 _LINE_LIMIT = 64 * 1024 * 1024
 
 
@@ -120,7 +114,7 @@ def run(
     selection, selected = _selected(shutdown, choices, until, changed_since, sample, seed)
     ryu = ryu_python_of(openflow, ryu_python)
     _check_room(shutdown, Path(out) if out is not None else RUNS)
-    directory = usable(Path(out), force=force) if out is not None else _new_directory(shutdown.scenario)
+    directory = usable(Path(out), force=force) if out is not None else new_directory(shutdown.scenario)
     payload = {
         "shutdown": shutdown,
         "choices": choices,
@@ -335,53 +329,3 @@ class _Ear(threading.Thread):
         except BaseException as error:
             self.raised = error
             self._sock.shutdown(socket.SHUT_RDWR)
-
-
-def _new_directory(scenario: Scenario) -> Path:
-    """`runs/NAME-TIME` of the working directory, made now: with a number where another run began in the same second."""
-    name = f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        RUNS.mkdir(exist_ok=True)
-        for each in chain([name], (f"{name}-{number}" for number in count(2))):
-            with suppress(FileExistsError):
-                (RUNS / each).mkdir()
-                return RUNS / each
-    except OSError as error:
-        _refuse(RUNS, _why("which cannot be made", error))
-    raise AssertionError("there is always another number")
-
-
-def usable(directory: Path, *, force: bool = False) -> Path:
-    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be.
-
-    force: the run that it holds is deleted.
-    """
-    why = "which cannot be made"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any((directory / name).exists() for name in (MANIFEST, "results.csv")):
-            if not force:
-                hint = "choose another name, or replace that run with --force (force=True)"
-                lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
-            why = "where a run cannot be replaced"
-            take_away(directory)
-        why = "where nothing can be written"
-        with TemporaryFile(dir=directory):
-            pass
-    except FileExistsError:
-        link = directory.is_symlink() and not directory.exists()
-        _refuse(directory, "a link to what is not there" if link else "which is no directory")
-    except NotReplaceable as other:
-        hint = "only what a run has written is ever replaced; choose another name"
-        lookup.refuse("out", f"{directory}, {other}", "a new directory, or a run's", hint)
-    except OSError as error:
-        _refuse(directory, _why(why, error))
-    return directory
-
-
-def _why(what: str, error: OSError) -> str:
-    return f"{what} ({(error.strerror or str(error)).lower()})"
-
-
-def _refuse(directory: Path, why: str) -> NoReturn:
-    lookup.refuse("out", f"{directory}, {why}", "a directory that can be written")

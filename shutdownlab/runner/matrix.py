@@ -60,6 +60,7 @@ class Matrix:
     """What came of it. `run`: the run that it was; `left_out`: tools without a verdict, and why.
 
     `tools`: names and titles of those measured. `phases`: those that were asked for. `asns`: operators by AS number.
+    `play`: the shutdown that was run, under these `choices`.
     """
 
     run: Run
@@ -67,6 +68,8 @@ class Matrix:
     phases: tuple[str, ...]
     left_out: Mapping[str, str]
     asns: Mapping[str, str]
+    play: Shutdown
+    choices: Mapping[str, str]
 
     @cached_property
     def results(self) -> list[Result]:
@@ -77,6 +80,22 @@ class Matrix:
     def unmet(self) -> list[Result]:
         """Those that are not as the scenario expects."""
         return [result for result in self.results if not result.met]
+
+    @cached_property
+    def differing(self) -> list[tuple[Result, Result]]:
+        """Results whose outcome is another than what the model says, and what it says.
+
+        What either of them cannot decide does not differ, and failures are what clients say of them, each in its way.
+        """
+        from shutdownlab.verifier.verify import verify
+
+        found = {(r.phase, r.vantage, r.target, r.family): r for r in verify(self.play, choose=self.choices)}
+        pairs = [(result, found[result.phase, result.vantage, result.target, result.family]) for result in self.results]
+        return [
+            (result, model)
+            for result, model in pairs
+            if result.outcome.is_measured and model.outcome.is_measured and result.outcome is not model.outcome
+        ]
 
     @property
     def operators(self) -> Mapping[str, str]:
@@ -211,6 +230,20 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
     )  # fmt: skip
 
 
+def with_tools(shutdown: Shutdown, names: Sequence[str], at: Sequence[str] = ()) -> Shutdown:
+    """The shutdown that a matrix of these tools plays, for `verify`: names, several in one by commas; `all` of them.
+
+    Raises `BadInput`. Pure.
+    """
+    known = known_tools(shutdown.scenario)
+    chosen = [name for given in names for name in given.split(",") if name]
+    for name in chosen:
+        lookup.known("tool", name, (*known, "all"), "tools")
+    for phase in at:
+        lookup.phase_named(shutdown.scenario, phase, "at")
+    return arranged(shutdown, known if "all" in chosen else {name: known[name] for name in chosen}, at)
+
+
 def _kept(scenario: Scenario, phases: Sequence[str]) -> Iterator[Phase]:
     """The first phase and these (none: all), each with the policies in force that it has in the whole timeline."""
     now, before = dict[str, None](), dict[str, None]()
@@ -307,9 +340,9 @@ def matrix(
             continue
         titles = {name: tool.title if isinstance(tool, Tool) else name for name, tool in rest.items()}
         asns = {f"AS{operator.asn}": name for name, operator in play.topology.operators.items()}
-        return Matrix(run, titles, phases, left_out, asns)
+        return Matrix(run, titles, phases, left_out, asns, play, dict(choose or {}))
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
     raise MachineCannot("use any of these tools", reasons, "sudo scripts/setup tools")
 
 
-__all__ = ["Cost", "Matrix", "arranged", "known_tools", "matrix", "missing_programs"]
+__all__ = ["Cost", "Matrix", "arranged", "known_tools", "matrix", "missing_programs", "with_tools"]

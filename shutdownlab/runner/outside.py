@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +17,13 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
 from shutdownlab.observers.demand import demand_files
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting, instruments
+from shutdownlab.observers.requests import served
 from shutdownlab.observers.scenario_time import ScenarioTime
 from shutdownlab.observers.volume import volumes
 from shutdownlab.results.directory import RecordError
 from shutdownlab.results.events import Listener, Notice, Observed
 from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.results.result import Result
 from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS
@@ -89,12 +91,17 @@ class Outside:
         """What was seen says nothing: the country was not whole."""
         self.seen = {name: Sighting(left_out=tuple(reasons)) for name in self.seen}
 
-    def keep(self, phase: Phase, ends: datetime, tell: Listener) -> None:
+    def keep(self, phase: Phase, ends: datetime, results: Iterable[Result], tell: Listener) -> None:
         """The phase is whole: write down what was seen, and tell it. Raises `RecordError`.
 
-        What no instrument reads is worked out from the scenario, and marked so.
+        What no instrument reads is worked out from the scenario, and marked so; a CDN's volume from what probes got of
+        sites abroad, where they asked. `results`: of the phase.
         """
-        modelled = tuple(self._model.of(phase, self._modelled))
+        got = served(results, self.shutdown.scenario.probes, self.shutdown.network, self._model.sites.hosts)
+        volume = self._model.volumes(phase, got)
+        known = {reading.signal for reading in volume}
+        rest = self._model.of(phase, [signal for signal in self._modelled if signal not in known])
+        modelled = (*(reading for reading in volume if reading.signal in self._modelled), *rest)
         scenario, topology = self.shutdown.scenario, self.shutdown.topology
         offset = timedelta(seconds=scenario.utc_offset)
         self._write("cdn", volumes(modelled, topology, phase.at, ends, offset, scenario.noise))

@@ -56,6 +56,7 @@ from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
 from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.outside import Outside
+from shutdownlab.runner.rules_met import RulesMet
 from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
 from shutdownlab.runner.tally import Tally
@@ -88,6 +89,7 @@ class Walk:
     measuring: Measuring = field(init=False)
     sampled: Sampled = field(init=False)
     breaker: Breaker | None = None
+    rules_met: RulesMet | None = None
     outside: Outside | None = None
     """Who watches from abroad, where that was asked for."""
 
@@ -136,6 +138,7 @@ class Walk:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.breaker = Breaker(country, options.shutdown.network)
+        self.rules_met = RulesMet(options.shutdown.network)
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         if options.pcap:
             self.heard.append(Story(country.mark))
@@ -270,7 +273,8 @@ class Walk:
             choices=dict(options.choices),
             mode=scenario.mode(options.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
-            source=shutdown.source, digest=shutdown.digest, until=options.until, datapath=options.datapath,
+            source=shutdown.source, digest=shutdown.digest, files=shutdown.files, until=options.until,
+            datapath=options.datapath,
             openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             observe=options.observe, sample=options.sample, changed_since=options.changed_since,
@@ -334,6 +338,8 @@ class Walk:
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
         self.breaker.carry_out(held, shutdown.apps)
+        assert self.rules_met is not None, "it comes with the country"
+        self.rules_met.begin(country, held)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
         country.services.flush_dns()
 
@@ -350,11 +356,15 @@ class Walk:
                 counters[message.where] = message
             else:
                 self._told(message)
+        assert self.rules_met is not None, "it comes with the country"
+        met = tuple(self.rules_met.end(country, phase.phase))
         if self.outside is not None:
-            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), self.emit)
+            self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
+        for event in met:
+            self.emit(event)
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""

@@ -66,8 +66,20 @@ _EVENTS: Final = (
         "Observed",
         "Reading",
     ),
-    *("PhaseMeasured", "Counted", "Notice", "Fault", "Voided", "Resumed", "Interrupted", "Broken", "Lacking"),
-    *("Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
+    *(
+        "PhaseMeasured",
+        "Counted",
+        "RulesCounted",
+        "RuleCount",
+        "Notice",
+        "Fault",
+        "Voided",
+        "Resumed",
+        "Interrupted",
+        "Broken",
+        "Lacking",
+    ),
+    *("Broken", "Lacking", "Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
 )
 """In the order in which they come, and what they are made of."""
 
@@ -238,6 +250,7 @@ def _event_heading(name: str) -> str:
     parts = {
         "PhaseInfo": "A phase in the event `begun`",
         "Reading": "One of `readings` of `observed`",
+        "RuleCount": "One of `rules` of `rule-counters`",
         "SignalVerdict": "One of `signals` of `signals-judged`",
     }
     return f"The event {code(named[name])}" if name in named else parts[name]

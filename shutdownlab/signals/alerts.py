@@ -6,9 +6,9 @@ and 50 %), the telescope likewise (25 % and 10 %). States go from normal to warn
 critical at once, and from critical back to normal alone: what has been critical is so until it is normal. An alert's
 area is the drop in percent times its minutes.
 
-A CDN's volume is judged against its forecast (`forecast.py`); the thresholds, which Cloudflare does not say, are those
-of active probing (ASSUMED), and a drop counts once it has lasted for half an hour. Atlas probes are judged as active
-probing is, over a day (ASSUMED: RIPE raises no alerts).
+A CDN's volume is judged against its forecast (`forecast.py`). That a drop must be large and must last is Cloudflare's;
+how large and how long was not found: thresholds are those of active probing, and half an hour (ASSUMED). Atlas probes
+are judged as active probing is, over a day (ASSUMED: RIPE raises no alerts).
 """
 
 from __future__ import annotations

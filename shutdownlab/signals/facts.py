@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final, Literal
 
@@ -50,7 +50,7 @@ class _Judge:
         self._readings = readings
         self._series = series_of(readings, calendar)
         self._phases = {reading.phase for reading in readings}
-        self._basis: Mapping[Key, str] = {(r.signal, r.scope, r.of, r.family): r.basis for r in readings}
+        self._modelled = {(r.signal, r.scope, r.of, r.family) for r in readings if r.basis == "modelled"}
         self._alerts: Callable[[Key], list[Alert]] = cache(lambda key: alerts_of(unsteady(self._series[key], noise)))
 
     def results(self, expected: Sequence[SignalExpectation]) -> Iterator[SignalVerdict]:
@@ -65,8 +65,7 @@ class _Judge:
                 yield _verdict(each, None, f"no reading in {', '.join(missing)}")
             else:
                 met, found = self._judged(each.model_copy(update={"during": observed}), series)
-                measured = self._basis[series.key] == "measured"
-                yield _verdict(each, met, found, "measured" if measured else "modelled")
+                yield _verdict(each, met, found, "modelled" if series.key in self._modelled else "measured")
 
     def _find(self, name: str, each: SignalExpectation) -> Series | None:
         scope: Scope = "operator" if each.operator else "region" if each.region else "country"

@@ -93,7 +93,9 @@ def _columns(head: Sequence[str], file: str, wanted: str | None) -> tuple[int, i
     if len(times) != 1:
         found = f"the columns {told}" if head else "an empty file"
         expected = "one column of times, called `time`, `timestamp` or `date`"
-        raise BadInput([Problem(file, 1, "", found, expected, "the first line names the columns")])
+        separated = next((sign for sign in ";\t|" if any(sign in name for name in head)), "")
+        hint = f"a comma between columns, not {separated!r}" if separated else "the first line names the columns"
+        raise BadInput([Problem(file, 1, "", found, expected, hint)])
     others = [place for place in range(len(head)) if place != times[0]]
     if wanted is not None:
         if wanted not in head or head.index(wanted) == times[0]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.wording import on_one_line
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 
 _TABLE_DUMP_V2: Final = 13
@@ -90,8 +91,9 @@ class RoutingData:
                 self.of(_asn(data["resource"])).title = str(data["holder"])
             else:
                 refuse(path, f"RIPEstat's answer to {call}")
-        except (ValueError, KeyError, TypeError) as error:
-            refuse(path, f"JSON that is no answer of RIPEstat's that is read ({type(error).__name__}: {error})")
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+            why = f"without {error}" if isinstance(error, KeyError) else on_one_line(str(error))
+            refuse(path, f"JSON that is no answer of RIPEstat's that is read ({why})")
 
     def _table(self, path: Path, stream: Any) -> None:
         if not self.wanted:

@@ -31,13 +31,25 @@ def passed_on() -> tuple[signal.Signals, ...]:
     return tuple(number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN)
 
 
+def ignore_alone() -> frozenset[int]:
+    """Go on ignoring what this process ignores, and have what it starts get the default. In the main thread.
+
+    By handlers that do nothing: programs inherit what is ignored, not what is handled.
+    A descriptor of `child_process.stop_descriptor` is told of what is handled: the numbers returned mean nothing there.
+    """
+    ignored = _ignored()
+    for number in ignored:
+        signal.signal(number, _nothing)
+    return ignored
+
+
 @contextmanager
 def defaults_for_others() -> Iterator[None]:
     """What is started meanwhile gets the default of signals that this process ignores. In the main thread.
 
     By a handler that does nothing, for a moment: what a process handles, the program that it becomes does not.
     """
-    ignored = [each for each in signal.valid_signals() - _PYTHONS if signal.getsignal(each) is signal.SIG_IGN]
+    ignored = _ignored()
     for number in ignored:
         signal.signal(number, _nothing)
     try:
@@ -45,6 +57,11 @@ def defaults_for_others() -> Iterator[None]:
     finally:
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _ignored() -> frozenset[int]:
+    handled = signal.valid_signals() - _PYTHONS - _FIXED
+    return frozenset(number for number in handled if signal.getsignal(number) is signal.SIG_IGN)
 
 
 def _nothing(*_: object) -> None:

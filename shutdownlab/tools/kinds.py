@@ -24,6 +24,7 @@ class SshTunnel(Tool):
     usual_port = "tcp/22"
     needs: ClassVar[Mapping[str, str]] = {"ssh": "openssh-client", "sshd": "openssh-server"}
     runs = "shutdownlab.tools.ssh:ssh_test"
+    follows = "shutdownlab.verifier.follow_tools:ssh"
 
 
 class Shadowsocks(Tool):
@@ -33,6 +34,7 @@ class Shadowsocks(Tool):
     usual_port = "tcp/8388"
     needs: ClassVar[Mapping[str, str]] = {"ss-local": "shadowsocks-libev", "ss-server": "shadowsocks-libev"}
     runs = "shutdownlab.tools.shadowsocks:shadowsocks_test"
+    follows = "shutdownlab.verifier.follow_tools:random_stream"
 
 
 class WireGuard(Tool):
@@ -42,6 +44,7 @@ class WireGuard(Tool):
     usual_port = "udp/51820"
     needs: ClassVar[Mapping[str, str]] = {"wireguard-go": "wireguard-go", "wg": "wireguard-tools"}
     runs = "shutdownlab.tools.wireguard:wireguard_test"
+    follows = "shutdownlab.verifier.follow_tools:wireguard"
 
 
 class OpenVpn(Tool):
@@ -55,6 +58,7 @@ class OpenVpn(Tool):
     needs: ClassVar[Mapping[str, str]] = {"openvpn": "openvpn"}
     patience = 8.0
     runs = "shutdownlab.tools.openvpn:openvpn_test"
+    follows = "shutdownlab.verifier.follow_tools:openvpn"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -81,6 +85,7 @@ class DnsOverTls(_ByName):
     title = "DNS over TLS"
     usual_port = "tcp/853"
     runs = "shutdownlab.tools.encrypted_dns:dot_test"
+    follows = "shutdownlab.verifier.follow_tools:dot"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ class DnsOverHttps(_ByName):
     title = "DNS over HTTPS"
     usual_port = "tcp/443"
     runs = "shutdownlab.tools.encrypted_dns:doh_test"
+    follows = "shutdownlab.verifier.follow_tools:doh"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -106,6 +112,7 @@ class DnsOverQuic(_ByName):
     usual_port = "udp/853"
     aids = ("dns/53",)
     runs = "shutdownlab.tools.encrypted_dns:doq_test"
+    follows = "shutdownlab.verifier.follow_tools:doq"
 
 
 class _ThroughTor(Tool):
@@ -120,6 +127,7 @@ class Tor(_ThroughTor):
 
     title = "Tor"
     usual_port = "tcp/9001"
+    follows = "shutdownlab.verifier.follow_tools:tor"
     needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor"}
 
 
@@ -128,6 +136,7 @@ class Obfs4(_ThroughTor):
 
     title = "Tor with obfs4"
     usual_port = "tcp/9443"
+    follows = "shutdownlab.verifier.follow_tools:random_stream"
     needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
 
 
@@ -136,6 +145,7 @@ class Meek(_ThroughTor):
 
     title = "Tor with meek"
     usual_port = "tcp/443"
+    follows = "shutdownlab.verifier.follow_tools:through_cdn"
     needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
@@ -148,6 +158,7 @@ class Fronting(_ByName):
     title = "domain fronting"
     usual_port = "tcp/443"
     runs = "shutdownlab.tools.cdn:fronting_test"
+    follows = "shutdownlab.verifier.follow_tools:through_cdn"
 
 
 def _strategy(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from shutdownlab.model.routing import Relation
 
 Lan = Literal["gateway", "exchange", "backbone", "space"]
-"""`space`: the link of an operator whose gateway is abroad."""
+"""space: where the gateway of a satellite operator meets its provider, abroad."""
 EXCHANGE: Final = "exchange"
 _ROUNDS_EACH: Final = 4
 
@@ -46,13 +46,18 @@ class Heard:
 class Neighbours:
     """Who has sessions with whom. providers: of each operator. members: of the exchange. transits: all, in the order
     of their router identifiers, after the operators; joined: those of them that have a session with each other. above:
-    operators whose gateways are abroad."""
+    the operators whose gateway is abroad."""
 
     providers: Mapping[str, Sequence[str]]
     members: Sequence[str]
     transits: Sequence[str]
     joined: Collection[tuple[str, str]]
     above: Collection[str] = ()
+
+
+def meeting_lan(above: bool) -> Lan:
+    """Where a network that has its gateway abroad, or one of the country's, meets its providers."""
+    return "space" if above else "gateway"
 
 
 class Contest:
@@ -100,9 +105,11 @@ class Contest:
         found = [Heard((), None, NextHop(name, "gateway"))] if name in self._origins else []
         near = self._near
         for provider in near.providers.get(name, ()):
-            found += self._told(provider, name, Relation.CUSTOMER, Relation.PROVIDER, self._lan_of(name))
+            found += self._told(provider, name, Relation.CUSTOMER, Relation.PROVIDER, meeting_lan(name in near.above))
         for customer in self._customers[name]:
-            found += self._told(customer, name, Relation.PROVIDER, Relation.CUSTOMER, self._lan_of(customer))
+            found += self._told(
+                customer, name, Relation.PROVIDER, Relation.CUSTOMER, meeting_lan(customer in near.above)
+            )
         for peer in near.transits:
             if (name, peer) in near.joined:
                 found += self._told(peer, name, Relation.PEER, Relation.PEER, "backbone")
@@ -116,10 +123,6 @@ class Contest:
             if best is not None and name not in best.path:
                 found.append(best)
         return found
-
-    def _lan_of(self, customer: str) -> Lan:
-        """Where a customer meets its providers."""
-        return "space" if customer in self._near.above else "gateway"
 
     def _told(self, teller: str, to: str, as_a: Relation, by_a: Relation, lan: Lan) -> list[Heard]:
         """What a router tells a neighbour: the route itself, as the neighbour has it, or none. `as_a`: what the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, tar
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
-from shutdownlab.model.scenario import Expectation, Family, Mode, Outcome, Phase
+from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
 from shutdownlab.protocol.messages import Order
 from shutdownlab.results.cells import Cell, expected_of
-from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
@@ -32,82 +31,13 @@ from shutdownlab.verifier.described import (
     rule_text,
     server_text,
 )
+from shutdownlab.verifier.evidence import with_measured
+from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop
 from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
-from shutdownlab.verifier.verdicts import CellVerdict, Verifier
+from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters
 from shutdownlab.verifier.wire import ModelledConnection, SwitchStep
-
-
-@dataclass(frozen=True, slots=True)
-class DecidingPolicy:
-    """A policy that decided something: where it stands, since when it is in force, and under whose account.
-
-    places are `file:line`, empty where a program made the scenario.
-    """
-
-    policy: str
-    title: str
-    place: str
-    source: str
-    since: str
-    ordered: str
-    account: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DecidingFault:
-    """A fault that takes away what a cell needs: its ways, its resolver or its servers (`needs`)."""
-
-    fault: str
-    title: str
-    place: str
-    source: str
-    needs: tuple[str, ...]
-    is_order: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A node on the way, and what it did. rule: the flow entry or the box's rule. stops: nothing went on from here."""
-
-    node: str
-    role: str
-    did: str = ""
-    rule: str = ""
-    order: DecidingPolicy | None = None
-    stops: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why one cell comes out as it does.
-
-    connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
-    end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
-    elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
-    measured: what a run has found.
-    """
-
-    phase: str
-    vantage: str
-    target: str
-    family: str
-    verdict: CellVerdict
-    expected: Expectation | None
-    connection: str
-    others: int
-    back: bool
-    hops: tuple[Hop, ...]
-    ttls: tuple[tuple[str, int], ...]
-    saw: tuple[str, ...]
-    server: str
-    mends: tuple[Mend, ...]
-    faults: tuple[DecidingFault, ...] = ()
-    elsewhere: tuple[DecidingPolicy, ...] = ()
-    departs: str = ""
-    measured: Result | None = None
 
 
 def explain(
@@ -144,7 +74,7 @@ def explain(
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:
         explanation = replace(explanation, expected=None)  # what is expected is expected of what is measured
-    return explanation if run is None else _with_measured(explanation, run)
+    return explanation if run is None else with_measured(explanation, run)
 
 
 def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
@@ -162,12 +92,6 @@ def _run_at(scenario: object) -> Run | None:
     if isinstance(scenario, str | Path) and (Path(scenario) / "manifest.json").is_file():
         return Run.open(scenario)
     return None
-
-
-def _with_measured(explanation: Explanation, run: Run) -> Explanation:
-    key = explanation.phase, explanation.vantage, explanation.target, explanation.family
-    found = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
-    return replace(explanation, measured=next(found, None))
 
 
 class _Explainer:
@@ -196,7 +120,7 @@ class _Explainer:
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
+            stream=wire.stream if wire else None, departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
 
@@ -316,7 +240,8 @@ class _Explainer:
         node = self.network.nodes[step.crossing.switch]
         role, rule = node.role.value.replace("-", " "), step.fate.decided_by
         if step.fate.dropped:
-            return [Hop(node.name, role, "drops it", rule_text(rule), self._order(rule.policy if rule else ""), True)]
+            order, table = self._order(rule.policy if rule else ""), int(rule.table) if rule else None
+            return [Hop(node.name, role, "drops it", rule_text(rule), order, True, table)]
         did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
         if rule is not None and rule.table is PipelineTable.EXEMPT:
             did = "spares it"
@@ -328,6 +253,7 @@ class _Explainer:
                     did,
                     rule_text(rule) if did else "",
                     self._order(rule.policy) if did and rule else None,
+                    table=int(rule.table) if did and rule else None,
                 )
             ]
         hops = [

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.verifier.explain import DecidingPolicy, Explanation, Hop
+from shutdownlab.verifier.explanation import DecidingPolicy, Explanation, Hop
 
-_WIDTH = 100
+_WIDTH, _MOST_FRAMES, _FIRST_FRAMES = 100, 6, 2
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
@@ -51,6 +51,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if did else ''}{did}{by}".rstrip()
         if hop.rule:
             yield f"    {'':<{width}}  {hop.rule}"
+        if hop.met is not None:
+            yield f"    {'':<{width}}  {_met(hop)}"
         if hop.order is not None and hop.order not in explanation.elsewhere:
             orders[hop.order] = None
     if any(hop.role.startswith("on the ") for hop in explanation.hops):
@@ -62,6 +64,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     for line in explanation.saw:
         yield f"The box saw: {line}"
     yield f"The server: {explanation.server}"
+    yield from _frame_lines(explanation)
     for number, mend in enumerate(explanation.mends):
         first = "To let it through:" if number == 0 else "or:"
         cells = f"{mend.cells:,} cell{'s' if mend.cells != 1 else ''}" if mend.cells else "none of the cells"
@@ -76,6 +79,29 @@ def _order_lines(order: DecidingPolicy) -> Iterator[str]:
     yield f"  in force since {order.since}{ordered}"
     if order.account:
         yield from textwrap.wrap(f"account {order.account}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _frame_lines(explanation: Explanation) -> Iterator[str]:
+    if not explanation.captured_at:
+        return
+    frames = explanation.frames
+    if not frames:
+        yield f"Captured at {explanation.captured_at}: nothing of it"
+        return
+    left_out = len(frames) - _MOST_FRAMES
+    shown = [*frames[:_FIRST_FRAMES], *frames[_FIRST_FRAMES + left_out :]] if left_out > 0 else frames
+    yield f"Captured at {explanation.captured_at} in its last try (pcap/{explanation.captured_at}.pcapng):"
+    for number, each in enumerate(shown):
+        if left_out > 0 and number == _FIRST_FRAMES:
+            yield f"  {left_out:,} more"
+        yield f"  {each.at:7.3f} s  {each.source} → {each.target}  {each.what}, {each.octets:,} octets"
+
+
+def _met(hop: Hop) -> str:
+    """What its counter says: of everybody's packets, or connections, in the phase."""
+    if hop.table is None:
+        return f"decided {hop.met:,} connection{'' if hop.met == 1 else 's'} in the phase"
+    return f"its policy's rules there met {hop.met:,} packet{'' if hop.met == 1 else 's'} in the phase"
 
 
 def as_json(explanation: Explanation) -> str:
@@ -101,6 +127,7 @@ def as_mermaid(explanation: Explanation) -> str:
 
 def _label(hop: Hop) -> str:
     parts = [hop.node, hop.role, hop.did, hop.order.policy if hop.order else ""]
+    parts += [_met(hop)] if hop.met is not None else []
     return "<br/>".join(part.replace('"', "#quot;") for part in parts if part)
 
 

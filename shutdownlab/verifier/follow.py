@@ -32,7 +32,7 @@ from shutdownlab.verifier.packets import MOST_DATA, Segment
 
 _SECURE_PORTS: Final = {"tls": 853, "https": 443}
 _FIRST_OCTETS, _FEW_LOST = 10 * MOST_DATA, 0.001
-_SLOWEST, _FASTEST = 0.6, 1.4
+SLOWEST, FASTEST = 0.6, 1.4
 """A download over a line of some rate comes out within these multiples of it: TCP has to find the rate, and a meter
 has a burst in hand."""
 
@@ -146,12 +146,12 @@ def throughput(line: ModelledLine, ask: Download) -> Conclusion:
     if slow is not None and fast is not None and (rate is None or slow < rate):
         if slow >= ask.throttled_below:
             return Conclusion(Outcome.OK)
-        if fast >= ask.throttled_below and (rate is None or rate * _FASTEST >= ask.throttled_below):
+        if fast >= ask.throttled_below and (rate is None or rate * FASTEST >= ask.throttled_below):
             raise Undecided(f"how fast a download gets over a line that is {_as_long_and_lossy(line)}")
         return Conclusion(Outcome.THROTTLED)
-    if rate is None or rate * _SLOWEST >= ask.throttled_below:
+    if rate is None or rate * SLOWEST >= ask.throttled_below:
         return Conclusion(Outcome.OK)
-    if rate * _FASTEST < ask.throttled_below:
+    if rate * FASTEST < ask.throttled_below:
         return Conclusion(Outcome.THROTTLED)
     condition = f"whether {rate} kbit/s bring {ask.throttled_below} of a download"
     slow = line.chances.choose(2, condition)

@@ -6,10 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shutdownlab.config.document import Path
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.policy import Exceptions, Means, Policy, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.scenario import Expectation, Outcome, Phase
 from shutdownlab.results.cells import Cell, cells_of, expected_of
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.deciding import deciding_wire, policies_of
 from shutdownlab.verifier.explain import explain_cell
 from shutdownlab.verifier.verdicts import Verifier
 
@@ -25,8 +28,10 @@ def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> 
     hosted = verifier.network.hosted_as(host) if host else None
     apps = {app, hosted.app if hosted else None}
     names = {host, *(name for each in verifier.network.hosted if each.app == app for name in each.names)}
-    within = any(f".{name}".endswith(f".{site}") for name in names if name for site in targets.sites)
-    return within or not apps.isdisjoint(targets.apps)
+    if not apps.isdisjoint(targets.apps):
+        return True
+    sites = frozenset(targets.sites)
+    return any(is_within(name, sites) for name in names if name)
 
 
 def some(names: list[str]) -> str:
@@ -106,6 +111,31 @@ def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Ce
     for shut, left in dict.fromkeys((shut, left) for _, shut, left in found):
         targets = [target for target, *families in found if families == [shut, left]]
         yield ("policies", name), f"`{name}` blocks {some(targets)} over {shut} alone: over {left} it gets through"
+
+
+def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
+    """What is blocked and still heard at its server, for the answers alone are lost.
+
+    Of routes that are withdrawn or null-routed that goes without saying: they are only the way back.
+    """
+    if policy.routes:
+        return
+    found: dict[str, None] = {}
+    looked_at: set[object] = set()
+    for phase, cell in felt:
+        if cell.vantage is None or cell.target in found:
+            continue
+        kind = verifier.classes.of(phase, cell, cell.vantage)
+        if kind in looked_at or verifier.verdict(phase, cell).outcome is not Outcome.BLOCKED:
+            continue
+        looked_at.add(kind)
+        line, _ = verifier.line(phase, cell, cell.vantage, Chances())
+        wire = deciding_wire(line, Outcome.BLOCKED)
+        if wire is not None and wire.reached and not wire.answered and name in policies_of(wire):
+            found[cell.target] = None
+    if found:
+        text = f"`{name}` blocks one way alone: what is sent to {some(list(found))} arrives, and no answer comes back"
+        yield ("policies", name, "direction"), text
 
 
 def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:

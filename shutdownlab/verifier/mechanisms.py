@@ -63,4 +63,6 @@ def whom(policy: Policy) -> str:
         parts.append(f"{where.access[0]} lines")
     parts += [", ".join(where.subscribers)] if where.subscribers else []
     parts += [", ".join(where.groups)] if where.groups else []
+    parts += [", ".join(map(str, where.prefixes))] if where.prefixes else []
+    parts += [f"{100 * where.share:g} % of addresses"] if where.share < 1 else []
     return "; ".join(parts) or "all"

@@ -33,7 +33,7 @@ from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
-from shutdownlab.results.reading import Reading
+from shutdownlab.results.reading import Basis, Reading
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS, DemandName, demand
@@ -119,6 +119,25 @@ class Outside:
         A signal that is a share of what comes through has none where nothing does.
         """
         return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
+
+    def volumes(self, phase: Phase, measured: Mapping[VantageId, float]) -> list[Reading]:
+        """`cdn` and `mobile` of a phase, by what was measured of lines where there is that, else by the model.
+
+        measured: of lines, the share of requests that got through, 0 to 1. How much of what got through fits on a line
+        that is slow is the model's word.
+        """
+        if not self.sites.pages:
+            return []
+        volume, quiet, sure = dict(self._volume(phase)), self._volume(self.quiet_phase), set[VantageId]()
+        for vantage in (v for v in self._ordinary if v.id in measured):
+            fits = self.sites.fits(self.verifier, phase, vantage)
+            volume[vantage.id] = measured[vantage.id] * fits
+            if fits == 1 or not measured[vantage.id]:
+                sure.add(vantage.id)
+        found = list(self._readings(phase.phase, self._of_volume(volume), self._of_volume(quiet), sure))
+        if len({vantage.access for vantage in self._ordinary}) > 1:
+            found += self._readings(phase.phase, self._mobile_of(volume), self._mobile_of(quiet), sure)
+        return found
 
     def _of_signal(self, phase: Phase, signal: str) -> list[Reading]:
         key = signal, self._state(phase)
@@ -209,7 +228,10 @@ class Outside:
 
     def _cdn(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages:
-            yield _Seen("cdn", "both", self._volume(phase), self._weights)
+            yield self._of_volume(self._volume(phase))
+
+    def _of_volume(self, volume: ByVantage) -> _Seen:
+        return _Seen("cdn", "both", volume, self._weights)
 
     def _http3(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.quic:
@@ -219,9 +241,11 @@ class Outside:
 
     def _mobile(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages and len({vantage.access for vantage in self._ordinary}) > 1:
-            volume = self._volume(phase)
-            mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
-            yield _Seen("mobile", "both", mobile, self._weights, of=volume)
+            yield self._mobile_of(self._volume(phase))
+
+    def _mobile_of(self, volume: ByVantage) -> _Seen:
+        mobile = {v.id: volume[v.id] * (v.access is Access.MOBILE) for v in self._ordinary}
+        return _Seen("mobile", "both", mobile, self._weights, of=volume)
 
     def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
         asked = {v.id: self._likely(phase, v, self._asks, ("asks", v.id.operator)) for v in self._ordinary}
@@ -333,7 +357,10 @@ class Outside:
 
     # -- readings -----------------------------------------------------------------------------------------------------
 
-    def _readings(self, phase: str, seen: _Seen, quiet: _Seen) -> Iterator[Reading]:
+    def _readings(
+        self, phase: str, seen: _Seen, quiet: _Seen, measured: Collection[VantageId] = ()
+    ) -> Iterator[Reading]:
+        """measured: groups of which it is no model's word."""
         places: list[tuple[ReadingScope, str]] = [("country", "")]
         places += [("operator", name) for name in self._topology.operators]
         places += [("region", name) for name in self._topology.regions]
@@ -341,7 +368,8 @@ class Outside:
             mine = [v for v in seen.parts if _is_of(v, scope, of)]
             value, usual = _amount(seen, mine), _amount(quiet, mine)
             if value is not None and usual:
-                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", "modelled")
+                basis: Basis = "measured" if all(v in measured for v in mine) else "modelled"
+                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:

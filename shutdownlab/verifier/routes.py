@@ -17,7 +17,7 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import COVER, holders, router_of
 from shutdownlab.model.topology import Operator, Transit
-from shutdownlab.verifier.contest import Contest, Heard, Lan, Neighbours, NextHop
+from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
 
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
@@ -193,7 +193,7 @@ class Routes:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
         for name, length in climbed.items():
-            best.setdefault(name, (length, NextHop(to, _lan_of(to in self._above))))
+            best.setdefault(name, (length, NextHop(to, meeting_lan(to in self._above))))
         for name in self._transits:
             others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
@@ -227,15 +227,10 @@ class Routes:
                 return
             length, name, provider = min(offers, key=lambda offer: offer[0])
             hop = best[provider][1]
-            own, lan = best[provider][0] == 0, _lan_of(name in self._above)
+            own, lan = best[provider][0] == 0, meeting_lan(name in self._above)
             third = hop.lan == lan == "gateway" and not own
             best[name] = length, hop if third else NextHop(provider, lan)
             left.remove(name)
-
-
-def _lan_of(above: bool) -> Lan:
-    """Where a network that has its gateway abroad, or one of the country's, meets its providers."""
-    return "space" if above else "gateway"
 
 
 def _holds_any(prefix: IpPrefix, address: Address) -> bool:

@@ -10,6 +10,7 @@ from shutdownlab.model.telephony import SMS, VOICE
 
 _WEB = frozenset({"https", "http", "tls", "tcp"})
 _TLS = frozenset({"https", "tls"})
+_OVER_UDP = frozenset({"h3", "openvpn", "wireguard", "doq"})
 Transport = Literal["tcp", "udp"]
 
 
@@ -83,7 +84,7 @@ def _listens(hosted: Hosted, kind: str, port: int, transport: Transport) -> bool
         )
     if kind == "dns":
         return port == 53 and any(service.kind == "dns" for service in hosted.services)
-    own = "udp" if kind in {"h3", "openvpn"} else "tcp"
+    own = "udp" if kind in _OVER_UDP else "tcp"
     if any(service.kind == kind and service.port == port for service in hosted.services):
         return transport == own
     return False

@@ -13,13 +13,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shutdownlab.library import Shutdown, load
-from shutdownlab.model.lookup import choices_of, phase_named, refuse
+from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.model.scenario import Family, Outcome, Phase
 from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.manifest import PhaseInfo
-from shutdownlab.results.replacing import NotReplaceable, take_away
+from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Share, Table, table_of
@@ -200,26 +200,16 @@ class Verified:
         return begun.model_dump(exclude={"event", "at", "machine"}) | {"status": self.status}
 
     def write(self, directory: Path, *, force: bool = False) -> None:
-        """Write a run directory that says it is `verified`; raises `BadInput` where there is a run already.
+        """Write a run directory that says it is `verified`.
 
-        force: that run is deleted first; a directory that holds anything else is refused.
+        Raises `BadInput` where that cannot be, or where there is a run already; force: that run is deleted first.
         """
         from shutdownlab.results.directory import RunDirectory
 
         began = monotonic()
-        if force and directory.is_dir() and any(directory.iterdir()):
-            try:
-                take_away(directory)
-            except NotReplaceable as other:
-                hint = "only what a run has written is ever replaced; choose another name"
-                refuse("--out", f"{directory}, {other}", "a new directory, or a run's", hint)
-        try:
-            with RunDirectory(directory) as record:
-                for event in self._events(directory.name, began):
-                    record(event)
-        except FileExistsError:
-            hint = "name another, or replace that run with --force (force=True)"
-            refuse("--out", f"{directory}, which holds the results of a run", "a new directory", hint)
+        with RunDirectory(usable(directory, force=force)) as record:
+            for event in self._events(directory.name, began):
+                record(event)
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
         """What a run's directory is told."""
@@ -262,7 +252,8 @@ class Verified:
             sources=scenario.sources,
             choices=dict(self.choices), mode=scenario.mode(self.choices).value, profile=scenario.profile,
             profiles={operator: profile.name for operator, profile in self.shutdown.profiles.items()},
-            source=self.shutdown.source, digest=self.shutdown.digest, sample=self.sample,
+            source=self.shutdown.source, digest=self.shutdown.digest, files=self.shutdown.files,
+            sample=self.sample,
             settings=dict(self.shutdown.settings),
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shutdownlab.config.domains import is_within
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.policy import Exceptions, Policy, Targets
 from shutdownlab.model.probe import Family, Probe
@@ -23,7 +24,8 @@ from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.verdicts import Verifier
 
 BUSY_KBIT = 2_500
-"""kbit/s of a subscriber who is busy: a video of 720 lines, as YouTube's help page on system requirements has it."""
+"""kbit/s of a subscriber who is busy (ASSUMED): a video of 720 lines. YouTube's stream one at 2,700, measured
+(blog.wirelessmoves.com, December 2011), and 2,000 when it had just begun to (streamingmedia.com, J. Ozer)."""
 
 
 class Sites:
@@ -66,7 +68,7 @@ class Sites:
                 and ("https", 443) in {(s.kind, s.port) for s in known.services}
             ):
                 self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
-        self._found: dict[tuple[CellClass, str], float] = {}
+        self._found: dict[tuple[CellClass, str, bool], float] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -80,6 +82,11 @@ class Sites:
     def volume(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
         return self._mean(verifier, phase, vantage, self.pages)
+
+    def fits(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
+        """Of what a line gets at all, how much its rate has room for: 0 to 1."""
+        got = self._mean(verifier, phase, vantage, self.pages, rated=False)
+        return self.volume(verifier, phase, vantage) / got if got else 1.0
 
     def volume_over_quic(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """The same of what goes over QUIC."""
@@ -101,13 +108,15 @@ class Sites:
         """Of what a line usually gets from sites that policies name, what it does not get: 0 to 1."""
         return 1 - self._mean(verifier, phase, vantage, self.missed) if self.missed else 0.0
 
-    def _mean(self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str]) -> float:
-        got = [self._got(verifier, phase, vantage, name, rated=True) for name in names]
+    def _mean(
+        self, verifier: Verifier, phase: Phase, vantage: Vantage, names: list[str], *, rated: bool = True
+    ) -> float:
+        got = [self._got(verifier, phase, vantage, name, rated=rated) for name in names]
         return sum(got) / len(got) if got else 0.0
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
         cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
-        key = verifier.classes.of(phase, cell, vantage), name
+        key = verifier.classes.of(phase, cell, vantage), name, rated
         if key not in self._found:
             self._found[key] = self._follow(verifier, phase, cell, vantage, rated=rated)
         return self._found[key]
@@ -145,5 +154,5 @@ def _connection(host: str) -> Tcp:
 
 def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
     """Whether a policy means a site, by its app or by one of its names."""
-    below = [name for name in hosted.names for site in target.sites if f".{name}".endswith(f".{site}")]
-    return hosted.app in target.apps or bool(below)
+    sites = frozenset(target.sites)
+    return hosted.app in target.apps or any(is_within(name, sites) for name in hosted.names)

@@ -19,9 +19,11 @@ from shutdownlab.verifier.leaks import (
     idle_expectations,
     is_named,
     leaking_exceptions,
+    one_way_results,
     some,
     unresolved_exceptions,
 )
+from shutdownlab.verifier.shadows import idle_rules, shadowed
 from shutdownlab.verifier.verdicts import Verifier
 
 
@@ -58,7 +60,8 @@ class _Policies:
                 continue
             felt = list(self._felt(name, phases))
             if not felt:
-                yield self._at(("policies", name), f"`{name}` changes nothing that is measured")
+                first = shadowed(self.verifier, name, phases)
+                yield self._at(("policies", name), f"`{name}` changes nothing that is measured{first}")
                 continue
             yield from self._beside(name, policy, felt)
             yield from self._idle_exceptions(name, policy, phases)
@@ -66,9 +69,10 @@ class _Policies:
                 *leaking_exceptions(self.verifier, name, policy, phases, partial(self._imagined, name)),
                 *unresolved_exceptions(self.verifier, name, policy, phases),
                 *forgotten_families(self.verifier, name, felt),
+                *one_way_results(self.verifier, name, policy, felt),
+                *idle_rules(self.verifier, name, policy, phases),
             ):
                 yield self._at(path, text)
-            yield from self._idle_rules(name, policy)
 
     def _felt(self, name: str, phases: list[Phase]) -> Iterator[tuple[Phase, Cell]]:
         """The cells that come out otherwise without a policy."""
@@ -121,13 +125,6 @@ class _Policies:
         active = self.verifier.classes.active(phase)
         other = {(called if key == name else key): (changed if key == name else each) for key, each in active.items()}
         return self.verifier.imagine(phase, other)
-
-    def _idle_rules(self, name: str, policy: Policy) -> Iterator[Warned]:
-        """Rules for DPI boxes that no connection has met."""
-        for index, rule in enumerate(policy.inspect or ()):
-            if f"{name}/{rule.name}" not in self.verifier.rules_met:
-                text = f"the rule {rule.name} of `{name}` is the first to match of no connection that is measured"
-                yield self._at(("policies", name, "inspect", index), text)
 
     def _at(self, path: Path, text: str) -> Warned:
         return Warned(self.verifier.shutdown.place(path), text)

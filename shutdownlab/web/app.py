@@ -131,7 +131,7 @@ class PageApp:
                 return JSONResponse({"error": "an order is short"}, 413)
         try:
             given = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             given = None
         return given if isinstance(given, dict) else JSONResponse({"error": "an order is a JSON object"}, 400)
 

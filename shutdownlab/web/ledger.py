@@ -75,8 +75,15 @@ class Ledger:
         return added(self._moments, new, self._most)
 
     def begin(self, new: Moment) -> frozenset[str]:
-        """A moment begins: what is measured from now on is of it. Returns the names of the moments that are kept."""
+        """A moment begins: what is measured from now on is of it. Returns the names of the moments that are kept.
+
+        What failed once in the one before, and was not confirmed by then, was never measured in it.
+        """
         with self._lock:
+            for key in self._trying:
+                last = self._moments[-1].name
+                if key not in self._records.get(last, {}):
+                    del self._results[last][key]
             self._moments = added(self._moments, new, self._most)
             self._trying, self._changing = set(), set()
             kept = frozenset(moment.name for moment in self._moments)

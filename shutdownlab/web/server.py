@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal
 
 from shutdownlab.country.lab import Lab
 from shutdownlab.model.lookup import refuse
@@ -19,6 +19,7 @@ from shutdownlab.web.source import Source
 
 LOOPBACK: Final = "127.0.0.1"
 INSTALL: Final = "pip install 'shutdownlab[web]'"
+StudentRole = Literal["follow", "steer", "own"]
 _TOKEN_BYTES: Final = 24
 _START_S: Final = 20.0
 _MOST_STUDENTS: Final = 200
@@ -26,14 +27,19 @@ _MOST_STUDENTS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page is served. host: an address of this machine. port: 0 for any that is free."""
+    """Where a page is served. host: an address of this machine. port: 0 for any that is free.
+
+    students: how many have a link of their own; role: what they may do, follow the one country, steer it too, or steer
+    one of their own each.
+    """
 
     host: str = LOOPBACK
     port: int = 0
     students: int = 0
+    role: StudentRole = "follow"
 
 
-def place_of(host: str, port: int, students: int) -> Place:
+def place_of(host: str, port: int, students: int, role: StudentRole = "follow") -> Place:
     """Check what was asked for; raises `BadInput`."""
     try:
         address = ipaddress.ip_address(host)
@@ -41,11 +47,14 @@ def place_of(host: str, port: int, students: int) -> Place:
         refuse("host", repr(host), "an address of this machine, such as 127.0.0.1 or 192.168.1.10")
     if address.is_unspecified:
         refuse("host", host, "the one address that others reach this machine by", "pages are told apart by it")
-    if not 0 <= port < 1 << 16:
+    if role != "follow" and not students:
+        refuse("role", role, "--students N beside it: it says what they may do")
+    last = port + max(0, students - 1) if role == "own" else port
+    if not 0 <= port <= last < 1 << 16:
         refuse("port", str(port), "a port, or 0 for any that is free")
     if not 0 <= students <= _MOST_STUDENTS:
         refuse("students", str(students), f"a number up to {_MOST_STUDENTS}")
-    return Place(host, port, students)
+    return Place(host, port, students, role)
 
 
 def needs_web() -> None:
@@ -60,9 +69,16 @@ def needs_web() -> None:
 
 def guests_of(place: Place, *, steers: bool) -> tuple[Guest, ...]:
     """Who may come in, each with a token of its own: one who steers, one to follow, and the students."""
-    names = ["follower", *(f"student {number}" for number in range(1, place.students + 1))]
     first = [Guest("teacher", _token(), True)] if steers else []
-    return (*first, *(Guest(name, _token(), False) for name in names))
+    students = (f"student {number}" for number in range(1, place.students + 1))
+    may = steers and place.role == "steer"
+    return (*first, Guest("follower", _token(), False), *(Guest(name, _token(), may) for name in students))
+
+
+def guests_of_own(number: int) -> tuple[Guest, ...]:
+    """Who may come into the country of a student: that student and the teacher, who steer, and one to follow."""
+    names = {f"student {number}": True, "teacher": True, "follower": False}
+    return tuple(Guest(name, _token(), steers) for name, steers in names.items())
 
 
 def _token() -> str:
@@ -125,7 +141,7 @@ def _listening(place: Place) -> socket.socket:
         name = "port" if place.port and "address already" in why else "host"
         refuse(
             name,
-            f"{place.host}:{place.port}, where nothing can listen ({why})",
+            f"{place.host}{f':{place.port}' if place.port else ''}, where nothing can listen ({why})",
             "an address of this machine's, and a free port",
         )
     return made

@@ -125,34 +125,61 @@ class Steering(Source):
             wanted, said = self._wanted(verb, name, now)
             if wanted == now and verb != "phase":
                 return
-            self._taken = time.monotonic()
-            self._busy = said
+            called = name if verb == "phase" else f"{verb}-{name}" if name else verb
+            kind = "fault" if verb in {"throw", "mend"} else "order"
+            self._carry_out(now, wanted, said, called, who, kind, moved=verb == "phase", undoes=verb == "undo")
+
+    def put_in_force(self, phase: str, policies: Sequence[str], who: str = "", *, moved: bool = False) -> None:
+        """Carry an order out that names all policies that are to be in force, as one at a prompt does.
+
+        moved: time jumps to the phase. Raises as `order`.
+        """
+        if moved:
+            self.order("phase", phase, who)
+            return
+        with self._turn:
+            now = self._condition()
+            wanted = now._replace(policies=tuple(dict.fromkeys(policies)))
+            new = [name for name in wanted.policies if name not in now.policies]
+            gone = [name for name in now.policies if name not in wanted.policies]
+            said = [f"Start {', '.join(new)}"] * bool(new) + [f"Stop {', '.join(gone)}"] * bool(gone)
+            called = [f"start-{name}" for name in new] + [f"stop-{name}" for name in gone]
+            if said:
+                self._carry_out(now, wanted, "; ".join(said), called[0], who)
+
+    def _carry_out(
+        self, now: Condition, wanted: Condition, said: str, called: str, who: str, kind: str = "order",
+        *, moved: bool = False, undoes: bool = False,
+    ) -> None:  # fmt: skip
+        """Have it so. In turn."""
+        self._taken = time.monotonic()
+        self._busy = said
+        self._post_state()
+        new = self._moment(said, called, wanted)
+        self._free.clear()
+        try:
+            if self._measuring is not None:
+                self._measuring.abandon()
+            if moved and wanted.phase is not None:
+                self._lab.phase(wanted.phase)
+            else:
+                self._lab.put_in_force(wanted.policies, wanted.faults, wanted.phase)
+            if undoes:
+                self._before.pop()
+            else:
+                self._before.append(now)
+            self._course = Course(said, confirmed=self._since())
+            self._begin(new)
+            self.tell(kind, said + (f" ({who})" if who else ""))
+        except LabError as error:
+            self.tell("notice", f"{said}: it was not done: {error}")
+            raise
+        finally:
+            self._busy = ""
+            self._free.set()
+            self._news.set()
             self._post_state()
-            new = self._moment(said, name if verb == "phase" else f"{verb}-{name}" if name else verb, wanted)
-            self._free.clear()
-            try:
-                if self._measuring is not None:
-                    self._measuring.abandon()
-                if verb == "phase":
-                    self._lab.phase(name)
-                else:
-                    self._lab.put_in_force(wanted.policies, wanted.faults, wanted.phase)
-                if verb == "undo":
-                    self._before.pop()
-                else:
-                    self._before.append(now)
-                self._course = Course(said, confirmed=self._since())
-                self._begin(new)
-                self.tell("fault" if verb in {"throw", "mend"} else "order", said + (f" ({who})" if who else ""))
-            except LabError as error:
-                self.tell("notice", f"{said}: it was not done: {error}")
-                raise
-            finally:
-                self._busy = ""
-                self._free.set()
-                self._news.set()
-                self._post_state()
-                self.changed()
+            self.changed()
 
     def _condition(self) -> Condition:
         return Condition(self._lab.at, self._lab.active, self._lab.broken)

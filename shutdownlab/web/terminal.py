@@ -93,7 +93,7 @@ async def _type(socket: WebSocket, master: int) -> None:
     while True:
         try:
             told = json.loads(await socket.receive_text())
-        except (WebSocketDisconnect, KeyError, ValueError):
+        except (WebSocketDisconnect, KeyError, ValueError, RecursionError):
             return
         if not isinstance(told, dict):
             return

@@ -26,6 +26,7 @@ PHASES = {
     "drops": "20300503.0800",
     "blackout": "20300504.0800",
 }
+WIKI = {"test": "web", "url": "https://www.wikipedia.org/"}
 POLICIES: Json = {
     "as-ever": BLOCK,
     "resets": {**BLOCK, "action": "reset"},
@@ -51,7 +52,7 @@ def far_country(place: Path, profile: str = "naive", phases: tuple[str, ...] = W
         "topology": "far.yaml",
         "profile": profile,
         "policies": {phase: POLICIES[phase] for phase in phases if phase in POLICIES},
-        "probes": {"ping": SMALL["probes"]["ping"], "bbc": {"test": "web", "url": f"https://{SITE}/"}},
+        "probes": {"ping": SMALL["probes"]["ping"], "bbc": {"test": "web", "url": f"https://{SITE}/"}, "wiki": WIKI},
         "timeline": timeline,
         "ends": "2030-05-05T08:00Z",
     }
@@ -164,6 +165,13 @@ def test_the_share_that_is_answered_as_ever_is_read_and_nothing_is_left_out(plac
     read = {r.phase: r.value for r in read_readings(place / "run") if (r.signal, r.scope) == ("hyperquack", "country")}
     assert read == {"before": 1, "resets": 0, "drops": 0, "blackout": 0}
     assert [event["left_out"] for event in Record(place / "run").events_of("observed")] == [{}] * 4
+
+
+def test_a_cdn_s_volume_is_what_probes_got_of_sites_that_nobody_blocks(place: Path) -> None:
+    read = [r for r in read_readings(place / "run") if (r.signal, r.scope) == ("cdn", "country")]
+    assert {(r.phase, r.value, r.basis) for r in read} == {
+        (phase, float(phase != "blackout"), "measured") for phase in WATCHED
+    }
 
 
 def test_verdicts_are_those_of_a_run_that_nobody_watches(place: Path) -> None:

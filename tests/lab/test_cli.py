@@ -108,19 +108,42 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--trust",
             ],
         ),
-        ("web", ["--at", "--choose", "--datapath", "--trust", "--host", "--port", "--students"]),
+        ("web", ["--at", "--choose", "--datapath", "--trust", "--host", "--port", "--students", "--role"]),
         ("report", ["--as", "--output"]),
         ("export", ["--to", "--output"]),
         ("cost", ["--choose", "--set", "--seed", "--format"]),
         ("plot", ["--output", "--what", "--at", "--width"]),
         (
             "matrix",
-            ["--tools", "--at", "--out", "--choose", "--seed", "--datapath", "--format", "--trust"],
+            [
+                "--tools",
+                "--at",
+                "--out",
+                "--choose",
+                "--set",
+                "--seed",
+                "--datapath",
+                "--format",
+                "--verify",
+                "--trust",
+            ],
         ),
         ("check", ["--graph", "--set"]),
         (
             "verify",
-            ["--all", "--choose", "--set", "--at", "--out", "--force", "--format", "--sample", "--strict", "--warn"],
+            [
+                "--all",
+                "--choose",
+                "--set",
+                "--at",
+                "--out",
+                "--force",
+                "--format",
+                "--sample",
+                "--strict",
+                "--tools",
+                "--warn",
+            ],
         ),
         (
             "compare",
@@ -128,9 +151,9 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ),
         ("detect", ["--all", "--choose", "--noise", "--seed", "--format"]),
         ("new", ["--operator", "--code", "--subscribers", "--from-ripe", "--country", "--out"]),
-        ("lab", ["--at", "--choose", "--datapath", "--trust", "--script"]),
+        ("lab", ["--at", "--choose", "--set", "--datapath", "--trust", "--script", "--web"]),
         ("attach", ["--lab"]),
-        ("exec", ["--from", "--node", "--at", "--all-phases", "--choose", "--datapath", "--trust"]),
+        ("exec", ["--from", "--node", "--at", "--all-phases", "--choose", "--set", "--datapath", "--trust"]),
         ("list", []),
         ("show", []),
         ("doctor", []),
@@ -333,6 +356,15 @@ def test_unknown_phases_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", [("lab",), ("exec", "--from", "southcell/coast", "--")])
+def test_a_value_can_be_set_in_a_scenario_alone(tmp_path: Path, command: tuple[str, ...]) -> None:
+    name, *rest = command
+    done = invoke(
+        tmp_path, name, "two-operators", "--set", "policies.blackout.throttle=1mbit", *rest, *(["true"] if rest else [])
+    )
+    refused(done, "--set: found the topology 'two-operators'; expected a scenario, of which values can be set")
+
+
 def test_a_topology_has_no_phases(tmp_path: Path) -> None:
     expected = "--at: found the topology 'two-operators'; expected a scenario: a topology has no phases"
     refused(invoke(tmp_path, "lab", "two-operators", "--at", "blackout"), expected)
@@ -485,6 +517,12 @@ def test_exec_runs_in_one_phase_after_another_and_ends_as_in_the_first_that_it_f
         "ended with 0 in restored, 9 in blackout, 0 in allowlist, 9 in blackout, 0 in restored",
     ]  # fmt: skip
     assert done.code == 9
+
+
+def test_exec_runs_in_a_scenario_of_which_a_value_is_another(tmp_path: Path) -> None:
+    ports = "policies.blackout.except.ports=[53, 179, 443]"
+    fetch = ("--", "sh", "-c", f"{PROBE} https://www.bbc.com/")
+    assert invoke(tmp_path, *EXEC, "--at", "blackout", "--set", ports, *fetch).output == "200\n"
 
 
 @pytest.mark.parametrize(

@@ -366,6 +366,17 @@ def test_a_switch_that_starts_anew_is_given_its_rules_again(lab: Lab) -> None:
     lab.hear("of the return", lambda message: isinstance(message, Notice) and "is back" in message.text)
 
 
+def test_ctrl_c_is_nothing_to_the_controllers_of_a_run(lab: Lab) -> None:
+    """It reaches all of a terminal's processes, and the run has them end in order."""
+    for controller in lab.controllers.processes.values():
+        os.kill(controller.pid, signal.SIGINT)
+    active = policies(blackout=BLACKOUT)
+    lab.authority.order("blackout", active)
+    until("all rules", lambda: lab.wrong(active) == {})
+    for controller in lab.controllers.processes.values():
+        os.kill(controller.pid, 0)  # raises where there is none any more
+
+
 def start_by_hand(python: str, netns: Path, name: str, **environment: str) -> subprocess.Popen[str]:
     app = REPOSITORY / "controllers" / ("authority.py" if name == "authority" else "isp.py")
     argv = [python, "-W", "ignore", "-m", "shutdownlab.control.manager", app, "--name", name]

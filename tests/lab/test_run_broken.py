@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +26,50 @@ from invocation import (
 )
 
 
-def test_an_interrupted_run_is_resumed_with_the_same_results(tmp_path: Path) -> None:
-    path = small(tmp_path)
-    with under_way(tmp_path, path) as (process, record):
+@dataclass(frozen=True)
+class Interrupted:
+    """A run of SMALL that Ctrl-C has ended in its blackout. `spaces`: the namespaces that it had."""
+
+    place: Path
+    done: Done
+    spaces: set[str]
+
+    @property
+    def record(self) -> Record:
+        return Record(self.place / "run")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    place = tmp_path_factory.mktemp("interrupted")
+    with under_way(place, small(place)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")
+        spaces = outside.namespaces(outside.descendants(process.pid))
         process.send_signal(signal.SIGINT)
-        finished(process)
+        return Interrupted(place, finished(process), spaces)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(interrupted: Interrupted) -> None:
+    done, record = interrupted.done, interrupted.record
+    assert done.code == 130
+    assert "Interrupted. What was measured is in run." in done.output
+    assert "Traceback" not in done.output
+    assert {row["phase"] for row in record.rows} == {"baseline"}
+    assert len(record.measurements) >= len(record.rows) > 0
+    assert record.manifest["status"] == "interrupted"
+    assert [event["event"] for event in record.events[-2:]] == ["interrupted", "finished"]
+    assert interrupted.spaces
+    outside.wait_until(lambda: not outside.in_namespaces(interrupted.spaces), "the end of every process of the run")
+
+
+def copied(run: Interrupted, place: Path) -> Record:
+    """Its record in another place, to be gone on with there."""
+    shutil.copytree(run.place / "run", place / "run")
+    return Record(place / "run")
+
+
+def test_an_interrupted_run_is_resumed_with_the_same_results(interrupted: Interrupted, tmp_path: Path) -> None:
+    record = copied(interrupted, tmp_path)
 
     done = invoke(tmp_path, "resume", "run")
 
@@ -44,36 +85,18 @@ def test_an_interrupted_run_is_resumed_with_the_same_results(tmp_path: Path) -> 
     assert "run: found a run that is finished; expected one that was interrupted, killed or broke off" in again.output
 
 
-def test_a_run_is_not_resumed_with_another_scenario(tmp_path: Path) -> None:
-    path = small(tmp_path)
-    with under_way(tmp_path, path) as (process, record):
-        wait_for_event(process, record, "confirmed", "blackout")
-        process.send_signal(signal.SIGINT)
-        finished(process)
-    path.write_text(path.read_text().replace("tcp/179", "tcp/3785"))
-
-    done = invoke(tmp_path, "resume", "run")
+def test_a_run_is_not_resumed_with_another_scenario(interrupted: Interrupted, tmp_path: Path) -> None:
+    record, path = copied(interrupted, tmp_path), interrupted.place / "small.yaml"
+    written = path.read_text()
+    path.write_text(written.replace("tcp/179", "tcp/3785"))
+    try:
+        done = invoke(tmp_path, "resume", "run")
+    finally:
+        path.write_text(written)
 
     assert done.code == 2
     assert "found a scenario that has changed since" in done.output
     assert {row["phase"] for row in record.rows} == {"baseline"}
-
-
-def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(tmp_path: Path) -> None:
-    with under_way(tmp_path, small(tmp_path)) as (process, record):
-        wait_for_event(process, record, "confirmed", "blackout")
-        spaces = outside.namespaces(outside.descendants(process.pid))
-        process.send_signal(signal.SIGINT)
-        done = finished(process)
-    assert done.code == 130
-    assert "Interrupted. What was measured is in run." in done.output
-    assert "Traceback" not in done.output
-    assert {row["phase"] for row in record.rows} == {"baseline"}
-    assert len(record.measurements) >= len(record.rows) > 0
-    assert record.manifest["status"] == "interrupted"
-    assert [event["event"] for event in record.events[-2:]] == ["interrupted", "finished"]
-    assert spaces
-    outside.wait_until(lambda: not outside.in_namespaces(spaces), "the end of every process of the run")
 
 
 def test_kill_9_of_a_whole_run_loses_nothing_that_was_measured(tmp_path: Path) -> None:
@@ -116,29 +139,54 @@ def right(record: Record) -> bool:
     return len(met) == 36 and all(met)
 
 
-@pytest.mark.parametrize("name", ["ctl-southcell", "ovs-vswitchd", "bird", "relay", "probe southcell"])
-def test_what_dies_in_a_phase_is_told_and_the_phase_is_measured_in_a_country_built_anew(
-    tmp_path: Path, name: str
-) -> None:
-    done, record = struck(tmp_path, name, signal.SIGKILL)
+def several(scenario: Json, blackouts: int) -> None:
+    """So many blackouts, one after the other, with the phase in between in which all is back."""
+    baseline, blackout, restored = scenario["timeline"]
+    scenario["timeline"] = [baseline]
+    for number in range(1, blackouts + 1):
+        for hour, phase in ((2 * number, blackout), (2 * number + 1, restored)):
+            at = f"2030-05-01T{8 + hour:02}:00Z"
+            scenario["timeline"].append(phase | {"phase": f"{phase['phase']}-{number}", "at": at})
+    scenario["ends"] = "2030-05-02T10:00Z"
 
-    assert right(record), done.output
+
+def struck_in_turn(place: Path, names: Sequence[str], number: int) -> tuple[Done, Record, list[str]]:
+    """A run with a blackout for each name, in which all processes of that name get a signal; and the blackouts."""
+    blackouts = [f"blackout-{place}" for place in range(1, len(names) + 1)]
+    path = small(place, lambda scenario: several(scenario, len(names)))
+    with under_way(place, path, "--until", blackouts[-1]) as (process, record):
+        for name, phase in zip(names, blackouts, strict=True):
+            wait_for_event(process, record, "confirmed", phase)
+            signal_inside(process, name, number)
+        done = finished(process)
+    cells = 18 * 2 * len(names)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    assert len(record.rows) == len(record.measurements) == cells, "none of the measurements that say nothing"
     assert done.code == 0, done.output
-    assert "blackout is measured in a country built anew" in done.output
-    assert record.manifest["faults"]
-    assert [event["anew"] for event in record.events_of("voided")] == [True]
-    assert record.events_of("resumed")[0]["phase"] == "blackout"
-    assert len(record.measurements) == 36, "none of the measurements that say nothing"
+    return done, record, blackouts
 
 
-@pytest.mark.parametrize("name", ["ovs-vswitchd", "nginx", "dpi-southcell-b"])
-def test_what_was_stopped_goes_on_and_the_phase_is_measured_again(tmp_path: Path, name: str) -> None:
-    done, record = struck(tmp_path, name, signal.SIGSTOP)
+def test_what_dies_in_a_phase_is_told_and_the_phase_is_measured_in_a_country_built_anew(tmp_path: Path) -> None:
+    names = ("ctl-southcell", "ovs-vswitchd", "bird", "relay", "probe southcell")
+    done, record, blackouts = struck_in_turn(tmp_path, names, signal.SIGKILL)
 
-    assert right(record), done.output
-    assert done.code == 0, done.output
+    for phase in blackouts:
+        assert f"{phase} is measured in a country built anew" in done.output
+        assert any(fault.startswith(f"{phase}: ") for fault in record.manifest["faults"]), record.manifest["faults"]
+    assert [(event["phase"], event["anew"]) for event in record.events_of("voided")] == [(p, True) for p in blackouts]
+    assert [event["phase"] for event in record.events_of("resumed")] == blackouts
+
+
+def test_what_was_stopped_goes_on_and_the_phase_is_measured_again(tmp_path: Path) -> None:
+    names = ("ovs-vswitchd", "nginx", "dpi-southcell-b")
+    done, record, blackouts = struck_in_turn(tmp_path, names, signal.SIGSTOP)
+
     assert "was stopped for a while" in done.output
-    assert len(record.measurements) == 36
+    for phase in blackouts:
+        told = [
+            reason for event in record.events_of("voided") if event["phase"] == phase for reason in event["reasons"]
+        ]
+        assert any("was stopped for a while" in reason for reason in told), (phase, told)
 
 
 def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(tmp_path: Path) -> None:

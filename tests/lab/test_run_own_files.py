@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from invocation import Record, invoke
+from invocation import Record, invoke, small
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PROBED = ("bbc", "kaspi", "tengrinews")
 
 
 @pytest.fixture
@@ -27,6 +28,38 @@ def test_a_country_with_its_own_bank_box_rules_and_names_is_shut_down_as_its_sce
     assert bank[("no-bank", "alpnet")] == "blocked"
     assert bank[("bank-only", "alpnet")] == bank[("no-bank", "bergnet")] == "ok"
     assert record.manifest["profiles"]["alpnet"] == "alpland-box"
+    names = {"bank-run.yaml", "bank.yaml", "box.yaml", "country.yaml", "names.txt", "rules.yaml"}
+    assert set(record.manifest["files"]) == names
+
+
+LISTED = """\
+format: 1
+name: listed
+title: A national list of sites
+topology: two-operators
+policies:
+  listed: {title: The list, block: {site_file: listed.txt}, except: {site_file: spared.txt}, source: made up}
+probes:
+  bbc: {test: web, url: "https://www.bbc.com/"}
+  kaspi: {test: web, url: "https://kaspi.kz/"}
+  tengrinews: {test: web, url: "https://tengrinews.kz/"}
+timeline:
+  - {phase: before, at: 2030-01-01T00:00Z, title: Nothing is blocked}
+  - {phase: listed, at: 2030-01-01T01:00Z, title: What is listed is blocked, start: [listed]}
+ends: 2030-01-01T02:00Z
+"""
+
+
+def test_fifty_thousand_sites_of_a_file_are_blocked_and_those_of_another_spared_as_verify_says(tmp_path: Path) -> None:
+    (tmp_path / "listed.yaml").write_text(LISTED)
+    others = "".join(f"host{n}.example{n % 977}.org\n" for n in range(50_000))
+    (tmp_path / "listed.txt").write_text(f"{others}0.0.0.0 bbc.com\n||tengrinews.kz^\n")
+    (tmp_path / "spared.txt").write_text("*.tengrinews.kz\n")
+    done = invoke(tmp_path, "run", "listed.yaml", "--out", "run", "--verify")
+    assert done.code == 0, done.output
+    outcomes = Record(tmp_path / "run").outcomes
+    seen = {target: {o for key, o in outcomes.items() if (key[0], key[4]) == ("listed", target)} for target in PROBED}
+    assert seen == {"bbc": {"blocked"}, "kaspi": {"ok"}, "tengrinews": {"ok"}}
 
 
 def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_path: Path, programs: Path) -> None:
@@ -35,6 +68,33 @@ def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_pa
     assert "does not carry out board-blocked" in done.output
     [log] = (tmp_path / "run" / "logs" / "services").glob("own-1-*/log")
     assert "GET / HTTP/1.1" in log.read_text()
+    named = Record(tmp_path / "run").manifest["files"]
+    assert set(named) == {"board-run.yaml", "country.yaml", "board.py", "lenient_isp.py"}
+
+
+STARTER = """
+import subprocess
+
+from shutdownlab.controllers.isp import Isp
+
+from shutdownlab.protocol.messages import Notice, Order
+
+
+class Starter(Isp):
+    def obey(self, order: Order) -> None:
+        status = subprocess.run(["sh", "-c", "kill -INT $$; exit 7"], check=False).returncode
+        self.tell(Notice(self.operator, f"what it started ended with {status}"))
+        super().obey(order)
+"""
+
+
+def test_what_a_controller_of_ones_own_starts_can_be_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C is nothing to a controller, which ends with its run; a program that it starts must not inherit that."""
+    (tmp_path / "starter.py").write_text(STARTER)
+    path = small(tmp_path, lambda scenario: scenario.update(controllers={"southcell": "starter.py"}))
+    done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    assert "what it started ended with -2" in done.output
 
 
 def test_without_trust_nothing_of_it_starts_and_all_that_would_is_listed(tmp_path: Path, programs: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+
+from invocation import finished, invoke, under_way, wait_for_event
 
 import shutdownlab as sl
 
@@ -58,3 +61,27 @@ def test_a_sample_of_the_nights_is_measured_the_others_are_held_and_all_are_as_t
     assert manifest["held"] == len(run.results) - len(measured)
     table = sl.Run.open(tmp_path / "run").table
     assert str(table["night-1", "ping"]).rstrip("=") == str(table["night-6", "ping"]).rstrip("=")
+
+
+def test_a_sampled_run_that_is_watched_from_abroad_is_resumed_as_if_nothing_had_been(tmp_path: Path) -> None:
+    (tmp_path / "nights.yaml").write_text(json.dumps(NIGHTS))
+    expected = list(sl.verify(NIGHTS, sample=0.2))
+    to_measure = list(dict.fromkeys(result.phase for result in expected if not result.held))
+    with under_way(tmp_path, tmp_path / "nights.yaml", "--sample", "0.2", "--observe") as (process, record):
+        wait_for_event(process, record, "confirmed", to_measure[2])
+        process.send_signal(signal.SIGINT)
+        finished(process)
+    assert to_measure[2] not in {row["phase"] for row in record.rows}
+
+    done = invoke(tmp_path, "resume", "run")
+
+    assert done.code == 0, done.output
+    resumed = sl.Run.open(tmp_path / "run")
+    assert [(r.phase, r.vantage, r.outcome, r.held) for r in resumed.results] == [
+        (r.phase, r.vantage, r.outcome, r.held) for r in expected
+    ]
+    seen = dict.fromkeys(reading.phase for reading in resumed.readings if reading.signal == "bgp")
+    assert list(seen) == list(dict.fromkeys(result.phase for result in expected)), "each was watched, held or not"
+    assert len(resumed.readings) == len({(r.phase, r.signal, r.scope, r.of, r.family) for r in resumed.readings})
+    tables = sorted(each.name for each in (tmp_path / "run/observations/bgp").glob("rib.*.mrt"))
+    assert len(tables) == len(seen)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mrtparse
 import pytest
@@ -170,7 +171,7 @@ def test_users_of_tools_are_a_value_a_day_with_the_quiet_days_before(place: Path
     assert int(rows[-1][2]) < int(rows[1][2]) == 1500, "500 of each of three million; a part of the last day is dark"
 
 
-def counted(run: Path) -> dict[str, object]:
+def counted(run: Path) -> dict[str, Any]:
     """What a run has counted and concluded, without times, captures and routes."""
     observations = run / "observations"
     blocks = [

@@ -149,6 +149,50 @@ def test_many_mistakes_take_little_time_and_a_hundred_are_told(text: str, tmp_pa
     assert error.count >= 1000
 
 
+def large(written_once: bool, wrong: str = "") -> str:
+    """A country of 1,000 operators in 20 regions, all of which an alias can stand for."""
+    names = [f"region-{n}" for n in range(20)]
+    everywhere = "{" + ", ".join(f"{name}: {{ordinary: {{access: fixed{wrong}}}}}" for name in names) + "}"
+    operators = (
+        f"  o{n}: {{title: O, asn: {4_200_000_000 + n}, subscribers: 1, transit: [t0], "
+        f"prefixes: [10.{n >> 2}.{(n & 3) * 64}.0/18, '2001:db8:{0x1000 + n:x}::/48'], "
+        f"regions: {'*all' if written_once and n else f'&all {everywhere}' if written_once else everywhere}}}"
+        for n in range(1000)
+    )
+    return "\n".join(
+        [
+            "format: 1\nname: large\ntitle: Large\ncountry: ZZ\nlinks: {fixed: {}}",
+            "gateway: {title: G}\nexchange: {title: X, asn: 64599}",
+            "transits: {t0: {title: T, asn: 64601, prefixes: [198.51.100.0/24, '2001:db8:71::/48'], serves: [bbc]}}",
+            "regions: {" + ", ".join(f"{name}: {{title: R, weight: 1}}" for name in names) + "}",
+            "operators:",
+            *operators,
+        ]
+    )
+
+
+def test_a_country_of_a_thousand_operators_in_twenty_regions_fits_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(large(written_once=True))
+    assert len(library.network(str(file)).vantages) == 20_000
+
+
+def test_a_file_that_repeats_what_it_could_write_once_is_told_how() -> None:
+    text = large(written_once=False).replace("ordinary", "o").replace("region-", "r")
+    with pytest.raises(
+        BadInput, match=r"more than 25,000 values; expected .*\n    hint: write what is the same once, as"
+    ):
+        parse(text.encode(), "file.yaml")
+
+
+def test_mistakes_in_what_aliases_stand_for_are_all_counted_in_little_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    error = refusal(large(written_once=True, wrong=", titel: x, weigth: 1"), tmp_path / "large.yaml")
+    assert time.process_time() - began < 5
+    assert error.count == 40_000
+    assert all("unknown key" in line for line in [*error.lines()][:100:2])
+
+
 def test_a_file_of_a_megabyte_of_nothing_but_values_is_refused_before_it_is_built() -> None:
     with pytest.raises(BadInput, match="more than 25,000 values; expected a file of ordinary size"):
         parse(b"a: [" + b"0," * 500_000 + b"]", "file.yaml")

@@ -25,9 +25,9 @@ from shutdownlab.reporting.junit import of_run
 from shutdownlab.reporting.report import print_story
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import Begun, Finished, Measured, PhaseMeasured
+from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import Selection, to_leave
-from shutdownlab.runner import launch
 from shutdownlab.verifier.selecting import select
 
 AT = datetime(2030, 5, 1, 8, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_the_table_shows_what_is_held_and_leaves_out_phases_of_which_all_is(dire
     assert "quiet" not in text
     assert "0=" in text and "100=" not in text
     assert "= some of it held" in text
-    assert "All 3 expectations met; 3 cells are held, as the model has them." in text
+    assert "All 1 expectations met; 3 cells are held, as the model has them." in text
 
 
 def test_junit_skips_what_was_not_measured(directory: Path) -> None:
@@ -187,7 +187,7 @@ def test_junit_skips_what_was_not_measured(directory: Path) -> None:
 
 def test_a_run_that_is_replaced_takes_its_selection_with_it(directory: Path) -> None:
     (directory / "selection.json").write_text("{}")
-    assert launch.usable(directory, force=True) == directory
+    assert usable(directory, force=True) == directory
     assert list(directory.iterdir()) == []
 
 

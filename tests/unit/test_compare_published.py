@@ -128,6 +128,11 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
         (b"time,bgp\n2022-01-05T10:00,1\n2022-01-05T10:05,1\n", "a.csv:2: time: found a time without its zone"),
         (b"time,bgp,ucsd\n2022-01-05T10:00Z,1,2\n", "a.csv:1: found the columns time, bgp, ucsd; expected one"),
         (b"when,bgp\n2022-01-05T10:00Z,1\n", "a.csv:1: found the columns when, bgp; expected one column of times"),
+        (
+            b"\xef\xbb\xbftime;bgp\n2022-01-05T10:00Z;1\n",
+            "a.csv:1: found the columns time;bgp; expected one column of times, called `time`, `timestamp` or `date`\n"
+            "    hint: a comma between columns, not ';'",
+        ),
         (b"", "a.csv:1: found an empty file"),
         (b"\xff\xfe", "a.csv: found not UTF-8 text"),
         (b"time,bgp\nyesterday,1\n", "a.csv:2: found 'yesterday'; expected a time"),

@@ -112,6 +112,20 @@ def test_what_is_believed_to_be_blocked_and_fails_again_is_not_told_anew(base: S
     assert ledger.contents().trying == frozenset()
 
 
+def test_what_an_order_left_unconfirmed_was_never_measured(base: Shutdown) -> None:
+    shutdown, (cell, other, *_) = steered(base, moment("start"))
+    ledger = Ledger(8)
+    ledger.begin(moment("start"))
+    ledger.take(shutdown, ledger.newest, other, found(Outcome.OK))
+    for each in (cell, other):
+        ledger.take_try(shutdown, ledger.newest, each, Outcome.BLOCKED, "generic_timeout_error")
+    ledger.begin(moment("blackout", "blackout"))
+
+    assert ledger.result("start", key_of(cell)) is None
+    assert ledger.result("start", key_of(other)) is not None
+    assert ledger.contents().trying == frozenset()
+
+
 def test_a_try_of_before_an_order_says_nothing_of_after_it(base: Shutdown) -> None:
     shutdown, (cell, *_) = steered(base, moment("start"))
     ledger = Ledger(8)

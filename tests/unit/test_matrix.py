@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.tool import Tool
-from shutdownlab.runner.matrix import arranged, known_tools, missing_programs
+from shutdownlab.runner.matrix import arranged, known_tools, missing_programs, with_tools
+
+FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
 
 
 def test_tools_take_the_place_of_probes_and_each_gets_a_server_abroad() -> None:
@@ -84,3 +90,44 @@ def test_a_scenario_that_brings_a_program_as_a_tool_needs_trust_for_a_matrix_alo
 def _plain(shutdown: sl.Shutdown) -> dict[str, object]:
     assert shutdown.document is not None
     return dict(shutdown.document.data)
+
+
+def verified(scenario: str | dict[str, Any], tools: str) -> dict[tuple[str, str, str], tuple[str, str | None]]:
+    """Outcome and failure by phase, vantage point and tool."""
+    results = sl.verify(with_tools(sl.load(scenario), [tools]))
+    return {(r.phase, r.vantage, r.target): (r.outcome.value, r.failure) for r in results}
+
+
+def test_the_flagships_bridges_are_verified_to_work_through_the_blackout_and_every_other_tool_to_fail() -> None:
+    found = sl.verify(with_tools(sl.load("kazakhstan-2022"), ["all"]))
+    assert found.unmet == []
+    through = {r.target for r in found if r.phase == "blackout" and r.outcome.got_through}
+    assert through == {"obfs4-179", "obfs4-3785"}
+    undecided = {r.target for r in found if not r.outcome.is_measured}
+    assert undecided == {"geneva"}  # what becomes of changed packets is nothing that the model has
+
+
+def test_a_tool_is_found_by_what_a_box_sees_of_it_and_a_random_stream_by_nothing() -> None:
+    made = yaml.safe_load(FIRST.read_text())
+    names = {"ssh": "protocol: ssh", "wg": "protocol: wireguard", "front": "name_suffix: tools.example"}
+    rules = [f"{{name: {name}, when: {{{when}}}, verdict: drop}}" for name, when in names.items()]
+    made["policies"]["whatsapp-reset"] = {
+        "title": "Tools", "source": "EXAMPLE", "where": {"operators": ["northnet"]},
+        "inspect": [yaml.safe_load(rule) for rule in rules],
+    }  # fmt: skip
+    found = verified(made, "all")
+    seen = {tool: found["messenger", "northnet/coast/ordinary", tool][0] for _, _, tool in found}
+    blocked = {tool for tool, outcome in seen.items() if outcome == "blocked"}
+    assert blocked == {"ssh", "wireguard", "fronting", "meek", "doh", "dot", "doq"}
+    assert seen["shadowsocks"] == seen["obfs4"] == seen["tor"] == seen["openvpn"] == "ok"
+    assert found["messenger", "southcell/coast/ordinary", "ssh"] == ("ok", None)
+
+
+def test_the_shape_of_a_tools_packets_is_undecided() -> None:
+    made = yaml.safe_load(FIRST.read_text())
+    rule = {"name": "random", "when": {"first_packets": [{"entropy_at_least": 7.0}]}, "verdict": "drop"}
+    made["policies"]["whatsapp-reset"] = {"title": "Random", "source": "EXAMPLE", "inspect": [rule]}
+    outcome, why = verified(made, "shadowsocks")["messenger", "northnet/coast/ordinary", "shadowsocks"]
+    assert outcome == "unknown"
+    assert why is not None
+    assert why.startswith("undecided: how long, how random")

@@ -198,6 +198,12 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
         (table(ROUTES)[:-3], "a file that ends within a record"),
         (table(ROUTES)[:12], "a file that ends within a record"),
         (b"{}", "JSON that is no answer of RIPEstat's that is read"),
+        (b'{"data": {}}', "JSON that is no answer of RIPEstat's that is read (without 'data_call_name')"),
+        (b'{"data_call_name":' + b"[" * 100_000, "JSON that is no answer of RIPEstat's that is read"),
+        (
+            b'{"data_call_name": "announced-prefixes", "data": {"resource": Infinity, "prefixes": []}}',
+            "JSON that is no answer of RIPEstat's that is read",
+        ),
         (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
     ],
 )

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from shutdownlab.reporting.table import legible, tables
+from shutdownlab.reporting.table import legend, legible, tables
 from shutdownlab.results.table import Share, Table
 
 COLUMNS = ("WhatsApp", "Telegram", "foreign web", "HTTP/3")
@@ -111,3 +111,10 @@ def test_a_column_without_a_short_name_keeps_its_own() -> None:
 def test_where_two_blocks_hold_it_the_table_is_in_columns() -> None:
     assert len(legible(seventeen_columns(), 120)) == 2
     assert len(legible(seventeen_columns(), 200)) == 1
+
+
+def test_what_the_signs_mean_is_told_within_the_width_and_no_sign_is_broken() -> None:
+    signs = ("~ some of it throttled", "! an expectation is not met", "? some undecided", "· not measured")
+    assert legend(signs, 110) == "   ".join(signs)
+    assert legend(signs, 80).splitlines() == ["   ".join(signs[:3]), signs[3]]
+    assert legend(signs, 20).splitlines() == list(signs)

@@ -17,7 +17,7 @@ from shutdownlab.cli import app
 from shutdownlab.config.problems import BadInput
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.holding import hold
-from shutdownlab.runner import launch
+from shutdownlab.results.place import new_directory, usable
 
 SCENARIO = library.load("first-shutdown").scenario
 RUN_0_1 = Path(__file__).parent.parent / "data/run-0.1"
@@ -28,7 +28,7 @@ def test_runs_that_begin_in_the_same_second_have_directories_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: launch._new_directory(SCENARIO), range(24)))
+        made = list(pool.map(lambda _: new_directory(SCENARIO), range(24)))
     assert len(set(made)) == 24
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(path.name for path in made)
 
@@ -70,13 +70,13 @@ def test_what_cannot_be_a_run_s_directory_is_refused_with_its_reason(
     Path("begun").mkdir()
     Path("begun/results.csv").touch()
     with pytest.raises(BadInput) as refused:
-        launch.usable(Path(name))
+        usable(Path(name))
     assert [problem.found for problem in refused.value.problems] == [found]
 
 
 def test_a_link_to_a_directory_and_one_that_is_empty_are_as_good_as_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    assert launch.usable(tmp_path / "link") == tmp_path / "link"
+    assert usable(tmp_path / "link") == tmp_path / "link"
     assert [path.name for path in tmp_path.iterdir()] == ["link"], "the attempt to write leaves nothing"
 
 
@@ -101,7 +101,7 @@ def refusal(directory: Path) -> str:
     """Why `--force` does not replace this directory; checks that nothing of it is touched."""
     before = everything(directory)
     with pytest.raises(BadInput) as refused:
-        launch.usable(directory, force=True)
+        usable(directory, force=True)
     assert everything(directory) == before
     (problem,) = refused.value.problems
     assert problem.hint == "only what a run has written is ever replaced; choose another name"
@@ -110,7 +110,7 @@ def refusal(directory: Path) -> str:
 
 def test_force_replaces_a_run_and_leaves_nothing_of_it(tmp_path: Path) -> None:
     place = a_run(tmp_path / "run")
-    assert launch.usable(place, force=True) == place
+    assert usable(place, force=True) == place
     assert list(place.iterdir()) == []
 
 
@@ -118,7 +118,7 @@ def test_without_force_a_run_is_kept_and_force_is_named(tmp_path: Path) -> None:
     place = a_run(tmp_path / "run")
     before = everything(place)
     with pytest.raises(BadInput, match=r"choose another name, or replace that run with --force"):
-        launch.usable(place)
+        usable(place)
     assert everything(place) == before
 
 
@@ -131,7 +131,7 @@ def test_force_goes_through_a_link_to_a_run_but_follows_none_that_is_in_it(tmp_p
     (place / "pcap").symlink_to(other)
     (place / "logs/elsewhere").symlink_to(other)
     (tmp_path / "link").symlink_to(place)
-    launch.usable(tmp_path / "link", force=True)
+    usable(tmp_path / "link", force=True)
     assert (list(place.iterdir()), list(other.iterdir())) == ([], [other / "kept"])
 
 
@@ -167,7 +167,7 @@ def test_force_replaces_no_run_that_still_goes_on(tmp_path: Path) -> None:
     place = a_run(tmp_path / "run")
     with hold(place):
         assert refusal(place) == "where a run still goes on"
-    launch.usable(place, force=True)
+    usable(place, force=True)
 
 
 def test_force_without_a_directory_is_refused() -> None:

@@ -43,6 +43,23 @@ def test_only_scopes_of_whole_operators_are_about_what_is_seen_from_outside() ->
     assert not Scope.model_validate({"not": {"access": ["mobile"]}}).covers_operator("northnet")
 
 
+def test_a_prefix_is_about_the_groups_that_have_their_addresses_in_it() -> None:
+    second = {str(v.id) for v in VANTAGES if "100.65.2.0/24" in map(str, v.subnets)}
+    assert about(prefixes=["100.65.2.0/24"]) == second == {"southcell/coast/ordinary"}
+    assert about(prefixes=["2001:db8:65:2::/64"]) == second
+    assert about(prefixes=["100.65.0.0/16"]) == about(operators=["southcell"])
+    assert not Scope.model_validate({"prefixes": ["100.65.0.0/16"]}).covers_operator("southcell")
+
+
+def test_a_share_is_about_the_first_groups_of_each_operator() -> None:
+    assert about(share=0.5) == {
+        "northnet/capital/ordinary", "northnet/capital/government", "southcell/capital/ordinary",
+    }  # fmt: skip
+    assert about(share=0.01, operators=["southcell"]) == {"southcell/capital/ordinary"}
+    assert about(**{"not": {"share": 0.5}}) == EVERYBODY - about(share=0.5)
+    assert about(share=1) == EVERYBODY
+
+
 def made(where: dict[str, Any]) -> dict[str, Any]:
     return {
         "format": 1,

@@ -82,6 +82,7 @@ def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
         ("timeline.off.start.7", "x", "'7' of a list of 1; expected a number from 0 to 0"),
         ("format", "2", "found 'format', which decides how the file is read"),
         ("name.x", "2", "found 'name.x': no 'x' in 'recurring'"),
+        ("faults.power.title", "x", "found 'faults.power.title', which is not there; expected faults.NAME.KEY"),
     ],
 )  # fmt: skip
 def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: str, message: str) -> None:
@@ -166,3 +167,19 @@ def test_a_scenario_is_not_changed_by_what_was_set_once() -> None:
     before = json.dumps(scenario)
     library.load(scenario, set={"slow.throttle": "1mbit"})
     assert json.dumps(scenario) == before
+
+
+@pytest.mark.parametrize("section", ["policies", "probes", "expectations", "timeline"])
+@pytest.mark.parametrize("value", [5, [1, {}], "text", {1: {"title": "x"}}], ids=repr)
+@pytest.mark.parametrize("path", ["dark.title", "policies.dark.title", "probes.x.y", "dark.start", "nothing.at"])
+def test_a_path_into_what_is_no_section_is_a_mistake_and_no_crash(section: str, value: object, path: str) -> None:
+    with pytest.raises(BadInput):
+        sl.load({**made(), section: value}, set={path: "x"})
+
+
+@pytest.mark.parametrize("started", [5, "slow", {"slow": 1}], ids=repr)
+def test_the_start_of_a_policy_is_looked_for_in_lists_of_orders_alone(started: object) -> None:
+    scenario = made()
+    scenario["timeline"][-1]["start"] = started
+    with pytest.raises(BadInput, match="no written phase starts 'slow'"):
+        sl.load(scenario, set={"slow.start": "2022-03-22T00:00Z"})

@@ -110,6 +110,21 @@ def test_a_written_directory_reads_as_a_run_that_says_it_was_verified(first: Ver
         first.write(tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("file", "which is no directory"), ("file/run", r"which cannot be made \(not a directory\)")],
+)
+def test_a_place_that_cannot_be_a_run_s_is_refused_as_for_a_run(
+    first: Verified, tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(sl.BadInput, match=f"out: found {tmp_path}/{name}, {why}"):
+        first.write(tmp_path / name)
+    done = CliRunner().invoke(app, ["verify", "first-shutdown", "--out", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert "--out: found" in done.output.replace("\n", " ")
+
+
 def test_chance_is_undecided_and_fails_only_where_one_is_strict() -> None:
     scenario = changed(expectations={}, timeline=[])
     scenario["policies"] = {

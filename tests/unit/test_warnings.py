@@ -28,16 +28,34 @@ def texts(file: Path) -> list[str]:
     return [warned.text for warned in verify(file).warnings]
 
 
-def test_what_is_spared_to_no_effect_is_told_with_its_line() -> None:
-    line = FIRST.read_text().split("\n").index("      apps: [kaspi, tengrinews]") + 1
+def test_what_is_spared_to_no_effect_and_what_gets_out_all_the_same_is_told_with_its_line() -> None:
+    text = FIRST.read_text().split("\n")
+    inbound, line = text.index("    direction: inbound") + 1, text.index("      apps: [kaspi, tengrinews]") + 1
     assert [str(warned) for warned in verify(FIRST).warnings] == [
-        f"{FIRST}:{line}: `allowlist` spares apps tengrinews to no effect that is measured"
+        f"{FIRST}:{inbound}: `coast-one-way` blocks one way alone: what is sent to whatsapp, telegram, www.bbc.com, "
+        "youtube-http3, kaspi.kz and 4 more arrives, and no answer comes back",
+        f"{FIRST}:{line}: `allowlist` spares apps tengrinews to no effect that is measured",
     ]
 
 
 def test_a_policy_that_changes_nothing_is_told_and_so_is_its_phase(tmp_path: Path) -> None:
     mine = written(tmp_path, ("    throttle: 512kbit", "    throttle: 900mbit"), ("outcome: throttled", "outcome: ok"))
     assert texts(mine)[0] == "`mobile-throttled` changes nothing that is measured"
+
+
+def test_who_decides_before_a_policy_that_changes_nothing_is_told_with_its_line(tmp_path: Path) -> None:
+    shadow = (
+        "  all-of-it:\n    title: All\n    block: {protocols: [tcp, udp]}\n    source: EXAMPLE\n  mobile-throttled:\n"
+    )
+    start = "    start: [whatsapp-reset, whatsapp-dropped]"
+    mine = written(tmp_path, ("  mobile-throttled:\n", shadow), (start, f"{start[:-1]}, all-of-it]"))
+    line = mine.read_text().split("\n").index("  all-of-it:") + 1
+    told = f"changes nothing that is measured: `all-of-it` ({mine}:{line}) decides first"
+    assert [each for each in texts(mine) if "changes nothing that" in each] == [
+        f"`whatsapp-reset` {told}",
+        f"`whatsapp-dropped` {told}",
+        f"`mobile-throttled` {told}",
+    ]
 
 
 def test_what_falls_with_an_apps_addresses_is_collateral_damage(tmp_path: Path) -> None:
@@ -65,9 +83,9 @@ def test_a_rule_behind_one_that_takes_all_is_told(tmp_path: Path) -> None:
             rules,
         ),
     )
+    line = next(n for n, text in enumerate(mine.read_text().split("\n"), start=1) if "name: all-tls" in text)
     told = "the rule telegram of `whatsapp-reset` is the first to match of no connection that is measured"
-    assert told in texts(mine)
-    assert not any("all-tls" in text for text in texts(mine))
+    assert [text for text in texts(mine) if "rule" in text] == [f"{told}: all-tls ({mine}:{line}) matches first"]
 
 
 def test_warnings_are_printed_only_where_they_are_asked_for() -> None:
@@ -106,7 +124,7 @@ def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
 def test_a_block_that_forgets_an_address_family_is_told(tmp_path: Path) -> None:
     old = "    block: {apps: [whatsapp]}\n    by: dpi\n    action: reset"
     mine = written(tmp_path, (old, '    block: {addresses: ["0.0.0.0/0"]}\n    by: address'))
-    found = [warned.text for warned in verify(mine).warnings if "alone" in warned.text]
+    found = [warned.text for warned in verify(mine).warnings if "over ipv4 alone" in warned.text]
     assert found == ["`whatsapp-reset` blocks www.bbc.com over ipv4 alone: over ipv6 it gets through"]
 
 

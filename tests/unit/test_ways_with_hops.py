@@ -10,8 +10,9 @@ import yaml
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.graph import draw
-from shutdownlab.verifier.explain import Explanation, explain
+from shutdownlab.verifier.explain import explain
 from shutdownlab.verifier.explained import explanation_lines
+from shutdownlab.verifier.explanation import Explanation
 from shutdownlab.verifier.verify import verify
 
 ROOT = Path(__file__).parents[2]

@@ -211,6 +211,21 @@ def test_each_student_has_a_link_of_their_own_and_none_steers() -> None:
     assert len({guest.token for guest in guests}) == 5
 
 
+def test_students_may_steer_the_one_country_where_they_are_let() -> None:
+    guests = guests_of(Place(students=2, role="steer"), steers=True)
+
+    assert [(guest.name, guest.steers) for guest in guests] == [
+        ("teacher", True), ("follower", False), ("student 1", True), ("student 2", True),
+    ]  # fmt: skip
+
+
+def test_what_students_may_do_is_nothing_without_students() -> None:
+    with pytest.raises(BadInput, match="--students N beside it"):
+        place_of("127.0.0.1", 0, 0, "steer")
+    with pytest.raises(BadInput, match="a port, or 0"):
+        place_of("127.0.0.1", 65_530, 30, "own")
+
+
 def test_thirty_viewers_at_once_are_all_told_of_a_change(site: Site, run: Run) -> None:
     source = FinishedRun(run)
     with PageServer(source, Place(), guests_of(Place(students=30), steers=False)) as server:

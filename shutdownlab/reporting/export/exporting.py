@@ -46,7 +46,9 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
     suffix = _SUFFIXES.get(to, "")
     target = Path(out) if out is not None else Path(f"{opened.path.resolve().name}{suffix or f'-{to}'}")
     if suffix and not target.name.endswith(suffix):
-        refuse("out", quoted(str(target)), f"a name that ends in {suffix}", f"name it {target.name}{suffix}")
+        refuse(
+            "out", quoted(str(target)), f"a name that ends in {suffix}", f"name it {target.with_suffix(suffix).name}"
+        )
     if not target.parent.is_dir():
         refuse("out", f"{target}, in a folder that is not there", "where it can be made", "name another folder")
     if target.exists():

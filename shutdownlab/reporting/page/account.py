@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.reporting.page.watched import WatchedSignal, watched_of
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Share, Table, table_of
 
 _HOUR = 3_600.0
+_AN_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class RunAccount:
 
     name: of the run directory. manifest: as it is there. status: how the run ended; `steered`: it is no run, but a
     country that somebody steers (`shutdownlab web`). shutdown: the scenario that it was
-    a run of, if it is still there and the same; `missing` says why it is not.
+    a run of, if it is still there and the same; `missing` says why it is not. readings: of outsiders' signals.
     """
 
     name: str
@@ -47,6 +50,7 @@ class RunAccount:
     faults: Sequence[str] = ()
     shutdown: Shutdown | None = None
     missing: str = ""
+    readings: Sequence[Reading] = ()
 
     @property
     def title(self) -> str:
@@ -74,6 +78,16 @@ class RunAccount:
             later = [moment for moment in moments if moment > at]
             found.append(PhaseSpan(name, titles.get(name, ""), at, later[0] if later else ends))
         return tuple(found)
+
+    @cached_property
+    def watched(self) -> tuple[WatchedSignal, ...]:
+        """The signals by which outsiders watched the country; none where nobody did."""
+        if not self.readings or not self.spans:
+            return ()
+        last = self.spans[-1]
+        offset = self.shutdown.scenario.utc_offset if self.shutdown is not None else 0
+        phases = [(span.name, span.at) for span in self.spans]
+        return watched_of(self.readings, phases, last.until or last.at + _AN_HOUR, offset)
 
     @cached_property
     def unmeasured(self) -> tuple[str, ...]:

@@ -43,6 +43,6 @@ class Axis:
             moment = datetime.fromtimestamp(stamp, UTC)
             yield (
                 self.x(moment),
-                f"{moment:%H:%M}" if moment.hour or moment.minute or step < 24 else f"{moment.day} {moment:%b}",
+                f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}",
             )
             stamp += seconds

@@ -16,6 +16,7 @@ from shutdownlab.reporting.page.evidence import Extract
 from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
 from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.outsiders import outsiders, outsiders_sentence
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
 from shutdownlab.reporting.page.whys import Whys
@@ -62,6 +63,8 @@ def document(
 
 def _told(account: RunAccount, cost: Cost | None) -> Iterator[str]:
     yield from story(account)
+    if sentence := outsiders_sentence(account):
+        yield sentence
     if cost is not None:
         yield cost_sentence(cost)
 
@@ -75,7 +78,7 @@ def top(account: RunAccount, difference: Difference | None = None, cost: Cost | 
         element("div", (element("p", sentence) for sentence in _told(account, cost)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
-        _contents(_shown(difference, cost)),
+        _contents(_shown(difference, cost, watched=bool(account.watched))),
     ))  # fmt: skip
 
 
@@ -93,6 +96,7 @@ _SECTIONS = (
     ("map", "Map"),
     ("network", "Network"),
     ("orders", "Orders and faults"),
+    ("outside", "What outsiders saw"),
     ("expectations", "Expectations and sources"),
     ("cost", "Cost"),
     ("making", "How it was made"),
@@ -100,9 +104,11 @@ _SECTIONS = (
 )
 
 
-def _shown(difference: Difference | None = None, cost: Cost | None = None) -> list[tuple[str, str]]:
-    """The names and titles of the sections that the page has."""
-    absent = {"difference": difference is None, "cost": cost is None}
+def _shown(
+    difference: Difference | None = None, cost: Cost | None = None, *, watched: bool = False
+) -> list[tuple[str, str]]:
+    """The names and titles of the sections that the page has. watched: somebody looked on from outside."""
+    absent = {"difference": difference is None, "cost": cost is None, "outside": not watched}
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
@@ -145,7 +151,9 @@ def _sections(
         contents["difference"] = (differing(account, difference),)
     if cost is not None:
         contents["cost"] = (costing(account, cost),)
-    for name, title in _shown(difference, cost):
+    if account.watched:
+        contents["outside"] = (outsiders(account),)
+    for name, title in _shown(difference, cost, watched=bool(account.watched)):
         yield section(name, title, contents[name])
 
 
@@ -188,6 +196,9 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
         ("pg-order", "order in force"), ("pg-fault", "▽ a fault, which nobody ordered"),
     )  # fmt: skip
     shown = key if any(order.is_fault for order in orders) else key[:-1]
+    if account.watched:
+        outside = (("pg-signal", "an outside signal, of a quiet day"), ("pg-signal pg-modelled", "the same, modelled"))
+        shown = (*shown, *outside, ("pg-alert", "its alert, below it"))
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(
         "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",

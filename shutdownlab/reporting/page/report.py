@@ -119,7 +119,7 @@ def account_of(run: Run) -> RunAccount:
         raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
     shutdown, missing = scenario_of(run)
     name = run.path.resolve().name
-    return RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing)
+    return RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing, run.readings)
 
 
 def scenario_of(run: Run) -> tuple[Shutdown | None, str]:

@@ -9,6 +9,7 @@ from shutdownlab.reporting.page.account import PhaseSpan, RunAccount
 from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.watched import WatchedSignal
 from shutdownlab.reporting.page.words import lasting, listed, short
 from shutdownlab.results.table import percent
 
@@ -16,6 +17,7 @@ WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
+_WATCHED = "outside signals, as shares of a quiet day, with their alerts; and "
 _LABEL = 27
 """Characters of a label that there is room for."""
 
@@ -27,11 +29,14 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     axis = Axis(account.spans, _LEFT, _RIGHT)
     columns = [*account.services, *account.outside]
     service_top = _AXIS + 4
-    order_top = service_top + _SERVICE * len(columns) + (_GAP if orders else 0)
+    signal_top = service_top + _SERVICE * len(columns) + (_GAP if account.watched else 0)
+    order_top = signal_top + _SERVICE * len(account.watched) + (_GAP if orders else 0)
     height = order_top + _ORDER * len(orders) + 6
     parts = list(_frame(axis, height))
     for row, column in enumerate(columns):
         parts += _service(account, axis, column, service_top + row * _SERVICE)
+    for row, signal in enumerate(account.watched):
+        parts += _signal(axis, signal, signal_top + row * _SERVICE)
     for row, order in enumerate(orders):
         parts += _order(axis, order, order_top + row * _ORDER)
     parts.append(_rect(*axis.of(account.worst), _AXIS - 12, height - _AXIS + 12, "pg-cursor", id_="pg-cursor"))
@@ -42,10 +47,11 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
         )
         for place, span in enumerate(account.spans)
     ]  # fmt: skip
+    outside = _WATCHED if account.watched else ""
     about = (
         f"{len(account.spans)} phases from {short(axis.begin)} to {short(axis.end)} UTC. Rows: {listed(columns)}, each "
-        "as high as the share of subscribers who got through; below them the orders that were in force, and what was "
-        "broken. The table after it has the figures."
+        f"as high as the share of subscribers who got through; below them {outside}the orders "
+        "that were in force, and what was broken. The table after it has the figures."
     )
     return element(
         "svg", element("title", "Timeline"), element("desc", about), parts, viewBox=f"0 0 {WIDTH} {height}",
@@ -93,6 +99,27 @@ def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterat
                 "text", shown, x=_figure(left + width / 2), y=_figure(top + 14), text_anchor="middle",
                 class_="pg-on-both" if mixed else "pg-on-reached" if share.fraction else "pg-on-lost",
             )  # fmt: skip
+
+
+def _signal(axis: Axis, signal: WatchedSignal, top: float) -> Iterator[Html]:
+    """A row: a curve of what was read, as a share of a quiet day, and below it when it was alerted to."""
+    yield _label(signal.label, top + 15)
+    full, highest = _SERVICE - 9, max(1.0, *signal.levels.values())
+    for place, span in enumerate(axis.spans):
+        left, width = axis.of(place)
+        level = signal.levels.get(span.name)
+        if level is None:
+            yield element("path", d=f"M{left:.1f} {top + full:.1f}h{width:.1f}", class_="pg-unmeasured")
+            continue
+        high = full * level / highest
+        class_ = "pg-signal pg-modelled" if span.name in signal.modelled else "pg-signal"
+        yield _rect(left, width, top + full - high, max(high, 0.7), class_)
+    for alert in signal.alerts:
+        left = max(axis.x(alert.begins), axis.left)
+        right = min(axis.x(alert.ends or axis.end), axis.right)
+        if right > left:
+            class_ = "pg-alert" if alert.level == "critical" else "pg-alert pg-warning"
+            yield _rect(left, right - left, top + full + 1, 4, class_)
 
 
 def _order(axis: Axis, order: Order, top: float) -> Iterator[Html]:

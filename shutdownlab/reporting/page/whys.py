@@ -13,7 +13,8 @@ from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.result import Result
 from shutdownlab.verifier.classes import CellClass, Classes
-from shutdownlab.verifier.explain import Explanation, explain_cell
+from shutdownlab.verifier.explain import explain_cell
+from shutdownlab.verifier.explanation import Explanation
 from shutdownlab.verifier.verdicts import Verifier
 
 

@@ -1,0 +1,43 @@
+"""What is wrong with a list in a file of its own: its first lines that mean nothing, and how many more there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.config.problems import BadInput, Problem
+
+_TOLD: Final = 20
+
+
+@dataclass(slots=True)
+class ListMistakes:
+    """Of one file. `one`, `many`: what it is a list of, as "a name" and "names"."""
+
+    file: str
+    one: str
+    many: str
+    _problems: list[Problem] = field(default_factory=list)
+    _wrong: int = 0
+
+    def add(self, line: int, entry: bytes, error: Expected) -> None:
+        """A line that means nothing."""
+        self._wrong += 1
+        if self._wrong <= _TOLD:
+            found = quoted(entry.decode("utf-8", "replace"))
+            self._problems.append(Problem(self.file, line, "", found, error.expected, error.hint))
+
+    def raise_if_bad(self, count: int, most: int) -> None:
+        """Raises `BadInput` where a line was wrong, or the list has no entry or more than `most`."""
+        found = ""
+        if self._wrong > _TOLD:
+            found = f"{self._wrong - _TOLD:,} more such lines"
+        elif not self._wrong and not count:
+            found = f"a list without {self.one}"
+        if found:
+            self._problems.append(Problem(self.file, 0, "", found, f"{self.one} a line"))
+        elif count > most:
+            self._problems.append(Problem(self.file, 0, "", f"{count:,} {self.many}", f"at most {most:,}"))
+        if self._problems:
+            raise BadInput(self._problems)

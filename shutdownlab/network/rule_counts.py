@@ -1,0 +1,125 @@
+"""How many packets the rules of policies have met, asked of a switch: OpenFlow 1.3's aggregate statistics, by cookie.
+
+A policy's rules have its cookie. Asked is at the socket by which `ovs-ofctl` speaks to a bridge, so that no controller
+has a part in it; whether a connection is idle is not touched by it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from shutdownlab.compiler.rules import PipelineTable, policy_cookie
+
+Counts: TypeAlias = Mapping[tuple[str, int], tuple[int, int]]
+"""Packets and bytes by policy and table."""
+_VERSION, _HELLO, _ERROR, _ECHO, _ECHOED, _ASK, _ANSWER = 4, 0, 1, 2, 3, 18, 19
+_AGGREGATE, _ALL_TABLES, _ANY = 2, 0xFF, 0xFFFFFFFF
+_HEADER: Final = struct.Struct("!BBHI")
+_REQUEST: Final = struct.Struct("!HH4xB3xII4xQQHH4x")
+_REPLY: Final = struct.Struct("!HH4xQQ")
+_PATIENCE_S: Final = 5.0
+
+
+class CountsMissing(Exception):
+    """A switch does not tell."""
+
+
+def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
+    """What the rules of policies have met since they are there, where it is anything: by policy and table.
+
+    bridge: the socket of its management (`BRIDGE.mgmt`). Raises `CountsMissing`.
+    """
+    names = tuple(policies)
+    if not names:
+        return {}
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(_PATIENCE_S)
+            sock.connect(str(bridge))
+            sock.sendall(_HEADER.pack(_VERSION, _HELLO, _HEADER.size, 0))
+            whole = _asked(sock, [(name, _ALL_TABLES) for name in names])
+            met = [name for name, _ in whole]
+            return _asked(sock, [(name, int(table)) for name in met for table in PipelineTable])
+    except OSError as error:
+        raise CountsMissing(f"{bridge}: {error}") from error
+
+
+def since(before: Counts, now: Counts) -> Counts:
+    """What has been met between two counts, where it is anything. Of rules put anew all that they have met is new."""
+    found = {}
+    for key, (packets, octets) in now.items():
+        was = before.get(key, (0, 0))
+        more = (packets - was[0], octets - was[1]) if packets >= was[0] else (packets, octets)
+        if more[0]:
+            found[key] = more
+    return found
+
+
+def settle(control: Path) -> None:
+    """Have a switch's daemon bring its counts up to date: it does so twice a second by itself. Raises `CountsMissing`.
+
+    control: its control socket, as `ovs-appctl` speaks to it.
+    """
+    question = json.dumps({"method": "revalidator/wait", "params": [], "id": 0}).encode()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(_PATIENCE_S)
+            sock.connect(str(control))
+            sock.sendall(question)
+            heard = b""
+            while not _is_whole(heard):
+                part = sock.recv(4096)
+                if not part:
+                    raise CountsMissing(f"{control}: closed without an answer")
+                heard += part
+    except OSError as error:
+        raise CountsMissing(f"{control}: {error}") from error
+
+
+def _is_whole(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _asked(sock: socket.socket, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+    """All of it is asked at once; the answers that count nothing are left out."""
+    for number, (name, table) in enumerate(wanted, start=1):
+        body = _REQUEST.pack(_AGGREGATE, 0, table, _ANY, _ANY, policy_cookie(name), 2**64 - 1, 1, 4)
+        sock.sendall(_HEADER.pack(_VERSION, _ASK, _HEADER.size + len(body), number) + body)
+    found, left = {}, len(wanted)
+    while left:
+        kind, number, body = _message(sock)
+        if kind == _ECHO:
+            sock.sendall(_HEADER.pack(_VERSION, _ECHOED, _HEADER.size + len(body), number) + body)
+        elif kind == _ERROR:
+            raise OSError(f"the switch refuses to count ({body[:4].hex()})")
+        elif kind == _ANSWER:
+            left -= 1
+            _, _, packets, octets = _REPLY.unpack_from(body)
+            if packets:
+                found[wanted[number - 1]] = packets, octets
+    return found
+
+
+def _message(sock: socket.socket) -> tuple[int, int, bytes]:
+    """Type, transaction and body of the next that comes."""
+    _, kind, length, number = _HEADER.unpack(_exactly(sock, _HEADER.size))
+    return kind, number, _exactly(sock, length - _HEADER.size)
+
+
+def _exactly(sock: socket.socket, octets: int) -> bytes:
+    heard = b""
+    while len(heard) < octets:
+        part = sock.recv(octets - len(heard))
+        if not part:
+            raise OSError("the switch has closed the connection")
+        heard += part
+    return heard

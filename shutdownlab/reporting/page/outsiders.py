@@ -1,0 +1,90 @@
+"""What outsiders saw: the page's table of signals and alerts, and the sentence about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.markup import Html, element, html, table
+from shutdownlab.reporting.page.watched import RaisedAlert, WatchedSignal
+from shutdownlab.reporting.page.words import listed, short, when
+from shutdownlab.results.signal_verdict import SignalVerdict
+
+_MOST_ALERTS = 3
+
+
+def outsiders(account: RunAccount) -> Html:
+    """The section: a row a signal, and what was expected of them."""
+    rows = [
+        [signal.label, _level(account, signal), element("ul", _alerts(signal), class_="pg-plain"), _basis(signal)]
+        for signal in account.watched
+    ]
+    columns = ["Signal", "Lowest, of a quiet day", "Alerts of its detector", "Read"]
+    parts = [
+        element(
+            "p", "The whole country as it is watched from abroad. The timeline has the curves; alerts are raised by "
+            "the rules that detectors have published.",
+        ),
+        table("Signals that outsiders watch, and their alerts", columns, rows, class_="pg-orders"),
+    ]  # fmt: skip
+    verdicts = [SignalVerdict.model_validate(each) for each in account.manifest.get("signals", ())]
+    if verdicts:
+        told = [[each.expected, each.source, _met(each), each.found] for each in verdicts]
+        heading = "What sources say that outsiders saw, and what was seen here"
+        parts.append(table(heading, ["Expected", "Source", "Met", "Found"], told, class_="pg-orders"))
+    return html(parts)
+
+
+def outsiders_sentence(account: RunAccount) -> str:
+    """Who noticed, and who did not; empty where nobody looked on."""
+    noticed = sorted((s for s in account.watched if s.alerts), key=lambda signal: signal.alerts[0].raised)
+    names = list(dict.fromkeys(map(_called, noticed)))
+    quiet = [name for s in account.watched if s.judged and not s.alerts and (name := _called(s)) not in names]
+    said = []
+    if noticed:
+        said.append(f"first {names[0]}, at {when(noticed[0].alerts[0].raised)}")
+        said += [f"then {listed(names[1:])}"] * (len(names) > 1)
+    said += [f"no alert in {listed(dict.fromkeys(quiet))}"] * bool(quiet)
+    if not said:
+        return ""
+    what = "raised alerts" if noticed else "noticed nothing"
+    return f"Outsiders' detectors {what}: {'; '.join(said)}."
+
+
+def _called(signal: WatchedSignal) -> str:
+    """Without the family, and with that it is modelled."""
+    return f"{signal.title} (modelled)" if signal.modelled >= signal.levels.keys() else signal.title
+
+
+def _level(account: RunAccount, signal: WatchedSignal) -> Html:
+    phase, share = signal.lowest
+    at = next((span for span in account.spans if span.name == phase), None)
+    where = f" in {phase}" + (f" ({short(at.at)})" if at else "")
+    return html((element("b", f"{share:.0%}"), where if share < 1 else ": never below"))
+
+
+def _alerts(signal: WatchedSignal) -> Iterator[Html]:
+    if not signal.judged:
+        yield element("li", "no rule is known")
+    elif not signal.alerts:
+        yield element("li", "none")
+    for alert in signal.alerts[:_MOST_ALERTS]:
+        yield element("li", _alert(alert))
+    if len(signal.alerts) > _MOST_ALERTS:
+        yield element("li", f"and {len(signal.alerts) - _MOST_ALERTS} more")
+
+
+def _alert(alert: RaisedAlert) -> str:
+    until = f" to {short(alert.ends)}" if alert.ends else ", to the end"
+    late = round((alert.raised - alert.begins).total_seconds() / 60)
+    return f"{alert.level}: {short(alert.begins)}{until}{f', told {late} min later' if late else ''}"
+
+
+def _basis(signal: WatchedSignal) -> str:
+    if not signal.modelled:
+        return "measured"
+    return "modelled" if signal.modelled >= signal.levels.keys() else "measured, modelled in part"
+
+
+def _met(verdict: SignalVerdict) -> str:
+    return "not judged" if verdict.met is None else "yes" if verdict.met else "no"

@@ -1,0 +1,67 @@
+"""Where the results of a run go: a directory of its own, new or that of a run that is to be replaced."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NoReturn
+
+from shutdownlab.model import lookup
+from shutdownlab.model.scenario import Scenario
+from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
+
+RUNS = Path("runs")
+"""Of the working directory: where runs are that were given no directory of their own."""
+
+
+def new_directory(scenario: Scenario) -> Path:
+    """`runs/NAME-TIME` of the working directory, made now: with a number where another run began in the same second."""
+    name = f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        RUNS.mkdir(exist_ok=True)
+        for each in chain([name], (f"{name}-{number}" for number in count(2))):
+            with suppress(FileExistsError):
+                (RUNS / each).mkdir()
+                return RUNS / each
+    except OSError as error:
+        _refuse(RUNS, _why("which cannot be made", error))
+    raise AssertionError("there is always another number")
+
+
+def usable(directory: Path, *, force: bool = False) -> Path:
+    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be.
+
+    force: the run that it holds is deleted.
+    """
+    why = "which cannot be made"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any((directory / name).exists() for name in (MANIFEST, "results.csv")):
+            if not force:
+                hint = "choose another name, or replace that run with --force (force=True)"
+                lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
+            why = "where a run cannot be replaced"
+            take_away(directory)
+        why = "where nothing can be written"
+        with TemporaryFile(dir=directory):
+            pass
+    except FileExistsError:
+        link = directory.is_symlink() and not directory.exists()
+        _refuse(directory, "a link to what is not there" if link else "which is no directory")
+    except NotReplaceable as other:
+        hint = "only what a run has written is ever replaced; choose another name"
+        lookup.refuse("out", f"{directory}, {other}", "a new directory, or a run's", hint)
+    except OSError as error:
+        _refuse(directory, _why(why, error))
+    return directory
+
+
+def _why(what: str, error: OSError) -> str:
+    return f"{what} ({(error.strerror or str(error)).lower()})"
+
+
+def _refuse(directory: Path, why: str) -> NoReturn:
+    lookup.refuse("out", f"{directory}, {why}", "a directory that can be written")

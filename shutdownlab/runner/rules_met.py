@@ -1,0 +1,67 @@
+"""What the rules of policies have met in each phase: the switches' own counters, read when its probes are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shutdownlab.country.assembly import Country
+from shutdownlab.model.network import Network
+from shutdownlab.model.policy import Policy
+from shutdownlab.network.ovs import LabSwitch
+from shutdownlab.network.rule_counts import Counts, CountsMissing, rule_counts, settle, since
+from shutdownlab.results.events import Notice, RuleCount, RulesCounted
+
+
+@dataclass(slots=True)
+class RulesMet:
+    """The counters of a run's switches. A phase without policies costs nothing.
+
+    Only what is in force in two phases running is read at the beginning of the second, too: all else begins at nothing.
+    """
+
+    network: Network
+    _policies: frozenset[str] = frozenset()
+    _before: dict[str, Counts] = field(default_factory=dict)
+
+    def begin(self, country: Country, held: Callable[[str], Mapping[str, Policy]]) -> None:
+        """A phase's orders are carried out. `held`: the policies that an owner's switches have rules of."""
+        owners = ("gateway", *self.network.topology.operators)
+        policies = frozenset(name for owner in owners for name in held(owner))
+        lasting, self._policies = self._policies & policies, policies
+        self._before = {}
+        for switch in self._switches(country) if lasting else ():
+            try:
+                self._before[switch.name] = rule_counts(switch.management, lasting)
+            except CountsMissing:
+                continue  # it is told at the phase's end
+
+    def end(self, country: Country, phase: str) -> Iterator[RulesCounted | Notice]:
+        """What has been met since, switch by switch."""
+        if not self._policies:
+            return
+        switches = list(self._switches(country))
+        try:
+            for control in {switch.instance.control for switch in switches}:
+                settle(control)
+        except CountsMissing as missing:
+            yield Notice(where=phase, text=f"rules' counters may be behind: {missing}")
+        for switch in switches:
+            try:
+                met = since(self._before.get(switch.name, {}), rule_counts(switch.management, self._policies))
+            except CountsMissing as missing:
+                yield Notice(where=switch.name, text=f"its rules' counters are not known: {missing}")
+                continue
+            if met:
+                yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_told(met)))
+
+    def _switches(self, country: Country) -> Iterator[LabSwitch]:
+        """Those that live."""
+        for node in self.network.nodes.values():
+            if node.role.is_openflow and node.owner not in country.damage.switchless:
+                yield country.net.get(node.name)
+
+
+def _told(met: Counts) -> Iterator[RuleCount]:
+    for (policy, table), (packets, octets) in sorted(met.items()):
+        yield RuleCount(policy=policy, table=table, packets=packets, bytes=octets)

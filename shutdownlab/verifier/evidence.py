@@ -1,0 +1,100 @@
+"""What a run has measured of a cell that is explained, and what the counters of its switches and boxes say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
+from shutdownlab.config.scalars import endpoint
+from shutdownlab.inspection.capture import open_capture
+from shutdownlab.inspection.links import decode_frame
+from shutdownlab.inspection.matching import address_text
+from shutdownlab.inspection.packet import Packet
+from shutdownlab.results.events import Counted, RulesCounted
+from shutdownlab.results.run import Run
+from shutdownlab.verifier.explanation import CapturedFrame, Explanation, Hop
+from shutdownlab.verifier.packets import FiveTuple
+
+_FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"))
+
+
+def with_measured(explanation: Explanation, run: Run) -> Explanation:
+    """The same, with what a run has measured, how much the rules that decide have met in its phase, and of a run that
+    was captured the frames of the connection, where it was decided."""
+    key = explanation.phase, explanation.vantage, explanation.target, explanation.family
+    found = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
+    switches: dict[tuple[str, str, int], int] = {}
+    counted: dict[str, Mapping[str, Any]] = {}
+    for event in run.events():
+        if isinstance(event, RulesCounted) and event.phase == explanation.phase:
+            switches |= {(event.switch, rule.policy, rule.table): rule.packets for rule in event.rules}
+            counted[event.switch] = {}
+        elif isinstance(event, Counted) and event.phase == explanation.phase:
+            counted[event.where] = event.counters.get("engine", {}).get("rules", {})
+
+    def met(hop: Hop) -> Hop:
+        if hop.order is None or not counted:
+            return hop
+        if hop.table is not None:
+            return replace(hop, met=switches.get((hop.node, hop.order.policy, hop.table), 0))
+        told = counted.get(hop.node)
+        return hop if told is None else replace(hop, met=told.get(hop.rule.removeprefix("rule "), 0))
+
+    hops = tuple(map(met, explanation.hops))
+    told = replace(explanation, measured=next(found, None), hops=hops)
+    switch = _where(explanation)
+    if explanation.stream is None or not (run.path / "pcap" / f"{switch}.pcapng").is_file():
+        return told
+    return replace(told, captured_at=switch, frames=tuple(_frames(explanation, explanation.stream, run, switch)))
+
+
+def _where(explanation: Explanation) -> str:
+    """The switch where it is decided (of a DPI box, the one beside it), else the first on the way."""
+    switches, decided = [hop for hop in explanation.hops if "switch" in hop.role], False
+    before = ""
+    for hop in explanation.hops:
+        before = hop.node if "switch" in hop.role else before
+        decided = hop.stops or (hop.order is not None and before != "")
+        if decided and before:
+            return before
+    return switches[0].node if switches else ""
+
+
+def _frames(explanation: Explanation, stream: FiveTuple, run: Run, switch: str) -> Iterator[CapturedFrame]:
+    """Those of the cell's last try, which its record tells the time of."""
+    key = f"{explanation.phase} {explanation.vantage} {explanation.target} {explanation.family}"
+    record = next((each for each in run.measurements() if each["test_keys"].get("x_id") == key), None)
+    if record is None:
+        return
+    began = datetime.fromisoformat(record["annotations"]["measured_at"]).timestamp()
+    ends = began + float(record["test_runtime"])
+    for at, link, frame in open_capture(run.path / "pcap" / f"{switch}.pcapng"):
+        if not began <= at <= ends:
+            continue
+        packet = decode_frame(link, frame)
+        if not packet.problem and _is_of(packet, stream):
+            yield CapturedFrame(round(at - began, 3), *_ends(packet), _what(packet), len(frame))
+
+
+def _is_of(packet: Packet, stream: FiveTuple) -> bool:
+    if packet.proto != stream.proto or {address_text(packet.src), address_text(packet.dst)} != {
+        stream.client, stream.server,
+    }:  # fmt: skip
+        return False
+    return not stream.server_port or stream.server_port in (packet.sport, packet.dport)
+
+
+def _ends(packet: Packet) -> tuple[str, str]:
+    source, target = address_text(packet.src), address_text(packet.dst)
+    if packet.proto not in (TCP, UDP):
+        return source, target
+    return endpoint(source, packet.sport), endpoint(target, packet.dport)
+
+
+def _what(packet: Packet) -> str:
+    name = PROTOCOL_NAMES.get(packet.proto, str(packet.proto)).upper()
+    flags = [word for bit, word in _FLAGS if packet.proto == TCP and packet.flags & bit]
+    return " ".join([name, *flags])

@@ -1,0 +1,76 @@
+"""Who decides in the place of a policy, or of a rule for DPI boxes, that changes nothing: found by leaving the others
+out on the model. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from shutdownlab.config.document import Path
+from shutdownlab.model.policy import Policy
+from shutdownlab.model.scenario import Phase
+from shutdownlab.results.cells import cells_of
+from shutdownlab.verifier.verdicts import Verifier
+
+
+def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
+    """Which policies that are in force in the same phases keep one from changing anything, each with its line.
+
+    Nothing where it changes nothing by itself either.
+    """
+    for phase in phases:
+        active = verifier.classes.active(phase)
+        if not _differs(verifier, phase, {name: active[name]}, {}):
+            continue
+        others = {other: policy for other, policy in active.items() if other != name}
+        alone = [
+            other
+            for other, policy in others.items()
+            if not _differs(verifier, phase, {name: active[name], other: policy}, {other: policy})
+        ]
+        told = ", ".join(f"`{each}`{_at(verifier, ('policies', each))}" for each in alone or others)
+        return f": {told} decide{'s' if len(alone or others) == 1 else ''} first"
+    return ""
+
+
+def _differs(verifier: Verifier, phase: Phase, one: Mapping[str, Policy], other: Mapping[str, Policy]) -> bool:
+    """Whether any cell comes out otherwise in a phase with either of these policies alone in force."""
+    first, second = verifier.imagine(phase, one), verifier.imagine(phase, other)
+    cells = cells_of(verifier.shutdown, phase)
+    return any(verifier.verdict(first, cell) != verifier.verdict(second, cell) for cell in cells)
+
+
+def idle_rules(verifier: Verifier, name: str, policy: Policy, phases: list[Phase]) -> Iterator[tuple[Path, str]]:
+    """Rules for DPI boxes that are the first to match of no connection, and which before them is instead."""
+    rules = policy.inspect or ()
+    for index, rule in enumerate(rules):
+        if f"{name}/{rule.name}" in verifier.rules_met:
+            continue
+        text = f"the rule {rule.name} of `{name}` is the first to match of no connection that is measured"
+        if _is_met(verifier, name, policy, phases, (index,)):
+            before = [at for at in range(index) if not _is_met(verifier, name, policy, phases, (at, index))]
+            places = {at: _at(verifier, ("policies", name, "inspect", at)) for at in before}
+            told = ", ".join(f"{rules[at].name}{place}" for at, place in places.items())
+            text += f": {told or 'another policy'} match{'es' if len(before) < 2 else ''} first"
+        yield ("policies", name, "inspect", index), text
+
+
+def _is_met(verifier: Verifier, name: str, policy: Policy, phases: list[Phase], kept: tuple[int, ...]) -> bool:
+    """Whether any connection meets the last of some rules of a policy, in a box that has only these of it."""
+    rules = [(policy.inspect or ())[at] for at in kept]
+    called = f"{name} with {', '.join(rule.name for rule in rules)} alone"
+    changed = policy.model_copy(update={"inspect": tuple(rules)})
+    for phase in phases:
+        active = {(called if k == name else k): (changed if k == name else p) for k, p in _active(verifier, phase)}
+        imagined = verifier.imagine(phase, active)
+        for cell in cells_of(verifier.shutdown, phase):
+            verifier.verdict(imagined, cell)
+    return f"{called}/{rules[-1].name}" in verifier.rules_met
+
+
+def _active(verifier: Verifier, phase: Phase) -> Iterator[tuple[str, Policy]]:
+    return iter(verifier.classes.active(phase).items())
+
+
+def _at(verifier: Verifier, path: Path) -> str:
+    place = verifier.shutdown.place(path)
+    return f" ({place})" if place else ""

@@ -1,0 +1,71 @@
+"""What commands say of arguments and files that are not what they take."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from shutdownlab.cli import app, listing
+
+ROOT = Path(__file__).parents[2]
+
+
+def told(*arguments: object, code: int = 2) -> str:
+    """What a command says, on one line whatever box it stands in."""
+    done = CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "200"})
+    assert done.exit_code == code, done.output
+    return " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "first-shutdown", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table'"),
+        (["run", "first-shutdown", "--seed", "x"], "Invalid value for '--seed': found no whole number; expected one."),
+        (["detect", "first-shutdown", "--seed", "1.5"], "'--seed': found no whole number; expected one."),
+        (["plot", "nowhere", "-o", "a.svg", "--width", "wide"], "'--width': found no number; expected one."),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_our_words(arguments: list[str], message: str) -> None:
+    assert message in told(*arguments)
+
+
+@pytest.mark.parametrize("command", ["judge", "inspect"])
+def test_a_directory_in_place_of_a_file_is_called_one(command: str, tmp_path: Path) -> None:
+    assert told(command, tmp_path).startswith(f"{tmp_path}: found a directory; expected ")
+
+
+def test_of_the_directory_of_a_run_judge_names_the_file_that_is_meant() -> None:
+    run = ROOT / "tests/data/run-0.1"
+    assert f"hint: of a run: {run}/measurements.jsonl" in told("judge", run)
+
+
+def test_judge_begins_no_table_of_what_cannot_be_read(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["judge", str(tmp_path / "nowhere")])
+    assert done.stdout == ""
+
+
+def test_check_counts_one_of_a_thing_as_one() -> None:
+    assert "topology cuba: 1 operator, 2 regions, 4 vantage points" in told("check", "cuba-2021", code=0)
+
+
+def test_check_takes_a_file_of_apps_and_tells_its_mistakes(tmp_path: Path) -> None:
+    bank = ROOT / "examples/own-bank/bank.yaml"
+    assert told("check", bank, code=0) == f"ok {bank}: a catalogue of apps, 1 app"
+    own = tmp_path / "own.yaml"
+    own.write_text("format: 1\napps:\n  mine: {title: Mine, category: bank, suffixes: [kaspi.kz]}\n")
+    assert f"{own}:3: apps.mine.suffixes[0]: found kaspi.kz, which is kaspi's" in told("check", own)
+
+
+def test_the_list_is_legible_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    narrow = Console(file=shown, force_terminal=True, no_color=True, width=60, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(listing, "Console", lambda **_: narrow)
+    listing.list_()
+    titles = [line for line in shown.getvalue().splitlines() if line.startswith("  ")]
+    assert max(map(len, titles)) <= 60 + len("\x1b[1m\x1b[0m")
+    assert any(line.endswith("with reddit.com and") for line in titles)
