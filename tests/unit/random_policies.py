@@ -55,6 +55,16 @@ _EXCEPT: SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.builds(lambda targets, scope: targets | scope, _TARGETS, st.one_of(st.just({}), _SCOPE)),
 )
+_INSIDE = ("100.64.1.0/24", "100.64.1.10", "100.64.3.80/28", "100.65.0.0/16", "2001:db8:64::/48", "0.0.0.0/0")
+_ALLOW: SearchStrategy[list[dict[str, Any]]] = st.lists(
+    st.builds(
+        lambda targets, who, inside: _without_empty(targets | {"who": who, "inside": inside}),
+        _TARGETS,
+        st.one_of(st.just({}), _SCOPE),
+        _some(_INSIDE),
+    ).filter(bool),
+    max_size=2,
+)
 _EVERYTHING = st.just("everything")
 _TELEPHONE = st.sampled_from([{"voice": True}, {"sms": True}, {"voice": True, "sms": True}])
 
@@ -63,6 +73,7 @@ _TELEPHONE = st.sampled_from([{"voice": True}, {"sms": True}, {"voice": True, "s
 def policies(draw: st.DrawFn, *, at: str = "access") -> Policy:
     """One valid policy, as YAML would give it."""
     data: dict[str, Any] = {"title": "random", "source": "none", "except": draw(_EXCEPT), "at": at}
+    data["allow"] = draw(st.one_of(st.just([]), _ALLOW))
     data["direction"] = draw(st.sampled_from(["both", "both", "both", "inbound", "outbound"]))
     data["by"] = "address" if at == "gateway" else draw(st.sampled_from(["address", "address", "dpi"]))
     if draw(st.booleans()):

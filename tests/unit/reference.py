@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from shutdownlab.config.scalars import Address
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.policy import Exceptions, Policy, Targets
+from shutdownlab.model.scope import Scope
+from shutdownlab.model.targets import Allowance
 from shutdownlab.model.telephony import MEDIA
 from shutdownlab.model.topology import Vantage
 
@@ -36,6 +38,14 @@ class Answer:
     rate: int | None = None
 
 
+PLAIN, NAMED = frozenset({"addresses", "ports", "protocols"}), frozenset({"apps", "sites"})
+
+
+def traffic_keys(given: Allowance) -> set[str]:
+    """What an allowance says of traffic."""
+    return {key for key in ("inside", *PLAIN, *NAMED) if getattr(given, key)}
+
+
 class Reference:
     """`at`: which switch decides: `access`, or `gateway` (which has no telephone and no say in domestic traffic)."""
 
@@ -51,6 +61,8 @@ class Reference:
         for policy in policies:
             if not self._hit(policy, packet) or self._spared(policy.except_, vantage, packet):
                 continue
+            if any(self._lets_through(allowance, vantage, packet) for allowance in policy.allow):
+                continue
             if policy.throttle is None:
                 return Answer(dropped=True)
             rates.append(policy.throttle)
@@ -61,20 +73,55 @@ class Reference:
         if policy.direction != "both" and (policy.direction == "inbound") != packet.inbound:
             return False
         where, spared = policy.where, policy.except_
-        selected = all(
-            not wanted or value in wanted
-            for wanted, value in (
-                (where.operators, vantage.id.operator), (where.regions, vantage.id.region),
-                (where.access, vantage.access), (where.subscribers, vantage.kind), (where.groups, vantage.id.group),
-            )
-        )  # fmt: skip
+        selected = self._selects(where, vantage)
         left_alone = (
             vantage.id.operator in spared.operators
             or vantage.id.region in spared.regions
             or vantage.access in spared.access
             or vantage.kind in spared.subscribers
         )
-        return selected and not left_alone
+        whole = any(not traffic_keys(each) and self._selects(each.who, vantage) for each in policy.allow)
+        return selected and not left_alone and not whole
+
+    @staticmethod
+    def _selects(where: Scope, vantage: Vantage) -> bool:
+        return all(
+            not wanted or value in wanted
+            for wanted, value in (
+                (where.operators, vantage.id.operator), (where.regions, vantage.id.region),
+                (where.access, vantage.access), (where.subscribers, vantage.kind), (where.groups, vantage.id.group),
+            )
+        )  # fmt: skip
+
+    def _lets_through(self, given: Allowance, vantage: Vantage, packet: Packet) -> bool:
+        """Whether all that an allowance says holds; or the subscriber asks for a name for it, or answers for it."""
+        keys = traffic_keys(given)
+        if keys and self._selects(given.who, vantage) and self._is_inside(given, packet.local):
+            if all(self._plain(Exceptions(**{key: getattr(given, key)}), packet) for key in keys & PLAIN) and all(
+                packet.remote in self._addresses(Exceptions(**{key: getattr(given, key)})) for key in keys & NAMED
+            ):
+                return True
+            if keys & NAMED and self._asks_for_names(vantage, packet):
+                return True
+        hosted = [a for h in self.network.hosted if self._is_named(given, h) for a in h.addresses]
+        clients = [s for v in self.network.vantages if self._selects(given.who, v) for s in self.network.subnets[v.id]]
+        everybody = given.who == Scope() and not given.inside
+        known = any(packet.remote in subnet for subnet in clients) and self._is_inside(given, packet.remote)
+        return packet.local in hosted and (everybody or known)
+
+    @staticmethod
+    def _is_inside(given: Allowance, address: Address) -> bool:
+        return not given.inside or any(address in prefix for prefix in given.inside)
+
+    @staticmethod
+    def _is_named(given: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
+        of_site = any(f".{name}".endswith(f".{site}") for name in hosted.names for site in given.sites)
+        return hosted.app in given.apps or of_site
+
+    def _asks_for_names(self, vantage: Vantage, packet: Packet) -> bool:
+        resolver = self.network.one(Role.RESOLVER, vantage.id.operator)
+        of_resolver = packet.remote in [a.ip for port in resolver.ports.values() for a in port.addresses]
+        return of_resolver and packet.remote_port == 53 and packet.protocol in {6, 17}
 
     def _telephone(self, vantage: Vantage, packet: Packet) -> str | None:
         service = self.network.one(Role.TELEPHONE, vantage.id.operator)
@@ -109,9 +156,7 @@ class Reference:
         addresses = self._addresses(spared)
         if packet.remote in addresses or packet.local in addresses:
             return True
-        resolver = self.network.one(Role.RESOLVER, vantage.id.operator)
-        of_resolver = packet.remote in [a.ip for port in resolver.ports.values() for a in port.addresses]
-        return of_resolver and packet.remote_port == 53 and packet.protocol in {6, 17}
+        return self._asks_for_names(vantage, packet)
 
     def _plain(self, targets: Targets | Exceptions, packet: Packet) -> bool:
         """By address, port or protocol."""
@@ -136,8 +181,7 @@ class Reference:
         """Where the named apps and sites live: in the network, and for apps by the catalogue's prefixes."""
         found = [prefix for app in targets.apps for prefix in self.apps[app].prefixes]
         for hosted in self.network.hosted:
-            of_site = any(f".{name}".endswith(f".{site}") for name in hosted.names for site in targets.sites)
-            if hosted.app in targets.apps or of_site:
+            if self._is_named(targets, hosted):
                 found += [ipaddress.ip_network(address) for address in hosted.addresses]
         return _Anywhere(found)
 
