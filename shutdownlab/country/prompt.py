@@ -32,6 +32,7 @@ from shutdownlab.model import lookup
 from shutdownlab.model.network import Role
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.protocol.session import Measure
+from shutdownlab.system.sandbox import Stopped
 from shutdownlab.system.streams import OutputLost
 
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
@@ -73,6 +74,23 @@ class Prompt(CLI):  # type: ignore[misc]
         handler.setFormatter(logging.Formatter("%(message)s"))
         lg.handlers = [handler]
         super().__init__(session.country.net, **options)
+
+    def run(self) -> None:
+        """Ask for commands to the last. Ctrl-C ends one of them; what asks the lab itself to end (SIGTERM), ends it."""
+        while True:
+            try:
+                for node in self.mn.values():
+                    while node.waiting:
+                        node.sendInt()
+                        node.waitOutput()
+                if self.isatty():
+                    quietRun("stty echo sane intr ^C")
+                self.cmdloop()
+                return
+            except Stopped:
+                raise
+            except KeyboardInterrupt:
+                output("\nInterrupt\n")
 
     # --- whatever is typed ---
 
@@ -125,6 +143,8 @@ class Prompt(CLI):  # type: ignore[misc]
                         waiting.unregister(keys)
                 if ready != [keys]:
                     output(node.monitor(0, findPid=False))
+            except Stopped:
+                raise
             except KeyboardInterrupt:
                 node.sendInt()
 

@@ -207,6 +207,20 @@ def test_a_script_ends_when_nobody_reads_what_it_prints_any_more(tmp_path: Path)
     assert "Traceback" not in complaints
 
 
+def test_a_lab_ends_when_it_is_asked_to_while_a_command_runs_at_a_node(tmp_path: Path) -> None:
+    argv, env = shutdownlab("same", tmp_path)
+    with subprocess.Popen(
+        [*argv, "lab", "two-operators"],
+        cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdin and running.stdout
+        running.stdin.write("northnet-capital echo begun; sleep 1000\n")
+        running.stdin.flush()
+        assert any("begun" in line for line in running.stdout)
+        running.terminate()
+        assert running.wait(60) == 143
+
+
 def test_a_lab_that_a_command_kills_says_so(tmp_path: Path) -> None:
     done = invoke(tmp_path, "lab", "two-operators", stdin="northnet-capital kill -9 -1\n")
     assert done.code == 3
