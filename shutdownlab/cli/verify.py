@@ -41,7 +41,6 @@ def verify(
     ] = False,
 ) -> None:
     from shutdownlab.reporting.verified import as_json, print_verified
-    from shutdownlab.runner.matrix import with_tools
     from shutdownlab.verifier import verify as model
 
     with user_errors(), naming_options("choose", "at", "sample", "out", "tools"):
@@ -55,6 +54,8 @@ def verify(
             bad_option("--force", "no --out beside it", "--out DIR, which it is about")
         shutdown = library.load(scenario, set=as_settings(settings))
         if tools is not None:
+            from shutdownlab.runner.matrix import with_tools
+
             shutdown = with_tools(shutdown, tools, [at] if at else [])
         verified = model.verify(shutdown, choose=as_mapping(choose), at=at, strict=strict, sample=sample)
         if out is not None:
