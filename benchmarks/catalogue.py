@@ -1,4 +1,4 @@
-"""What look-ups in large lists cost: bytes an entry, seconds to build, look-ups a second.
+"""What large lists cost: seconds to read and to load with what names them, bytes an entry, look-ups a second.
 
     python benchmarks/catalogue.py [SUFFIXES] [PREFIXES]
 
@@ -11,14 +11,22 @@ import ipaddress
 import json
 import random
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
 
 from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
+from shutdownlab.inspection.name_list import read_names
+from shutdownlab.library import load
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -68,11 +76,49 @@ def rate(find: Callable[[Key], object], asked: list[Key], rounds: int = 100) -> 
     return round(rounds * len(asked) / (time.perf_counter() - start))
 
 
+LISTED: dict[str, dict[str, Any]] = {
+    "name_file": {"inspect": [{"name": "listed", "when": {"name_file": "names.txt"}, "verdict": "drop"}]},
+    "address_file": {"inspect": [{"name": "listed", "when": {"address_file": "addresses.txt"}, "verdict": "drop"}]},
+    "site_file": {"block": {"site_file": "names.txt"}},
+    "addresses": {"block": {"address_file": "addresses.txt"}, "by": "address"},
+}
+"""What names a list: rules of DPI boxes, and policies."""
+
+
+def loading(names: int, networks: int) -> Iterator[tuple[str, float]]:
+    """Seconds of a processor for a million entries: to read a list, and to load a scenario that names it.
+
+    Of addresses all are told apart: none is within another.
+    """
+    lists = {
+        "names.txt": "\n".join(dict.fromkeys(name for name, _ in suffixes(names, random.Random(2)))),
+        "addresses.txt": "\n".join(f"{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}.0/24" for n in range(1 << 16, networks)),
+    }
+    readers: dict[str, Callable[[bytes, str], object]] = {"names.txt": read_names, "addresses.txt": read_addresses}
+    plain: dict[str, Any] = yaml.safe_load((files("shutdownlab.scenarios") / "first-shutdown.yaml").read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, text in lists.items():
+            (place / name).write_text(text)
+            yield f"{name} read", 1e6 * _spent(partial(readers[name], text.encode(), name)) / (text.count("\n") + 1)
+        for key, policy in LISTED.items():
+            policies = {**plain["policies"], "listed": {"title": "", "source": "made up", **policy}}
+            (place / "listed.yaml").write_text(yaml.safe_dump(plain | {"policies": policies}, sort_keys=False))
+            entries = lists["names.txt" if "name" in key or "site" in key else "addresses.txt"].count("\n") + 1
+            yield f"{key} loaded", 1e6 * _spent(partial(load, place / "listed.yaml")) / entries
+
+
+def _spent(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
 def main() -> None:
     names = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     networks = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     rng = random.Random(1)
-    report: dict[str, float] = {}
+    report = {what: round(seconds, 2) for what, seconds in loading(names, (1 << 16) + 7 * networks)}
     for label, size in (("1k", 1000), ("all", names)):
         known = list(dict.fromkeys(name for name, _ in suffixes(size, random.Random(2))))
         start = time.perf_counter()

@@ -77,8 +77,8 @@ def changed_since(
     old: as for `diff`, or a revision of git alone, which means the same file as it was then. sample: the share of what
     has not changed, drawn by `seed`. Raises `BadInput`.
     """
-    with _side("changed_since", _as_it_was(old, new), choices, {}, known=True) as before:
-        verified = verify(new, choose=choices)
+    verified = verify(new, choose=choices)
+    with _side("changed_since", _as_it_was(old, new), choices, {}, known=True, like=verified) as before:
         if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
             expected = "a scenario, or results, of the same country and phases"
             refuse("changed_since", "no cell that the scenario has too", expected)
@@ -131,13 +131,15 @@ def _side(
     settings: Mapping[str, Any],
     *,
     known: bool = False,
+    like: Verified | None = None,
 ) -> Iterator[_Side]:
-    """known: what is chosen stands in the other side, so that what this one has not got is no mistake."""
+    """known: what is chosen stands in the other side, so that what this one has not got is no mistake. like: what has
+    been verified of the other side, which a phase that is the same here need not be verified for again."""
     is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
     if isinstance(given, Shutdown):
-        yield _verified(given, choose, known=known)
+        yield _verified(given, choose, known=known, like=like)
         return
     if is_run:
         assert not isinstance(given, Mapping), "a run is a directory"
@@ -145,19 +147,43 @@ def _side(
         return
     revision = _REVISION.fullmatch(str(given)) if not isinstance(given, Mapping) else None
     if revision is None or Path(str(given)).exists():
-        yield _verified(load(given, set=settings), choose, known=known)
+        yield _verified(load(given, set=settings), choose, known=known, like=like)
         return
     with _checked_out(where, revision["revision"], revision["path"]) as path:
-        yield _verified(load(path, set=settings), choose, known=known)
+        yield _verified(load(path, set=settings), choose, known=known, like=like)
 
 
-def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool) -> _Side:
+def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, like: Verified | None = None) -> _Side:
     accounts = shutdown.scenario.accounts
     here = {name: option for name, option in choose.items() if name in accounts}
     if known:
         here = {name: option for name, option in here.items() if option in accounts[name].options}
     found = verify(shutdown, choose=here if known or here else choose)
-    return _Side(found.results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"))
+    alike = set(_alike(found, like)) if like is not None else set[str]()
+    rest = replace(found, timeline=tuple(phase for phase in found.timeline if phase.phase not in alike))
+    results = [*rest.results, *(result for result in like.results if result.phase in alike)] if like else rest.results
+    return _Side(results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"))
+
+
+def _alike(one: Verified, other: Verified) -> Iterator[str]:
+    """The phases in which no packet can fare otherwise in one of two shutdowns than in the other: the same is measured
+    in the same country, by the same clock, while the same policies are in force."""
+    a, b = one.shutdown, other.shutdown
+    same = all(getattr(a, name) == getattr(b, name) for name in ("topology", "apps", "profiles", "controllers"))
+    fields = ("probes", "observations", "throttled_below")
+    same = same and all(getattr(a.scenario, name) == getattr(b.scenario, name) for name in fields)
+    same = same and a.scenario.mode(one.choices) is b.scenario.mode(other.choices)
+    if not same or a.scenario.faults or b.scenario.faults:  # what breaks can have a phase hang on those before it
+        return
+    theirs = {phase.phase: phase for phase in b.scenario.timeline}
+    for phase in a.scenario.timeline:
+        twin = theirs.get(phase.phase)
+        if twin is None or phase.obey or twin.obey:
+            continue
+        mine = list(a.scenario.active(phase.phase, one.choices).items())  # of several about one name the first counts
+        its = list(b.scenario.active(twin.phase, other.choices).items())
+        if mine == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
+            yield phase.phase
 
 
 @contextmanager

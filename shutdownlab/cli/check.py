@@ -18,8 +18,9 @@ from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
-from shutdownlab.library import Shutdown
-from shutdownlab.model.network import Network
+from shutdownlab.library import LoadedTopology, Shutdown
+from shutdownlab.model.faults import NO_DAMAGE, Damage
+from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.reporting.literal import literal
 
 
@@ -30,6 +31,10 @@ def check(
     ],
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="PHASE", help="Draw what is cut, withdrawn and hijacked in this phase, too."),
+    ] = None,
 ) -> None:
     from shutdownlab.country.limits import lacks
     from shutdownlab.system.limits import Room
@@ -40,6 +45,8 @@ def check(
             if len(files) > 1:
                 bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
             _check_kind(graph)
+        elif at is not None:
+            bad_option("--at", f"{at} without a drawing", "--graph FILE, in which the phase is drawn")
         for file in files:
             try:
                 if (what := _box_file(file)) is not None:
@@ -74,17 +81,17 @@ def check(
                 errors().print("[yellow]warning:[/yellow] it can't be run here:", end=" ")
                 errors().print(str(lacking), markup=False)
             if graph is not None:
-                _draw(found.network, graph)
+                _draw(found, at, graph)
                 Console(highlight=False).print(f"   drawn in {literal(str(graph))}", soft_wrap=True)
         if problems:
             raise BadInput(problems)
 
 
-def _draw(network: Network, graph: Path) -> None:
+def _draw(found: Shutdown | LoadedTopology, at: str | None, graph: Path) -> None:
     from shutdownlab.reporting.graph import draw
     from shutdownlab.reporting.png import png_of
 
-    drawing = draw(network)
+    drawing = draw(found.network, *_at(found, at))
     made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
     with writable("--graph", graph, "where a file can be made"):
         graph.write_bytes(made)
@@ -111,6 +118,19 @@ def _box_file(file: str) -> str | None:
 
 def _counted(count: int, thing: str) -> str:
     return f"{count} {thing}{'s' * (count != 1)}"
+
+
+def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
+    """What is broken in a phase and what has become of routes, and what to call it."""
+    from shutdownlab.verifier.verdicts import Verifier
+
+    if at is None:
+        return NO_DAMAGE, ""
+    if not isinstance(found, Shutdown):
+        bad_option("--at", f"{at} of a topology", "a scenario: a topology has no phases")
+    phase = phase_named(found.scenario, at, "--at")
+    choices = choices_of(found.scenario, {}, "--choose")
+    return Verifier(found, choices).country(phase).damage, f"{phase.phase} · {phase.at:%d %b %Y %H:%M} UTC"
 
 
 def _check_kind(graph: Path) -> None:

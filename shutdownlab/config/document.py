@@ -39,13 +39,11 @@ MAX_BYTES = 1 << 20
 MAX_VALUES = 25_000
 """As written: seven times the largest file that ships."""
 MAX_EXPANDED = 150_000
-"""With what aliases stand for: a country of 1,000 operators in 20 regions, whose regions are written once, has half as
-many. What is written costs most, to parse; either limit is checked in less than two seconds, whatever is there."""
+"""With what aliases stand for: 1,000 operators in 20 regions that are written once have half as many."""
 MAX_DEPTH = 100
 MAX_DIGITS = 40
 _MAX_FILES = 100
-_MAX_EXAMINED = 25_000
-"""Mistakes; those beyond are counted."""
+_MAX_EXAMINED = 25_000  # mistakes; those beyond are counted
 
 
 class Record(BaseModel):
@@ -304,9 +302,8 @@ class _Reader:
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.values += 1
         if self.values > MAX_EXPANDED or len(path) > MAX_DEPTH:
-            found, *rest = _TOO_DEEP
-            if self.values > MAX_EXPANDED:
-                found = f"more than {MAX_EXPANDED:,} values, what aliases stand for counted"
+            many = f"more than {MAX_EXPANDED:,} values, what aliases stand for counted"
+            found, *rest = (many, *_TOO_DEEP[1:]) if self.values > MAX_EXPANDED else _TOO_DEEP
             raise BadInput([Problem(self.file, node.start_mark.line + 1, "", found, *rest)])
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.tag not in _PLAIN_TAGS:
@@ -426,11 +423,8 @@ class _Plain:
             case list() | tuple() | set() | frozenset():
                 return [self.plain(part, (*path, index)) for index, part in enumerate(value)]
             case _:
-                self._bad(
-                    path,
-                    f"a value of type {type(value).__name__}",
-                    "text, a number, a list, a mapping, or a time with a zone",
-                )
+                known = "text, a number, a list, a mapping, or a time with a zone"
+                self._bad(path, f"a value of type {type(value).__name__}", known)
                 return None
 
 

@@ -57,11 +57,12 @@ def over_its_lines(
     """A request with what policies make of the lines on its way: whether they are slowed, and the patience that the
     time takes by which they are longer, or packets that are lost. `held`: what an operator carries out, by its name."""
     own, links = at.vantage, at.network.topology.links
-    slowed = any(policy.slows and policy.concerns(own) for policy in held(own.id.operator).values())
+    slowing = [policy for policy in held(own.id.operator).values() if policy.slows and policy.concerns(own)]
+    rates = [policy.rate(inbound=True) or 0 for policy in slowing]
     ends = {name for path in probe.far_ends(at) for name in path} | {at.network.subscriber(own.id).name}
     there = [vantage for name in ends if (vantage := at.network.nodes[name].vantage) is not None]
     lines = [line_of(links.get(v.access.value), v, held(v.id.operator)) for v in there]
     longer = sum(2 * line.delay for line in lines if line.policies)
     lossy = any(line.policies and line.loss for line in lines)
     more = _ROUNDS * longer + (_SENT_AGAIN_S if lossy else 0.0)
-    return replace(request, slowed=slowed, timeout=request.timeout + more)
+    return replace(request, slowed=bool(slowing), rate=min(rates, default=0), timeout=request.timeout + more)

@@ -8,14 +8,15 @@
   works no more, and nothing else begins meanwhile. It is the last first try of its place; where it will likely be
   throttled it is the first of all, for its second one is made at the end.
 - On a line that a policy slows, the place's own probes may be what one fails by: second tries wait until the first ones
-  are done; where any of them was sent anything, those that failed do not count, and have the line to themselves the
-  next time, with all patience.
+  are done; where what any of them was sent kept the line busy for long, those that failed do not count, and have the
+  line to themselves the next time, with all patience.
 - Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
   time share them.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,6 +51,8 @@ _MOST_WAITS: Final = 4
 _MORE_IF_REFUTED: Final = 2
 """Further tries of a round where controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
+_BUSY: Final = 0.05
+"""Of the patience of a step, how long the others of a place may keep a slowed line busy without being in its way."""
 _MOST_AT_ONCE: Final = 12.0
 # What one that will only wait takes of the credit.
 _WAITER: Final = 0.4
@@ -161,6 +164,7 @@ class _Attempt:
     agent: str
     began: float
     hangs_at: float
+    is_first: bool
     then: Callable[[], None] | None
 
 
@@ -196,8 +200,11 @@ class Scheduler:
         self.working: Counter[str] = Counter()  # of them
         self.filled: Counter[str] = Counter()  # of them downloads, which fill the line
         self.held: defaultdict[str, list[_Held]] = defaultdict(list)  # by place, until none is under way there
-        self.spoken: Counter[str] = Counter()  # by place: those that were sent anything since none was under way
-        self.first: Counter[str] = Counter()  # by place: what is still to launch before those that want to be alone
+        # By place: how many seconds its line was busy with what its probes were sent since none was under way.
+        self.busy_s: defaultdict[str, float] = defaultdict(float)
+        self.first: Counter[str] = (
+            Counter()
+        )  # by place: first tries before whose end none begins that wants to be alone
         self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
         self.shares = 0
         self.credit = 0.0
@@ -255,6 +262,7 @@ class Scheduler:
         if attempt is not None:
             self.under_way[attempt.agent] -= 1
             self.there[attempt.task.request.place] -= 1
+            self.first[attempt.task.request.place] -= attempt.is_first
             self.filled[attempt.task.request.place] -= attempt.task.request.alone
             self._waits_now(number)
         return attempt
@@ -273,7 +281,7 @@ class Scheduler:
         if not task.request.slowed:
             yield from self._learn(task, measurement, attempt.began, now)
             return
-        self.spoken[place] += _was_sent_something(measurement)
+        self.busy_s[place] += _line_busy_s(measurement, task.request.rate)
         if task.tries and not task.request.alone:
             self.held[place].append(_Held(task, measurement, attempt.began, now))
         else:
@@ -282,10 +290,11 @@ class Scheduler:
             yield from self._release(place)
 
     def _release(self, place: str) -> Iterator[Task]:
-        """None is under way at a place whose line is slowed: what failed while it carried anything is void, once."""
-        spoken = self.spoken.pop(place, 0)
+        """None is under way at a place whose line is slowed: what failed while that was busy is void, once."""
+        busy_s = self.busy_s.pop(place, 0.0)
         for held in self.held.pop(place, ()):
-            if spoken and not held.task.disturbed and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+            crowded = busy_s > _BUSY * held.task.request.timeout
+            if crowded and not held.task.disturbed and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
                 held.task.disturbed = True
                 self.again.append(held.task)
             else:
@@ -403,7 +412,11 @@ class Scheduler:
         task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
         patience = task.share * self.limit.patience(task.kind, request.timeout)
         now = time.monotonic()
-        self.running[number] = _Attempt(task, agent, now, now + _HANG_S + _MOST_STEPS * patience + request.lasts, then)
+        # What is sent over a slowed line is in the way of second tries until it has come.
+        is_first = request.slowed and not task.tries and not request.alone
+        self.first[request.place] += is_first
+        hangs_at = now + _HANG_S + _MOST_STEPS * patience + request.lasts
+        self.running[number] = _Attempt(task, agent, now, hangs_at, is_first, then)
         self.under_way[agent] += 1
         self.there[request.place] += 1
         self.filled[request.place] += request.alone
@@ -419,12 +432,15 @@ class Scheduler:
             self.supervisor.send(agent, ProbeJob(number, replace(request, timeout=patience)))
 
 
-def _was_sent_something(found: Measurement) -> bool:
-    """Whether what came of a try has taken any of its line; true where its record does not tell."""
+def _line_busy_s(found: Measurement, rate: int) -> float:
+    """How long a line of so many kbit/s was busy with what came of a try; for ever where its record does not tell."""
     events = found.test_keys.get("network_events")
     if found.outcome is Outcome.OK or (not events and not found.doubtful):
-        return True
-    return any(event.get("num_bytes") for event in events or () if event.get("operation") == "read")
+        return math.inf
+    sent = sum(event.get("num_bytes") or 0 for event in events or () if event.get("operation") == "read")
+    if not sent:
+        return 0.0
+    return 8 * sent / (1000 * rate) if rate else math.inf
 
 
 def _lost(why: str) -> Measurement:

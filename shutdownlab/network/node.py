@@ -209,7 +209,9 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
             # An address that nobody has is silent, as behind routers that are told to send no such errors: with one
             # after the three seconds of ARP and neighbour discovery, outcomes hang on how patient a probe is.
-            look = {f"net.{family}.neigh.default.mcast_solicit": _SOLICITATIONS for family in ("ipv4", "ipv6")}
+            # Of each interface by itself: a namespace of an ordinary user's has no `default` to set.
+            ways = [f"net.{family}.neigh.{name}" for family in ("ipv4", "ipv6") for name in self.nameToIntf]
+            look = {f"{way}.mcast_solicit": _SOLICITATIONS for way in ways}
             forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
             sysctls = {**forward, **keep, **tell, **look, **(sysctls or {})}
         if sysctls:

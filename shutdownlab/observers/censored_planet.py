@@ -4,7 +4,8 @@
 Asked are web servers that are hosted in the country, for names that the scenario's policies are about. What a box
 remembers of one connection is no matter of others: each has an address of its own, in a prefix abroad where nothing
 else is. A name that fails twice is believed blocked when a control, sent at the same time, was answered; where controls
-fail too, an echo to the server's line that no policy touches tells whether it was cut off or the testbed failed.
+fail too, an echo to the server's line that no policy touches, and the same request on the server's own node, tell
+whether it was cut off or the testbed failed.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class CensoredPlanet(Instrument):
         self._sources = itertools.cycle(map(str, prefix.hosts()))
         self._evaluated = dict[Server, list[Exchange]]()
         self._templates = self._evaluate()
-        self._looked_into = set[tuple[Server, str]]()
+        self._looked_into = dict[tuple[Server, str], str]()
+        """In which phase: one that is looked at again is looked into again."""
 
     def look(self, moment: Moment) -> Sighting:
         trials, refuted = self._try(moment)
@@ -88,8 +90,12 @@ class CensoredPlanet(Instrument):
             files[f"evaluations.{at}.json"] = "".join(lines).encode()
             self._evaluated = {}
         left_out = [f"{len(refuted)} servers could not be asked, for their controls failed"] if refuted else []
-        todo = [trial for trial in counted if trial.blocked and (trial.server, trial.name) not in self._looked_into]
-        todo = todo[:_MOST_TRACED]
+        phase = moment.phase.phase
+        todo = [
+            trial
+            for trial in counted
+            if trial.blocked and self._looked_into.get((trial.server, trial.name), phase) == phase
+        ][:_MOST_TRACED]
         if todo:
             traces = [self._trace(trial) for trial in todo]
             files[f"centrace.{at}.csv"] = centrace.analysed(traces, self._numbers(traces))
@@ -99,8 +105,8 @@ class CensoredPlanet(Instrument):
                 files[f"cenfuzz.{at}.json"] = "".join(fuzzed).encode()
             except ImportError:
                 left_out.append("CenFuzz has no ClientHellos without scapy: pip install scapy")
-            self._looked_into |= {(trial.server, trial.name) for trial in todo}
-        readings = self._readings(moment.phase.phase, counted, refuted)
+            self._looked_into |= {(trial.server, trial.name): phase for trial in todo}
+        readings = self._readings(phase, counted, refuted)
         return Sighting(tuple(readings), files, tuple(left_out))
 
     # -- Hyperquack ---------------------------------------------------------------------------------------------------
@@ -134,7 +140,7 @@ class CensoredPlanet(Instrument):
         controls = {pair: self._controls(pair[0], tries[pair].source) for pair in failed}
         dark = [pair for pair in failed if not self._is_as_ever(pair, firsts[pair])]
         with ThreadPoolExecutor(1, "echo") as beside:
-            refuted = beside.submit(self._refuted, {pair[0].vantage: pair[0] for pair in dark}, moment)
+            refuted = beside.submit(self._refuted, dict.fromkeys(pair[0] for pair in dark), moment)
             self._play([*again.values(), *itertools.chain.from_iterable(controls[pair] for pair in dark)])
         left = [pair for pair in failed if pair not in dark and not self._is_as_ever(pair, again[pair])]
         self._play(itertools.chain.from_iterable(controls[pair] for pair in left))
@@ -153,17 +159,24 @@ class CensoredPlanet(Instrument):
         """From the address that has asked, and from another."""
         return self._exchange(server, _CONTROL, source=source), self._exchange(server, _CONTROL)
 
-    def _refuted(self, servers: Mapping[VantageId, Server], moment: Moment) -> set[VantageId]:
-        """Lines of which the testbed does not answer, or so slowly that silence at a server says nothing."""
-        network = self.abroad.network
-        asks = {}
-        for vantage, server in servers.items():
-            control = next(each for each in network.control_addresses(vantage) if each.version == 4)
-            asks[vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
+    def _refuted(self, servers: Iterable[Server], moment: Moment) -> set[VantageId]:
+        """Lines on which the testbed does not answer, or so slowly that silence of a server says nothing.
+
+        Asked are the line, by an echo, and the server itself, on its own node, for the same as from abroad.
+        """
+        network, asks, slow = self.abroad.network, {}, set[VantageId]()
+        for server in servers:
+            own = Exchange(server.address, server.address, server.port, hyperquack.request(_CONTROL))
+            own.server_name = _CONTROL if server.service == "https" else None
+            play(self.abroad.net.get(server.node).namespace, [own], _PATIENCE_S / 2)
+            control = next(each for each in network.control_addresses(server.vantage) if each.version == 4)
+            asks[server.vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
+            if hyperquack.answer_of(own) is None and asks[server.vantage].way:
+                slow.add(server.vantage)
         begun = time.monotonic()
         self._site.ask(asks.values())
-        slow = time.monotonic() - begun > _PATIENCE_S / 2
-        return {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (slow and ask.way)}
+        late = time.monotonic() - begun > _PATIENCE_S / 2
+        return slow | {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (late and ask.way)}
 
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None

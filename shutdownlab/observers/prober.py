@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -57,9 +60,16 @@ class ActiveProber(Instrument):
             site.name: [WatchedBlock(block, site.name, trinocular.Block(block.availability)) for block in self._blocks]
             for site in self._sites
         }
+        self._phase, self._before = "", _copy(self._watched)
 
     def look(self, moment: Moment) -> Sighting:
-        """Rounds of probing from all sites at once, until each knows of every block whether it is up."""
+        """Rounds of probing from all sites at once, until each knows of every block whether it is up.
+
+        A phase that is looked at again is looked at with what was known before it.
+        """
+        if moment.phase.phase == self._phase:
+            self._watched = self._before
+        self._phase, self._before = moment.phase.phase, _copy(self._watched)
         with ThreadPoolExecutor(len(self._sites), "site") as pool:
             rows = list(chain.from_iterable(pool.map(partial(self._probe, moment), self._sites)))
         everything = [each for found in self._watched.values() for each in found]
@@ -132,6 +142,14 @@ class ActiveProber(Instrument):
             with net.get(border.name).namespace.netlink() as netlink:
                 via = str(node.address(block.version))
                 netlink.route("add", dst=str(block.prefix), gateway=via, family=_FAMILY[block.version])
+
+
+def _copy(watched: Mapping[str, list[WatchedBlock]]) -> dict[str, list[WatchedBlock]]:
+    """The same knowledge once more."""
+    return {
+        site: [replace(each, belief=copy(each.belief), heard=deque()) for each in all_]
+        for site, all_ in watched.items()
+    }
 
 
 def _is_of(block: Block, scope: Scope, of: str) -> bool:

@@ -27,7 +27,8 @@ class ProbeRequest:
     resolves to, in this family; empty: not known.
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
     waits until the place is quiet; where a policy has `slowed` its line, so does a second try: the place's own probes
-    may have been what the first one failed by. `shares`: of the machine's processor time while it works.
+    may have been what the first one failed by. `rate`: kbit/s that policies leave a slowed line; 0: not known.
+    `shares`: of the machine's processor time while it works.
     `ooni_test` and `ooni_input`: what its record says was measured.
     """
 
@@ -47,6 +48,7 @@ class ProbeRequest:
     shares: int = 1
     alone: bool = False
     slowed: bool = False
+    rate: int = 0
     ooni_test: str = "x_probe"
     ooni_input: str | None = None
 

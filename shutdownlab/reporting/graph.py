@@ -2,8 +2,8 @@
 
 Each operator is a lane, from its subscribers on the left to its border router and DPI switch on the right; there the
 exchange and the national gateway cross all lanes, and beyond the gateway is the world abroad. Arrows tell who buys
-transit from whom. Its colours follow the viewer's preference for light or dark. `data-node` and `data-vantage`
-name what a page may mark in it.
+transit from whom. Of a phase it also has what is cut, withdrawn, null-routed, hijacked and leaked then. Its colours
+follow the viewer's preference for light or dark. `data-node` and `data-vantage` name what a page may mark in it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Final
 
+from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.config.wording import on_one_line
+from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
 
 WIDTH: Final = 1000
@@ -47,6 +50,7 @@ _COLOURS: Final = {  # light, dark
     "sky": ("#7a3fb0", "#c79bf0"),
     "own": ("#d5efec", "#1d5550"),
     "buys": ("#1f6fb2", "#6db7f2"),
+    "gone": ("#b3261e", "#ff8a80"),
 }
 _KINDS: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
 
@@ -63,6 +67,7 @@ def _stroke(colour: str, more: str = "") -> str:
 _EDGE: Final = f'stroke="{_COLOURS["edge"][0]}"'
 _MOBILE: Final = ' stroke-dasharray="4 3"'
 _SKY: Final = _stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
+_GONE: Final = _stroke("gone", ' stroke-width="1.8" stroke-dasharray="2 4"')
 _BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
 _LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY}
 _DARK: Final = "".join(
@@ -79,6 +84,7 @@ class _Lane:
     top: float
     rows: list[tuple[Node, float]] = field(default_factory=list)
     notes: list[tuple[str, float]] = field(default_factory=list)
+    changes: list[tuple[str, float]] = field(default_factory=list)
     bottom: float = 0.0
 
     @property
@@ -87,23 +93,23 @@ class _Lane:
         return max(self.top + 66, (self.rows[0][1] + self.rows[-1][1] + _ROW) / 2)
 
 
-def draw(network: Network) -> str:
-    """The drawing."""
-    lanes = list(_lanes(network, top=92))
+def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
+    """The drawing; of a moment, `when`, with what is broken then and what has become of routes."""
+    lanes = list(_lanes(network, damage, top=92))
     abroad, abroad_bottom = _abroad(network, lanes)
     bottom = max(lanes[-1].bottom, abroad_bottom)
-    parts = list(_frame(network, bottom + 2 * _MARGIN))
+    parts = list(_frame(network, bottom + 2 * _MARGIN, when))
     for lane in lanes:
-        parts += _lane(network, lane)
+        parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
     parts += _bars(network, lanes[0].top, bottom)
     parts += _skyways(network, lanes, abroad)
     for name, (top, end) in abroad.items():
-        parts += _transit(network, name, top, end)
+        parts += _transit(network, damage, name, top, end)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _frame(network: Network, height: float) -> Iterator[str]:
+def _frame(network: Network, height: float, when: str) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
         f'height="{height:.0f}" font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11">'
@@ -114,7 +120,9 @@ def _frame(network: Network, height: float) -> Iterator[str]:
         f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" {_fill("buys")}/></marker></defs>'
     )
     yield f'<rect width="{WIDTH}" height="{height:.0f}" {_fill("page")}/>'
-    yield _text(_MARGIN, 30, _fitted(network.topology.title, 80), size=18, bold=True)
+    yield _text(_MARGIN, 30, _fitted(network.topology.title, 60 if when else 80), size=18, bold=True)
+    if when:
+        yield _text(WIDTH - _MARGIN, 30, _fitted(when, 60), anchor="end")
     x: float = _MARGIN
     own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
     for sample, label in (
@@ -131,6 +139,7 @@ def _frame(network: Network, height: float) -> Iterator[str]:
             f"satellite, past the gateway{_hops(network, 'satellite')}" if network.topology.by_satellite else "",
         ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
+        (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if when else ""),
         ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
     ):
         if not label:
@@ -154,7 +163,7 @@ def _hops(network: Network, kind: str) -> str:
     return f" · {count} router{'s' if count > 1 else ''}" if count else ""
 
 
-def _lanes(network: Network, top: float) -> Iterator[_Lane]:
+def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
     for name, operator in network.topology.operators.items():
         lane = _Lane(name, operator, top)
         y = top + 40
@@ -164,9 +173,43 @@ def _lanes(network: Network, top: float) -> Iterator[_Lane]:
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE
+        for text in changes_of(network, damage, name):
+            for line in textwrap.wrap(text, 104, break_on_hyphens=False):
+                y = max(y, lane.middle + 34)
+                lane.changes.append((line, y + 9))
+                y += _LINE
         lane.bottom = max(y + 6, lane.middle + 38)
         yield lane
         top = lane.bottom + 10
+
+
+def changes_of(network: Network, damage: Damage, owner: str) -> Iterator[str]:
+    """What has become of an operator's routes, a sentence each."""
+    gone = {
+        abroad: [w.prefix for w in damage.withdrawn if (w.operator, w.abroad) == (owner, abroad)]
+        for abroad in (False, True)
+    }
+    for abroad, prefixes in gone.items():
+        if prefixes:
+            yield f"withdrawn{' abroad' if abroad else ''}: {_listed(prefixes)}"
+    if dark := [each.prefix for each in damage.nulled if each.operator == owner]:
+        yield f"null-routed, what comes from abroad: {_listed(dark)}"
+    held = holders(network) if damage.contested else {}
+    for each in sorted(damage.announced, key=str):
+        holder = holder_of(each.prefix, held)
+        home = " at home" if each.home else ""
+        if each.operator == owner:
+            yield f"announces {each.prefix}{home}" + (f", which is {holder}'s, and discards it" if each.foreign else "")
+        elif each.foreign and holder == owner:
+            yield f"its {each.prefix} is announced{home} by {each.operator}"
+    for leak in sorted(damage.leaked, key=str):
+        if leak.operator == owner:
+            yield f"leaks {leak.prefix} to {leak.to}"
+
+
+def _listed(prefixes: Sequence[IpPrefix]) -> str:
+    shown = sorted(map(str, prefixes))
+    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
 
 
 def _served(network: Network, node: Node) -> list[str]:
@@ -179,7 +222,7 @@ def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:
     return textwrap.wrap(first + ", ".join(names), width, break_on_hyphens=False) if names else []
 
 
-def _lane(network: Network, lane: _Lane) -> Iterator[str]:
+def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     left, right, operator = _MARGIN, _LANE_RIGHT, lane.operator
     height = lane.bottom - lane.top
     yield f'<rect x="{left}" y="{lane.top:.1f}" width="{right - left}" height="{height:.1f}" rx="7" {_fill("lane")}/>'
@@ -194,22 +237,25 @@ def _lane(network: Network, lane: _Lane) -> Iterator[str]:
     for node, y in lane.rows:
         rows.setdefault(_switch_of(node), []).append(y + _ROW / 2 - 1)
     switches = {switch: sum(places) / len(places) for switch, places in rows.items()}
-    heart = lane.middle
+    heart, nodes = lane.middle, network.nodes
+    border = network.one(Role.BORDER, lane.name)
     for node, y in lane.rows:
-        line = _LINES.get(node.vantage.access if node.vantage is not None else Access.FIXED, _stroke("link"))
-        start = _SUBSCRIBERS[0] + _SUBSCRIBERS[1]
-        yield _curve(start, y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], line)
-    for y in switches.values():
-        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart)
+        access = node.vantage.access if node.vantage is not None else Access.FIXED
+        look = _GONE if damage.breaks(node, nodes[_switch_of(node)]) else _LINES.get(access, "")
+        yield _curve(_SUBSCRIBERS[0] + _SUBSCRIBERS[1], y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], look)
+    for switch, y in switches.items():
+        look = _GONE if damage.breaks(nodes[switch], border) else ""
+        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart, look)
     yield _curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
     yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {_stroke("link")}/>'
     if lane.name not in network.topology.by_satellite:
-        yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {_stroke("link")}/>'
+        abroad = _GONE if damage.is_off(network, lane.name, "gateway") else _stroke("link")
+        yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {abroad}/>'
     if operator.exchange:
-        yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill("edge")}/>'
+        tie = "gone" if damage.is_off(network, lane.name, "exchange") else "edge"
+        yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill(tie)}/>'
     for switch, y in switches.items():
         yield _box(_ACCESS, y - 8, 16, [_within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch, switch)
-    border = network.one(Role.BORDER, lane.name)
     dpi, box = network.one(Role.DPI_SWITCH, lane.name), network.one(Role.DPI_BOX, lane.name)
     addresses = [str(address.ip) for address in border.port_for("intl").addresses]
     yield _box(
@@ -227,6 +273,8 @@ def _lane(network: Network, lane: _Lane) -> Iterator[str]:
         yield _subscriber(node, y)
     for line, y in lane.notes:
         yield _text(_SUBSCRIBERS[0] + 8, y, line, "soft")
+    for line, y in lane.changes:
+        yield _text(_SUBSCRIBERS[0] + 8, y, line, "gone")
 
 
 def _switch_of(node: Node) -> str:
@@ -281,11 +329,12 @@ def _apps_of(network: Network, transit: str) -> list[str]:
     return _wrapped("", _served(network, network.one(Role.SERVERS, transit)), 24)
 
 
-def _transit(network: Network, name: str, top: float, bottom: float) -> Iterator[str]:
+def _transit(network: Network, damage: Damage, name: str, top: float, bottom: float) -> Iterator[str]:
     transit = network.topology.transits[name]
     router, servers = network.one(Role.TRANSIT, name), network.one(Role.SERVERS, name)
     (left, width), room = _ABROAD, _ABROAD[1] - 14
-    yield f'<path d="M{_GATEWAY[0] + _GATEWAY[1]} {top + 8:.1f} H{left}" {_stroke("link")}/>'
+    line = _GONE if damage.is_off(network, name, "gateway") else _stroke("link")
+    yield f'<path d="M{_GATEWAY[0] + _GATEWAY[1]} {top + 8:.1f} H{left}" {line}/>'
     yield (
         f'<g><title>{_escaped(router.title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" '
         f'height="{bottom - top:.1f}" rx="5" {_fill("router")} {_EDGE}/>'

@@ -14,6 +14,7 @@ from shutdownlab.results.holding import claim
 MANIFEST: Final = "manifest.json"
 _WRITTEN = re.compile(
     r"\.?manifest\.json|events\.jsonl|measurements\.(jsonl|draft)|results\.(csv|draft)|selection\.json|(logs|pcap)(-\d+)?"
+    r"|readings\.csv(\.draft)?|observations"
 )
 """The names that runs give to what they write into their directories."""
 _SAYS_SO = {"shutdownlab", "scenario", "status"}

@@ -128,7 +128,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
                 "--trust",
             ],
         ),
-        ("check", ["--graph", "--set"]),
+        ("check", ["--graph", "--at", "--set"]),
         (
             "verify",
             [
@@ -354,6 +354,14 @@ def test_unknown_phases_are_refused(tmp_path: Path) -> None:
             "    hint: did you mean 'blackout'?",
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_check_draws_a_phase_of_a_scenario_with_what_is_withdrawn_then(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "check", "egypt-2011", "--graph", "dark.svg", "--at", "internet-egypt")
+    assert done.code == 0, done.output
+    assert "withdrawn abroad: 100.64.0.0/16, 2001:db8:5536::/48" in (tmp_path / "dark.svg").read_text()
+    told = "--at: found internet-egypt without a drawing; expected --graph FILE, in which the phase is drawn"
+    refused(invoke(tmp_path, "check", "egypt-2011", "--at", "internet-egypt"), told)
 
 
 @pytest.mark.parametrize("command", [("lab",), ("exec", "--from", "southcell/coast", "--")])

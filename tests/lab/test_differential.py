@@ -11,7 +11,7 @@ from differential import Maker, compared, differences
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
 
-LIE = {"block": {"apps": ["youtube", "bbc", "kaspi"]}, "by": "dns"}
+LIE = {"block": {"apps": ["youtube", "bbc", "kaspi", "whatsapp"]}, "by": "dns"}
 SOUTHCELL = {"controllers": ["southcell"]}
 KEPT: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     # A host of sites that a policy spares had their IPv6 address as the source of its own traffic.
@@ -69,7 +69,8 @@ def test_a_made_up_shutdown_is_measured_as_it_is_verified(tmp_path: Path, capfd:
 def test_what_once_differed_does_no_longer(tmp_path: Path) -> None:
     made = Maker(1).scenario(0)
     made["probes"] = {
-        name: made["probes"][name] for name in ("youtube-http3", "kaspi.kz", "dns", "ping", "bridge-179", "call")
+        name: made["probes"][name]
+        for name in ("whatsapp", "youtube-http3", "kaspi.kz", "dns", "ping", "bridge-179", "call")
     }
     made["probes"]["www.bbc.com"] = {
         "test": "tls",

@@ -112,6 +112,20 @@ def test_the_timeline_is_read_and_walked(browser: Browser, file: Path) -> None:
     assert chosen(page) == "blackout"
 
 
+def test_on_a_phone_the_names_of_the_timeline_stay_in_sight(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, width=360)
+    box = page.locator("#pg-timebox")
+    for left in (0, 200, 0):
+        box.evaluate("(box, left) => { box.scrollLeft = left; }", left)
+        page.wait_for_function(
+            """left => {
+              const name = document.querySelector("#pg-names text").getBoundingClientRect();
+              return document.getElementById("pg-timebox").scrollLeft === left && name.left >= 0 && name.right < 220;
+            }""",
+            arg=left,
+        )
+
+
 def test_without_scripts_the_words_the_timeline_and_the_tables_are_there(browser: Browser, file: Path) -> None:
     page = opened(browser, file, java_script_enabled=False)
     assert page.locator("h1").inner_text().startswith("From 2 May 2030")

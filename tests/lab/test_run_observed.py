@@ -57,6 +57,11 @@ def test_in_a_whole_country_all_is_seen_from_abroad(sightings: Json) -> None:
         assert set(found["readings"].values()) == {1.0} and found["left_out"] == []
 
 
+def test_a_phase_that_is_looked_at_again_is_looked_at_with_what_was_known_before_it(sightings: Json) -> None:
+    first, second = sightings["twice"]
+    assert len(first) > 10 and second == first
+
+
 def test_a_collector_that_has_died_is_no_outage(sightings: Json) -> None:
     [found] = sightings["killed"]
     assert found["readings"] == sightings["whole"][0]["readings"]

@@ -20,6 +20,7 @@ from scapy.utils import rdpcap
 from shutdownlab import library
 from shutdownlab.model.observatory import peers
 from shutdownlab.results.reading import Reading, read_readings
+from shutdownlab.runner import launch
 from shutdownlab.signals.demand import GAINS
 from shutdownlab.verifier.outside import Outside
 
@@ -199,6 +200,7 @@ def test_the_same_seed_finds_the_same(place: Path) -> None:
     assert done.code == 0, done.output
     first, second = counted(place / "run"), counted(place / "again")
     assert all(first.values()) and second == first
+    assert launch.usable(place / "again", force=True), "what a watched run has written can be replaced"
 
 
 def test_the_wall_clock_is_kept_beside(place: Path) -> None:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab import comparison
 from shutdownlab.cli import app
-from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.scenario import Family, Outcome, Phase
 from shutdownlab.reporting.junit import of_run
 from shutdownlab.reporting.report import print_story
 from shutdownlab.results.directory import RunDirectory
@@ -29,6 +29,7 @@ from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.selection import Selection, to_leave
 from shutdownlab.verifier.selecting import select
+from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 
 AT = datetime(2030, 5, 1, 8, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,29 @@ def test_a_scenario_is_compared_with_what_it_was_in_git(tmp_path: Path, monkeypa
     assert sum(map(len, held.values())) + comparison.diff(FIRST, mine).changed == len(sl.verify(mine).results)
     assert {each.certainty for found in held.values() for each in found.values()} == {"held"}
     assert {each.tries for found in held.values() for each in found.values()} == {0}
+
+
+def test_of_what_was_before_only_the_phases_that_could_differ_are_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(FIRST.read_text())
+    new.write_text(FIRST.read_text().replace("ports: [tcp/179]}", "ports: [tcp/443]}", 1))
+    followed: dict[str, set[str]] = {}
+    measure = Verifier.measure
+
+    def counted(self: Verifier, phase: Phase, *more: Any) -> CellVerdict:
+        followed.setdefault(self.shutdown.source, set()).add(phase.phase)
+        return measure(self, phase, *more)
+
+    monkeypatch.setattr(Verifier, "measure", counted)
+    shutdown = sl.load(new)
+    names = [phase.phase for phase in shutdown.scenario.timeline]
+    selection, _ = comparison.changed_since(old, shutdown, {"command": "operators"}, names, sample=0.05, seed=0)
+    assert set(selection.changed) == {"blackout"}
+    assert followed[str(old)] == {"blackout"}
+    whole = select(sl.verify(old), sl.verify(new), names, since=str(old), sample=0.05, seed=0)
+    assert selection == whole
 
 
 def test_the_self_check_is_of_what_will_be_measured() -> None:

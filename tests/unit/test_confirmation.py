@@ -15,7 +15,7 @@ import pytest
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
-from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY
+from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY, Task
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
@@ -175,6 +175,27 @@ def test_on_a_slowed_line_what_was_cut_short_has_all_patience_the_next_time() ->
     [(_, _, found)] = prober_of(line).run({"a": on_a_slowed_line(1)[:1]})
     assert found.outcome is Outcome.OK
     assert [request.timeout for _, request in line.sent] == [PATIENCE[0], PATIENCE[1], PATIENCE[2]]
+
+
+@pytest.mark.parametrize(("octets", "tries"), [(200, 2), (14_480, 3)])
+def test_on_a_slowed_line_what_little_was_sent_is_in_nobodys_way(octets: int, tries: int) -> None:
+    """200 octets take 6 ms of 280 kbit/s, ten segments 0.4 s."""
+    read = {"network_events": [{"operation": "read", "num_bytes": octets}]}
+    requests = [replace(request, rate=280) for request in on_a_slowed_line(2)[:2]]
+    line = Line(lambda agent, request, before: replace(TIMED_OUT, test_keys=read))
+    found = {r.name: m for _, r, m in prober_of(line).run({"a": requests})}
+    assert {m.outcome for m in found.values()} == {Outcome.BLOCKED}
+    assert {len(beside) for beside in line.beside.values()} == {tries}
+
+
+def test_what_a_longer_line_takes_is_no_sign_of_a_crowded_machine() -> None:
+    limit = ConcurrencyLimit()
+    quiet, longer = (Task("a", probe("page", timeout=seconds), False).kind for seconds in (1.0, 3.0))
+    for _ in range(200):
+        limit.succeeded(quiet, 0.3)
+    for _ in range(200):
+        limit.succeeded(longer, 3.7)
+    assert limit.patience(Task("a", probe("other", timeout=3.0), False).kind, 3.0) == 3.0
 
 
 def test_on_a_slowed_line_what_is_never_answered_need_not_be_alone() -> None:

@@ -10,6 +10,7 @@ import countries
 import pytest
 
 from shutdownlab import library
+from shutdownlab.model.faults import Announced, Damage, DeclaredFault, Leaked, Nulled, Withdrawn, damage_of
 from shutdownlab.model.network import Network, Role
 from shutdownlab.reporting.graph import WIDTH, draw
 
@@ -92,3 +93,28 @@ def test_every_colour_has_another_where_dark_is_preferred(drawing: ElementTree.E
         colours = [element.get(kind) for kind in ("fill", "stroke")]
         if any(colour and colour.startswith("#") for colour in colours):
             assert dark[element.attrib["class"]] not in colours
+
+
+def test_of_a_phase_it_says_what_has_become_of_routes_and_marks_what_is_cut() -> None:
+    country = library.network("two-operators")
+    north, south = (country.topology.operators[name].prefixes[0] for name in ("northnet", "southcell"))
+    fibre = DeclaredFault(title="", source="", cut=("northnet to northnet/coast",))
+    damage = damage_of(country, [fibre]) | Damage(
+        withdrawn=frozenset({Withdrawn("southcell", south, True)}),
+        nulled=frozenset({Nulled("northnet", north)}),
+        announced=frozenset({Announced("southcell", north, False, True)}),
+        leaked=frozenset({Leaked("northnet", south, "transit-one")}),
+    )
+    drawn = ElementTree.fromstring(draw(country, damage, "dark"))
+    assert words(drawn) >= {
+        "dark", "cut",
+        f"withdrawn abroad: {south}",
+        f"null-routed, what comes from abroad: {north}",
+        f"announces {north}, which is northnet's, and discards it",
+        f"its {north} is announced by southcell",
+        f"leaks {south} to transit-one",
+    }  # fmt: skip
+    cut = [path for path in drawn.iter(f"{SVG}path") if path.get("class") == "s-gone"]
+    assert len(cut) == 2, "the fibre, and what it looks like"
+    quiet = ElementTree.fromstring(draw(country))
+    assert not [path for path in quiet.iter(f"{SVG}path") if path.get("class") == "s-gone"]

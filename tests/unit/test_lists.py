@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param(
             "[Adblock Plus 2.0]\n! Title: a list\n||example.org^\n||Пример.рф^\nplain.example\n",
-            ("example.org", "xn--fa-hia.de", "plain.example"),
+            ("example.org", "xn--e1afmkfd.xn--p1ai", "plain.example"),
             id="AdGuard's",
         ),
         pytest.param(
@@ -241,3 +241,13 @@ def test_fifty_thousand_sites_are_worked_out_in_the_time_that_reading_them_takes
     (few, calls), (many, more_calls) = programs.values()
     assert few == many  # nobody serves the others
     assert more_calls < 2 * calls
+
+
+def test_what_is_let_through_is_named_by_files_too(tmp_path: Path) -> None:
+    (tmp_path / "spared.txt").write_text("kaspi.kz\n")
+    path = scenario(tmp_path, {"everything": True}, {})
+    loaded = yaml.safe_load(path.read_text())
+    loaded["policies"]["blackout"]["allow"] = [{"site_file": "spared.txt"}]
+    path.write_text(yaml.safe_dump(loaded, sort_keys=False))
+    (allowed,) = library.load(path).scenario.policies["blackout"].allow
+    assert (allowed.sites, allowed.site_file) == (("kaspi.kz",), ())

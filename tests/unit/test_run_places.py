@@ -86,10 +86,12 @@ def test_a_link_to_a_directory_and_one_that_is_empty_are_as_good_as_a_new_one(tm
 def a_run(place: Path) -> Path:
     """A directory as a run leaves it, with its logs, captures and links in them."""
     shutil.copytree(RUN_0_1, place)
-    for name in ("logs/services", "logs-2", "pcap"):
+    for name in ("logs/services", "logs-2", "pcap", "observations/cdn"):
         (place / name).mkdir(parents=True)
     (place / "logs/services/nginx.log").touch()
     (place / "pcap/gateway.pcapng").touch()
+    (place / "observations/cdn/ZZ.csv").touch()
+    (place / "readings.csv").touch()
     return place
 
 

@@ -347,6 +347,11 @@
   $("pg-next").addEventListener("click", () => picked(phase + 1));
   document.addEventListener("change", (event) => { if (event.target.id === "pg-service") tiles(); });
   // of what may be drawn anew: heard at the document
+  document.addEventListener("scroll", (event) => {
+    if (event.target.id !== "pg-timebox") return;
+    const svg = $("pg-timeline"), scale = svg.clientWidth / svg.viewBox.baseVal.width;
+    $("pg-names").setAttribute("transform", `translate(${event.target.scrollLeft / scale} 0)`);
+  }, { capture: true, passive: true });
   const place = (event) => { const at = event.target.dataset && event.target.dataset.phase; return at == null ? -1 : +at; };
   document.addEventListener("click", (event) => { if (place(event) >= 0) picked(place(event)); });
   document.addEventListener("pointermove", (event) => { if (place(event) >= 0 && event.target.closest("#pg-timeline")) $("pg-read").textContent = read(place(event)); });

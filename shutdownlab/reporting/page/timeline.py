@@ -39,7 +39,12 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
         parts += _signal(axis, signal, signal_top + row * _SERVICE)
     for row, order in enumerate(orders):
         parts += _order(axis, order, order_top + row * _ORDER)
+    names = [_label(column, service_top + row * _SERVICE + 16) for row, column in enumerate(columns)]
+    names += [_label(each.label, signal_top + row * _SERVICE + 15) for row, each in enumerate(account.watched)]
+    names += [_label(_called(each), order_top + row * _ORDER + 12) for row, each in enumerate(orders)]
     parts.append(_rect(*axis.of(account.worst), _AXIS - 12, height - _AXIS + 12, "pg-cursor", id_="pg-cursor"))
+    # Where the drawing is scrolled, on a phone, the script has the names stay in sight.
+    parts.append(element("g", _rect(0, _LEFT - 4, _AXIS, height - _AXIS, "pg-behind"), names, id_="pg-names"))
     parts += [
         element(
             "rect", element("title", _read(span)), x=_figure(axis.of(place)[0]), y=0, height=height,
@@ -76,7 +81,6 @@ def _frame(axis: Axis, height: int) -> Iterator[Html]:
 
 def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterator[Html]:
     """A row: of each phase, who got through at the bottom, slowly above that, not at all above both."""
-    yield _label(column, top + 16)
     full = _SERVICE - 5
     for place, span in enumerate(account.spans):
         share = account.table[span.name, column]
@@ -103,7 +107,6 @@ def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterat
 
 def _signal(axis: Axis, signal: WatchedSignal, top: float) -> Iterator[Html]:
     """A row: a curve of what was read, as a share of a quiet day, and below it when it was alerted to."""
-    yield _label(signal.label, top + 15)
     full, highest = _SERVICE - 9, max(1.0, *signal.levels.values())
     for place, span in enumerate(axis.spans):
         left, width = axis.of(place)
@@ -123,11 +126,14 @@ def _signal(axis: Axis, signal: WatchedSignal, top: float) -> Iterator[Html]:
 
 
 def _order(axis: Axis, order: Order, top: float) -> Iterator[Html]:
-    yield _label(f"▽ {order.name}" if order.is_fault else order.name, top + 12)
     for first, last in order.stretches():
         left, _ = axis.of(first)
         right = sum(axis.of(last))
         yield _rect(left, right - left, top + 2, _ORDER - 6, "pg-fault" if order.is_fault else "pg-order")
+
+
+def _called(order: Order) -> str:
+    return f"▽ {order.name}" if order.is_fault else order.name
 
 
 def _label(text: str, y: float) -> Html:
