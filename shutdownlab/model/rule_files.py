@@ -30,7 +30,6 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         path: Path = ("policies", name, "inspect")
         for place, targets in _with_lists(policy):
-            listed = [target for listing, target in LISTS.items() if listing in targets]
             for listing, target in LISTS.items():
                 listed = listing in targets
                 add_listed(document, ("policies", name, *place), targets, listing, target)
