@@ -27,9 +27,9 @@ class _Placed(NamedTuple):
 def check_turns(scenario: Scenario, topology: Topology, document: Document) -> None:
     """Report operators that there are not, and turns for which there is no time, or nothing to obey."""
     timeline = scenario.timeline
-    names = {phase.phase for phase in timeline}
+    names, apart = {phase.phase for phase in timeline}, _taken_apart(timeline)
     for index, phase in enumerate(timeline):
-        if phase.stagger is None:
+        if phase.stagger is None or phase.phase in apart:
             continue
         path: Path = ("timeline", index, "stagger")
         for place, together in enumerate(phase.stagger.order):
@@ -54,9 +54,21 @@ def check_turns(scenario: Scenario, topology: Topology, document: Document) -> N
             document.report(path, found, "names that are free", f"{quoted(phase.phase)} is followed by such")
 
 
+def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:
+    """The phases that stand as the program makes them of one: of a scenario that was loaded, and is loaded again."""
+    found: set[str] = set()
+    for index, phase in enumerate(timeline):
+        names = phase.stagger.names(phase.phase) if phase.stagger else []
+        those = timeline[index : index + len(names)]
+        if names and [each.phase for each in those] == names and all(each.stagger == phase.stagger for each in those):
+            found.update(names)
+    return frozenset(found)
+
+
 def take_turns(scenario: Scenario, topology: Topology, document: Document) -> Scenario:
     """The scenario with a phase for each who obeys; the same, if nobody waits."""
-    if not any(phase.stagger for phase in scenario.timeline):
+    apart = _taken_apart(scenario.timeline)
+    if not any(phase.stagger and phase.phase not in apart for phase in scenario.timeline):
         return scenario
     phases: list[Phase] = []
     woven: list[Woven] = []
@@ -65,11 +77,12 @@ def take_turns(scenario: Scenario, topology: Topology, document: Document) -> Sc
     before: list[_Placed] = []
     for index, phase in enumerate(scenario.timeline):
         now = list(_expected(scenario, phase, index))
-        turns = _turns(scenario, phase, before, now, vantages) if phase.stagger else [(phase, now)]
+        staggers = phase.stagger is not None and phase.phase not in apart
+        turns = _turns(scenario, phase, before, now, vantages) if staggers else [(phase, now)]
         for made, placed in turns:
             phases.append(made)
             places: dict[Path, Path] = (
-                {("expect", place): each.path for place, each in enumerate(placed)} if phase.stagger else {}
+                {("expect", place): each.path for place, each in enumerate(placed)} if staggers else {}
             )
             woven.append(Woven(raw[index], ("timeline", index), places))
         before = now
@@ -94,6 +107,7 @@ def _turns(
         others = Scope(operators=tuple(waiting))
         placed = [_for(each, others) for each in before] if waiting else []
         placed += [_for(each, Scope.model_validate({"not": others})) if waiting else each for each in now]
+        placed = [kept for each in placed if (kept := _with_cells(each, scenario, name, vantages)) is not None]
         obey = dict(phase.obey)
         for operator in waiting:
             obey[operator] = _not_yet(scenario, phase, operator, vantages)
@@ -110,6 +124,28 @@ def _for(placed: _Placed, whom: Scope) -> _Placed:
     expectation = placed.expectation
     who = whom if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, whom)})
     return _Placed(expectation.model_copy(update={"who": who}), placed.path)
+
+
+def _with_cells(placed: _Placed, scenario: Scenario, phase: str, vantages: Sequence[Vantage]) -> _Placed | None:
+    """An expectation of those of its probes and observations that anybody whom it is about has then; None: of none."""
+    expectation = placed.expectation
+    who, probes, observations = expectation.who, expectation.probes, expectation.observations
+    own = [vantage for vantage in vantages if who.covers(vantage)]
+    if not own:
+        return None
+    if isinstance(probes, tuple):
+        there = {n: p for n, p in scenario.probes.items() if scenario.is_during(p.during, phase)}
+        probes = tuple(n for n in probes if n in there and any(map(there[n].from_.covers, own))) or None
+    if isinstance(observations, tuple):
+        operators = {vantage.id.operator for vantage in own}
+        made = {n: o for n, o in scenario.observations.items() if scenario.is_during(o.during, phase)}
+        observations = tuple(
+            n for n in observations if n in made and any(o in operators for o in made[n].operators or operators)
+        ) or None  # fmt: skip
+    named = (expectation.probes, expectation.observations) != (None, None)
+    if named and probes is None and observations is None:
+        return None
+    return _Placed(expectation.model_copy(update={"probes": probes, "observations": observations}), placed.path)
 
 
 def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence[Vantage]) -> Obedience:

@@ -219,10 +219,13 @@ class RuleCount(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
     policy: str
+    """The policy that they carry out."""
     table: Count
     """The number of the table."""
     packets: Count
+    """How many have matched one of them."""
     bytes: Count
+    """Of these packets, Ethernet headers and all."""
 
 
 class RulesCounted(Event):
@@ -232,6 +235,7 @@ class RulesCounted(Event):
     phase: str
     switch: str
     rules: tuple[RuleCount, ...]
+    """One entry a policy and table."""
 
 
 class Notice(Event):

@@ -190,7 +190,8 @@ def test_check_takes_a_profile_too() -> None:
     assert result.exit_code == 0, result.stderr
 
 
-def test_check_names_what_it_does_not_take() -> None:
-    result = CliRunner().invoke(app, ["check", str(Path(__file__).parents[2] / "shutdownlab/inspection/apps.yaml")])
+def test_check_names_what_it_does_not_take(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("colours: [red]\n")
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "mine.yaml")])
     assert result.exit_code == 2
-    assert "expected a scenario" in result.stderr.replace("\n", " ")
+    assert "expected the name or path of a topology" in result.stderr.replace("\n", " ")

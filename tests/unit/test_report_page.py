@@ -320,7 +320,7 @@ def test_lies_of_resolvers_and_routes_that_are_gone_are_decided_there(tmp_path: 
     sl.verify("myanmar-2021").write(tmp_path)
     page = sl.report(tmp_path).html
     whys = data_of(page)["whys"]
-    assert {"own resolver", "own border", "own access-switch"} == {why["at"] for why in whys}
+    assert {"own resolver", "own border", "own access-switch", "campana-border"} == {why["at"] for why in whys}
     [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
     assert "operators&#x27; resolvers" in orders
     assert "border routers, by BGP" in orders

@@ -86,8 +86,8 @@ def test_what_would_be_written_to_tmp_and_lost_is_said(installed: Path) -> None:
     found = needs((), ["sh", "-c", f"curl -o /tmp/page.html https://x/; ls /run; cat {installed}/bin/tool"])
     assert found.lost == ("/tmp/page.html", "/run")
     assert found.note() == (
-        "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone at the end, /tmp/page.html, /run "
-        "too; to keep it, write it to the working directory, /usr"
+        "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone at the end; to keep what is "
+        "written to /tmp/page.html, /run, write it below /usr"
     )
 
 
