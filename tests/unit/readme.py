@@ -1,4 +1,4 @@
-"""The README's code blocks, as they stand there."""
+"""The code blocks of the README, and of the pages that go on with it, as they stand there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+TEXT = "".join((ROOT / page).read_text() for page in ("docs/language.md", "README.md"))
 
 
 def blocks(language: str = "") -> list[str]:
     """The code blocks of a language, in order."""
     return [
         text
-        for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
         if name == language
     ]
 
