@@ -5,8 +5,8 @@
   side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
 - Those that will likely have no answer go first: the others work while they wait.
 - A download has the line of its place to itself, and fills it: it waits until nothing is under way there, not even what
-  works no more, and nothing else begins meanwhile. It is the last first try of its place; where it will likely be
-  throttled it is the first of all, for its second one is made at the end.
+  works no more, and nothing else begins meanwhile. It is the last first try of its place; on a line that a
+  policy slows it is the first of all, for its second one is made at the end.
 - On a line that a policy slows, the place's own probes may be what one fails by: second tries wait until the first ones
   are done; where what any of them was sent kept the line busy for long, those that failed do not count, and have the
   line to themselves the next time, with all patience.
@@ -120,8 +120,11 @@ class Task:
 
     @property
     def opens(self) -> bool:
-        """Whether its first try comes before all others of its place: it takes a second one as long as the first."""
-        return self.hopeless and self.request.alone and not self.tries
+        """Whether its first try comes before all others of its place: it takes a second one as long as the first.
+
+        Only on a line that is slowed: a box that blocks it may remember, and block what comes after it.
+        """
+        return self.hopeless and self.request.alone and self.request.slowed and not self.tries
 
     @property
     def needs_the_line(self) -> bool:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from itertools import chain, count
@@ -364,7 +365,7 @@ class Walk:
         for box, told in counters.items():
             self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
         for event in met:
-            self.emit(event)
+            self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read before, told now
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
         """Count a phase's results and say that it is measured as a whole."""

@@ -18,6 +18,8 @@ from shutdownlab.results.run import Run
 from shutdownlab.verifier.explanation import CapturedFrame, Explanation, Hop
 from shutdownlab.verifier.packets import FiveTuple
 
+_UNDER_WAY_S: Final = 0.1
+"""A measurement may be done while its last frame is on its way to a switch that recorded it."""
 _FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"))
 
 
@@ -70,7 +72,7 @@ def _frames(explanation: Explanation, stream: FiveTuple, run: Run, switch: str) 
     if record is None:
         return
     began = datetime.fromisoformat(record["annotations"]["measured_at"]).timestamp()
-    ends = began + float(record["test_runtime"])
+    ends = began + float(record["test_runtime"]) + _UNDER_WAY_S
     for at, link, frame in open_capture(run.path / "pcap" / f"{switch}.pcapng"):
         if not began <= at <= ends:
             continue

@@ -65,7 +65,8 @@ def test_the_prompt_and_the_page_have_the_same_country(tmp_path: Path) -> None:
         process.stdin.close()
         assert process.wait(60) == 0
         said.seek(0)
-        text = said.read()
+        assert process.stdout is not None
+        text = said.read() + process.stdout.read()
         assert "What is done here is seen on the page." in text
         assert "in force: whatsapp-reset, whatsapp-dropped" in text
         assert "blocked (generic_timeout_error)" in text

@@ -15,9 +15,7 @@ TEXT = "".join((ROOT / page).read_text() for page in ("docs/language.md", "READM
 def blocks(language: str = "") -> list[str]:
     """The code blocks of a language, in order."""
     return [
-        text
-        for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-        if name == language
+        text for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL) if name == language
     ]
 
 

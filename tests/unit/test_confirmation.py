@@ -398,11 +398,11 @@ def test_a_download_waits_until_all_else_of_its_place_has_been_tried_but_not_for
     assert downloads[-1] < len(supervisor.sent) - 1
 
 
-def test_a_download_that_will_likely_be_throttled_is_tried_before_and_after_all_else_of_its_place() -> None:
+def test_a_download_on_a_slowed_line_is_tried_before_and_after_all_else_of_its_place() -> None:
     slow = Measurement(Outcome.THROTTLED, doubtful=True, value=500.0, unit="kbit/s")
     line = Line(lambda agent, request, before: slow if request.alone else OK)
-    pages = [probe(f"page {number}", place="here") for number in range(4)]
-    speed = probe("speed", place="here", alone=True)
+    pages = [probe(f"page {number}", place="here", slowed=True) for number in range(4)]
+    speed = probe("speed", place="here", slowed=True, alone=True)
     found = {r.name: m for _, r, m in prober_of(line).run({"a": [*pages, speed]}, hopeless={"speed", "page 1"})}
     assert (found["speed"].outcome, found["speed"].passes) == (Outcome.THROTTLED, 2)
     names = [request.name for _, request in line.sent]
