@@ -50,14 +50,6 @@ def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
     return tuple(_networks(found))
 
 
-def without_covered(prefixes: Iterable[IpPrefix]) -> Iterator[IpPrefix]:
-    """The prefixes that no other one holds, by their addresses."""
-    found: dict[int, list[int]] = {4: [], 6: []}
-    for prefix in prefixes:
-        found[prefix.version].append(int(prefix.network_address) << _LENGTH_BITS | prefix.prefixlen)
-    return _networks(found)
-
-
 def _networks(found: Mapping[int, list[int]]) -> Iterator[IpPrefix]:
     """Those that no other one holds, by their addresses, out of numbers by IP version: see `_LENGTH_BITS`."""
     for place, length in _outermost(found[4], 32):

@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -60,25 +61,37 @@ def since(before: Counts, now: Counts) -> Counts:
     return found
 
 
-def settle(control: Path) -> None:
-    """Have a switch's daemon bring its counts up to date: it does so twice a second by itself. Raises `CountsMissing`.
+def settle(controls: Iterable[Path]) -> None:
+    """Have switches' daemons bring their counts up to date, all at once: each does so twice a second by itself.
 
-    control: its control socket, as `ovs-appctl` speaks to it.
+    controls: their control sockets, as `ovs-appctl` speaks to them. Raises `CountsMissing` for the first that does not.
     """
     question = json.dumps({"method": "revalidator/wait", "params": [], "id": 0}).encode()
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(_PATIENCE_S)
-            sock.connect(str(control))
-            sock.sendall(question)
-            heard = b""
-            while not _is_whole(heard):
-                part = sock.recv(4096)
-                if not part:
-                    raise CountsMissing(f"{control}: closed without an answer")
-                heard += part
-    except OSError as error:
-        raise CountsMissing(f"{control}: {error}") from error
+    with ExitStack() as open_sockets:
+        asked = []
+        for control in controls:
+            sock = open_sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            asked.append((control, sock))
+            try:
+                sock.settimeout(_PATIENCE_S)
+                sock.connect(str(control))
+                sock.sendall(question)
+            except OSError as error:
+                raise CountsMissing(f"{control}: {error}") from error
+        for control, sock in asked:
+            _await_answer(control, sock)
+
+
+def _await_answer(control: Path, sock: socket.socket) -> None:
+    heard = b""
+    while not _is_whole(heard):
+        try:
+            part = sock.recv(4096)
+        except OSError as error:
+            raise CountsMissing(f"{control}: {error}") from error
+        if not part:
+            raise CountsMissing(f"{control}: closed without an answer")
+        heard += part
 
 
 def _is_whole(text: bytes) -> bool:

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Final
 
-from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.config.wording import on_one_line
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
+from shutdownlab.reporting.rerouted import changes_of
 
 WIDTH: Final = 1000
 """Units; text is 11 of them high, so that it is legible where the drawing is as many pixels wide."""
@@ -181,35 +180,6 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
         lane.bottom = max(y + 6, lane.middle + 38)
         yield lane
         top = lane.bottom + 10
-
-
-def changes_of(network: Network, damage: Damage, owner: str) -> Iterator[str]:
-    """What has become of an operator's routes, a sentence each."""
-    gone = {
-        abroad: [w.prefix for w in damage.withdrawn if (w.operator, w.abroad) == (owner, abroad)]
-        for abroad in (False, True)
-    }
-    for abroad, prefixes in gone.items():
-        if prefixes:
-            yield f"withdrawn{' abroad' if abroad else ''}: {_listed(prefixes)}"
-    if dark := [each.prefix for each in damage.nulled if each.operator == owner]:
-        yield f"null-routed, what comes from abroad: {_listed(dark)}"
-    held = holders(network) if damage.contested else {}
-    for each in sorted(damage.announced, key=str):
-        holder = holder_of(each.prefix, held)
-        home = " at home" if each.home else ""
-        if each.operator == owner:
-            yield f"announces {each.prefix}{home}" + (f", which is {holder}'s, and discards it" if each.foreign else "")
-        elif each.foreign and holder == owner:
-            yield f"its {each.prefix} is announced{home} by {each.operator}"
-    for leak in sorted(damage.leaked, key=str):
-        if leak.operator == owner:
-            yield f"leaks {leak.prefix} to {leak.to}"
-
-
-def _listed(prefixes: Sequence[IpPrefix]) -> str:
-    shown = sorted(map(str, prefixes))
-    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
 
 
 def _served(network: Network, node: Node) -> list[str]:

@@ -42,8 +42,7 @@ class RulesMet:
             return
         switches = list(self._switches(country))
         try:
-            for control in {switch.instance.control for switch in switches}:
-                settle(control)
+            settle({switch.instance.control for switch in switches})
         except CountsMissing as missing:
             yield Notice(where=phase, text=f"rules' counters may be behind: {missing}")
         for switch in switches:
