@@ -99,7 +99,8 @@ class Shutdown:
         """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
         if self.document is None or not self.document.lines:
             return ""
-        return f"{self.document.locate(path)[0].file}:{self.document.line(path)}"
+        file, line = self.document.locate(path)[0].file, self.document.line(path)
+        return f"{file}:{line}" if line else file  # `--set` has no lines
 
     @property
     def files(self) -> dict[str, str]:

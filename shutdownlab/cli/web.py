@@ -72,6 +72,8 @@ def web(
             if at is not None or choose:
                 bad_option("--at" if at is not None else "--choose", "a run beside it", "a scenario: a run is over")
             _watch(Path(what), place)
+        elif os.sep in what and not Path(what).exists():
+            bad_option("SCENARIO|RUN", f"{what}, which is not there", "a scenario's name or file, or a run's directory")
         elif role == "own":
             _steer_each(_plan(what, at, choose, datapath, trust=trust), place)
         else:

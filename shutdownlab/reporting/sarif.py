@@ -124,7 +124,7 @@ def _result(told: _Told, rule: int) -> dict[str, Any]:
         "message": {"text": told.text},
         "partialFingerprints": {"shutdownlab/v1": known},
     }
-    locations = [_location(place) for place in told.places]
+    locations = [_location(place) for place in told.places if place.rpartition(":")[2].isdecimal()]  # not `--set`
     if locations:
         found["locations"] = locations[:1]
     if locations[1:]:

@@ -27,26 +27,29 @@ def with_measured(explanation: Explanation, run: Run) -> Explanation:
     """The same, with what a run has measured, how much the rules that decide have met in its phase, and of a run that
     was captured the frames of the connection, where it was decided."""
     key = explanation.phase, explanation.vantage, explanation.target, explanation.family
-    found = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
+    measured = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
     switches: dict[tuple[str, str, int], int] = {}
-    counted: dict[str, Mapping[str, Any]] = {}
+    boxes: dict[str, Mapping[str, Any]] = {}
+    asked_switches = False
     for event in run.events():
-        if isinstance(event, RulesCounted) and event.phase == explanation.phase:
-            switches |= {(event.switch, rule.policy, rule.table): rule.packets for rule in event.rules}
-            counted[event.switch] = {}
+        if isinstance(event, RulesCounted):
+            asked_switches = True  # in some phase: in one without any such event nothing was met
+            if event.phase == explanation.phase:
+                switches |= {(event.switch, rule.policy, rule.table): rule.packets for rule in event.rules}
         elif isinstance(event, Counted) and event.phase == explanation.phase:
-            counted[event.where] = event.counters.get("engine", {}).get("rules", {})
+            boxes[event.where] = event.counters.get("engine", {}).get("rules", {})
 
     def met(hop: Hop) -> Hop:
-        if hop.order is None or not counted:
+        if hop.order is None:
             return hop
         if hop.table is not None:
-            return replace(hop, met=switches.get((hop.node, hop.order.policy, hop.table), 0))
-        told = counted.get(hop.node)
+            found = switches.get((hop.node, hop.order.policy, hop.table), 0)
+            return replace(hop, met=found) if asked_switches else hop
+        told = boxes.get(hop.node)
         return hop if told is None else replace(hop, met=told.get(hop.rule.removeprefix("rule "), 0))
 
     hops = tuple(map(met, explanation.hops))
-    told = replace(explanation, measured=next(found, None), hops=hops)
+    told = replace(explanation, measured=next(measured, None), hops=hops)
     switch = _where(explanation)
     if explanation.stream is None or not (run.path / "pcap" / f"{switch}.pcapng").is_file():
         return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import secrets
 import socket
@@ -138,7 +139,7 @@ def _listening(place: Place) -> socket.socket:
     except OSError as error:
         made.close()
         why = (error.strerror or str(error)).lower()
-        name = "port" if place.port and "address already" in why else "host"
+        name = "port" if place.port and error.errno in {errno.EADDRINUSE, errno.EACCES} else "host"
         refuse(
             name,
             f"{place.host}{f':{place.port}' if place.port else ''}, where nothing can listen ({why})",

@@ -93,3 +93,15 @@ def test_nothing_is_counted_where_nothing_is_in_force(run: Path) -> None:
     told = [line for line in (run / "events.jsonl").read_text().split("\n") if '"rule-counters"' in line]
     assert told
     assert not [line for line in told if '"phase":"whole"' in line]
+
+
+def test_of_a_run_whose_switches_were_not_asked_nothing_is_said_of_their_rules(run: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for name in ("manifest.json", "results.csv", "measurements.jsonl"):
+        (plain / name).write_bytes((run / name).read_bytes())
+    events = (run / "events.jsonl").read_text().splitlines(keepends=True)
+    (plain / "events.jsonl").write_text("".join(line for line in events if '"event":"rule-counters"' not in line))
+    explanation = explained(plain, "off", "bbc")
+    assert explanation.measured is not None
+    assert [hop.met for hop in explanation.hops if hop.table is not None] == [None]

@@ -147,3 +147,18 @@ def test_warnings_are_told_at_their_lines_and_a_file_elsewhere_by_its_whole_path
 
 def test_nothing_to_tell_is_a_document_with_no_results() -> None:
     assert results(["diff", "first-shutdown", "first-shutdown"], 0) == []
+
+
+def test_what_was_set_from_outside_has_no_line_in_any_file() -> None:
+    change = [
+        "diff",
+        "first-shutdown",
+        "first-shutdown",
+        "--set",
+        "policies.mobile-throttled.throttle=4mbit",
+        "--allow",
+    ]
+    told = CliRunner().invoke(app, change).stdout
+    assert "since `mobile-throttled` has another `throttle`, --set\n" in told
+    [found] = json.loads(CliRunner().invoke(app, [*change, "--format", "sarif"]).stdout)["runs"][0]["results"]
+    assert "locations" not in found

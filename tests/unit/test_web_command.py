@@ -40,6 +40,10 @@ def test_a_run_is_in_no_phase_that_can_be_asked_for(tmp_path: Path) -> None:
         (("first-shutdown", "--port", "70000"), "--port: found 70000; expected a port"),
         (("first-shutdown", "--students", "1000"), "--students: found 1000; expected a number up to 200"),
         (("first-shutdown", "--at", "blackoot"), "--at: found unknown phase 'blackoot'"),
+        (
+            ("runs/nosuch",),
+            "SCENARIO|RUN: found runs/nosuch, which is not there; expected a scenario's name or file, or",
+        ),
     ],
 )
 def test_each_mistake_is_told_as_one_in_its_option(arguments: tuple[str, ...], said: str) -> None:
