@@ -7,6 +7,7 @@ costs half the processor time.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -73,32 +74,85 @@ class TcpStream:
 
 
 async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
-    """Open a TCP connection within the session's patience; raises `StepFailed`."""
+    """Open a TCP connection within the session's patience; raises `StepFailed`.
+
+    At half of it a second one is begun beside it, and the first to be open is taken: a lost SYN is sent again by the
+    kernel after a second (RFC 6298, 2), which is past the patience of most tries.
+    """
     trace = session.trace
     transaction, started = trace.transaction(), trace.now()
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     failure: str | None = None
+    opened: socket.socket | None = None
+    opening = _Opening(session.loop, ip, port)
+    again = session.loop.call_later(session.patience / 2, opening.begin)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opening.begin()
         async with asyncio.timeout(session.patience):
-            await session.loop.sock_connect(sock, (ip, port))
+            opened = await opening.settled
     except TimeoutError as error:
-        # An ICMP error that came while the kernel was busy with the socket is but noted (RFC 1122, 4.2.3.9).
-        heard = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        failure = failure_of(OSError(heard, os.strerror(heard)) if heard else error)
-        sock.close()
+        failure = failure_of(opening.heard() or error)
     except OSError as error:
         failure = failure_of(error)
-        sock.close()
-    except BaseException:
-        sock.close()
-        raise
+    finally:
+        again.cancel()
+        opening.close(but=opened)
     trace.connected(started, ip, port, failure, transaction)
     trace.event("connect", transaction, address=endpoint(ip, port), proto="tcp", failure=failure)
-    if failure is not None:
+    if opened is None:
+        assert failure is not None, "it was opened, or it was not"
         raise StepFailed(failure, "connect")
-    return TcpStream(session, sock, ip, port, transaction)
+    return TcpStream(session, opened, ip, port, transaction)
+
+
+class _Opening:
+    """Connections being opened to one address and port, until one is open or is refused: `settled`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ip: str, port: int) -> None:
+        self.settled: asyncio.Future[socket.socket] = loop.create_future()
+        self._loop, self._to = loop, (ip, port)
+        self._family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        self._under_way: list[socket.socket] = []
+
+    def begin(self) -> None:
+        """Begin one more, unless it is settled."""
+        if self.settled.done():
+            return
+        try:
+            sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self.settled.set_exception(error)
+            return
+        self._under_way.append(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = sock.connect_ex(self._to)
+        if number == errno.EINPROGRESS:
+            self._loop.add_writer(sock, self._settle, sock)
+        else:
+            self._conclude(sock, number)
+
+    def _settle(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock)
+        self._conclude(sock, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _conclude(self, sock: socket.socket, number: int) -> None:
+        if self.settled.done():
+            return
+        if number:
+            self.settled.set_exception(OSError(number, os.strerror(number)))
+        else:
+            self.settled.set_result(sock)
+
+    def heard(self) -> OSError | None:
+        """An ICMP error that came while the kernel was busy with a socket: it is but noted (RFC 1122, 4.2.3.9)."""
+        noted = (sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for sock in self._under_way)
+        return next((OSError(number, os.strerror(number)) for number in noted if number), None)
+
+    def close(self, but: socket.socket | None) -> None:
+        """Close all the others: what comes of them is nobody's business any more."""
+        for sock in self._under_way:
+            if sock is not but:
+                self._loop.remove_writer(sock)
+                sock.close()
 
 
 async def open_first(session: ProbeSession, addresses: tuple[str, ...], port: int) -> TcpStream:

@@ -22,6 +22,7 @@ from cables import Cables
 
 from shutdownlab.config.scalars import endpoint
 from shutdownlab.measure.confirmation import Prober
+from shutdownlab.measure.scheduler import PATIENCE
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.model.probe import Errand, Probe
 from shutdownlab.model.scenario import Family, Outcome
@@ -75,6 +76,8 @@ table inet filter {
     tcp dport 1002 reject with tcp reset
     tcp dport 1003 reject with icmpx type host-unreachable
     tcp dport 1004 reject with icmpx type no-route
+    meta nfproto ipv4 tcp dport 4007 tcp flags == syn numgen inc mod 2 == 0 drop
+    meta nfproto ipv6 tcp dport 4007 tcp flags == syn numgen inc mod 2 == 0 drop
     tcp dport { 443, 80 } tcp flags & psh == psh drop
     tcp dport 5222 accept
     tcp dport 4001 tcp flags & psh == psh reject with tcp reset
@@ -164,6 +167,7 @@ CASES = (
     Case("tcp-unreachable", kinds.Tcp, BLOCKED, "host_unreachable", ask=filtered(1003)),
     Case("tcp-no-net", kinds.Tcp, BLOCKED, "network_unreachable", ask=filtered(1004)),
     Case("tcp-no-route", kinds.Tcp, BLOCKED, "network_unreachable", V4, ask=host("198.19.0.1", 443), more=patient),
+    Case("tcp-one-syn-lost", kinds.Tcp, OK, ask=filtered(servers.MUTE)),
     Case("tls", kinds.Tls, OK, ask=host("site.test", 443)),
     Case("tls-expired", kinds.Tls, BLOCKED, "ssl_invalid_certificate", ask=host("site.test", servers.EXPIRED)),
     Case("tls-untrusted", kinds.Tls, BLOCKED, "ssl_unknown_authority", ask=host("site.test", servers.UNTRUSTED)),
@@ -337,6 +341,14 @@ def test_a_probe_tells_what_was_done_to_it(case: Case, family: Family, measured:
 
 
 @pytest.mark.parametrize("family", list(Family))
+def test_one_lost_syn_is_made_good_within_the_first_try(family: Family, measured: dict[str, Measurement]) -> None:
+    found = measured[f"tcp-one-syn-lost {family}"]
+    [attempt] = found.test_keys["tcp_connect"]
+    lasted = attempt["t"] - attempt["t0"]
+    assert PATIENCE[0] * TIMEOUT_S / 2 <= lasted < 1, "after a second the kernel would have sent it again"
+
+
+@pytest.mark.parametrize("family", list(Family))
 def test_while_one_address_does_not_answer_the_next_is_tried(family: Family, measured: dict[str, Measurement]) -> None:
     dialled = measured[f"http-half {family}"].test_keys["tcp_connect"]
     assert {attempt["ip"] for attempt in dialled if attempt["status"]["success"]} == {SERVER[family]}
@@ -462,11 +474,14 @@ def test_agents_end_with_the_process_that_forked_them(lab: Lab) -> None:
     read, write = os.pipe()
     runner = os.fork()
     if runner == 0:
-        die_with_parent()
-        prober = Prober()
-        prober.start({"one": lambda: None, "two": lambda: None})
-        os.write(write, " ".join(map(str, prober.pids.values())).encode())
-        signal.pause()
+        try:
+            die_with_parent()
+            prober = Prober()
+            prober.start({"one": lambda: None, "two": lambda: None})
+            os.write(write, " ".join(map(str, prober.pids.values())).encode())
+            signal.pause()
+        finally:
+            os._exit(1)  # never back into the tests
     os.close(write)
     pids = [int(pid) for pid in os.read(read, 100).split()]
     os.close(read)

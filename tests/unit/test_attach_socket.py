@@ -70,9 +70,11 @@ def test_of_several_labs_one_must_be_named(folder: Path) -> None:
 def test_what_a_killed_lab_has_left_is_removed_and_not_offered(folder: Path) -> None:
     child = os.fork()
     if child == 0:
-        made = attach_socket.offered("killed")
-        made.__enter__()
-        os._exit(0)
+        try:
+            made = attach_socket.offered("killed")
+            made.__enter__()
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
     assert [path.name for path in folder.iterdir()] == [f"{child}.killed"]
     assert running_labs() == ([], [])
