@@ -33,8 +33,11 @@ _START_SECONDS, _SECONDS_A_COMMAND = 20.0, 0.05
 _NAME_LIMIT = 15
 # The daemons' own interfaces take the indexes below.
 _FIRST_INDEX = 1000
-# TSO must be on before the first bridge is; one revalidator will do for what one operator has.
-_OTHER_CONFIG = [["userspace-tso-enable", "true"], ["n-handler-threads", "1"], ["n-revalidator-threads", "1"]]
+# TSO must be on before the first bridge is; one revalidator will do for what one operator has. A probe's flows
+# are gone after a second (max-idle, in ms): kept for 10 s, as by default, they were a quarter of the daemons' work.
+_OTHER_CONFIG = [
+    ["userspace-tso-enable", "true"], ["max-idle", "1000"], ["n-handler-threads", "1"], ["n-revalidator-threads", "1"]
+]  # fmt: skip
 
 
 def _allocator() -> dict[str, str]:
