@@ -69,6 +69,7 @@ def serve(payload: Mapping[str, Any]) -> int:
     except BREAKAGES as error:
         link.send(Refused(0, "\n".join(lines_of(error))))
         return EXIT_BROKEN
+    make_ready(session)
     doors = [_let_in(session, payload["offered"])] if payload["offered"] >= 0 else []
     datapath = session.country.datapath
     link.send(Opened(datapath.name, datapath.why, len(doors)), [door.fileno() for door in doors])
@@ -82,7 +83,6 @@ def _let_in(session: Session, offered: int) -> socket.socket:
     """Let other terminals in; returns the door that their sessions come to. Before there are threads."""
     path = session.files / "terminals"
     door = door_at(path)
-    make_ready(session)
     command_line = partial(attached, session.plan, session.country, path, *_BESIDE)
     start_porter(listen(offered), session.plan.loaded.network, session.country.net, command_line)
     return door

@@ -95,6 +95,7 @@ _KINDS = {
     "allowed": "newly allowed",
     "down": "newly down",
     "slower": "newly throttled",
+    "faster": "throttled no longer",
     "otherwise": "fail otherwise",
     "undecided": "undecided",
 }

@@ -33,6 +33,7 @@ _RULES: Final = {
     "newly-down": "What got through before is taken away by a fault.",
     "newly-allowed": "What did not get through before does now.",
     "newly-throttled": "What was fast before is slow now.",
+    "throttled-no-longer": "What was slow before is fast now.",
     "fails-otherwise": "What did not get through before fails in another way now.",
     "no-longer-decided": "What comes of it hung on nothing before, or does not any more.",
 }
@@ -41,6 +42,7 @@ _OF_KIND: Final = {
     "down": "newly-down",
     "allowed": "newly-allowed",
     "slower": "newly-throttled",
+    "faster": "throttled-no-longer",
     "otherwise": "fails-otherwise",
     "undecided": "no-longer-decided",
 }

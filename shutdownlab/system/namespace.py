@@ -31,6 +31,8 @@ _OWN_MOUNTS = "/proc/thread-self/ns/mnt"
 # From here on where others make interfaces as well.
 _SHARED_INDEX = 1000
 _RESOLV_CONF = Path("/etc/resolv.conf")
+_IPV6 = Path("/proc/sys/net/ipv6")
+"""Absent where the kernel has no IPv6."""
 # No waiting for duplicate address detection, no addresses but the configured ones, any path back is as good as another.
 _SETTINGS = {
     "net/ipv4/conf/all/rp_filter": "0",
@@ -164,7 +166,10 @@ class Namespace:
         return self._net
 
     def set_sysctls(self, settings: Mapping[str, object]) -> None:
-        """Set `net.…` settings, written with dots or, where a name has a dot in it, with slashes. Raises OSError."""
+        """Set `net.…` settings, written with dots or, where a name has a dot in it, with slashes. Raises OSError.
+
+        Those of IPv6 are passed over by a kernel that has none.
+        """
         with self.entered():
             _write_settings({key if "/" in key else key.replace(".", "/"): str(settings[key]) for key in settings})
 
@@ -278,5 +283,5 @@ def end_processes(namespaces: Sequence[Namespace], patience: float = 2.0) -> Non
 
 def _write_settings(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
-        with suppress(FileNotFoundError):  # a kernel without IPv6
+        if not name.startswith("net/ipv6/") or _IPV6.exists():
             Path("/proc/sys", name).write_text(value)

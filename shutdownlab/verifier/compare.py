@@ -36,7 +36,8 @@ class CellChange:
 
     @property
     def kind(self) -> str:
-        """`blocked`, `down`, `allowed`, `slower`, `otherwise` (not reached in another way), or `undecided`: neither."""
+        """`blocked`, `down`, `allowed`, `slower`, `faster` (throttled no longer), `otherwise` (not reached in another
+        way), or `undecided`: neither."""
         old, new = self.old[0], self.new[0]
         if not (old.is_measured and new.is_measured):
             return "undecided"
@@ -44,7 +45,9 @@ class CellChange:
             return "otherwise"
         if not new.got_through:
             return new.value
-        return "allowed" if not old.got_through or new is Outcome.OK else "slower"
+        if not old.got_through:
+            return "allowed"
+        return "faster" if new is Outcome.OK else "slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     return Comparison(tuple(ordered), len(shared), len(before) - len(shared), len(after) - len(shared), phases)
 
 
-_ORDER = ("blocked", "down", "down", "allowed", "slower", "otherwise", "undecided")
+_ORDER = ("blocked", "down", "down", "allowed", "slower", "faster", "otherwise", "undecided")
 
 
 def key_of(result: Result) -> _Key:

@@ -27,7 +27,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         found = explanation.measured
         told = f"{found.outcome}{f' ({found.failure})' if found.failure else ''}"
         agrees = found.outcome is verdict.outcome and found.failure == verdict.failure
-        how = "held, not measured" if found.held else f"measured: {told}, {found.certainty} in {found.tries} tries"
+        often = f" in {found.tries} tries" if found.tries > 1 else ""
+        how = "held, not measured" if found.held else f"measured: {told}, {found.certainty}{often}"
         yield f"  {how}{'' if agrees else ', which differs'}"
     for fault in explanation.faults:
         place = f", {fault.place}" if fault.place else ""

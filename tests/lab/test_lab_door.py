@@ -50,6 +50,13 @@ def test_a_program_has_the_node_s_network_and_trusts_the_lab_s_certificates(lab:
     assert lab.node("southcell-coast").exec([*CURL, "https://www.bbc.com/"]).stdout == "200"
 
 
+def test_open_vswitch_s_and_bird_s_own_commands_find_their_daemons(lab: sl.Lab) -> None:
+    sessions = lab.exec("northnet-border", ["birdc", "show", "protocols"], check=True).stdout
+    assert "Established" in sessions
+    flows = lab.exec("northnet-border", ["ovs-ofctl", "dump-flows", "northnet-dpi"], check=True).stdout
+    assert "table=0" in flows
+
+
 def test_input_variables_and_directory_reach_the_program(lab: sl.Lab) -> None:
     shell = ["sh", "-c", "cat; echo $MORE $SHUTDOWNLAB_STATE_ROOT; pwd"]
     written = lab.exec(COAST, shell, input="in\n", env={"MORE": "more"}, cwd="/etc").stdout.splitlines()

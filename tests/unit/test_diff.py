@@ -76,7 +76,7 @@ def test_a_verified_directory_is_compared_with_a_scenario(tmp_path: Path) -> Non
     assert diff(tmp_path / "run", FIRST).changes == ()
     mine = written(tmp_path, "    throttle: 512kbit", "    throttle: 20mbit")
     found = diff(tmp_path / "run", mine)
-    assert [(c.targets, c.phases, c.kind) for c in found.changes] == [(("speed",), ("mobile-throttled",), "allowed")]
+    assert [(c.targets, c.phases, c.kind) for c in found.changes] == [(("speed",), ("mobile-throttled",), "faster")]
     assert found.changes[0].causes == ()
 
 
