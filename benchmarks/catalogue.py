@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.lookup import PrefixMap, SuffixMap
 from shutdownlab.inspection.name_list import read_names

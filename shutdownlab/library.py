@@ -13,11 +13,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
+from shutdownlab.config.addresses import is_address
 from shutdownlab.config.beside import NotReadable, NotThere, digest_of, is_file, noting_files, read_file
 from shutdownlab.config.document import Document, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import is_address
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.catalogue import shipped_apps

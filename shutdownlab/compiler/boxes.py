@@ -24,8 +24,9 @@ from shutdownlab.compiler.connections import (
 from shutdownlab.compiler.ends import SwitchSides, classify_ends
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.compiler.traffic import address_and_mask
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.numbers import ETHER_TYPES
-from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node

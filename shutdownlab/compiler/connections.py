@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
-from shutdownlab.config.scalars import IpPrefix, Ports, rate_text
+from shutdownlab.config.addresses import IpPrefix
+from shutdownlab.config.scalars import Ports, rate_text
 from shutdownlab.inspection.policy import Conditions, ResidualSpec
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action

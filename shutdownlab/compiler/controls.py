@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
+from shutdownlab.config.addresses import Address
 from shutdownlab.config.numbers import ETHER_TYPES
-from shutdownlab.config.scalars import Address
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.topology import Vantage
 

@@ -25,9 +25,9 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.domains import is_within
 from shutdownlab.config.numbers import ETHER_TYPES, TCP, UDP
-from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Direction, Exceptions, Means, Point, Policy, Targets

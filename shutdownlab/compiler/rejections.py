@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from shutdownlab.compiler import controls, telephone
 from shutdownlab.compiler.enforcement import resolvers_of, spared_by, traffic_of
 from shutdownlab.compiler.traffic import Traffic
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
-from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.answers import Rejection
 from shutdownlab.model.network import Network

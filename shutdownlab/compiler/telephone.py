@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.compiler.traffic import Traffic, of_ports
-from shutdownlab.config.scalars import IpPrefix, Ports
-from shutdownlab.config.scalars import network as prefix
+from shutdownlab.config.addresses import IpPrefix
+from shutdownlab.config.addresses import network as prefix
+from shutdownlab.config.scalars import Ports
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Direction, Policy
 from shutdownlab.model.telephony import MEDIA, SMS, VOICE

@@ -15,9 +15,10 @@ from itertools import chain
 from typing import Literal
 
 from shutdownlab.compiler.rules import Match, MatchValue
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.numbers import ETHER_TYPES, ICMP, ICMPV6, PROTOCOL_NUMBERS, TCP, UDP
 from shutdownlab.config.prefix_table import PrefixTable
-from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.config.scalars import Ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The scalar values that every file is written with: durations, rates, prefixes, ports, instants.
+"""The scalar values that every file is written with: durations, rates, sizes, ports, instants.
 
 Each type knows how it is read and how it is written: what `writing.dump` makes of a value reads as that same value.
 Whatever a file has in a value's place, reading it returns the value or raises `Expected`, and nothing else.
@@ -6,32 +6,23 @@ Whatever a file has in a value's place, reading it returns the value or raises `
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
-import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     GetJsonSchemaHandler,
     PlainSerializer,
-    PlainValidator,
     Strict,
     model_serializer,
 )
 from pydantic_core import CoreSchema
 
-from shutdownlab.config.document import Expected, Record, quoted
-from shutdownlab.config.idn import to_ascii
-
-IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from shutdownlab.config.document import Expected, Record
 
 Whole = Annotated[int, Strict()]
 """Neither true, which Python takes for 1, nor text."""
@@ -118,99 +109,6 @@ def size_text(bytes_: int) -> str:
     return f"{bytes_ // each}{unit}"
 
 
-def network(value: Any) -> IpPrefix:
-    """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
-    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
-        return value
-    if isinstance(value, str) and (plain := plain_prefix(value)) is not None:
-        version, *first_and_length = plain
-        kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-        return kind(tuple(first_and_length))
-    expected = "an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32"
-    text = str(value) if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address) else written(value)
-    if "%" in text:
-        raise Expected(expected, "without a zone (what follows the %)")
-    try:
-        found = ipaddress.ip_network(text)
-    except ValueError as error:
-        hint = "the bits after the prefix length must be zero" if "host bits" in str(error) else ""
-        raise Expected(expected, hint) from None
-    if found.version == 6 and found.subnet_of(_MAPPED):
-        inside = ipaddress.IPv4Address(int(found.network_address) & 0xFFFFFFFF)
-        raise Expected(expected, f"no packet has such an address: write {inside}/{found.prefixlen - _MAPPED.prefixlen}")
-    return found
-
-
-def plain_prefix(text: str) -> tuple[int, int, int] | None:
-    """IP version, first address and length of a prefix in its usual form, which lists have by the hundred thousand, in
-    a fifth of `ip_network`'s time; None for whatever else it is."""
-    start, slash, length = text.partition("/")
-    bits = _LENGTHS.get(length, -1) if slash else 128
-    try:
-        if ":" not in start:
-            number = int.from_bytes(socket.inet_pton(socket.AF_INET, start), "big")
-            bits = bits if slash else 32
-            return None if not 0 <= bits <= 32 or number & (0xFFFFFFFF >> bits) else (4, number, bits)
-        number = int.from_bytes(socket.inet_pton(socket.AF_INET6, start), "big")
-    except (OSError, ValueError):
-        return None
-    if bits < 0 or number & (_ALL_ONES >> bits) or number >> 32 == _MAPPED_ABOVE:
-        return None
-    return 6, number, bits
-
-
-_LENGTHS = {str(length): length for length in range(129)}
-_ALL_ONES = (1 << 128) - 1
-_MAPPED_ABOVE = 0xFFFF
-"""What is above the IPv4 address in an IPv6 address that stands for one."""
-
-
-def address(value: Any) -> Address:
-    """`"192.0.2.1"` or `"2001:db8::1"`."""
-    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
-        return value
-    text = written(value)
-    if not is_address(text):
-        raise Expected("an IPv4 or IPv6 address such as 192.0.2.1 or 2001:db8::1")
-    found = ipaddress.ip_address(text)
-    if found.version == 6 and found.ipv4_mapped is not None:
-        raise Expected("an IPv4 or IPv6 address", f"no packet has such an address: write {found.ipv4_mapped}")
-    return found
-
-
-def is_for_hosts(prefix: IpPrefix) -> bool:
-    """Whether hosts can have its addresses: it holds none of this host, loopback, link-local, multicast or reserved.
-
-    Source: IANA's special-purpose address registries (RFC 6890).
-    """
-    return not any(overlap(prefix, special) for special in _SPECIAL)
-
-
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
-"""How IPv6 sockets show IPv4 addresses (RFC 4291 §2.5.5.2); never on the wire."""
-
-_SPECIAL = tuple(
-    ipaddress.ip_network(block)
-    for block in (
-        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"),
-        *("::/96", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
-    )
-)
-
-
-def overlap(a: IpPrefix, b: IpPrefix) -> bool:
-    return a.version == b.version and a.overlaps(b)
-
-
-def is_address(text: str) -> bool:
-    """Without a zone: `fe80::1%eth0`, or whatever else Python takes after a `%`, is none."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
 def instant(value: Any) -> datetime:
     """ISO 8601 with a zone: `2022-01-05T10:30Z`; kept in UTC."""
     try:
@@ -293,88 +191,6 @@ def ports(value: Any) -> Ports:
     return Ports(protocol=found[1], first=int(found[2]), last=int(found[3] or found[2]))
 
 
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
-NAME = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
-"""A host name in its one spelling, as a regular expression."""
-_NAME = re.compile(NAME)
-
-
-def is_host_name(text: str) -> bool:
-    """Whether it is a name in its one spelling already: as `host_name` returns it."""
-    return _NAME.fullmatch(text) is not None
-
-
-def host_name(value: Any) -> str:
-    """The name of one host, in its one spelling: lower case, A-labels, no dot at the end.
-
-    It may be written as people do: capitals, a final dot, letters of any script. Source: RFC 1035; see `idn`.
-    """
-    text = written(value)
-    name = text.rstrip(".").lower()
-    if not name.isascii():
-        try:
-            name = to_ascii(name).rstrip(".")
-        except UnicodeError as error:
-            raise Expected("a domain name such as kaspi.kz", f"no client could look that up: {error}") from None
-    if not is_host_name(name):
-        hint = "letters, digits and hyphens, labels of at most 63"
-        if name.startswith(("*.", ".")) and is_host_name(name.lstrip("*").removeprefix(".")):
-            hint = "the name of one host; what is below a name is meant where whole domains are, as in `sites`"
-        elif "://" in name or "/" in name:
-            hint = "the name alone, without https:// and without a path"
-        raise Expected("a domain name such as kaspi.kz", hint)
-    return name
-
-
-def domain(value: Any) -> str:
-    """A name with everything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same, spelt as `host_name`."""
-    text = written(value)
-    return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
-
-
-def host(value: Any) -> str:
-    """A host's name or its address, each in its one spelling."""
-    text = written(value)
-    if is_address(text):
-        return str(address(text))
-    try:
-        return host_name(text)
-    except Expected as error:
-        hint = "without a zone (what follows the %)" if "%" in text else error.hint
-        raise Expected("a domain name such as kaspi.kz, or an address", hint) from None
-
-
-def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:
-    """`"https://kaspi.kz/"` in its parts: a host name (in its one spelling) or address, a port or none, no user."""
-    text = written(value)
-    scheme, _, rest = text.partition("://")
-    authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # it matches whatever there is
-    if not re.fullmatch(r"[!-~]*", scheme + rest.removeprefix(authority)) or re.search(r"[\s\x00-\x1f]", authority):
-        raise Expected("a URL in ASCII but for its host's name, without spaces", "write %20 for a space, %C3%A9 for é")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535, IPv6 addresses stand in []") from None
-    if parts.scheme not in schemes or not host:
-        raise Expected(f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in reversed(schemes))}")
-    if port == 0:
-        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535")
-    if "@" in parts.netloc:
-        raise Expected("a URL without a user's name")
-    if not is_address(host):
-        suffix = "" if port is None else f":{port}"
-        parts = parts._replace(netloc=host_name(host) + suffix)
-    return parts
-
-
-def _url(value: str) -> str:
-    try:
-        return url(value).geturl()
-    except Expected as error:
-        raise Expected(error.expected, error.hint, found=quoted(value)) from None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadAs:
     """How a file writes a value, as JSON Schema says it; without, that would be the form that is kept in memory."""
@@ -423,10 +239,6 @@ Size = Annotated[
     PlainSerializer(size_text),
     text_like("size", "16KiB", "500kB", "1MiB", pattern=f"{_NUMBER}(B|kB|KiB|MB|MiB)"),
 ]
-# Not `BeforeValidator`: after it pydantic would try an IPv6 prefix as an IPv4 one, which takes longer than reading it.
-Prefix = Annotated[IpPrefix, PlainValidator(network), text_like("prefix or address", "100.64.0.0/16", "2001:db8::/32")]
-AnAddress = Annotated[Address, BeforeValidator(address), text_like("address", "192.0.2.1", "2001:db8::1")]
-Url = Annotated[str, AfterValidator(_url), text_like("URL", "https://www.bbc.com/", pattern="https?://.+")]
 Instant = Annotated[
     datetime,
     BeforeValidator(instant),
@@ -459,19 +271,6 @@ Port = Annotated[
         }
     ),
 ]
-HostName = Annotated[str, BeforeValidator(host_name), text_like("host name", "www.bbc.com", "пример.рф")]
-Domain = Annotated[str, BeforeValidator(domain), text_like("domain", "kaspi.kz", "*.kaspi.kz", ".kaspi.kz")]
-Host = Annotated[str, BeforeValidator(host), text_like("host name or address", "www.bbc.com", "8.8.8.8")]
-
-
-def endpoint(ip: str, port: int) -> str:
-    """`192.0.2.1:443`, `[2001:db8::1]:443`."""
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
-def is_part(inner: IpPrefix, outer: IpPrefix) -> bool:
-    """Whether a prefix is another one, or lies within it."""
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def part(value: object) -> object:

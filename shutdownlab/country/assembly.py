@@ -15,7 +15,7 @@ from typing import Any
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython

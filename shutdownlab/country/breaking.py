@@ -20,8 +20,8 @@ from pyroute2 import NetlinkError
 from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
+from shutdownlab.config.addresses import IpPrefix, is_address
 from shutdownlab.config.numbers import TCP
-from shutdownlab.config.scalars import IpPrefix, is_address
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
 from shutdownlab.country.lines import Lines

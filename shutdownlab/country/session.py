@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief

@@ -10,8 +10,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from shutdownlab.config.addresses import Address, IpPrefix, network, plain_prefix
 from shutdownlab.config.document import Expected
-from shutdownlab.config.scalars import Address, IpPrefix, network, plain_prefix
 from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES: Final = 64 << 20

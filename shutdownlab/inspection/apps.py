@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer
 
+from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Record, parse
+from shutdownlab.config.domains import Domain, HostName
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import Domain, HostName, Prefix, Whole, text_like, whole, written
+from shutdownlab.config.scalars import Whole, text_like, whole, written
 from shutdownlab.inspection.terms import Fingerprint
 
 _SERVERS = Extensions("shutdownlab.servers", object)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from shutdownlab.config.scalars import is_address
+from shutdownlab.config.addresses import is_address
 from shutdownlab.inspection.links import READ, name_of
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.inspection.words import unsigned32

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from shutdownlab.config.scalars import IpPrefix, domain
+from shutdownlab.config.addresses import IpPrefix
+from shutdownlab.config.domains import domain
 from shutdownlab.config.wording import Expected
 
 Value = TypeVar("Value")

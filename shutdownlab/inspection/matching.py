@@ -8,9 +8,10 @@ from typing import Final, Protocol
 
 import re2
 
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.config.scalars import IpPrefix, Ports
+from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.classifier import classifier
 from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow

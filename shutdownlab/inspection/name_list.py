@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
-from shutdownlab.config.scalars import NAME, domain, is_address
+from shutdownlab.config.domains import NAME, domain
 from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES = 32 << 20

@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
+from shutdownlab.config.addresses import AnAddress, Prefix
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
 from shutdownlab.config.kinds import is_another
-from shutdownlab.config.scalars import (
-    AnAddress,
-    Hours,
-    Kbit,
-    Number,
-    Port,
-    Prefix,
-    Seconds,
-    UtcOffset,
-    Whole,
-    whole,
-    written,
-)
+from shutdownlab.config.scalars import Hours, Kbit, Number, Port, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.classifier import content_of
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.first_packets import MOST

@@ -14,8 +14,9 @@ import re2
 from pydantic import BeforeValidator, WrapValidator
 
 from shutdownlab.config.document import Expected
+from shutdownlab.config.domains import Domain, Host, host_name, is_host_name
 from shutdownlab.config.idn import folded, to_unicode
-from shutdownlab.config.scalars import Domain, Host, host_name, is_host_name, written
+from shutdownlab.config.scalars import written
 from shutdownlab.inspection.query_types import query_type
 
 _IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.config.addresses import Address, IpPrefix
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Pair = tuple[IpPrefix, ...]

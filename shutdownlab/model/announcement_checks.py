@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from shutdownlab.config.addresses import IpPrefix, is_part
 from shutdownlab.config.document import Document, Path, quoted
-from shutdownlab.config.scalars import IpPrefix, is_part
 from shutdownlab.model.announcements import Announcement, Hijack, Leak
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from shutdownlab.config.addresses import IpPrefix, Prefix, is_part
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import IpPrefix, Prefix, is_part, part
+from shutdownlab.config.scalars import part
 
 
 class Whence(StrEnum):

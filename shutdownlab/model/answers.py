@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from shutdownlab.config.addresses import Address, address
 from shutdownlab.config.document import Expected, did_you_mean, one_of
-from shutdownlab.config.scalars import Address, address
 
 SILENCE: Final = "none"
 LIES: Final = ("nxdomain", "nodata", "refused", SILENCE)

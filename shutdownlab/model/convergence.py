@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.routing import BgpSession, Relation, announcements, routers, sessions
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shutdownlab.config.addresses import overlap
 from shutdownlab.config.document import Document, Path, dotted
-from shutdownlab.config.scalars import hours_text, overlap
+from shutdownlab.config.scalars import hours_text
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action

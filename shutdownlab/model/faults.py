@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
-from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Access, Topology, Vantage
 

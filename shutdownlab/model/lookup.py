@@ -10,11 +10,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
+from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
+from shutdownlab.config.domains import host as host_of
+from shutdownlab.config.domains import url as parse_url
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import Ports, is_address, ports
-from shutdownlab.config.scalars import host as host_of
-from shutdownlab.config.scalars import url as parse_url
+from shutdownlab.config.scalars import Ports, ports
 from shutdownlab.model.network import Hosted, Network, Node
 from shutdownlab.model.probe import Family, Probe, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Interface, hosts
 from shutdownlab.model.network import PLAIN, End, Link, Network, Node, Port, Role

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, model_validator
 
 from shutdownlab.config.document import Expected
+from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
-from shutdownlab.config.scalars import Host, Port, Ports, Url
+from shutdownlab.config.scalars import Port, Ports
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.registered import Registered

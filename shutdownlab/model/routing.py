@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from shutdownlab.config.scalars import Address, IpPrefix, is_part
+from shutdownlab.config.addresses import Address, IpPrefix, is_part
 from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import Network, Node, Port, Role, Route

@@ -9,10 +9,10 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from shutdownlab.config.addresses import is_part
 from shutdownlab.config.document import Document, Path, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.problems import BadInput
-from shutdownlab.config.scalars import is_part
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault

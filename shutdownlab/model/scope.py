@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from shutdownlab.config.addresses import Prefix, is_part
 from shutdownlab.config.document import Record
-from shutdownlab.config.scalars import Prefix, is_part, part
+from shutdownlab.config.scalars import part
 from shutdownlab.model.topology import Access, Vantage
 
 

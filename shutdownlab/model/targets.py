@@ -6,9 +6,10 @@ from typing import Final, Self
 
 from pydantic import model_validator
 
+from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
-from shutdownlab.config.scalars import Port, Prefix
+from shutdownlab.config.scalars import Port
 from shutdownlab.inspection.policy import Names
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.protocols import AnyProtocol, Protocol

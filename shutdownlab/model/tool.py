@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.config.document import Expected
+from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
-from shutdownlab.config.scalars import Host, Seconds, Url, endpoint, ports
+from shutdownlab.config.scalars import Seconds, ports
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.probe import Probe, ServerControl, SinglePort, Surroundings
 from shutdownlab.model.topology import Topology

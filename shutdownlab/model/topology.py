@@ -13,8 +13,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Path, Record
-from shutdownlab.config.scalars import HostName, Kbit, Number, Port, Ports, Prefix, Seconds, Whole, ports, written
+from shutdownlab.config.domains import HostName
+from shutdownlab.config.scalars import Kbit, Number, Port, Ports, Seconds, Whole, ports, written
 from shutdownlab.model import address_plan
 from shutdownlab.model.economy import Economy
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
 from shutdownlab.config.document import Document, Path, one_of, quoted
 from shutdownlab.config.kinds import is_another
-from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.map_checks import check_map

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ICMP, ICMPV6, UDP
-from shutdownlab.config.scalars import Address, IpPrefix
 from shutdownlab.inspection.checksum import checksum, ones_sum, pseudo_header
 from shutdownlab.inspection.forge import ip_packet
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD, unfinished_checksum

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from random import Random
 from typing import Final
 
-from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.model.network import Network
 from shutdownlab.model.topology import VantageId
 

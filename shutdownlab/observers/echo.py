@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.system.namespace import Namespace
 
 _REQUEST: Final = {4: 8, 6: 128}

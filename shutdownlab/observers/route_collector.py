@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model import observatory
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.scenario import Family

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN, Observation
 from shutdownlab.model.routing import asn, holder_of, holders, routers

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.observers.blocks import Block
 from shutdownlab.signals import trinocular
 

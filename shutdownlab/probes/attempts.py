@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome

@@ -15,7 +15,7 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from shutdownlab.config.scalars import endpoint, is_address
+from shutdownlab.config.addresses import endpoint, is_address
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of

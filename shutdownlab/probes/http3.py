@@ -15,7 +15,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup

@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from shutdownlab.config.addresses import endpoint, is_address
 from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
+from shutdownlab.config.domains import Host, url
 from shutdownlab.config.mistakes import Mistake, unknown
-from shutdownlab.config.scalars import Host, Seconds, endpoint, is_address, url, whole
+from shutdownlab.config.scalars import Seconds, whole
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, Self
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.session import ProbeSession
 

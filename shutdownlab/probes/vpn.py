@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Final
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate

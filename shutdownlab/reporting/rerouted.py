@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model.faults import Damage
 from shutdownlab.model.network import Network
 from shutdownlab.model.routing import holder_of, holders

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 
 Protocol = Literal["tcp", "udp"]
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.compiler.resolvers import Lies
-from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.model.answers import SILENCE
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.observatory import feeds

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.telephony import SMS, VOICE
 from shutdownlab.servers.daemon import Daemon, Listening

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 
 _PAST = datetime.timedelta(days=1)
 _LIFETIME = datetime.timedelta(days=14)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.servers.daemon import Daemon, Listening, Protocol
 from shutdownlab.servers.server import Premises, Server

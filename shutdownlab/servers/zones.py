@@ -11,7 +11,7 @@ import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.address_plan import NAME_SERVER, SUBNET_LENGTHS
 from shutdownlab.model.network import Hosted, Network, Node, Role, Route
 

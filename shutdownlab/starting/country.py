@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shutdownlab.config.scalars import IpPrefix, is_for_hosts, overlap
+from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
 from shutdownlab.model.address_plan import LABORATORY
 from shutdownlab.starting.routing_data import Autonomous, RoutingData
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.config.wording import on_one_line
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.network import Hosted
 from shutdownlab.model.tool import users
 from shutdownlab.servers.daemon import Daemon, Listening, Protocol

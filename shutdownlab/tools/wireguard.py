@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.model.tool import ToolUse
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.session import ProbeSession

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeAlias
 
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
-from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shutdownlab.compiler.lines import LineQuality
 from shutdownlab.compiler.rules import Rule
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
-from shutdownlab.config.scalars import endpoint
 from shutdownlab.model.answers import Rejection
 from shutdownlab.verifier.wire import ModelledConnection, Seen
 

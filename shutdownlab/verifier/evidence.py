@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
-from shutdownlab.config.scalars import endpoint
 from shutdownlab.inspection.capture import open_capture
 from shutdownlab.inspection.links import decode_frame
 from shutdownlab.inspection.matching import address_text

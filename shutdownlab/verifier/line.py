@@ -11,8 +11,8 @@ from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from shutdownlab.compiler.resolvers import lie_about
+from shutdownlab.config.addresses import is_address
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.config.scalars import is_address
 from shutdownlab.model.answers import Lie
 from shutdownlab.model.network import Role
 from shutdownlab.model.probe import Family, Need, Surroundings

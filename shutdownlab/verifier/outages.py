@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shutdownlab.config.scalars import IpPrefix
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final, Literal, TypeAlias
 
+from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.config.scalars import IpPrefix
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy

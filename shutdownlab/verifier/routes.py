@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import permutations
 from typing import Literal
 
-from shutdownlab.config.scalars import Address, IpPrefix
+from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import COVER, holders, router_of

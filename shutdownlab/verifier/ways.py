@@ -7,7 +7,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from itertools import pairwise
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
 from shutdownlab.model.routing import ground_port, router_of

@@ -20,7 +20,7 @@ import probe_servers as servers
 import pytest
 from cables import Cables
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.scheduler import PATIENCE
 from shutdownlab.measure.supervisor import AgentError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from reference import Packet
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.telephony import MEDIA

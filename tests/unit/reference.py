@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.policy import Exceptions, Policy, Targets

@@ -17,20 +17,11 @@ from pydantic import BaseModel, Strict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from shutdownlab import library
+from shutdownlab.config.addresses import Prefix, is_for_hosts
 from shutdownlab.config.document import parse
+from shutdownlab.config.domains import HostName, Url
 from shutdownlab.config.problems import BadInput
-from shutdownlab.config.scalars import (
-    HostName,
-    Hours,
-    Instant,
-    Kbit,
-    Port,
-    Prefix,
-    Seconds,
-    Url,
-    UtcOffset,
-    is_for_hosts,
-)
+from shutdownlab.config.scalars import Hours, Instant, Kbit, Port, Seconds, UtcOffset
 from shutdownlab.inspection.apps import Catalogue
 from shutdownlab.inspection.policy import InspectionPolicy
 from shutdownlab.inspection.profile import Profile

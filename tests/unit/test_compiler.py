@@ -15,7 +15,7 @@ from reference import Answer, Packet, Reference
 
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator, compile_switch
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Vantage

@@ -17,8 +17,8 @@ from pipeline import Fields, PaperSwitch
 from shutdownlab import library
 from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.program import compile_switch
+from shutdownlab.config.addresses import Address
 from shutdownlab.config.document import Expected
-from shutdownlab.config.scalars import Address
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy

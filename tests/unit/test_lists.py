@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
+from shutdownlab.config.addresses import plain_prefix
 from shutdownlab.config.problems import BadInput
-from shutdownlab.config.scalars import plain_prefix
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.policy import Conditions, load_policy

@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shutdownlab.config.addresses import IpPrefix, overlap
 from shutdownlab.config.prefix_table import PrefixTable
-from shutdownlab.config.scalars import IpPrefix, overlap
 
 
 def blocks(width: int, lengths: range) -> st.SearchStrategy[IpPrefix]:

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shutdownlab.config.scalars import Address
+from shutdownlab.config.addresses import Address
 from shutdownlab.model import pages
 from shutdownlab.model.network import Network
 from shutdownlab.servers import http3, telephone, vpn, web

@@ -10,8 +10,10 @@ from pydantic import TypeAdapter
 from scapy_traffic import TcpTraffic, datagram, http_request, inspected, question
 
 from shutdownlab import library
+from shutdownlab.config.addresses import address, network
+from shutdownlab.config.domains import Domain, Host, HostName, Url
 from shutdownlab.config.problems import BadInput
-from shutdownlab.config.scalars import Domain, Host, HostName, Hours, Url, UtcOffset, address, network
+from shutdownlab.config.scalars import Hours, UtcOffset
 from shutdownlab.config.wording import Expected
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.recognisers.names import host_name

@@ -23,7 +23,8 @@ from shutdownlab.compiler.traffic import (
     of_ports,
     of_protocol,
 )
-from shutdownlab.config.scalars import Address, network, ports
+from shutdownlab.config.addresses import Address, network
+from shutdownlab.config.scalars import ports
 
 _TEXTS = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "10.1.2.4", "0.0.0.0/0", "::/0", "2001:db8::/32", "2001:db8::1")
 PREFIXES = [network(text) for text in _TEXTS]

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from shutdownlab import library
 from shutdownlab.cli import app as command_line
+from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Record, parse
-from shutdownlab.config.scalars import Hours, Instant, Kbit, Port, Prefix, Seconds, UtcOffset
+from shutdownlab.config.scalars import Hours, Instant, Kbit, Port, Seconds, UtcOffset
 from shutdownlab.config.writing import dump, to_yaml
 from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.apps import Catalogue, load_apps

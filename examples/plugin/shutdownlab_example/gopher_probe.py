@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shutdownlab.config.scalars import endpoint
+from shutdownlab.config.addresses import endpoint
 from shutdownlab.model.probe import HostProbe, Surroundings
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
