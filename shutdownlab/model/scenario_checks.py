@@ -1,0 +1,407 @@
+"""What can be wrong with a scenario beside its topology, told with its lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+
+from shutdownlab.config.addresses import is_part
+from shutdownlab.config.document import Document, Path, quoted
+from shutdownlab.inspection.apps import App
+from shutdownlab.model.announcements import NullRoute, Withdrawal
+from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.observation import Observation
+from shutdownlab.model.policy import Point, Policy, Targets
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.scope import Scope
+from shutdownlab.model.signal import SignalExpectation
+from shutdownlab.model.tool import Tool
+from shutdownlab.model.topology import Access, Topology, Vantage
+
+
+class ScenarioChecker:
+    """What no single field shows: names that must exist, times that must ascend, cells that must be probed."""
+
+    def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
+        self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
+        self.vantages = tuple(topology.vantages())
+        made = (name for phase in scenario.timeline if phase.stagger for name in phase.stagger.names(phase.phase))
+        self.phases = [*dict.fromkeys((*(phase.phase for phase in scenario.timeline), *made)), *scenario.recurring]
+        self.misdirected: set[str] = set()
+        self.selected: dict[Scope, tuple[Vantage, ...]] = {}
+        self.started: set[str] = set()
+        """The policies that phases have had in force so far."""
+        self.used: dict[str, list[str]] = defaultdict(list)
+        """The phases that expect what has a name."""
+        for phase in scenario.timeline:
+            for expected in dict.fromkeys(item for item in phase.expect if isinstance(item, str)):
+                self.used[expected].append(phase.phase)
+
+    def check(self) -> None:
+        self._accounts()
+        for name, policy in self.scenario.policies.items():
+            self._policy(name, policy)
+        for name, fault in self.scenario.faults.items():
+            check_fault(("faults", name), fault, self.topology, self.document)
+            if name in self.scenario.policies and self.scenario.policies[name].breakage is not None:
+                first = f"first: line {self.document.line(('policies', name))}"
+                found = f"{quoted(name)}, which a policy that breaks something is called"
+                self.document.report(("faults", name), found, "a name of its own", first)
+            self._sources(("faults", name, "source"), fault.source)
+        for index, fact in enumerate(self.scenario.left_out):
+            self._sources(("left_out", index, "source"), fact.source)
+        self._cost()
+        self._names(("delays",), "operator", self.scenario.delays, self.topology.operators)
+        for name, probe in self.scenario.probes.items():
+            self._probe(name, probe)
+        for name, tool in self.scenario.tools.items():
+            self._tool(name, tool)
+        for name, observation in self.scenario.observations.items():
+            self._observation(name, observation)
+        self._short_columns()
+        self._timeline()
+        for name, expectations in self.scenario.expectations.items():
+            for index, expectation in enumerate(expectations):
+                self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
+        for index, signal in enumerate(self.scenario.signals):
+            self._signal(("signals", index), signal)
+
+    def _names(self, path: Path, kind: str, given: object, known: object) -> None:
+        """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
+        for index, name in enumerate(given):  # type: ignore[arg-type,var-annotated]
+            if name not in known:  # type: ignore[operator]
+                place = name if isinstance(given, dict) else index
+                self.document.report_unknown((*path, place), kind, name, known)  # type: ignore[arg-type]
+
+    def _sources(self, path: Path, text: str) -> None:
+        for code in text.replace(",", " ").split():
+            if self.scenario.sources and code.isupper() and code.isalnum() and code not in self.scenario.sources:
+                self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
+
+    def _scope(self, path: Path, scope: Scope) -> None:
+        before = self.document.problems.in_all
+        self._scope_names(path, scope)
+        if self.document.problems.in_all == before and not self._select(scope):
+            hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
+            self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
+
+    def _scope_names(self, path: Path, scope: Scope) -> None:
+        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
+        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
+        self._classes((*path, "subscribers"), scope.subscribers)
+        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
+        subnets = [subnet for vantage in self.vantages for subnet in vantage.subnets] if scope.prefixes else []
+        for index, prefix in enumerate(scope.prefixes):
+            if not any(is_part(subnet, prefix) for subnet in subnets):
+                whole = next((subnet for subnet in subnets if is_part(prefix, subnet)), None)
+                found = f"{prefix}, in which nobody has an address" if whole is None else f"{prefix}, a part of {whole}"
+                hint = "each group of subscribers has a /24 and a /64" + (f", such as {subnets[0]}" if subnets else "")
+                self.document.report((*path, "prefixes", index), found, "a prefix that holds whole groups", hint)
+        for place, part in scope.parts:
+            self._scope_names((*path, *place), part)
+
+    def _classes(self, path: Path, given: object) -> None:
+        self._names(path, "class of subscribers", given, self.topology.class_names)
+
+    def _select(self, scope: Scope) -> tuple[Vantage, ...]:
+        if scope not in self.selected:
+            self.selected[scope] = scope.select(self.vantages)
+        return self.selected[scope]
+
+    def _targets(self, path: Path, targets: Targets) -> None:
+        self._names((*path, "apps"), "app", targets.apps, self.apps)
+
+    def _policy(self, name: str, policy: Policy) -> None:
+        path: Path = ("policies", name)
+        self._scope((*path, "where"), policy.where)
+        self._targets((*path, "block" if policy.block else "only"), policy.targets)
+        self._reaches_satellites(path, policy)
+        self._announced(path, policy)
+        self._degraded(path, policy)
+        if (breakage := policy.breakage) is not None:
+            check_fault(path, breakage, self.topology, self.document)
+        self._classes((*path, "except", "subscribers"), policy.except_.subscribers)
+        self._names((*path, "except", "apps"), "app", policy.except_.apps, self.apps)
+        for index, allowance in enumerate(policy.allow):
+            self._scope((*path, "allow", index, "who"), allowance.who)
+            self._names((*path, "allow", index, "apps"), "app", allowance.apps, self.apps)
+        self._names((*path, "except", "operators"), "operator", policy.except_.operators, self.topology.operators)
+        self._names((*path, "except", "regions"), "region", policy.except_.regions, self.topology.regions)
+        self._sources((*path, "source"), policy.source)
+
+    def _reaches_satellites(self, path: Path, policy: Policy) -> None:
+        """Who orders something of satellite lines alone is told that nobody there obeys."""
+        meant = self._select(policy.where) if policy.where != Scope() and policy.breakage is None else ()
+        above = [vantage for vantage in meant if vantage.access is Access.SATELLITE]
+        if above and len(above) == len(meant) and not policy.jams:
+            hint = "their gateway is abroad; `degrade` with `where: {access: [satellite]}` is jamming"
+            document, found = self.document, f"satellite lines alone, such as {above[0].id}"
+            document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
+
+    def _announced(self, path: Path, policy: Policy) -> None:
+        """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
+        reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
+        meant = [operator for name, operator in reached.items() if policy.is_told(name)]
+        announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
+        for verb in ("withdraw", "null_route"):
+            given: Withdrawal | NullRoute | None = getattr(policy, verb)
+            for index, prefix in enumerate(given.prefixes if given else ()):
+                if str(prefix) not in announced:
+                    hint = f"they announce {', '.join(sorted(announced))}"
+                    expected = "one that the operators meant have under `prefixes`"
+                    self.document.report((*path, verb, "prefixes", index), str(prefix), expected, hint)
+        if policy.null_route is None:
+            return
+        nulled = policy.null_route.of(announced.values())
+        for index, spared in enumerate(policy.null_route.spare):
+            if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
+                expected = "an address or prefix within what is null-routed"
+                hint = f"such as one of {', '.join(map(str, nulled))}"
+                self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
+
+    def _cost(self) -> None:
+        cost = self.scenario.cost
+        if cost is None:
+            return
+        for key in ("gdp", "internet_share", "users"):
+            estimate = getattr(cost, key)
+            if estimate is not None:
+                self._sources(("cost", key, "source"), estimate.source)
+        for index, published in enumerate(cost.published):
+            self._sources(("cost", "published", index, "source"), published.source)
+
+    def _degraded(self, path: Path, policy: Policy) -> None:
+        """Only lines that have a delay can be given another, and only mobile ones have a generation."""
+        if policy.degrade is None or policy.degrades_traffic:
+            return
+        concerned = [vantage for vantage in self.vantages if policy.concerns(vantage)]
+        fixed = next((v for v in concerned if v.access is not Access.MOBILE), None)
+        if policy.degrade.generation is not None and fixed is not None:
+            found, hint = (
+                f"{policy.degrade.generation} for {fixed.id}, which is {fixed.access}",
+                "`where: {access: [mobile]}`",
+            )
+            self.document.report((*path, "degrade", "generation"), found, "mobile subscribers alone", hint)
+        accesses = dict.fromkeys(v.access for v in concerned) if policy.degrade.stretches else {}
+        for access in accesses:
+            kind = self.topology.links.get(access.value)
+            if kind is None or not (kind.delay or kind.loss):
+                found = f"lines that are {access}, which have no delay in {quoted(self.topology.name)}"
+                hint = f"such as `links: {{{access}: {{delay: 2ms}}}}` in the topology"
+                self.document.report((*path, "degrade"), found, "lines that have a delay or lose packets", hint)
+
+    def _accounts(self) -> None:
+        for name, account in self.scenario.accounts.items():
+            path: Path = ("accounts", name)
+            if account.default not in account.options:
+                self.document.report_unknown((*path, "default"), "option", account.default, account.options)
+            for key, option in account.options.items():
+                known = (*self.scenario.policies, *self.scenario.faults)
+                self._names((*path, "options", key, "without"), "policy or fault", option.without, known)
+                self._sources((*path, "options", key, "source"), option.source)
+
+    def _probe(self, name: str, probe: Probe) -> None:
+        path: Path = ("probes", name)
+        for mistake in probe.mistakes(self.topology, self.apps):
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        before = self.document.problems.in_all
+        self._scope((*path, "from"), probe.from_)
+        self._names((*path, "during"), "phase", probe.during, self.phases)
+        if self.document.problems.in_all > before:
+            self.misdirected.add(name)
+
+    def _tool(self, name: str, tool: Probe) -> None:
+        path: Path = ("tools", name)
+        for kind, given in (("probe", self.scenario.probes), ("observation", self.scenario.observations)):
+            if name in given:
+                self.document.report(path, f"{quoted(name)}, which {kind}s have too", "a name of its own")
+        mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
+        for mistake in mistakes:
+            self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        self._scope((*path, "from"), tool.from_)
+        self._names((*path, "during"), "phase", tool.during, self.phases)
+
+    def _observation(self, name: str, observation: Observation) -> None:
+        path: Path = ("observations", name)
+        if name in self.scenario.probes:
+            first = f"first: line {self.document.line(('probes', name))}"
+            self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
+        self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
+        self._names((*path, "during"), "phase", observation.during, self.phases)
+
+    def _short_columns(self) -> None:
+        """A column has one short name, and none has another's."""
+        scenario, of_column = self.scenario, self.scenario.short_columns
+        shown: dict[str, str] = {}
+        for column in sorted(scenario.headings, key=lambda column: column in of_column):
+            shown.setdefault(of_column.get(column, column), column)
+        every: list[tuple[str, str, Probe | Observation]] = [("probes", *item) for item in scenario.probes.items()]
+        every += [("observations", *item) for item in scenario.observations.items()]
+        for group, name, each in every:
+            column = each.column or name
+            if each.short and each.short != of_column[column]:
+                found, expected = f"{quoted(each.short)} for the column {quoted(column)}", quoted(of_column[column])
+                self.document.report((group, name, "short"), found, f"{expected}, as for others of that column")
+            elif each.short and shown[each.short] != column:
+                found = f"{quoted(each.short)}, which the column {quoted(shown[each.short])} is called"
+                self.document.report((group, name, "short"), found, "a name of its own")
+
+    def _timeline(self) -> None:
+        scenario, active = self.scenario, set[str]()
+        first: dict[str, int] = {}
+        for index, phase in enumerate(scenario.timeline):
+            path: Path = ("timeline", index)
+            if phase.phase in first:
+                found = f"the phase {quoted(phase.phase)} again"
+                hint = f"first: line {self.document.line(('timeline', first[phase.phase], 'phase'))}"
+                self.document.report((*path, "phase"), found, "a name of its own", hint)
+            first.setdefault(phase.phase, index)
+            before = scenario.timeline[index - 1].at if index else phase.at - timedelta(seconds=1)
+            if phase.at <= before:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, out of order"
+                hint = "phases stand in the order of their times"
+                self.document.report((*path, "at"), found, f"a time after {before:%Y-%m-%dT%H:%MZ}", hint)
+            if phase.at >= scenario.ends:
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, outside the scenario"
+                self.document.report((*path, "at"), found, f"a time before its end, {scenario.ends:%Y-%m-%dT%H:%MZ}")
+            self._names((*path, "start"), "policy", phase.start, scenario.policies)
+            self._names((*path, "stop"), "policy", phase.stop, scenario.policies)
+            self._names((*path, "faults"), "fault", phase.faults, scenario.faults)
+            self._obedience(path, phase, (active - set(phase.stop)) | set(phase.start), active)
+            self._comes_back(path, phase, scenario.timeline[index - 1] if index else None)
+            for place, name in enumerate(phase.stop):
+                if name in scenario.policies and name not in active:
+                    found = f"{quoted(name)}, which is not in force"
+                    self.document.report((*path, "stop", place), found, "a policy started before")
+            active = (active - set(phase.stop)) | set(phase.start)
+            for place, item in enumerate(phase.expect):
+                if not isinstance(item, str):
+                    self._expectation((*path, "expect", place), item, [phase.phase])
+                elif item not in scenario.expectations:
+                    self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
+            self._sources((*path, "source"), phase.source)
+
+    def _obedience(self, path: Path, phase: Phase, active: set[str], before: set[str]) -> None:
+        """Who does not do as ordered departs from an order that is there, and is his to carry out."""
+        scenario, document = self.scenario, self.document
+        if phase.obey and scenario.command is Mode.DIRECT:
+            hint = "`command: operators`"
+            document.report((*path, "obey"), "it with `command: direct`", "operators who are asked", hint)
+        self._names((*path, "obey"), "operator", phase.obey, self.topology.operators)
+        for operator, how in phase.obey.items():
+            if operator not in self.topology.operators:
+                continue
+            for key, place, name in how.named():
+                at: Path = (*path, "obey", operator, key, place)
+                policy = scenario.policies.get(name)
+                if policy is None:
+                    document.report_unknown(at, "policy", name, scenario.policies)
+                elif key == "keeps" and name not in (before | self.started):
+                    document.report(at, f"{quoted(name)}, which has never been in force", "a policy that has ended")
+                elif (name in active) is (key == "keeps"):
+                    found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
+                    document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
+                elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
+                    whose = "the gateway's" if policy.at is Point.GATEWAY else "nobody's to obey"
+                    document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
+                elif policy.routes and key == "spares":
+                    hint = "a route is for all who have addresses in it: `ignores` the policy"
+                    document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)
+                elif not self._is_about(policy, operator):
+                    document.report(at, f"{quoted(name)}, which is not about {operator}", "one that it has to obey")
+            for name, leniency in how.spares.items():
+                there = (*path, "obey", operator, "spares", name, "regions")
+                self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
+                self._classes((*there[:-1], "subscribers"), leniency.subscribers)
+        self.started |= active
+
+    def _is_about(self, policy: Policy, operator: str) -> bool:
+        return (
+            policy.is_told(operator)
+            if policy.routes
+            else any(policy.concerns(vantage) for vantage in self.vantages if vantage.id.operator == operator)
+        )
+
+    def _comes_back(self, path: Path, phase: Phase, before: Phase | None) -> None:
+        """Controllers come back, or start again, while there is an authority to tell them what is in force."""
+        if not {*phase.faults, *(before.faults if before else ())} <= self.scenario.faults.keys():
+            return  # told already
+        lone = self.scenario.lone_controllers(phase, {})
+        if AUTHORITY not in lone:
+            return
+        was_lone = self.scenario.lone_controllers(before, {}) if before is not None else frozenset()
+        back = {n for f in self.scenario.broken(phase, {}, {}).values() if f.restart for n in f.restart.controllers}
+        back |= was_lone - lone if AUTHORITY in was_lone else set()
+        if back - {AUTHORITY}:
+            found = (
+                f"the controller of {', '.join(sorted(back - {AUTHORITY}))} back, and no authority to give it orders"
+            )
+            hint = "let it be away as long as the authority is, or be back before"
+            self.document.report(
+                (*path, "faults"), found, "controllers that come back while the authority is there", hint
+            )
+
+    def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        before = self.document.problems.in_all
+        self._scope((*path, "who"), expectation.who)
+        self._sources((*path, "source"), expectation.source)
+        for key, kind in (("probes", "probe"), ("observations", "observation"), ("tools", "tool")):
+            self._names((*path, key), kind, _named(getattr(expectation, key)), getattr(self.scenario, key))
+        self._given(path, expectation.given)
+        if self.document.problems.in_all == before:
+            self._reaches_something(path, expectation, phases)
+
+    def _given(self, path: Path, given: Mapping[str, str]) -> None:
+        for name, option in given.items():
+            if name not in self.scenario.accounts:
+                self.document.report_unknown((*path, "given", name), "account", name, self.scenario.accounts)
+            elif option not in self.scenario.accounts[name].options:
+                options = self.scenario.accounts[name].options
+                self.document.report_unknown((*path, "given", name), "option", option, options)
+
+    def _signal(self, path: Path, signal: SignalExpectation) -> None:
+        self._sources((*path, "source"), signal.source)
+        self._given(path, signal.given)
+        for place, phase in signal.phases:
+            if phase not in self.phases:
+                self.document.report_unknown((*path, *place), "phase", phase, self.phases)
+        for key, known in (("operator", self.topology.operators), ("region", self.topology.regions)):
+            name = getattr(signal, key)
+            if name and name not in known:
+                self.document.report_unknown((*path, key), key, name, known)
+
+    def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
+        """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
+        who, scenario = self._select(expectation.who), self.scenario
+        if expectation.observations is not None and not expectation.who.is_of_operators:
+            found = "a scope of some of an operator's subscribers"
+            hint = "what is seen from outside is an operator's as a whole"
+            self.document.report((*path, "who"), found, "nothing but `operators` with `observations`", hint)
+            return
+        for index, name in enumerate(_named(expectation.observations)):
+            observation = scenario.observations[name]
+            of = observation.operators or self.topology.operators
+            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            if phases and not seen:
+                found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
+                hint = "widen its `operators` or `during`, or drop the expectation"
+                self.document.report((*path, "observations", index), found, "one that is made there", hint)
+        for index, name in enumerate(_named(expectation.probes)):
+            if name in self.misdirected:
+                continue  # told already, and who runs it is not known
+            probe = scenario.probes[name]
+            probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
+            if phases and not probed:
+                found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
+                hint = "widen the probe's `from` or `during`, or drop the expectation"
+                self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+
+    def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
+        """Whether what is limited to some phases (none: it is not) is made in one of these."""
+        return any(self.scenario.is_during(during, phase) for phase in phases)
+
+
+def _named(reach: tuple[str, ...] | str | None) -> tuple[str, ...]:
+    return reach if isinstance(reach, tuple) else ()
