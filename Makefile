@@ -28,8 +28,9 @@ programs: # and the programs that tests read files and pages with
 demo: setup ## the shutdown of January 2022, end to end
 	$(VENV)/bin/shutdownlab run kazakhstan-2022
 
+# No worker that crashes is replaced: pytest-xdist has lost count then, and waited for ever.
 test: programs ## all tests: pure ones first, then real packets, each file in sandboxes of its own
-	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit tests/golden tests/fuzz \
+	$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 tests/unit tests/golden tests/fuzz \
 		tests/packaging tests/lab $(PYTEST_ARGS)
 
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
