@@ -39,7 +39,7 @@ than a first try, have shown that the machine answers as fast as that.
 
 UNDER_WAY: Final = 64
 """Probes of one agent that may be under way."""
-# An agent that has not answered so long after all steps of a probe must have timed out hangs.
+# An agent hangs that has not answered so long after all steps of a probe must have timed out.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
@@ -52,10 +52,9 @@ _MORE_IF_REFUTED: Final = 2
 """Further tries of a round where controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
 _BUSY: Final = 0.05
-"""Of the patience of a step, how long the others of a place may keep a slowed line busy without being in its way."""
+"""Of the patience of a step, how long the others of a place may keep a slowed line busy and not be in its way."""
 _MOST_AT_ONCE: Final = 12.0
-# What one that will only wait takes of the credit.
-_WAITER: Final = 0.4
+_WAITER: Final = 0.4  # what one that will only wait takes of the credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +204,10 @@ class Scheduler:
         self.held: defaultdict[str, list[_Held]] = defaultdict(list)  # by place, until none is under way there
         # By place: how many seconds its line was busy with what its probes were sent since none was under way.
         self.busy_s: defaultdict[str, float] = defaultdict(float)
-        self.first: Counter[str] = (
-            Counter()
-        )  # by place: first tries before whose end none begins that wants to be alone
-        self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
+        # By place: first tries before whose end none begins that wants to be alone.
+        self.first: Counter[str] = Counter()
+        # By job number: until when it works, place, shares.
+        self.working_until: dict[int, tuple[float, str, int]] = {}
         self.shares = 0
         self.credit = 0.0
         self.credited_at = time.monotonic()
@@ -221,27 +220,29 @@ class Scheduler:
         self.first.update(task.request.place for task in fresh if not task.waits_for_quiet)
         self.fresh.extend(
             sorted(
-                fresh,
-                key=lambda t: (not t.opens, not t.hopeless, t.request.place not in downloading, t.request.alone),
+                fresh, key=lambda t: (not t.opens, not t.hopeless, t.request.place not in downloading, t.request.alone)
             )
         )
         for task in todo:
             if task.tries:
                 self._again(task)
+        heard_at = time.monotonic()
         while wanted() and (self.fresh or self.again or self.running or self.vouching.busy):
-            yield from self._lost()
+            yield from self._lost(heard_at)
             self._launch_controls()
             self._launch_all()
             if not (self.running or self.vouching.busy):
                 continue
-            for _, done in self.supervisor.receive(self._wait_s()):
+            heard_at = time.monotonic()
+            for agent, done in self.supervisor.receive(self._wait_s()):
+                self.vouching.heard(agent)
                 served = self.vouching.came_back(done.number, done.measurement, time.monotonic())
                 if served is not None:
                     self._vouched(served)
                     continue
                 attempt = self._came_back(done.number)
-                if attempt is None:
-                    continue  # the answer to an abandoned run
+                if attempt is None:  # the answer to an abandoned run
+                    continue
                 if done.measurement.outcome is Outcome.OK and attempt.then is None:
                     self.limit.succeeded(attempt.task.kind, done.measurement.runtime)
                 elif done.measurement.doubtful and not attempt.task.hopeless:
@@ -249,16 +250,14 @@ class Scheduler:
                 yield from self._finish(attempt, done.measurement)
 
     def _wait_s(self) -> float:
-        return min(self._idle_s(), _CONTROL_TICK_S) if self.vouching.busy else self._idle_s()
+        return min(self._idle_s(), _CONTROL_TICK_S if self.vouching.busy else _TICK_S)
 
     def _idle_s(self) -> float:
-        waiting = bool(self.fresh or self.again) and bool(self.working_until)
-        if not waiting:
+        if not (self.fresh or self.again) or not self.working_until:
             return _TICK_S
         if self.credit < 0:
             return -self.credit / self.limit.rate
-        until = min(until for until, _, _ in self.working_until.values())
-        return min(_TICK_S, max(0.001, until - time.monotonic()))
+        return max(0.001, min(until for until, _, _ in self.working_until.values()) - time.monotonic())
 
     def _came_back(self, number: int) -> _Attempt | None:
         attempt = self.running.pop(number, None)
@@ -342,12 +341,14 @@ class Scheduler:
             if self.supervisor.agents[run.agent].ended is None:
                 self.supervisor.send(run.agent, ProbeJob(number, run.request))
 
-    def _lost(self) -> Iterator[Task]:
-        """Probes of agents that have ended, or that hang and are ended for it."""
-        now = time.monotonic()
-        agents = self.supervisor.agents
-        self._vouched(self.vouching.lost(now, lambda agent: agents[agent].ended))
-        for attempt in [each for each in self.running.values() if each.hangs_at < now]:
+    def _lost(self, heard_at: float) -> Iterator[Task]:
+        """Probes of agents that have ended, or that hang and are ended for it.
+
+        `heard_at`: until when all agents have been listened to: what is there and not read is not late.
+        """
+        now, agents = time.monotonic(), self.supervisor.agents
+        self._vouched(self.vouching.lost(heard_at, lambda agent: agents[agent].ended))
+        for attempt in [each for each in self.running.values() if each.hangs_at < heard_at]:
             self.supervisor.end(attempt.agent, "agent hung", 0.0)
         for number, attempt in list(self.running.items()):
             why = agents[attempt.agent].ended
@@ -409,12 +410,11 @@ class Scheduler:
             self._begin(task, task.agent, request)
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
-        number = self.supervisor.next_number()
+        number, now = self.supervisor.next_number(), time.monotonic()
         # More may stand than a round asks for: refuted ones stand again where controls then show what was taken away.
         ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
         task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
         patience = task.share * self.limit.patience(task.kind, request.timeout)
-        now = time.monotonic()
         # What is sent over a slowed line is in the way of second tries until it has come.
         is_first = request.slowed and not task.tries and not request.alone
         self.first[request.place] += is_first

@@ -14,6 +14,7 @@ from typing import Final
 from shutdownlab.measure.belief import Belief, Try, judge
 from shutdownlab.measure.controls import Control, checks_request, vouching_for
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes.patience import MOST
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest, Proof
 
 _PAUSE_S: Final = 0.05
@@ -97,7 +98,7 @@ class Vouching:
             self._begun[kind] = now
             control = self._named[next(iter(patience))]
             steps = 1 if control.request is None else _MOST_STEPS
-            ends = now + steps * request.timeout + request.lasts + _GRACE_S
+            ends = now + MOST * steps * request.timeout + request.lasts + _GRACE_S
             yield RunningControl(control.agent, request, tuple(patience), now, ends)
 
     def _kind(self, name: str) -> str:
@@ -130,17 +131,22 @@ class Vouching:
             self.history[name].append(Proof(name, run.began, now, failure, measurement.started))
         return self._served(run)
 
-    def lost(self, now: float, ended: Callable[[str], str | None]) -> list[object]:
+    def heard(self, agent: str) -> None:
+        """An agent has answered something: it is not mute, whatever it has left unanswered."""
+        self._mute.discard(agent)
+
+    def lost(self, heard_at: float, ended: Callable[[str], str | None]) -> list[object]:
         """Give up controls that take too long, or whose agent has `ended` (why, or None); who waits for nothing more.
 
-        Neither says anything good: they have failed. An agent that has not answered one is not waited for again.
+        Neither says anything good: they have failed. An agent that has not answered one is not waited for again until
+        it answers something. `heard_at`: until when all agents have been listened to.
         """
         served: list[object] = []
-        self._mute |= {run.agent for run in self._running.values() if run.ends < now}
+        self._mute |= {run.agent for run in self._running.values() if run.ends < heard_at}
         for number, run in list(self._running.items()):
             why = ended(run.agent) or ("no answer from the agent" if run.agent in self._mute else None)
             if why is not None:
-                served += self.came_back(number, Measurement(Outcome.ERROR, f"unknown_failure: {why}"), now) or ()
+                served += self.came_back(number, Measurement(Outcome.ERROR, f"unknown_failure: {why}"), heard_at) or ()
         return served
 
     def _served(self, run: RunningControl) -> list[object]:

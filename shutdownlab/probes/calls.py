@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable
@@ -14,6 +13,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
 from shutdownlab.probes.kinds import TelephoneLine, TelephoneLines
 from shutdownlab.probes.media import MediaStream, NoMediaPort
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.phone import Phone
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.sip import (
@@ -171,7 +171,7 @@ async def _invite(
 
 
 async def _talk(session: ProbeSession, media: MediaStream) -> None:
-    async with asyncio.timeout(session.patience):
+    async with patience(session.patience):
         await media.exchanged()
 
 

@@ -19,6 +19,7 @@ from shutdownlab.config.addresses import endpoint, is_address
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
 _PORT: Final = 53
@@ -107,7 +108,7 @@ async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[s
     answers: dict[int, dns.message.Message] = {}
     missing = TIMEOUT
     try:
-        async with asyncio.timeout(session.patience):
+        async with patience(session.patience):
             await _ask_udp(session, list(queries.values()), answers)
     except dns.exception.DNSException:
         missing = "dns_server_misbehaving"
@@ -153,7 +154,7 @@ def _failure(response: dns.message.Message, addresses: tuple[str, ...]) -> str |
 async def _ask(session: ProbeSession, question: Question) -> dns.message.Message:
     if not question.resolver:
         raise StepFailed("network_unreachable", "resolve")
-    async with asyncio.timeout(session.patience):
+    async with patience(session.patience):
         answers: dict[int, dns.message.Message] = {}
         await _ask_udp(session, [question.query], answers)
         response = answers[question.query.id]

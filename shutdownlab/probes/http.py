@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -12,6 +11,7 @@ import h11
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
@@ -78,7 +78,7 @@ async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept:
         headers.append(("Content-Length", "0"))
     response, failure = Response(0, (), b""), None
     try:
-        async with asyncio.timeout(_WHOLE * session.patience):
+        async with patience(_WHOLE * session.patience):
             response = await _exchange(stream, h11.Request(method=method, target=target_of(parts), headers=headers))
     except h11.RemoteProtocolError as error:
         failure = f"unknown_failure: malformed HTTP response: {error}"
@@ -117,7 +117,7 @@ async def _exchange(stream: TcpStream, request: h11.Request) -> Response:
                 raise EOFError("closed in the middle of a response") from error
             raise
         if event is h11.NEED_DATA:
-            async with asyncio.timeout(stream.session.patience):
+            async with patience(stream.session.patience):
                 data = await stream.receive()
             closed = not data
             connection.receive_data(data)

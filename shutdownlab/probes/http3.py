@@ -22,6 +22,7 @@ from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import EOF, StepFailed, failure_of
 from shutdownlab.probes.http import Response, record_unsent
 from shutdownlab.probes.kinds import Page
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.trust import key_log
 from shutdownlab.probes.web import page_test
@@ -140,7 +141,7 @@ async def _shake_hands(session: ProbeSession, client: _Client, peer: tuple[Any, 
     event: HandshakeCompleted | None = None
     trace.event("quic_handshake_start", transaction, address=address, proto="udp")
     try:
-        async with asyncio.timeout(session.patience):
+        async with patience(session.patience):
             client.connect(peer)
             event = await client.shaken
     except (OSError, StepFailed) as error:
@@ -167,7 +168,7 @@ async def _round_trip(session: ProbeSession, client: _Client, parts: SplitResult
     pseudo = {":method": "GET", ":scheme": "https", ":authority": parts.netloc, ":path": target_of(parts)}
     response = Response(0, (), b"")
     try:
-        async with asyncio.timeout(2 * session.patience):
+        async with patience(2 * session.patience):
             client.request([(k.lower().encode(), v.encode()) for k, v in [*pseudo.items(), *headers]])
             response = await client.response
     except (OSError, StepFailed) as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shutdownlab.probes.media import MediaStream, NoMediaPort
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.sip import (
     Identity,
     MalformedSip,
@@ -106,7 +107,7 @@ class Phone:
         """
         with self._transaction(message, to, patience_s) as (answers, retransmission):
             while True:
-                async with asyncio.timeout(patience_s):
+                async with patience(patience_s):
                     answer = await answers.get()
                 retransmission.stop()
                 if answer.code >= 200:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import struct
@@ -12,6 +11,7 @@ from typing import Final
 
 from shutdownlab.model.scenario import Family
 from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
 _PAYLOAD: Final = bytes(range(48))
@@ -30,7 +30,7 @@ async def ping(session: ProbeSession, address: str, source: str = "") -> float:
     failure: str | None = None
     rtt = 0.0
     try:
-        async with asyncio.timeout(session.patience):
+        async with patience(session.patience):
             rtt = await _echo(session, address, source)
     except (OSError, StepFailed) as error:
         failure = failure_of(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.dns import Question, lookup, resolve
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.http import round_trip
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
@@ -40,7 +40,7 @@ async def _ask(session: ProbeSession, question: Question) -> dns.message.Message
 
 
 async def _over_tls(stream: TcpStream, query: dns.message.Message) -> dns.message.Message:
-    async with asyncio.timeout(stream.session.patience):
+    async with patience(stream.session.patience):
         await stream.send(query.to_wire(prepend_length=True))
         data = b""
         while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):

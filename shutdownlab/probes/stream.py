@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from shutdownlab.config.addresses import endpoint
 from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
 _CHUNK: Final = 65536
@@ -87,7 +88,7 @@ async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
     again = session.loop.call_later(session.patience / 2, opening.begin)
     try:
         opening.begin()
-        async with asyncio.timeout(session.patience):
+        async with patience(session.patience):
             opened = await opening.settled
     except TimeoutError as error:
         failure = failure_of(opening.heard() or error)
@@ -252,7 +253,7 @@ async def handshake(tcp: TcpStream, server_name: str, alpn: tuple[str, ...] = ()
     stream = TlsStream(tcp, server_name, alpn)
     failure: str | None = None
     try:
-        async with asyncio.timeout(session.patience):
+        async with patience(session.patience):
             await stream.shake_hands()
     except OSError as error:
         failure = failure_of(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import struct
@@ -15,6 +14,7 @@ from shutdownlab.probes.dns import locate
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import Destination
 from shutdownlab.probes.openvpn import SESSION_ID_SIZE, answers, client_reset
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect
 
@@ -48,7 +48,7 @@ async def _over_udp(session: ProbeSession, address: str, port: int) -> None:
     loop, session_id = session.loop, os.urandom(SESSION_ID_SIZE)
     with socket.socket(session.address_family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         try:
-            async with asyncio.timeout(session.patience):
+            async with patience(session.patience):
                 sock.connect((address, port))
                 sock.send(client_reset(session_id))
                 resend = loop.call_later(session.patience / 2, _send_again, sock, session_id)
@@ -73,7 +73,7 @@ async def _over_tcp(session: ProbeSession, address: str, port: int) -> None:
     packet = client_reset(session_id)
     with await connect(session, address, port) as tcp:
         try:
-            async with asyncio.timeout(session.patience):
+            async with patience(session.patience):
                 await tcp.send(struct.pack("!H", len(packet)) + packet)
                 if not answers(await _packet(tcp), session_id):
                     raise StepFailed("unknown_failure: not an OpenVPN server", _OPERATION)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import socket
-import threading
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +21,13 @@ from shutdownlab.model.programs import allowed
 from shutdownlab.network.datapath import Wish
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import mark_ended
-from shutdownlab.results.events import Ending, Listener, PhaseMeasured, decode
+from shutdownlab.results.events import Ending, Listener, PhaseMeasured
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.place import RUNS, new_directory, usable
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import SELECTION, Selection
+from shutdownlab.runner.event_stream import EventReader
 from shutdownlab.runner.run import EXIT_REBUILD
 from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
@@ -37,7 +37,6 @@ from shutdownlab.verifier.sampling import share_of
 
 SAMPLE: Final = 0.05
 """The share of what has not changed that is measured where nobody says another."""
-_LINE_LIMIT = 64 * 1024 * 1024
 
 
 class RunFailed(Exception):
@@ -271,7 +270,7 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...]
             ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
             payload["events_fd"] = theirs.fileno()
             fds = (theirs.fileno(),)
-            ear = _Ear(ours, on_event)
+            ear = EventReader(ours, on_event)
             ear.start()
         holding = hold(directory)
         try:
@@ -306,26 +305,3 @@ def _in_countries(payload: dict[str, Any], directory: Path, keep: tuple[Path, ..
         measured = now
         given_up = tuple(manifest.get("faults", ())[-1:]) if attempts >= MOST_ATTEMPTS else ()
         payload |= {"resume": True, "given_up": given_up}
-
-
-class _Ear(threading.Thread):
-    """Reads events as they come and hands them on; hangs up where the listener raises."""
-
-    def __init__(self, sock: socket.socket, on_event: Listener) -> None:
-        super().__init__(name="events", daemon=True)
-        self._sock = sock
-        self._on_event = on_event
-        self.raised: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            with self._sock.makefile("rb") as lines:
-                while line := lines.readline(_LINE_LIMIT):
-                    event = decode(line)
-                    if event is not None:
-                        self._on_event(event)
-                with suppress(OSError):  # who waits for all to have been told learns it by this
-                    self._sock.shutdown(socket.SHUT_WR)
-        except BaseException as error:
-            self.raised = error
-            self._sock.shutdown(socket.SHUT_RDWR)

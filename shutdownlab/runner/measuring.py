@@ -85,7 +85,12 @@ class Measuring:
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused):
+
+        def go_on() -> bool:
+            country.watch.look()
+            return True
+
+        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused, go_on):
             if measurement.taken_away:
                 blamed = excused[asked.id][measurement.controls[0].name]
                 outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,16 +14,14 @@ from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
     Broken,
     Crashed,
-    Event,
     Interrupted,
     Lacking,
     Listener,
-    Measured,
     SignalsJudged,
-    encode,
 )
 from shutdownlab.results.manifest import Status
 from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
+from shutdownlab.runner.event_stream import EventWriter, ListenersGone, StarterKilled, is_deserted
 from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.signals import verdicts
 from shutdownlab.runner.walk import Walk
@@ -33,11 +30,6 @@ from shutdownlab.system.kernel import MachineCannot
 EXIT_OK, EXIT_UNMET = 0, 1
 EXIT_REBUILD = 75
 """To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
-_TOGETHER_S = 0.1
-
-
-class ListenersGone(KeyboardInterrupt):
-    """Whoever listened to the run's events has hung up: nobody wants the run any more."""
 
 
 def inside(payload: Mapping[str, Any]) -> int:
@@ -45,32 +37,6 @@ def inside(payload: Mapping[str, Any]) -> int:
     options = RunOptions(**payload)
     live = [EventWriter(options.events_fd)] if options.events_fd >= 0 else []
     return recorded(options, live)
-
-
-class EventWriter:
-    """Writes events to a descriptor, a line each; what was measured at nearly the same time is written together.
-
-    Each write wakes who reads, on a processor that probes need.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lines = bytearray()
-        self._next = 0.0
-
-    def __call__(self, event: Event) -> None:
-        """Raises `ListenersGone` where nobody reads any more."""
-        self._lines += encode(event)
-        now = time.monotonic()
-        if isinstance(event, Measured) and now < self._next:
-            return  # more come, or the phase's end
-        self._next = now + _TOGETHER_S
-        lines, self._lines = memoryview(self._lines), bytearray()
-        try:
-            while lines:
-                lines = lines[os.write(self._descriptor, lines) :]
-        except BrokenPipeError:
-            raise ListenersGone from None
 
 
 def recorded(options: RunOptions, live: Sequence[Listener]) -> int:
@@ -113,6 +79,8 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
         walk.emit(Lacking(what=cannot.what, why=cannot.why, mend=cannot.mend))
         walk.emit(walk.finished(status, code))
         raise
+    except StarterKilled:
+        raise  # the record stays as it is: of a run that was killed
     except ListenersGone:
         status = "interrupted"
         walk.hang_up()
@@ -120,6 +88,8 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
         walk.emit(walk.finished(status, code))
         raise
     except KeyboardInterrupt:
+        if is_deserted(walk.options.events_fd):
+            raise StarterKilled from None
         status = "interrupted"
         walk.emit(Interrupted())
         walk.emit(walk.finished(status, code))

@@ -1,26 +1,30 @@
 """Puts faults into a running scenario and counts the results that would mislead: `make chaos`, or by hand
 
-    python tests/lab/chaos.py --faults 200 --seed 1 [--jobs 1] [--scenario SCENARIO]
+    python tests/lab/chaos.py --faults 200 --seed 1 [--jobs 1] [--scenario SCENARIO] [--out DIR]
 
 Each run suffers one fault: a process of the emulated country, drawn at random, is killed, or stopped for some seconds
 or to the end, or the links of its node are cut, some time after a phase's order was confirmed. A row whose verdict
-differs from that of a run without faults is false. There must be none.
+differs from that of a run without faults is false. There must be none, and no process of a run may outlive it. With the
+same --out DIR, what has been suffered already is counted, and not suffered again.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 
 import invocation
 import outside
@@ -32,6 +36,8 @@ ACTIONS = ("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "cut")
 """What is done to a process; `cut`: to the links of the node where it is, which no process notices."""
 LONGEST_S = 900.0
 """A run with a fault, on a machine that has other work too."""
+LEAVING_S = 30.0
+"""What the kernel may take to end what was in a run's namespaces."""
 IGNORED = {"lab-gate", "lab-init", "lab-worker", "python", "python3", "sh", "shutdownlab"}
 """What is no part of the emulated country: killed, the run says so itself."""
 
@@ -52,14 +58,23 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fault did. `false`: rows that mislead; `unknown`: rows without a verdict; `said`: faults told."""
+    """What a fault did. `false`: rows that mislead; `unknown`: rows without a verdict; `said`: faults told; `left`:
+    processes that outlived the run."""
 
     fault: Fault
     false: tuple[str, ...]
     unknown: int
     said: int
+    left: int
     code: int
     seconds: float
+
+    def __str__(self) -> str:
+        told = (
+            f"{len(self.false):4} false {self.unknown:4} unknown {self.said:3} said {self.left:2} left behind  "
+            f"exit {self.code}  {self.seconds:5.1f} s  {self.fault}"
+        )
+        return "\n     ".join((told, *self.false))
 
 
 def rows(path: Path) -> dict[tuple[str, ...], str]:
@@ -93,8 +108,10 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
                 outside.cut_off(victim)
             else:
                 strike(victim, fault.action)
+        spaces = outside.namespaces(outside.descendants(process.pid))
         process.communicate(timeout=LONGEST_S)
         code = process.returncode
+    left = _left_behind(spaces)
     found = rows(place / "run")
     false = tuple(
         f"{' '.join(cell)}: {seen}, not {reference[cell]}"
@@ -103,7 +120,15 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
     )
     unknown = sum(seen not in VERDICTS for seen in found.values()) + len(reference) - len(found)
     said = len(Run.open(place / "run").faults)
-    return Outcome(fault, false, unknown, said, code, time.monotonic() - begun)
+    return Outcome(fault, false, unknown, said, left, code, time.monotonic() - begun)
+
+
+def _left_behind(spaces: outside.Namespaces) -> int:
+    """How many processes are still in a run's namespaces some time after it has ended."""
+    end = time.monotonic() + LEAVING_S
+    while (left := outside.in_namespaces(spaces)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return len(left)
 
 
 def strike(pid: int, action: str) -> None:
@@ -125,46 +150,73 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--scenario", default="first-shutdown")
+    parser.add_argument("--out", type=Path, help="where the runs and what came of them are kept")
     options = parser.parse_args()
+    out = options.out or Path(tempfile.mkdtemp(prefix="chaos-"))
+    country = reference_of(out / "reference", options.scenario)
+    if country is None:
+        return 2
+    names, phases, reference = country
     rng = random.Random(options.seed)
-    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
-        place = Path(scratch) / "reference"
-        place.mkdir()
-        names: Counter[str] = Counter()
-        with invocation.under_way(place, options.scenario) as (process, record):
-            phases = []
-            invocation.wait_for_event(process, record, "built", "", LONGEST_S)
-            names.update({name: len(pids) for name, pids in processes(process.pid).items()})
-            process.communicate(timeout=LONGEST_S)
-            phases = [event["phase"] for event in record.events_of("confirmed")]
-        if process.returncode:
-            print(f"the run without a fault ended with {process.returncode}; see {record.path}", file=sys.stderr)
-            return 2
-        reference = rows(place / "run")
-        faults = [
-            Fault(rng.choice(sorted(names)), rng.random(), rng.choice(ACTIONS), rng.choice(phases), rng.uniform(0, 3))
-            for _ in range(options.faults)
-        ]
+    faults = [
+        Fault(rng.choice(names), rng.random(), rng.choice(ACTIONS), rng.choice(phases), rng.uniform(0, 3))
+        for _ in range(options.faults)
+    ]
+    record = out / f"suffered-{options.seed}.jsonl"
+    suffered = {outcome.fault: outcome for outcome in _suffered(record)}
+    lock = Lock()
 
-        def one(numbered: tuple[int, Fault]) -> Outcome:
-            own = Path(scratch) / str(numbered[0])
-            own.mkdir()
-            outcome = suffer(own, options.scenario, numbered[1], reference)
-            print(
-                f"{len(outcome.false):4} false {outcome.unknown:4} unknown {outcome.said:3} said  exit {outcome.code}  "
-                f"{outcome.seconds:5.1f} s  {outcome.fault}",
-                *outcome.false,
-                sep="\n     ",
-                flush=True,
-            )
-            return outcome
+    def one(numbered: tuple[int, Fault]) -> Outcome:
+        number, fault = numbered
+        if fault in suffered:
+            return suffered[fault]
+        own = out / f"{options.seed}-{number}"
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        outcome = suffer(own, options.scenario, fault, reference)
+        with lock, record.open("a") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
+            print(outcome, flush=True)
+        return outcome
 
-        with ThreadPoolExecutor(options.jobs) as pool:
-            outcomes = list(pool.map(one, enumerate(faults)))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        outcomes = list(pool.map(one, enumerate(faults)))
     false = sum(len(outcome.false) for outcome in outcomes)
     silent = sum(outcome.unknown > 0 and not outcome.said for outcome in outcomes)
-    print(f"{len(outcomes)} faults, {len(reference)} rows each: {false} false rows; {silent} left rows unknown unsaid")
-    return 1 if false or silent else 0
+    left = sum(outcome.left > 0 for outcome in outcomes)
+    print(
+        f"{len(outcomes)} faults, {len(reference)} rows each: {false} false rows; {silent} left rows unknown unsaid; "
+        f"{left} left processes behind; {out}"
+    )
+    return 1 if false or silent or left else 0
+
+
+def reference_of(place: Path, scenario: str) -> tuple[list[str], list[str], dict[tuple[str, ...], str]] | None:
+    """What a run without a fault has: the short names of its processes, its phases, its rows; None where it fails.
+
+    The one that is in this place, if there is one.
+    """
+    known = place / "processes.json"
+    if not known.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        with invocation.under_way(place, scenario) as (process, record):
+            invocation.wait_for_event(process, record, "built", "", LONGEST_S)
+            names = sorted(processes(process.pid))
+            process.communicate(timeout=LONGEST_S)
+        if process.returncode:
+            print(f"the run without a fault ended with {process.returncode}; see {record.path}", file=sys.stderr)
+            return None
+        known.write_text(json.dumps(names))
+    phases = [event["phase"] for event in invocation.Record(place / "run").events_of("confirmed")]
+    return json.loads(known.read_text()), phases, rows(place / "run")
+
+
+def _suffered(record: Path) -> Iterator[Outcome]:
+    """What is written down of earlier faults."""
+    for line in record.read_text().splitlines() if record.exists() else ():
+        told = json.loads(line)
+        yield Outcome(**told | {"fault": Fault(**told["fault"]), "false": tuple(told["false"])})
 
 
 if __name__ == "__main__":

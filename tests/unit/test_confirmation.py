@@ -492,6 +492,39 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
             os.kill(pid, 0)
 
 
+def test_an_answer_that_is_there_but_was_not_read_yet_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner itself had no processor for longer than a control may take."""
+
+    class Unheard(PretendedSupervisor):
+        def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+            if clock.skipped == 0.0 and self.sent[-1][1].id != "x":
+                clock.skipped = 1000.0  # it has looked, nothing was there, and it does not come to look again
+                return
+            yield from super().receive(timeout_s)
+
+    clock = SimpleNamespace(skipped=0.0)
+    true = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: true() + clock.skipped)
+    supervisor = Unheard(["a"], lambda agent, request, before: RESET if request.id == "x" else checked(None))
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, controls={"x": (PATH,)})
+    assert (found.outcome, found.failure) == (Outcome.BLOCKED, "connection_reset")
+    assert [request.id for _, request in supervisor.sent] == ["x", "control a", "x"], "one control has been enough"
+    assert supervisor.agents["a"].ended is None
+
+
+def test_an_agent_that_has_answered_something_since_is_waited_for_again() -> None:
+    vouching = Vouching({"x": (PATH,)})
+    vouching.wait("first", [PATH.name], 0.0, 0.5)
+    [run] = vouching.due(0.0)
+    vouching.launched(1, run)
+    assert vouching.lost(run.ends + 0.1, lambda agent: None) == ["first"]
+    vouching.heard(run.agent)
+    vouching.wait("second", [PATH.name], run.ends + 0.1, 0.5)
+    [again] = vouching.due(run.ends + 0.2)
+    vouching.launched(2, again)
+    assert vouching.lost(run.ends + 0.2, lambda agent: None) == []
+
+
 def test_an_agent_that_left_a_control_unanswered_is_not_waited_for_again() -> None:
     vouching = Vouching({"x": (PATH,)})
     vouching.wait("first", [PATH.name], 0.0, 0.5)

@@ -7,10 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+from shutdownlab import library
+from shutdownlab.country.assembly import Country
 from shutdownlab.country.health import Watch
+from shutdownlab.model.scenario import Outcome
+from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.runner.measuring import Measuring
 
 
 def state_of(pid: int) -> str:
@@ -37,3 +44,47 @@ def test_what_was_stopped_before_the_watch_goes_on_and_casts_doubt() -> None:
             assert watch.examine().doubts == ()
         finally:
             process.kill()
+
+
+def test_what_a_child_has_forked_is_seen_stopped_though_it_goes_on_before_the_end() -> None:
+    """As a worker of nginx; of our own children the kernel remembers it, of theirs it does not."""
+    forking = "import os, time; os.fork(); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", forking], start_new_session=True) as process:
+        try:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            wait_until(lambda: bool(children.read_text().strip()))
+            worker = int(children.read_text())
+            watch = Watch({process.pid: "the server"})
+            watch.begin()
+            os.kill(worker, signal.SIGSTOP)
+            wait_until(lambda: state_of(worker) == "T")
+            watch.look()
+            os.kill(worker, signal.SIGCONT)
+            assert [doubt.partition(" (")[0] for doubt in watch.examine().doubts] == ["the server"]
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None:
+    shutdown = library.load("first-shutdown")
+    phase, looked = shutdown.scenario.timeline[0], []
+
+    class Agents:
+        def run(self, todo: dict[str, list[ProbeRequest]], *given: Any) -> Iterator[tuple[str, ProbeRequest, Any]]:
+            wanted = given[-1]
+            for agent, requests in todo.items():
+                for request in requests:
+                    assert wanted()
+                    yield agent, request, Measurement(Outcome.OK)
+
+    country = SimpleNamespace(
+        trusted=Path("ca.pem"),
+        plan=SimpleNamespace(network=shutdown.network),
+        net=None,
+        services=None,
+        agents=Agents(),
+        watch=SimpleNamespace(look=lambda: looked.append(True)),
+    )
+    measuring = Measuring(shutdown, shutdown.scenario.default_choices(), "run")
+    found = measuring.measure(cast(Country, country), phase, {}, lambda _: None)
+    assert len(looked) == len(found) > 50

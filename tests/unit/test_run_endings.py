@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.reporting.progress import Progress
 from shutdownlab.results.events import Event, Interrupted
-from shutdownlab.runner import run, walk
+from shutdownlab.results.run import Run
+from shutdownlab.runner import event_stream, run, walk
 from shutdownlab.runner.measuring import Measuring
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError, ending
@@ -107,6 +109,44 @@ def test_an_interrupt_is_recorded_and_goes_on(
     assert "Interrupted. What was measured is in run." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("read_all", [True, False], ids=["it had read all", "it had not read all"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["an event is told", "its terminal hangs up"])
+def test_a_run_whose_starter_is_killed_does_not_say_that_it_was_interrupted(
+    payload: dict[str, Any], breaking: Callable[[BaseException], None], *, read_all: bool, terminal: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.send(b"" if read_all else b"what was told before\n")
+        ours.close()  # as the kernel does, before it kills the sandbox
+        payload["events_fd"] = theirs.fileno()
+        breaking(KeyboardInterrupt())
+        with pytest.raises(event_stream.StarterKilled):
+            run.inside(payload) if not terminal else run.recorded(walk.RunOptions(**payload), [])
+    assert recorded(payload) == ("running", ["begun"])
+    assert Run.open(payload["directory"]).status == "killed"
+
+
+def test_a_run_whose_listener_raises_is_interrupted_and_the_listeners_error_kept(
+    payload: dict[str, Any], breaking: Callable[[BaseException], None]
+) -> None:
+    def refuse(_: Event) -> None:
+        raise ValueError("enough")
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader = event_stream.EventReader(ours, refuse)
+        reader.start()
+        write = event_stream.EventWriter(theirs.fileno())
+        write(Interrupted())
+        reader.join()
+        breaking(AttributeError("not reached"))
+        payload["events_fd"] = theirs.fileno()
+        with pytest.raises(event_stream.ListenersGone):
+            run.inside(payload)
+    assert isinstance(reader.raised, ValueError)
+    assert recorded(payload) == ("interrupted", ["begun", "interrupted", "finished"])
+
+
 def test_what_the_machine_cannot_is_recorded_and_told_outside(
     payload: dict[str, Any], breaking: Callable[[BaseException], None]
 ) -> None:
@@ -157,9 +197,9 @@ def test_what_was_measured_at_nearly_the_same_time_is_told_together_and_a_phases
     Measuring(shutdown, payload["choices"], "run").unknown(phase, ["no country"], told.append)
     assert len(told) > 50
     read, write = os.pipe()
-    stream = run.EventWriter(write)
+    stream = event_stream.EventWriter(write)
     with os.fdopen(read, "rb") as lines:
-        monkeypatch.setattr(run, "_TOGETHER_S", 60.0)
+        monkeypatch.setattr(event_stream, "_TOGETHER_S", 60.0)
         for event in told:
             stream(event)
         assert len(os.read(read, 1 << 20).splitlines()) == 1, "the first is told at once, the others wait"

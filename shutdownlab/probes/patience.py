@@ -1,0 +1,55 @@
+"""How long a step of a probe waits for the network: time in which it could have heard an answer.
+
+An agent that the machine keeps from its processors, or that is busy with its other probes, hears nothing. What came
+meanwhile it finds when it goes on; and in that very round of its loop its timers run out, too. So a timer that has run
+out says nothing by itself: time that the agent was not there for is given back, and only silence after that counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from shutdownlab.system.processor import waited_s
+
+MOST: Final = 4.0
+"""How many times its patience a step has at most: what can be given back has an end."""
+_LEAST_S: Final = 0.01
+"""A timer is always a little late."""
+
+
+@asynccontextmanager
+async def patience(seconds: float) -> AsyncIterator[None]:
+    """Raises TimeoutError, as `asyncio.timeout` does, after so many seconds in which this process was there to hear."""
+    async with asyncio.timeout(None) as limit:
+        waiting = _Patience(limit, seconds)
+        try:
+            yield
+        finally:
+            waiting.timer.cancel()
+
+
+class _Patience:
+    """Runs `limit` out once the patience is at its end."""
+
+    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
+        self._loop, self._limit = asyncio.get_running_loop(), limit
+        self._left = (MOST - 1) * seconds
+        self._begin(seconds)
+
+    def _begin(self, seconds: float) -> None:
+        self._waited = waited_s()
+        self._end = self._loop.time() + seconds
+        self.timer = self._loop.call_at(self._end, self._run_out)
+
+    def _run_out(self) -> None:
+        now = self._loop.time()
+        away = max(now - self._end, waited_s() - self._waited)
+        if away > _LEAST_S and self._left > 0:
+            back = min(away, self._left)
+            self._left -= back
+            self._begin(back)
+        else:
+            self._limit.reschedule(now)
