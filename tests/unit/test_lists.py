@@ -6,7 +6,7 @@ import cProfile
 import gc
 import pickle
 import time
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
-from shutdownlab.config.addresses import plain_prefix, prefix
+from shutdownlab.config.addresses import interface, plain_prefix, prefix
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.name_list import read_names
@@ -150,6 +150,16 @@ def test_a_prefix_made_in_haste_is_the_one_that_python_makes(address: Any, lengt
         assert getattr(quick, each) == getattr(slow, each)
     assert list(islice(quick.hosts(), 3)) == list(islice(slow.hosts(), 3))
     assert vars(quick).keys() == vars(slow).keys()
+
+
+@given(st.ip_addresses(), st.integers(0, 128))
+def test_an_interface_made_in_haste_is_the_one_that_python_makes(address: Any, length: int) -> None:
+    slow = ip_interface(f"{address}/{min(length, address.max_prefixlen)}")
+    quick = interface(int(address), slow.network)
+    assert (type(quick), quick, hash(quick), str(quick)) == (type(slow), slow, hash(slow), str(slow))
+    assert (quick.ip, quick.network, quick.with_netmask) == (slow.ip, slow.network, slow.with_netmask)
+    assert pickle.loads(pickle.dumps(quick)) == slow
+    assert vars(quick) == vars(slow)
 
 
 def test_reading_a_list_leaves_the_search_for_garbage_as_it_was() -> None:
