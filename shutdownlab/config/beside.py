@@ -24,6 +24,10 @@ class NotThere(NotReadable):
     """There is no such file."""
 
 
+class TooLarge(NotReadable):
+    """It is longer than a file of its kind may be."""
+
+
 def beside(document: Document, name: str) -> FilePath:
     """The path of a file that a document names."""
     return FilePath(document.file).parent / name
@@ -75,10 +79,10 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 raise NotReadable("which is no ordinary file")
             if found.st_size > limit:
-                raise NotReadable(f"which has {found.st_size:,} bytes, more than {limit:,}")
+                raise TooLarge(f"which has {found.st_size:,} bytes, more than {limit:,}")
             content = file.read(limit + 1)
             if len(content) > limit:  # it grows, or is one of those of /proc that have no size
-                raise NotReadable(f"which has more than {limit:,} bytes")
+                raise TooLarge(f"which has more than {limit:,} bytes")
             if (noted := _NOTED.get()) is not None:
                 noted[path.resolve()] = hashlib.sha256(content).hexdigest()
             return content

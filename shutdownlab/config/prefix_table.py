@@ -5,9 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 
-from shutdownlab.config.addresses import Address, IpPrefix
-
-_WIDTH = {4: 32, 6: 128}
+from shutdownlab.config.addresses import WIDTH, Address, IpPrefix
 
 
 class PrefixTable:
@@ -29,7 +27,7 @@ class PrefixTable:
         if found is None:
             found = self._by_length[version, length] = {}
             insort(self._lengths[version], length)
-        found.setdefault(int(prefix.network_address) >> (_WIDTH[version] - length), prefix)
+        found.setdefault(int(prefix.network_address) >> (WIDTH[version] - length), prefix)
         self._firsts = None
 
     def around(self, prefix: IpPrefix) -> Iterator[IpPrefix]:
@@ -38,10 +36,10 @@ class PrefixTable:
 
     def around_address(self, address: Address) -> Iterator[IpPrefix]:
         """Those that hold an address, the widest first."""
-        return self._holding(address.version, int(address), _WIDTH[address.version])
+        return self._holding(address.version, int(address), WIDTH[address.version])
 
     def _holding(self, version: int, number: int, most: int) -> Iterator[IpPrefix]:
-        width = _WIDTH[version]
+        width = WIDTH[version]
         for length in self._lengths[version]:
             if length > most:
                 return
@@ -53,7 +51,7 @@ class PrefixTable:
         """Those that lie within a prefix, itself left out."""
         if self._firsts is None:
             self._firsts = sorted(
-                (version, key << (_WIDTH[version] - length), length)
+                (version, key << (WIDTH[version] - length), length)
                 for (version, length), found in self._by_length.items()
                 for key in found
             )
@@ -64,4 +62,4 @@ class PrefixTable:
             if (other, start) >= (version, end):
                 return
             if length > prefix.prefixlen:
-                yield self._by_length[version, length][start >> (_WIDTH[version] - length)]
+                yield self._by_length[version, length][start >> (WIDTH[version] - length)]

@@ -7,11 +7,12 @@ Also what other programs write: a range (`192.0.2.1-192.0.2.9`), and the lines o
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shutdownlab.config.addresses import Address, IpPrefix, network, plain_prefix
+from shutdownlab.config.addresses import WIDTH, Address, IpPrefix, network, plain_prefix, prefix
 from shutdownlab.config.document import Expected
+from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES: Final = 64 << 20
@@ -29,44 +30,46 @@ def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
     Raises `BadInput` with the first mistakes, each with its line. Prefixes are numbers until those that count are
     known: making an object of one costs more than reading it.
     """
-    found: dict[int, list[int]] = {4: [], 6: []}
     mistakes = ListMistakes(file, "an address or a prefix", "prefixes")
-    for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        entry = line.partition(b"#")[0].partition(b";")[0].strip()
-        if not entry:
-            continue
-        decoded = entry.decode("utf-8", "replace")
-        plain = plain_prefix(decoded)
-        if plain is not None:
-            version, first, length = plain
-            found[version].append(first << _LENGTH_BITS | length)
-            continue
-        try:
-            for prefix in _prefixes(decoded):
-                found[prefix.version].append(int(prefix.network_address) << _LENGTH_BITS | prefix.prefixlen)
-        except Expected as error:
-            mistakes.add(number, entry, Expected(error.expected, error.hint or _HINT))
-    mistakes.raise_if_bad(sum(map(len, found.values())), MAX_PREFIXES)
-    return tuple(_networks(found))
+    with nothing_is_garbage():
+        found = _numbers(text.removeprefix(b"\xef\xbb\xbf").splitlines(), mistakes)
+        mistakes.raise_if_bad(sum(map(len, found.values())), MAX_PREFIXES)
+        return (*_outermost(4, found[4]), *_outermost(6, found[6]))
 
 
-def _networks(found: Mapping[int, list[int]]) -> Iterator[IpPrefix]:
-    """Those that no other one holds, by their addresses, out of numbers by IP version: see `_LENGTH_BITS`."""
-    for place, length in _outermost(found[4], 32):
-        yield ipaddress.IPv4Network((place, length))
-    for place, length in _outermost(found[6], 128):
-        yield ipaddress.IPv6Network((place, length))
+def _numbers(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[int, list[int]]:
+    """The prefixes of these lines as numbers (see `_LENGTH_BITS`), by IP version."""
+    found: dict[int, list[int]] = {4: [], 6: []}
+    for number, line in enumerate(lines, start=1):
+        plain = plain_prefix(line.decode("utf-8", "replace"))
+        if plain is None:
+            entry = line.partition(b"#")[0].partition(b";")[0].strip()
+            if not entry:
+                continue
+            decoded = entry.decode("utf-8", "replace")
+            plain = plain_prefix(decoded)
+            if plain is None:
+                try:
+                    for each in _prefixes(decoded):
+                        found[each.version].append(int(each.network_address) << _LENGTH_BITS | each.prefixlen)
+                except Expected as error:
+                    mistakes.add(number, entry, Expected(error.expected, error.hint or _HINT))
+                continue
+        version, first, length = plain
+        found[version].append(first << _LENGTH_BITS | length)
+    return found
 
 
-def _outermost(numbers: list[int], width: int) -> Iterator[tuple[int, int]]:
-    """First address and length of each that no other one holds; of those with the same one the shortest is first."""
+def _outermost(version: int, numbers: list[int]) -> Iterator[IpPrefix]:
+    """Those that no other one holds, by their addresses; of those with the same first one the shortest comes first."""
+    width = WIDTH[version]
     end = -1
     for number in sorted(numbers):
         first = number >> _LENGTH_BITS
         if first > end:
             length = number & _LENGTH_MASK
             end = first + (1 << (width - length)) - 1
-            yield first, length
+            yield prefix(version, first, length)
 
 
 def _prefixes(entry: str) -> Iterable[IpPrefix]:
@@ -86,7 +89,7 @@ def _prefixes(entry: str) -> Iterable[IpPrefix]:
 
 
 def _end(text: str) -> Address:
-    prefix = network(text.strip())
-    if prefix.num_addresses > 1:
+    found = network(text.strip())
+    if found.num_addresses > 1:
         raise Expected("an address at either end of a range", _HINT)
-    return prefix.network_address
+    return found.network_address

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
 from shutdownlab.config.domains import NAME, domain
+from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES = 32 << 20
@@ -32,9 +33,17 @@ _ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 
 def read_names(text: bytes, file: str) -> tuple[str, ...]:
     """The suffixes that a list holds, lower case and in A-labels, each once, in their order. Raises `BadInput`."""
-    names: dict[str, None] = {}
     mistakes = ListMistakes(file, "a name", "names")
-    for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+    with nothing_is_garbage():
+        names = _names(text.removeprefix(b"\xef\xbb\xbf").splitlines(), mistakes)
+        mistakes.raise_if_bad(len(names), MAX_NAMES)
+        return tuple(names)
+
+
+def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
+    """The suffixes that these lines hold, each once, in their order."""
+    names: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
         entry = line.partition(b"#")[0].strip() if b"##" not in line else line.strip()
         if not entry:
             continue
@@ -45,8 +54,7 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
                 names |= dict.fromkeys(_suffixes(entry))
         except Expected as error:
             mistakes.add(number, entry, error)
-    mistakes.raise_if_bad(len(names), MAX_NAMES)
-    return tuple(names)
+    return names
 
 
 def _suffixes(entry: bytes) -> Iterable[str]:

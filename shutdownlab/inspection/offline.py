@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypedDict
 
+from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.capture import FROM_BOX, UNKNOWN_SIDE, Capture
 from shutdownlab.inspection.checksum import header_checksum_good, transport_checksum_good
@@ -88,16 +88,8 @@ class OfflineInspection:
     def run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:
         """Inspect all packets, `(time, link type, frame)` each."""
         # The engine makes no reference cycles, and millions of live connections make each collection long.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with nothing_is_garbage():
             self._run(capture)
-        finally:
-            if collects:
-                if gc.get_freeze_count() == 0:  # all to the oldest generation, unseen; else the next collection sees it
-                    gc.freeze()
-                    gc.unfreeze()
-                gc.enable()
 
     def _run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:
         started = time.perf_counter()

@@ -12,9 +12,8 @@ import itertools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from shutdownlab.config.addresses import Address, IpPrefix
+from shutdownlab.config.addresses import WIDTH, Address, Interface, IpPrefix, interface, prefix
 
-Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Pair = tuple[IpPrefix, ...]
 """An IPv4 subnet and an IPv6 one."""
 
@@ -71,21 +70,21 @@ def everywhere(version: int) -> IpPrefix:
 
 def hosts(pair: Pair, number: int) -> list[Interface]:
     """The interface addresses at a place in a pair of subnets."""
-    return [_interface(block.version, int(block.network_address) + number, block.prefixlen) for block in pair]
-
-
-def _interface(version: int, address: int, length: int) -> Interface:
-    """Of numbers: text would be parsed, which a country of 20,000 groups has done 200,000 times."""
-    return ipaddress.IPv4Interface((address, length)) if version == 4 else ipaddress.IPv6Interface((address, length))
+    return [interface(int(block.network_address) + number, block) for block in pair]
 
 
 def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list[Interface], list[Interface]]:
     """The addresses of a service in an infrastructure subnet, and the router's on the link to it."""
     v4, v6 = (int(block.network_address) + place[block.version] for block in infrastructure)
     return (
-        [_interface(4, v4, 30), _interface(6, v6, 126)],
-        [_interface(4, v4 + 1, 30), _interface(6, v6 - 1, 126)],
+        [_on_its_own(4, v4), _on_its_own(6, v6)],
+        [_on_its_own(4, v4 + 1), _on_its_own(6, v6 - 1)],
     )
+
+
+def _on_its_own(version: int, address: int) -> Interface:
+    """An interface on a point-to-point subnet of four addresses."""
+    return interface(address, prefix(version, address & ~3, WIDTH[version] - 2))
 
 
 def subnets(prefixes: tuple[IpPrefix, ...]) -> Iterator[Pair]:
@@ -113,6 +112,12 @@ def _pairs(prefixes: tuple[IpPrefix, ...], v4_length: int, v6_length: int) -> It
 
 
 def _blocks(prefixes: tuple[IpPrefix, ...], version: int, length: int) -> Iterator[IpPrefix]:
-    for prefix in prefixes:
-        if prefix.version == version:
-            yield from prefix.subnets(new_prefix=length)
+    """The blocks of a length; raises `ValueError` at a prefix that is longer."""
+    for whole in prefixes:
+        if whole.version != version:
+            continue
+        if whole.prefixlen > length:
+            raise ValueError(f"{whole} has no room for a /{length}")
+        first = int(whole.network_address)
+        for number in range(first, first + whole.num_addresses, 1 << (WIDTH[version] - length)):
+            yield prefix(version, number, length)

@@ -35,8 +35,9 @@ ORDINARY = "ordinary"
 def names_of(topology: Topology) -> dict[Key, str]:
     """The name of every node of a topology's network."""
     keys = list(_keys(topology))
-    usual = Counter(map(_usual, keys))
-    return {key: _usual(key) if usual[_usual(key)] == 1 else _formal(key) for key in keys}
+    usual = [_usual(key) for key in keys]
+    often = Counter(usual)
+    return {key: name if often[name] == 1 else _formal(key) for key, name in zip(keys, usual, strict=True)}
 
 
 def _keys(topology: Topology) -> Iterator[Key]:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shutdownlab.config.addresses import Address, IpPrefix
+from shutdownlab.config.addresses import Address, Interface, IpPrefix
+from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
-from shutdownlab.model.address_plan import Interface, Pair, everywhere, hosts
+from shutdownlab.model.address_plan import Pair, everywhere, hosts
 from shutdownlab.model.naming import names_of
 from shutdownlab.model.roles import Role
 from shutdownlab.model.topology import LinkClass, ServerProgram, Topology, Vantage, VantageId
@@ -219,7 +220,7 @@ class _Builder:
         ends = [End(node.name, self._port_name(node, purpose)) for node, purpose, _ in (a, b)]
         for (node, purpose, addresses), own, peer in zip((a, b), ends, reversed(ends), strict=True):
             number = len(node.ports) + 1
-            node.ports[own.port] = Port(own.port, self._mac(), tuple(addresses), number, purpose, peer)
+            node.ports[own.port] = Port(own.port, mac_of(next(self.macs)), tuple(addresses), number, purpose, peer)
         routers = [tuple(block.network_address + first_hop + place for block in hops) for place in range(kind.hops)]
         self.network.links.append(Link(ends[0], ends[1], kind, tuple(reversed(routers)), local if routers else ()))
 
@@ -228,9 +229,6 @@ class _Builder:
         if node.role.is_openflow or node.role is Role.EXCHANGE_SWITCH:
             return f"s{self.network.place(node.name)}p{len(node.ports) + 1}"
         return purpose if purpose.isalnum() and len(purpose) <= 15 else f"eth{len(node.ports)}"
-
-    def _mac(self) -> str:
-        return ":".join(f"{byte:02x}" for byte in (0x02 << 40 | next(self.macs)).to_bytes(6, "big"))
 
     def build(self) -> Network:
         topology = self.topology
@@ -344,11 +342,17 @@ class _Builder:
 
 def lay_out(topology: Topology, apps: Mapping[str, App]) -> Network:
     """Work out the whole network of a checked topology; pure and deterministic."""
-    return _Builder(topology, apps).build()
+    with nothing_is_garbage():
+        return _Builder(topology, apps).build()
+
+
+def mac_of(number: int) -> str:
+    """A locally administered address (IEEE 802, bit 0x02) of a number that is an interface's alone."""
+    return (0x02 << 40 | number).to_bytes(6, "big").hex(":")
 
 
 def _default(subnet: Pair, port: str) -> list[Route]:
     return [Route(everywhere(block.version), block.network_address + plan.ROUTER, port) for block in subnet]
 
 
-__all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out"]
+__all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out", "mac_of"]

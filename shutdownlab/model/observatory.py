@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from shutdownlab.config.addresses import Address
+from shutdownlab.config.addresses import Address, Interface
 from shutdownlab.model import address_plan as plan
-from shutdownlab.model.address_plan import Interface, hosts
-from shutdownlab.model.network import PLAIN, End, Link, Network, Node, Port, Role
+from shutdownlab.model.address_plan import hosts
+from shutdownlab.model.network import PLAIN, End, Link, Network, Node, Port, Role, mac_of
 from shutdownlab.model.routing import BgpSession, Relation
 from shutdownlab.model.topology import Topology
 
@@ -144,5 +144,4 @@ def _with_room(node: Node) -> Node:
 
 
 def _port(end: End, mac: int, addresses: list[Interface], number: int, peer: End) -> Port:
-    text = ":".join(f"{byte:02x}" for byte in (0x02 << 40 | mac).to_bytes(6, "big"))
-    return Port(end.port, text, tuple(addresses), number, peer.node, peer)
+    return Port(end.port, mac_of(mac), tuple(addresses), number, peer.node, peer)

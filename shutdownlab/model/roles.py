@@ -25,4 +25,7 @@ class Role(StrEnum):
 
     @property
     def is_openflow(self) -> bool:
-        return self in {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH}
+        return self in _OPENFLOW
+
+
+_OPENFLOW = frozenset({Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH})

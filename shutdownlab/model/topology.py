@@ -235,12 +235,12 @@ def given_shares(
     groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES
 ) -> dict[str, float | None]:
     """The ordinary groups of an operator's region, with the share that each, or its class, says it has."""
-    ordinary = {n: group for n, group in groups.items() if kind_of(group.class_, own) is SubscriberClass.ORDINARY}
-    silent = Counter(group.class_ for group in ordinary.values() if group.share is None)
-    shares: dict[str, float | None] = {}
-    for name, group in ordinary.items():
-        of_class = own[group.class_].share if group.class_ in own else None
-        shares[name] = of_class / silent[group.class_] if group.share is None and of_class else group.share
+    shares = {n: g.share for n, g in groups.items() if kind_of(g.class_, own) is SubscriberClass.ORDINARY}
+    silent = [n for n, share in shares.items() if share is None and groups[n].class_ in own]
+    alike = Counter(groups[n].class_ for n in silent) if silent else {}
+    for name in silent:
+        if of_class := own[groups[name].class_].share:
+            shares[name] = of_class / alike[groups[name].class_]
     return shares
 
 

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from shutdownlab import library
 from shutdownlab.config.addresses import Prefix, is_for_hosts
-from shutdownlab.config.document import parse
+from shutdownlab.config.document import MAX_BYTES, parse
 from shutdownlab.config.domains import HostName, Url
 from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import Hours, Instant, Kbit, Port, Seconds, UtcOffset
@@ -232,6 +232,16 @@ def test_what_is_no_file_to_read_is_refused_at_once(odd_files: dict[str, Path]) 
     for file in odd_files.values():
         assert f"{file}: found " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_too_long_is_told_how_long_it_may_be_and_how_to_write_less(tmp_path: Path) -> None:
+    long = tmp_path / "long.yaml"
+    long.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(BadInput) as raised:
+        library.check(str(long))
+    (problem,) = raised.value.problems
+    assert problem.found == "a file which has 1,048,577 bytes, more than 1,048,576"
+    assert (problem.expected, "&name" in problem.hint) == ("at most 1,048,576 bytes", True)
 
 
 def test_a_policy_for_captures_is_read_to_its_limit_and_no_further(odd_files: dict[str, Path]) -> None:

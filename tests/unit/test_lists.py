@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import cProfile
+import gc
+import pickle
 import time
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
-from shutdownlab.config.addresses import plain_prefix
+from shutdownlab.config.addresses import interface, plain_prefix, prefix
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.name_list import read_names
@@ -135,6 +138,40 @@ def test_every_prefix_as_python_writes_it_is_read_in_haste_but_for_ipv4_within_i
     prefix = ip_network(f"{address}/{min(length, address.max_prefixlen)}", strict=False)
     is_mapped = prefix.version == 6 and int(prefix.network_address) >> 32 == 0xFFFF
     assert (plain_prefix(str(prefix)) is None) is is_mapped
+
+
+@given(st.ip_addresses(), st.integers(0, 128))
+def test_a_prefix_made_in_haste_is_the_one_that_python_makes(address: Any, length: int) -> None:
+    slow = ip_network(f"{address}/{min(length, address.max_prefixlen)}", strict=False)
+    quick = prefix(slow.version, int(slow.network_address), slow.prefixlen)
+    assert (type(quick), quick, hash(quick), str(quick)) == (type(slow), slow, hash(slow), str(slow))
+    assert pickle.loads(pickle.dumps(quick)) == slow
+    for each in ("network_address", "broadcast_address", "netmask", "hostmask", "prefixlen", "num_addresses"):
+        assert getattr(quick, each) == getattr(slow, each)
+    assert list(islice(quick.hosts(), 3)) == list(islice(slow.hosts(), 3))
+    assert vars(quick).keys() == vars(slow).keys()
+
+
+@given(st.ip_addresses(), st.integers(0, 128))
+def test_an_interface_made_in_haste_is_the_one_that_python_makes(address: Any, length: int) -> None:
+    slow = ip_interface(f"{address}/{min(length, address.max_prefixlen)}")
+    quick = interface(int(address), slow.network)
+    assert (type(quick), quick, hash(quick), str(quick)) == (type(slow), slow, hash(slow), str(slow))
+    assert (quick.ip, quick.network, quick.with_netmask) == (slow.ip, slow.network, slow.with_netmask)
+    assert pickle.loads(pickle.dumps(quick)) == slow
+    assert vars(quick) == vars(slow)
+
+
+def test_reading_a_list_leaves_the_search_for_garbage_as_it_was() -> None:
+    for wanted in (True, False):
+        (gc.enable if wanted else gc.disable)()
+        try:
+            read_addresses(b"192.0.2.0/24", "list.txt")
+            with pytest.raises(BadInput):
+                read_names(b"", "list.txt")
+            assert gc.isenabled() is wanted
+        finally:
+            gc.enable()
 
 
 # --- in rules ---
