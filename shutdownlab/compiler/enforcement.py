@@ -120,8 +120,8 @@ def _classify(group: Group) -> Iterator[Rule]:
 
 
 def _applies(policy: Policy, *, inbound: bool) -> bool:
-    """What is rejected is border routers' to answer: switches let it pass, both ways (see `rejections`)."""
-    if policy.rejects:
+    """What border routers reject or count is theirs to drop: switches let it pass, both ways (see `rejections`)."""
+    if policy.at_border:
         return False
     return policy.direction is Direction.BOTH or (policy.direction is Direction.INBOUND) == inbound
 

@@ -25,41 +25,57 @@ _ANSWERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Of what some subscriber groups send, what is rejected for one policy.
+class AtBorder:
+    """Of what some subscriber groups send, what their border router does something with, for one policy.
 
     subnets: of the groups. controls: their control addresses, which no policy touches.
     """
 
     policy: str
-    answer: Rejection
     subnets: tuple[IpPrefix, ...]
     controls: tuple[Address, ...]
     spared: tuple[Traffic, ...]
     targets: tuple[Traffic, ...]
 
     def meets(self, source: Address, packet: Traffic) -> bool:
-        """Whether a packet of one of the groups is rejected; `packet`: what it is, with both its addresses."""
+        """Whether a packet of one of the groups is meant; `packet`: what it is, with both its addresses."""
+        return self.concerns(source, packet) and any(traffic.covers(packet) for traffic in self.targets)
+
+    def concerns(self, source: Address, packet: Traffic) -> bool:
+        """Whether it is a packet of one of the groups that nothing spares."""
         return (
             any(source in subnet for subnet in self.subnets)
             and source not in self.controls
             and not any(traffic.covers(packet) for traffic in self.spared)
-            and any(traffic.covers(packet) for traffic in self.targets)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(AtBorder):
+    """What is rejected, and how it is answered."""
+
+    answer: Rejection
 
 
 def rejections(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], operator: str
 ) -> tuple[Rejected, ...]:
     """In the order in which policies were started: the first that meets a packet answers it."""
-    found: list[Rejected] = []
-    for name, policy in active.items():
-        if not policy.rejects:
-            continue
+    rejecting = {name: policy for name, policy in active.items() if policy.rejects}
+    return tuple(
+        Rejected(each.policy, each.subnets, each.controls, each.spared, each.targets, active[each.policy].reject_with)
+        for each in at_border(network, apps, rejecting, operator)
+    )
+
+
+def at_border(
+    network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], operator: str
+) -> Iterator[AtBorder]:
+    """What policies that an operator's border router carries out are about, group by group."""
+    for name, policy in policies.items():
         for vantage in network.vantages:
             if vantage.id.operator != operator or not policy.concerns(vantage):
                 continue
-            subnets = network.subnets[vantage.id]
             asked = (Traffic(remote=ipaddress.ip_network(a)) for a in controls.asked_by(network, vantage))
             spared = (
                 *asked,
@@ -68,36 +84,45 @@ def rejections(
             )
             targets = tuple(dict.fromkeys(traffic_of(network, apps, policy.targets)))
             own = network.control_addresses(vantage.id)
-            found.append(Rejected(name, policy.reject_with, subnets, own, tuple(dict.fromkeys(spared)), targets))
-    return tuple(found)
+            yield AtBorder(name, network.subnets[vantage.id], own, tuple(dict.fromkeys(spared)), targets)
 
 
 def ruleset(rejected: Iterable[Rejected]) -> str:
     """What `nft -f` reads: a router's table of rejections in place of the one that it has."""
+    return table(TABLE, ((each, list(_answers(each))) for each in rejected))
+
+
+def _answers(rejected: Rejected) -> Iterator[str]:
+    for traffic in rejected.targets:
+        yield from (" ".join((*conditions(traffic), answer)) for answer in _ANSWERS[rejected.answer])
+
+
+def table(name: str, orders: Iterable[tuple[AtBorder, list[str]]], sets: Iterable[str] = ()) -> str:
+    """A table of nftables in place of the one of that name: for each order a chain, which these rules end."""
     lines, chains = [], []
-    for number, each in enumerate(rejected):
+    for number, (each, rules) in enumerate(orders):
         lines += [f"    {_match(Traffic(local=s))} jump p{number}" for s in each.subnets]
         chains += [
             f"  chain p{number} {{",
             f"    # {each.policy}",
             *(f"    {_match(Traffic(local=ipaddress.ip_network(a)))} return" for a in each.controls),
             *(f"    {_match(t)} return" for t in each.spared),
-            *("    " + " ".join((*_conditions(t), answer)) for t in each.targets for answer in _ANSWERS[each.answer]),
+            *(f"    {rule}" for rule in rules),
             "  }",
         ]
-    head = [f"table inet {TABLE}", f"delete table inet {TABLE}"]
+    head = [f"table inet {name}", f"delete table inet {name}"]
     if not lines:
         return "\n".join(head) + "\n"
     hook = "    type filter hook forward priority filter; policy accept;"
-    whole = [f"table inet {TABLE} {{", *chains, "  chain forward {", hook, *lines, "  }", "}"]
+    whole = [f"table inet {name} {{", *sets, *chains, "  chain forward {", hook, *lines, "  }", "}"]
     return "\n".join([*head, *whole]) + "\n"
 
 
 def _match(traffic: Traffic) -> str:
-    return " ".join(_conditions(traffic))
+    return " ".join(conditions(traffic))
 
 
-def _conditions(traffic: Traffic) -> Iterator[str]:
+def conditions(traffic: Traffic) -> Iterator[str]:
     for prefix, end in ((traffic.local, "saddr"), (traffic.remote, "daddr")):
         if prefix is not None:
             yield f"{'ip' if prefix.version == 4 else 'ip6'} {end} {prefix}"

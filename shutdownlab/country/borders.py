@@ -1,7 +1,7 @@
-"""What border routers are ordered to do with packets, in a running country: to discard them, and to reject them.
+"""What border routers are ordered to do with packets, in a running country: to discard, to reject and to count them.
 
 What is discarded on arrival has routes in a table of its own, which only what comes in from the gateway is looked up in
-(RFC 5635, section 3); what is rejected, a table of nftables that is loaded as a whole.
+(RFC 5635, section 3); what is rejected, and what is counted, a table of nftables that is loaded as a whole.
 
 Of packets that they have no route for, all routers can be made to tell each sender each time: Linux does so five times,
 and then once a second (`icmp_ratelimit` is not about these errors), and outcomes would hang on who asked first.
@@ -10,13 +10,15 @@ and then once a second (`icmp_ratelimit` is not about these errors), and outcome
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from pyroute2 import NetlinkError
 
-from shutdownlab.compiler.rejections import Rejected, ruleset
+from shutdownlab.compiler import counting, rejections
+from shutdownlab.compiler.counting import Counted
+from shutdownlab.compiler.rejections import Rejected
 from shutdownlab.model.address_plan import GATEWAY_LAN
 from shutdownlab.model.faults import Damage, Nulled
 from shutdownlab.model.network import Network, Role
@@ -50,6 +52,8 @@ class Borders:
     _nulled: frozenset[Nulled] = frozenset()
     _rules: dict[str, str] = field(default_factory=dict)
     """Of nftables, by operator."""
+    _counting: set[str] = field(default_factory=set)
+    """The operators whose routers count."""
     _tell: bool = False
 
     def tell(self) -> None:
@@ -100,11 +104,18 @@ class Borders:
 
     def reject(self, operator: str, rejected: Iterable[Rejected]) -> None:
         """Have an operator's router reject exactly this; raises `MachineCannot`."""
-        rules = ruleset(rejected)
-        if rules == self._rules.get(operator, ruleset(())):
+        rules = rejections.ruleset(rejected)
+        if rules == self._rules.get(operator, rejections.ruleset(())):
             return
         _load(self._namespace(operator), rules, "reject packets at a border router")
         self._rules[operator] = rules
+
+    def count(self, operator: str, counted: Sequence[Counted]) -> None:
+        """Have an operator's router count exactly this, from nothing on; raises `MachineCannot`."""
+        if not counted and operator not in self._counting:
+            return
+        _load(self._namespace(operator), counting.ruleset(counted), "count packets at a border router")
+        (self._counting.add if counted else self._counting.discard)(operator)
 
     def _namespace(self, operator: str) -> Namespace:
         namespace: Namespace = self.net.get(self.network.one(Role.BORDER, operator).name).namespace

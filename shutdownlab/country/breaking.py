@@ -17,6 +17,7 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
+from shutdownlab.compiler.counting import counts
 from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
@@ -119,6 +120,7 @@ class Breaker:
         self.borders.discard(wanted)
         for operator in self.network.topology.operators:
             self.borders.reject(operator, rejections(self.network, apps, held(operator), operator))
+            self.borders.count(operator, counts(self.network, apps, held(operator), operator))
         vantages, links = self.network.vantages, self.network.topology.links
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
         self.lie(told)

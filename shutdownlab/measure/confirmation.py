@@ -17,8 +17,9 @@ from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.controls import Control, checks_request
-from shutdownlab.measure.scheduler import Round, Scheduler, Task
+from shutdownlab.measure.scheduler import Round, Scheduler
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.task import Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest

@@ -54,8 +54,9 @@ def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeReque
 def over_its_lines(
     request: ProbeRequest, probe: Probe, at: Surroundings, held: Callable[[str], Mapping[str, Policy]]
 ) -> ProbeRequest:
-    """A request with what policies make of the lines on its way: whether they are slowed, and the patience that the
-    time takes by which they are longer, or packets that are lost. `held`: what an operator carries out, by its name."""
+    """A request with what policies make of the lines on its way: whether they are slowed, the patience that the time
+    takes by which they are longer, or packets that are lost, and how long what it sends is counted. `held`: what an
+    operator carries out, by its name."""
     own, links = at.vantage, at.network.topology.links
     slowing = [policy for policy in held(own.id.operator).values() if policy.slows and policy.concerns(own)]
     rates = [policy.rate(inbound=True) or 0 for policy in slowing]
@@ -65,4 +66,12 @@ def over_its_lines(
     longer = sum(2 * line.delay for line in lines if line.policies)
     lossy = any(line.policies and line.loss for line in lines)
     more = _ROUNDS * longer + (_SENT_AGAIN_S if lossy else 0.0)
-    return replace(request, slowed=bool(slowing), rate=min(rates, default=0), timeout=request.timeout + more)
+    concerning = [policy for policy in held(own.id.operator).values() if policy.concerns(own)] if probe.echoes else []
+    counted = [policy.block_after.within for policy in concerning if policy.block_after is not None]
+    return replace(
+        request,
+        slowed=bool(slowing),
+        rate=min(rates, default=0),
+        rests=max(counted, default=0.0),
+        timeout=request.timeout + more,
+    )

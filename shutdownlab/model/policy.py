@@ -12,6 +12,7 @@ from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
 from shutdownlab.model.answers import Lie, Rejection
+from shutdownlab.model.counting import BlockAfter
 from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
 from shutdownlab.model.means import BlockAction as BlockAction
@@ -106,6 +107,9 @@ class Policy(Record):
     freeze_after: Size | None = None
     """With `block`: what it names is let through until the far end has sent so many bytes of a connection, then nothing
     of that passes any more. DPI boxes count, by whatever it is told apart."""
+    block_after: BlockAfter | None = None
+    """With `block: {protocols: [icmp]}`: border routers count each client's echo requests, let so many pass, and drop
+    what comes after them."""
     residual: ResidualSpec | None = None
     """With `block` by DPI: what stays blocked once a connection has been, and how long; left out: what the box's
     profile says, where that has the `action` too."""
@@ -148,6 +152,7 @@ class Policy(Record):
             raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
         self._degrades()
         self._freezes()
+        self._counts()
         self._stays_blocked()
         self._within_its_means()
         self._rejects()
@@ -237,6 +242,20 @@ class Policy(Record):
         if beyond := self.block.without_connections:
             hint = "connections of TCP and UDP alone are counted"
             raise Expected("what has connections", hint, found=beyond, key="block")
+
+    def _counts(self) -> None:
+        """Border routers count echo requests, which are told apart by their headers."""
+        if self.block_after is None:
+            return
+        protocols = self.block.protocols if self.block is not None else ()
+        if not protocols or self.block != Targets(protocols=protocols) or not {*protocols} <= {"icmp", "icmp6"}:
+            hint = "border routers count echo requests: pings"
+            expected = "it with `block: {protocols: [icmp]}` alone"
+            raise Expected(expected, hint, found="`block_after`", key="block_after")
+        for key in ("by", "at", "action", "direction"):
+            if key in self.model_fields_set:
+                hint = "an operator's border router counts what its subscribers send, and drops it"
+                raise Expected("`block_after` without it", hint, found=f"`{key}`", key=key)
 
     def _stays_blocked(self) -> None:
         """What is blocked by name or by its looks is known by some packet of it, and others follow that."""
@@ -341,6 +360,11 @@ class Policy(Record):
     def rejects(self) -> bool:
         """Whether border routers answer what is blocked."""
         return self.action is BlockAction.REJECT
+
+    @property
+    def at_border(self) -> bool:
+        """Whether border routers carry out what it blocks, so that switches let it pass."""
+        return self.rejects or self.block_after is not None
 
     @property
     def routes(self) -> bool:

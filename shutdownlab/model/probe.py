@@ -147,6 +147,16 @@ class Probe(Registered):
         return None
 
     @property
+    def waits_for(self) -> Literal["host", "port", "program"]:
+        """What of its server has to work, as `answered_by` says of its kind."""
+        return self.answered_by
+
+    @property
+    def echoes(self) -> int:
+        """ICMP echo requests that it sends, where nothing is lost."""
+        return 0
+
+    @property
     def lasts(self) -> float:
         """Seconds that it may take by itself, beside the waits for each of its steps."""
         return 0.0

@@ -7,24 +7,34 @@ the modules named by `runs`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from shutdownlab.config.addresses import endpoint, is_address
 from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.domains import Host, url
 from shutdownlab.config.mistakes import Mistake, unknown
-from shutdownlab.config.scalars import Seconds, whole
+from shutdownlab.config.scalars import Seconds, Whole, whole
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.pages import DOWNLOADS
-from shutdownlab.model.probe import Errand, Family, HostProbe, PortProbe, Probe, ServerControl, Surroundings, UrlProbe
+from shutdownlab.model.probe import (
+    Errand,
+    Family,
+    HostProbe,
+    PortProbe,
+    Probe,
+    ServerControl,
+    SinglePort,
+    Surroundings,
+    UrlProbe,
+)
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.topology import Topology, Vantage, VantageId
 
@@ -82,16 +92,57 @@ class Vpn(_ToPort):
         return f"openvpn://{endpoint(asked.host, asked.port)}/?transport={asked.transport}"
 
 
+@dataclass(frozen=True, slots=True)
+class Echoes:
+    """How many echo requests go to a host, how many are answered where all is well; to which TCP port next, if any."""
+
+    host: str
+    count: int = 1
+    answered: int = 1
+    then: int = 0
+
+
+_Echoes = Annotated[Whole, Field(ge=1, le=100)]
+
+
 class Ping(HostProbe):
-    """An ICMP echo from `host`, by its true address."""
+    """ICMP echoes from `host`, by its true address."""
+
+    count: _Echoes = 1
+    """How many echo requests are sent, one after another."""
+    answered: _Echoes | None = None
+    """How many of them must be answered; left out: all."""
+    then: SinglePort | None = None
+    """A port of the host to which a TCP connection must be made, too, once they are all sent."""
 
     runs = "shutdownlab.probes.steps:ping_test"
     follows = "shutdownlab.verifier.follow:ping"
     answered_by = "host"
     ooni_test = "x_ping"
 
-    def ask(self, at: Surroundings) -> Destination:
-        return Destination(self.host)
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Ping:
+        if self.answered is not None and self.answered > self.count:
+            hint = "no more can be answered than are sent"
+            raise Expected(f"at most `count`, {self.count}", hint, found=str(self.answered), key="answered")
+        if self.then is not None and self.then.protocol == "udp":
+            raise Expected("a port of TCP, such as tcp/443", found=str(self.then), key="then")
+        return self
+
+    @property
+    def waits_for(self) -> Literal["host", "port", "program"]:
+        return "host" if self.then is None else "port"
+
+    @property
+    def echoes(self) -> int:
+        return self.count
+
+    def ask(self, at: Surroundings) -> Echoes:
+        return Echoes(self.host, self.count, self.answered or self.count, self.then.first if self.then else 0)
+
+    def control(self, at: Surroundings) -> ServerControl:
+        """One echo, where the server's kernel answers; the port that it goes to besides."""
+        return ServerControl(self.runs, replace(self.ask(at), count=1, answered=1))
 
     def ooni_input(self, at: Surroundings) -> str:
         return f"ping://{self.host}"

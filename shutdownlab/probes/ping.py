@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
 _PAYLOAD: Final = bytes(range(48))
+_APART_S: Final = 0.02
+"""How soon one echo of a probe follows the other."""
 # (request, reply, unreachable) message types.
 _TYPES: Final = {Family.IPV4: (8, 0, 3), Family.IPV6: (128, 129, 1)}
 _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
@@ -22,47 +25,85 @@ _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROT
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
-async def ping(session: ProbeSession, address: str, source: str = "") -> float:
-    """Echo a packet off `address`, sending again at half of the patience; returns the round trip in seconds.
+async def ping(session: ProbeSession, address: str, source: str = "", *, count: int = 1, needed: int = 1) -> float:
+    """Echo packets off `address` until so many as needed came back and all are sent; returns the longest round trip in
+    seconds of those that did.
 
-    `source`: the own address to send from, where not the usual one. Raises `StepFailed`.
+    A single one is sent again at half of the patience; of several, one that is lost is lost. `source`: the own address
+    to send from, where not the usual one. Raises `StepFailed`.
     """
     failure: str | None = None
-    rtt = 0.0
+    rtts: list[float] = []
     try:
         async with patience(session.patience):
-            rtt = await _echo(session, address, source)
+            await _echo(session, address, source, count, needed, rtts)
     except (OSError, StepFailed) as error:
         failure = failure_of(error)
-    session.trace.extra["x_ping"] = {"address": address, "failure": failure, "rtt": rtt or None}
+    found = {"address": address, "failure": failure, "rtt": max(rtts, default=None)}
+    session.trace.extra["x_ping"] = found | ({"sent": count, "answered": len(rtts)} if count > 1 else {})
     if failure is not None:
         raise StepFailed(failure, "ping")
-    return rtt
+    return max(rtts)
 
 
-async def _echo(session: ProbeSession, address: str, source: str) -> float:
+async def _echo(session: ProbeSession, address: str, source: str, count: int, needed: int, rtts: list[float]) -> None:
+    """Adds the round trips of the echoes that come back to `rtts`."""
     loop, family = session.loop, session.family
-    request, reply, unreachable = _TYPES[family]
+    _, reply, unreachable = _TYPES[family]
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-    ident = os.urandom(4)  # identifier and sequence number: what tells our echo from those of other probes
     with socket.socket(session.address_family, kind, _PROTOCOL[family]) as sock:
         if source:
             sock.bind((source, 0))
         # Not connected: the kernel would keep from us what routers on the way tell.
-        message, to = _message(request, ident), (address, 0)
-        sent = loop.time()
-        sock.sendto(message, to)
-        resend = loop.call_later(session.patience / 2, _send_again, sock, message, to)
+        echoes = _Echoes(loop, sock, family, (address, 0), count)
+        later = [loop.call_later(_APART_S * place, echoes.send_later, place) for place in range(1, count)]
+        if count == 1:
+            later.append(loop.call_later(session.patience / 2, echoes.send_later, 0))
         try:
-            while True:
+            echoes.send(0)
+            while len(rtts) < needed or len(echoes.sent) < count:
                 data, (sender, *_) = await loop.sock_recvfrom(sock, 2048)
                 packet = data[(data[0] & 0x0F) * 4 :] if family is Family.IPV4 else data
-                if packet[0] == reply and packet[4:8] == ident and ip_address(sender) == ip_address(address):
-                    return loop.time() - sent
-                if packet[0] == unreachable and ident in packet[8:]:
+                if packet[0] == reply and ip_address(sender) == ip_address(address):
+                    if (sent := echoes.came_back(packet[4:8])) is not None:
+                        rtts.append(loop.time() - sent)
+                elif packet[0] == unreachable and any(ident in packet[8:] for ident in echoes.sent):
                     raise StepFailed(_unreachable(family, packet[1]), "ping")
         finally:
-            resend.cancel()
+            for call in later:
+                call.cancel()
+
+
+class _Echoes:
+    """The echo requests of one probe. `sent`: when each was, by its identifier and sequence number."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, family: Family, to: tuple[str, int], count: int
+    ) -> None:
+        self.sent: dict[bytes, float] = {}
+        self._loop, self._sock, self._request, self._to = loop, sock, _TYPES[family][0], to
+        # What tells our echoes from those of other probes.
+        first = int.from_bytes(os.urandom(4))
+        self._idents = [((first + place) % 2**32).to_bytes(4) for place in range(count)]
+        self._missing = set(self._idents)
+
+    def send(self, place: int) -> None:
+        """Send one of them; raises `OSError` where the own machine cannot."""
+        ident = self._idents[place]
+        self.sent.setdefault(ident, self._loop.time())
+        self._sock.sendto(_message(self._request, ident), self._to)
+
+    def send_later(self, place: int) -> None:
+        """The same; silence will tell where the own machine cannot."""
+        with suppress(OSError):
+            self.send(place)
+
+    def came_back(self, ident: bytes) -> float | None:
+        """When an echo was sent that has come back now; None: it is none of ours, or was here before."""
+        if ident not in self._missing:
+            return None
+        self._missing.remove(ident)
+        return self.sent.get(ident)
 
 
 def _unreachable(family: Family, code: int) -> str:
@@ -76,8 +117,3 @@ def _message(kind: int, ident: bytes) -> bytes:
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
     return struct.pack("!BBH", kind, 0, 0xFFFF - total) + body
-
-
-def _send_again(sock: socket.socket, message: bytes, to: tuple[str, int]) -> None:
-    with suppress(OSError):  # the own machine cannot: silence will tell
-        sock.sendto(message, to)

@@ -6,7 +6,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import locate, lookup
 from shutdownlab.probes.failure import StepFailed
-from shutdownlab.probes.kinds import Destination, NameQuestion
+from shutdownlab.probes.kinds import Destination, Echoes, NameQuestion
 from shutdownlab.probes.ping import ping
 from shutdownlab.probes.secure_dns import lookup_securely
 from shutdownlab.probes.session import ProbeSession
@@ -39,7 +39,11 @@ async def tls_test(session: ProbeSession, ask: Destination) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-async def ping_test(session: ProbeSession, ask: Destination) -> Conclusion:
-    """Blocked when no echo comes back."""
-    seconds = await ping(session, await locate(session, ask.host))
+async def ping_test(session: ProbeSession, ask: Echoes) -> Conclusion:
+    """Blocked when too few echoes come back, or a connection cannot be made after them."""
+    address = await locate(session, ask.host)
+    seconds = await ping(session, address, count=ask.count, needed=ask.answered)
+    if ask.then:
+        with await connect(session, address, ask.then):
+            pass
     return Conclusion(Outcome.OK, value=round(seconds * 1000, 3), unit="ms")

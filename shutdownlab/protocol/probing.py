@@ -28,6 +28,7 @@ class ProbeRequest:
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
     waits until the place is quiet; where a policy has `slowed` its line, so does a second try: the place's own probes
     may have been what the first one failed by. `rate`: kbit/s that policies leave a slowed line; 0: not known.
+    `rests`: seconds after a try until nobody counts any more what it has sent: none follows before.
     `shares`: of the machine's processor time while it works.
     `ooni_test` and `ooni_input`: what its record says was measured.
     """
@@ -49,6 +50,7 @@ class ProbeRequest:
     alone: bool = False
     slowed: bool = False
     rate: int = 0
+    rests: float = 0.0
     ooni_test: str = "x_probe"
     ooni_input: str | None = None
 

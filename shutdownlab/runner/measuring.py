@@ -14,7 +14,7 @@ from shutdownlab.country.assembly import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
-from shutdownlab.measure.scheduler import REFUTED
+from shutdownlab.measure.task import REFUTED
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase

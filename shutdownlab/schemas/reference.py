@@ -131,6 +131,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Allowance", "What is let through: `allow[]`"),
         Section("Degradation", "How lines are made worse: `degrade`"),
         Section("Rates", "What each direction has: `degrade.rate`"),
+        Section("BlockAfter", "How many pings pass first: `block_after`"),
         Section("Withdrawal", "Routes that are withdrawn: `withdraw`"),
         Section("Announcement", "Parts of prefixes that are announced: `announce`"),
         Section("Hijack", "A prefix that is somebody else's: `hijack`"),

@@ -108,7 +108,20 @@ class Classes:
         near, picked = self._relations(cell, vantage)
         there = tuple((nearness, situations[place]) for nearness, place in near)
         clock = phase.phase if self._timed[phase.phase] else ""
-        return cell.target, cell.family, situations[self._index[vantage.id]], there, picked, clock
+        echoes = self.echoes(phase, cell, vantage)
+        return cell.target, cell.family, situations[self._index[vantage.id]], there, picked, clock, echoes
+
+    def echoes(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[int, int]:
+        """The echo requests that the probe of a cell sends from a vantage point, and those of the others there, in the
+        same phase; nothing where nobody counts any."""
+        scenario, found = self.shutdown.scenario, [0, 0]
+        if not any(p.block_after and p.concerns(vantage) for p in self.anywhere(phase).values()):
+            return 0, 0
+        for name, probe in scenario.probes.items():
+            there = cell.family in probe.families and probe.from_.covers(vantage)
+            if probe.echoes and there and scenario.is_during(probe.during, self.real(phase)):
+                found[name != cell.target] += probe.echoes
+        return found[0], found[1]
 
     def owners(self, target: str, vantage: Vantage) -> set[str]:
         """The operators whose equipment a probe's packets pass."""

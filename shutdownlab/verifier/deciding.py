@@ -21,7 +21,7 @@ def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | 
 def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
     """The policies that stop or slow a connection, in the order in which it meets them."""
     both = (step for by_client in (True, False) for step in wire.steps(by_client))
-    rejected = [each.policy for by_client in (True, False) if (each := wire.rejected(by_client)) is not None]
+    rejected = [each.policy for by_client in (True, False) if (each := wire.dropped_at_border(by_client)) is not None]
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
     names += [(seen.decision.rule or "").partition("/")[0] for seen in wire.seen if seen.decision.action != "pass"]
     names += [*rejected, *wire.slowing_lines]

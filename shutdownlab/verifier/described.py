@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.lines import LineQuality
+from shutdownlab.compiler.rejections import AtBorder, Rejected
 from shutdownlab.compiler.rules import Rule
 from shutdownlab.config.addresses import endpoint
 from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP
@@ -33,6 +35,15 @@ ACTS = {
 }
 
 
+def border_text(dropped: AtBorder) -> tuple[str, str]:
+    """What a border router does with a packet that it drops, and by what it does."""
+    if isinstance(dropped, Rejected):
+        return "rejects it", ANSWERED[dropped.answer]
+    assert isinstance(dropped, Counted), "a router rejects or counts"
+    whom = "all that its client sends" if dropped.count.then == "client" else "its client's pings"
+    return "drops it", f"{whom}, {dropped.count.text}"
+
+
 def recognised(seen: Seen) -> str:
     decision = seen.decision
     parts = [decision.protocol if decision.protocol != "unknown" else "nothing known"]
@@ -57,6 +68,8 @@ def server_text(wire: ModelledConnection) -> str:
         return "never heard of it"
     if not wire.answered:
         return "answered, and the answer did not arrive"
+    if wire.counted_out is not None:
+        return "answered the first, and never heard of the rest"
     cut = any(stop.at.endswith("-box") for stop in wire.stops) or any(s.decision.action != "pass" for s in wire.seen)
     return "answered until the box stepped in" if cut else "answered"
 

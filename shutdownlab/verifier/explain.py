@@ -24,7 +24,7 @@ from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
 from shutdownlab.verifier.described import (
     ACTS,
-    ANSWERED,
+    border_text,
     described,
     line_text,
     recognised,
@@ -175,7 +175,7 @@ class _Explainer:
 
     def _is_back(self, wire: ModelledConnection) -> bool:
         """Whether the answers' way tells more: the question's way is free."""
-        if wire.rejected(True):
+        if wire.dropped_at_border(True):
             return False
         if wire.way(True).arrives and not wire.way(False).arrives:
             return True
@@ -200,14 +200,15 @@ class _Explainer:
                 stopped = stopped or each.stops
 
     def _at_node(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop:
-        role, rejected = node.role.value.replace("-", " "), wire.rejected(by_client)
+        role, dropped = node.role.value.replace("-", " "), wire.dropped_at_border(by_client)
         if node.vantage is not None and (line := wire.country.line_of(node.vantage)).policies:
             return Hop(node.name, role, line_text(line), "", self._order(line.policies[0]))
         if (changed := self._at_router(node, wire, by_client)) is not None:
             return changed
-        if rejected is None or node.name != wire.way(by_client).nodes[1]:
+        if dropped is None or node.name != wire.way(by_client).nodes[1]:
             return Hop(node.name, role)
-        return Hop(node.name, role, "rejects it", ANSWERED[rejected.answer], self._order(rejected.policy), True)
+        did, detail = border_text(dropped)
+        return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
 
     def _at_router(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop | None:
         """What a router has to do with packets that have come to it because it hijacks or leaks their prefix."""

@@ -20,6 +20,7 @@ from shutdownlab.probes.kinds import (
     AppTargets,
     Destination,
     Download,
+    Echoes,
     NameQuestion,
     Page,
     TelephoneLine,
@@ -70,8 +71,11 @@ def tls(line: ModelledLine, ask: Destination) -> Conclusion:
     return Conclusion(Outcome.OK)
 
 
-def ping(line: ModelledLine, ask: Destination) -> Conclusion:
-    line.ping(line.locate(ask.host))
+def ping(line: ModelledLine, ask: Echoes) -> Conclusion:
+    address = line.locate(ask.host)
+    line.ping(address, ask.count, ask.answered)
+    if ask.then:
+        line.connect(address, ask.then).connection.close()
     return Conclusion(Outcome.OK)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.numbers import TCP, UDP
@@ -59,6 +60,12 @@ class ModelledLine:
     wires: list[ModelledConnection] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names, and the addresses that were answered."""
+    echoes_besides: int = 0
+    """Echo requests that the client sends for other measurements, at about the same time."""
+    _is_late: bool | None = None
+    """Whether it sends them before this measurement, once somebody has asked."""
+    _too_many: bool = False
+    """Whether it has sent more of them for this measurement than some router lets pass."""
 
     @property
     def family(self) -> Family:
@@ -84,8 +91,19 @@ class ModelledLine:
         host = self.country.ways.host_of(server)
         now = self.wires[-1].now + 0.01 if self.wires else 0.0
         made = ModelledConnection(self.country, stream, client, host.name if host else None, self.chances, now)
+        if (catching := made.catching) is not None and self._is_caught(catching):
+            made.counted_out = catching
         self.wires.append(made)
         return made
+
+    def _is_caught(self, by: Counted) -> bool:
+        """Whether the client has sent too much already."""
+        return self._too_many or (self.echoes_besides > by.count.packets and self._comes_late())
+
+    def _comes_late(self) -> bool:
+        if self._is_late is None:
+            self._is_late = self.chances.choose(2, "whether the same client has sent other pings before") == 1
+        return self._is_late
 
     def listener(self, address: str, port: int, protocol: Literal["tcp", "udp"]) -> Listener | None:
         """Who listens on a port, if anybody does."""
@@ -195,19 +213,33 @@ class ModelledLine:
         errors = self.wire(icmp_of(self.version), server, kinds=(kind, kind))
         return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
 
-    def ping(self, address: str) -> None:
-        """An echo."""
+    def ping(self, address: str, count: int = 1, needed: int = 1) -> None:
+        """Echoes, of which so many have to come back."""
         kinds = ECHO[self.version], ECHO_REPLY[self.version]
         wire = self.wire(icmp_of(self.version), address, kinds=kinds)
-        for _ in range(2 if wire.inspected else 1):
+        counted, passing = wire.counted, count
+        if counted is not None and counted.count.packets < count + self.echoes_besides:
+            before = self.echoes_besides if self.echoes_besides and self._comes_late() else 0
+            passing = max(0, counted.count.packets - before)
+        answered = 0
+        for number in range(count):
+            if number == passing:
+                wire.counted_out, self._too_many = counted, True
+            answered += self._echo(wire, tries=2 if wire.inspected and count == 1 else 1)
+        if answered < needed:
+            raise StepFailed(TIMEOUT, "ping")
+
+    def _echo(self, wire: ModelledConnection, tries: int) -> bool:
+        """Whether an echo comes back."""
+        for _ in range(tries):
             arrivals = wire.send(Segment(bytes(48)), by_client=True)
             if any(not arrival.at_client for arrival in arrivals):
                 if any(arrival.at_client for arrival in wire.send(Segment(bytes(48)), by_client=False)):
-                    return
-            elif not wire.inspected or wire.rejected(True):
+                    return True
+            elif wire.counted_out is None and (not wire.inspected or wire.rejected(True)):
                 self._unreachable(wire, "ping")
             wire.now += _AGAIN_S
-        raise StepFailed(TIMEOUT, "ping")
+        return False
 
     # -- streams ------------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,8 @@ def _blocked(policy: Policy) -> str:
         return f"{what}{one_way[policy.direction]}{' at the gateway' if policy.at is Point.GATEWAY else ''}"
     if targets == Targets(voice=targets.voice, sms=targets.sms):
         return "telephones off"
-    return f"blocked {_told_apart(policy)}"
+    counted = f", {policy.block_after.text}" if policy.block_after is not None else ""
+    return f"blocked {_told_apart(policy)}{counted}"
 
 
 def _told_apart(policy: Policy) -> str:

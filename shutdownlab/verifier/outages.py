@@ -139,7 +139,7 @@ class Outages:
 
 def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:
     """The hosts whose servers are no use to a probe."""
-    return {"host": frozenset[str](), "port": damage.closed, "program": damage.silent}[probe.answered_by]
+    return {"host": frozenset[str](), "port": damage.closed, "program": damage.silent}[probe.waits_for]
 
 
 def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:

@@ -189,6 +189,7 @@ class Verifier:
         self._ports = (self._ports + _PORTS_EACH) % _PORTS
         resolver = resolver_of(at, probe.resolver_address)
         line = ModelledLine(country, self._servers, at, resolver, chances, EPHEMERAL + self._ports)
+        line.echoes_besides = self.classes.echoes(phase, cell, vantage)[1]
         worse = country.line_of(vantage)
         if worse.policies and worse.loss > _MOST_LOST:
             raise Undecided(f"how many packets get over a line that loses {100 * worse.loss:g} % of them")

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.lines import LineQuality, line_of
 from shutdownlab.compiler.program import compile_switch
-from shutdownlab.compiler.rejections import Rejected, rejections
+from shutdownlab.compiler.rejections import AtBorder, Rejected
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import PipelineTable, Rule
-from shutdownlab.compiler.traffic import Traffic
-from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.numbers import TCP
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.inspection.engine import Side
@@ -28,6 +28,7 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage, VantageId
+from shutdownlab.verifier.borders import BorderOrders
 from shutdownlab.verifier.box import Box
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.classes import prefixes_named
@@ -146,7 +147,7 @@ class ModelledCountry:
         self._boxes: dict[str, Box] = {}
         self._lies: dict[VantageId, Lies] = {}
         self._lines: dict[VantageId, LineQuality] = {}
-        self._rejections: dict[str, tuple[Rejected, ...]] = {}
+        self.borders = BorderOrders(self.network, self.shutdown.apps, active)
 
     def switch(self, name: str) -> PaperSwitch:
         """A switch with its program."""
@@ -165,13 +166,6 @@ class ModelledCountry:
         if vantage.id not in self._lies:
             self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
         return self._lies[vantage.id]
-
-    def rejections(self, operator: str) -> tuple[Rejected, ...]:
-        """What an operator's border router rejects."""
-        if operator not in self._rejections:
-            active = self.active(operator)
-            self._rejections[operator] = rejections(self.network, self.shutdown.apps, active, operator)
-        return self._rejections[operator]
 
     def line_of(self, vantage: Vantage) -> LineQuality:
         """What a subscriber group's line is like."""
@@ -239,7 +233,8 @@ class Arrival:
 class ModelledConnection:
     """One connection's network. `stops`: where packets ended, the last one last; `seen`: what boxes said.
 
-    reached: something of the client's came to the server; answered: something of the server's came back.
+    reached: something of the client's came to the server; answered: something of the server's came back. counted_out:
+    by what border router's count the client's packets are too many now.
     """
 
     country: ModelledCountry
@@ -252,6 +247,7 @@ class ModelledConnection:
     seen: list[Seen] = field(default_factory=list)
     reached: bool = False
     answered: bool = False
+    counted_out: Counted | None = None
     _sent: int = 0
     _inspected: bool | None = None
     _steps: dict[bool, tuple[SwitchStep, ...]] = field(default_factory=dict)
@@ -320,23 +316,22 @@ class ModelledConnection:
     def rejected(self, by_client: bool) -> Rejected | None:
         """By what the border router of the subscriber who sends rejects it, where it does."""
         if by_client not in self._rejected:
-            self._rejected[by_client] = self._rejection(by_client)
+            self._rejected[by_client] = self.country.borders.rejected(self.way(by_client), self.stream, by_client)
         return self._rejected[by_client]
 
-    def _rejection(self, by_client: bool) -> Rejected | None:
-        way, nodes = self.way(by_client), self.country.network.nodes
-        sender = nodes[way.nodes[0]]
-        if sender.vantage is None or len(way.nodes) == 1:
-            return None
-        rejections = self.country.rejections(sender.owner)
-        if not rejections:
-            return None
-        stream = self.stream
-        ends = [(stream.client, stream.client_port), (stream.server, stream.server_port)]
-        (source, _), (target, port) = ends if by_client else reversed(ends)
-        ports = (port, port) if stream.proto in (TCP, UDP) else None
-        packet = Traffic(stream.proto, ports, ip_network(target), ip_network(source))
-        return next((each for each in rejections if each.meets(ip_address(source), packet)), None)
+    def dropped_at_border(self, by_client: bool) -> AtBorder | None:
+        """What has the border router of the subscriber who sends drop it, answered or not."""
+        return self.rejected(by_client) or (self.counted_out if by_client else None)
+
+    @property
+    def counted(self) -> Counted | None:
+        """By what the border router of the client counts what it sends, where it does."""
+        return self.country.borders.counted(self.way(True), self.stream)
+
+    @property
+    def catching(self) -> Counted | None:
+        """By what it drops it once the client has sent too much that is counted."""
+        return self.country.borders.catching(self.way(True), self.stream)
 
     @property
     def refusal(self) -> Rejection | None:
@@ -378,7 +373,7 @@ class ModelledConnection:
         self.now += 0.001
         self._sent += 1
         way = self.way(by_client)
-        steps, rejected = self.steps(by_client), self.rejected(by_client)
+        steps, rejected = self.steps(by_client), self.dropped_at_border(by_client)
         if rejected is not None:
             steps = steps[:1]
         arrives = way.arrives and rejected is None

@@ -88,3 +88,45 @@ def test_border_routers_and_cables_do_what_they_are_ordered_as_the_model_has_it(
     assert "carries blackout out in part" in told
     assert "keeps blackout" in told
     assert {r.outcome for r in measured.results if r.phase == "back"} == {Outcome.OK}
+
+
+def counted() -> dict[str, Any]:
+    pings = {"test": "ping", "host": "www.bbc.com"}
+    block = MADE_UP | {"block": {"protocols": ["icmp"]}}
+    return {
+        "format": 1, "name": "counted", "title": "Pings that are counted", "topology": "two-operators",
+        "policies": {
+            "few": block | {"block_after": {"packets": 3, "within": "2s"}, "where": {"operators": ["southcell"]}},
+            "whole": block | NORTH | {"block_after": {"packets": 3, "within": "2s", "then": "client"}},
+        },
+        "probes": {
+            "three": pings | {"count": 3, "then": "tcp/443", "from": {"regions": ["coast"]}},
+            "five": pings | {
+                "count": 5, "answered": 2, "then": "tcp/443",
+                "from": {"regions": ["capital"], "subscribers": ["ordinary"]},
+            },
+            "all-five": pings | {
+                "count": 5, "families": ["ipv6"], "from": {"operators": ["southcell"], "regions": ["capital"]},
+            },
+        },
+        "timeline": [
+            {"phase": "counted", "at": "2030-05-01T01:00Z", "title": "", "start": ["few", "whole"]},
+            {"phase": "anew", "at": "2030-05-01T02:00Z", "title": ""},
+            {"phase": "back", "at": "2030-05-01T03:00Z", "title": "", "stop": ["few", "whole"]},
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
+
+
+def test_border_routers_count_the_pings_of_each_client_as_the_model_has_it(tmp_path: Path) -> None:
+    made = counted()
+    measured = sl.run(made, tmp_path / "run")
+    keys = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
+    model = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in sl.verify(made)]
+    assert keys == model
+    came = {(r.phase, r.operator, r.target): r.failure for r in measured.results if r.subscriber == "ordinary"}
+    for phase in ("counted", "anew"):
+        assert came[phase, "northnet", "three"] is came[phase, "southcell", "three"] is None
+        assert came[phase, "southcell", "five"] is None  # two of its pings came back, and TCP is left alone
+        assert came[phase, "northnet", "five"] == came[phase, "southcell", "all-five"] == "generic_timeout_error"
+    assert {r.outcome for r in measured.results if r.phase == "back"} == {Outcome.OK}

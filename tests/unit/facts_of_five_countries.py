@@ -59,6 +59,7 @@ FACTS = [
     Fact("iran-june-2025", "blackout", "tci/tehran/ordinary", "www.wikipedia.org", "blackout"),
     Fact("iran-june-2025", "blackout", "tci/tehran/ordinary", "api.github.com", "blackout.except"),
     Fact("iran-june-2025", "restored", "mci/tehran/ordinary", "http3", "no-quic"),
+    Fact("iran-june-2025", "pings", "tci/tehran/ordinary", "five-pings", "few-pings"),
     Fact("iran-june-2025", "restored", "mci/tehran/ordinary", "bbc-ipv6", "no-ipv6"),
     # Names are slow by what they contain, and where there is a box.
     Fact("russia-twitter-2021", "substring", "mts/moscow/ordinary", "www.reddit.com", "mobile"),

@@ -15,8 +15,9 @@ import pytest
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
-from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY, Task
+from shutdownlab.measure.scheduler import UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.task import PATIENCE, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome

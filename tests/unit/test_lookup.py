@@ -27,7 +27,7 @@ def target(text: str) -> tuple[object, ...]:
     """Test, what it is about, families."""
     name, probe = target_named(NETWORK, SCENARIO.probes, text, "--to")
     assert name == text
-    about = " ".join(str(getattr(probe, key)) for key in probe.own_fields())
+    about = " ".join(str(getattr(probe, key)) for key in probe.own_fields() if key in probe.model_fields_set)
     return probe.test, about, probe.families
 
 

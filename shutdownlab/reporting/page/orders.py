@@ -89,6 +89,8 @@ def _by(policy: Policy) -> str:
         return "whoever has the cables, the power or the masts"
     if policy.degrade is not None and policy.degrade.stretches:
         return "subscribers' lines" + (" and operators' switches" if policy.degrade.slows else "")
+    if policy.block_after is not None:
+        return "border routers, which count"
     if policy.rejects:
         return "border routers, which reject it"
     if policy.inspect is not None:
