@@ -84,7 +84,10 @@ class Unpacked:
                 break
             if self._member.eof:
                 if not data.startswith(self._packing.magic[: len(data)]):
-                    break  # padding after the last member
+                    if data.strip(b"\0"):  # which pads to whole blocks
+                        self._warn.append(f"{self._name}: what follows the compressed data is none, and was left out")
+                    self._begun, self._taken, self._stream = False, b"", io.BytesIO()
+                    break
                 self._member = self._packing.begin()
             self._begun = True
             try:

@@ -24,6 +24,7 @@ SignalName = Literal[
     "tor-relays",
     "tor-bridges",
     "vpn-demand",
+    "hyperquack",
 ]
 SIGNAL_NAMES: tuple[str, ...] = get_args(SignalName)
 _MOST_PERCENT = 10_000

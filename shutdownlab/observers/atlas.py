@@ -8,11 +8,13 @@ when it failed twice, with a control behind each try: an echo from abroad to the
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice, zip_longest
 from typing import ClassVar, Final
 
@@ -70,24 +72,26 @@ class Atlas(Instrument):
         if not self._hosts:
             return Sighting()
         with ThreadPoolExecutor(len(self._hosts), "atlas") as pool:
-            rounds = dict(zip(self._hosts, pool.map(self._play, self._hosts), strict=True))
+            play_one = partial(self._play, moment)
+            rounds = dict(zip(self._hosts, pool.map(play_one, self._hosts), strict=True))
             unknown = set[Host]()
             for number in range(_TRIES):
                 away = [host for host, found in rounds.items() if found.controller is None and host not in unknown]
                 unknown |= self._refuted(away, moment)
                 again = [host for host in away if host not in unknown] if number + 1 < _TRIES else []
-                rounds |= dict(zip(again, pool.map(self._play, again), strict=True))
+                rounds |= dict(zip(again, pool.map(play_one, again), strict=True))
         files = self._files(moment, rounds)
         left_out = [f"{len(unknown)} probes: the controls of their lines failed"] if unknown else []
         connected = {host: found.controller is not None for host, found in rounds.items()}
         readings = self._readings(moment.phase.phase, connected, unknown)
         return Sighting(tuple(readings), files, tuple(left_out))
 
-    def _play(self, host: Host) -> Round:
+    def _play(self, moment: Moment, host: Host) -> Round:
         network = self.abroad.network
         node = self.abroad.net.get(network.subscriber(host.vantage.id).name)
         resolver = str(network.one(Role.RESOLVER, host.vantage.id.operator).address(4))
-        return play(node.namespace, self._controllers, resolver, _PATIENCE_S)
+        ident = random.Random(f"{self.abroad.seed} {moment.phase.phase} {host.number}").randrange(1 << 16)
+        return play(node.namespace, self._controllers, resolver, _PATIENCE_S, ident)
 
     def _refuted(self, away: list[Host], moment: Moment) -> set[Host]:
         """Those whose line the testbed itself has failed."""

@@ -8,9 +8,10 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import dns.message
 
@@ -23,18 +24,21 @@ PACKETS: Final = 3
 _MOST_HOPS: Final = 10
 _ECHO_REPLY, _TIME_EXCEEDED = 0, 11
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
+Controller: TypeAlias = tuple[str, str]
+"""Name and address."""
 
 
 @dataclass(slots=True)
 class Round:
-    """What came of a round. `controller`: to whom it has a connection, if to any: name and address.
+    """What came of a round. `controller`: to whom it has a connection, if to any; `decided`: which will be no other.
 
     `hops`: by TTL; `certificate`: DER; `failure`: of the handshake, as Atlas words it; times in ms.
     """
 
-    target: tuple[str, str]
+    target: Controller
     query: bytes
-    controller: tuple[str, str] | None = None
+    controller: Controller | None = None
+    decided: bool = False
     connecting: float = 0.0
     pings: list[Echo | None] = field(default_factory=lambda: [None] * PACKETS)
     hops: dict[int, list[Echo | None]] = field(default_factory=dict)
@@ -49,7 +53,7 @@ class Round:
         """Whether nothing more is to come: the target is at the end of the route, and all before it have answered."""
         end = next((ttl for ttl, echoes in sorted(self.hops.items()) if self._is_end(echoes)), 0)
         route = end and all(echo for ttl, echoes in self.hops.items() if ttl <= end for echo in echoes)
-        return bool(route and all(self.pings) and self.response is not None and self.controller)
+        return bool(route and all(self.pings) and self.response is not None and self.controller and self.decided)
 
     def _is_end(self, echoes: list[Echo | None]) -> bool:
         return any(echo is not None and echo.address == self.target[1] for echo in echoes)
@@ -66,12 +70,13 @@ class Round:
         return found
 
 
-def play(namespace: Namespace, controllers: list[tuple[str, str]], resolver: str, patience: float) -> Round:
-    """One round from a line: connect to any controller, ping and trace the first, ask the resolver, shake hands.
+def play(namespace: Namespace, controllers: Sequence[Controller], resolver: str, patience: float, ident: int) -> Round:
+    """One round from a line: connect to a controller, ping and trace the first, ask the resolver, shake hands.
 
-    controllers: names and addresses, at least one. patience: seconds for each of both parts. Raises `OSError`.
+    controllers: at least one; of those that connect the first in the list counts, however fast others are. patience:
+    seconds for each of both parts. ident: of the DNS question, below 65,536. Raises `OSError`.
     """
-    question = dns.message.make_query(controllers[0][0], "A")
+    question = dns.message.make_query(controllers[0][0], "A", id=ident)
     found = Round(controllers[0], question.to_wire(), hops={ttl: [None] * PACKETS for ttl in range(1, _MOST_HOPS + 1)})
     with ExitStack() as stack:
         with namespace.entered():
@@ -88,12 +93,14 @@ def play(namespace: Namespace, controllers: list[tuple[str, str]], resolver: str
             sock.setblocking(False)
             poller.register(sock, select.POLLIN)
         by_fd = {}
-        for sock, (_, address) in tcps.items():
+        opened: dict[Controller, tuple[socket.socket, float] | None] = {}
+        for sock, controller in tcps.items():
             sock.setblocking(False)
-            if sock.connect_ex((address, 443)) in _PENDING:
+            if sock.connect_ex((controller[1], 443)) in _PENDING:
                 poller.register(sock, select.POLLOUT)
                 by_fd[sock.fileno()] = sock
-        connected = None
+            else:
+                opened[controller] = None
         while (left := begun + patience - time.monotonic()) > 0 and not found.is_whole:
             for fd, _ in poller.poll(1000 * left):
                 now = time.monotonic()
@@ -106,13 +113,29 @@ def play(namespace: Namespace, controllers: list[tuple[str, str]], resolver: str
                     poller.unregister(fd)
                     sock = by_fd[fd]
                     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if not error and connected is None:
-                        connected, found.controller, found.connecting = sock, tcps[sock], 1000 * (now - begun)
-                    elif error:
+                    opened[tcps[sock]] = None if error else (sock, 1000 * (now - begun))
+                    found.controller, found.decided = first_open(controllers, opened)
+                    if error:
                         found.failure = f"connect: {os.strerror(error)}"
-        if connected is not None and found.controller is not None:
-            _shake_hands(connected, found, patience)
+        if found.controller is not None and (connected := opened[found.controller]) is not None:
+            sock, found.connecting = connected
+            _shake_hands(sock, found, patience)
     return found
+
+
+def first_open(
+    controllers: Sequence[Controller], opened: Mapping[Controller, object | None]
+) -> tuple[Controller | None, bool]:
+    """The first of some controllers to which there is a connection, and whether none before it can still come.
+
+    opened: None of those that refused; those that are not in it have not answered.
+    """
+    decided = True
+    for each in controllers:
+        if opened.get(each) is not None:
+            return each, decided
+        decided = decided and each in opened
+    return None, decided
 
 
 def _send_echoes(icmp: socket.socket, address: str) -> dict[bytes, tuple[int, int, float]]:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shutdownlab.model.remote_measurement import ServiceName
 from shutdownlab.observers.exchanges import Exchange
-from shutdownlab.observers.hyperquack import ServiceName, iso
+from shutdownlab.observers.hyperquack import iso
 
 CONTROL: Final = "example.com"
 NORMAL: Final = "Normal"

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final
 
 from shutdownlab.model.network import Role
+from shutdownlab.model.remote_measurement import Server, request_for, servers_asked
 from shutdownlab.model.topology import VantageId
 from shutdownlab.observers import cenfuzz, centrace, hyperquack
 from shutdownlab.observers.cenfuzz import Result
@@ -25,7 +26,7 @@ from shutdownlab.observers.centrace import Trace, hop_of
 from shutdownlab.observers.dark import dark_prefix, unused
 from shutdownlab.observers.echo import Ask, Heard, Site
 from shutdownlab.observers.exchanges import Exchange, client_hello, play
-from shutdownlab.observers.hyperquack import PORTS, Server, Trial
+from shutdownlab.observers.hyperquack import Trial
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
 from shutdownlab.results.reading import Reading, Scope
@@ -35,8 +36,6 @@ _CONTROL: Final = "control.example.com"
 _PATIENCE_S: Final = 1.5
 """More than one retransmission of a SYN."""
 _LENGTH: Final = 26
-_MOST_SERVERS: Final = 4
-_MOST_NAMES: Final = 3
 _MOST_TRACED: Final = 2
 """Blocked names that are traced and permuted in a phase; the others are when they are blocked in another."""
 _TTLS_AT_ONCE: Final = 8
@@ -52,10 +51,10 @@ class CensoredPlanet(Instrument):
 
     def __init__(self, abroad: Abroad) -> None:
         super().__init__(abroad)
-        self._servers = list(_servers(abroad))
+        self._servers = servers_asked(abroad.network)
         if not self._servers:
             raise CannotSee("no web site is hosted in the country, for requests from abroad to go to")
-        self._names = (abroad.named or abroad.sites)[:_MOST_NAMES]
+        self._names = abroad.asked
         if not self._names:
             raise CannotSee("no site abroad has a name to ask for")
         dark = dark_prefix(abroad.network)
@@ -74,6 +73,8 @@ class CensoredPlanet(Instrument):
             )  # fmt: skip
         self._sources = itertools.cycle(map(str, prefix.hosts()))
         self._evaluated = dict[Server, list[Exchange]]()
+        self._first_phase = ""
+        """What was evaluated is told with it, and told again where it is looked at again."""
         self._templates = self._evaluate()
         self._looked_into = dict[tuple[Server, str], str]()
         """In which phase: one that is looked at again is looked into again."""
@@ -85,10 +86,10 @@ class CensoredPlanet(Instrument):
         topology = self.abroad.network.topology
         country = topology.country, topology.country
         files = {f"hyperquack.{at}.json": "".join(trial.line(country, when) for trial in trials).encode()}
-        if self._evaluated:
+        self._first_phase = self._first_phase or moment.phase.phase
+        if moment.phase.phase == self._first_phase:
             lines = (hyperquack.evaluation(server, asked, when) for server, asked in self._evaluated.items())
             files[f"evaluations.{at}.json"] = "".join(lines).encode()
-            self._evaluated = {}
         left_out = [f"{len(refuted)} servers could not be asked, for their controls failed"] if refuted else []
         phase = moment.phase.phase
         todo = [
@@ -134,7 +135,7 @@ class CensoredPlanet(Instrument):
         pairs = [(server, name) for server in self._templates for name in self._names]
         firsts = {pair: self._exchange(pair[0], _CONTROL) for pair in pairs}
         tries = {pair: self._exchange(*pair) for pair in pairs}
-        self._play([*firsts.values(), *tries.values()])
+        self._play([*firsts.values(), *tries.values()], firsts.values())
         failed = [pair for pair in pairs if not self._is_as_ever(pair, tries[pair])]
         again = {pair: self._exchange(*pair, source=tries[pair].source) for pair in failed}
         controls = {pair: self._controls(pair[0], tries[pair].source) for pair in failed}
@@ -166,7 +167,7 @@ class CensoredPlanet(Instrument):
         """
         network, asks, slow = self.abroad.network, {}, set[VantageId]()
         for server in servers:
-            own = Exchange(server.address, server.address, server.port, hyperquack.request(_CONTROL))
+            own = Exchange(server.address, server.address, server.port, request_for(_CONTROL))
             own.server_name = _CONTROL if server.service == "https" else None
             play(self.abroad.net.get(server.node).namespace, [own], _PATIENCE_S / 2)
             control = next(each for each in network.control_addresses(server.vantage) if each.version == 4)
@@ -181,10 +182,10 @@ class CensoredPlanet(Instrument):
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None
         source = source or next(self._sources)
-        return Exchange(source, server.address, server.port, hyperquack.request(name), tls)
+        return Exchange(source, server.address, server.port, request_for(name), tls)
 
-    def _play(self, exchanges: Iterable[Exchange]) -> None:
-        play(self._namespace, list(exchanges), _PATIENCE_S)
+    def _play(self, exchanges: Iterable[Exchange], controls: Iterable[Exchange] = ()) -> None:
+        play(self._namespace, list(exchanges), _PATIENCE_S, list(controls))
 
     def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
         """Of all that was asked for, the share that was answered as ever; none where something could not be asked."""
@@ -215,7 +216,7 @@ class CensoredPlanet(Instrument):
 
     def _hops(self, server: Server, name: str, ttls: range, source: str) -> dict[int, centrace.Hop]:
         """Connect as many times, and send what names the site once with each TTL."""
-        sent = hyperquack.request(name) if server.service == "http" else client_hello(name)
+        sent = request_for(name) if server.service == "http" else client_hello(name)
         exchanges = {ttl: Exchange(source, server.address, server.port, sent, ttl=ttl, whole=False) for ttl in ttls}
         self._play(exchanges.values())
         return {ttl: hop_of(each) for ttl, each in exchanges.items()}
@@ -243,23 +244,3 @@ class CensoredPlanet(Instrument):
                 if any(IPv4Address(address) in prefix for prefix in operator.prefixes if prefix.version == 4):
                     found[address] = f"{operator.asn}/{topology.country}"
         return found
-
-
-def _servers(abroad: Abroad) -> Iterator[Server]:
-    """Web servers in the country: those of as many operators as there are before a second one of any."""
-    network = abroad.network
-    by_operator: dict[str, list[Server]] = {}
-    for hosted in network.hosted:
-        vantage = network.nodes[hosted.node].vantage
-        address = next((str(each) for each in hosted.addresses if each.version == 4), None)
-        if not hosted.domestic or hosted.program is not None or vantage is None or address is None:
-            continue
-        there = by_operator.setdefault(vantage.id.operator, [])
-        if any(server.vantage == vantage.id for server in there):
-            continue
-        services = {(service.kind, service.port) for service in hosted.services}
-        there += [
-            Server(vantage.id, hosted.node, address, kind) for kind, port in PORTS.items() if (kind, port) in services
-        ]
-    in_turn = itertools.zip_longest(*by_operator.values())
-    yield from itertools.islice((each for row in in_turn for each in row if each), _MOST_SERVERS)

@@ -23,6 +23,8 @@ from shutdownlab.system.namespace import Namespace
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
 _MOST_BYTES: Final = 1 << 18
 _TIME_EXCEEDED: Final = 11
+_TIMES_A_CONTROL: Final = 4
+"""How much longer than the slowest control others may take."""
 _RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: a connection that is over leaves nothing behind, and what was sent is not sent again."""
 
@@ -101,8 +103,14 @@ class _Tls:
     shaken: bool = False
 
 
-def play(namespace: Namespace, exchanges: Sequence[Exchange], patience: float) -> None:
-    """Carry them all out side by side. patience: seconds for all of it. Raises `OSError` where a socket is refused."""
+def play(
+    namespace: Namespace, exchanges: Sequence[Exchange], patience: float, controls: Sequence[Exchange] = ()
+) -> None:
+    """Carry them all out side by side. Raises `OSError` where a socket is refused.
+
+    patience: seconds for all of it; more where one of the `controls`, which are among them, was answered late: then the
+    machine is slow, and the others have as many times that long.
+    """
     context = tls_context()
     with ExitStack() as stack:
         with namespace.entered():
@@ -117,7 +125,9 @@ def play(namespace: Namespace, exchanges: Sequence[Exchange], patience: float) -
                 by_fd[sock.fileno()] = each, sock
                 poller.register(sock, select.POLLOUT)
         ports = {(each.address, each.own_port): each for each in exchanges}
-        until = time.monotonic() + patience
+        begun = time.monotonic()
+        until = begun + patience
+        tell = {id(control) for control in controls}
         while (left := until - time.monotonic()) > 0 and any(not each.over for each in exchanges):
             for fd, _ in poller.poll(1000 * left):
                 if fd == icmp.fileno():
@@ -127,6 +137,8 @@ def play(namespace: Namespace, exchanges: Sequence[Exchange], patience: float) -
                 wanted = _step(each, sock)
                 if each.over:
                     poller.unregister(fd)
+                    if id(each) in tell and not each.error:
+                        until = max(until, begun + _TIMES_A_CONTROL * (time.monotonic() - begun))
                 else:
                     poller.modify(fd, wanted)
         for each in exchanges:

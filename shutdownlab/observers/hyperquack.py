@@ -19,29 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from shutdownlab.model.topology import VantageId
+from shutdownlab.model.remote_measurement import Server
 from shutdownlab.observers.exchanges import Exchange, tls_context
 
-ServiceName = Literal["http", "https"]
-PORTS: Final[Mapping[ServiceName, int]] = {"http": 80, "https": 443}
 _CHANGES: Final = frozenset({"date", "set-cookie"})
 """Headers that differ from answer to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server in the country that is asked: a vantage point, as Censored Planet calls it."""
-
-    vantage: VantageId
-    node: str
-    address: str
-    service: ServiceName
-
-    @property
-    def port(self) -> int:
-        return PORTS[self.service]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +95,6 @@ class Trial:
             "tag": "/".join(self.server.vantage),
         }
         return json.dumps(found, separators=(",", ":"), ensure_ascii=False) + "\n"
-
-
-def request(name: str) -> bytes:
-    """What is sent of a name, over HTTP and, once TLS is there, over HTTPS."""
-    return f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\nConnection: close\r\n\r\n".encode()
 
 
 def answer_of(each: Exchange) -> dict[str, Any] | None:

@@ -35,7 +35,8 @@ class CannotSee(Exception):
 class Abroad:
     """What instruments stand on: the running country, seen from outside, and a directory for what they run by.
 
-    `sites`: names of sites abroad that no policy names; `named`: those that policies block; `blocks`: for how many /24s
+    `sites`: names of sites abroad that no policy names; `asked`: those that servers in the country are asked for from
+    abroad; `blocks`: for how many /24s
     each group of subscribers stands; `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`:
     of everything random; `time`: puts the wall clock's moments into the scenario's time.
     """
@@ -49,7 +50,7 @@ class Abroad:
     runtime: Path
     seed: int
     time: ScenarioTime
-    named: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

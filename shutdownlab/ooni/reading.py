@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,6 +20,11 @@ from shutdownlab.ooni.rules import BY_NAME, VerdictRules
 MAX_LINE: Final = 64 << 20
 """Octets of a line, and of a document that is no JSON lines; longer ones are passed over."""
 _CHUNK: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
+"""What some programs begin UTF-8 with (RFC 8259, 8.1: readers may ignore it)."""
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_TAR_AT: Final = 257
+"""Where a tar archive says that it is one (POSIX, pax)."""
 _MOST_KINDS: Final = 1000
 _EXPECTED: Final = "a file of OONI measurements, a JSON object a line, also compressed"
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -128,7 +133,7 @@ def _of_file(path: Path, problems: Problems) -> Iterator[tuple[int, bytes]]:
         with path.open("rb") as stream:
             warnings: list[str] = []
             lines = _lines(_unpacked(stream, warnings, str(path)))
-            yield from _measurements(lines, str(path), problems)
+            yield from _measurements(lines, str(path), problems, warnings)
     except OSError as error:
         hint = f"of a run: {path / 'measurements.jsonl'}" if isinstance(error, IsADirectoryError) else ""
         raise BadInput([Problem(str(path), 0, "", because(error), _EXPECTED, hint)]) from None
@@ -168,10 +173,15 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, int]]:
 
 
 def _measurements(
-    lines: Iterator[tuple[int, bytes | None, int]], name: str, problems: Problems
+    lines: Iterator[tuple[int, bytes | None, int]], name: str, problems: Problems, warnings: Sequence[str]
 ) -> Iterator[tuple[int, bytes]]:
+    """`warnings`: of what the lines are read from, so far."""
     empty, first = True, True
     for number, content, length in lines:
+        if first and content is not None:
+            if (kind := _kind_of_file(content)) is not None:
+                raise BadInput([Problem(name, 0, "", kind[0], _EXPECTED, kind[1])])
+            content = content.removeprefix(_BOM)
         if content is not None and not content.strip():
             continue
         empty = False
@@ -181,12 +191,33 @@ def _measurements(
         if content is None:
             found, expected = f"{length:,} octets", f"at most {MAX_LINE:,} of a measurement; it was passed over"
             problems.append(Problem(name, number, "", found, expected))
-        elif content.lstrip()[:1] == b"[":
+            continue
+        content = _element(content)
+        if content[:1] == b"[":
             yield from ((number, item) for item in _items(content))
-        else:
+        elif content != b"]":
             yield number, content
-    if empty:
+    if empty and not warnings:
         problems.append(Problem(name, 0, "", "nothing in it", _EXPECTED))
+
+
+def _kind_of_file(start: bytes) -> tuple[str, str] | None:
+    """What a file that starts like this is, where measurements are not to be had of it, and how they are."""
+    if start.startswith(_UTF_16):
+        return "text in UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > OTHER.jsonl"
+    if start[_TAR_AT:].startswith(b"ustar"):
+        return "a tar archive", "tar -xf FILE, and judge the files in it"
+    return None
+
+
+def _element(content: bytes) -> bytes:
+    """A line that holds an element of an array, as many write them, without the array's brackets and commas."""
+    bare = content.strip()
+    if bare.startswith((b"[{", b",{")) and not bare.endswith(b"]"):
+        bare = bare[1:]
+    if bare.startswith(b"{") and bare.endswith((b"},", b"}]")):
+        bare = bare[:-1]
+    return bare
 
 
 def _document(

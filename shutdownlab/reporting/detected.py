@@ -22,8 +22,14 @@ _SHORT: Final = {
     "bgp": "BGP", "active-probing": "probing", "telescope": "telesc.", "cdn": "CDN", "http3": "HTTP/3",
     "mobile": "mobile", "dns-queries": "DNS", "atlas-datacentre": "Atlas DC", "atlas-home": "Atlas",
 }  # fmt: skip
+_REMOTE: Final = {"hyperquack": "Hyperquack"}
+"""What servers in the country are asked for from abroad. A table of its own, as the next: 80 columns are no more."""
 _TOOLS: Final = {"tor-relays": "Tor", "tor-bridges": "bridges", "vpn-demand": "VPN"}
-"""What people turn to as sites fall: of a table of its own, for it is another question, and 80 columns are no more."""
+"""What people turn to as sites fall: another question."""
+_FURTHER: Final = {
+    "and what servers in the country still answer to questions from abroad": _REMOTE,
+    "and who turns to tools, by the model of what people do": _TOOLS,
+}
 _RISEN: Final = 1.005
 _STILL: Final = "·"
 _SIGNS: Final = (
@@ -38,11 +44,11 @@ def print_detected(found: Detectability, console: Console) -> None:
         rows = list(group)
         console.print(f"\n[bold]{literal(scenario)}: which mechanism shows in which signal[/bold]")
         _print_table("policy and mechanism", [_line(row, _SHORT) for row in rows], _SHORT, console)
-        tools = [_line(row, _TOOLS) for row in rows]
-        tools = [line for line in tools if any(cell.plain not in {"", _STILL} for cell in line.cells)]
-        if tools:
-            console.print("\n[bold]and who turns to tools, by the model of what people do[/bold]")
-            _print_table("policy and mechanism", tools, _TOOLS, console)
+        for heading, signals in _FURTHER.items():
+            lines = [_line(row, signals) for row in rows]
+            if moved := [line for line in lines if any(cell.plain not in {"", _STILL} for cell in line.cells)]:
+                console.print(f"\n[bold]{heading}[/bold]")
+                _print_table("policy and mechanism", moved, signals, console)
     console.print(f"[dim]{legend(_SIGNS, console.width)}[/dim]", soft_wrap=True)
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
@@ -54,7 +60,7 @@ def print_detected(found: Detectability, console: Console) -> None:
 def false_alarm_line(found: Detectability) -> str:
     """What was raised without any reason."""
     raised = {name: count for name, count in found.false_alarms.items() if count}
-    told = ", ".join(f"{(_SHORT | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
+    told = ", ".join(f"{(_SHORT | _REMOTE | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
     if found.noise is None and found.unsteady:
         noise = "the noise that the scenario asks for"

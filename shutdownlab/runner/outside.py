@@ -31,7 +31,6 @@ from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.outside import Outside as Modelled
 from shutdownlab.verifier.outside import blocks_of
-from shutdownlab.verifier.volume import Sites, named_sites
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
@@ -152,11 +151,11 @@ class Outside:
         logs.mkdir(parents=True, exist_ok=True)
         runtime = Path(tempfile.mkdtemp(prefix="observer-"))  # a short path, as sockets need it
         plan = country.plan
-        policies = self.shutdown.scenario.policies.values()
-        sites, named = Sites(plan.network, policies).hosts, named_sites(plan.network, policies)
+        sites = self._model.sites
+        asked = self._model.names_asked(self.shutdown, sites)
         blocks = blocks_of(plan.network)
         return Abroad(
-            plan.network, country.net, country.services, sites, blocks, logs, runtime, self.seed, self.time, named
+            plan.network, country.net, country.services, sites.hosts, blocks, logs, runtime, self.seed, self.time, asked
         )  # fmt: skip
 
 

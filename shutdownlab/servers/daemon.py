@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from shutdownlab.config.addresses import Address
 
@@ -14,6 +15,9 @@ Protocol = Literal["tcp", "udp"]
 
 _LISTEN = {"tcp": "0A", "udp": "07"}
 """Socket states in /proc/net: TCP_LISTEN and, for an unconnected datagram socket, TCP_CLOSE (net/tcp_states.h)."""
+
+WRITTEN_S: Final = 946_684_800
+"""When files of servers were written, as they tell their clients (`Last-Modified`): 1 January 2000, in every run."""
 
 
 class Listening(NamedTuple):
@@ -71,6 +75,7 @@ class Daemon:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.utime(path, (WRITTEN_S, WRITTEN_S))
 
 
 def listening(pid: int) -> frozenset[Listening]:

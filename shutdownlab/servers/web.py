@@ -10,7 +10,7 @@ from pathlib import Path
 from shutdownlab.inspection.apps import Service
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.pages import DOWNLOADS, page
-from shutdownlab.servers.daemon import Daemon, Listening
+from shutdownlab.servers.daemon import WRITTEN_S, Daemon, Listening
 from shutdownlab.servers.dns import OVER_HTTP, answers_https, is_resolver, takes_over_tls
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.tls import CertificateAuthority
@@ -77,6 +77,7 @@ def make_downloads(runtime: Path) -> None:
         path = directory / str(size)
         path.touch()
         os.truncate(path, size)
+        os.utime(path, (WRITTEN_S, WRITTEN_S))
 
 
 def nginx_config(sites: Iterable[Hosted], runtime: Path) -> str:

@@ -8,7 +8,7 @@ area is the drop in percent times its minutes.
 
 A CDN's volume is judged against its forecast (`forecast.py`). That a drop must be large and must last is Cloudflare's;
 how large and how long was not found: thresholds are those of active probing, and half an hour (ASSUMED). Atlas probes
-are judged as active probing is, over a day (ASSUMED: RIPE raises no alerts).
+and Hyperquack are judged as active probing is, over a day (ASSUMED: RIPE and Censored Planet raise no alerts).
 """
 
 from __future__ import annotations

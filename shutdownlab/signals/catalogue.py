@@ -1,7 +1,8 @@
 """The signals that outsiders watch a country by: how often each has a value, of what, and which rule raises its alerts.
 
 The definitions of IODA's three are those of its help page (https://ioda.inetintel.cc.gatech.edu), of the traffic ones
-those of Cloudflare Radar.
+those of Cloudflare Radar. Hyperquack's is that it asks every hour (ASSUMED): Censored Planet itself asks twice a week,
+which sees nothing of days (Sundara Raman et al., "Censored Planet", CCS 2020).
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         Signal("tor-relays", "people who use Tor over its relays", 60, "forecast"),
         Signal("tor-bridges", "people who use Tor over bridges", 60, "forecast"),
         Signal("vpn-demand", "demand for VPNs", 60, "forecast"),
+        Signal(
+            "hyperquack",
+            "Hyperquack: names that servers in the country answer for, asked from abroad",
+            60,
+            "connected",
+        ),
     )
 }
 """By name, in the order in which tables show them."""

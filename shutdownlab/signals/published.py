@@ -1,7 +1,10 @@
 """A series that somebody has published: times and values of a CSV file, as IODA, Radar or anybody has it. Pure.
 
-The time is in the one column that is called so (`time`, `timestamp`, `date`, `datetime` …): ISO 8601 with its zone, or
-seconds since 1970. The value is in the other column; where there are several, one is chosen.
+The time is in the column that is called so (`time`, `serie_0 timestamps`, `DateTime` …), else in the only one that has
+times in it: ISO 8601 with its zone, or seconds since 1970. The value is in the other column; where there are several,
+one is chosen, with the nearest times before it. Where a column has values less often than others, as active probing has
+beside BGP in IODA's, its empty cells are none. A file may begin with comments, as Tor Metrics' do, and need not name
+its columns.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from typing import Final
 
 from shutdownlab.config.problems import BadInput, Problem, Problems
 
-_TIMES: Final = frozenset(
-    {"time", "times", "timestamp", "timestamps", "date", "datetime", "date time", "utc", "time (utc)", "bin", "from"}
+_TIMES: Final = re.compile(
+    r"(?:.*[^a-z])?(?:times?|timestamps?|date|datetime|bin)(?: ?\(?(?:utc|gmt)\)?)?|utc|from", re.IGNORECASE
 )
+_IN_UTC: Final = re.compile(r"\b(?:utc|gmt)\b", re.IGNORECASE)
+_NO_VALUE: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
 _SIGNALS: Final = (
     (r"bgp", "bgp"),
     (r"ping-slash24|active.?probing|trinocular", "active-probing"),
@@ -55,17 +60,17 @@ def read_published(text: bytes, file: str, column: str | None = None, zone: time
     except UnicodeDecodeError:
         raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file")]) from None
     rows = list(csv.reader(io.StringIO(decoded, newline="")))
-    rows = rows[: _MOST_ROWS + 2]
     if len(rows) > _MOST_ROWS + 1:
         raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
-    head = [name.strip() for name in rows[0]] if rows else []
-    time, value = _columns(head, file, column)
+    numbered = [(number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    while numbered and numbered[0][1][0].startswith("#"):
+        del numbered[0]
+    head = _head(numbered)
+    time, value = _columns(head, numbered[0][1] if numbered else (), file, column)
+    if _IN_UTC.search(head[time]):
+        zone = zone or timedelta()
     problems = Problems()
-    found = [
-        each
-        for number, row in enumerate(rows[1:], 2)
-        if row and (each := _row(row, number, time, value, file, problems))
-    ]
+    found = [each for number, row in numbered if (each := _row(row, number, time, value, file, problems))]
     zones = {each[3]: each[2] for each in reversed(found)}
     zones.pop(None, None)
     if len(zones) > 1:
@@ -87,33 +92,51 @@ def signal_of(column: str) -> str | None:
     return next((signal for pattern, signal in _SIGNALS if re.search(pattern, column, re.IGNORECASE)), None)
 
 
-def _columns(head: Sequence[str], file: str, wanted: str | None) -> tuple[int, int]:
-    times = [place for place, name in enumerate(head) if name.lower() in _TIMES]
-    told = ", ".join(head) or "none"
-    if len(times) != 1:
+def _head(numbered: list[tuple[int, list[str]]]) -> list[str]:
+    """The names of the columns, taken off the rows; made up where the first row has a time and no names."""
+    if not numbered:
+        return []
+    first = [cell.strip() for cell in numbered[0][1]]
+    if _time(first[0]) is not None:
+        return ["time", "value"] if len(first) == 2 else ["time", *(f"column {n}" for n in range(2, len(first) + 1))]
+    del numbered[0]
+    return first
+
+
+def _columns(head: Sequence[str], first: Sequence[str], file: str, wanted: str | None) -> tuple[int, int]:
+    """Where times and values are. first: the first row of values."""
+    holding = [place for place, cell in enumerate(first[: len(head)]) if _time(cell.strip()) is not None]
+    called = [place for place, name in enumerate(head) if _TIMES.fullmatch(name)]
+    dates = [place for place in holding if not first[place].strip().isdigit()]
+    times = [place for place in called if place in holding] or called or dates
+    told = ", ".join(name or "(no name)" for name in head) or "none"
+    others = [place for place in range(len(head)) if place not in times]
+    if not times or (len(times) > 1 and not others):
         found = f"the columns {told}" if head else "an empty file"
         expected = "one column of times, called `time`, `timestamp` or `date`"
         separated = next((sign for sign in ";\t|" if any(sign in name for name in head)), "")
         hint = f"a comma between columns, not {separated!r}" if separated else "the first line names the columns"
         raise BadInput([Problem(file, 1, "", found, expected, hint)])
-    others = [place for place in range(len(head)) if place != times[0]]
     if wanted is not None:
-        if wanted not in head or head.index(wanted) == times[0]:
-            names = ", ".join(head[place] for place in others)
-            raise BadInput([Problem("--column", 0, "", wanted, f"one of {names}")])
-        return times[0], head.index(wanted)
-    if len(others) != 1:
+        value = next((place for place in others if head[place] == wanted), None)
+        if value is None:
+            raise BadInput([Problem("--column", 0, "", wanted, f"one of {', '.join(head[place] for place in others)}")])
+    elif len(others) == 1:
+        value = others[0]
+    else:
         hint = "say which with `--column NAME`" if others else ""
         raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values beside the times", hint)])
-    return times[0], others[0]
+    return max((place for place in times if place < value), default=times[0]), value
 
 
 def _row(
     row: Sequence[str], line: int, time: int, value: int, file: str, problems: Problems
 ) -> tuple[datetime, float, int, timedelta | None] | None:
-    """The time as written, the value, the line, the offset of the time (None: it has no zone)."""
+    """The time as written, the value, the line, the offset of the time (None: it has no zone); None: no value."""
     if len(row) <= max(time, value):
         problems.append(Problem(file, line, "", f"{len(row)} columns", "as many as in the first line"))
+        return None
+    if row[value].strip().lower() in _NO_VALUE:
         return None
     at = _time(row[time].strip())
     if at is None:
@@ -125,8 +148,7 @@ def _row(
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        hint = "a gap cannot be laid over anything: fill it, or cut the file there" if not row[value].strip() else ""
-        problems.append(Problem(file, line, "", repr(row[value]), "a number that is not below 0", hint))
+        problems.append(Problem(file, line, "", repr(row[value]), "a number that is not below 0"))
     if at is None or not math.isfinite(number):
         return None
     return at, number, line, at.utcoffset()
@@ -137,7 +159,7 @@ def _time(text: str) -> datetime | None:
         seconds = float(text) if float(text) < _NEWEST else float(text) / 1000
         return datetime.fromtimestamp(seconds, UTC) if _OLDEST <= seconds < _NEWEST else None
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(re.sub(r" ?(?:UTC|GMT)$", "+00:00", text))
     except ValueError:
         return None
 

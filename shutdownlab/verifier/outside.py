@@ -14,6 +14,8 @@ What each signal is made of:
   hold one to their controllers.
 - `dns-queries`: name questions of operators' resolvers that come abroad; asked again where no answer returns.
 - `tor-relays`, `tor-bridges`, `vpn-demand`: people who turn to tools as sites fall (`signals.demand`).
+- `hyperquack`: names of sites abroad that web servers in the country are asked for from abroad, and answer as ever
+  (`remote.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family
+from shutdownlab.model.remote_measurement import names_asked
 from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
@@ -40,8 +43,9 @@ from shutdownlab.signals.demand import GAINS, DemandName, demand
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
+from shutdownlab.verifier.remote import RemoteQuestions
 from shutdownlab.verifier.verdicts import Verifier
-from shutdownlab.verifier.volume import Sites
+from shutdownlab.verifier.volume import Sites, named_sites
 from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
 
 TRIES: Final = 3
@@ -83,6 +87,7 @@ class Outside:
         measured = shutdown.scenario.model_copy(update={"probes": self.sites.probes})
         self.shutdown = replace(shutdown, scenario=measured)
         self.verifier = Verifier(self.shutdown, choices, equipment)
+        self._remote = RemoteQuestions(shutdown.network, self.names_asked(shutdown, self.sites))
         self._network, self._topology = shutdown.network, shutdown.topology
         self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
@@ -100,8 +105,17 @@ class Outside:
             "dns-queries": self._name_questions,
             "atlas-datacentre": self._atlas_datacentre,
             "atlas-home": self._atlas_home,
+            "hyperquack": self._hyperquack,
             **{name: partial(self._demand, name) for name in GAINS},
         }
+
+    @staticmethod
+    def names_asked(shutdown: Shutdown, sites: Sites) -> tuple[str, ...]:
+        """The names of sites abroad that servers in the country are asked for from abroad."""
+        scenario, network = shutdown.scenario, shutdown.network
+        return names_asked(
+            network, named_sites(network, scenario.policies.values()), scenario.probes.values(), sites.hosts
+        )
 
     @cached_property
     def quiet_phase(self) -> Phase:
@@ -268,6 +282,11 @@ class Outside:
                 for v in self._ordinary
             }
             yield _Seen(name, "both", parts, self._weights)
+
+    def _hyperquack(self, phase: Phase) -> Iterator[_Seen]:
+        if self._remote.asked:
+            answered = self._remote.answered(self.verifier.country(phase))
+            yield _Seen("hyperquack", "ipv4", answered, self._remote.asked)
 
     def _connected(self, signal: str, phase: Phase, lines: list[Vantage], weights: ByVantage) -> Iterator[_Seen]:
         if lines and self.sites.connections:

@@ -14,7 +14,9 @@ from invocation import SMALL, Json, Record, invoke
 from scapy.layers.tls.handshake import TLSClientHello
 from scapy.layers.tls.record import TLS
 
+from shutdownlab import library
 from shutdownlab.results.reading import read_readings
+from shutdownlab.verifier.outside import Outside
 
 SITE = "www.bbc.com"
 WATCHED = ("before", "resets", "drops", "blackout")
@@ -164,7 +166,22 @@ def test_what_was_looked_into_once_is_not_again(place: Path) -> None:
 def test_the_share_that_is_answered_as_ever_is_read_and_nothing_is_left_out(place: Path) -> None:
     read = {r.phase: r.value for r in read_readings(place / "run") if (r.signal, r.scope) == ("hyperquack", "country")}
     assert read == {"before": 1, "resets": 0, "drops": 0, "blackout": 0}
+    assert read == by_the_model(place)
     assert [event["left_out"] for event in Record(place / "run").events_of("observed")] == [{}] * 4
+
+
+def by_the_model(place: Path) -> dict[str, float]:
+    shutdown = library.load(place / "far-country.yaml")
+    model = Outside(shutdown, {})
+    readings = [reading for phase in shutdown.scenario.timeline for reading in model.of(phase, ["hyperquack"])]
+    return {reading.phase: reading.value for reading in readings if reading.scope == "country"}
+
+
+def test_a_box_that_reads_one_protocol_leaves_the_other_to_the_model_too(on_path: Path) -> None:
+    read = {
+        r.phase: r.value for r in read_readings(on_path / "run") if (r.signal, r.scope) == ("hyperquack", "country")
+    }
+    assert read == by_the_model(on_path) == {"before": 1, "as-ever": 0.5}
 
 
 def test_a_cdn_s_volume_is_what_probes_got_of_sites_that_nobody_blocks(place: Path) -> None:

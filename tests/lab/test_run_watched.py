@@ -173,7 +173,7 @@ def test_users_of_tools_are_a_value_a_day_with_the_quiet_days_before(place: Path
 
 
 def counted(run: Path) -> dict[str, Any]:
-    """What a run has counted and concluded, without times, captures and routes."""
+    """What a run has counted and concluded, without times, captures, certificates and routes."""
     observations = run / "observations"
     blocks = [
         {key: value for key, value in row.items() if key != "wall_time"}
@@ -190,9 +190,25 @@ def counted(run: Path) -> dict[str, Any]:
         for pattern in ("telescope/sources.*", "cdn/*", "demand/*", "atlas/probes.*")
         for file in sorted(observations.glob(pattern))
     ]
-    return {"outcomes": Record(run).outcomes, "readings": read_readings(run), "blocks": blocks, "asked": asked} | {
-        "whole": whole
-    }
+    flows = [
+        {key: value for key, value in row.items() if key not in {"time", "wall_time"}}
+        for file in sorted((observations / "telescope").glob("flowtuple.*"))
+        for row in csv.DictReader(file.read_text().splitlines())
+    ]
+    told = [
+        (each["prb_id"], each["type"], each["dst_name"], each.get("qbuf"))
+        for file in sorted((observations / "atlas").glob("results.*"))
+        for each in map(json.loads, file.read_text().splitlines())
+    ]
+    templates = [
+        {key: value for key, value in json.loads(line)["template"].items() if key != "Certificate"}
+        for file in sorted((observations / "censored-planet").glob("evaluations.*"))
+        for line in file.read_text().splitlines()
+    ]
+    return {
+        "outcomes": Record(run).outcomes, "readings": read_readings(run), "blocks": blocks, "asked": asked,
+        "flows": flows, "told": told, "templates": templates, "whole": whole,
+    }  # fmt: skip
 
 
 def test_the_same_seed_finds_the_same(place: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dns.message
 import dns.rrset
+import pytest
 import trustme
 from countries import country, small_country
 from ripe.atlas.sagan import Result
@@ -16,7 +17,7 @@ from ripe.atlas.sagan import Result
 from shutdownlab.observers import atlas_format as form
 from shutdownlab.observers.atlas import hosts
 from shutdownlab.observers.atlas_format import Echo, Json
-from shutdownlab.observers.atlas_probe import Round
+from shutdownlab.observers.atlas_probe import Round, first_open
 
 AT = datetime(2022, 1, 5, 10, 30, tzinfo=UTC)
 SENDER = form.Sender(7, "100.64.1.10", int(AT.timestamp()), "2026-11-30T15:00:00.000+00:00")
@@ -37,6 +38,25 @@ def test_a_ping_has_its_round_trips_and_its_losses() -> None:
 def test_a_ping_that_nobody_answers_has_no_round_trip() -> None:
     found = read(form.ping(SENDER, *SITE, [None] * 3))
     assert (found.packets_received, found.rtt_average) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("opened", "chosen", "decided"),
+    [
+        ({}, None, False),
+        ({"third": 1}, "third", False),
+        ({"first": None, "third": 1}, "third", False),
+        ({"first": None, "second": 2, "third": 1}, "second", True),
+        ({"first": 3}, "first", True),
+        ({"first": None, "second": None, "third": None}, None, True),
+    ],
+)
+def test_a_probe_connects_to_the_first_in_the_list_that_opens_however_fast_others_are(
+    opened: dict[str, int | None], chosen: str | None, decided: bool
+) -> None:
+    names = [(name, "192.0.2.1") for name in ("first", "second", "third")]
+    found = first_open(names, {each: opened[each[0]] for each in names if each[0] in opened})
+    assert found == ((chosen, "192.0.2.1") if chosen else None, decided)
 
 
 def played(hops: dict[int, list[Echo | None]]) -> Round:

@@ -113,6 +113,63 @@ def test_ioda_s_and_radar_s_columns_tell_which_signal_they_are(column: str, sign
     assert signal_of(column) == signal
 
 
+IODA = b"""\
+"DateTime","BGP (# Visible /24s)","Active Probing (# /24s Up)","Google Search"
+"2022-01-05 10:00:00",800,700,
+"2022-01-05 10:05:00",801,,
+"2022-01-05 10:10:00",802,701,null
+"2022-01-05 10:15:00",803,,
+"2022-01-05 10:20:00",804,702,
+"""
+"""As its pages export what they show: no zone (they are in UTC), and each series at its own distance."""
+RADAR = b"""\
+serie_0 timestamps,serie_0 values,serie_1 timestamps,serie_1 values
+2022-01-05T10:00:00Z,0.5,2021-12-29T10:00:00Z,0.7
+2022-01-05T10:15:00Z,0.6,2021-12-29T10:15:00Z,0.8
+2022-01-05T10:30:00Z,0.7,2021-12-29T10:30:00Z,0.9
+"""
+"""Two series side by side, each with its times."""
+TOR = b"""\
+# The Tor Project
+#
+# URL: https://metrics.torproject.org/userstats-relay-country.csv
+date,country,users,lower,upper,frac
+2022-01-04,kz,2000,1500,2500,80
+2022-01-05,kz,500,300,700,80
+2022-01-06,kz,400,300,500,80
+"""
+
+
+def hourly(head: bytes, zone: bytes = b"") -> bytes:
+    return head + b"".join(b"2022-01-05T1%d:00:00%b,%d\n" % (hour, zone, hour + 1) for hour in range(3))
+
+
+EXPORTS = {
+    "ioda": (IODA, "BGP (# Visible /24s)", "2022-01-05T10:00", 5, (800, 801, 802, 803, 804)),
+    "ioda, by ten minutes": (IODA, "Active Probing (# /24s Up)", "2022-01-05T10:00", 10, (700, 701, 702)),
+    "radar": (RADAR, "serie_0 values", "2022-01-05T10:00", 15, (0.5, 0.6, 0.7)),
+    "radar, the week before": (RADAR, "serie_1 values", "2021-12-29T10:00", 15, (0.7, 0.8, 0.9)),
+    "tor metrics": (TOR, "users", "2022-01-04T00:00", 1440, (2000, 500, 400)),
+    "google, by Jigsaw's program": (hourly(b""), None, "2022-01-05T10:00", 60, (1, 2, 3)),
+    "pandas": (hourly(b",bgp\n"), None, "2022-01-05T10:00", 60, (1, 2, 3)),
+    "a column of another name": (hourly(b"Category,x\n", b" UTC"), None, "2022-01-05T10:00", 60, (1, 2, 3)),
+}
+
+
+@pytest.mark.parametrize(("text", "column", "first", "minutes", "values"), EXPORTS.values(), ids=EXPORTS)
+def test_files_are_read_as_they_are_exported(
+    text: bytes, column: str | None, first: str, minutes: int, values: tuple[float, ...]
+) -> None:
+    found = read_published(text, "a.csv", column, timedelta())
+    assert (f"{found.times[0]:%Y-%m-%dT%H:%M}", found.step) == (first, timedelta(minutes=minutes))
+    assert found.values == values
+
+
+def test_times_whose_column_says_utc_need_no_zone() -> None:
+    text = b"Time (UTC),bgp\n2022-01-05 10:00,1\n2022-01-05 10:05,2\n2022-01-05 10:10,3\n"
+    assert read_published(text, "a.csv").times[0] == datetime(2022, 1, 5, 10, tzinfo=UTC)
+
+
 GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (10, 15, 20, 40, 45))
 
 
@@ -120,14 +177,15 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
     ("text", "told"),
     [
         (GAP, "a.csv:5: time: found a gap of 20 min after 2022-01-05T10:20Z; expected a value every 5 min"),
-        (b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,\n", "a.csv:3: found ''; expected a number"),
+        (GAP.replace(b"20Z,1", b"20Z,"), "a.csv:5: time: found a gap of 25 min after 2022-01-05T10:15Z; expected a"),
+        (b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,few\n", "a.csv:3: found 'few'; expected a number"),
         (
             b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T16:05+06:00,1\n2022-01-05T10:10Z,1\n",
             "a.csv:3: time: found two time zones: +00:00 in line 2, +06:00 in line 3; expected one",
         ),
         (b"time,bgp\n2022-01-05T10:00,1\n2022-01-05T10:05,1\n", "a.csv:2: time: found a time without its zone"),
         (b"time,bgp,ucsd\n2022-01-05T10:00Z,1,2\n", "a.csv:1: found the columns time, bgp, ucsd; expected one"),
-        (b"when,bgp\n2022-01-05T10:00Z,1\n", "a.csv:1: found the columns when, bgp; expected one column of times"),
+        (b"when,bgp\nsoon,1\n", "a.csv:1: found the columns when, bgp; expected one column of times"),
         (
             b"\xef\xbb\xbftime;bgp\n2022-01-05T10:00Z;1\n",
             "a.csv:1: found the columns time;bgp; expected one column of times, called `time`, `timestamp` or `date`\n"

@@ -233,7 +233,11 @@ def test_a_file_may_be_lines_one_document_or_an_array_compressed_or_not(tmp_path
         "blank-lines.jsonl": b"\n" + lines(dropped()) + b"\n  \n" + lines(dropped()) + b"\n",
         "no-last-end.jsonl": lines(*several).rstrip(),
         "crlf.jsonl": lines(*several).replace(b"\n", b"\r\n"),
+        "bom.jsonl": b"\xef\xbb\xbf" + lines(*several),
         "array.json": json.dumps(several).encode(),
+        "array-an-element-a-line.json": b"[" + lines(*several).strip().replace(b"\n", b",\n") + b"]\n",
+        "array-with-its-end-apart.json": b"[" + lines(*several).strip().replace(b"\n", b"\n,") + b"\n]\n",
+        "commas.json": lines(*several).replace(b"\n", b",\n"),
         "indented-array.json": json.dumps(several, indent=2).encode(),
     }
     for name, content in kinds.items():
@@ -338,6 +342,10 @@ def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path
             gzip.compress(lines(dropped()) * 100, mtime=0)[:-9],
             "found the compressed data ends in the middle; expected a whole",
         ),
+        (
+            gzip.compress(lines(dropped()), mtime=0) + b"appended",
+            "found what follows the compressed data is none, and was left out; expected a whole file",
+        ),
     ],
 )
 def test_a_file_with_nothing_in_it_or_cut_off_is_told(tmp_path: Path, content: bytes, message: str) -> None:
@@ -345,6 +353,22 @@ def test_a_file_with_nothing_in_it_or_cut_off_is_told(tmp_path: Path, content: b
     done = judge("m", cwd=tmp_path)
     assert done.returncode == 2
     assert any(line.startswith(f"m: {message}") for line in done.stderr.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x28\xb5\x2f\xfdgarbage", "found the compressed data is damaged ("),
+        (lines(dropped()).decode().encode("utf-16"), "found text in UTF-16; expected a file of OONI measurements"),
+        (b"m.jsonl".ljust(257, b"\0") + b"ustar\x0000" + lines(dropped()), "found a tar archive; expected a file of"),
+    ],
+)
+def test_of_a_file_of_another_kind_that_alone_is_told(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "m").write_bytes(content)
+    done = judge("m", cwd=tmp_path)
+    assert done.returncode == 2
+    problem, *_, total = done.stderr.splitlines()
+    assert problem.startswith(f"m: {message}") and total.startswith("1 problem; nothing was "), done.stderr
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -145,3 +145,30 @@ def test_groups_that_fare_alike_are_looked_at_once_and_come_out_as_each_by_itsel
     alone = Outside(loaded, loaded.scenario.default_choices())
     monkeypatch.setattr(alone, "_class_of", lambda phase, vantage: (phase.phase, vantage.id))
     assert [alone.of(phase) for phase in phases] == together
+
+
+def test_names_are_answered_for_as_ever_where_boxes_act_on_connections_from_inside_alone() -> None:
+    for phase in ("baseline", "state-sites-back", "exact"):
+        assert read("russia-twitter-2021", phase, "hyperquack", family="ipv4") == 1
+    assert read("russia-twitter-2021", "substring", "hyperquack", family="ipv4") == 0, "state sites are down"
+
+
+def test_names_are_not_answered_for_where_a_box_on_the_way_to_the_server_acts_on_any_connection() -> None:
+    assert read("iran-2022", "sanandaj", "hyperquack", family="ipv4") == 1
+    two_of_three = pytest.approx(1 / 3, abs=1e-6)
+    assert read("iran-2022", "apps", "hyperquack", family="ipv4") == two_of_three
+    assert read("iran-2022", "apps", "hyperquack", "itc", "ipv4") == two_of_three
+    assert read("iran-2022", "apps", "hyperquack", "tci", "ipv4") is None, "it has no server"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "names"),
+    [
+        ("iran-2022", ("e1.whatsapp.net", "www.instagram.com", "play.google.com")),
+        ("russia-twitter-2021", ("abs.twimg.com", "t.co", "www.reddit.com")),
+    ],
+)
+def test_names_are_those_that_policies_block_and_else_those_that_probes_ask_for(
+    scenario: str, names: tuple[str, ...]
+) -> None:
+    assert Outside.names_asked(load(scenario), outside(scenario).sites) == names

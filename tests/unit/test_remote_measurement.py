@@ -9,11 +9,12 @@ import ssl
 import pytest
 import trustme
 
+from shutdownlab.model.remote_measurement import Server
 from shutdownlab.model.topology import VantageId
 from shutdownlab.observers import cenfuzz, centrace
 from shutdownlab.observers.centrace import Hop, Trace, hop_of
 from shutdownlab.observers.exchanges import Exchange
-from shutdownlab.observers.hyperquack import Server, Trial, answer_of, evaluation
+from shutdownlab.observers.hyperquack import Trial, answer_of, evaluation
 
 SERVER = Server(VantageId("northnet", "capital", "datacentre"), "dc", "100.64.3.80", "http")
 PAGE = b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2030 00:00:00 GMT\r\nServer: nginx\r\n\r\nhello"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shutdownlab.servers import birdc
-from shutdownlab.servers.daemon import Daemon, listening
+from shutdownlab.servers.daemon import WRITTEN_S, Daemon, listening
 from shutdownlab.servers.web import make_downloads
 
 END = "0000 \n"
@@ -120,6 +120,13 @@ def test_keys_are_written_for_their_owner_alone(tmp_path: Path) -> None:
     daemon.write()
     key = tmp_path / "nginx" / "keys" / "site.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_what_servers_tell_of_their_files_ages_is_the_same_in_every_run(tmp_path: Path) -> None:
+    Daemon("nginx", "host", ("nginx",), tmp_path / "nginx", {"sites/index.html": "hello"}).write()
+    make_downloads(tmp_path)
+    files = (tmp_path / "nginx" / "sites" / "index.html", tmp_path / "bytes" / "1000000")
+    assert {path.stat().st_mtime for path in files} == {WRITTEN_S}
 
 
 def test_downloads_take_no_room(tmp_path: Path) -> None:

@@ -86,6 +86,12 @@ def test_forged_sources_are_told_apart_from_the_country_s_own() -> None:
     ]
 
 
+def test_flows_of_a_minute_are_in_the_order_of_their_sources_whoever_came_first() -> None:
+    came = [radiation("100.65.1.200", 60.5), radiation("100.64.1.9", 61.0), radiation("100.64.1.8", 120.0)]
+    rows = csv.DictReader(io.StringIO(dark.flow_tuples(small_country(), came).decode()))
+    assert [row["src_ip"] for row in rows] == ["100.64.1.9", "100.65.1.200", "100.64.1.8"]
+
+
 def test_sources_are_counted_once_a_minute() -> None:
     came = [radiation(source, at) for source, at in (("100.65.1.200", 60), ("100.65.1.200", 119), ("100.64.1.9", 120))]
     found = list(dark.minutes((at, each) for at, _, each in came))

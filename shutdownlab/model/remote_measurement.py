@@ -1,0 +1,85 @@
+"""Whom remote measurement asks for what: web servers in the country, for names that are not theirs. Pure.
+
+Hyperquack (Sundara Raman et al., "Measuring the Deployment of Network Censorship Filters at Global Scale", NDSS 2020)
+asks them from abroad. A run asks with packets, `verify` by the model: both ask the same servers for the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shutdownlab.model.network import Network
+from shutdownlab.model.probe import Probe
+from shutdownlab.model.topology import VantageId
+
+ServiceName = Literal["http", "https"]
+PORTS: Final[Mapping[ServiceName, int]] = {"http": 80, "https": 443}
+TRIES: Final = 2
+"""How often a name is asked for before it counts as not answered."""
+_MOST_SERVERS: Final = 4
+_MOST_NAMES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server in the country that is asked: a vantage point, as Censored Planet calls it."""
+
+    vantage: VantageId
+    node: str
+    address: str
+    service: ServiceName
+
+    @property
+    def port(self) -> int:
+        return PORTS[self.service]
+
+
+def servers_asked(network: Network) -> tuple[Server, ...]:
+    """At most four web servers in the country: of as many operators as there are before a second one of any."""
+    by_operator: dict[str, list[Server]] = {}
+    for hosted in network.hosted:
+        vantage = network.nodes[hosted.node].vantage
+        address = next((str(each) for each in hosted.addresses if each.version == 4), None)
+        if not hosted.domestic or hosted.program is not None or vantage is None or address is None:
+            continue
+        there = by_operator.setdefault(vantage.id.operator, [])
+        if any(server.vantage == vantage.id for server in there):
+            continue
+        services = {(service.kind, service.port) for service in hosted.services}
+        there += [
+            Server(vantage.id, hosted.node, address, kind) for kind, port in PORTS.items() if (kind, port) in services
+        ]
+    in_turn = itertools.zip_longest(*by_operator.values())
+    return tuple(itertools.islice((each for row in in_turn for each in row if each), _MOST_SERVERS))
+
+
+def names_asked(
+    network: Network, blocked: Iterable[str], probes: Iterable[Probe], others: Iterable[str]
+) -> tuple[str, ...]:
+    """At most three names of sites abroad: those that policies block, else those that probes ask for, else `others`.
+
+    A box that acts by its nature blocks names that no policy says: then the scenario's own probes are about them.
+    """
+    return _first(blocked) or _first(_abroad(network, probes)) or _first(others)
+
+
+def _first(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(itertools.islice(dict.fromkeys(names), _MOST_NAMES))
+
+
+def _abroad(network: Network, probes: Iterable[Probe]) -> Iterator[str]:
+    """Names of web sites abroad that probes go to."""
+    for probe in probes:
+        hosted = network.hosted_as(probe.host_name) if probe.host_name else None
+        if hosted is None or hosted.domestic or probe.host_name not in hosted.names:
+            continue
+        if any(service.kind == "https" for service in hosted.services):
+            yield probe.host_name
+
+
+def request_for(name: str) -> bytes:
+    """What is sent of a name, over HTTP and, once TLS is there, over HTTPS."""
+    return f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\nConnection: close\r\n\r\n".encode()

@@ -1,0 +1,86 @@
+"""Whether web servers in the country answer requests from abroad as ever: Hyperquack, by the model. Pure.
+
+Followed are the same requests that `observers.censored_planet` sends. They come from behind the first transit abroad,
+from the address of its servers: which of a transit's addresses asks is no matter of policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Final
+
+from shutdownlab.config.numbers import TCP
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.remote_measurement import TRIES, Server, request_for, servers_asked
+from shutdownlab.model.topology import VantageId
+from shutdownlab.probes.failure import StepFailed
+from shutdownlab.verifier import speech
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.packets import FiveTuple
+from shutdownlab.verifier.tcp import Connection
+from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection, ModelledCountry
+
+_PORTS: Final = 20_000
+_BETWEEN_S: Final = 1.5
+"""From one try to the next."""
+_PAGE: Final = speech.http_response(b"<html><title>the server's own</title></html>")
+_FINISHED: Final = b"\x14\x03\x03\0\1\1" + speech.sealed(52)
+"""The end of a client's TLS handshake."""
+
+
+class RemoteQuestions:
+    """Names of sites abroad, asked of web servers in the country. `asked`: how many questions each group's get."""
+
+    def __init__(self, network: Network, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.servers = servers_asked(network) if self.names else ()
+        self.asked: dict[VantageId, float] = {}
+        for server in self.servers:
+            self.asked[server.vantage] = self.asked.get(server.vantage, 0.0) + len(self.names)
+        self._client = next(network.by_role(Role.SERVERS))
+        self._ports = count()
+
+    def answered(self, country: ModelledCountry) -> dict[VantageId, float]:
+        """Of what each group's servers are asked, how much they answer as ever: 0 to 1."""
+        found = dict.fromkeys(self.asked, 0.0)
+        for server in self.servers:
+            for name in self.names:
+                found[server.vantage] += self._is_answered(country, server, name) / self.asked[server.vantage]
+        return found
+
+    def _is_answered(self, country: ModelledCountry, server: Server, name: str) -> float:
+        """The mean of every way that what a box draws could make it go."""
+        chances = Chances()
+
+        def once() -> float:
+            wires = [self._wire(country, server, chances, number * _BETWEEN_S) for number in range(TRIES)]
+            owners = {step.box for way in (True, False) for step in wires[0].steps(way) if step.box}
+            for owner in owners:
+                country.box(owner).begin(chances)
+            as_ever = any(self._is_as_ever(country, server, name, wire) for wire in wires)
+            # What hangs on what packets look like is not seen from abroad.
+            return float(as_ever or any(country.box(owner).has_looked for owner in owners))
+
+        played = [got for _, got in chances.every(once)]
+        return sum(played) / len(played)
+
+    def _wire(self, country: ModelledCountry, server: Server, chances: Chances, now: float) -> ModelledConnection:
+        own, port = str(self._client.address(4)), EPHEMERAL + next(self._ports) % _PORTS
+        stream = FiveTuple(TCP, own, server.address, port, server.port)
+        return ModelledConnection(country, stream, self._client.name, server.node, chances, now)
+
+    def _is_as_ever(self, country: ModelledCountry, server: Server, name: str, wire: ModelledConnection) -> bool:
+        damage = country.damage
+        connection = Connection(wire, listens=server.node not in damage.closed, hangs=server.node in damage.silent)
+        try:
+            connection.open()
+            if server.service == "http":
+                return connection.exchange(request_for(name), _PAGE, "http_round_trip") == _PAGE
+            hello, answer = speech.client_hello(name, ()), speech.server_hello()
+            if connection.exchange(hello, answer, "tls_handshake") != answer or wire.intercepted:
+                return False
+            request, page = _FINISHED + speech.sealed(len(request_for(name))), speech.sealed(len(_PAGE))
+            return connection.exchange(request, page, "http_round_trip") == page
+        except StepFailed:
+            return False
