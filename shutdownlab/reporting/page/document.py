@@ -112,8 +112,8 @@ def _shown(
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
-SECTIONS = tuple(_shown())
-"""Those that every run has."""
+SECTIONS = tuple(_shown(watched=True))
+"""Those that a live page may have: those of every run, and what outsiders saw."""
 
 
 def _contents(shown: list[tuple[str, str]]) -> Html:
