@@ -17,6 +17,7 @@ from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.web.history import as_shutdown
 from shutdownlab.web.ledger import Contents, Ledger
 from shutdownlab.web.parts import VIEW, view_of
+from shutdownlab.web.seen_abroad import SeenAbroad
 from shutdownlab.web.source import as_shown, said_of
 
 
@@ -30,9 +31,11 @@ class SteeredView:
         ledger: Ledger,
         verifier: Callable[[str], Verifier | None] = lambda _: None,
         mode: Mode = Mode.OPERATORS,
+        seen: SeenAbroad | None = None,
     ) -> None:
-        """verifier: of a moment, by its name, where there is one that knows it already."""
+        """verifier: of a moment, by its name, where there is one that knows it already. seen: what outsiders see."""
         self._base, self._choices, self._ledger, self._verifier, self._mode = base, choices, ledger, verifier, mode
+        self._seen = seen
         self._whys: dict[str, tuple[frozenset[object], Whys]] = {}
         """By moment: the cells that did not get through, and why."""
         self._model = threading.Lock()
@@ -59,7 +62,9 @@ class SteeredView:
             )
         ]  # as in a run's record, whatever came out first
         told = [result for result in every if result.phase in known.whole]
-        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown)
+        shown_moments = [moment.name for moment in known.moments if known.results.get(moment.name)]
+        readings = self._seen.readings(shown_moments) if self._seen is not None else []
+        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown, readings=readings)
         of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
