@@ -53,7 +53,7 @@ _HELD: Final = 8
 
 _EXPIRE_S: Final = 1.0
 _MOST_RECENT: Final = 100
-_TOLD_OF: Final = ("src", "sport", "dst", "dport", "proto", "opener", "action", "rule", "protocol", "app", "host")
+_TOLD_OF: Final = ("src", "sport", "dst", "dport", "proto", "action", "rule", "protocol", "app", "host")
 """Of a decision that somebody watches."""
 _FAILURES_TOLD: Final = 5
 """Engine faults told in full per policy; all are counted."""
@@ -181,8 +181,12 @@ class DpiBox:
         """So many of its latest decisions by rule, each with its number and in words of JSON."""
         if not number:
             return {}
+        latest = [*self._recent][-number:]
         return {
-            "recent": [{"number": at} | {n: getattr(d, n) for n in _TOLD_OF} for at, d in [*self._recent][-number:]]
+            "recent": [
+                {"number": at, "opener": Side(d.opener).word} | {name: getattr(d, name) for name in _TOLD_OF}
+                for at, d in latest
+            ]
         }
 
     def close(self) -> None:

@@ -41,6 +41,8 @@ from shutdownlab.system.inside import require_sandbox
 
 _WITH_AGENTS = (Role.SUBSCRIBER, Role.CONTROL, Role.SERVERS)
 _BACK_S = 10.0
+_RECENT = 60
+"""Of the decisions of a DPI box, that it tells when it is asked whether it answers."""
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _KEY_LOG = "keys-{}.log"
 _STATE_ROOT = "state-root.pem"
@@ -198,7 +200,7 @@ class Country:
         late: list[str] = []
         for seconds in (SOON_S, AT_LAST_S):
             try:
-                told = self.authority.counters(seconds, boxes)
+                told = self.authority.counters(seconds, boxes, _RECENT)
             except ControlError as error:
                 return late, [str(error)]
             self.heard += told

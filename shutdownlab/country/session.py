@@ -9,21 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.country.routes_abroad import routes_abroad
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
-from shutdownlab.model.network import Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import route_changes
@@ -33,7 +31,6 @@ from shutdownlab.protocol.messages import Failure
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.protocol.session import Measure, ProbeAnswer, Tried
 from shutdownlab.results import measurement as ooni
-from shutdownlab.servers import birdc
 from shutdownlab.verifier.outages import Blamed, Outages
 
 
@@ -159,15 +156,7 @@ class Session:
 
     def routes(self) -> dict[str, tuple[str, ...]]:
         """By transit router, the prefixes within the operators' that it has a route to. Raises `OSError`."""
-        network, found = self.plan.loaded.network, {}
-        own = [prefix for operator in network.topology.operators.values() for prefix in operator.prefixes]
-        for node in network.by_role(Role.TRANSIT):
-            control = self.country.services.find("bird", node.name).control
-            assert control is not None, "every bird has a control socket"
-            table = [ip_network(each) for version in (4, 6) for each in birdc.kernel_routes(control, version)]
-            within = (each for each in table if any(_is_within(each, prefix) for prefix in own))
-            found[node.name] = tuple(str(each) for each in within)
-        return found
+        return routes_abroad(self.plan.loaded.network, self.country.services, self.country.damage.routers)
 
     def faults(self) -> Iterator[str]:
         """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
@@ -233,12 +222,6 @@ class Session:
         named = replace(request, id=f"{vantage.id} {request.name} {request.family}")
         plain: dict[str, Any] = json.loads(json.dumps(ooni.record(named, found, context), default=_plain))
         return plain
-
-
-def _is_within(inner: IpPrefix, outer: IpPrefix) -> bool:
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,7 @@
 """The route collector: what networks abroad hear of the country by BGP, as RIPE RIS and Route Views see it.
 
 It has peers with a full feed, IPv4 and IPv6 (`model.observatory`), dumps its table in every phase and writes every
-message in between, as MRT. IODA counts a /24 as visible which more than half of the full-feed peers have a route to
-(help page of IODA); of IPv6, /48s are counted likewise.
+message in between, as MRT. What more than half of the peers have a route to is visible (`visibility`).
 
 Its control: what the collector has from a peer is what that peer's transits have, each session that should be up is up.
 Until that holds it is waited for; where it does not come to hold, nothing is read.
@@ -17,16 +16,15 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
-from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.model import observatory
 from shutdownlab.model.network import Network, Role
-from shutdownlab.model.scenario import Family
 from shutdownlab.observers import feeds, mrt
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.observers.visibility import visibility
+from shutdownlab.results.reading import Reading
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import executable
 from shutdownlab.system.child_process import ending
@@ -34,10 +32,6 @@ from shutdownlab.system.namespace import LOOPBACK
 
 _NO_PROGRESS_S: Final = 15.0
 _LOOK_S: Final = 0.05
-Parts: TypeAlias = list[tuple[float, bool]]
-"""How much each is, and whether it is seen."""
-_COUNTED: Final = {4: 24, 6: 48}
-"""The length of the prefixes that are counted."""
 
 
 class RouteCollector(Instrument):
@@ -80,32 +74,12 @@ class RouteCollector(Instrument):
         return Sighting(tuple(self._readings(moment.phase.phase, told)), files, tuple(left_out))
 
     def _readings(self, phase: str, told: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
-        """The share of what operators announce on a quiet day that more than half of the peers have a route to; of a
-        region, by what its groups of subscribers stand for.
-        """
-        topology = self.abroad.network.topology
-        for family in Family:
-            visible = {prefix for prefix, tellers in told[family.version].items() if self._is_visible(tellers)}
-            parts = {
-                name: [(_size(p), str(p) in visible) for p in operator.prefixes if p.version == family.version]
-                for name, operator in topology.operators.items()
-            }
-            places: list[tuple[Scope, str, Parts]] = [("country", "", [part for own in parts.values() for part in own])]
-            places += [("operator", name, own) for name, own in parts.items()]
-            places += [("region", name, list(self._of_region(name, family, visible))) for name in topology.regions]
-            for scope, of, own in places:
-                if own:
-                    share = sum(size * seen for size, seen in own) / sum(size for size, _ in own)
-                    yield Reading("bgp", phase, scope, of, family.value, round(share, 9), "share", "measured")
-
-    def _of_region(self, region: str, family: Family, visible: set[str]) -> Iterator[tuple[float, bool]]:
-        """The size of each group of subscribers there, and whether the prefix that it is in is visible."""
-        network = self.abroad.network
-        for vantage in (each for each in network.vantages if each.id.region == region):
-            for subnet in (each for each in network.subnets[vantage.id] if each.version == family.version):
-                lengths = range(subnet.prefixlen + 1)
-                is_seen = any(str(subnet.supernet(new_prefix=length)) in visible for length in lengths)
-                yield self.abroad.blocks[vantage.id], is_seen
+        """The share of what operators announce on a quiet day that more than half of the peers have a route to."""
+        visible = {
+            version: {prefix for prefix, tellers in by_prefix.items() if self._is_visible(tellers)}
+            for version, by_prefix in told.items()
+        }
+        return visibility(self.abroad.network, self.abroad.blocks, phase, visible)
 
     def _is_visible(self, tellers: set[str]) -> bool:
         return 2 * len(tellers) > len(self._peers)
@@ -221,8 +195,3 @@ def _addresses(network: Network) -> Iterator[Any]:
         for version in (4, 6):
             yield observatory.collector_address(peer, version)
             yield observatory.feed_address(peer, version)
-
-
-def _size(prefix: IpPrefix) -> float:
-    """How many of the prefixes that are counted it is, at least one."""
-    return float(2 ** max(0, _COUNTED[prefix.version] - prefix.prefixlen))

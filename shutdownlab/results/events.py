@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, TypeAdapter, ValidationError
 
+from shutdownlab.results.decision import BoxDecision
 from shutdownlab.results.manifest import Emulation, Status, Undertaking
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Count, Result, ScenarioTime, Seconds
@@ -213,6 +214,32 @@ class Counted(Event):
     """Counts by name. Of a box, `engine` has those of the inspection engine: by rule, verdict and protocol."""
 
 
+class Decided(Event):
+    """What a DPI box has decided by a rule in a phase, connection by connection: some of it, of each kind first."""
+
+    event: Literal["decided"] = "decided"
+    phase: str
+    where: str
+    """The DPI box."""
+    decisions: tuple[BoxDecision, ...]
+    """In the order that they were made in."""
+    others: Count = 0
+    """How many more there were, of the latest that the box remembers."""
+
+
+class Rerouted(Event):
+    """Which routes to the country's operators a router of a transit has had go and come since the phase before."""
+
+    event: Literal["rerouted"] = "rerouted"
+    phase: str
+    where: str
+    """The router."""
+    lost: tuple[str, ...] = ()
+    """Prefixes that it has no route to any more."""
+    heard: tuple[str, ...] = ()
+    """Prefixes that it has a route to, and had none."""
+
+
 class RuleCount(BaseModel):
     """What the rules of a policy have met in a table of a switch."""
 
@@ -337,6 +364,8 @@ AnyEvent: TypeAlias = Annotated[
     | Resumed
     | PhaseMeasured
     | Counted
+    | Decided
+    | Rerouted
     | RulesCounted
     | Notice
     | Fault

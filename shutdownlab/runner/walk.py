@@ -51,12 +51,14 @@ from shutdownlab.results.manifest import Emulation, Machine, PhaseInfo, Status
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import to_leave
+from shutdownlab.runner.boxes import Boxes
 from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
 from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.outside import Outside
+from shutdownlab.runner.rerouted import RoutesWatch
 from shutdownlab.runner.rules_met import RulesMet
 from shutdownlab.runner.sampled import Sampled
 from shutdownlab.runner.story import Story
@@ -89,7 +91,9 @@ class Walk:
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
     sampled: Sampled = field(init=False)
+    boxes: Boxes = field(default_factory=Boxes)
     breaker: Breaker | None = None
+    routes: RoutesWatch | None = None
     rules_met: RulesMet | None = None
     """What the rules of policies meet, where packets are recorded."""
     outside: Outside | None = None
@@ -140,6 +144,9 @@ class Walk:
             return
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.breaker = Breaker(country, options.shutdown.network)
+        self.routes = RoutesWatch(country)
+        for change in self.routes.look(todo[0].phase):  # what is there before anything is ordered
+            self.emit(change)
         if options.pcap:  # it takes the flagship's switches a second and a half a phase to bring them up to date
             self.rules_met = RulesMet(options.shutdown.network)
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
@@ -344,6 +351,9 @@ class Walk:
         if self.rules_met is not None:
             self.rules_met.begin(country, held)
         self.emit(Confirmed(phase=phase.phase, seconds=confirmation.seconds))
+        assert self.routes is not None, "it comes with the country"
+        for change in self.routes.look(phase.phase):
+            self.emit(change)
         country.services.flush_dns()
 
     def _begin(self, phase: Phase) -> None:
@@ -364,7 +374,8 @@ class Walk:
             self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
-            self.emit(Counted(phase=phase.phase, where=box, counters=told.counters))
+            for said in self.boxes.told(phase.phase, box, told.counters):
+                self.emit(said)
         for event in met:
             self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read before, told now
 

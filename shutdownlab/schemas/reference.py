@@ -69,6 +69,9 @@ _EVENTS: Final = (
     *(
         "PhaseMeasured",
         "Counted",
+        "Decided",
+        "BoxDecision",
+        "Rerouted",
         "RulesCounted",
         "RuleCount",
         "Notice",
@@ -249,6 +252,7 @@ def _event_heading(name: str) -> str:
     schema = loaded(shipped("event"))
     named = {ref.rpartition("/")[2]: event for event, ref in schema["discriminator"]["mapping"].items()}
     parts = {
+        "BoxDecision": "One of `decisions` of `decided`",
         "PhaseInfo": "A phase in the event `begun`",
         "Reading": "One of `readings` of `observed`",
         "RuleCount": "One of `rules` of `rule-counters`",

@@ -44,6 +44,7 @@ class PageApp:
             Route("/static/{name:path}", self._file),
             Route("/events", self._events),
             Route("/cell", self._cell),
+            Route("/happened", self._happened),
             Route("/subscriber", self._subscriber),
             Route("/order", self._order, methods=["POST"]),
             Route("/trace", partial(self._be_somebody, traced), methods=["POST"]),
@@ -82,6 +83,9 @@ class PageApp:
     async def _cell(self, request: Request) -> Response:
         asked = [request.query_params.get(name, "") for name in ("phase", "vantage", "target", "family")]
         return JSONResponse(await run_in_threadpool(self._source.cell, *asked))
+
+    async def _happened(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self._source.happened, request.query_params.get("phase", "")))
 
     async def _subscriber(self, request: Request) -> Response:
         if self._lab is None:

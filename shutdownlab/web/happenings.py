@@ -5,7 +5,7 @@ Each look tells what is new since the last one, and no more than so many lines: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +14,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Family
 from shutdownlab.model.topology import Vantage
+from shutdownlab.results.decision import BoxDecision, newer, telling
 
 RECENT: Final = 60
 """Decisions of each box that are asked for at a time."""
@@ -37,36 +38,35 @@ class Happenings:
     def decisions(self, boxes: Mapping[str, Mapping[str, Any]], moment: str) -> Iterator[Line]:
         """What boxes have decided by a rule since the last time. boxes: of `Lab.boxes`."""
         for box, counters in boxes.items():
-            last, recent = self._numbers.get(box, 0), list(counters.get("recent", ()))
-            if recent and recent[-1]["number"] < last:
-                last = 0  # it was started anew
-            new = [each for each in recent if each["number"] > last]
+            new = newer(counters.get("recent", ()), self._numbers.get(box, 0))
             if not new:
                 continue
-            self._numbers[box] = new[-1]["number"]
-            for each in new[-_MOST_DECISIONS:]:
-                yield self._decision(box, each, moment)
-            if (left_out := len(new) - _MOST_DECISIONS) > 0:
-                more = "or more " if len(new) == RECENT else ""
-                yield {"kind": "decision", "text": f"{box}: {left_out} {more}other decisions", "phase": moment}
+            self._numbers[box] = new[-1].number
+            shown = telling(new, _MOST_DECISIONS)
+            yield from self.decided(box, shown, len(new) - len(shown), moment, more=len(new) == RECENT)
 
-    def _decision(self, box: str, decision: Mapping[str, Any], moment: str) -> Line:
-        src, dst = str(decision["src"]), str(decision["dst"])
-        proto = _TRANSPORTS.get(decision["proto"], f"IP protocol {decision['proto']}")
-        seen = " ".join(filter(None, (decision.get("protocol"), decision.get("host") or decision.get("app"))))
-        port = f":{decision['dport']}" if decision["dport"] else ""
-        way = f"{proto}, {src} → {dst}{port}"
-        text = f"{box}: {decision['action']} by {decision['rule']}: {seen or 'no protocol known'}, {way}"
-        line: Line = {"kind": "decision", "text": text, "phase": moment}
+    def decided(
+        self, box: str, decisions: Sequence[BoxDecision], others: int, moment: str, *, more: bool
+    ) -> Iterator[Line]:
+        """These decisions of a box, a line each, and how many others there were; more: or more than so many."""
+        for each in decisions:
+            yield self._decision(box, each, moment)
+        if others:
+            said = f"{box}: {others} {'or more ' if more else ''}other decisions"
+            yield {"kind": "decision", "text": said, "phase": moment}
+
+    def _decision(self, box: str, decision: BoxDecision, moment: str) -> Line:
+        src, dst = decision.src, decision.dst
+        line: Line = {"kind": "decision", "text": f"{box}: {in_words(decision)}", "phase": moment}
         vantage, other = self._vantage(src), dst
         if vantage is None:
             vantage, other = self._vantage(dst), src
         if vantage is None:
             return line
         family = Family.IPV6 if ":" in src else Family.IPV4
-        port = port if other == dst else ""
+        port = f":{decision.dport}" if decision.dport and other == dst else ""
         address = f"[{other}]{port}" if ":" in other and port else f"{other}{port}"
-        target = self._probe(vantage, family, decision) or str(decision.get("host") or address)
+        target = self._probe(vantage, family, decision) or decision.host or address
         return line | {"cell": [moment, str(vantage.id), target, family.value]}
 
     def _vantage(self, address: str) -> Vantage | None:
@@ -74,9 +74,9 @@ class Happenings:
         wanted = ip_address(address)
         return next((vantage for subnet, vantage in self._places if wanted in subnet), None)
 
-    def _probe(self, vantage: Vantage, family: Family, decision: Mapping[str, Any]) -> str:
+    def _probe(self, vantage: Vantage, family: Family, decision: BoxDecision) -> str:
         """The probe that such a connection is one of, by its host or app; empty where there is none."""
-        host, app = decision.get("host"), decision.get("app")
+        host, app = decision.host, decision.app
         at = Surroundings(self._shutdown.network, vantage, family)
         for name, probe in self._shutdown.scenario.probes.items():
             if family in probe.families and (
@@ -87,23 +87,38 @@ class Happenings:
 
     def routes(self, tables: Mapping[str, frozenset[str]], moment: str) -> Iterator[Line]:
         """Which routes have come and gone since the last time. tables: of `Lab.routes`."""
-        operators = self._shutdown.topology.operators
         for router, now in tables.items():
             before, self._tables[router] = self._tables.get(router, now), now
-            for prefixes, what in ((before - now, "lost"), (now - before, "heard of")):
-                for name, operator in operators.items():
-                    own = sorted(p for p in prefixes if any(_is_in(p, str(prefix)) for prefix in operator.prefixes))
-                    if not own:
-                        continue
-                    more = len(own) - _MOST_PREFIXES
-                    shown = ", ".join(own[:_MOST_PREFIXES]) + (f" and {more} more" if more > 0 else "")
-                    line: Line = {"kind": "bgp", "text": f"{router} has {what} {shown} of {name}", "phase": moment}
-                    vantage = next((v for v in self._shutdown.network.vantages if v.id.operator == name), None)
-                    target = next(iter(self._shutdown.scenario.probes), "")
-                    if vantage is not None and target:
-                        family = self._shutdown.scenario.probes[target].families[0].value
-                        line["cell"] = [moment, str(vantage.id), target, str(family)]
-                    yield line
+            yield from self.rerouted(router, before - now, now - before, moment)
+
+    def rerouted(self, router: str, lost: Collection[str], heard: Collection[str], moment: str) -> Iterator[Line]:
+        """The prefixes that a router has no route to any more, and those that it has one to again, by operator."""
+        for prefixes, what in ((lost, "lost"), (heard, "heard of")):
+            for name, operator in self._shutdown.topology.operators.items():
+                own = sorted(p for p in prefixes if any(_is_in(p, str(prefix)) for prefix in operator.prefixes))
+                if not own:
+                    continue
+                line: Line = {"kind": "bgp", "text": f"{router} has {what} {_listed(own)} of {name}", "phase": moment}
+                vantage = next((v for v in self._shutdown.network.vantages if v.id.operator == name), None)
+                target = next(iter(self._shutdown.scenario.probes), "")
+                if vantage is not None and target:
+                    family = self._shutdown.scenario.probes[target].families[0].value
+                    line["cell"] = [moment, str(vantage.id), target, str(family)]
+                yield line
+
+
+def in_words(decision: BoxDecision) -> str:
+    """What was decided, by which rule, of what, between whom."""
+    proto = _TRANSPORTS.get(decision.proto, f"IP protocol {decision.proto}")
+    seen = " ".join(filter(None, (decision.protocol, decision.host or decision.app)))
+    port = f":{decision.dport}" if decision.dport else ""
+    way = f"{proto}, {decision.src} → {decision.dst}{port}"
+    return f"{decision.action} by {decision.rule}: {seen or 'no protocol known'}, {way}"
+
+
+def _listed(prefixes: Sequence[str]) -> str:
+    more = len(prefixes) - _MOST_PREFIXES
+    return ", ".join(prefixes[:_MOST_PREFIXES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_in(prefix: str, other: str) -> bool:

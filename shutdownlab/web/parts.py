@@ -10,6 +10,7 @@ from shutdownlab.reporting.page.document import SECTIONS, parts, top
 from shutdownlab.reporting.page.embedded import embedded
 from shutdownlab.reporting.page.markup import element, html
 from shutdownlab.reporting.page.orders import Order
+from shutdownlab.reporting.page.outsiders import outsiders
 from shutdownlab.reporting.page.whys import Whys
 
 VIEW: Final = "view/"
@@ -34,7 +35,11 @@ def view_of(
     among the parts: it is asked for.
     """
     shown: dict[str, Any] = {f"{VIEW}top": str(top(told))}
-    contents = parts(account, orders, whys) if account.spans else {name: () for name, _ in SECTIONS}
+    contents: dict[str, tuple[str, ...]] = {name: () for name, _ in SECTIONS}
+    if account.spans:
+        contents |= parts(account, orders, whys)
+    if account.watched:
+        contents["outside"] = (outsiders(account),)
     shown |= {f"{VIEW}{name}": str(html(content)) for name, content in contents.items()}
     data = embedded(account, orders, whys, {})
     cells = data.pop("cells")

@@ -16,29 +16,28 @@ from shutdownlab.reporting.page.report import contents_of, scenario_of
 from shutdownlab.reporting.page.whys import Whys, joined, whys_of
 from shutdownlab.results.events import (
     Begun,
-    Built,
-    Confirmed,
-    Counted,
     Damaged,
     Event,
     Fault,
     Finished,
     Measured,
-    Notice,
+    Observed,
     Ordered,
     PhaseBegun,
     PhaseMeasured,
-    SelfChecked,
     Step,
     Voided,
     Waiting,
     decode,
 )
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.verdicts import Verifier
+from shutdownlab.web.happenings import Line
 from shutdownlab.web.parts import view_of
-from shutdownlab.web.source import Source, as_shown
+from shutdownlab.web.run_lines import RunLines
+from shutdownlab.web.source import MOST_LINES, Source, as_shown, said_of
 
 _SHARE: Final = 0.04
 """Of one processor, which a run needs itself."""
@@ -62,6 +61,9 @@ class RunSource(Source):
         self._now = ""
         self._whys: dict[str, Whys] = {}
         self._verifier: Verifier | None = None
+        self._readings: dict[str, tuple[Reading, ...]] = {}
+        """Of outsiders' signals, by phase."""
+        self._told = RunLines(shutdown)
         self._lock = threading.Lock()
         self._state: dict[str, Any] = {"kind": "run", "title": title, "status": "running", "doing": "starting"}
         self.board.post({"state": self._state})
@@ -89,6 +91,9 @@ class RunSource(Source):
                 self._results.setdefault(event.result.phase, {})[event.number] = event.result
             case Voided():
                 self._results.pop(event.phase, None)
+                self._readings.pop(event.phase, None)
+            case Observed():
+                self._readings[event.phase] = event.readings
             case PhaseMeasured():
                 self._whole.add(event.phase)
             case Fault():
@@ -100,47 +105,19 @@ class RunSource(Source):
         self.changed()
 
     def _say(self, event: Event) -> None:
-        """What is being done, and the line of what happens."""
+        """What is being done, and the lines of what happens."""
         match event:
             case Step():
                 self._do(event.text)
-            case Built():
-                self.tell("step", "The country is up.")
-            case SelfChecked():
-                self.tell(
-                    "step",
-                    f"With no policy in force {event.cells - len(event.broken):,} of {event.cells:,} cells work.",
-                )
             case Waiting():
                 self._do(f"waiting for {event.phase}: {event.seconds:.0f} s")
-            case Damaged() if event.faults:
-                self.tell("fault", f"Broken: {', '.join(event.faults.values())}", phase=event.phase)
-            case Ordered():
-                said = ", ".join(event.policies) or "nothing"
-                self.tell("order", f"Ordered to be in force: {said}", phase=event.phase)
-            case Confirmed():
-                self.tell("order", f"Carried out everywhere after {event.seconds:.1f} s", phase=event.phase)
             case PhaseBegun():
                 self._do(f"measuring {event.phase}, {event.cells:,} cells")
-            case PhaseMeasured():
-                self.tell("step", f"{event.reached:,} of {event.cells:,} cells got through", phase=event.phase)
-            case Voided():
-                self.tell("notice", f"{event.phase} is measured again: {'; '.join(event.reasons)}")
-            case Counted() if event.phase and event.where != "relay":
-                decided = {k: v for k, v in event.counters.get("engine", {}).get("rules", {}).items() if v}
-                if decided:
-                    said = ", ".join(f"{name} {count:,}" for name, count in decided.items())
-                    self.tell("box", f"{event.where} has decided so far: {said}", phase=event.phase)
-            case Notice():
-                self.tell("notice", f"{event.where}: {event.text}")
-            case Fault():
-                self.tell("notice", event.text)
             case Finished():
-                self.tell(
-                    "step", f"The run has {event.status}; {event.cells:,} cells, {event.unmet:,} not as expected."
-                )
                 self._state |= {"status": event.status}
                 self._do("")
+        if lines := list(self._told.of(event)):
+            self.tell_all(lines)
 
     def _do(self, text: str) -> None:
         self._state = {**self._state, "doing": text}
@@ -151,14 +128,15 @@ class RunSource(Source):
             by_phase = {phase: [found[n] for n in sorted(found)] for phase, found in self._results.items() if found}
             whole, orders, damaged = set(self._whole), dict(self._orders), dict(self._damaged)
             status, faults, begun = self._status, tuple(self._faults), self._begun
+            readings = [reading for phase in by_phase for reading in self._readings.get(phase, ())]
         manifest: dict[str, Any] = (
             begun.model_dump(mode="json") | {"shutdownlab": begun.version} if begun else {"title": self._title}
         )
         name = str(manifest.get("run") or self._title)
         every = [result for found in by_phase.values() for result in found]
         of_whole = [result for phase, found in by_phase.items() if phase in whole for result in found]
-        account = RunAccount(name, status, manifest, every, faults, self._shutdown, self._missing)
-        told = RunAccount(name, status, manifest, of_whole, faults, self._shutdown, self._missing)
+        account = RunAccount(name, status, manifest, every, faults, self._shutdown, self._missing, readings)
+        told = RunAccount(name, status, manifest, of_whole, faults, self._shutdown, self._missing, readings)
         there = (*orders_of(account, orders), *breakdowns_of(account, damaged))
         return view_of(account, told, there, self._explained(by_phase, whole, dict(manifest.get("choices", {}))))
 
@@ -176,8 +154,15 @@ class RunSource(Source):
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         key = phase, vantage, target, family
         whys = self._whys.get(phase, Whys())
-        why = whys.told[whys.of[key]] if key in whys.of else None
+        why = whys.told[whys.of[key]] if key in whys.of else self._asked(*key)
         return as_shown(self._extract(cell_id(*key)), why)
+
+    def _asked(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any] | None:
+        """What the model says of a cell that got through, or of what a box has met that is no cell."""
+        if self._shutdown is None:
+            return None
+        choices = dict(self._begun.choices) if self._begun is not None else {}
+        return said_of(self._shutdown, choices, phase, vantage, target, family)
 
     def _extract(self, wanted: str) -> Extract | None:
         """Of the cell's record, if the phase is written already; the last one, where it was measured again."""
@@ -196,25 +181,34 @@ class RunSource(Source):
 
 
 class FinishedRun(Source):
-    """A run that is over. Raises `BadInput` where there is none."""
+    """A run that is over. What happened is told phase by phase, of the one that is looked at. Raises `BadInput` where
+    there is none."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(1.0)
         self._account, self._orders, self._whys, self._extracts = contents_of(run)
         state = {"kind": "replay", "title": self._account.title, "status": self._account.status, "doing": ""}
         self.board.post({"state": state})
+        self._told = RunLines(self._account.shutdown)
+        self._events: dict[str, list[Event]] = {}
+        now = self._account.spans[0].name if self._account.spans else ""
         for event in run.events():
-            if isinstance(event, Ordered):
-                self.tell(
-                    "order", f"Ordered to be in force: {', '.join(event.policies) or 'nothing'}", phase=event.phase
-                )
+            now = getattr(event, "phase", "") or now
+            if not isinstance(event, Measured | Observed):
+                self._events.setdefault(now, []).append(event)
 
     def view(self) -> dict[str, Any]:
         return view_of(self._account, self._account, self._orders, self._whys)
 
+    def happened(self, phase: str) -> list[Line]:
+        return [line for event in self._events.get(phase, ()) for line in self._told.of(event)][-MOST_LINES:]
+
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         key = phase, vantage, target, family
+        shutdown, choices = self._account.shutdown, dict(self._account.manifest.get("choices", {}))
         why = self._whys.told[self._whys.of[key]] if key in self._whys.of else None
+        if why is None and shutdown is not None:
+            why = said_of(shutdown, choices, *key)
         return as_shown(self._extracts.get(cell_id(*key)), why)
 
 

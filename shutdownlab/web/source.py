@@ -10,7 +10,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shutdownlab.config.problems import BadInput
+from shutdownlab.library import Shutdown
+from shutdownlab.model.lookup import vantage_point
 from shutdownlab.reporting.page.evidence import Extract
+from shutdownlab.reporting.page.whys import told_of
+from shutdownlab.verifier.explain import explain
 from shutdownlab.web.board import Board
 from shutdownlab.web.parts import VIEW
 
@@ -63,6 +68,10 @@ class Source(ABC):
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         """What a cell opens on: `extract` and `why`, where there are any."""
 
+    def happened(self, phase: str) -> list[dict[str, Any]]:
+        """The lines of a phase, of what is over; of what goes on they are told as they come (`tell`)."""
+        return []
+
     def tell(self, kind: str, text: str, **more: Any) -> None:
         """A line of what happens; the oldest are forgotten.
 
@@ -72,7 +81,7 @@ class Source(ABC):
         self.tell_all([{"kind": kind, "text": text, **more}])
 
     def tell_all(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Several lines at once."""
+        """Several lines at once; of now, where a line has no `at` of its own (hours, minutes and seconds, UTC)."""
         now, parts = f"{datetime.now(UTC):%H:%M:%S}", {}
         with self._log_lock:
             for line in lines:
@@ -103,3 +112,15 @@ def as_shown(extract: Extract | None, why: Mapping[str, Any] | None) -> dict[str
     if why is not None:
         shown["why"] = why
     return shown
+
+
+def said_of(
+    shutdown: Shutdown, choices: Mapping[str, str], phase: str, vantage: str, target: str, family: str
+) -> dict[str, Any] | None:
+    """What the model says of anything that somebody could ask for; None where there is no such thing."""
+    try:
+        explanation = explain(shutdown, at=phase, vantage=vantage, target=target, family=family, choose=choices)
+        place = vantage_point(shutdown.topology, vantage, "vantage")
+    except BadInput:
+        return None
+    return told_of(shutdown, explanation, place.id.operator, place)

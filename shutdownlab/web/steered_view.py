@@ -7,20 +7,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shutdownlab.config.problems import BadInput
 from shutdownlab.library import Shutdown
-from shutdownlab.model.lookup import vantage_point
 from shutdownlab.model.scenario import Mode
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.orders import breakdowns_of, orders_of
-from shutdownlab.reporting.page.whys import Whys, joined, told_of, whys_of
-from shutdownlab.verifier.explain import explain
+from shutdownlab.reporting.page.whys import Whys, joined, whys_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.web.history import as_shutdown
 from shutdownlab.web.ledger import Contents, Ledger
 from shutdownlab.web.parts import VIEW, view_of
-from shutdownlab.web.source import as_shown
+from shutdownlab.web.seen_abroad import SeenAbroad
+from shutdownlab.web.source import as_shown, said_of
 
 
 class SteeredView:
@@ -33,9 +31,11 @@ class SteeredView:
         ledger: Ledger,
         verifier: Callable[[str], Verifier | None] = lambda _: None,
         mode: Mode = Mode.OPERATORS,
+        seen: SeenAbroad | None = None,
     ) -> None:
-        """verifier: of a moment, by its name, where there is one that knows it already."""
+        """verifier: of a moment, by its name, where there is one that knows it already. seen: what outsiders see."""
         self._base, self._choices, self._ledger, self._verifier, self._mode = base, choices, ledger, verifier, mode
+        self._seen = seen
         self._whys: dict[str, tuple[frozenset[object], Whys]] = {}
         """By moment: the cells that did not get through, and why."""
         self._model = threading.Lock()
@@ -62,7 +62,9 @@ class SteeredView:
             )
         ]  # as in a run's record, whatever came out first
         told = [result for result in every if result.phase in known.whole]
-        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown)
+        shown_moments = [moment.name for moment in known.moments if known.results.get(moment.name)]
+        readings = self._seen.readings(shown_moments) if self._seen is not None else []
+        account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown, readings=readings)
         of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
@@ -90,16 +92,6 @@ class SteeredView:
             shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
             with self._model:
                 if result is None:  # it is not measured: what a box has met
-                    return as_shown(None, _explained(shutdown, moment, *at))
+                    return as_shown(None, said_of(shutdown, {}, moment, *at))
                 whys = whys_of(shutdown, {}, [result], self._verifier(moment))  # the moment is not whole yet
         return as_shown(extract[1] if extract else None, whys.told[whys.of[key]] if key in whys.of else None)
-
-
-def _explained(shutdown: Shutdown, moment: str, vantage: str, target: str, family: str) -> dict[str, Any] | None:
-    """What the model says of anything that somebody could ask for; None where there is no such thing."""
-    try:
-        explanation = explain(shutdown, at=moment, vantage=vantage, target=target, family=family)
-        place = vantage_point(shutdown.topology, vantage, "vantage")
-    except BadInput:
-        return None
-    return told_of(shutdown, explanation, place.id.operator, place)

@@ -25,6 +25,7 @@ from shutdownlab.web.foresight import Foreseen, batches, foresee, key_of
 from shutdownlab.web.happenings import RECENT, Happenings
 from shutdownlab.web.history import Moment, as_shutdown, kept_of
 from shutdownlab.web.ledger import Ledger, News
+from shutdownlab.web.seen_abroad import SeenAbroad
 from shutdownlab.web.source import Source
 from shutdownlab.web.steered_view import SteeredView
 
@@ -67,7 +68,8 @@ class Steering(Source):
         self._turn = threading.Lock()
         """One order after another."""
         self._ledger = Ledger(kept_of(sum(1 for _ in _cells(loaded, loaded.scenario.timeline[0].phase))))
-        self._shown = SteeredView(loaded, self._choices, self._ledger, self._verifier, lab.plan.mode)
+        self._seen = SeenAbroad(loaded)
+        self._shown = SteeredView(loaded, self._choices, self._ledger, self._verifier, lab.plan.mode, self._seen)
         self._course, self._taken = Course(), time.monotonic()
         self._seer = ThreadPoolExecutor(1, "foresight")
         self._foreseen: dict[str, Future[Foreseen]] = {}
@@ -292,6 +294,7 @@ class Steering(Source):
         if not again and self._course.what:
             self.tell("step", self._course.told(), phase=moment.name)
         self._ledger.complete(moment)
+        self._seen.measured(shutdown, moment.name, self._ledger.contents().results[moment.name])
         self.share = _SHARE
         self.changed()
         return True
@@ -321,13 +324,16 @@ class Steering(Source):
             moment = self._ledger.newest.name
             try:
                 lines = [*self._happenings.decisions(self._lab.boxes(RECENT), moment)]
-                lines += self._happenings.routes(self._lab.routes(), moment)
+                routes = self._lab.routes()
+                lines += self._happenings.routes(routes, moment)
             except LabEnded:
                 return
             except LabError:  # a router, or the authority, is down: that is told elsewhere
                 continue
             if lines:
                 self.tell_all(lines)
+            if self._free.is_set() and self._ledger.newest.name == moment and self._seen.look(moment, routes):
+                self.changed()
 
     def _round(
         self, shutdown: Shutdown, moment: Moment, cells: Sequence[Cell], foreseen: Foreseen | None = None

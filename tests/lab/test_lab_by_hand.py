@@ -102,4 +102,5 @@ def test_a_dpi_box_tells_its_latest_decisions_one_by_one(lab: sl.Lab) -> None:
     assert numbers == sorted(set(numbers))
     assert {(each["rule"], each["protocol"]) for each in recent} == {("messengers", "tls")}
     assert any("whatsapp" in each["host"] for each in recent)
-    assert "recent" not in lab.boxes()["northnet-box"], "a run's record has counts alone"
+    assert {each["opener"] for each in recent} == {"inside"}
+    assert "recent" not in lab.boxes()["northnet-box"], "they are told to who asks for them"

@@ -65,6 +65,13 @@ def test_each_operators_box_behaves_as_its_profile_and_is_counted_phase_by_phase
         for event in record.events_of("counters")
         if "phase" in event
     }
+    decided = {
+        (event["phase"], event["where"], each["rule"], each["action"], each["host"], each["opener"])
+        for event in record.events_of("decided")
+        for each in event["decisions"]
+    }
+    assert ("blocked", "southcell-box", "bbc", "drop", "www.bbc.com", "inside") in decided
+    assert not any(phase in {"baseline", "restored"} for phase, *_ in decided), "each is told in its own phase"
     north, south = counted["blocked", "northnet-box"], counted["blocked", "southcell-box"]
     assert north["injected"] >= 6
     assert north["held_back"] == 0

@@ -108,6 +108,15 @@ def test_bgpdump_reads_the_withdrawal_as_it_happened_in_the_scenario(place: Path
     assert all(began <= int(message[1]) < began + 60 for message in gone)
 
 
+def test_the_record_says_which_routes_the_transits_lost_and_in_which_phase(place: Path) -> None:
+    changes = {
+        (event["phase"], event["where"], *event["lost"], *event["heard"])
+        for event in Record(place / "run").events_of("rerouted")
+    }
+    lost = ("100.65.0.0/16", "2001:db8:65::/48")
+    assert changes == {("withdrawn", transit, *lost) for transit in ("transit-one", "transit-two")}
+
+
 def test_mrtparse_reads_the_same_tables(place: Path) -> None:
     entries = [entry.data for entry in mrtparse.Reader(str(bgp(place, "rib", "baseline")))]
     index, routes = entries[0], [entry for entry in entries if "prefix" in entry]

@@ -12,18 +12,23 @@ import pytest
 
 import shutdownlab as sl
 from shutdownlab.library import Shutdown
+from shutdownlab.results.decision import BoxDecision
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import (
     Begun,
+    Decided,
     Event,
     Finished,
     Measured,
+    Observed,
     Ordered,
     PhaseBegun,
     PhaseMeasured,
+    Rerouted,
     Voided,
 )
 from shutdownlab.results.manifest import Undertaking
+from shutdownlab.results.reading import Reading
 from shutdownlab.results.run import Run
 from shutdownlab.web.run_source import FinishedRun, RunSource, followed
 
@@ -136,6 +141,89 @@ def test_a_run_of_another_process_is_followed_as_it_is_written(run: Run, shutdow
         record(finished(run))
     until(lambda: told(source)["state"]["status"] == "finished")
     source.end()
+
+
+RESET = BoxDecision(
+    number=1, src="100.64.4.10", sport=40_000, dst="31.13.86.51", dport=443, proto=6, opener="inside", action="reset",
+    rule="whatsapp-reset", protocol="tls", app="whatsapp", host="v.whatsapp.net",
+)  # fmt: skip
+STRANGE = RESET.model_copy(update={"number": 2, "app": None, "host": "elsewhere.example", "dst": "192.0.2.7"})
+DECIDED = Decided(phase="messenger", where="northnet-box", decisions=(RESET, STRANGE), others=3)
+REROUTED = Rerouted(phase="messenger", where="transit-one", lost=("100.64.0.0/16",))
+
+
+def test_a_run_lists_single_decisions_and_routes_each_with_the_cell_that_explains_it(
+    run: Run, shutdown: Shutdown
+) -> None:
+    source = RunSource("x", shutdown)
+    for event in (begun(run), *measured(run, "messenger"), DECIDED, REROUTED):
+        source(event)
+    lines = [line for name, line in told(source).items() if name.startswith("log/")]
+    shown = {line["text"]: line.get("cell") for line in lines if line["kind"] in {"decision", "bgp"}}
+
+    assert list(shown) == [
+        "northnet-box: reset by whatsapp-reset: tls v.whatsapp.net, TCP, 100.64.4.10 → 31.13.86.51:443",
+        "northnet-box: reset by whatsapp-reset: tls elsewhere.example, TCP, 100.64.4.10 → 192.0.2.7:443",
+        "northnet-box: 3 or more other decisions",
+        "transit-one has lost 100.64.0.0/16 of northnet",
+    ]
+    cells = [cell for cell in shown.values() if cell]
+    assert cells[0] == ["messenger", "northnet/coast/ordinary", "whatsapp", "ipv4"]
+    whys = [source.cell(*cell).get("why") for cell in cells]
+    assert whys[0] is not None and whys[0]["policies"] == ["whatsapp-reset"]
+    assert whys[2] is not None, "what got through is explained, too"
+
+
+def test_of_a_run_that_is_over_each_phase_has_its_own_lines(run: Run, shutdown: Shutdown, tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run") as record:
+        for event in (begun(run), *measured(run, "baseline"), *measured(run, "messenger"), DECIDED, finished(run)):
+            record(event)
+    source = FinishedRun(Run.open(tmp_path / "run"))
+    kinds = {phase: [line["kind"] for line in source.happened(phase)] for phase in ("baseline", "messenger", "none")}
+
+    assert kinds == {
+        "baseline": ["order", "step"],
+        "messenger": ["order", "step", "decision", "decision", "decision", "step"],
+        "none": [],
+    }
+    (cell,) = [line["cell"] for line in source.happened("messenger") if "elsewhere" in line["text"]]
+    assert cell[2] == "elsewhere.example"
+
+
+def test_without_its_scenario_decisions_are_told_and_open_nothing(run: Run) -> None:
+    source = RunSource("x", None, "it is gone")
+    for event in (begun(run), *measured(run, "messenger"), DECIDED, REROUTED):
+        source(event)
+    lines = [line for name, line in told(source).items() if name.startswith("log/")]
+
+    assert [line["text"] for line in lines if line["kind"] == "bgp"] == ["transit-one has lost 100.64.0.0/16"]
+    assert sum(line["kind"] == "decision" for line in lines) == 2
+    assert not any("cell" in line for line in lines)
+
+
+def reading(phase: str, value: float) -> Reading:
+    return Reading(
+        signal="bgp", phase=phase, scope="country", of="", family="ipv4", value=value, unit="share", basis="measured"
+    )
+
+
+def test_outsiders_curves_fill_up_as_the_run_goes_on_and_what_was_void_is_gone(run: Run, shutdown: Shutdown) -> None:
+    source = RunSource("x", shutdown)
+    for event in (begun(run), *measured(run, "baseline")):
+        source(event)
+    assert source.view()["view/outside"] == "", "nobody has looked yet"
+
+    for phase, value in (("messenger", 1.0), ("blackout", 0.25)):
+        source(Observed(phase=phase, readings=(reading(phase, value),)))
+        for event in measured(run, phase):
+            source(event)
+    view = source.view()
+    assert "25%" in view["view/outside"] and "in blackout" in view["view/outside"]
+    assert view["view/timeline"].count('class="pg-signal"') == 2
+    assert "Outsiders" in view["view/top"]
+
+    source(Voided(phase="blackout", reasons=("a switch died",)))
+    assert "25%" not in source.view()["view/outside"]
 
 
 def told(source: RunSource) -> dict[str, Any]:

@@ -87,7 +87,13 @@ class RunAccount:
         last = self.spans[-1]
         offset = self.shutdown.scenario.utc_offset if self.shutdown is not None else 0
         phases = [(span.name, span.at) for span in self.spans]
-        return watched_of(self.readings, phases, last.until or last.at + _AN_HOUR, offset)
+        # what is steered changes in seconds: detectors, which look at minutes to hours, are not asked
+        return watched_of(self.readings, phases, last.until or last.at + _AN_HOUR, offset, detected=not self.is_steered)
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether it is no run, but a country that somebody steers."""
+        return self.status == "steered"
 
     @cached_property
     def unmeasured(self) -> tuple[str, ...]:

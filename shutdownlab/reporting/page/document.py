@@ -112,8 +112,8 @@ def _shown(
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
-SECTIONS = tuple(_shown())
-"""Those that every run has."""
+SECTIONS = tuple(_shown(watched=True))
+"""Those that a live page may have: those of every run, and what outsiders saw."""
 
 
 def _contents(shown: list[tuple[str, str]]) -> Html:
@@ -198,7 +198,8 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
     shown = key if any(order.is_fault for order in orders) else key[:-1]
     if account.watched:
         outside = (("pg-signal", "an outside signal, of a quiet day"), ("pg-signal pg-modelled", "the same, modelled"))
-        shown = (*shown, *outside, ("pg-alert", "its alert, below it"))
+        alert = (("pg-alert", "its alert, below it"),) if any(signal.alerts for signal in account.watched) else ()
+        shown = (*shown, *outside, *alert)
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(
         "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",

@@ -15,6 +15,8 @@ _MOST_ALERTS = 3
 
 def outsiders(account: RunAccount) -> Html:
     """The section: a row a signal, and what was expected of them."""
+    if account.is_steered:
+        return _of_a_steered_country(account)
     rows = [
         [signal.label, _level(account, signal), element("ul", _alerts(signal), class_="pg-plain"), _basis(signal)]
         for signal in account.watched
@@ -33,6 +35,25 @@ def outsiders(account: RunAccount) -> Html:
         heading = "What sources say that outsiders saw, and what was seen here"
         parts.append(table(heading, ["Expected", "Source", "Met", "Found"], told, class_="pg-orders"))
     return html(parts)
+
+
+def _of_a_steered_country(account: RunAccount) -> Html:
+    """A row a signal, without alerts: detectors are not asked about seconds."""
+    rows = [[s.label, _now(account, s), _level(account, s), _basis(s)] for s in account.watched]
+    columns = ["Signal", "Since the latest order", "Lowest, of a quiet day", "Read"]
+    return html((
+        element(
+            "p", "The whole country as it is seen from abroad: since the latest order, and at its lowest of all that "
+            "this page shows. BGP is read off the transits' own tables, CDN volume is what probes got of sites abroad; "
+            "what nobody is there to measure the model says. Detectors look at minutes to hours, and are not asked.",
+        ),
+        table("Signals that outsiders watch", columns, rows, class_="pg-orders"),
+    ))  # fmt: skip
+
+
+def _now(account: RunAccount, signal: WatchedSignal) -> Html:
+    share = signal.levels.get(account.spans[-1].name)
+    return element("b", "not yet" if share is None else f"{share:.0%}")
 
 
 def outsiders_sentence(account: RunAccount) -> str:

@@ -17,7 +17,6 @@ WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
-_WATCHED = "outside signals, as shares of a quiet day, with their alerts; and "
 _LABEL = 27
 """Characters of a label that there is room for."""
 
@@ -52,7 +51,8 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
         )
         for place, span in enumerate(account.spans)
     ]  # fmt: skip
-    outside = _WATCHED if account.watched else ""
+    alerts = ", with their alerts" if any(signal.alerts for signal in account.watched) else ""
+    outside = f"outside signals, as shares of a quiet day{alerts}; and " if account.watched else ""
     about = (
         f"{len(account.spans)} phases from {short(axis.begin)} to {short(axis.end)} UTC. Rows: {listed(columns)}, each "
         f"as high as the share of subscribers who got through; below them {outside}the orders "

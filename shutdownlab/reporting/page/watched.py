@@ -9,13 +9,14 @@ from typing import Final
 
 from shutdownlab.results.reading import Reading
 from shutdownlab.signals.alerts import Level, alerts_of
-from shutdownlab.signals.calendar import calendar_of
+from shutdownlab.signals.calendar import Calendar, calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.series import series_of
 
 _TITLES: Final = {
     "bgp": "BGP", "cdn": "CDN volume", "http3": "HTTP/3 share", "mobile": "mobile share", "dns-queries": "DNS queries",
-    "atlas-datacentre": "Atlas in data centres", "atlas-home": "Atlas at home", "tor": "Tor",
+    "atlas-datacentre": "Atlas in data centres", "atlas-home": "Atlas at home", "hyperquack": "Hyperquack",
+    "tor": "Tor", "tor-relays": "Tor relays", "tor-bridges": "Tor bridges", "vpn-demand": "VPN demand",
 }  # fmt: skip
 
 
@@ -62,11 +63,17 @@ class WatchedSignal:
 
 
 def watched_of(
-    readings: Iterable[Reading], phases: Sequence[tuple[str, datetime]], ends: datetime, utc_offset: int
+    readings: Iterable[Reading],
+    phases: Sequence[tuple[str, datetime]],
+    ends: datetime,
+    utc_offset: int,
+    *,
+    detected: bool = True,
 ) -> tuple[WatchedSignal, ...]:
     """The signals of the whole country, in the order of the readings.
 
-    phases: names and beginnings, in order. utc_offset: seconds that the country's clocks are ahead of UTC.
+    phases: names and beginnings, in order. utc_offset: seconds that the country's clocks are ahead of UTC. detected:
+    whether their detectors are asked for alerts.
     """
     whole = [reading for reading in readings if reading.scope == "country"]
     by_signal: dict[tuple[str, str], dict[str, Reading]] = {}
@@ -74,17 +81,7 @@ def watched_of(
         by_signal.setdefault((reading.signal, reading.family), {})[reading.phase] = reading
     if not by_signal or not phases:
         return ()
-    calendar = calendar_of(phases, ends, utc_offset)
-    alerts: dict[tuple[str, str], tuple[RaisedAlert, ...]] = {}
-    for (signal, _, _, family), series in series_of(whole, calendar).items():
-        alerts[signal, family] = tuple(
-            RaisedAlert(
-                alert.level, calendar.time(alert.begins), calendar.time(alert.raised),
-                calendar.time(alert.ends) if alert.ends < calendar.ends else None,
-            )
-            for alert in alerts_of(series)
-            if alert.ends > calendar.quiet_until
-        )  # fmt: skip
+    alerts = _alerts(whole, calendar_of(phases, ends, utc_offset)) if detected else {}
     found = []
     for (signal, of), by_phase in by_signal.items():
         first = next(iter(by_phase.values()))
@@ -92,5 +89,20 @@ def watched_of(
         levels = {phase: reading.value / quiet if quiet else 0.0 for phase, reading in by_phase.items()}
         modelled = frozenset(phase for phase, reading in by_phase.items() if reading.basis != "measured")
         raised = alerts.get((signal, of), ())
-        found.append(WatchedSignal(signal, of, levels, modelled, raised, signal in SIGNALS))
+        found.append(WatchedSignal(signal, of, levels, modelled, raised, detected and signal in SIGNALS))
     return tuple(found)
+
+
+def _alerts(whole: Iterable[Reading], calendar: Calendar) -> dict[tuple[str, str], tuple[RaisedAlert, ...]]:
+    """Of each signal and family, what its detector raises from the first phase on."""
+    return {
+        (signal, family): tuple(
+            RaisedAlert(
+                alert.level, calendar.time(alert.begins), calendar.time(alert.raised),
+                calendar.time(alert.ends) if alert.ends < calendar.ends else None,
+            )
+            for alert in alerts_of(series)
+            if alert.ends > calendar.quiet_until
+        )
+        for (signal, _, _, family), series in series_of(whole, calendar).items()
+    }  # fmt: skip

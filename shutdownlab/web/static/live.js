@@ -5,6 +5,7 @@
   const root = document.documentElement;
   const steers = root.dataset.steers === "true";
   const board = { data: {}, cells: [] };
+  const STILL_MS = 150;
   let state = {}, follows = true, playing = 0;
   const start = () => {
     const { make } = page;
@@ -30,7 +31,7 @@
     let newest = 0;
     const apply = ({ version, set, gone }) => {
       let drawn = false;
-      if (version < newest) $("live-log").replaceChildren(); // another server has come
+      if (version < newest) { $("live-log").replaceChildren(); listed = null; } // another server has come
       newest = version;
       for (const name of gone) {
         if (name.startsWith("view/data/cells/")) { board.cells.length = Math.min(board.cells.length, +name.slice(16)); drawn = true; }
@@ -51,7 +52,7 @@
       if (!phases.length) return;
       const same = phases.findIndex(([name]) => name === before);
       page.choose(follows && state.kind !== "replay" ? phases.length - 1 : same >= 0 ? same : page.data().worst);
-      root.dataset.shown = phases[page.phase()][0];
+      shown();
     };
 
     // -- what is going on -------------------------------------------------------------------------------------------------
@@ -67,13 +68,32 @@
     };
     // each line has a place of its own, which a later one takes: so the list stays as long as it is
     const log = (lines) => {
+      const past = state.kind === "replay"; // then all lines are of the phase that is shown
       for (const [place, { at, kind, text, phase, cell }] of lines.sort(([, a], [, b]) => a.n - b.n)) {
         const old = document.querySelector(`#live-log > [data-place="${place}"]`);
         if (old) old.remove();
         $("live-log").prepend(make("li", { class: `live-${kind}`, "data-place": place }, make("code", {}, at), " ",
-          phase && !cell ? make("button", { type: "button", class: "live-jump", "data-jump": phase }, phase) : null, phase && !cell ? " " : null,
+          phase && !cell && !past ? make("button", { type: "button", class: "live-jump", "data-jump": phase }, phase) : null, phase && !cell && !past ? " " : null,
           cell ? make("button", { type: "button", class: "live-why", "data-cell": JSON.stringify(cell), title: `Why? ${cell[2]} from ${cell[1]}` }, text) : text));
       }
+    };
+    // of a run that is over the list is of the phase that is shown: asked for once that has stood still for a moment
+    let listed = null, asking = 0;
+    const shown = () => {
+      const name = page.data().phases[page.phase()][0];
+      root.dataset.shown = name;
+      clearTimeout(asking);
+      if (state.kind === "replay" && name !== listed) asking = setTimeout(() => list(name), STILL_MS);
+    };
+    const list = async (name) => {
+      let lines;
+      try { lines = await (await fetch(`happened?${new URLSearchParams({ phase: name })}`)).json(); } catch (error) { return; }
+      if (name !== page.data().phases[page.phase()][0]) return;
+      listed = name;
+      $("live-of").textContent = `In ${name}, at the run's own time of day (UTC):`;
+      $("live-log").replaceChildren();
+      log(lines.map((line, at) => [`log/${at}`, { n: at, ...line }]));
+      root.dataset.listed = name;
     };
     for (const box of document.querySelectorAll("#live-kinds input")) {
       box.addEventListener("change", () => { $("live-log").dataset.without = [...document.querySelectorAll("#live-kinds input:not(:checked)")].map((each) => each.value).join(" "); });
@@ -100,14 +120,14 @@
       document.querySelector("#cells").scrollIntoView();
     });
     const follow = () => { $("live-follow").hidden = follows || state.kind === "replay"; };
-    document.addEventListener("pg-picked", () => { follows = page.phase() === page.data().phases.length - 1; follow(); stop(); root.dataset.shown = page.data().phases[page.phase()][0]; });
+    document.addEventListener("pg-picked", () => { follows = page.phase() === page.data().phases.length - 1; follow(); stop(); shown(); });
     $("live-follow").addEventListener("click", () => { follows = true; follow(); page.choose(page.data().phases.length - 1); $("pg-select").focus(); });
 
     // -- looking back: the phases one after another, each as long as it lasted ----------------------------------------------
     const stop = () => { clearTimeout(playing); playing = 0; $("live-play").textContent = "▶ Replay"; root.dataset.playing = "false"; };
     const step = () => {
       const { phases } = page.data(), at = page.phase();
-      root.dataset.shown = phases[at][0];
+      shown();
       if (at >= phases.length - 1) { stop(); return; }
       const hours = phases[at][3] || 1;
       playing = setTimeout(() => { page.choose(at + 1); step(); }, Math.max(60, (1000 * hours) / +$("live-speed").value));
