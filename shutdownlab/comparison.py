@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,8 +23,8 @@ from shutdownlab.verifier.compare import Comparison, compare, key_of
 from shutdownlab.verifier.selecting import select
 from shutdownlab.verifier.verify import Verified, verify
 
-_REVISION = re.compile(r"(?P<revision>[^:\s]{2,}):(?P<path>[^:]+)")
-_REVISION_ALONE = re.compile(r"[\w./~^@{}-]+")
+_REVISION = re.compile(r"(?P<revision>[^:\s-][^:\s]+):(?P<path>[^:]+)")  # what begins with a hyphen is git's option
+_REVISION_ALONE = re.compile(r"(?!-)[\w./~^@{}-]+")
 _GIT_SECONDS = 60.0
 
 
@@ -46,10 +44,12 @@ def diff(
 ) -> Comparison:
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
-    Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git), or the directory of a run
-    or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
+    Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; of `old` REVISION alone is
+    `new` as it was then), or the directory of a run or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
     the version to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
     """
+    if isinstance(old, str | Path):
+        old = _as_it_was(old, new.source if isinstance(new, Shutdown) else new)
     with ExitStack() as files:
         before, after = (
             files.enter_context(_side(where, given, choose or {}, values or {}))
@@ -78,7 +78,7 @@ def changed_since(
     has not changed, drawn by `seed`. Raises `BadInput`.
     """
     verified = verify(new, choose=choices)
-    with _side("changed_since", _as_it_was(old, new), choices, {}, known=True, like=verified) as before:
+    with _side("changed_since", _as_it_was(old, new.source), choices, {}, known=True, like=verified) as before:
         if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
             expected = "a scenario, or results, of the same country and phases"
             refuse("changed_since", "no cell that the scenario has too", expected)
@@ -109,18 +109,17 @@ def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> 
     }
 
 
-def _as_it_was(old: str | Path, new: Shutdown) -> str | Path:
-    """A revision alone as that of the scenario's own file; anything else as it is."""
+def _as_it_was(old: str | Path, new: str | Path | Mapping[str, Any]) -> str | Path:
+    """A revision alone as that of the new scenario's own file; anything else as it is."""
     text = str(old)
     if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in dict(shipped("scenarios")):
         return old
-    file = Path(new.source)
-    if not new.source or not file.exists():
+    if isinstance(new, Mapping) or not new or not Path(new).is_file():
         return old
     done = subprocess.run(
         ("git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"), capture_output=True, check=False
     )
-    return old if done.returncode else f"{text}:{os.path.relpath(file)}"
+    return old if done.returncode else f"{text}:{os.path.relpath(new)}"
 
 
 @contextmanager
@@ -189,20 +188,30 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
 @contextmanager
 def _checked_out(where: str, revision: str, path: str) -> Iterator[Path]:
     """A file as it was in a revision, among all that stood there beside it, in a directory that goes again."""
-    archive = _git(where, revision, "archive", "--format=tar", revision)
-    inside = _git(where, revision, "rev-parse", "--show-prefix").decode().strip()
+    inside = _git(where, revision, "rev-parse", "--show-prefix").strip()
+    git_dir = _git(where, revision, "rev-parse", "--absolute-git-dir").strip()
     with tempfile.TemporaryDirectory(prefix="shutdownlab-") as directory:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(directory, filter="data")
-        file = Path(directory) / inside / path
-        if not file.is_file():
+        tree = Path(directory) / "tree"
+        tree.mkdir()
+        index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}  # the repository's own stays as it is
+        aside = (f"--git-dir={git_dir}", f"--work-tree={tree}")
+        _git(where, revision, *aside, "read-tree", revision, **index)
+        _git(where, revision, *aside, "checkout-index", "--all", **index)
+        file = tree / inside / path
+        if not file.is_file() or not Path(os.path.normpath(file)).is_relative_to(tree):
             refuse(where, f"{quoted(path)}, which {revision} does not have", "a file of that revision")
         yield file
 
 
-def _git(where: str, revision: str, *arguments: str) -> bytes:
+def _git(where: str, revision: str, *arguments: str, **environment: str) -> str:
     try:
-        done = subprocess.run(("git", *arguments), capture_output=True, timeout=_GIT_SECONDS, check=False)
+        done = subprocess.run(
+            ("git", *arguments),
+            env={**os.environ, **environment},
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
     except OSError as error:
         refuse(where, f"a revision, but no git ({error.strerror})", "a file, or a git revision and its path")
     if done.returncode:
@@ -213,4 +222,4 @@ def _git(where: str, revision: str, *arguments: str) -> bytes:
             "a revision of this git repository",
             "`git log --oneline` names some",
         )
-    return done.stdout
+    return os.fsdecode(done.stdout)

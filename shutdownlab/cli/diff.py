@@ -15,7 +15,7 @@ _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help=_SIDE)],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"{_SIDE} A REVISION alone is NEW as it was then.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
     choose: Choices = None,
     settings: Annotated[

@@ -88,13 +88,25 @@ def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(tmp_path: Path)
     topology = (ROOT / "topologies/two-operators.yaml").read_text()
     (tmp_path / "country.yaml").write_text(topology)
     written(tmp_path, "topology: two-operators", "topology: ./country.yaml")
+    written(tmp_path, "topology: ./country.yaml", "topology: ../country.yaml", tmp_path / "mine.yaml")
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    mine = (tmp_path / "mine.yaml").rename(policies / "mine.yaml")
+    (tmp_path / ".gitattributes").write_text("country.yaml export-ignore\n")  # which is about archives alone
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "one")
-    written(tmp_path, "    throttle: 512kbit", "    throttle: 20mbit", tmp_path / "mine.yaml")
-    script = "from shutdownlab.comparison import diff; print(diff('HEAD:mine.yaml', 'mine.yaml').changed)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("1\n", "")
+    index = (tmp_path / ".git/index").read_bytes()
+    written(policies, "    throttle: 512kbit", "    throttle: 20mbit", mine)
+    script = "from shutdownlab.comparison import diff; print(*(diff(old, {!r}).changed for old in {!r}))"
+    for inside, file, old in (
+        (tmp_path, "policies/mine.yaml", ("HEAD:policies/mine.yaml", "HEAD")),
+        (policies, "mine.yaml", ("HEAD:mine.yaml", "HEAD", "HEAD:../policies/mine.yaml")),
+    ):
+        command = [sys.executable, "-c", script.format(file, old)]
+        done = subprocess.run(command, cwd=inside, capture_output=True, text=True, timeout=120)
+        assert (done.stdout.split(), done.stderr) == (["1"] * len(old), "")
+    assert (tmp_path / ".git/index").read_bytes() == index
 
 
 @pytest.mark.parametrize(
@@ -102,6 +114,7 @@ def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(tmp_path: Path)
     [
         ("nothing:scenarios/first-shutdown.yaml", "OLD: found the revision 'nothing'"),
         ("HEAD:scenarios/none.yaml", "OLD: found 'scenarios/none.yaml', which HEAD does not have"),
+        ("HEAD:../../../../etc/passwd", "OLD: found '../../../../etc/passwd', which HEAD does not have"),
         ("none.yaml", "none.yaml: found no such file"),
     ],
 )
