@@ -195,7 +195,7 @@ class Session:
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         withdrawn = route_changes(network, self._held)
-        outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
+        outages = Outages(network, self.broken, plan.loaded.profiles, self._held, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")

@@ -64,7 +64,8 @@ class Measuring:
 
         carried_out = partial(shutdown.scenario.held, phase.phase, self.choices)
         withdrawn = route_changes(shutdown.network, carried_out)
-        outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
+        broken = shutdown.scenario.broken(phase, self.choices)
+        outages = Outages(shutdown.network, broken, shutdown.profiles, carried_out, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
