@@ -20,22 +20,15 @@ import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from shutdownlab.measure.belief import UNTRIED, Belief, Try
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.task import PATIENCE, Round, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
-
-PATIENCE: Final = (0.4, 0.5, 2.0, 3.0)
-"""Of each try; scales the requests' own, which the concurrency limit scales where the machine is slow.
-
-A second try need not be much more patient than the first one: the controls between the two, which have no more patience
-than a first try, have shown that the machine answers as fast as that.
-"""
 
 UNDER_WAY: Final = 64
 """Probes of one agent that may be under way."""
@@ -43,8 +36,6 @@ UNDER_WAY: Final = 64
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
-REFUTED: Final = "unknown_failure: controls failed:"
-"""How the failure of a cell begins whose outcome its controls refute."""
 _CONTROL_TICK_S: Final = 0.02
 _MOST_WAITS: Final = 4
 """Controls that fail one after another, before what waits for them is left to the next round."""
@@ -55,107 +46,6 @@ _BUSY: Final = 0.05
 """Of the patience of a step, how long the others of a place may keep a slowed line busy and not be in its way."""
 _MOST_AT_ONCE: Final = 12.0
 _WAITER: Final = 0.4  # what one that will only wait takes of the credit
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Until so many tries of a probe stand; `part` of the concurrency limit's window is used."""
-
-    tries: int
-    part: float
-
-
-@dataclass(slots=True, eq=False)
-class Task:
-    """A probe and how it came out so far. `hopeless`: likely to fail, so that it goes first."""
-
-    agent: str
-    request: ProbeRequest
-    hopeless: bool
-    tries: list[Try] = field(default_factory=list)
-    found: Measurement | None = None
-    judgement: Belief = UNTRIED
-    waits: int = 0
-    """How often in a row it has waited for controls."""
-    disturbed: bool = False
-    """Whether it has failed on a slowed line that carried something."""
-    share: float = PATIENCE[0]
-    """Of the request's own patience, what its last try had."""
-
-    @property
-    def kind(self) -> tuple[str, str, str, float, bool]:
-        """What takes the same time in every phase, as long as it succeeds: over lines that are as long and as fast.
-
-        On a worse line the same probe takes longer, which is no sign of a crowded machine.
-        """
-        request = self.request
-        return self.agent, request.name, request.family, request.timeout, request.slowed
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it came out ok, and nothing else can have caused that."""
-        return self.found is not None and self.found.outcome is Outcome.OK and not self.found.doubtful
-
-    @property
-    def standing(self) -> int:
-        """How many of its tries no control has refuted."""
-        return len(self.tries) - self.judgement.refuted
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether enough is known to believe it (see `belief`)."""
-        return self.judgement.believed
-
-    @property
-    def certain(self) -> bool:
-        """Whether it is confirmed, and load cannot have caused it."""
-        sure = self.found is not None and not self.found.doubtful
-        return self.confirmed and (sure or self.judgement.taken)
-
-    @property
-    def waits_for_quiet(self) -> bool:
-        """Whether it waits until its place is quiet, as a download does and a second try on a line that is slowed."""
-        return self.request.alone or (bool(self.tries) and self.request.slowed)
-
-    @property
-    def opens(self) -> bool:
-        """Whether its first try comes before all others of its place: it takes a second one as long as the first.
-
-        Only on a line that is slowed: a box that blocks it may remember, and block what comes after it.
-        """
-        return self.hopeless and self.request.alone and self.request.slowed and not self.tries
-
-    @property
-    def needs_the_line(self) -> bool:
-        """Whether anything at all that is under way at its place would disturb it, even what works no more."""
-        return self.request.alone or self.disturbed
-
-    def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
-        """Another try has come out, for which controls of these names vouch.
-
-        Where it bears out a failure that load cannot have caused, that one is what is told: it met the network as it
-        was, the next may meet what it has left behind (a residual block, a router's limit on ICMP errors).
-        """
-        self.tries.append(Try(found.outcome, began, ended, found.doubtful, needs))
-        before = self.found
-        if before is not None and before.outcome is found.outcome is Outcome.BLOCKED and not before.doubtful:
-            found = before
-        self.found = replace(found, passes=len(self.tries))
-
-    def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:
-        """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
-        assert self.found is not None, "it has been tried"
-        found = replace(self.found, controls=self.judgement.proofs)
-        if self.judgement.taken:
-            return self.agent, self.request, replace(found, taken_away=True)
-        if self.certain:
-            return self.agent, self.request, found
-        if believed:
-            return self.agent, self.request, replace(found, certainty="confirmed")
-        if found.controls:
-            failed = "; ".join(f"{proof.name}: {proof.failure}" for proof in found.controls)
-            found = replace(found, failure=f"{REFUTED} {failed}")
-        return self.agent, self.request, replace(found, outcome=Outcome.UNKNOWN, certainty="unconfirmed")
 
 
 @dataclass(slots=True)
@@ -190,10 +80,14 @@ class Scheduler:
         limit: ConcurrencyLimit,
         vouching: Vouching,
         tried: Callable[[Task], None] = lambda _: None,
+        starved: Callable[[float, float, float], str] = lambda *_: "",
     ) -> None:
-        """tried: told of each probe whose first try has failed, while that is being confirmed."""
+        """tried: told of each probe whose first try has failed, while that is being confirmed.
+
+        starved: told when a try began and ended, and its patience: what of the country had no processor; "": nothing.
+        """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
-        self.tried = tried
+        self.tried, self.starved = tried, starved
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -303,6 +197,8 @@ class Scheduler:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
+        failed = measurement.doubtful and measurement.outcome is not Outcome.OK
+        task.starved = self.starved(began, ended, task.patience) if failed else ""
         task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
@@ -414,7 +310,7 @@ class Scheduler:
         # More may stand than a round asks for: refuted ones stand again where controls then show what was taken away.
         ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
         task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
-        patience = task.share * self.limit.patience(task.kind, request.timeout)
+        task.patience = patience = task.share * self.limit.patience(task.kind, request.timeout)
         # What is sent over a slowed line is in the way of second tries until it has come.
         is_first = request.slowed and not task.tries and not request.alone
         self.first[request.place] += is_first

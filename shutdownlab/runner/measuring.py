@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.country.assembly import Country
+from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
-from shutdownlab.measure.scheduler import REFUTED
+from shutdownlab.measure.task import REFUTED
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
@@ -86,12 +87,15 @@ class Measuring:
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
+        starvation = Starvation(country.carriers)
 
         def go_on() -> bool:
             country.watch.look()
+            starvation.look()
             return True
 
-        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused, go_on):
+        measured_by = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
+        for _, asked, measurement in measured_by:
             if measurement.taken_away:
                 blamed = excused[asked.id][measurement.controls[0].name]
                 outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)

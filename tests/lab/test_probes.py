@@ -22,8 +22,8 @@ from cables import Cables
 
 from shutdownlab.config.addresses import endpoint
 from shutdownlab.measure.confirmation import Prober
-from shutdownlab.measure.scheduler import PATIENCE
 from shutdownlab.measure.supervisor import AgentError
+from shutdownlab.measure.task import PATIENCE
 from shutdownlab.model.probe import Errand, Probe
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.probes import kinds

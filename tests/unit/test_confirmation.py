@@ -15,8 +15,9 @@ import pytest
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
-from shutdownlab.measure.scheduler import PATIENCE, UNDER_WAY, Task
+from shutdownlab.measure.scheduler import UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
+from shutdownlab.measure.task import PATIENCE, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
@@ -490,6 +491,25 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
     for pid in pids.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_what_failed_while_something_had_no_processor_is_tried_again_and_unknown_in_the_end() -> None:
+    answers = {"times out": TIMED_OUT, "is reset": RESET}
+
+    def found_with(starved: Callable[[float, float, float], str]) -> dict[str, Measurement]:
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answers[request.name])
+        requests = {"a": [probe(name) for name in answers]}
+        return {r.name: m for _, r, m in prober_of(supervisor).run(requests, starved=starved)}
+
+    busy = iter(["the switch had no processor", "the switch had no processor"])
+    found = found_with(lambda began, ended, patience: next(busy, ""))
+    assert (found["times out"].outcome, found["times out"].passes) == (Outcome.BLOCKED, 4)
+    assert found["is reset"].passes == 2, "no load resets a connection"
+
+    found = found_with(lambda began, ended, patience: "the switch had no processor")
+    assert found["times out"].outcome is Outcome.UNKNOWN
+    assert found["times out"].failure == "unknown_failure: the switch had no processor"
+    assert found["is reset"].outcome is Outcome.BLOCKED
 
 
 def test_an_answer_that_is_there_but_was_not_read_yet_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
