@@ -94,8 +94,8 @@ class Measuring:
             starvation.look()
             return True
 
-        measured_by = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
-        for _, asked, measurement in measured_by:
+        told = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
+        for _, asked, measurement in told:
             if measurement.taken_away:
                 blamed = excused[asked.id][measurement.controls[0].name]
                 outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)
