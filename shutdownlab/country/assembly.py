@@ -117,6 +117,12 @@ class Country:
         self.watch = Watch(titles, forking)
         self.watch.begin()
 
+    @property
+    def carriers(self) -> dict[int, str]:
+        """Whatever carries or answers packets, by process id: what to call it. Agents know of themselves."""
+        agents = set(self.agents.pids.values())
+        return {pid: title for pid, title in self.watch.processes.items() if pid not in agents}
+
     def expect(self, damage: Damage) -> None:
         """From now on this is broken on purpose."""
         self.damage = damage

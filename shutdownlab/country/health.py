@@ -66,6 +66,11 @@ class Watch:
             if parent in self.titles and parent != own and parent not in self.forking:
                 self._grandchildren[pid] = f"{self.titles[parent]} ({name})"
 
+    @property
+    def processes(self) -> dict[int, str]:
+        """All that is watched, by process id: what to call it."""
+        return {**self.titles, **self._grandchildren}
+
     def look(self) -> None:
         """See whether any process that our children have forked is stopped; at most every 0.1 s."""
         now = time.monotonic()

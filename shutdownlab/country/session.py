@@ -18,6 +18,7 @@ from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.routes_abroad import routes_abroad
+from shutdownlab.country.starvation import Starvation
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
@@ -184,7 +185,7 @@ class Session:
         places: dict[str, Vantage] = {}
         controls: dict[str, tuple[Control, ...]] = {}
         withdrawn = route_changes(network, self._held)
-        outages = Outages(network, self.broken, plan.loaded.profiles, withdrawn)
+        outages = Outages(network, self.broken, plan.loaded.profiles, self._held, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
@@ -196,7 +197,14 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        for _, request, found in self.country.agents.run(todo, hopeless, controls, excused, wanted, failed):
+        starvation = Starvation(self.country.carriers)
+
+        def go_on() -> bool:
+            starvation.look()
+            return wanted()
+
+        told = self.country.agents.run(todo, hopeless, controls, excused, go_on, failed, starvation.between)
+        for _, request, found in told:
             if found.taken_away:
                 blamed = excused[request.id][found.controls[0].name]
                 outcome, failure = blamed.excuses(found.outcome, found.failure)

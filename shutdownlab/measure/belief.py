@@ -3,7 +3,8 @@
 A success is believed at once, and so is that the probe itself failed, or its agent was lost. Anything else takes two
 tries running with the same outcome, and between them, after the first had ended and before the second began, a success
 of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
-then. One of these controls that failed meanwhile refutes the tries before it. What was expected plays no part.
+then. One of these controls that failed meanwhile refutes the tries before it; a try during which something of the
+country had no processor is void. What was expected plays no part.
 
 Where something known to all can have taken away what the cell needs (a fault of the scenario, or withdrawn routes),
 controls of just that which fail between the tries show that it has; those of anything else refute them, as ever.
@@ -23,6 +24,7 @@ class Try:
     """One try of a cell. `began`, `ended`: seconds by the clock of the controls. `doubtful`: load could have caused it.
 
     A `doubtful` success is one that only a second try makes sure of. `needs`: names of the controls that vouch for it.
+    `void`: it says nothing, for something of the country had no processor meanwhile.
     """
 
     outcome: Outcome
@@ -30,6 +32,7 @@ class Try:
     ended: float
     doubtful: bool = False
     needs: tuple[str, ...] = ()
+    void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Belief:
 
     believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
     if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
-    refuted: how many tries, from the first on, say nothing for one that failed beside or after them. taken: what
+    refuted: how many tries say nothing, as they are void, or as a control failed beside or after them. taken: what
     is believed is that what it needs has been taken away; proofs are the controls that show it.
     """
 
@@ -68,9 +71,9 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
         return found
     missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
-    refuted = sum(any(each.began <= p.ended for p in failed.values()) for each in tries)
+    refuted = sum(each.void or any(each.began <= p.ended for p in failed.values()) for each in tries)
     not_yet = Belief(False, missing, tuple(failed.values()), refuted)
-    if len(tries) < 2 or tries[-2].outcome is not last.outcome:
+    if not _agree(tries):
         return not_yet
     first, vouchers = tries[-2], []
     for shown in proofs.values():
@@ -82,10 +85,15 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
     return Belief(True, missing, tuple(vouchers))
 
 
+def _agree(tries: Sequence[Try]) -> bool:
+    """Whether the last two say the same, and each says something."""
+    return len(tries) > 1 and tries[-2].outcome is tries[-1].outcome and not (tries[-2].void or tries[-1].void)
+
+
 def _excuse(tries: Sequence[Try], proofs: Mapping[str, Sequence[Proof]]) -> Belief | None:
     """What follows where some control has failed since the last try, or between the last two; None: none has."""
     last = tries[-1]
-    if len(tries) > 1 and tries[-2].outcome is last.outcome:
+    if _agree(tries):
         between = [
             p for shown in proofs.values() for p in shown if p.began >= tries[-2].ended and p.ended <= last.began
         ]

@@ -17,9 +17,9 @@ from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.controls import Control, checks_request
-from shutdownlab.measure.scheduler import Round, Scheduler
+from shutdownlab.measure.scheduler import Scheduler
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import Task
+from shutdownlab.measure.task import Round, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import import_tests
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -90,6 +90,7 @@ class Prober:
         excused: Mapping[str, Collection[str]] = NOTHING_EXCUSED,
         wanted: Callable[[], bool] = lambda: True,
         tried: Callable[[ProbeRequest, Measurement], None] = lambda *_: None,
+        starved: Callable[[float, float, float], str] = lambda *_: "",
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
@@ -97,8 +98,9 @@ class Prober:
         `controls`: which ones vouch for a request, by its id; `excused`: which of those fail because what they are
         controls of was taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs
         makes the outcome of its probes `unknown`. `wanted`: asked now and then; once it says no, the rest is given up
-        within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet. Raises
-        KeyError for an unknown agent.
+        within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet.
+        `starved`: what of the country had no processor between two moments for long, of so much patience ("": nothing);
+        what failed meanwhile by what that can cause is void. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -113,7 +115,7 @@ class Prober:
             tried(task.request, task.found)
 
         for this in ROUNDS:
-            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told)
+            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told, starved)
             yield from (task.result() for task in scheduler.run(todo, wanted))
             if not wanted():
                 return

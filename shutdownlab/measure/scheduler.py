@@ -25,7 +25,7 @@ from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import PATIENCE, Task
+from shutdownlab.measure.task import PATIENCE, Round, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -46,14 +46,6 @@ _BUSY: Final = 0.05
 """Of the patience of a step, how long the others of a place may keep a slowed line busy and not be in its way."""
 _MOST_AT_ONCE: Final = 12.0
 _WAITER: Final = 0.4  # what one that will only wait takes of the credit
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Until so many tries of a probe stand; `part` of the concurrency limit's window is used."""
-
-    tries: int
-    part: float
 
 
 @dataclass(slots=True)
@@ -88,10 +80,14 @@ class Scheduler:
         limit: ConcurrencyLimit,
         vouching: Vouching,
         tried: Callable[[Task], None] = lambda _: None,
+        starved: Callable[[float, float, float], str] = lambda *_: "",
     ) -> None:
-        """tried: told of each probe whose first try has failed, while that is being confirmed."""
+        """tried: told of each probe whose first try has failed, while that is being confirmed.
+
+        starved: told when a try began and ended, and its patience: what of the country had no processor; "": nothing.
+        """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
-        self.tried = tried
+        self.tried, self.starved = tried, starved
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -200,6 +196,8 @@ class Scheduler:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
+        failed = measurement.doubtful and measurement.outcome is not Outcome.OK
+        task.starved = self.starved(began, ended, task.patience) if failed else ""
         task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
@@ -311,7 +309,7 @@ class Scheduler:
         # More may stand than a round asks for: refuted ones stand again where controls then show what was taken away.
         ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
         task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
-        patience = task.share * self.limit.patience(task.kind, request.timeout)
+        task.patience = patience = task.share * self.limit.patience(task.kind, request.timeout)
         # What is sent over a slowed line is in the way of second tries until it has come.
         is_first = request.slowed and not task.tries and not request.alone
         self.first[request.place] += is_first

@@ -21,6 +21,14 @@ REFUTED: Final = "unknown_failure: controls failed:"
 """How the failure of a cell begins whose outcome its controls refute."""
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Until so many tries of a probe stand; `part` of the concurrency limit's window is used."""
+
+    tries: int
+    part: float
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """A probe and how it came out so far. `hopeless`: likely to fail, so that it goes first."""
@@ -37,6 +45,10 @@ class Task:
     """Whether it has failed on a slowed line that carried something."""
     share: float = PATIENCE[0]
     """Of the request's own patience, what its last try had."""
+    patience: float = 0.0
+    """That in seconds, of a step."""
+    starved: str = ""
+    """What of the country had no processor during the last try, so that it says nothing; "" where nothing had."""
 
     @property
     def kind(self) -> tuple[str, str, str, float, bool]:
@@ -97,7 +109,7 @@ class Task:
         Where it bears out a failure that load cannot have caused, that one is what is told: it met the network as it
         was, the next may meet what it has left behind (a residual block, a router's limit on ICMP errors).
         """
-        self.tries.append(Try(found.outcome, began, ended, found.doubtful, needs))
+        self.tries.append(Try(found.outcome, began, ended, found.doubtful, needs, void=bool(self.starved)))
         before = self.found
         if before is not None and before.outcome is found.outcome is Outcome.BLOCKED and not before.doubtful:
             found = before
@@ -116,4 +128,6 @@ class Task:
         if found.controls:
             failed = "; ".join(f"{proof.name}: {proof.failure}" for proof in found.controls)
             found = replace(found, failure=f"{REFUTED} {failed}")
+        elif self.starved:
+            found = replace(found, failure=f"unknown_failure: {self.starved}")
         return self.agent, self.request, replace(found, outcome=Outcome.UNKNOWN, certainty="unconfirmed")

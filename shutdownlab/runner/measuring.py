@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.country.assembly import Country
+from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
@@ -64,7 +65,8 @@ class Measuring:
 
         carried_out = partial(shutdown.scenario.held, phase.phase, self.choices)
         withdrawn = route_changes(shutdown.network, carried_out)
-        outages = Outages(shutdown.network, shutdown.scenario.broken(phase, self.choices), shutdown.profiles, withdrawn)
+        broken = shutdown.scenario.broken(phase, self.choices)
+        outages = Outages(shutdown.network, broken, shutdown.profiles, carried_out, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
@@ -85,12 +87,15 @@ class Measuring:
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
+        starvation = Starvation(country.carriers)
 
         def go_on() -> bool:
             country.watch.look()
+            starvation.look()
             return True
 
-        for _, asked, measurement in country.agents.run(todo, likely, vouching, excused, go_on):
+        told = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
+        for _, asked, measurement in told:
             if measurement.taken_away:
                 blamed = excused[asked.id][measurement.controls[0].name]
                 outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)

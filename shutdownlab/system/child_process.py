@@ -220,6 +220,9 @@ def _run_child(
     try:
         syscalls.die_with_parent(parent)
         syscalls.name_process(name)
+        # Linux shares processors out by sessions (sched(7), autogroup). In ours a delay line would have its turn with
+        # all agents, and every packet would wait for it; daemons have sessions of their own as well.
+        os.setsid()
         syscalls.set_timer_slack(1)  # nanoseconds; the default of 50 µs shows in a 1 ms delay
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

@@ -5,16 +5,18 @@ What it needs are its ways, its resolver, its servers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, OrderedBreakage, damage_of, fault_text
 from shutdownlab.model.network import Hosted, Network, Node, Role
+from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.topology import Vantage
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
 
@@ -49,16 +51,17 @@ class _Case:
 
 class Outages:
     """What is taken away in a phase: by `faults`, and because routes are `withdrawn`. `profiles`: of the DPI boxes, by
-    operator."""
+    operator. `held`: the policies that an operator's equipment has rules of, by its name."""
 
     def __init__(
         self,
         network: Network,
         faults: Mapping[str, DeclaredFault],
         profiles: Mapping[str, Profile],
+        held: Callable[[str], Mapping[str, Policy]],
         withdrawn: Damage = NO_DAMAGE,
     ) -> None:
-        self._network, self._profiles = network, profiles
+        self._network, self._profiles, self._held = network, profiles, held
         alone = [
             (Blamed(name, isinstance(fault, OrderedBreakage)), damage_of(network, [fault]))
             for name, fault in faults.items()
@@ -128,13 +131,23 @@ class Outages:
             case.ways.between(one.name, str(other.address(version))),
             case.ways.between(other.name, str(one.address(version))),
         )
-        return all(way.arrives and not self._ends_in_a_box(case.damage, way) for way in ways)
+        inspecting = {
+            node.vantage.id.operator
+            for node in (one, other)
+            if node.vantage is not None and self._is_inspected(node.vantage)
+        }
+        return all(way.arrives and not self._ends_in_a_box(case.damage, way, inspecting) for way in ways)
 
-    def _ends_in_a_box(self, damage: Damage, way: Way) -> bool:
-        """Whether a DPI box on the way loses what is steered through it."""
+    def _is_inspected(self, at: Vantage) -> bool:
+        """Whether a subscriber group's operator steers what the group sends and gets through its DPI box: it does for
+        policies that boxes enforce and that concern the group (`compiler.boxes.steering`)."""
+        return any(policy.needs_boxes and policy.concerns(at) for policy in self._held(at.id.operator).values())
+
+    def _ends_in_a_box(self, damage: Damage, way: Way, inspecting: Set[str]) -> bool:
+        """Whether a DPI box on the way loses what one of the `inspecting` operators steers through it."""
         switches = (self._network.nodes[crossing.switch] for crossing in way.crossings)
         owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
-        return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners)
+        return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners & inspecting)
 
 
 def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:

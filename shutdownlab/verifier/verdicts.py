@@ -109,7 +109,8 @@ class Verifier:
         """What the phase's faults take away."""
         if phase.phase not in self._outages:
             broken, withdrawn = self.broken(phase), self.withdrawn(phase)
-            self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, withdrawn)
+            held = partial(self.held, phase)
+            self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, held, withdrawn)
         return self._outages[phase.phase]
 
     def broken(self, phase: Phase) -> dict[str, DeclaredFault]:

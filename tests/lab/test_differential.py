@@ -53,6 +53,11 @@ KEPT: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"kill": {"servers": ["transit-one"]}}],
     ),
     "a telephone service that hangs connects no calls": ([], [{"stop": {"telephones": ["southcell"]}}]),
+    # It was down, as if all of an operator's packets went through its box.
+    "a stopped box takes nothing from whom no policy has inspected": (
+        [{"block": "everything", "by": "address", "at": "gateway", "where": {"access": ["fixed"]}}],
+        [{"stop": {"boxes": ["northnet"]}}],
+    ),
     # The order to block calls, given meanwhile, was heard between two faults.
     "a controller is cut off": ([{"block": {"voice": True}, "by": "address"}], [{"partition": SOUTHCELL}]),
     "a controller that another fault takes away at once is not back in between": ([], [{"kill": SOUTHCELL}]),

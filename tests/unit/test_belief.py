@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shutdownlab.measure.belief import Try, judge
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Proof
@@ -45,6 +47,16 @@ def test_tries_are_refuted_by_what_failed_beside_or_after_them() -> None:
     for began, refuted in ((0.5, 1), (1.2, 1), (2.5, 2), (4.0, 2), (6.5, 3)):
         history = {"path": [proof(began, began + 0.1, "generic_timeout_error")]}
         assert judge([FIRST, SECOND, third], history).refuted == refuted
+
+
+def test_a_try_during_which_something_had_no_processor_says_nothing() -> None:
+    for tries in ((replace(FIRST, void=True), SECOND), (FIRST, replace(SECOND, void=True))):
+        judgement = judge(tries, {"path": [proof(1.2, 1.4)]})
+        assert (judgement.believed, judgement.refuted) == (False, 1)
+        failing = {"path": [proof(1.2, 1.4, "generic_timeout_error")]}
+        assert not judge(tries, failing, excused={"path"}).believed, "nor that a fault has taken something away"
+    third = failed(5.0, 6.0)
+    assert believed(proof(1.2, 1.4), proof(3.2, 3.4), tries=(replace(FIRST, void=True), SECOND, third))
 
 
 def test_every_control_that_either_try_needs_must_vouch() -> None:

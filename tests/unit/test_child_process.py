@@ -135,6 +135,12 @@ def test_a_child_leaves_the_keyboard_s_signals_to_its_parent() -> None:
         assert child.receive() == [b"there!"]
 
 
+def test_a_child_has_a_session_of_its_own_by_which_linux_shares_processors_out() -> None:
+    with running(echo) as child:
+        child.wait_ready()
+        assert os.getsid(child.pid) == child.pid != os.getsid(0)
+
+
 def test_what_a_child_logs_does_not_reach_what_has_the_descriptor_of_a_file_that_was_closed(tmp_path: Path) -> None:
     def log(child: Child) -> None:
         logging.getLogger("library").warning("what a library has to say")

@@ -493,6 +493,25 @@ def test_agents_of_this_very_process_start_answer_and_stop() -> None:
             os.kill(pid, 0)
 
 
+def test_what_failed_while_something_had_no_processor_is_tried_again_and_unknown_in_the_end() -> None:
+    answers = {"times out": TIMED_OUT, "is reset": RESET}
+
+    def found_with(starved: Callable[[float, float, float], str]) -> dict[str, Measurement]:
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answers[request.name])
+        requests = {"a": [probe(name) for name in answers]}
+        return {r.name: m for _, r, m in prober_of(supervisor).run(requests, starved=starved)}
+
+    busy = iter(["the switch had no processor", "the switch had no processor"])
+    found = found_with(lambda began, ended, patience: next(busy, ""))
+    assert (found["times out"].outcome, found["times out"].passes) == (Outcome.BLOCKED, 4)
+    assert found["is reset"].passes == 2, "no load resets a connection"
+
+    found = found_with(lambda began, ended, patience: "the switch had no processor")
+    assert found["times out"].outcome is Outcome.UNKNOWN
+    assert found["times out"].failure == "unknown_failure: the switch had no processor"
+    assert found["is reset"].outcome is Outcome.BLOCKED
+
+
 def test_an_answer_that_is_there_but_was_not_read_yet_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner itself had no processor for longer than a control may take."""
 

@@ -122,6 +122,17 @@ def test_a_dead_box_fails_as_its_profile_says(tmp_path: Path) -> None:
     assert outcomes(on_path, "p1", "whatsapp", "northnet") == {("ok", None)}
 
 
+def test_a_stopped_box_takes_away_only_what_is_steered_through_it() -> None:
+    """A blackout is the switches' own work: who has no other policy in force steers nothing through its box."""
+    made = scenario(
+        {"box": {"stop": {"boxes": ["northnet"]}}},
+        {"start": ["blackout"], "faults": ["box"]}, {"start": ["messengers"], "stop": ["blackout"], "faults": ["box"]},
+    )  # fmt: skip
+    assert {outcome for outcome, _ in outcomes(made, "p1", "www.bbc.com", "northnet")} == {"blocked"}
+    assert outcomes(made, "p2", "www.bbc.com", "northnet") == {("down", "fault: box")}
+    assert outcomes(made, "p2", "www.bbc.com", "southcell") == {("ok", None)}
+
+
 def test_an_explanation_names_the_fault_its_line_and_what_it_takes_away() -> None:
     text = list(explanation_lines(sl.explain(BREAKDOWNS, at="cable", vantage="northnet/coast", target="www.bbc.com")))
     assert text[0] == "www.bbc.com from northnet/coast/ordinary in cable, ipv4: down (fault: cable)"

@@ -70,7 +70,9 @@ def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None
     phase, looked = shutdown.scenario.timeline[0], []
 
     class Agents:
-        def run(self, todo: dict[str, list[ProbeRequest]], *given: Any) -> Iterator[tuple[str, ProbeRequest, Any]]:
+        def run(
+            self, todo: dict[str, list[ProbeRequest]], *given: Any, **_more: Any
+        ) -> Iterator[tuple[str, ProbeRequest, Any]]:
             wanted = given[-1]
             for agent, requests in todo.items():
                 for request in requests:
@@ -83,6 +85,7 @@ def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None
         net=None,
         services=None,
         agents=Agents(),
+        carriers={},
         watch=SimpleNamespace(look=lambda: looked.append(True)),
     )
     measuring = Measuring(shutdown, shutdown.scenario.default_choices(), "run")

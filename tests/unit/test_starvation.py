@@ -1,0 +1,68 @@
+"""Who had no processor when, and whether that is long beside the patience of a step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from shutdownlab.country import starvation as module
+from shutdownlab.country.starvation import Starvation
+from shutdownlab.system.processor import waited_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time, and how long processes 1 and 2 have waited until then; a test moves them on."""
+    clock = SimpleNamespace(now=100.0, waited={1: 5.0, 2: 50.0})
+    monkeypatch.setattr(module, "waited_s", lambda pid: clock.waited[pid])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def passes(clock: SimpleNamespace, seen: Starvation, seconds: float, **waited: float) -> None:
+    """Let time pass, with a look every eighth of a second, while processes wait for parts of it."""
+    for _ in range(round(seconds * 8)):
+        clock.now += 0.125
+        for name, share in waited.items():
+            clock.waited[int(name[1:])] += 0.125 * share
+        seen.look()
+
+
+def test_who_waits_for_most_of_a_steps_patience_makes_a_try_say_nothing(clock: SimpleNamespace) -> None:
+    seen = Starvation({1: "the switch", 2: "the server"})
+    passes(clock, seen, 1.0)
+    passes(clock, seen, 0.5, p1=0.8, p2=0.1)
+    passes(clock, seen, 1.0)
+    said = seen.between(100.5, 102.0, 0.5)
+    assert said.startswith("the switch had no processor for 80 % of the time")
+    assert not seen.between(100.1, 100.9, 0.5), "it was over, or had not begun"
+    assert not seen.between(101.7, 102.4, 0.5)
+    assert not seen.between(100.5, 102.0, 2.0), "a step that patient does not fail by that"
+
+
+def test_many_who_wait_a_little_harm_nobody(clock: SimpleNamespace) -> None:
+    seen = Starvation({1: "the switch", 2: "the server"})
+    passes(clock, seen, 2.0, p1=0.3, p2=0.3)
+    assert not seen.between(100.2, 101.9, 0.5)
+
+
+def test_a_wait_that_is_known_only_at_its_end_counts_for_who_ended_with_it(clock: SimpleNamespace) -> None:
+    """The kernel adds a wait when it is over, and we may have had no processor to look with ourselves."""
+    seen = Starvation({1: "the switch"})
+    clock.now, clock.waited[1] = 101.0, 5.9
+    assert seen.between(100.2, 101.0, 0.5).startswith("the switch")
+
+
+def test_a_process_that_has_ended_waits_for_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        seen = Starvation({process.pid: "the server"})
+        assert waited_s(process.pid) >= 0
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+        now = time.monotonic()
+        assert not seen.between(now - 10, now, 1000.0)
