@@ -3,29 +3,30 @@
     python -m benchmarks.kinds [--packets N] [--repeat R] [--corpus DIR]
 
 A capture of each kind is made, as real clients send: TLS, QUIC, HTTP, DNS, random payload, SIP with RTP, and all of it
-mixed; of `--corpus` (captures such as those of nDPI's source package: `apt-get source ndpi`, tests/cfgs/default/pcap)
-all that are read, one after another. Both programs read the same file, in processes of their own, by turns.
+mixed; of `--corpus` (captures such as nDPI's own, which `python -m benchmarks.corpus FOLDER` fetches) those of one link
+type, one after another in one file. Both programs read the same file, in processes of their own, by turns; packets are
+told by the second of a processor that they take.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.corpus import captures, merge
 from benchmarks.table import Figure, engine, load, markdown, number
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.inspection.capture import NotACaptureError, open_capture
 from shutdownlab.inspection.forge import flag_bits, ip_packet, tcp_body, udp_body
 from shutdownlab.verifier import speech
 
@@ -151,35 +152,22 @@ def write_capture(path: Path, kind: str, packets: int) -> int:
     return written
 
 
-def _corpus(folder: Path, into: Path) -> tuple[list[Path], int]:
-    """The captures of a folder that are read, copied to one place, and their packets."""
-    found, packets = [], 0
-    for path in sorted([*folder.rglob("*.pcap"), *folder.rglob("*.pcapng")]):
-        try:
-            count = sum(1 for _ in open_capture(path))
-        except (NotACaptureError, OSError):
-            continue
-        if count:
-            found.append(into / path.name)
-            shutil.copyfile(path, found[-1])
-            packets += count
-    return found, packets
-
-
 def _seconds(argv: list[str]) -> float:
-    start = time.perf_counter()
+    """Of a processor, that a command takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(files: list[Path], packets: int, repeat: int) -> tuple[list[float], list[float]]:
+def measure(file: Path, packets: int, repeat: int) -> tuple[list[float], list[float]]:
     """Packets a second of ours and of nDPI's (empty where that is not installed), by turns."""
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(repeat):
-        ours.append(packets / sum(_seconds([*_OURS, str(file)]) for file in files))
+        ours.append(packets / _seconds([*_OURS, str(file)]))
         if shutil.which(_READER):
-            theirs.append(packets / sum(_seconds([_READER, "-q", "-i", str(file)]) for file in files))
+            theirs.append(packets / _seconds([_READER, "-q", "-i", str(file)]))
     return ours, theirs
 
 
@@ -199,14 +187,15 @@ def run(packets: int, repeat: int, corpus: Path | None) -> int:
         place = Path(name)
         for kind in (*_KINDS, MIXED, *(("corpus",) if corpus else ())):
             if corpus and kind == "corpus":
-                files, count = _corpus(corpus, place)
+                merged = merge(captures(corpus), place)
+                if merged is None:
+                    print(f"no capture in {corpus} is read", file=sys.stderr)
+                    return 2
+                file, count = merged
             else:
-                files = [place / "kind.pcap"]
-                count = write_capture(files[0], kind, packets)
-            if not files:
-                print(f"no capture in {corpus} is read", file=sys.stderr)
-                return 2
-            ours, theirs = measure(files, count, repeat)
+                file = place / "kind.pcap"
+                count = write_capture(file, kind, packets)
+            ours, theirs = measure(file, count, repeat)
             rates[kind] = median(ours)
             ratio = f"nDPI: {number(median(theirs))}, so {median(ours) / median(theirs):.2f} times it" if theirs else ""
             figures.append(Figure(kind, "packets/s", ours, ratio))

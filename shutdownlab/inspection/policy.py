@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from math import log2
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
@@ -17,8 +18,10 @@ from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Hours, Kbit, Number, Port, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.classifier import content_of
 from shutdownlab.inspection.condition_files import resolve_files
+from shutdownlab.inspection.contradictions import check_together
 from shutdownlab.inspection.first_packets import MOST
 from shutdownlab.inspection.forge import DNS_CODES
+from shutdownlab.inspection.recognisers.encrypted import ENTROPY_SAMPLE
 from shutdownlab.inspection.terms import (
     Domains,
     Fingerprints,
@@ -236,6 +239,10 @@ class FirstPacket(Record):
             least, most = getattr(self, low), getattr(self, high)
             if most is not None and least > most:
                 raise Expected(f"a `{low}` that is no more than `{high}`", found=f"{least:g} and {most:g}", key=low)
+        random = log2(min(self.size_at_most, ENTROPY_SAMPLE))
+        if self.entropy_at_least > random:
+            found = f"{self.entropy_at_least:g} of at most {self.size_at_most} bytes, which have at most {random:.2f}"
+            raise Expected("an `entropy_at_least` that so few bytes can have", found=found, key="entropy_at_least")
         return self
 
 
@@ -343,14 +350,6 @@ class Conditions(Record):
         return self
 
 
-_SHOWN_IN: Final = {
-    "qtype": ("dns",),
-    "url_contains": ("http", "http2", "sip"),
-    "url_regex": ("http", "http2", "sip"),
-}
-"""Conditions on what only these protocols have, of those that ship."""
-
-
 class InspectionRule(Record):
     """What a DPI box looks for, and what it then does."""
 
@@ -366,14 +365,7 @@ class InspectionRule(Record):
     def _can_be_met(self) -> InspectionRule:
         """Some connection can meet all the conditions, and the verdict can be carried out on it."""
         when = self.when
-        for key, protocols in _SHOWN_IN.items():
-            if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
-                found = f"`{key}` beside `protocol: {', '.join(when.protocol)}`, which no connection meets"
-                raise Expected(f"it with `protocol: {protocols[0]}`, or without `protocol`", found=found, key="when")
-        spared = [name for name in when.protocol if name in when.protocol_except]
-        if spared and len(spared) == len(when.protocol):
-            found = f"`protocol` and `protocol_except` of {', '.join(spared)}, which no connection meets"
-            raise Expected("one of them", found=found, key="when")
+        check_together(when)
         kind = action_kinds().get(self.verdict.action)
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:

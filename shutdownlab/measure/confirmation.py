@@ -21,7 +21,7 @@ from shutdownlab.measure.scheduler import Scheduler
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.task import Round, Task
 from shutdownlab.measure.vouching import Vouching
-from shutdownlab.probes.run import import_tests
+from shutdownlab.probes.run import prepare
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
 Result = tuple[str, ProbeRequest, Measurement]
@@ -61,7 +61,7 @@ class Prober:
         `hosts`: the addresses of the country's names, for controls that need not look them up.
         Raises `AgentError` when one ends or is not ready in time.
         """
-        import_tests()
+        prepare()
         self._supervisor.start(entrances, hosts, deadline_s)
 
     def mute(self, agents: Collection[str], seconds: float) -> frozenset[str]:

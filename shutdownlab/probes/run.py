@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from inspect import signature
 from pkgutil import resolve_name
@@ -12,7 +14,6 @@ from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter
 
-from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
@@ -49,17 +50,17 @@ def _asked(request: ProbeRequest) -> Any:
     return _type_asked(request.runs).validate_python(request.ask)
 
 
-def import_tests() -> None:
-    """Import what every installed kind of probe runs, so that processes forked from this one share it.
+def prepare() -> None:
+    """Import and make what probes of every installed kind need, so that processes forked from this one share it: the
+    models of what is asked above all, which would be 2 MiB of each.
 
-    One that cannot be imported is told when it is asked for: its probes end as errors that say so.
+    A kind of which that fails is told when it is asked for: its probes end as errors that say so.
     """
     kinds = kinds_of(Probe)
     for name in kinds:
-        try:
-            test_function(kinds[name].runs)
-        except (ExtensionError, ImportError, AttributeError, ValueError):
-            continue
+        with suppress(Exception):
+            _type_asked(kinds[name].runs)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the first one has OpenSSL make its tables
 
 
 async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:

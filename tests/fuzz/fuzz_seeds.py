@@ -89,9 +89,7 @@ def quic_frames() -> bytes:
 
 def seal(frames: bytes, version: int = V1, packet: int = 0) -> bytes:
     """A client Initial whose protection is right, whatever the frames are."""
-    keys = client_keys(version, CONNECTION)
-    assert keys is not None
-    key, iv, protection = keys
+    key, iv, protection = client_keys(version, CONNECTION)
     frames = frames[:8000] + bytes(max(0, 24 - len(frames)))
     first = (0xC0 if version == V1 else 0xD0) | 0x01
     header = bytes((first,)) + version.to_bytes(4, "big") + b"\x08" + CONNECTION + b"\x00\x00"

@@ -23,9 +23,7 @@ def crypto(offset: int, piece: bytes) -> bytes:
 
 def seal(frames: bytes, packet: int = 0, version: int = V1, connection: bytes = CID, keyed: bytes = CID) -> bytes:
     """A protected client Initial carrying `frames`, padded as RFC 9001 wants for sampling."""
-    keys = client_keys(version, keyed)
-    assert keys is not None
-    key, iv, protection = keys
+    key, iv, protection = client_keys(version, keyed)
     frames += bytes(max(0, 24 - len(frames)))
     first = (0xD0 if version == V2 else 0xC0) | 0x01
     header = bytes((first,)) + version.to_bytes(4, "big") + bytes((len(connection),)) + connection + b"\x00\x00"

@@ -20,8 +20,9 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.model.probe import Family, Probe, Surroundings
+from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.probes import apps, http, kinds
+from shutdownlab.probes import apps, http, kinds, run
 from shutdownlab.probes.answer import Answer
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.failure import StepFailed, failure_of
@@ -379,3 +380,26 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[
     ]  # fmt: skip
     assert written["test_keys"]["x_passes"] == 2 and written["annotations"]["phase"] == "blackout"
     assert not {"bucket_date", "report_filename", "backend_version"} & set(written)
+
+
+def test_what_agents_ask_for_is_made_before_they_are_forked() -> None:
+    run.prepare()
+    made = run._type_asked.cache_info().misses
+    registered = kinds_of(Probe)
+    for name in registered:
+        run._type_asked(registered[name].runs)
+    assert run._type_asked.cache_info().misses == made
+
+
+def test_a_kind_of_probe_that_cannot_be_imported_does_not_keep_the_others_from_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Kind:
+        def __init__(self, runs: str) -> None:
+            self.runs = runs
+
+    two = {"broken": Kind("shutdownlab.no_such_module:test"), "web": Kind("shutdownlab.probes.web:web_test")}
+    monkeypatch.setattr(run, "kinds_of", lambda _: two)
+    run._type_asked.cache_clear()
+    run.prepare()
+    assert run._type_asked.cache_info().currsize == 1

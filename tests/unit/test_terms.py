@@ -114,6 +114,13 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{qtype: A, protocol: tls}", "which no connection meets"),
         ("{url_contains: /x, protocol: tls}", "which no connection meets"),
         ("{protocol: tls, protocol_except: tls}", "which no connection meets"),
+        ("{name_suffix: kaspi.kz, protocol: [ssh, wireguard]}", "with `protocol: tls`"),
+        ("{ech: true, protocol: http}", "which no connection meets"),
+        ("{ja4: t13d1516h2_8daaf6152771_e5627efa2ab1, protocol: dns}", "which no connection meets"),
+        ("{version: 772, protocol: quic}", "a version of QUIC, such as 1"),
+        ("{address: 192.0.2.0/24, subscriber: '2001:db8::/32'}", "of different IP versions"),
+        ("{first_packets: [{from: client, gap_at_least: 1s}]}", "before which there is none"),
+        ("{first_packets: [{size_at_most: 100, entropy_at_least: 7.9}]}", "100 bytes, which have at most 6.64"),
     ],
 )
 def test_what_no_packet_could_match_is_refused_with_its_line_and_what_to_write(when: str, says: str) -> None:
@@ -122,6 +129,22 @@ def test_what_no_packet_could_match_is_refused_with_its_line_and_what_to_write(w
     [problem] = refused.value.problems
     assert problem.line == 4
     assert says in str(problem)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "{name_suffix: kaspi.kz, protocol: [ssh, tls]}",
+        "{ech: false, protocol: http}",
+        "{version: [772, 1], protocol: quic}",
+        "{address: [192.0.2.0/24, '2001:db8::/32'], subscriber: '2001:db8::/32'}",
+        "{first_packets: [{from: client}, {gap_at_least: 1s}]}",
+        "{first_packets: [{size_at_most: 256, entropy_at_least: 8}]}",
+    ],
+)
+def test_what_some_connection_meets_is_taken(when: str) -> None:
+    rule = f"format: 1\nrules:\n  - name: it\n    when: {when}\n    verdict: drop\n"
+    assert len(load_policy(rule, "policy.yaml").rules) == 1
 
 
 @pytest.mark.parametrize("action", ["reset", "block-page", "dns", "intercept"])

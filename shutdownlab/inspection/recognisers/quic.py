@@ -6,20 +6,24 @@ coalesced packets and several datagrams. Google's older QUIC is recognised too; 
 
 from __future__ import annotations
 
+from typing import Final
+
 from shutdownlab.inspection.recognisers.doh import is_doh
 from shutdownlab.inspection.recognisers.names import host_name
-from shutdownlab.inspection.recognisers.quic_protection import V2, client_keys, initial_salt, open_initial
+from shutdownlab.inspection.recognisers.quic_protection import V2, ClientInitials, initial_salt
 from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls import client_hello
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
-MAX_PACKETS = 8
+MAX_PACKETS: Final = 8
 """Coalesced packets looked at per datagram."""
-MAX_CRYPTO = 16384
+MAX_CRYPTO: Final = 16384
 """Bytes of CRYPTO stream kept; a ClientHello with post-quantum shares is below 4 KiB."""
-MAX_FRAMES = 512
+MAX_FRAMES: Final = 512
 """Frames read per packet; a full Initial of one-byte CRYPTO frames has fewer."""
+MAX_CONNECTIONS: Final = 4
+"""Connection IDs tried as the first one of a flow."""
 
 
 def varint(data: bytes, index: int, end: int) -> tuple[int, int]:
@@ -71,12 +75,13 @@ def _is_clear(version: bytes) -> bool:
 class QuicInitials:
     """The client's Initials of one connection, datagram by datagram."""
 
-    __slots__ = ("_connections", "_datagrams", "_limit", "_size", "_stream", "_waiting", "result")
+    __slots__ = ("_connections", "_datagrams", "_limit", "_opened", "_size", "_stream", "_waiting", "result")
 
     def __init__(self, tolerance: Tolerance = TOLERANT) -> None:
         self._limit = tolerance.quic_datagrams
         self.result = Recognition("quic", None, True)
         self._connections: list[bytes] = []
+        self._opened: dict[tuple[int, bytes], ClientInitials] = {}
         self._stream = b""
         self._waiting: dict[int, bytes] = {}
         self._size = 0
@@ -151,14 +156,24 @@ class QuicInitials:
 
     def _initial(self, packet: bytes, offset: int, version: int, connection: bytes) -> None:
         """Try the keys of the connection IDs seen: the first one's, and after a Retry the new one's."""
-        if connection not in self._connections and len(self._connections) < 4:
-            self._connections.append(connection)
-        for candidate in (*self._connections[:1], connection, *self._connections[1:]):
-            keys = client_keys(version, candidate)
-            plain = None if keys is None else open_initial(packet, offset, keys)
+        connections = self._connections
+        if connection not in connections and len(connections) < MAX_CONNECTIONS:
+            connections.append(connection)
+        candidates = connections if connection in connections else [*connections, connection]
+        for candidate in candidates:
+            plain = self._under(version, candidate).open(packet, offset)
             if plain is not None:
                 self._frames(plain)
                 return
+
+    def _under(self, version: int, connection: bytes) -> ClientInitials:
+        """What opens Initials of a version under a connection ID: kept, as a ClientHello takes several datagrams."""
+        found = self._opened.get((version, connection))
+        if found is None:
+            found = ClientInitials(version, connection)
+            if len(self._opened) < MAX_CONNECTIONS:
+                self._opened[version, connection] = found
+        return found
 
     def _frames(self, data: bytes) -> None:
         """Collect CRYPTO frames of a decrypted Initial (only PADDING, PING, ACK, CLOSE may stand beside them)."""

@@ -1,0 +1,63 @@
+"""Conditions of a rule that no connection meets together, however each of them alone may be met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from shutdownlab.config.document import Expected
+
+if TYPE_CHECKING:
+    from shutdownlab.config.addresses import IpPrefix
+    from shutdownlab.inspection.policy import Conditions
+
+_ONLY_IN: Final = {
+    "qtype": ("dns",),
+    "url_contains": ("http", "http2", "sip"),
+    "url_regex": ("http", "http2", "sip"),
+}
+"""Conditions on what only these protocols have, of those that ship."""
+_NAMELESS: Final = frozenset(
+    {"bittorrent", "fet", "openvpn", "rtcp", "rtp", "ssh", "stun", "whatsapp-call", "wireguard"}
+)
+"""Protocols none of whose messages has a host name."""
+_WITHOUT_HELLO: Final = _NAMELESS | {"dns", "http", "http2", "mtproto", "sip"}
+"""Those that have no ClientHello."""
+_NEVER_IN: Final = {
+    **dict.fromkeys(("name_exact", "name_suffix", "name_contains", "name_regex"), (_NAMELESS, "tls")),
+    **dict.fromkeys(("ja4", "version"), (_WITHOUT_HELLO, "tls")),
+    **dict.fromkeys(("ech", "esni"), (_WITHOUT_HELLO, "tls")),
+}
+"""Conditions on what these protocols lack, and one that has it."""
+_TLS_VERSIONS: Final = range(0x0300, 0x0400)
+"""Code points of TLS: no version of QUIC that has been given out is among them (IANA, QUIC Versions)."""
+
+
+def check_together(when: Conditions) -> None:
+    """Raises `Expected` where no connection meets all the conditions."""
+    for found, expected in _contradictions(when):
+        raise Expected(expected, found=f"{found}, which no connection meets", key="when")
+
+
+def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
+    """What was found, and what is expected in its place."""
+    asked = f"`protocol: {', '.join(when.protocol)}`"
+    for key, protocols in _ONLY_IN.items():
+        if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
+            yield f"`{key}` beside {asked}", f"it with `protocol: {protocols[0]}`, or without `protocol`"
+    for key, (lacking, one) in _NEVER_IN.items():
+        if getattr(when, key) and when.protocol and lacking.issuperset(when.protocol):
+            yield f"`{key}` beside {asked}", f"it with `protocol: {one}`, or without `protocol`"
+    if when.version and {*when.protocol} == {"quic"} and all(version in _TLS_VERSIONS for version in when.version):
+        yield f"a `version` of TLS beside {asked}", "a version of QUIC, such as 1"
+    spared = [name for name in when.protocol if name in when.protocol_except]
+    if spared and len(spared) == len(when.protocol):
+        yield f"`protocol` and `protocol_except` of {', '.join(spared)}", "one of them"
+    if when.address and when.subscriber and _families(when.address).isdisjoint(_families(when.subscriber)):
+        yield "an `address` and a `subscriber` of different IP versions", "both of one"
+    if when.first_packets and when.first_packets[0].gap_at_least > 0:
+        yield "a `gap_at_least` of the first packet, before which there is none", "it at one that follows"
+
+
+def _families(prefixes: Sequence[IpPrefix]) -> frozenset[int]:
+    return frozenset(prefix.version for prefix in prefixes)
