@@ -145,14 +145,24 @@ class Classes:
 
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
         """`done`: what its operator carries out of what is in force."""
+        done = {name: policy for name, policy in done.items() if policy.concerns(vantage)}
         situation = (
-            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in done.items() if p.concerns(vantage)]),
+            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in self._ordered(done)]),
             tuple(
                 [(n, _allowed(p, vantage)) for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]
             ),
             self._lasting[place],
         )
         return self._numbers.setdefault(situation, len(self._numbers))
+
+    def _ordered(self, done: Mapping[str, Policy]) -> list[tuple[str, Policy]]:
+        """Policies in one order for all in which they do the same: switches drop what any of them drops.
+
+        Who names the one that decided goes by the order in which they came into force.
+        """
+        if self.by_name:
+            return list(done.items())
+        return sorted(done.items(), key=lambda item: item[0] if _in_any_order(item[1]) else "")
 
     def _does(self, name: str, policy: Policy) -> object:
         """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
@@ -265,6 +275,14 @@ class Classes:
 def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:
     """Which of a policy's allowances are for a vantage point."""
     return tuple(index for index, each in enumerate(policy.allow) if each.who.covers(vantage)) if policy.allow else ()
+
+
+def _in_any_order(policy: Policy) -> bool:
+    """Whether it is the same to everybody which of its kind came first: boxes go by the first of their rules, and
+    resolvers and border routers by the first that has an answer."""
+    return not (
+        policy.needs_boxes or policy.by is Means.DNS or policy.rejects or policy.routes or policy.breakage is not None
+    )
 
 
 def _effect(name: str, policy: Policy) -> object:
