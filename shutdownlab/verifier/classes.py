@@ -22,6 +22,7 @@ from shutdownlab.model.scenario import Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.remembering import may_remember
 
 CellClass: TypeAlias = tuple[object, ...]
 _Near: TypeAlias = tuple[tuple[int, int], ...]
@@ -75,11 +76,16 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
+        if self.remembers or self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
         return self._unlike(phase, cell, vantage)
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether what comes of a probe may hang on what else was measured at its place, for what boxes remember."""
+        return may_remember(self.shutdown)
 
     def breaks(self, phase: Phase) -> bool:
         """Whether anything may be broken in a phase, by itself or by order."""
@@ -122,7 +128,7 @@ class Classes:
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
         """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
-        if self.breaks(phase) or self.withdrawing(phase):
+        if self.remembers or self.breaks(phase) or self.withdrawing(phase):
             return vantage.id
         situations = self._of_phase(phase)
         errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
