@@ -22,6 +22,7 @@ from shutdownlab.model.policy import Point, Policy
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.verifier.box import Box
 from shutdownlab.verifier.classes import prefixes_named
+from shutdownlab.verifier.remembering import may_remember
 from shutdownlab.verifier.switch import Fate, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Ways
 
@@ -65,6 +66,8 @@ class DataPlane:
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
         self._named = PrefixTable(prefixes_named(shutdown))
+        self.may_remember = may_remember(shutdown)
+        """Whether any box may go on blocking more than the connection that it has caught."""
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
         for vantage in vantages:
@@ -170,6 +173,8 @@ class ModelledCountry:
     @cached_property
     def remembering(self) -> dict[str, str]:
         """The operators whose box may go on blocking more than the connection it has caught, by its switch."""
+        if not self.equipment.may_remember:
+            return {}
         switches = [node for node in self.network.nodes.values() if node.role is Role.DPI_SWITCH]
         return {node.name: node.owner for node in switches if self.box(node.owner).remembers}
 

@@ -184,7 +184,7 @@ class Verifier:
     def _left(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, Left]:
         """What the other measurements of a place may have left in boxes, by operator, when this one begins."""
         found: dict[str, dict[bytes, LeftBlock]] = {}
-        if not self.classes.remembers or not self.country(phase).remembering:
+        if not self.country(phase).remembering:
             return {}
         for before in self._just_before(phase):
             for name, probe in self.shutdown.scenario.probes_of(self.classes.real(before), vantage).items():

@@ -227,7 +227,7 @@ class ModelledConnection:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
             if not step.box:
-                if self._is_remembered(step, by_client):
+                if self.country.remembering and self._is_remembered(step, by_client):
                     self.stops.append(Stop(step.crossing.switch))
                     return
                 continue
