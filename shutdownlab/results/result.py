@@ -38,7 +38,6 @@ class Result(BaseModel):
         frozen=True,
         populate_by_name=True,
         extra="ignore",
-        use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
     )
 

@@ -25,7 +25,7 @@ class Selection(BaseModel):
     A phase that is not among them is passed over: no orders are given for it, and nothing of it is measured.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     changed_since: str
     """What the cells have changed since: a file, a revision of git or a run, as it was named."""

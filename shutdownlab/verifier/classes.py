@@ -22,6 +22,7 @@ from shutdownlab.model.scenario import Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.remembering import may_remember
 
 CellClass: TypeAlias = tuple[object, ...]
 _Near: TypeAlias = tuple[tuple[int, int], ...]
@@ -75,11 +76,16 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
+        if self.remembers or self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         if withdrawing := self.withdrawing(phase):
             return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
         return self._unlike(phase, cell, vantage)
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether what comes of a probe may hang on what else was measured at its place, for what boxes remember."""
+        return may_remember(self.shutdown)
 
     def breaks(self, phase: Phase) -> bool:
         """Whether anything may be broken in a phase, by itself or by order."""
@@ -135,7 +141,7 @@ class Classes:
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
         """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
-        if self.breaks(phase) or self.withdrawing(phase):
+        if self.remembers or self.breaks(phase) or self.withdrawing(phase):
             return vantage.id
         situations = self._of_phase(phase)
         errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
@@ -158,14 +164,24 @@ class Classes:
 
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
         """`done`: what its operator carries out of what is in force."""
+        done = {name: policy for name, policy in done.items() if policy.concerns(vantage)}
         situation = (
-            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in done.items() if p.concerns(vantage)]),
+            tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in self._ordered(done)]),
             tuple(
                 [(n, _allowed(p, vantage)) for n, p in active.items() if p.at is Point.GATEWAY and p.concerns(vantage)]
             ),
             self._lasting[place],
         )
         return self._numbers.setdefault(situation, len(self._numbers))
+
+    def _ordered(self, done: Mapping[str, Policy]) -> list[tuple[str, Policy]]:
+        """Policies in one order for all in which they do the same: switches drop what any of them drops.
+
+        Who names the one that decided goes by the order in which they came into force.
+        """
+        if self.by_name:
+            return list(done.items())
+        return sorted(done.items(), key=lambda item: item[0] if _in_any_order(item[1]) else "")
 
     def _does(self, name: str, policy: Policy) -> object:
         """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
@@ -278,6 +294,14 @@ class Classes:
 def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:
     """Which of a policy's allowances are for a vantage point."""
     return tuple(index for index, each in enumerate(policy.allow) if each.who.covers(vantage)) if policy.allow else ()
+
+
+def _in_any_order(policy: Policy) -> bool:
+    """Whether it is the same to everybody which of its kind came first: boxes go by the first of their rules, and
+    resolvers and border routers by the first that has an answer."""
+    return not (
+        policy.needs_boxes or policy.by is Means.DNS or policy.rejects or policy.routes or policy.breakage is not None
+    )
 
 
 def _effect(name: str, policy: Policy) -> object:

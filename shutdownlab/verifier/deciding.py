@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.equipment import SwitchStep
 from shutdownlab.verifier.line import ModelledLine
-from shutdownlab.verifier.wire import ModelledConnection, SwitchStep
+from shutdownlab.verifier.wire import ModelledConnection
 
 
 def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | None:

@@ -31,13 +31,14 @@ from shutdownlab.verifier.described import (
     rule_text,
     server_text,
 )
+from shutdownlab.verifier.equipment import SwitchStep
 from shutdownlab.verifier.evidence import with_measured
 from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop
 from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters
-from shutdownlab.verifier.wire import ModelledConnection, SwitchStep
+from shutdownlab.verifier.wire import ModelledConnection
 
 
 def explain(

@@ -4,12 +4,15 @@ families that are forgotten, expectations that are about nothing. Pure."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from shutdownlab.config.document import Path
 from shutdownlab.config.domains import is_within
+from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.policy import Exceptions, Means, Policy, Targets
 from shutdownlab.model.probe import Probe
-from shutdownlab.model.scenario import Expectation, Outcome, Phase
+from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, cells_of, expected_of
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, policies_of
@@ -18,6 +21,8 @@ from shutdownlab.verifier.verdicts import Verifier
 
 Told = tuple[Path, str]
 """Where something odd stands, and what it is."""
+_SILENT: Final = frozenset({Action.PASS, Action.DROP, Action.FREEZE, Action.THROTTLE})
+"""Of a box, what tells nobody anything."""
 MOST_NAMED = 5
 
 
@@ -25,9 +30,10 @@ def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> 
     """Whether a probe is about an app or a site among some targets."""
     probe: Probe | None = verifier.shutdown.scenario.probes.get(target)
     host, app = (probe.host_name, getattr(probe, "app", None)) if probe is not None else (None, None)
-    hosted = verifier.network.hosted_as(host) if host else None
-    apps = {app, hosted.app if hosted else None}
-    names = {host, *(name for each in verifier.network.hosted if each.app == app for name in each.names)}
+    asked = {host, probe.resolver_address} if probe is not None else set()
+    hosted = [verifier.network.hosted_as(each) for each in asked if each]
+    apps = {app, *(each.app for each in hosted if each)}
+    names = {*asked, *(name for each in verifier.network.hosted if each.app == app for name in each.names)}
     if not apps.isdisjoint(targets.apps):
         return True
     sites = frozenset(targets.sites)
@@ -81,11 +87,26 @@ def unresolved_exceptions(verifier: Verifier, name: str, policy: Policy, phases:
                 continue
             if not is_named(verifier, spared, cell.target):
                 continue
-            if verifier.verdict(phase, cell).outcome is Outcome.BLOCKED and _is_unresolved(verifier, phase, cell):
+            alone = _without_who_cuts_all(verifier, name, phase, cell, cell.vantage)
+            blocked = all(verifier.verdict(each, cell).outcome is Outcome.BLOCKED for each in (phase, alone))
+            if blocked and _is_unresolved(verifier, phase, cell):
                 found[cell.target] = None
     if found:
         text = f"`{name}` spares {some(list(found))}, whose name resolution is blocked all the same"
         yield ("policies", name, "except"), text
+
+
+def _without_who_cuts_all(verifier: Verifier, name: str, phase: Phase, cell: Cell, vantage: Vantage) -> Phase:
+    """The phase without the other policies that drop all a vantage point sends, to the target of a cell too."""
+    active = verifier.classes.active(phase)
+    left = {
+        key: policy
+        for key, policy in active.items()
+        if key == name
+        or not (policy.cuts_off and policy.concerns(vantage))
+        or is_named(verifier, policy.except_, cell.target)
+    }
+    return phase if len(left) == len(active) else verifier.imagine(phase, left)
 
 
 def _is_unresolved(verifier: Verifier, phase: Phase, cell: Cell) -> bool:
@@ -116,7 +137,8 @@ def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Ce
 def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
     """What is blocked and still heard at its server, for the answers alone are lost.
 
-    Of routes that are withdrawn or null-routed that goes without saying: they are only the way back.
+    Of routes that are withdrawn or null-routed that goes without saying: they are only the way back. So it does of a
+    box that is not in the way, and answers in the server's name before it.
     """
     if policy.routes:
         return
@@ -131,7 +153,9 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
         looked_at.add(kind)
         line, _ = verifier.line(phase, cell, cell.vantage, Chances())
         wire = deciding_wire(line, Outcome.BLOCKED)
-        if wire is not None and wire.reached and not wire.answered and name in policies_of(wire):
+        if wire is None or any(seen.decision.action not in _SILENT for seen in wire.seen):
+            continue
+        if wire.reached and not wire.answered and name in policies_of(wire):
             found[cell.target] = None
     if found:
         text = f"`{name}` blocks one way alone: what is sent to {some(list(found))} arrives, and no answer comes back"
@@ -141,21 +165,38 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
 def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:
     """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it."""
     scenario, choices = verifier.shutdown.scenario, verifier.choices
-    counted: set[int] = set()
-    places: dict[int, tuple[Path, Expectation]] = {}
-    numbers = {phase.phase: number for number, phase in enumerate(scenario.timeline)}
-    for phase in timeline:
+    counted: set[Path] = set()
+    written: dict[int, Path] = {}
+    for number, phase in enumerate(scenario.timeline):
+        if phase not in timeline:
+            continue
         for index, item in enumerate(phase.expect):
-            shared = isinstance(item, str)
             for inner, each in enumerate(scenario.expectations[item] if isinstance(item, str) else (item,)):
-                own = ("timeline", numbers[phase.phase], "expect", index)
-                path: Path = ("expectations", str(item), inner) if shared else own
                 if each.tools is None and all(choices.get(key) == option for key, option in each.given.items()):
-                    places.setdefault(id(each), (path, each))
+                    own: Path = (
+                        ("expectations", item, inner) if isinstance(item, str) else _written(verifier, number, index)
+                    )
+                    written.setdefault(id(each), own)
         for cell in cells_of(verifier.shutdown, phase):
             fact = expected_of(verifier.shutdown, choices, phase, cell)
-            if fact is not None:
-                counted.add(id(fact))
-    for key, (path, _) in places.items():
-        if key not in counted:
+            if fact is not None and id(fact) in written:
+                counted.add(written[id(fact)])
+    for path in dict.fromkeys(written.values()):
+        whole = path[:2] if path[0] == "expectations" else path
+        if path not in counted and whole not in counted and len(path) > 2:
             yield path, "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
+
+
+def _written(verifier: Verifier, phase: int, index: int) -> Path:
+    """Where an expectation of a phase is written: of one that the program made, where it was taken from.
+
+    That may be a name of some under `expectations`, of which it has a part.
+    """
+    path: Path = ("timeline", phase, "expect", index)
+    if verifier.shutdown.document is None:
+        return path
+    document, where = verifier.shutdown.document.locate(path)
+    value = document.data
+    for step in where:
+        value = value[step]
+    return ("expectations", value) if isinstance(value, str) else where

@@ -21,11 +21,12 @@ from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.answers import HttpAnswer, dns_addresses, response_of
 from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.equipment import ModelledCountry
 from shutdownlab.verifier.outages import is_answered
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.services import Listener, Servers
 from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
-from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection, ModelledCountry
+from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection
 
 _MOST_REDIRECTS: Final = 3
 _AGAIN_S: Final = 0.6

@@ -42,11 +42,12 @@ from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS, DemandName, demand
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.remote import RemoteQuestions
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.volume import Sites, named_sites
-from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledConnection, ModelledCountry
+from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection
 
 TRIES: Final = 3
 """How often a resolver asks before it gives up (ASSUMED: BIND and unbound ask a handful of times within 10 s)."""

@@ -47,7 +47,8 @@ class FiveTuple:
         return 6 if ":" in self.client else 4
 
     @cached_property
-    def _packed(self) -> tuple[bytes, bytes]:
+    def packed(self) -> tuple[bytes, bytes]:
+        """The addresses of client and server, as they are on the wire."""
         return ip_address(self.client).packed, ip_address(self.server).packed
 
     def fields(self, *, by_client: bool) -> Fields:
@@ -68,7 +69,7 @@ class FiveTuple:
 
     def frame(self, segment: Segment, *, by_client: bool, ttl: int = TTL) -> bytes:
         """The packet as a box reads it, with the TTL that is left there. Link addresses mean nothing to it."""
-        ends = [(self._packed[0], self.client_port), (self._packed[1], self.server_port)]
+        ends = [(self.packed[0], self.client_port), (self.packed[1], self.server_port)]
         (source, sport), (target, dport) = ends if by_client else reversed(ends)
         if self.proto == TCP:
             body = tcp_body(

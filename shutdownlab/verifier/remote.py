@@ -17,9 +17,10 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.equipment import ModelledCountry
 from shutdownlab.verifier.packets import FiveTuple
 from shutdownlab.verifier.tcp import Connection
-from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection, ModelledCountry
+from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection
 
 _PORTS: Final = 20_000
 _BETWEEN_S: Final = 1.5

@@ -27,9 +27,20 @@ def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
             for other, policy in others.items()
             if not _differs(verifier, phase, {name: active[name], other: policy}, {other: policy})
         ]
-        told = ", ".join(f"`{each}`{_at(verifier, ('policies', each))}" for each in alone or others)
-        return f": {told} decide{'s' if len(alone or others) == 1 else ''} first"
+        deciding = alone or _together(verifier, name, phase, others)
+        told = ", ".join(f"`{each}`{_at(verifier, ('policies', each))}" for each in deciding)
+        return f": {told} decide{'s' if len(deciding) == 1 else ''} first"
     return ""
+
+
+def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, Policy]) -> list[str]:
+    """As few of the others as keep a policy from changing anything, where none does alone."""
+    kept, mine = dict(others), verifier.classes.active(phase)[name]
+    for other in others:
+        fewer = {each: policy for each, policy in kept.items() if each != other}
+        if not _differs(verifier, phase, {name: mine, **fewer}, fewer):
+            kept = fewer
+    return list(kept)
 
 
 def _differs(verifier: Verifier, phase: Phase, one: Mapping[str, Policy], other: Mapping[str, Policy]) -> bool:

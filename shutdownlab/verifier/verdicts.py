@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pkgutil import resolve_name
@@ -22,10 +23,12 @@ from shutdownlab.probes.failure import StepFailed
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
 from shutdownlab.verifier.classes import CellClass, Classes
+from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
 from shutdownlab.verifier.outages import Blamed, Outages
+from shutdownlab.verifier.remembering import NOTHING, Left, LeftBlock
 from shutdownlab.verifier.services import Servers
-from shutdownlab.verifier.wire import EPHEMERAL, DataPlane, ModelledCountry
+from shutdownlab.verifier.wire import EPHEMERAL, Seen
 
 _PORTS, _PORTS_EACH = 20_000, 40
 """Of clients, given to one measurement after the other; and how many a measurement takes at most."""
@@ -81,6 +84,7 @@ class Verifier:
         self._countries: dict[str, ModelledCountry] = {}
         self._held: dict[tuple[str, str], Mapping[str, Policy]] = {}
         self._outages: dict[str, Outages] = {}
+        self._residues: dict[tuple[object, ...], dict[str, dict[bytes, LeftBlock]]] = {}
         self._ports = 0
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
@@ -161,11 +165,11 @@ class Verifier:
         if brought and self.classes.active(phase):
             condition = f"what {', '.join(sorted(brought))}'s own controller makes of its orders"
             return CellVerdict(Outcome.UNKNOWN, conditions=(condition,)), None
-        chances, line = Chances(), None
+        chances, line, left = Chances(), None, self._left(phase, cell, vantage)
 
         def play() -> tuple[Outcome, str | None]:
             nonlocal line
-            line, concluded = self.line(phase, cell, vantage, chances)
+            line, concluded = self.line(phase, cell, vantage, chances, left)
             return concluded
 
         try:
@@ -178,14 +182,63 @@ class Verifier:
             return CellVerdict(outcome, failure), line if len(played) == 1 else None
         return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played)), None
 
+    def _left(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, Left]:
+        """What the other measurements of a place may have left in boxes, by operator, when this one begins."""
+        found: dict[str, dict[bytes, LeftBlock]] = {}
+        if not self.country(phase).remembering:
+            return {}
+        for before in self._just_before(phase):
+            for name, probe in self.shutdown.scenario.probes_of(self.classes.real(before), vantage).items():
+                for family in probe.families:
+                    if (before.phase, name, family) == (phase.phase, cell.target, cell.family):
+                        continue
+                    other = Cell(before.phase, cell.operator, vantage, name, family)
+                    for operator, left in self._leaves(before, other, vantage).items():
+                        if self.country(before).box(operator) is self.country(phase).box(operator):
+                            found[operator] = {**left, **found.get(operator, {})}
+        return dict(found)
+
+    def _just_before(self, phase: Phase) -> tuple[Phase, ...]:
+        """A phase, and the one before it: a box whose rules stay the same forgets nothing in between."""
+        timeline, real = self.shutdown.scenario.timeline, self.classes.real(phase)
+        place = next((place for place, each in enumerate(timeline) if each.phase == real), 0)
+        return (phase, timeline[place - 1]) if place else (phase,)
+
+    def _leaves(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, dict[bytes, LeftBlock]]:
+        """What a measurement itself may leave in boxes, by operator."""
+        key = phase.phase, vantage.id, cell.target, cell.family
+        if key not in self._residues:
+            found: dict[str, dict[bytes, LeftBlock]] = {}
+            country, chances = self.country(phase), Chances()
+
+            def play() -> None:
+                seen: list[Seen] = []
+                with suppress(Undecided):
+                    line, _ = self.line(phase, cell, vantage, chances)
+                    seen = [seen for wire in line.wires for seen in wire.seen]
+                for operator in self.classes.owners(cell.target, vantage):
+                    decisions = [s.decision for s in seen if s.operator == operator and s.decision.residual is not None]
+                    at_switch = any(decision.flow_rule == "drop" for decision in decisions)
+                    for block in country.box(operator).leaves:
+                        condition = f"whether {cell.target} was measured there less than {block.seconds:g} s before"
+                        found.setdefault(operator, {})[block.key] = LeftBlock(block, condition, at_switch)
+
+            for _ in chances.every(play):
+                pass
+            self._residues[key] = found
+        return self._residues[key]
+
     def line(
-        self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances
+        self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances, left: Mapping[str, Left] | None = None
     ) -> tuple[ModelledLine, tuple[Outcome, str | None]]:
-        """One way that a cell's measurement could go: the line with all its packets, and what is concluded."""
+        """One way that a cell's measurement could go: the line with all its packets, and what is concluded.
+
+        left: what measurements before it may have left in boxes, by operator.
+        """
         scenario = self.shutdown.scenario
         probe, country = scenario.probes[cell.target], self.country(phase)
         for operator in self.classes.owners(cell.target, vantage):
-            country.box(operator).begin(chances)
+            country.box(operator).begin(chances, (left or {}).get(operator, NOTHING))
         at = Surroundings(self.network, vantage, cell.family, phase.phase, scenario.throttled_below)
         self._ports = (self._ports + _PORTS_EACH) % _PORTS
         resolver = resolver_of(at, probe.resolver_address)

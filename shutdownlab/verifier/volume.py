@@ -68,7 +68,7 @@ class Sites:
                 and ("https", 443) in {(s.kind, s.port) for s in known.services}
             ):
                 self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
-        self._found: dict[tuple[CellClass, str, bool], float] = {}
+        self._found: dict[tuple[CellClass, str], tuple[float, float]] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -116,26 +116,28 @@ class Sites:
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
         cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
-        key = verifier.classes.of(phase, cell, vantage), name, rated
+        key = verifier.classes.of(phase, cell, vantage), name
         if key not in self._found:
-            self._found[key] = self._follow(verifier, phase, cell, vantage, rated=rated)
-        return self._found[key]
+            self._found[key] = self._follow(verifier, phase, cell, vantage)
+        of_rate, at_all = self._found[key]
+        return of_rate if rated else at_all
 
-    def _follow(self, verifier: Verifier, phase: Phase, cell: Cell, vantage: Vantage, *, rated: bool) -> float:
+    def _follow(self, verifier: Verifier, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[float, float]:
+        """What a line gets of a site, 0 to 1: of what its rate has room for, and at whatever rate."""
         chances = Chances()
 
-        def once() -> float:
+        def once() -> tuple[float, float]:
             try:
                 line, (outcome, _) = verifier.line(phase, cell, vantage, chances)
             except Undecided:
-                return 1.0  # it hangs on what packets look like, which outsiders don't see
+                return 1.0, 1.0  # it hangs on what packets look like, which outsiders don't see
             if outcome is not Outcome.OK:
-                return 0.0
-            rate = line.wires[-1].kbit if rated and line.wires else None
-            return 1.0 if rate is None else min(1.0, rate / BUSY_KBIT)
+                return 0.0, 0.0
+            rate = line.wires[-1].kbit if line.wires else None
+            return 1.0 if rate is None else min(1.0, rate / BUSY_KBIT), 1.0
 
-        played = [got for _, got in chances.every(once)]
-        return sum(played) / len(played)
+        of_rates, at_all = zip(*(got for _, got in chances.every(once)), strict=True)
+        return sum(of_rates) / len(of_rates), sum(at_all) / len(at_all)
 
 
 def named_sites(network: Network, policies: Iterable[Policy]) -> tuple[str, ...]:

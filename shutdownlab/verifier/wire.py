@@ -6,182 +6,25 @@ every packet goes through its engine, as the bytes that it would be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 
-from shutdownlab.compiler.boxes import compile_box
 from shutdownlab.compiler.counting import Counted
-from shutdownlab.compiler.lines import LineQuality, line_of
-from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rejections import AtBorder, Rejected
-from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.compiler.rules import PipelineTable, Rule
 from shutdownlab.config.numbers import TCP
-from shutdownlab.config.prefix_table import PrefixTable
-from shutdownlab.inspection.catalogue import AppCatalogue
-from shutdownlab.inspection.engine import Side
 from shutdownlab.inspection.verdict import Decision
-from shutdownlab.library import Shutdown
 from shutdownlab.model.answers import Rejection
-from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
-from shutdownlab.model.policy import Point, Policy
-from shutdownlab.model.topology import Vantage, VantageId
-from shutdownlab.verifier.borders import BorderOrders
-from shutdownlab.verifier.box import Box
 from shutdownlab.verifier.chance import Chances
-from shutdownlab.verifier.classes import prefixes_named
+from shutdownlab.verifier.equipment import ModelledCountry, SwitchStep, step_at
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
-from shutdownlab.verifier.switch import Fate, Fields, PaperSwitch
-from shutdownlab.verifier.ways import Crossing, Way, Ways
+from shutdownlab.verifier.switch import Fields, PaperSwitch
+from shutdownlab.verifier.ways import Crossing, Way
 
 EPHEMERAL = 40000
 """The port of a measurement's first connection; the next has the next."""
-_BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
-
-
-class DataPlane:
-    """The switches and DPI boxes of the country, with the programs that they have been given in any phase.
-
-    Programs are made when a packet first comes to them, one for the same policies.
-    """
-
-    def __init__(self, shutdown: Shutdown, catalogue: AppCatalogue) -> None:
-        self.shutdown, self.catalogue = shutdown, catalogue
-        self.ways = Ways(shutdown.network)
-        self._ways = {NO_DAMAGE: self.ways}
-        self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
-        """What headers decided of the packets that were followed, by the switches on the way."""
-        self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
-        """The same at each of them."""
-        self._switches: dict[tuple[str, ...], PaperSwitch] = {}
-        self._boxes: dict[tuple[str, ...], Box] = {}
-        self._named = PrefixTable(prefixes_named(shutdown))
-        vantages = shutdown.network.vantages
-        self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
-        for vantage in vantages:
-            operator, region, _ = vantage.id
-            self._vantages.setdefault(operator, []).append(vantage)
-            self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
-
-    def ways_with(self, damage: Damage) -> Ways:
-        """The ways through the country while it has some damage."""
-        if damage not in self._ways:
-            self._ways[damage] = Ways(self.shutdown.network, damage, first=len(self._ways) << 32)
-        return self._ways[damage]
-
-    def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
-        found: dict[object, str] = {}
-        for text in addresses:
-            address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(self._named.around_address(address))
-            found.setdefault((host and host.name, within), text)
-        return tuple(found.values())
-
-    def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
-        """A switch with its program while these policies are in force."""
-        node = self.shutdown.network.nodes[name]
-        mine = self._concerning(node, active)
-        key = (name, *self._versions(mine))
-        if key not in self._switches:
-            profile = self.shutdown.profiles.get(node.owner)
-            on_path = profile is not None and profile.placement == "on-path"
-            program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
-            self._switches[key] = PaperSwitch(program)
-        return self._switches[key]
-
-    def _versions(self, policies: Mapping[str, Policy]) -> Iterator[str]:
-        """Names of policies; of those that an operator carries out in its own way, with whom it spares."""
-        known = self.shutdown.scenario.policies
-        for name, policy in policies.items():
-            yield name if known.get(name, policy) is policy else f"{name} but for {policy.except_}"
-
-    def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
-        """The policies that a switch has rules of."""
-        point: Point | None = None
-        match node.role:
-            case Role.ACCESS_SWITCH:
-                own = next(port.purpose for port in node.ports.values() if port.purpose != "uplink")
-                mine, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
-            case Role.GATEWAY_SWITCH:
-                mine, point = self._vantages["gateway"], Point.GATEWAY
-            case _:
-                mine = self._vantages[node.owner]
-        return {
-            name: policy
-            for name, policy in active.items()
-            if (policy.needs_boxes if point is None else policy.at is point) and any(map(policy.concerns, mine))
-        }
-
-    def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
-        """An operator's DPI box while these policies are in force."""
-        mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
-        key = (operator, *self._versions(mine))
-        if key not in self._boxes:
-            rules = compile_box(self.shutdown.network, mine, operator)
-            self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
-        return self._boxes[key]
-
-
-class ModelledCountry:
-    """The country while some policies are in force, and something may be broken.
-
-    active: the policies that the switches and the box of an owner (an operator, or `gateway`) have rules of.
-    local_time: what the boxes' clocks say, as seconds since 1970.
-    """
-
-    def __init__(
-        self,
-        equipment: DataPlane,
-        active: Callable[[str], Mapping[str, Policy]],
-        local_time: float,
-        damage: Damage = NO_DAMAGE,
-    ) -> None:
-        self.equipment, self.active, self.local_time, self.damage = equipment, active, local_time, damage
-        self.shutdown, self.ways = equipment.shutdown, equipment.ways_with(damage)
-        self.network = equipment.shutdown.network
-        self._switches: dict[str, PaperSwitch] = {}
-        self._boxes: dict[str, Box] = {}
-        self._lies: dict[VantageId, Lies] = {}
-        self._lines: dict[VantageId, LineQuality] = {}
-        self.borders = BorderOrders(self.network, self.shutdown.apps, active)
-
-    def switch(self, name: str) -> PaperSwitch:
-        """A switch with its program."""
-        if name not in self._switches:
-            self._switches[name] = self.equipment.switch(name, self.active(self.network.nodes[name].owner))
-        return self._switches[name]
-
-    def box(self, operator: str) -> Box:
-        """An operator's DPI box."""
-        if operator not in self._boxes:
-            self._boxes[operator] = self.equipment.box(operator, self.active(operator))
-        return self._boxes[operator]
-
-    def lies_to(self, vantage: Vantage) -> Lies:
-        """What a subscriber group hears from its operator's resolver."""
-        if vantage.id not in self._lies:
-            self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
-        return self._lies[vantage.id]
-
-    def line_of(self, vantage: Vantage) -> LineQuality:
-        """What a subscriber group's line is like."""
-        if vantage.id not in self._lines:
-            kind = self.network.topology.links.get(vantage.access.value)
-            self._lines[vantage.id] = line_of(kind, vantage, self.active(vantage.id.operator))
-        return self._lines[vantage.id]
-
-    def knows(self, policy: str) -> bool:
-        """Whether anybody has rules of a policy of this name."""
-        return any(policy in self.active(owner) for owner in ("gateway", *self.network.topology.operators))
-
-    def is_broken(self, operator: str) -> bool:
-        """Whether an operator's DPI box sees nothing, for a fault."""
-        box = self.network.one(Role.DPI_BOX, operator).name
-        return box in self.damage.boxes or box in self.damage.mute_boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,25 +42,6 @@ class Seen:
     operator: str
     decision: Decision
     packet: int
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchStep:
-    """A packet at one switch, as its headers decide. `box`: whose DPI box it is steered to."""
-
-    crossing: Crossing
-    fate: Fate
-    box: str = ""
-    side: Side = Side.INSIDE
-
-
-def _step(node: Node, crossing: Crossing, fate: Fate) -> SwitchStep:
-    if node.role is Role.DPI_SWITCH:
-        purposes = {port.number: port.purpose for port in node.ports.values()}
-        for number in fate.outputs:
-            if purposes[number] in _BOX_SIDES:
-                return SwitchStep(crossing, fate, node.owner, _BOX_SIDES[purposes[number]])
-    return SwitchStep(crossing, fate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +103,7 @@ class ModelledConnection:
             key = switch, crossing.port, told
             if key not in known:
                 node = self.country.network.nodes[crossing.switch]
-                known[key] = _step(node, crossing, switch.run(fields | crossing.fields))
+                known[key] = step_at(node, crossing, switch.run(fields | crossing.fields))
             yield known[key]
 
     @property
@@ -403,6 +227,9 @@ class ModelledConnection:
                 self.stops.append(Stop(step.crossing.switch, step.fate.decided_by))
                 return
             if not step.box:
+                if self.country.remembering and self._is_remembered(step, by_client):
+                    self.stops.append(Stop(step.crossing.switch))
+                    return
                 continue
             if self.country.damage and self.country.is_broken(step.box):
                 if loses(self.country.network, self.country.damage, step.box, self.country.shutdown.profiles[step.box]):
@@ -410,6 +237,8 @@ class ModelledConnection:
                     return
                 continue
             box = self.country.box(step.box)
+            if box.left:
+                list(box.recall(self.stream, self.country.local_time + self.now))
             frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
@@ -429,6 +258,14 @@ class ModelledConnection:
                     frame, segment = outcome.replacement, segment_of(outcome.replacement)
         if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
+
+    def _is_remembered(self, step: SwitchStep, by_client: bool) -> bool:
+        """Whether a DPI switch drops what its box is not shown, for what that has caught before."""
+        operator = self.country.remembering.get(step.crossing.switch)
+        if operator is None or not (box := self.country.box(operator)).left:
+            return False
+        recalled = list(box.recall(self.stream, self.country.local_time + self.now))
+        return any(left.stops(by_client=by_client) for left in recalled)
 
     def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
         """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""

@@ -106,6 +106,14 @@ def test_a_scenario_that_is_new_is_compared_with_nothing(repository: Path) -> No
     assert done["Compare"].stdout == ""
 
 
+def test_a_base_that_was_not_fetched_is_bad_input_not_a_comparison_with_nothing(repository: Path) -> None:
+    done = steps(repository, base="origin/release")
+    assert [(name, each.returncode) for name, each in done.items()] == [("Check", 0), ("Compare", 2)]
+    (told,) = done["Compare"].stdout.splitlines()
+    expected = "expected one that was fetched"
+    assert told.startswith(f"::error::base: found origin/release, which is no revision here; {expected}")
+
+
 def test_gitlabs_job_says_the_same(repository: Path) -> None:
     job = yaml.safe_load((repository / ".gitlab-ci.yml").read_text())["policy"]
     (repository.parent / "venv").symlink_to(ENVIRONMENT.parent)

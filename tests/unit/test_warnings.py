@@ -8,6 +8,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from shutdownlab.cli import app
+from shutdownlab.results.cells import cells_of
+from shutdownlab.verifier.leaks import idle_expectations, is_named, one_way_results
 from shutdownlab.verifier.verify import verify
 
 FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
@@ -138,3 +140,58 @@ def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Pa
     found = [str(warned) for warned in verify(mine).warnings if "expectation" in warned.text]
     expected = "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
     assert found == [f"{mine}:{index + 1}: {expected}"]
+
+
+def test_of_what_the_program_has_made_no_expectation_is_told() -> None:
+    """Phases of operators that obey one after another take over what was expected before."""
+    found = verify("egypt-2011")
+    assert list(idle_expectations(found.verifier, found.timeline)) == []
+
+
+def test_an_expectation_that_counts_in_one_of_the_phases_that_take_it_over_counts() -> None:
+    found = verify("myanmar-2021")
+    assert list(idle_expectations(found.verifier, found.timeline)) == []
+
+
+def test_a_probe_that_asks_a_resolver_is_about_the_resolver_too() -> None:
+    found = verify("belarus-august-2020")
+    policy = found.shutdown.scenario.policies["public-dns"]
+    assert is_named(found.verifier, policy.targets, "public-dns")
+    assert not is_named(found.verifier, policy.targets, "www.facebook.com")
+
+
+def test_resets_of_a_box_beside_the_way_are_not_one_way_alone() -> None:
+    """The server's answer comes too: the box was before it."""
+    found = verify("belarus-august-2020", at="social-networks")
+    (phase,) = found.timeline
+    felt = [(phase, cell) for cell in cells_of(found.shutdown, phase) if cell.target == "www.facebook.com"]
+    assert {found.verifier.verdict(*each).failure for each in felt} >= {"connection_refused"}
+    policy = found.shutdown.scenario.policies["social-networks"]
+    assert list(one_way_results(found.verifier, "social-networks", policy, felt)) == []
+
+
+def test_only_those_are_named_that_decide_before_a_policy_together(tmp_path: Path) -> None:
+    beside = "  {name}:\n    title: Some\n    block: {what}\n    where: {where}\n    source: EXAMPLE\n"
+    made = [
+        beside.format(name="north", what="everything", where="{operators: [northnet]}"),
+        beside.format(name="south", what="everything", where="{operators: [southcell]}"),
+        beside.format(name="messages", what="{sms: true}", where="{operators: [southcell]}"),
+        beside.format(name="mobile", what="everything", where="{access: [mobile, fixed], regions: [coast, capital]}"),
+    ]
+    text = FIRST.read_text()
+    start = next(line for line in text.split("\n") if "start: [allowlist" in line)
+    after = start.replace("[allowlist", "[north, south, messages, mobile, allowlist")
+    mine = written(tmp_path, ("policies:\n", "policies:\n" + "".join(made)), (start, after))
+    lines = mine.read_text().split("\n")
+    north, south = (f"`{name}` ({mine}:{lines.index(f'  {name}:') + 1})" for name in ("north", "south"))
+    assert f"`mobile` changes nothing that is measured: {north}, {south} decide first" in texts(mine)
+
+
+def test_a_spared_site_that_another_blackout_takes_away_is_not_told_of_as_unresolved(tmp_path: Path) -> None:
+    """Where all is dark, the names are too; the allowlist has nothing to do with it."""
+    dark = "  dark:\n    title: Dark\n    block: everything\n    where: {regions: [capital]}\n    source: EXAMPLE\n"
+    start = next(line for line in FIRST.read_text().split("\n") if "start: [allowlist" in line)
+    mine = written(
+        tmp_path, ("policies:\n", f"policies:\n{dark}"), (start, start.replace("[allowlist", "[allowlist, dark"))
+    )
+    assert not any("name resolution" in text for text in texts(mine))

@@ -12,6 +12,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Result
+from shutdownlab.schemas.docstrings import field_texts
 
 _KINDS: Final[dict[str, Kind]] = {
     "time": "time", "weight": "number", "value": "number", "tries": "integer", "phase_seconds": "number",
@@ -22,7 +23,8 @@ _KINDS: Final[dict[str, Kind]] = {
 
 def results_table(account: RunAccount) -> DataTable:
     """A row a cell, with the columns of results.csv, and whether it was as expected."""
-    fields = [(field.alias or name, name, field.description or "") for name, field in Result.model_fields.items()]
+    texts = field_texts(Result)
+    fields = [(field.alias or name, name, texts[name]) for name, field in Result.model_fields.items()]
     described = [Column(alias, _KINDS.get(name, "category"), _plain(said)) for alias, name, said in fields]
     described.append(Column("met", "boolean", "Whether the outcome is as expected; true where nothing is expected."))
     rows = [(*(getattr(result, name) for _, name, _ in fields), result.met) for result in account.results]

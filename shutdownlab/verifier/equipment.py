@@ -1,0 +1,201 @@
+"""The switches and the DPI boxes that packets of the model meet, with the programs that they have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+
+from shutdownlab.compiler.boxes import compile_box
+from shutdownlab.compiler.lines import LineQuality, line_of
+from shutdownlab.compiler.program import compile_switch
+from shutdownlab.compiler.resolvers import Lies, lies_to
+from shutdownlab.config.prefix_table import PrefixTable
+from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.engine import Side
+from shutdownlab.library import Shutdown
+from shutdownlab.model.faults import NO_DAMAGE, Damage
+from shutdownlab.model.network import Node, Role
+from shutdownlab.model.policy import Point, Policy
+from shutdownlab.model.topology import Vantage, VantageId
+from shutdownlab.verifier.borders import BorderOrders
+from shutdownlab.verifier.box import Box
+from shutdownlab.verifier.classes import prefixes_named
+from shutdownlab.verifier.remembering import may_remember
+from shutdownlab.verifier.switch import Fate, PaperSwitch
+from shutdownlab.verifier.ways import Crossing, Ways
+
+_BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStep:
+    """A packet at one switch, as its headers decide. `box`: whose DPI box it is steered to."""
+
+    crossing: Crossing
+    fate: Fate
+    box: str = ""
+    side: Side = Side.INSIDE
+
+
+def step_at(node: Node, crossing: Crossing, fate: Fate) -> SwitchStep:
+    """What a switch, of this node, has made of a packet."""
+    if node.role is Role.DPI_SWITCH:
+        purposes = {port.number: port.purpose for port in node.ports.values()}
+        for number in fate.outputs:
+            if purposes[number] in _BOX_SIDES:
+                return SwitchStep(crossing, fate, node.owner, _BOX_SIDES[purposes[number]])
+    return SwitchStep(crossing, fate)
+
+
+class DataPlane:
+    """The switches and DPI boxes of the country, with the programs that they have been given in any phase.
+
+    Programs are made when a packet first comes to them, one for the same policies.
+    """
+
+    def __init__(self, shutdown: Shutdown, catalogue: AppCatalogue) -> None:
+        self.shutdown, self.catalogue = shutdown, catalogue
+        self.ways = Ways(shutdown.network)
+        self._ways = {NO_DAMAGE: self.ways}
+        self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
+        """What headers decided of the packets that were followed, by the switches on the way."""
+        self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
+        """The same at each of them."""
+        self._switches: dict[tuple[str, ...], PaperSwitch] = {}
+        self._boxes: dict[tuple[str, ...], Box] = {}
+        self._named = PrefixTable(prefixes_named(shutdown))
+        self.may_remember = may_remember(shutdown)
+        """Whether any box may go on blocking more than the connection that it has caught."""
+        vantages = shutdown.network.vantages
+        self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
+        for vantage in vantages:
+            operator, region, _ = vantage.id
+            self._vantages.setdefault(operator, []).append(vantage)
+            self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
+
+    def ways_with(self, damage: Damage) -> Ways:
+        """The ways through the country while it has some damage."""
+        if damage not in self._ways:
+            self._ways[damage] = Ways(self.shutdown.network, damage, first=len(self._ways) << 32)
+        return self._ways[damage]
+
+    def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
+        found: dict[object, str] = {}
+        for text in addresses:
+            address, host = ip_address(text), self.ways.host_of(text)
+            within = tuple(self._named.around_address(address))
+            found.setdefault((host and host.name, within), text)
+        return tuple(found.values())
+
+    def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
+        """A switch with its program while these policies are in force."""
+        node = self.shutdown.network.nodes[name]
+        mine = self._concerning(node, active)
+        key = (name, *self._versions(mine))
+        if key not in self._switches:
+            profile = self.shutdown.profiles.get(node.owner)
+            on_path = profile is not None and profile.placement == "on-path"
+            program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
+            self._switches[key] = PaperSwitch(program)
+        return self._switches[key]
+
+    def _versions(self, policies: Mapping[str, Policy]) -> Iterator[str]:
+        """Names of policies; of those that an operator carries out in its own way, with whom it spares."""
+        known = self.shutdown.scenario.policies
+        for name, policy in policies.items():
+            yield name if known.get(name, policy) is policy else f"{name} but for {policy.except_}"
+
+    def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
+        """The policies that a switch has rules of."""
+        point: Point | None = None
+        match node.role:
+            case Role.ACCESS_SWITCH:
+                own = next(port.purpose for port in node.ports.values() if port.purpose != "uplink")
+                mine, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
+            case Role.GATEWAY_SWITCH:
+                mine, point = self._vantages["gateway"], Point.GATEWAY
+            case _:
+                mine = self._vantages[node.owner]
+        return {
+            name: policy
+            for name, policy in active.items()
+            if (policy.needs_boxes if point is None else policy.at is point) and any(map(policy.concerns, mine))
+        }
+
+    def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
+        """An operator's DPI box while these policies are in force."""
+        mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
+        key = (operator, *self._versions(mine))
+        if key not in self._boxes:
+            rules = compile_box(self.shutdown.network, mine, operator)
+            self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
+        return self._boxes[key]
+
+
+class ModelledCountry:
+    """The country while some policies are in force, and something may be broken.
+
+    active: the policies that the switches and the box of an owner (an operator, or `gateway`) have rules of.
+    local_time: what the boxes' clocks say, as seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        equipment: DataPlane,
+        active: Callable[[str], Mapping[str, Policy]],
+        local_time: float,
+        damage: Damage = NO_DAMAGE,
+    ) -> None:
+        self.equipment, self.active, self.local_time, self.damage = equipment, active, local_time, damage
+        self.shutdown, self.ways = equipment.shutdown, equipment.ways_with(damage)
+        self.network = equipment.shutdown.network
+        self._switches: dict[str, PaperSwitch] = {}
+        self._boxes: dict[str, Box] = {}
+        self._lies: dict[VantageId, Lies] = {}
+        self._lines: dict[VantageId, LineQuality] = {}
+        self.borders = BorderOrders(self.network, self.shutdown.apps, active)
+
+    def switch(self, name: str) -> PaperSwitch:
+        """A switch with its program."""
+        if name not in self._switches:
+            self._switches[name] = self.equipment.switch(name, self.active(self.network.nodes[name].owner))
+        return self._switches[name]
+
+    def box(self, operator: str) -> Box:
+        """An operator's DPI box."""
+        if operator not in self._boxes:
+            self._boxes[operator] = self.equipment.box(operator, self.active(operator))
+        return self._boxes[operator]
+
+    @cached_property
+    def remembering(self) -> dict[str, str]:
+        """The operators whose box may go on blocking more than the connection it has caught, by its switch."""
+        if not self.equipment.may_remember:
+            return {}
+        switches = [node for node in self.network.nodes.values() if node.role is Role.DPI_SWITCH]
+        return {node.name: node.owner for node in switches if self.box(node.owner).remembers}
+
+    def lies_to(self, vantage: Vantage) -> Lies:
+        """What a subscriber group hears from its operator's resolver."""
+        if vantage.id not in self._lies:
+            self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
+        return self._lies[vantage.id]
+
+    def line_of(self, vantage: Vantage) -> LineQuality:
+        """What a subscriber group's line is like."""
+        if vantage.id not in self._lines:
+            kind = self.network.topology.links.get(vantage.access.value)
+            self._lines[vantage.id] = line_of(kind, vantage, self.active(vantage.id.operator))
+        return self._lines[vantage.id]
+
+    def knows(self, policy: str) -> bool:
+        """Whether anybody has rules of a policy of this name."""
+        return any(policy in self.active(owner) for owner in ("gateway", *self.network.topology.operators))
+
+    def is_broken(self, operator: str) -> bool:
+        """Whether an operator's DPI box sees nothing, for a fault."""
+        box = self.network.one(Role.DPI_BOX, operator).name
+        return box in self.damage.boxes or box in self.damage.mute_boxes
