@@ -169,6 +169,9 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
         for node in network.by_role(Role.SUBSCRIBER, name):
             lane.rows.append((node, y))
             y += _ROW
+            if node.vantage is not None and node.vantage.shared is not None:
+                lane.notes.append((f"beyond the border router: {node.vantage.shared}", y + 9))
+                y += _LINE
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE

@@ -19,7 +19,7 @@ from shutdownlab.observers.atlas_format import Echo, Json
 from shutdownlab.observers.atlas_probe import Round
 
 AT = datetime(2022, 1, 5, 10, 30, tzinfo=UTC)
-SENDER = form.Sender(7, "100.64.1.10", int(AT.timestamp()), "2026-11-30T15:00:00.000+00:00")
+SENDER = form.Sender(7, "100.64.1.10", "100.64.1.3", int(AT.timestamp()), "2026-11-30T15:00:00.000+00:00")
 SITE = ("www.example.org", "192.0.2.80")
 
 
@@ -37,6 +37,11 @@ def test_a_ping_has_its_round_trips_and_its_losses() -> None:
 def test_a_ping_that_nobody_answers_has_no_round_trip() -> None:
     found = read(form.ping(SENDER, *SITE, [None] * 3))
     assert (found.packets_received, found.rtt_average) == (0, None)
+
+
+def test_a_probe_behind_a_nat_knows_its_own_address_and_the_platform_the_public_one() -> None:
+    told = form.ping(SENDER, *SITE, [None] * 3)
+    assert (told["src_addr"], told["from"]) == ("100.64.1.10", "100.64.1.3")
 
 
 def played(hops: dict[int, list[Echo | None]]) -> Round:
