@@ -12,6 +12,7 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.program import bad_option, user_errors, writable
 from shutdownlab.config.document import parse, quoted
+from shutdownlab.model.topology import Access
 from shutdownlab.schemas.shipped import FOLDER
 from shutdownlab.starting.country import CountryPlan, OperatorPlan, country_text
 from shutdownlab.starting.routing_data import RoutingData
@@ -19,7 +20,8 @@ from shutdownlab.starting.templates import policy_text, profile_text, scenario_t
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _OPERATOR = (
-    "NAME:ASN[:SHARE][:fixed|mobile], a share from 0 to 1, such as northnet:64501:0.6 or southcell:AS64502:0.4:mobile"
+    "NAME:ASN[:SHARE][:fixed|mobile|satellite], a share from 0 to 1, such as northnet:64501:0.6 or "
+    "southcell:AS64502:0.4:mobile"
 )
 
 
@@ -31,7 +33,11 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called; the file is NAME.yaml.")],
     operators: Annotated[
         list[str] | None,
-        typer.Option("--operator", metavar="NAME:ASN[:SHARE][:fixed|mobile]", help="Of a country; repeatable."),
+        typer.Option(
+            "--operator",
+            metavar="NAME:ASN[:SHARE][:ACCESS]",
+            help="Of a country: `fixed`, `mobile` or `satellite`; repeatable.",
+        ),
     ] = None,
     code: Annotated[
         str | None,
@@ -121,11 +127,11 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
 
 
 def _operator(text: str) -> OperatorPlan:
-    found = re.fullmatch(r"([^:]+):(?:AS)?(\d{1,10})(?::(0?\.\d+|1(?:\.0*)?|0))?(?::(fixed|mobile))?", text)
+    found = re.fullmatch(r"([^:]+):(?:AS)?(\d{1,10})(?::(0?\.\d+|1(?:\.0*)?|0))?(?::(fixed|mobile|satellite))?", text)
     if found is None or _NAME.fullmatch(found[1]) is None or not 0 < int(found[2]) < 1 << 32:
         bad_option("--operator", quoted(text), _OPERATOR)
-    access: Literal["fixed", "mobile"] = "mobile" if found[4] == "mobile" else "fixed"
-    return OperatorPlan(found[1], int(found[2]), None if found[3] is None else float(found[3]), access)
+    share = None if found[3] is None else float(found[3])
+    return OperatorPlan(found[1], int(found[2]), share, Access(found[4] or "fixed"))
 
 
 def _asked() -> list[OperatorPlan]:
@@ -154,4 +160,5 @@ def _scenario(name: str, topology: str, path: Path) -> str:
     if not apps or not sites:
         hint = "`serves: [whatsapp, wikipedia]` of a transit"
         bad_option("--country", f"{topology}, which reaches no messenger or no site abroad", "one that does", hint)
-    return scenario_text(name, topology, apps[0], next((s for s in sites if "wikipedia" in s or "bbc" in s), sites[-1]))
+    site = next((s for s in sites if "wikipedia" in s or "bbc" in s), sites[-1])
+    return scenario_text(name, topology, apps[0], site, by_satellite=bool(country.topology.by_satellite))

@@ -16,7 +16,7 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
-from shutdownlab.compiler import counting, rejections
+from shutdownlab.compiler import counting, rejections, translation
 from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.rejections import Rejected
 from shutdownlab.model.address_plan import GATEWAY_LAN
@@ -40,7 +40,9 @@ _UNROUTED: Final = f"""table inet unrouted {{
 """
 _LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
-_NFT_MISSING: Final = "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET and CONFIG_NFT_REJECT"
+_NFT_MISSING: Final = (
+    "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET, CONFIG_NFT_REJECT, _LIMIT and _NAT"
+)
 
 
 @dataclass(slots=True)
@@ -120,6 +122,18 @@ class Borders:
     def _namespace(self, operator: str) -> Namespace:
         namespace: Namespace = self.net.get(self.network.one(Role.BORDER, operator).name).namespace
         return namespace
+
+
+def translate(net: EmulatedNetwork, network: Network) -> None:
+    """Have border routers translate the addresses of whom a carrier-grade NAT is for; raises `MachineCannot`.
+
+    Segments that a DPI box forges, or that come after a forged end, are translated as well.
+    """
+    for node in network.by_role(Role.BORDER):
+        if rules := translation.ruleset(network, node):
+            namespace: Namespace = net.get(node.name).namespace
+            _load(namespace, rules, "translate addresses at a border router")
+            namespace.set_sysctls({"net.netfilter.nf_conntrack_tcp_be_liberal": 1})
 
 
 def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:

@@ -48,8 +48,8 @@ CONTROL: Mapping[int, int] = MappingProxyType({4: 65, 6: 0x67})
 """Places in an operator's infrastructure subnet: all but the name server's on a point-to-point subnet with the border
 router."""
 
-ROUTER, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 9, 10, 80
-"""Places in a subscriber group's subnet."""
+ROUTER, SHARED, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 3, 9, 10, 80
+"""Places in a subscriber group's subnet. `SHARED`: whom a carrier-grade NAT makes of all of them, in IPv4."""
 FIRST_HOP = 129
 """In an operator's infrastructure subnet, of the routers on its subscribers' lines: the border's neighbour is first."""
 FIRST_HOP_ABROAD, HOPS_ABROAD = 12289, 32
@@ -80,6 +80,11 @@ def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list
         [_on_its_own(4, v4), _on_its_own(6, v6)],
         [_on_its_own(4, v4 + 1), _on_its_own(6, v6 - 1)],
     )
+
+
+def shared(pair: Pair) -> ipaddress.IPv4Address | None:
+    """The address that a carrier-grade NAT makes of a group with these subnets; None: it has no IPv4."""
+    return next((b.network_address + SHARED for b in pair if isinstance(b, ipaddress.IPv4Network)), None)
 
 
 def _on_its_own(version: int, address: int) -> Interface:

@@ -24,10 +24,12 @@ def check_announcements(scenario: Scenario, network: Network, document: Document
         foreign = policy.hijack or policy.leak
         if foreign is None:
             continue
-        operators = network.topology.operators
+        operators, place = network.topology.operators, (*path, "hijack" if policy.hijack else "leak", "by")
         if foreign.by not in operators:
-            verb = "hijack" if policy.hijack else "leak"
-            document.report_unknown((*path, verb, "by"), "operator", foreign.by, operators)
+            document.report_unknown(place, "operator", foreign.by, operators)
+        elif foreign.by in network.topology.by_satellite:
+            expected, hint = "an operator with cables into the country", "no order reaches a gateway abroad"
+            document.report(place, f"{quoted(foreign.by)}, by satellite", expected, hint)
         elif policy.hijack is not None:
             _hijack(path, policy.hijack, held, document)
         elif policy.leak is not None:

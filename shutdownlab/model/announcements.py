@@ -116,7 +116,7 @@ class Hijack(Record):
     prefix: Prefix
     """One that another network announces, or a part of it."""
     by: str
-    """The operator that announces it."""
+    """The operator that announces it; none by satellite, which no order reaches."""
     to: Whither = Whither.EVERYWHERE
     """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
 
@@ -128,7 +128,7 @@ class Leak(Record):
     prefix: Prefix
     """One that another network announces."""
     by: str
-    """The operator that passes the route on."""
+    """The operator that passes the route on; none by satellite, which no order reaches."""
     to: str
     """To whom: one of its providers, or `exchange`. With several, BGP has more than one stable state (Griffin and
     Wilfong, 1999)."""

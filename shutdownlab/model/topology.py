@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from enum import StrEnum
 from functools import cached_property
+from ipaddress import IPv4Address
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
@@ -19,24 +19,8 @@ from shutdownlab.config.domains import HostName
 from shutdownlab.config.scalars import Kbit, Number, Port, Ports, Seconds, Whole, ports, written
 from shutdownlab.model import address_plan
 from shutdownlab.model.economy import Economy
-
-
-class Access(StrEnum):
-    """How subscribers are connected; each is a link class."""
-
-    FIXED = "fixed"
-    MOBILE = "mobile"
-    SATELLITE = "satellite"
-    """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
-
-
-class SubscriberClass(StrEnum):
-    """Whom a shutdown treats alike: the classes that every country has."""
-
-    ORDINARY = "ordinary"
-    GOVERNMENT = "government"
-    DATACENTRE = "datacentre"
-
+from shutdownlab.model.subscribers import Access as Access
+from shutdownlab.model.subscribers import SubscriberClass as SubscriberClass
 
 _OF_EVERY_COUNTRY = {each.value: each for each in SubscriberClass}
 
@@ -275,6 +259,10 @@ class Operator(Record):
     traffic abroad then goes."""
     exchange: bool = True
     """Whether it peers at the domestic exchange; without, its traffic to other operators goes through its transit."""
+    cgnat: tuple[Access, ...] = ()
+    """The kinds of lines whose subscribers have no IPv4 address of their own: the border router translates (a
+    carrier-grade NAT, RFC 6888). Beyond it each group of them is one address, `.3` of its /24, and nobody reaches them
+    unasked. IPv6 is as it is; controls and outsiders' active probing go past it."""
     obeys_after: Seconds = 0.0
     """How long it takes to carry out an order, in the scenario's time. A scenario's `delays` say otherwise."""
     regions: dict[Name, dict[Name, Subscribers]]
@@ -349,6 +337,8 @@ class Vantage(Record):
     weight: float
     subnets: tuple[Prefix, ...] = ()
     """Its /24 and its /64."""
+    shared: IPv4Address | None = None
+    """What a carrier-grade NAT has all of its IPv4 packets come from, beyond the border router; None: there is none."""
     place: int = 0
     """Among the groups of its operator, from 0."""
     of: int = 1
@@ -415,10 +405,11 @@ class Topology(Record):
                 for name, group in groups.items():
                     weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
-                    kind = kind_of(group.class_, self.classes)
+                    kind, subnets = kind_of(group.class_, self.classes), next(pools, ())
+                    shared = address_plan.shared(subnets) if group.access in operator.cgnat else None
                     yield Vantage(
                         id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
-                        subnets=next(pools, ()), place=place, of=of,
+                        subnets=subnets, shared=shared, place=place, of=of,
                     )  # fmt: skip
                     place += 1
 

@@ -60,6 +60,7 @@ def _check_names(topology: Topology, document: Document) -> None:
             document.report(("operators", name, "transit"), found, "a way abroad", hint)
     _check_classes(topology, document)
     _check_satellites(topology, document)
+    _check_translation(topology, document)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         if not operator.regions:
@@ -81,6 +82,25 @@ def _check_names(topology: Topology, document: Document) -> None:
                 document.report_unknown(place, "class of subscribers", class_, topology.class_names)
             if not unknown:
                 _check_shares(document, (*path, "regions", region), groups, topology.classes)
+
+
+def _check_translation(topology: Topology, document: Document) -> None:
+    """Who is behind a carrier-grade NAT can host nothing, and there is somebody behind each."""
+    for name, operator in topology.operators.items():
+        groups = [
+            (("operators", name, "regions", region, key), group)
+            for region, of in operator.regions.items()
+            for key, group in of.items()
+        ]
+        for index, access in enumerate(operator.cgnat):
+            behind = [(path, group) for path, group in groups if group.access is access]
+            if not behind:
+                had = one_of(sorted({group.access.value for _, group in groups}))
+                document.report(("operators", name, "cgnat", index), access.value, "a kind of line that it has", had)
+            for path, group in behind:
+                if group.serves:
+                    hint = "nobody reaches them unasked: give them lines of another kind, or another group the servers"
+                    document.report((*path, "serves"), f"servers behind {name}'s NAT", "subscribers alone", hint)
 
 
 def _check_satellites(topology: Topology, document: Document) -> None:

@@ -125,10 +125,11 @@ class Atlas(Instrument):
             tags = ["datacentre" if host.signal == "atlas-datacentre" else "home", *host.vantage.id]
             connected = found.controller is not None
             country = network.topology.country
-            listed.append(form.probe(host.number, operator.asn, country, own, tags=tags, connected=connected))
+            public = str(host.vantage.shared or own)
+            listed.append(form.probe(host.number, operator.asn, country, public, tags=tags, connected=connected))
             if found.controller is None:
                 continue
-            sender = form.Sender(host.number, own, at, wall)
+            sender = form.Sender(host.number, own, public, at, wall)
             resolver = str(network.one(Role.RESOLVER, host.vantage.id.operator).address(4))
             results += [
                 form.ping(sender, *found.target, found.pings),

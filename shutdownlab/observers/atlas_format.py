@@ -21,10 +21,12 @@ PING, TRACEROUTE, DNS, SSLCERT = 1001, 5001, 10001, 1_000_001
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who says it, and when: a probe, by number and address; `wall`: the wall clock's time (ISO 8601)."""
+    """Who says it, and when: a probe, by number and address; `public`: what a NAT makes of that, on the way here;
+    `wall`: the wall clock's time (ISO 8601)."""
 
     number: int
     address: str
+    public: str
     at: int
     wall: str
 
@@ -101,6 +103,6 @@ def probe(number: int, asn: int, country: str, address: str, *, tags: Sequence[s
 def _common(sender: Sender, kind: str, measurement: int, name: str, address: str) -> Json:
     return {
         "fw": FIRMWARE, "mver": "2.6.2", "lts": 0, "type": kind, "msm_id": measurement, "msm_name": kind.capitalize(),
-        "prb_id": sender.number, "timestamp": sender.at, "from": sender.address, "src_addr": sender.address,
+        "prb_id": sender.number, "timestamp": sender.at, "from": sender.public, "src_addr": sender.address,
         "dst_name": name, "dst_addr": address, "af": 4, "x_wall_time": sender.wall,
     }  # fmt: skip

@@ -97,7 +97,7 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     lanes = list(_lanes(network, damage, top=92))
     abroad, abroad_bottom = _abroad(network, lanes)
     bottom = max(lanes[-1].bottom, abroad_bottom)
-    parts = list(_frame(network, bottom + 2 * _MARGIN, when))
+    parts = list(_frame(network, bottom + 2 * _MARGIN, when, changed=bool(when or damage)))
     for lane in lanes:
         parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
@@ -108,7 +108,7 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _frame(network: Network, height: float, when: str) -> Iterator[str]:
+def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
         f'height="{height:.0f}" font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11">'
@@ -138,7 +138,7 @@ def _frame(network: Network, height: float, when: str) -> Iterator[str]:
             f"satellite, past the gateway{_hops(network, 'satellite')}" if network.topology.by_satellite else "",
         ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
-        (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if when else ""),
+        (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if changed else ""),
         ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
     ):
         if not label:
@@ -169,6 +169,9 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
         for node in network.by_role(Role.SUBSCRIBER, name):
             lane.rows.append((node, y))
             y += _ROW
+            if node.vantage is not None and node.vantage.shared is not None:
+                lane.notes.append((f"beyond the border router: {node.vantage.shared}", y + 9))
+                y += _LINE
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE

@@ -6,10 +6,10 @@ import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
 from shutdownlab.model.address_plan import LABORATORY
+from shutdownlab.model.topology import Access
 from shutdownlab.starting.routing_data import Autonomous, RoutingData
 
 _MOST_PREFIXES, _MOST_TRANSITS = 3, 3
@@ -30,7 +30,7 @@ class OperatorPlan:
     name: str
     asn: int
     share: float | None = None
-    access: Literal["fixed", "mobile"] = "fixed"
+    access: Access = Access.FIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
     own = {operator.asn: operator.name for operator in plan.operators}
     transits = _transits(plan.operators, data)
     source = "ROUTES" if plan.files else "ASSUMED"
+    above = {operator.asn for operator in plan.operators if operator.access is Access.SATELLITE}
     lines = [
         "# yaml-language-server: $schema=SCHEMA/topology.schema.json",
         "# A country to start from. What is ASSUMED is made up: change it, and name your source instead.",
@@ -67,6 +68,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
         "links:  # ASSUMED",
         "  fixed: {delay: 5ms, bandwidth: 50mbit}",
         "  mobile: {delay: 20ms, bandwidth: 20mbit}",
+        *(["  satellite: {delay: 25ms, loss: 0.005, bandwidth: 50mbit}"] if above else []),
         "  transit: {delay: 40ms, bandwidth: 1gbit}",
         "",
         "regions:  # by their share of the subscribers",
@@ -89,6 +91,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
             f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_said(operator, plan)}",
             f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(said)}",
             f"    transit: [{', '.join(carriers)}]",
+            *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
             f"    source: {source}",
             "    regions:",
             f"      capital: {{ordinary: {{access: {operator.access}}}}}",
@@ -149,9 +152,12 @@ def _carriers(
     own: Mapping[int, str],
     transits: Sequence[int],
 ) -> list[str]:
-    """Whom it buys transit from: foreign ones that are known, else larger operators that come before it, else all."""
+    """Whom it buys transit from: foreign ones that are known, else larger operators that come before it, else the first
+    abroad. By satellite it is one abroad, for whom nobody in the country is a customer."""
     abroad = [_transit_name(asn) for asn in transits if asn in found.neighbours]
-    earlier = {each.asn for each in operators[: list(operators).index(operator)]}
+    if operator.access is Access.SATELLITE:
+        return (abroad or [_transit_name(asn) for asn in [*transits, 64601][:1]])[:1]
+    earlier = {each.asn for each in operators[: list(operators).index(operator)] if each.access is not Access.SATELLITE}
     at_home = [own[asn] for asn, _ in found.neighbours.most_common() if asn in earlier]
     return abroad or at_home[:1] or [_transit_name(asn) for asn in [*transits, 64601 + len(transits)][:1]]
 

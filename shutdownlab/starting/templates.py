@@ -40,7 +40,8 @@ repeats:  # what recurs; the program makes the phases night-1, day-1, night-2 â€
     every: {{from: "01:00", to: "09:00", first: 2030-05-03, last: 2030-05-04}}  # zone: Asia/Almaty, days: [mon, tue]
     title: Night {{number}} of {{of}}
     start: [blackout]
-    expect: [{{outcome: blocked, source: ASSUMED}}]
+    expect:
+      - {{outcome: blocked, source: ASSUMED}}{above}
     source: ASSUMED
     after: {{phase: day, title: On again}}
 
@@ -55,7 +56,7 @@ timeline:
     start: [app]
     expect:
       - open
-      - {{who: {{subscribers: [ordinary]}}, probes: [app], outcome: blocked, source: ASSUMED}}
+      - {{who: {{subscribers: [ordinary]}}, probes: [app], outcome: blocked, source: ASSUMED}}{above}
   - phase: restored
     at: 2030-05-06T12:00Z
     title: Everything is back
@@ -97,10 +98,15 @@ block:  # what it does where a rule does not say otherwise, by protocol
   tls: {{action: reset, to: both}}
 """
 
+_ABOVE: Final = """
+      - {who: {access: [satellite]}, outcome: ok, source: ASSUMED}  # their gateway is abroad"""
 
-def scenario_text(name: str, topology: str, app: str, site: str) -> str:
-    """app: one of the catalogue that the country has; site: a host that it reaches."""
-    return _SCENARIO.format(name=name, topology=topology, app=app, site=site)
+
+def scenario_text(name: str, topology: str, app: str, site: str, *, by_satellite: bool) -> str:
+    """app: one of the catalogue that the country has; site: a host that it reaches. by_satellite: somebody has a line
+    that no order reaches."""
+    above = _ABOVE if by_satellite else ""
+    return _SCENARIO.format(name=name, topology=topology, app=app, site=site, above=above)
 
 
 def policy_text(name: str) -> str:

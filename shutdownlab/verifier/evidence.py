@@ -53,7 +53,9 @@ def with_measured(explanation: Explanation, run: Run) -> Explanation:
     switch = _where(explanation)
     if explanation.stream is None or not (run.path / "pcap" / f"{switch}.pcapng").is_file():
         return told
-    return replace(told, captured_at=switch, frames=tuple(_frames(explanation, explanation.stream, run, switch)))
+    inside = any(hop.node == switch and hop.role == "access switch" for hop in hops)
+    stream = explanation.stream if inside else explanation.beyond or explanation.stream
+    return replace(told, captured_at=switch, frames=tuple(_frames(explanation, stream, run, switch)))
 
 
 def _where(explanation: Explanation) -> str:

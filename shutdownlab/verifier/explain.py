@@ -121,7 +121,8 @@ class _Explainer:
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            stream=wire.stream if wire else None, departs=self._departs(), faults=tuple(self._faults(verdict.outcome)),
+            stream=wire.stream if wire else None, beyond=wire.beyond if wire else None, departs=self._departs(),
+            faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)),
         )  # fmt: skip
 
@@ -207,7 +208,9 @@ class _Explainer:
         if (changed := self._at_router(node, wire, by_client)) is not None:
             return changed
         if dropped is None or node.name != wire.way(by_client).nodes[1]:
-            return Hop(node.name, role)
+            translates = node.role is Role.BORDER and node.name in wire.way(by_client).nodes[1:2] and wire.beyond
+            did = f"sends it as from {translates.client}" if translates and translates != wire.stream else ""
+            return Hop(node.name, role, did)
         did, detail = border_text(dropped)
         return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
 

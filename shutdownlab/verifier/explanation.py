@@ -76,7 +76,8 @@ class Explanation:
     the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
     end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
     elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
-    stream: the connection's protocol, addresses and the server's port. measured: what a run has found.
+    stream: the connection's protocol, addresses and the server's port, `beyond` the same beyond its client's border
+    router. measured: what a run has found.
     frames: what it has captured of the connection, at the switch `captured_at`.
     """
 
@@ -99,5 +100,6 @@ class Explanation:
     departs: str = ""
     measured: Result | None = None
     stream: FiveTuple | None = None
+    beyond: FiveTuple | None = None
     captured_at: str = ""
     frames: tuple[CapturedFrame, ...] = ()

@@ -20,7 +20,7 @@ from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import ModelledCountry, SwitchStep, step_at
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
-from shutdownlab.verifier.switch import Fields, PaperSwitch
+from shutdownlab.verifier.switch import PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way
 
 EPHEMERAL = 40000
@@ -83,6 +83,14 @@ class ModelledConnection:
             return self.country.ways.between(self.client, self.stream.server)
         return self.country.ways.between(self.server or self.client, self.stream.client)
 
+    @property
+    def beyond(self) -> FiveTuple:
+        """The connection as it is beyond the client's border router, which may translate its address."""
+        vantage = self.country.network.nodes[self.client].vantage
+        if vantage is None or vantage.shared is None or self.stream.version == 6:
+            return self.stream
+        return replace(self.stream, client=str(vantage.shared))
+
     def steps(self, by_client: bool) -> tuple[SwitchStep, ...]:
         """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
         if by_client not in self._steps:
@@ -92,18 +100,21 @@ class ModelledConnection:
             switches = tuple([self.country.switch(crossing.switch) for crossing in way.crossings])
             key = switches, way.number, stream.proto, stream.client, stream.server, port, stream.server_port, by_client
             if key not in known:
-                fields = replace(stream, client_port=port).fields(by_client=by_client)
-                known[key] = tuple(self._walk(way, switches, fields))
+                known[key] = tuple(self._walk(way, switches, port, by_client))
             self._steps[by_client] = known[key]
         return self._steps[by_client]
 
-    def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], fields: Fields) -> Iterator[SwitchStep]:
-        known, told = self.country.equipment.at_switch, tuple(fields.values())
+    def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], port: int, by_client: bool) -> Iterator[SwitchStep]:
+        """port: the client's. Behind its border router a client may have another address than beyond it."""
+        known, nodes = self.country.equipment.at_switch, self.country.network.nodes
+        inside, beyond = (
+            replace(each, client_port=port).fields(by_client=by_client) for each in (self.stream, self.beyond)
+        )
         for crossing, switch in zip(way.crossings, switches, strict=True):
-            key = switch, crossing.port, told
+            fields = inside if nodes[crossing.switch].role is Role.ACCESS_SWITCH else beyond
+            key = switch, crossing.port, tuple(fields.values())
             if key not in known:
-                node = self.country.network.nodes[crossing.switch]
-                known[key] = step_at(node, crossing, switch.run(fields | crossing.fields))
+                known[key] = step_at(nodes[crossing.switch], crossing, switch.run(fields | crossing.fields))
             yield known[key]
 
     @property
@@ -238,8 +249,8 @@ class ModelledConnection:
                 continue
             box = self.country.box(step.box)
             if box.left:
-                list(box.recall(self.stream, self.country.local_time + self.now))
-            frame = frame or self.stream.frame(segment, by_client=by_client, ttl=ttl - passed[place])
+                list(box.recall(self.beyond, self.country.local_time + self.now))
+            frame = frame or self.beyond.frame(segment, by_client=by_client, ttl=ttl - passed[place])
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
@@ -264,7 +275,7 @@ class ModelledConnection:
         operator = self.country.remembering.get(step.crossing.switch)
         if operator is None or not (box := self.country.box(operator)).left:
             return False
-        recalled = list(box.recall(self.stream, self.country.local_time + self.now))
+        recalled = list(box.recall(self.beyond, self.country.local_time + self.now))
         return any(left.stops(by_client=by_client) for left in recalled)
 
     def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:

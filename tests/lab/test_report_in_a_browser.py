@@ -74,6 +74,19 @@ def test_a_phase_is_chosen_for_all_views_at_once(browser: Browser, file: Path) -
     assert page.url.endswith("#phase=messenger")
 
 
+def test_the_network_is_drawn_as_routes_are_in_the_chosen_phase(browser: Browser, tmp_path: Path) -> None:
+    sl.verify("egypt-2011").write(tmp_path / "run")
+    sl.report(tmp_path / "run", tmp_path / "report.html")
+    page = opened(browser, tmp_path / "report.html")
+    said = []
+    for place in ("0", "8", "0"):
+        page.locator("#pg-select").select_option(value=place)
+        said.append("withdrawn" in (page.locator("#network svg").text_content() or ""))
+    assert said == [False, True, False]
+    assert page.locator("#network svg").count() == 1
+    assert page.locator("#network svg .pg-made").count() > 10  # what is marked in it is marked in each
+
+
 def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Browser, file: Path) -> None:
     page = opened(browser, file.with_name(file.name), width=768)
     page.goto(f"{file.as_uri()}#phase=messenger")

@@ -16,6 +16,7 @@ POLICIES: dict[str, Json] = {
     "resolvers": {"block": {"sites": ["bbc.com"]}, "by": "dns"},
     "routes": {"withdraw": {}},
     "discarded": {"null_route": {}},
+    "hijacked": {"hijack": {"prefix": "91.198.174.0/24", "by": "northnet"}},
     "jammed": {"degrade": {"delay": "300ms"}, "where": {"access": ["satellite"]}},
     "ground-off": {"cut": {"links": ["dishes to transit-two"]}},
     "gateway-dark": {"cut": {"links": ["northnet to gateway", "transit-one to gateway", "transit-two to gateway"]}},

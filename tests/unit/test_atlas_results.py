@@ -20,7 +20,7 @@ from shutdownlab.observers.atlas_format import Echo, Json
 from shutdownlab.observers.atlas_probe import Round, first_open
 
 AT = datetime(2022, 1, 5, 10, 30, tzinfo=UTC)
-SENDER = form.Sender(7, "100.64.1.10", int(AT.timestamp()), "2026-11-30T15:00:00.000+00:00")
+SENDER = form.Sender(7, "100.64.1.10", "100.64.1.3", int(AT.timestamp()), "2026-11-30T15:00:00.000+00:00")
 SITE = ("www.example.org", "192.0.2.80")
 
 
@@ -57,6 +57,11 @@ def test_a_probe_connects_to_the_first_in_the_list_that_opens_however_fast_other
     names = [(name, "192.0.2.1") for name in ("first", "second", "third")]
     found = first_open(names, {each: opened[each[0]] for each in names if each[0] in opened})
     assert found == ((chosen, "192.0.2.1") if chosen else None, decided)
+
+
+def test_a_probe_behind_a_nat_knows_its_own_address_and_the_platform_the_public_one() -> None:
+    told = form.ping(SENDER, *SITE, [None] * 3)
+    assert (told["src_addr"], told["from"]) == ("100.64.1.10", "100.64.1.3")
 
 
 def played(hops: dict[int, list[Echo | None]]) -> Round:

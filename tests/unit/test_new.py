@@ -56,6 +56,18 @@ def test_a_new_scenario_in_a_new_country_holds_what_it_expects() -> None:
     assert {v.access.value for v in topology.vantages() if v.id.operator == "southcell"} == {"mobile"}
 
 
+def test_a_new_country_may_have_an_operator_by_satellite() -> None:
+    given = ("--operator", "dishes:64510:0.1:satellite", "--operator", NORTH)
+    assert new("country", "land", *given).exit_code == 0
+    topology = library.load_topology("land.yaml").topology
+    assert topology.by_satellite == {"dishes"}
+    assert topology.operators["dishes"].exchange is False
+    assert topology.operators["dishes"].transit == topology.operators["northnet"].transit == ("as64601",)
+    assert "  satellite: {delay: 25ms" in Path("land.yaml").read_text()
+    assert new("scenario", "mine", "--country", "land.yaml").exit_code == 0
+    assert CliRunner().invoke(app, ["verify", "mine.yaml"]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

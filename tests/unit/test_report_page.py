@@ -108,6 +108,20 @@ def account(results: Sequence[Result], status: str = "finished", phases: int = 0
     return RunAccount("run", status, {"phases": planned[: phases or count - 1]}, results)
 
 
+def test_phases_in_which_routes_change_have_drawings_of_their_own(tmp_path: Path) -> None:
+    sl.verify("iran-2019").write(tmp_path / "run")
+    data = data_of(sl.report(tmp_path / "run", tmp_path / "report.html").html)
+    by_phase = {name: data["drawings"][place] for (name, *_), place in zip(data["phases"], data["drawn"], strict=True)}
+    assert len(data["drawings"]) == 3
+    assert {name for name, drawing in by_phase.items() if "withdrawn" not in drawing} == {"baseline", "back"}
+    assert by_phase["mobile"] == by_phase["tci"] != by_phase["floor"]  # what is filtered changes no route
+
+
+def test_a_country_that_is_always_whole_has_one_drawing(first: Path, tmp_path: Path) -> None:
+    data = data_of(sl.report(first, tmp_path / "report.html").html)
+    assert data["drawings"] == data["drawn"] == []
+
+
 def test_of_the_flagship_it_says_what_was_cut_where_when_and_for_how_long(flagship: Path) -> None:
     page = Parsed(sl.report(flagship).html)
     assert page.texts["h1"] == [

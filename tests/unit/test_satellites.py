@@ -8,6 +8,7 @@ import pytest
 from above import POLICIES, scenario
 
 import shutdownlab as sl
+from shutdownlab.config.problems import BadInput
 from shutdownlab.library import load
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import Relation, sessions
@@ -28,7 +29,7 @@ def results() -> list[Result]:
     return list(sl.verify(scenario()).results)
 
 
-@pytest.mark.parametrize("phase", [name for name in POLICIES if name != "ground-off"])
+@pytest.mark.parametrize("phase", [name for name in POLICIES if name not in {"ground-off", "hijacked"}])
 def test_no_order_is_about_dishes_wherever_and_however_it_is_carried_out(phase: str, results: list[Result]) -> None:
     above = [r for r in results if r.phase == phase and r.operator == "dishes" and r.target in ABROAD | {"routes"}]
     assert {r.outcome.value for r in above} == {"ok"}
@@ -37,6 +38,20 @@ def test_no_order_is_about_dishes_wherever_and_however_it_is_carried_out(phase: 
 def test_on_the_ground_the_same_orders_are_felt(results: list[Result]) -> None:
     felt = {r.phase for r in results if r.vantage == "northnet/coast/ordinary" and not r.outcome.got_through}
     assert felt == set(POLICIES) - {"jammed", "ground-off"}
+
+
+def test_what_is_hijacked_at_home_is_lost_by_way_of_the_transit_too(results: list[Result]) -> None:
+    lost = {r.target for r in results if r.phase == "hijacked" and r.operator == "dishes" and not r.outcome.got_through}
+    assert lost == {"wikipedia"}
+
+
+@pytest.mark.parametrize("verb", ["hijack", "leak"])
+def test_nobody_orders_an_operator_above_to_announce_anything(verb: str) -> None:
+    made = scenario()
+    order = {"prefix": "91.198.174.0/24", "by": "dishes"} | ({"to": "transit-two"} if verb == "leak" else {})
+    made["policies"]["above"] = {"title": "", "source": "", verb: order}
+    with pytest.raises(BadInput, match=f"policies.above.{verb}.by: found 'dishes', by satellite; expected an operator"):
+        load(made)
 
 
 def test_what_is_hosted_at_home_is_reached_through_the_national_gateway(results: list[Result]) -> None:

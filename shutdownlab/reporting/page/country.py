@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from shutdownlab.model.faults import Damage, damage_of
 from shutdownlab.reporting.graph import draw
 from shutdownlab.reporting.page.account import RunAccount, column_of
 from shutdownlab.reporting.page.map import CountryMap, map_of
 from shutdownlab.reporting.page.markup import Html, element, html, scrolling
 from shutdownlab.reporting.page.tables import level
 from shutdownlab.results.table import Share, percent
+from shutdownlab.verifier.verdicts import Verifier
 
 ALL = ""
 """For all operators, or all services."""
@@ -93,5 +95,25 @@ def network(account: RunAccount) -> Html:
     """The drawing of the topology, where the scenario is there; what stops packets is marked in it by phase."""
     if account.shutdown is None:
         return element("p", f"No drawing: {account.missing}.")
-    drawing = draw(account.shutdown.network)
-    return scrolling("The network", Html(drawing.replace("<svg ", '<svg role="img" aria-label="The network" ', 1)))
+    return scrolling("The network", Html(_labelled(draw(account.shutdown.network))))
+
+
+def drawings(account: RunAccount) -> tuple[list[str], list[int]]:
+    """The drawings of the topology with what is broken in some phase and what has become of routes, each once; and
+    which of them each phase has. None where nothing ever is."""
+    if account.shutdown is None:
+        return [], []
+    shutdown, found, shown = account.shutdown, dict[str, int](), list[int]()
+    verifier = Verifier(shutdown, dict(account.manifest.get("choices", {})))
+    drawn: dict[Damage, str] = {}
+    for span in account.spans:
+        phase = shutdown.scenario.phase(span.name)
+        damage = damage_of(shutdown.network, verifier.broken(phase).values()) | verifier.withdrawn(phase)
+        if damage not in drawn:
+            drawn[damage] = _labelled(draw(shutdown.network, damage))
+        shown.append(found.setdefault(drawn[damage], len(found)))
+    return (list(found), shown) if any(drawn) else ([], [])
+
+
+def _labelled(drawing: str) -> str:
+    return drawing.replace("<svg ", '<svg role="img" aria-label="The network" ', 1)

@@ -178,7 +178,7 @@ def parts(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> dict[st
             element(
                 "p", "Arrows lead from who buys transit to who sells it. In the chosen phase a bar under a subscriber "
                 "is the share of its measurements that got through, and a number at a node is how many cells it "
-                "stopped or slowed, by the model.",
+                "stopped or slowed, by the model. What is cut then, withdrawn, discarded, hijacked or leaked is drawn.",
             ),
             element("div", id_="pg-stops", class_="pg-stops", aria_live="polite"),
             network(account),

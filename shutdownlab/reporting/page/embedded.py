@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shutdownlab.reporting.page.account import RunAccount, column_of
+from shutdownlab.reporting.page.country import drawings
 from shutdownlab.reporting.page.difference import Difference, embedded_difference
 from shutdownlab.reporting.page.evidence import Extract, cell_id
 from shutdownlab.reporting.page.orders import Order
@@ -44,8 +45,10 @@ def embedded(
 
     phases, rows (vantage points, and operators as seen from outside) and columns (targets and families) are lists;
     `cells` has, for each phase, for each row that has any, flat fives: column, number in `facts`, number in `whys` or
-    -1, line in measurements.jsonl or 0, number in `extracts` or -1.
+    -1, line in measurements.jsonl or 0, number in `extracts` or -1. `drawn` has, for each phase, a number in
+    `drawings`; both are empty where the network is always whole.
     """
+    pictures, drawn = drawings(account)
     rows: dict[tuple[str, str, str], int] = {}
     columns: dict[tuple[str, str], int] = {}
     shown_rows: list[list[Any]] = []
@@ -89,6 +92,8 @@ def embedded(
         "extracts": seen.values,
         "whys": whys.told,
         "orders": {order.name: [order.title, order.source, order.place, list(order.phases)] for order in orders},
+        "drawings": pictures,
+        "drawn": drawn,
         "cells": [{str(row): flat for row, flat in of_phase.items()} for of_phase in cells],
         "run": account.name,
         "worst": account.worst,

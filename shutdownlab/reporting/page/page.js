@@ -256,8 +256,16 @@
     if (text) made.textContent = text;
     return made;
   };
+  const redrawn = (svg) => {
+    const wanted = (data.drawings || [])[(data.drawn || [])[phase]];
+    if (!svg || !wanted || (svg.drawing || "") === wanted) return svg;
+    const made = document.importNode(new DOMParser().parseFromString(wanted, "image/svg+xml").documentElement, true);
+    made.drawing = wanted;
+    svg.replaceWith(made);
+    return made;
+  };
   const network = () => {
-    const svg = document.querySelector("#network svg");
+    const svg = redrawn(document.querySelector("#network svg"));
     for (const old of document.querySelectorAll("#network .pg-made")) old.remove();
     const stopped = new Map(), bars = new Map();
     for (const [rowAt, , factAt, whyAt] of cellsOf(phase)) {

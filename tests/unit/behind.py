@@ -1,0 +1,61 @@
+"""A country of two operators, of which the mobile one translates its subscribers' addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shutdownlab.config.document import parse
+from shutdownlab.library import shipped
+
+Json = dict[str, Any]
+MADE_UP = {"title": "Made up", "source": "made up"}
+SOUTH = {"where": {"operators": ["southcell"]}}
+INNER, SHARED = "100.65.1.10", "100.65.1.3"
+DROP = {"action": "drop"}
+POLICIES: dict[str, Json] = {
+    "gateway-inner": {"block": "everything", "at": "gateway", "allow": [{"inside": [INNER]}]} | SOUTH,
+    "gateway-shared": {"block": "everything", "at": "gateway", "allow": [{"inside": [SHARED]}]} | SOUTH,
+    "access-inner": {"block": "everything", "allow": [{"inside": [INNER]}]} | SOUTH,
+    "box-shared": {
+        "inspect": [{"name": "one", "when": {"subscriber": [SHARED], "app": ["whatsapp"]}, "verdict": DROP}]
+    },
+    "reset": {"block": {"sites": ["bbc.com"]}, "action": "reset"} | SOUTH,
+    "rejected": {"block": {"addresses": ["8.8.8.8"]}, "action": "reject"} | SOUTH,
+    "discarded": {"null_route": {"spare": [f"{INNER}/32"]}} | SOUTH,
+    "withdrawn": {"withdraw": {"from": "abroad"}} | SOUTH,
+}  # fmt: skip
+
+
+def topology() -> Json:
+    made = dict(parse(dict(shipped("topologies"))["two-operators"].read_bytes(), "two-operators").data)
+    made["name"] = "behind"
+    made["operators"] = made["operators"] | {"southcell": made["operators"]["southcell"] | {"cgnat": ["mobile"]}}
+    return made
+
+
+def scenario() -> Json:
+    phases = list(POLICIES)
+    return {
+        "format": 1, "name": "behind", "title": "Behind a NAT", "topology": topology(),
+        "policies": {name: MADE_UP | policy for name, policy in POLICIES.items()},
+        "probes": {
+            "bbc": {"test": "web", "url": "https://www.bbc.com/", "families": ["ipv4", "ipv6"]},
+            "whatsapp": {"test": "app", "app": "whatsapp"},
+            "http3": {"test": "http3", "url": "https://www.youtube.com/"},
+            "bank": {"test": "web", "url": "https://kaspi.kz/"},
+            "ping": {"test": "ping", "host": "8.8.8.8"},
+            "dns": {"test": "dns", "host": "www.bbc.com", "resolver": "8.8.8.8"},
+            "call": {"test": "call"},
+        },
+        "timeline": [
+            {"phase": "baseline", "at": "2030-05-01T00:00Z", "title": ""},
+            *(
+                {
+                    "phase": name, "at": f"2030-05-01T{hour:02}:00Z", "title": "", "start": [name],
+                    "stop": phases[: hour - 1][-1:],
+                }
+                for hour, name in enumerate(phases, 1)
+            ),
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
