@@ -1,7 +1,8 @@
-"""Whom remote measurement asks for what: web servers in the country, for names that are not theirs. Pure.
+"""Whom remote measurement asks for what: servers in the country, for names that are not theirs. Pure.
 
 Hyperquack (Sundara Raman et al., "Measuring the Deployment of Network Censorship Filters at Global Scale", NDSS 2020)
-asks them from abroad. A run asks with packets, `verify` by the model: both ask the same servers for the same.
+asks web servers, Quack (VanderSloot et al., USENIX Security 2018) echo servers (RFC 862), from abroad. A run asks with
+packets, `verify` by the model: both ask the same servers for the same.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.topology import VantageId
 
-ServiceName = Literal["http", "https"]
-PORTS: Final[Mapping[ServiceName, int]] = {"http": 80, "https": 443}
+ServiceName = Literal["http", "https", "echo"]
+PORTS: Final[Mapping[ServiceName, int]] = {"http": 80, "https": 443, "echo": 7}
+_WEB: Final[tuple[ServiceName, ...]] = ("http", "https")
 TRIES: Final = 2
 """How often a name is asked for before it counts as not answered."""
-_MOST_SERVERS: Final = 4
+_MOST_SERVERS: Final = 6
 _MOST_NAMES: Final = 3
 
 
@@ -38,7 +40,10 @@ class Server:
 
 
 def servers_asked(network: Network) -> tuple[Server, ...]:
-    """At most four web servers in the country: of as many operators as there are before a second one of any."""
+    """At most six servers in the country: of as many operators as there are before a second one of any.
+
+    Where there is a web server, an echo server is on the same machine.
+    """
     by_operator: dict[str, list[Server]] = {}
     for hosted in network.hosted:
         vantage = network.nodes[hosted.node].vantage
@@ -49,9 +54,8 @@ def servers_asked(network: Network) -> tuple[Server, ...]:
         if any(server.vantage == vantage.id for server in there):
             continue
         services = {(service.kind, service.port) for service in hosted.services}
-        there += [
-            Server(vantage.id, hosted.node, address, kind) for kind, port in PORTS.items() if (kind, port) in services
-        ]
+        if kinds := [kind for kind in _WEB if (kind, PORTS[kind]) in services]:
+            there += [Server(vantage.id, hosted.node, address, kind) for kind in (*kinds, "echo")]
     in_turn = itertools.zip_longest(*by_operator.values())
     return tuple(itertools.islice((each for row in in_turn for each in row if each), _MOST_SERVERS))
 
@@ -81,5 +85,5 @@ def _abroad(network: Network, probes: Iterable[Probe]) -> Iterator[str]:
 
 
 def request_for(name: str) -> bytes:
-    """What is sent of a name, over HTTP and, once TLS is there, over HTTPS."""
+    """What is sent of a name: over HTTP, once TLS is there over HTTPS, and to be echoed."""
     return f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\nConnection: close\r\n\r\n".encode()

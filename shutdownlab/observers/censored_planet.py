@@ -1,11 +1,11 @@
 """Censored Planet: what of names is blocked, by asking servers in the country from abroad, and where (`hyperquack`,
 `centrace`, `cenfuzz`).
 
-Asked are web servers that are hosted in the country, for names that the scenario's policies are about. What a box
-remembers of one connection is no matter of others: each has an address of its own, in a prefix abroad where nothing
-else is. A name that fails twice is believed blocked when a control, sent at the same time, was answered; where controls
-fail too, an echo to the server's line that no policy touches, and the same request on the server's own node, tell
-whether it was cut off or the testbed failed.
+Asked are web servers that are hosted in the country, and an echo service beside each, for names that the scenario's
+policies are about. What a box remembers of one connection is no matter of others: each has an address of its own, in a
+prefix abroad where nothing else is. A name that fails twice is believed blocked when a control, sent at the same time,
+was answered; where controls fail too, an echo to the server's line that no policy touches, and the same request on the
+server's own node, tell whether it was cut off or the testbed failed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final
 
@@ -25,6 +26,7 @@ from shutdownlab.observers.cenfuzz import Result
 from shutdownlab.observers.centrace import Trace, hop_of
 from shutdownlab.observers.dark import dark_prefix, unused
 from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.echo_service import serve_echo
 from shutdownlab.observers.exchanges import Exchange, client_hello, play
 from shutdownlab.observers.hyperquack import Trial
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
@@ -54,6 +56,10 @@ class CensoredPlanet(Instrument):
         self._servers = servers_asked(abroad.network)
         if not self._servers:
             raise CannotSee("no web site is hosted in the country, for requests from abroad to go to")
+        for server in self._servers:
+            if server.service == "echo":
+                with suppress(OSError):  # who has the port already is asked; if that is no echo it has no template
+                    serve_echo(abroad.net.get(server.node).namespace, server.address, server.port)
         self._names = abroad.asked
         if not self._names:
             raise CannotSee("no site abroad has a name to ask for")
@@ -92,11 +98,7 @@ class CensoredPlanet(Instrument):
             files[f"evaluations.{at}.json"] = "".join(lines).encode()
         left_out = [f"{len(refuted)} servers could not be asked, for their controls failed"] if refuted else []
         phase = moment.phase.phase
-        todo = [
-            trial
-            for trial in counted
-            if trial.blocked and self._looked_into.get((trial.server, trial.name), phase) == phase
-        ][:_MOST_TRACED]
+        todo = [trial for trial in counted if self._is_news(trial, phase)][:_MOST_TRACED]
         if todo:
             traces = [self._trace(trial) for trial in todo]
             files[f"centrace.{at}.csv"] = centrace.analysed(traces, self._numbers(traces))
@@ -109,6 +111,11 @@ class CensoredPlanet(Instrument):
             self._looked_into |= {(trial.server, trial.name): phase for trial in todo}
         readings = self._readings(phase, counted, refuted)
         return Sighting(tuple(readings), files, tuple(left_out))
+
+    def _is_news(self, trial: Trial, phase: str) -> bool:
+        """Whether a name is blocked that was not looked into before. CenTrace and CenFuzz speak to web servers."""
+        known = self._looked_into.get((trial.server, trial.name), phase)
+        return trial.blocked and trial.server.service != "echo" and known == phase
 
     # -- Hyperquack ---------------------------------------------------------------------------------------------------
 
@@ -167,8 +174,7 @@ class CensoredPlanet(Instrument):
         """
         network, asks, slow = self.abroad.network, {}, set[VantageId]()
         for server in servers:
-            own = Exchange(server.address, server.address, server.port, request_for(_CONTROL))
-            own.server_name = _CONTROL if server.service == "https" else None
+            own = self._exchange(server, _CONTROL, source=server.address)
             play(self.abroad.net.get(server.node).namespace, [own], _PATIENCE_S / 2)
             control = next(each for each in network.control_addresses(server.vantage) if each.version == 4)
             asks[server.vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
@@ -182,7 +188,8 @@ class CensoredPlanet(Instrument):
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None
         source = source or next(self._sources)
-        return Exchange(source, server.address, server.port, request_for(name), tls)
+        whole = server.service != "echo"  # which goes on as long as it is sent something
+        return Exchange(source, server.address, server.port, request_for(name), tls, whole=whole)
 
     def _play(self, exchanges: Iterable[Exchange], controls: Iterable[Exchange] = ()) -> None:
         play(self._namespace, list(exchanges), _PATIENCE_S, list(controls))

@@ -3,7 +3,7 @@
 A server answers any name alike, but for what stands in the request; an answer unlike its template (a reset, silence, a
 block page) was made on the way (VanderSloot et al., "Quack", USENIX Security 2018; Sundara Raman et al., "Measuring the
 Deployment of Network Censorship Filters at Global Scale", NDSS 2020). Only what a box does about connections that come
-from abroad, in the direction into the country, is seen so.
+from abroad is seen so: of a web server in the direction into the country, of an echo server in both.
 
 Written is what Censored Planet publishes of version 2, a JSON object a line
 (https://github.com/censoredplanet/censoredplanet/blob/master/docs/hyperquackv2.rst), with the wall clock's time beside
@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from shutdownlab.model.remote_measurement import Server
+from shutdownlab.model.remote_measurement import PORTS, Server
 from shutdownlab.observers.exchanges import Exchange, tls_context
 
 _CHANGES: Final = frozenset({"date", "set-cookie"})
@@ -98,7 +98,12 @@ class Trial:
 
 
 def answer_of(each: Exchange) -> dict[str, Any] | None:
-    """An answer as Hyperquack describes it, without what changes each time; None: there was none, or no whole one."""
+    """An answer as Hyperquack describes it, without what changes each time; None: there was none, or no whole one.
+
+    Of an echo: nothing but that it is one.
+    """
+    if each.port == PORTS["echo"] and not each.error:
+        return {} if each.received == each.request else {"body": each.received.decode("utf-8", "replace")}
     head, between, body = each.received.partition(b"\r\n\r\n")
     if each.error or not between or not head.startswith(b"HTTP/"):
         return None
@@ -129,7 +134,7 @@ def evaluation(server: Server, asked: Sequence[Exchange], when: Callable[[float]
         "response": [{"test_url": "control.example.com", **_probe(each, False, when)} for each in asked],
     }
     answers = [answer_of(each) for each in asked]
-    if answers[0] is not None:
+    if answers[0]:
         found["template"] = answers[0]
     if any(answer != answers[0] for answer in answers) or answers[0] is None:
         found["issue"] = "no answer" if answers[0] is None else "answers differ"

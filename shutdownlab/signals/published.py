@@ -53,8 +53,14 @@ class Published:
     values: tuple[float, ...]
 
 
-def read_published(text: bytes, file: str, column: str | None = None, zone: timedelta | None = None) -> Published:
-    """A published series. zone: of times that have none. Raises `BadInput` with all that is wrong."""
+def read_published(
+    text: bytes, file: str, column: str | None = None, zone: timedelta | None = None, signal: str | None = None
+) -> Published:
+    """A published series. Raises `BadInput` with all that is wrong.
+
+    column: of its values, where there are several; else the one that is called as `signal` is. zone: of times that have
+    none.
+    """
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -66,7 +72,7 @@ def read_published(text: bytes, file: str, column: str | None = None, zone: time
     while numbered and numbered[0][1][0].startswith("#"):
         del numbered[0]
     head = _head(numbered)
-    time, value = _columns(head, numbered[0][1] if numbered else (), file, column)
+    time, value = _columns(head, numbered[0][1] if numbered else (), file, column, signal)
     if _IN_UTC.search(head[time]):
         zone = zone or timedelta()
     problems = Problems()
@@ -103,7 +109,9 @@ def _head(numbered: list[tuple[int, list[str]]]) -> list[str]:
     return first
 
 
-def _columns(head: Sequence[str], first: Sequence[str], file: str, wanted: str | None) -> tuple[int, int]:
+def _columns(
+    head: Sequence[str], first: Sequence[str], file: str, wanted: str | None, signal: str | None
+) -> tuple[int, int]:
     """Where times and values are. first: the first row of values."""
     holding = [place for place, cell in enumerate(first[: len(head)]) if _time(cell.strip()) is not None]
     called = [place for place, name in enumerate(head) if _TIMES.fullmatch(name)]
@@ -111,6 +119,7 @@ def _columns(head: Sequence[str], first: Sequence[str], file: str, wanted: str |
     times = [place for place in called if place in holding] or called or dates
     told = ", ".join(name or "(no name)" for name in head) or "none"
     others = [place for place in range(len(head)) if place not in times]
+    alike = [place for place in others if signal is not None and signal_of(head[place]) == signal]
     if not times or (len(times) > 1 and not others):
         found = f"the columns {told}" if head else "an empty file"
         expected = "one column of times, called `time`, `timestamp` or `date`"
@@ -121,8 +130,8 @@ def _columns(head: Sequence[str], first: Sequence[str], file: str, wanted: str |
         value = next((place for place in others if head[place] == wanted), None)
         if value is None:
             raise BadInput([Problem("--column", 0, "", wanted, f"one of {', '.join(head[place] for place in others)}")])
-    elif len(others) == 1:
-        value = others[0]
+    elif len(others) == 1 or len(alike) == 1:
+        value = (alike or others)[0]
     else:
         hint = "say which with `--column NAME`" if others else ""
         raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values beside the times", hint)])

@@ -112,11 +112,14 @@ class Outside:
 
     @staticmethod
     def names_asked(shutdown: Shutdown, sites: Sites) -> tuple[str, ...]:
-        """The names of sites abroad that servers in the country are asked for from abroad."""
+        """The names of sites abroad that servers in the country are asked for from abroad.
+
+        First those that boxes block: blocks of a site's own addresses, and lies of resolvers, are met by nobody who
+        asks another server.
+        """
         scenario, network = shutdown.scenario, shutdown.network
-        return names_asked(
-            network, named_sites(network, scenario.policies.values()), scenario.probes.values(), sites.hosts
-        )
+        policies = sorted(scenario.policies.values(), key=lambda policy: not policy.needs_boxes)
+        return names_asked(network, named_sites(network, policies), scenario.probes.values(), sites.hosts)
 
     @cached_property
     def quiet_phase(self) -> Phase:

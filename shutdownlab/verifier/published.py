@@ -33,8 +33,10 @@ def compare(
 ) -> Overlay:
     """Lay a published series, the text of a CSV file, over the emulated one.
 
-    signal: which it is, where its column's name does not tell. operator, region: of which it is; left out: the
-    country's. column: of its values, where there are several. zone: of times that have none, as an offset from UTC.
+    signal: which it is, where its column's name does not tell; of several columns, the one that is called so. operator,
+    region: of which it is; left out: the country's. column: of its values, where there are several. zone: of times that
+    have none, as an offset from UTC.
+
     Raises `BadInput`.
     """
     shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
@@ -46,7 +48,7 @@ def compare(
         known("operator", operator, shutdown.topology.operators, "operator")
     if region:
         known("region", region, shutdown.topology.regions, "region")
-    published = read_published(text, file, column, zone)
+    published = read_published(text, file, column, zone, signal)
     name = signal or published.signal
     if name is None:
         refuse("signal", f"none, and a column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")

@@ -1,4 +1,4 @@
-"""Whether web servers in the country answer requests from abroad as ever: Hyperquack, by the model. Pure.
+"""Whether servers in the country answer requests from abroad as ever: Hyperquack, by the model. Pure.
 
 Followed are the same requests that `observers.censored_planet` sends. They come from behind the first transit abroad,
 from the address of its servers: which of a transit's addresses asks is no matter of policies.
@@ -31,7 +31,7 @@ _FINISHED: Final = b"\x14\x03\x03\0\1\1" + speech.sealed(52)
 
 
 class RemoteQuestions:
-    """Names of sites abroad, asked of web servers in the country. `asked`: how many questions each group's get."""
+    """Names of sites abroad, asked of servers in the country. `asked`: how many questions each group's get."""
 
     def __init__(self, network: Network, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -72,16 +72,20 @@ class RemoteQuestions:
         return ModelledConnection(country, stream, self._client.name, server.node, chances, now)
 
     def _is_as_ever(self, country: ModelledCountry, server: Server, name: str, wire: ModelledConnection) -> bool:
-        damage = country.damage
-        connection = Connection(wire, listens=server.node not in damage.closed, hangs=server.node in damage.silent)
+        damage, request = country.damage, request_for(name)
+        echoes = server.service == "echo"  # no server of the scenario's, whose faults would stop it
+        listens, hangs = echoes or server.node not in damage.closed, not echoes and server.node in damage.silent
+        connection = Connection(wire, listens=listens, hangs=hangs)
         try:
             connection.open()
+            if echoes:
+                return connection.exchange(request, request, "echo") == request
             if server.service == "http":
-                return connection.exchange(request_for(name), _PAGE, "http_round_trip") == _PAGE
+                return connection.exchange(request, _PAGE, "http_round_trip") == _PAGE
             hello, answer = speech.client_hello(name, ()), speech.server_hello()
             if connection.exchange(hello, answer, "tls_handshake") != answer or wire.intercepted:
                 return False
-            request, page = _FINISHED + speech.sealed(len(request_for(name))), speech.sealed(len(_PAGE))
-            return connection.exchange(request, page, "http_round_trip") == page
+            page = speech.sealed(len(_PAGE))
+            return connection.exchange(_FINISHED + speech.sealed(len(request)), page, "http_round_trip") == page
         except StepFailed:
             return False

@@ -210,7 +210,7 @@ def counted(run: Path) -> dict[str, Any]:
         for each in map(json.loads, file.read_text().splitlines())
     ]
     templates = [
-        {key: value for key, value in json.loads(line)["template"].items() if key != "Certificate"}
+        {key: value for key, value in json.loads(line).get("template", {}).items() if key != "Certificate"}
         for file in sorted((observations / "censored-planet").glob("evaluations.*"))
         for line in file.read_text().splitlines()
     ]

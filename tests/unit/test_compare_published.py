@@ -165,6 +165,13 @@ def test_files_are_read_as_they_are_exported(
     assert found.values == values
 
 
+def test_of_several_columns_the_one_that_is_called_as_the_signal_is_chosen() -> None:
+    found = read_published(IODA, "a.csv", None, timedelta(), "active-probing")
+    assert (found.column, found.values) == ("Active Probing (# /24s Up)", (700, 701, 702))
+    with pytest.raises(BadInput, match="expected one column of values"):
+        read_published(IODA, "a.csv", None, timedelta(), "telescope")
+
+
 def test_times_whose_column_says_utc_need_no_zone() -> None:
     text = b"Time (UTC),bgp\n2022-01-05 10:00,1\n2022-01-05 10:05,2\n2022-01-05 10:10,3\n"
     assert read_published(text, "a.csv").times[0] == datetime(2022, 1, 5, 10, tzinfo=UTC)

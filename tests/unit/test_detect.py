@@ -125,6 +125,8 @@ def test_people_get_a_table_and_of_several_scenarios_their_sum() -> None:
     assert "Seen for the country, by mechanism" not in one
     both = CliRunner().invoke(app, ["detect", "syria-exams-2019", "first-shutdown"]).stdout
     assert "Seen for the country, by mechanism" in both
+    asked = both.split("and what servers in the country still answer to questions from abroad")[1].splitlines()
+    assert "Hyperquack" in asked[1] and asked[2].split() == ["exam", "0%"], "no answer finds its way back"
 
 
 @pytest.mark.parametrize("columns", [80, 110])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import ssl
+from dataclasses import replace
 
 import pytest
 import trustme
+from countries import small_country
 
-from shutdownlab.model.remote_measurement import Server
+from shutdownlab.model.remote_measurement import Server, request_for, servers_asked
 from shutdownlab.model.topology import VantageId
 from shutdownlab.observers import cenfuzz, centrace
 from shutdownlab.observers.centrace import Hop, Trace, hop_of
@@ -61,6 +63,25 @@ def test_a_name_is_blocked_where_controls_are_answered_and_it_is_not(
 ) -> None:
     assert (made.anomaly, made.controls_failed, made.stateful_block) == (anomaly, controls_failed, stateful)
     assert made.blocked == (anomaly and not controls_failed)
+
+
+def test_an_echo_is_what_was_sent_and_nothing_else() -> None:
+    request = request_for("www.bbc.com")
+
+    def echoed(received: bytes, error: str = "") -> Exchange:
+        return Exchange("198.51.100.129", SERVER.address, 7, request, received=received, error=error)
+
+    assert answer_of(echoed(request)) == {} != answer_of(echoed(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
+    assert answer_of(echoed(b"", RESET)) is None
+    server = replace(SERVER, service="echo")
+    found = json.loads(evaluation(server, [echoed(request), echoed(request)], float))
+    assert "issue" not in found and "template" not in found
+
+
+def test_an_echo_server_is_asked_wherever_a_web_server_is() -> None:
+    asked_for = [(str(server.vantage), server.service, server.port) for server in servers_asked(small_country())]
+    place = "northnet/capital/datacentre"
+    assert asked_for == [(place, "http", 80), (place, "https", 443), (place, "echo", 7)]
 
 
 def test_a_line_has_the_fields_that_censored_planet_publishes() -> None:

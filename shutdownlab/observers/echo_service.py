@@ -1,0 +1,38 @@
+"""The echo service (RFC 862) of a machine in the country: it sends back what it is sent, as those that Quack asks do.
+
+Machines that still have it by accident, tens of thousands the world over, are what Quack began with (VanderSloot et
+al., USENIX Security 2018): what is echoed passes the boxes in both directions. It is part of the instrument, for
+nothing in a scenario stands on it.
+"""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from contextlib import suppress
+from typing import Final
+
+from shutdownlab.system.namespace import Namespace
+
+_IDLE_S: Final = 30.0
+"""After which a connection is forgotten: of those that a shutdown cuts no end is ever told."""
+
+
+class _Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.settimeout(_IDLE_S)
+        with suppress(OSError):
+            while data := self.request.recv(4096):
+                self.request.sendall(data)
+
+
+class _Service(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def serve_echo(namespace: Namespace, address: str, port: int) -> None:
+    """Listen on a node's address, in its namespace, until this process ends. Raises `OSError`."""
+    with namespace.entered():
+        service = _Service((address, port), _Echo)
+    threading.Thread(target=service.serve_forever, args=(60.0,), name=f"echo {address}", daemon=True).start()
