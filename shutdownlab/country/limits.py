@@ -19,8 +19,8 @@ _ADDRESSES, _ADDRESSES_A_NODE = 1536 << 20, 12 << 20
 # with 80. An operator has an Open vSwitch, a controller, a DPI box and four servers; a group has a probe agent, which
 # grows by up to 16 MiB while it measures. No more is asked for than it takes to come up: what then lacks is told.
 _MEMORY, _MEMORY_AN_OPERATOR, _MEMORY_A_GROUP = 260 << 20, 56 << 20, 5 << 20
-# With its page, and probed all the while: 540 and 558 MiB of two with 2 operators and 6 groups each, 1,189 of one with 5
-# and 35.
+# With its page, and probed all the while: 540 and 558 MiB of two with 2 operators and 6 groups each; 1,189 of one with
+# 5 operators and 35 groups.
 _MEMORY_OF_A_PAGE, _MEMORY_A_GROUP_PROBED = 56 << 20, 16 << 20
 _MANAGEMENT_PORTS = 1024
 """Of a Linux bridge: an Open vSwitch instance and a DPI box of each operator, and the gateway, are on one."""
