@@ -131,7 +131,8 @@ def _by_service(losses: Losses) -> list[float]:
 def _weights(draw: random.Random, count: int) -> list[float]:
     """Weights that add up to 1, any as likely as another (a flat Dirichlet distribution)."""
     drawn = [draw.expovariate(1.0) for _ in range(count)]
-    return [each / sum(drawn) for each in drawn]
+    whole = sum(drawn)
+    return [each / whole for each in drawn]
 
 
 def _drawn(draw: random.Random, estimate: Estimate) -> float:

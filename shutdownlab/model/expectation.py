@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
@@ -27,12 +28,12 @@ class Outcome(StrEnum):
     ERROR = "error"
     UNKNOWN = "unknown"
 
-    @property
+    @cached_property
     def is_measured(self) -> bool:
         """Whether it says anything about the network."""
         return self not in {Outcome.ERROR, Outcome.UNKNOWN}
 
-    @property
+    @cached_property
     def got_through(self) -> bool:
         """Whether the service was reached, however slowly."""
         return self in {Outcome.OK, Outcome.THROTTLED}

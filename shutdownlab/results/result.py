@@ -104,7 +104,7 @@ class Result(BaseModel):
     @property
     def met(self) -> bool:
         """Whether it is as expected. What could not be measured is never what anyone expected."""
-        return self.outcome.is_measured and self.expected in {None, self.outcome}
+        return self.outcome.is_measured and (self.expected is None or self.expected == self.outcome)
 
     @property
     def vantage(self) -> str:

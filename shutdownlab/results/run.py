@@ -93,13 +93,17 @@ class Run:
         """Each whole row of results.csv."""
         file = self.path / "results.csv"
         text = "".join(line for _, line in self._lines("results.csv"))
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        columns: list[str] | None = None
         while True:
             try:
-                row = next(reader, None)
-                if row is None:
+                cells = next(reader, None)
+                if cells is None:
                     return
-                yield Result.model_validate({column: text for column, text in row.items() if text is not None})
+                if columns is None:
+                    columns = cells
+                elif cells:
+                    yield Result.model_validate(dict(zip(columns, cells, strict=False)))  # one may be shorter
             except csv.Error:  # the file ends within quotes
                 return
             except ValidationError as error:

@@ -17,7 +17,6 @@ from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
-from shutdownlab.protocol.messages import Order
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
@@ -131,6 +130,8 @@ class _Explainer:
         operator = self.vantage.id.operator
         if operator not in self.phase.obey or self.shutdown.scenario.mode(self.choices) is Mode.DIRECT:
             return ""
+        from shutdownlab.protocol.messages import Order  # it brings all that processes tell each other
+
         active = self.verifier.classes.active(self.phase)
         done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
         names = [phase.phase for phase in self.shutdown.scenario.timeline]

@@ -38,6 +38,8 @@ class Servers:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._listening: dict[tuple[str, int, Transport], Listener | None] = {}
+        """What has been asked for so far."""
         self._by_address: dict[str, list[Hosted]] = {}
         for hosted in network.hosted:
             for address in hosted.addresses:
@@ -61,6 +63,12 @@ class Servers:
 
     def at(self, address: str, port: int, transport: Transport) -> Listener | None:
         """Who listens there; None: nobody."""
+        place = address, port, transport
+        if place not in self._listening:
+            self._listening[place] = self._found_at(address, port, transport)
+        return self._listening[place]
+
+    def _found_at(self, address: str, port: int, transport: Transport) -> Listener | None:
         role = self._infrastructure.get(address)
         if role is Role.RESOLVER:
             return Listener("dns") if port == 53 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
 
@@ -114,7 +114,9 @@ class _Lookup:
         return [rule for _, rule, tests in sorted(entries, key=lambda entry: entry[0]) if _holds(tests, state)]
 
 
+@lru_cache(maxsize=1 << 14)
 def _tests(match: Match) -> tuple[_Test, ...]:
+    """What a match asks for; most rules of a switch are those of its neighbours, and of the phase before."""
     tests = []
     for name, wanted in match:
         if isinstance(wanted, tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from shutdownlab.reporting.page.account import RunAccount, column_of
@@ -23,15 +23,14 @@ class _Pool:
     """Values by number, each once."""
 
     def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Hashable, int] = {}
 
-    def number(self, value: Any) -> int:
-        key = json.dumps(value)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.values)
-            self.values.append(value)
-        return self._numbers[key]
+    def number(self, value: Hashable) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+    @property
+    def values(self) -> list[Any]:
+        return list(self._numbers)
 
 
 def embedded(
@@ -65,17 +64,17 @@ def embedded(
             rows[at] = len(shown_rows)
             shown_rows.append([*at, result.access, result.class_, result.weight, _nodes(account, result)])
         shown_columns[columns[target]][2:] = column_of(result), "" if result.region else "outside"
-        fact = facts.number([
+        fact = facts.number((
             result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
             result.tries, f"held, as measured in {result.held}" if result.held else result.certainty,
             result.value, result.unit,
-        ])  # fmt: skip
+        ))  # fmt: skip
         key = result.phase, result.vantage, result.target, result.family.value
         extract = extracts.get(cell_id(*key))
         what = (
             -1
             if extract is None
-            else seen.number([extract.what, extract.test, extract.verdict, extract.steps, extract.controls])
+            else seen.number((extract.what, extract.test, extract.verdict, extract.steps, extract.controls))
         )
         line = 0 if extract is None else extract.line
         cell = (columns[target], fact, whys.of.get(key, -1), line, what)

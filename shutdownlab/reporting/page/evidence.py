@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _MOST_STEPS = 8
@@ -71,9 +72,13 @@ def _seconds(value: object) -> float:
 def _verdict(keys: Mapping[str, Any]) -> Iterator[str]:
     """What OONI's test concluded; the names of what each concludes end alike (ooni/spec, nettests)."""
     for name, value in keys.items():
-        concluded = name in _CONCLUDED or (name.endswith(("_blocking", "_status")) and not name.startswith("x_"))
-        if concluded and (value is None or isinstance(value, bool | str)):
+        if _is_conclusion(name) and (value is None or isinstance(value, bool | str)):
             yield f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+
+
+@lru_cache(maxsize=1024)
+def _is_conclusion(name: str) -> bool:
+    return name in _CONCLUDED or (name.endswith(("_blocking", "_status")) and not name.startswith("x_"))
 
 
 def _steps(keys: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
