@@ -121,8 +121,13 @@ class Run:
 
     @property
     def unmet(self) -> list[Result]:
-        """The results that are not as expected, those without a verdict among them."""
-        return [result for result in self.results if not result.met]
+        """The results that are not as expected, those without a verdict among them; not so those that `verify` could
+        not decide."""
+        return [result for result in self.results if not result.met and (result.outcome.is_measured or self._measures)]
+
+    @property
+    def _measures(self) -> bool:
+        return self.status != "verified"
 
     @property
     def signals(self) -> list[SignalVerdict]:
@@ -137,7 +142,8 @@ class Run:
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who got through, a row per phase; recomputed from results.csv."""
-        return table_of(self.results, self.manifest.get("columns", ()), self.manifest.get("short_columns"))
+        columns, short = self.manifest.get("columns", ()), self.manifest.get("short_columns")
+        return table_of(self.results, columns, short, strict=self._measures)
 
     @property
     def phases(self) -> list[PhaseInfo]:
