@@ -20,7 +20,6 @@ from shutdownlab.results.run import Run
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table
 
-
 _ENDED = {"killed": "was killed", "interrupted": "was interrupted", "broken": "broke off", "crashed": "broke off"}
 
 

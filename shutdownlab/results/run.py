@@ -48,6 +48,8 @@ class Run:
         except FileNotFoundError:
             found = "no manifest.json" if folder.is_dir() else "no such directory"
             raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN)]) from None
+        except NotADirectoryError:
+            raise BadInput([Problem(str(path), 0, "", "a file", _NOT_A_RUN)]) from None
         except (OSError, ValueError, RecursionError) as error:
             found = because(error) if isinstance(error, OSError) else "not JSON"
             raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None

@@ -158,7 +158,7 @@ def test_chance_is_undecided_and_fails_only_where_one_is_strict(tmp_path: Path) 
     assert "All 6 expectations hold; 6 undecided.\nNothing was run: this is what `verify` says" in said
     page = sl.report(tmp_path / "out").html
     assert "Not as expected" not in page
-    assert page.count('>Undecided</th>') == 1
+    assert page.count(">Undecided</th>") == 1
 
 
 def test_what_hangs_on_the_look_of_packets_is_undecided() -> None:
