@@ -45,8 +45,9 @@ def diff(
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; of `old` REVISION alone is
-    `new` as it was then), or the directory of a run or of verified results. What a run holds it has not measured: it is not compared. `choose`: where sources disagree,
-    the version to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
+    `new` as it was then), or the directory of a run or of verified results. What a run holds it has not measured: it is
+    not compared. `choose`: where sources disagree, the version to follow. set: values of the new scenario that are
+    another, by path (see `sl.load`). Raises `BadInput`.
     """
     if isinstance(old, str | Path):
         old = _as_it_was(old, new.source if isinstance(new, Shutdown) else new)
