@@ -135,10 +135,11 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def as_github(comparison: Comparison) -> Iterator[str]:
-    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause."""
+def as_github(comparison: Comparison, *, allow: bool = False) -> Iterator[str]:
+    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause; allow: none is an
+    error, as the step does not fail."""
     for change in comparison.changes[:MOST_ANNOTATIONS]:
-        level = "warning" if change.kind == "undecided" else "error"
+        level = "warning" if allow or change.kind == "undecided" else "error"
         place = change.causes[0].rpartition(", ")[2] if change.causes else ""
         file, _, line = place.rpartition(":")
         where = f" file={_escaped(file, True)},line={line}" if file and line.isdecimal() else ""

@@ -141,6 +141,8 @@ def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> N
     ).output
     assert annotated.startswith(f"::error file={mine},line=")
     assert summary.read_text() == markdown
+    allowed = runner.invoke(app, ["diff", str(FIRST), str(mine), "--format", "github", "--allow"]).output
+    assert allowed == annotated.replace("::error", "::warning"), "what is allowed is no error"
 
 
 def test_a_summary_that_cannot_be_written_is_told_after_the_annotations(tmp_path: Path) -> None:
