@@ -35,7 +35,8 @@ def _():
 
     import shutdownlab as sl
 
-    folder = Path(tempfile.mkdtemp(prefix="notebook-"))
+    scratch = tempfile.TemporaryDirectory(prefix="notebook-")  # goes with the notebook
+    folder = Path(scratch.name)
     run = Path(os.environ.get("RUN", folder / "run"))
     if "RUN" not in os.environ:
         sl.verify("kazakhstan-2022").write(run)

@@ -107,11 +107,10 @@ class ScenarioFile(pytest.File):
     @cached_property
     def measured(self) -> list[Result]:
         """What a run with real packets finds: made once, when it is first asked for."""
-        import tempfile
-
         from shutdownlab.runner.launch import RunFailed, run
 
-        directory = Path(tempfile.mkdtemp(prefix="shutdownlab-")) / self.path.stem
+        factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
+        directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps those of the last runs
         try:
             found: Run = run(self.shutdown, directory)
         except RunFailed as failed:
