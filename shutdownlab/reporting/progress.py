@@ -175,6 +175,7 @@ class Progress:
             since = literal(begun.changed_since)
             self._print(f"{walked} of {len(begun.phases)} phases have cells that changed since {since}.")
         captures = (", pcap/" if begun.pcap else "") + (", readings.csv, observations/" if begun.observe else "")
+        captures += ", selection.json" if begun.changed_since else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:

@@ -131,13 +131,24 @@ def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(tmp_path: Path)
         ("HEAD:scenarios/none.yaml", "OLD: found 'scenarios/none.yaml', which HEAD does not have"),
         ("HEAD:../../../../etc/passwd", "OLD: found '../../../../etc/passwd', which HEAD does not have"),
         ("none.yaml", "none.yaml: found no such file"),
+        ("HEAX", "OLD: found 'HEAX', which is no file, no scenario that ships, and no revision of git here"),
+        ("kazakstan-2022", "did you mean 'kazakhstan-2022'?"),
     ],
 )
 def test_a_side_that_is_not_there_is_bad_input(old: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    done = CliRunner().invoke(app, ["diff", old, "first-shutdown"])
+    done = CliRunner().invoke(app, ["diff", old, "scenarios/first-shutdown.yaml"])
     assert done.exit_code == 2
-    assert found in done.output
+    assert found in done.output.replace("\n", " ")
+
+
+def test_without_git_there_are_no_revisions_and_all_else_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = CliRunner().invoke(app, ["diff", "HEAD", str(FIRST)])
+    assert (done.exit_code, "no revision of git here" in done.output) == (2, True)
+    done = CliRunner().invoke(app, ["diff", "HEAD:mine.yaml", str(FIRST)])
+    assert (done.exit_code, "found a revision, but no git" in done.output) == (2, True)
+    assert diff("first-shutdown", FIRST).changed == 0
 
 
 def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> None:
