@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.config.document import quoted
+from shutdownlab.config.document import did_you_mean, quoted
 from shutdownlab.library import Shutdown, load, shipped
 from shutdownlab.model.lookup import choices_of, refuse
 from shutdownlab.results.result import Result
@@ -50,7 +50,7 @@ def diff(
     another, by path (see `sl.load`). Raises `BadInput`.
     """
     if isinstance(old, str | Path):
-        old = _as_it_was(old, new.source if isinstance(new, Shutdown) else new)
+        old = _as_it_was("OLD", old, new.source if isinstance(new, Shutdown) else new)
     with ExitStack() as files:
         before, after = (
             files.enter_context(_side(where, given, choose or {}, values or {}))
@@ -79,7 +79,9 @@ def changed_since(
     has not changed, drawn by `seed`. Raises `BadInput`.
     """
     verified = verify(new, choose=choices)
-    with _side("changed_since", _as_it_was(old, new.source), choices, {}, known=True, like=verified) as before:
+    with _side(
+        "changed_since", _as_it_was("changed_since", old, new.source), choices, {}, known=True, like=verified
+    ) as before:
         if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
             expected = "a scenario, or results, of the same country and phases"
             refuse("changed_since", "no cell that the scenario has too", expected)
@@ -110,17 +112,28 @@ def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> 
     }
 
 
-def _as_it_was(old: str | Path, new: str | Path | Mapping[str, Any]) -> str | Path:
-    """A revision alone as that of the new scenario's own file; anything else as it is."""
-    text = str(old)
-    if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in dict(shipped("scenarios")):
+def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any]) -> str | Path:
+    """A revision alone as that of the new scenario's own file; anything else as it is. Raises `BadInput` where it is
+    neither a revision nor the misspelt name of something else."""
+    text, names = str(old), dict(shipped("scenarios"))
+    if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in names:
         return old
     if isinstance(new, Mapping) or not new or not Path(new).is_file():
         return old
-    done = subprocess.run(
-        ("git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"), capture_output=True, check=False
-    )
-    return old if done.returncode else f"{text}:{os.path.relpath(new)}"
+    if _is_revision(text):
+        return f"{text}:{os.path.relpath(new)}"
+    if not text.endswith((".yaml", ".yml")) and not did_you_mean(text, names):
+        found = f"{quoted(text)}, which is no file, no scenario that ships, and no revision of git here"
+        refuse(where, found, "one of these, or the directory of a run", "`git log --oneline` names revisions")
+    return old
+
+
+def _is_revision(text: str) -> bool:
+    command = ("git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):  # no git, so no revision
+        return False
 
 
 @contextmanager
@@ -215,6 +228,9 @@ def _git(where: str, revision: str, *arguments: str, **environment: str) -> str:
         )
     except OSError as error:
         refuse(where, f"a revision, but no git ({error.strerror})", "a file, or a git revision and its path")
+    except subprocess.TimeoutExpired:
+        expected = "one that git reads within a minute"
+        refuse(where, f"the revision {quoted(revision)}, which git has not read in {_GIT_SECONDS:.0f} s", expected)
     if done.returncode:
         why = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
         refuse(

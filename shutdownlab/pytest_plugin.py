@@ -9,6 +9,7 @@ vantage point in turn, or those that the mark names: `shutdown(SCENARIO, phases=
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from shutdownlab.model.scope import Scope
     from shutdownlab.results.result import Result
     from shutdownlab.results.run import Run
+    from shutdownlab.verifier.verify import Verified
 
-_KEYS = ("topology", "policies", "probes", "timeline")
+_KEYS = (("topology", "policies", "probes", "timeline"), ("extends", "name"))
+"""Those that a scenario has, and those that one has which varies another."""
 _MOST_READ = 1 << 20
 _MARK = 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario'
 
@@ -61,7 +64,7 @@ def _is_scenario(path: Path) -> bool:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-    return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in _KEYS)
+    return any(all(re.search(rf"^{key}:", text, re.MULTILINE) for key in keys) for keys in _KEYS)
 
 
 class ScenarioFile(pytest.File):
@@ -71,7 +74,7 @@ class ScenarioFile(pytest.File):
     def shutdown(self) -> Shutdown:
         from shutdownlab.library import load
 
-        return load(self.path)
+        return load(os.path.relpath(self.path))  # as it is called in messages
 
     def collect(self) -> Iterable[pytest.Item]:
         """An item for each expectation of each phase."""
@@ -104,11 +107,10 @@ class ScenarioFile(pytest.File):
     @cached_property
     def measured(self) -> list[Result]:
         """What a run with real packets finds: made once, when it is first asked for."""
-        import tempfile
-
         from shutdownlab.runner.launch import RunFailed, run
 
-        directory = Path(tempfile.mkdtemp(prefix="shutdownlab-")) / self.path.stem
+        factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
+        directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps those of the last runs
         try:
             found: Run = run(self.shutdown, directory)
         except RunFailed as failed:
@@ -116,11 +118,16 @@ class ScenarioFile(pytest.File):
         return found.results
 
     @cached_property
-    def verified(self) -> list[Result]:
-        """What the model says."""
+    def model(self) -> Verified:
+        """What is worked out, and why."""
         from shutdownlab.verifier.verify import verify
 
-        return verify(self.shutdown).results
+        return verify(self.shutdown)
+
+    @cached_property
+    def verified(self) -> list[Result]:
+        """What the model says."""
+        return self.model.results
 
     @cached_property
     def cells(self) -> dict[tuple[str, int], list[int]]:
@@ -160,7 +167,8 @@ class ExpectationItem(pytest.Item):
                 unmet = [
                     result for result in results if not result.met and (way == "emulate" or result.outcome.is_measured)
                 ]
-                told += [f"{chosen}: {line}" if how == "both" else line for line in unmet_lines(unmet)]
+                because = self.parent.model.because if way == "verify" else lambda _: ""
+                told += [f"{chosen}: {line}" if how == "both" else line for line in unmet_lines(unmet, because)]
                 told += [
                     f"    [{code}] {source}" for code, source in cited(self.parent.shutdown.scenario.sources, unmet)
                 ]

@@ -61,6 +61,8 @@ def _is_run(scenario: str) -> bool:
 
 def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     """What is said of the economy, and what of the scenario."""
+    from shutdownlab.reporting.costs import UNITS
+
     numbers, settings = dict[str, float](), list[str]()
     for text in values:
         key, _, number = text.partition("=")
@@ -70,5 +72,6 @@ def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, flo
         try:
             numbers[key] = float(number)
         except ValueError:
-            bad_option("--set", quoted(text), "KEY=NUMBER, such as gdp=197.1")
+            unit = f" in {UNITS[key]}" if key in UNITS else ""
+            bad_option("--set", quoted(text), f"KEY=NUMBER{unit}, such as gdp=197.1 or internet_share=0.05")
     return numbers, settings

@@ -45,7 +45,7 @@ def diff(
     elif form == "markdown":
         typer.echo(compared.as_markdown(found))
     elif form == "github":
-        for line in compared.as_github(found):
+        for line in compared.as_github(found, allow=allow):
             typer.echo(line)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:

@@ -20,9 +20,10 @@ from shutdownlab.starting.templates import policy_text, profile_text, scenario_t
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _OPERATOR = (
-    "NAME:ASN[:SHARE][:fixed|mobile|satellite], a share from 0 to 1, such as northnet:64501:0.6 or "
-    "southcell:AS64502:0.4:mobile"
+    "NAME:ASN[:SHARE][:fixed|mobile|satellite], a share from 0 to 1 or in percent, such as "
+    "northnet:64501:0.6 or southcell:AS64502:40%:mobile"
 )
+_EXAMPLE = "such as northnet:64501:0.6"
 
 
 def new(
@@ -127,11 +128,27 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
 
 
 def _operator(text: str) -> OperatorPlan:
-    found = re.fullmatch(r"([^:]+):(?:AS)?(\d{1,10})(?::(0?\.\d+|1(?:\.0*)?|0))?(?::(fixed|mobile|satellite))?", text)
-    if found is None or _NAME.fullmatch(found[1]) is None or not 0 < int(found[2]) < 1 << 32:
+    """What one operator is to be; each part that is wrong is told by itself."""
+    name, *rest = text.split(":")
+    if not 1 <= len(rest) <= 3:
         bad_option("--operator", quoted(text), _OPERATOR)
-    share = None if found[3] is None else float(found[3])
-    return OperatorPlan(found[1], int(found[2]), share, Access(found[4] or "fixed"))
+    of = f" in {quoted(text)}"
+    if _NAME.fullmatch(name) is None:
+        bad_option("--operator", f"the name {quoted(name)}{of}", "lower-case letters, digits and hyphens", _EXAMPLE)
+    asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0))
+    if asn is None or not 0 < int(asn[1]) < 1 << 32:
+        bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967295", _EXAMPLE)
+    access = Access(rest.pop()) if rest and rest[-1] in set(Access) else Access.FIXED
+    share = _share(rest.pop()) if len(rest) == 1 else None
+    if rest or (share is not None and not 0 <= share <= 1):
+        bad_option("--operator", quoted(text), _OPERATOR)
+    return OperatorPlan(name, int(asn[1]), share, access)
+
+
+def _share(text: str) -> float:
+    """From 0 to 1, or in percent; what is no number is above 1."""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(%?)", text)
+    return 2.0 if found is None else float(found[1]) / (100 if found[2] else 1)
 
 
 def _asked() -> list[OperatorPlan]:

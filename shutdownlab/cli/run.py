@@ -222,8 +222,9 @@ def one_run(progress: Progress, lines: EventLines | None = None) -> Iterator[Non
         yield
     except RunFailed as failed:
         if failed.how:
-            kept = f"What was measured until then is in {literal(str(failed.run.path))}."
-            errors().print(f"[red]The run {failed.how}.[/red] {kept} To go on: `shutdownlab resume`.")
+            where = literal(progress.shown)
+            kept = f"What was measured until then is in {where}. To go on: `shutdownlab resume {where}`."
+            errors().print(f"[red]The run {failed.how}.[/red] {kept}", soft_wrap=True)
         raise typer.Exit(failed.exit_code) from None
     finally:
         lost = [str(failure) for failure in (output_lost(), lines and lines.lost) if failure]

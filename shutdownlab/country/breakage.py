@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
+import sysconfig
+from pathlib import Path
 
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
@@ -17,6 +20,12 @@ BREAKAGES = (ControlError, ServicesNotReady, ForkedError, AgentError, OSError)
 """Processes that died or did not start, orders that nobody carried out, files that cannot be written."""
 
 _TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_NOT_THE_USERS = (
+    "<",
+    *{sysconfig.get_path(each) for each in ("stdlib", "platlib", "purelib")},
+    f"{Path(__file__).parents[1]}/",
+)
 
 
 def lines_of(error: BaseException) -> list[str]:
@@ -37,16 +46,20 @@ def with_limit(text: str, error: BaseException | None) -> str:
 
 
 def brief(text: str) -> str:
-    """`text` with every traceback in it cut down to its last line: the whole of it is in the logs."""
+    """`text` with every traceback in it cut down to its last line, and where in a file of the user's own it came to
+    that: the whole of it is in the logs."""
     kept: list[str] = []
-    inside = False
+    inside, where = False, ""
     for line in text.splitlines():
         if inside and not line.startswith(" "):  # the traceback's last line
             inside = False
-            kept[-1] += line
+            kept[-1] += line + where
+        elif inside:
+            if (frame := _FRAME.match(line)) and not frame["file"].startswith(_NOT_THE_USERS):
+                where = f" ({frame['file']}, line {frame['line']})"
         elif _TRACEBACK in line:
-            inside = True
+            inside, where = True, ""
             kept.append(line.partition(_TRACEBACK)[0])
-        elif not inside:
+        else:
             kept.append(line)
     return "\n".join(line for line in kept if line.strip())

@@ -5,6 +5,7 @@ They run inside the sandbox, which shows the machine's files read-only and has n
 
 from __future__ import annotations
 
+import ast
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from shutdownlab.config.beside import found_beside
 from shutdownlab.config.document import Document, Path, dotted, quoted
 from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.config.wording import because
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,26 @@ def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, t
             if file is None or file.suffix != ".py" or not file.is_file():
                 expected = "the path of a controller app in Python, relative to this one"
                 document.report(path, f"{quoted(name)}, which is no such file", expected)
+            elif wrong := _no_python(file):
+                document.report(
+                    path, f"{quoted(name)}, which Python cannot read: {wrong}", "a controller app in Python"
+                )
             else:
                 found[operator] = path, file
     return found
+
+
+def _no_python(file: FilePath) -> str:
+    """Why a file is none in Python, with the line; nothing if it is one. Nothing in it is carried out."""
+    try:
+        ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        return f"{error.msg}, line {error.lineno}" if error.lineno else error.msg
+    except OSError as error:
+        return because(error)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def resolve_paths(document: Document, at: Path, command: Any) -> None:

@@ -92,10 +92,12 @@ def _check_keys(base: type[Registered], kind: type[Registered], value: Mapping[s
         return
     needs = [key for key, needed in own.items() if needed]
     may = [key for key, needed in own.items() if not needed]
-    wanted = _listed(needs) if needs else f"at most {_listed(may)}" if may else "nothing more"
+    allowed = f"{_listed(needs)} alone" if needs and not may else f"at most {_listed(needs + may)}"
+    wanted = _listed(needs) if missing else allowed if needs or may else "nothing more"
+    wrong = [_listed(strange)] * bool(strange) + [f"no {_listed(missing)}"] * bool(missing)
     named = f"`{base.named_by}: {value[base.named_by]}`"
     hint = f"give what that {base.named_by} needs, and no more"
-    raise Expected(f"{wanted} with {named}", hint, found=_listed(given) if given else f"no {_listed(missing)}")
+    raise Expected(f"{wanted} with {named}", hint, found=" and ".join(wrong))
 
 
 def _listed(keys: list[str]) -> str:

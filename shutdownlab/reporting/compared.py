@@ -10,6 +10,7 @@ from shutdownlab.verifier.compare import CellChange, Comparison, Seen, Who
 
 _MOST_NAMED = 3
 _MOST_TARGETS = 4
+_MOST_CAUSES = 3
 MOST_ANNOTATIONS = 5
 """GitHub shows ten of a kind: the rest is in the summary."""
 _DIMENSIONS = (0, 1, 4, 3, 2)
@@ -29,7 +30,9 @@ def line_of(change: CellChange, phases: Sequence[str]) -> str:
     targets += [f"{len(change.targets) - _MOST_TARGETS} more"] if len(change.targets) > _MOST_TARGETS else []
     family = f" over {change.families[0]}" if len(change.families) == 1 and change.families[0] != "ipv4" else ""
     what = f"{', '.join(targets)}{family}: {_told(change.old, change.new)} → {_told(change.new, change.old)}"
-    since = f", since {'; '.join(change.causes)}" if change.causes else ""
+    causes = list(change.causes[:_MOST_CAUSES])
+    causes += [f"and {len(change.causes) - _MOST_CAUSES} more"] if len(change.causes) > _MOST_CAUSES else []
+    since = f", since {'; '.join(causes)}" if causes else ""
     return f"{who_text(change.who, change.asked)}, {phases_text(change.phases, phases)}: {what}{since}"
 
 
@@ -135,10 +138,11 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def as_github(comparison: Comparison) -> Iterator[str]:
-    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause."""
+def as_github(comparison: Comparison, *, allow: bool = False) -> Iterator[str]:
+    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause; allow: none is an
+    error, as the step does not fail."""
     for change in comparison.changes[:MOST_ANNOTATIONS]:
-        level = "warning" if change.kind == "undecided" else "error"
+        level = "warning" if allow or change.kind == "undecided" else "error"
         place = change.causes[0].rpartition(", ")[2] if change.causes else ""
         file, _, line = place.rpartition(":")
         where = f" file={_escaped(file, True)},line={line}" if file and line.isdecimal() else ""

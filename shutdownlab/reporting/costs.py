@@ -25,7 +25,7 @@ METHODS: Final[dict[Method, str]] = {
 }
 PARAMETERS: Final = ("gdp", "internet_share", "users")
 SEED: Final = 1
-_UNITS: Final = {"gdp": "thousand million $", "internet_share": "of GDP", "users": "million"}
+UNITS: Final = {"gdp": "thousand million $", "internet_share": "of GDP", "users": "million"}
 
 
 def cost(
@@ -70,8 +70,14 @@ def worked_out(
     missing = [key for key in ("gdp", "internet_share") if getattr(economy, key) is None]
     if missing:
         found = f"no {' and no '.join(missing)} in {shutdown.scenario.name}, nor in its topology"
+        said = ", ".join(f"--set {key}=NUMBER ({UNITS[key]})" for key in missing)
         example = f"cost: {{{', '.join(f'{key}: {{value: …, source: …}}' for key in missing)}}}"
-        refuse("scenario", found, "both, under `cost:` in one of them", f"such as {example}; or --set {missing[0]}=…")
+        refuse(
+            "scenario",
+            found,
+            f"{'both' if len(missing) > 1 else 'it'}, under `cost:` in one of them",
+            f"such as {example}; or {said}",
+        )
     published: tuple[Published, ...] = shutdown.scenario.cost.published if shutdown.scenario.cost else ()
     losses = losses_of(shutdown.scenario, results)
     if not losses.shares:
@@ -157,7 +163,7 @@ def lines_of(cost: Cost, operators: Mapping[str, str], regions: Mapping[str, str
 def estimate_text(key: str, estimate: Estimate) -> str:
     """`197.1 (190 to 197.2) thousand million $ [WB]`."""
     span = f" ({estimate.least:g} to {estimate.most:g})" if estimate.least != estimate.most else ""
-    return f"{estimate.value:g}{span} {_UNITS[key]} [{estimate.source}]"
+    return f"{estimate.value:g}{span} {UNITS[key]} [{estimate.source}]"
 
 
 def share_text(measured: float) -> str:

@@ -63,6 +63,9 @@ class Progress:
         self._heading_printed = False
         self._broken: Broken | None = None
         self._signals: tuple[SignalVerdict, ...] = ()
+        self._datapath = ""
+        self._noticed: dict[str, list[str]] = {}
+        """What was noticed of phases, and of which."""
 
     def __call__(self, event: Event) -> None:
         """Print what an event has for the user."""
@@ -77,7 +80,9 @@ class Progress:
             case Built():
                 used = event.emulation
                 text = f"Open vSwitch's {used.datapath} datapath: {used.datapath_because}"
-                self._console.print(text, style="dim", soft_wrap=True, markup=False)
+                if text != self._datapath:  # a country that is built anew, or a run that is resumed, tells it again
+                    self._console.print(text, style="dim", soft_wrap=True, markup=False)
+                self._datapath = text
             case Waiting():
                 self._show(f"{event.seconds:.0f} s until {event.phase}")
             case PhaseBegun():
@@ -97,7 +102,7 @@ class Progress:
                 for name, title in event.faults.items():
                     self._note(f"{event.phase}: {title} (fault {name})")
             case Notice():
-                self._note(f"{event.where}: {event.text}")
+                self._notice(event)
             case Fault():
                 self._note(event.text)
             case SelfChecked() if event.broken:
@@ -107,7 +112,8 @@ class Progress:
             case Interrupted():
                 self._stop_live_line()
                 kept = f"What was measured is in {literal(self.shown)}."
-                self._print(f"[yellow]Interrupted.[/yellow] {kept} To go on: `shutdownlab resume`.")
+                goes_on = f"To go on: `shutdownlab resume {literal(self.shown)}`."
+                self._print(f"[yellow]Interrupted.[/yellow] {kept} {goes_on}")
             case SignalsJudged():
                 self._signals = event.signals
             case Finished():
@@ -135,6 +141,15 @@ class Progress:
         line = f"{when:<12}  {name:<{width}} {share:>16} {took:>6}  {text}"
         self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
+    def _notice(self, event: Notice) -> None:
+        """What is noticed of one phase after another is told once, and at the end how often."""
+        if self._begun is not None and any(phase.phase == event.where for phase in self._begun.phases):
+            phases = self._noticed.setdefault(event.text, [])
+            phases.append(event.where)
+            if len(phases) > 1:
+                return
+        self._note(f"{event.where}: {event.text}")
+
     def _note(self, text: str) -> None:
         self._print(f"[yellow]note:[/yellow] {literal(text)}")
 
@@ -149,6 +164,9 @@ class Progress:
         """The table, what was not as expected, and where everything is."""
         begun = self._begun
         assert begun is not None
+        for text, (_, *again) in self._noticed.items():
+            if again:
+                self._note(f"in {len(again)} more phase{'s' if len(again) > 1 else ''}, too: {text}")
         if self._story:
             table = table_of(self._results, begun.columns, begun.short_columns)
             print_story(self._console, table, self._results, begun.sources, event.faults, self._signals)
@@ -157,6 +175,7 @@ class Progress:
             since = literal(begun.changed_since)
             self._print(f"{walked} of {len(begun.phases)} phases have cells that changed since {since}.")
         captures = (", pcap/" if begun.pcap else "") + (", readings.csv, observations/" if begun.observe else "")
+        captures += ", selection.json" if begun.changed_since else ""
         self._print(f"The run took {event.seconds:.0f} s. Files in {literal(self.shown)}: {_FILES}{captures}")
 
     def _self_check_failed(self, broken: Sequence[Result]) -> None:

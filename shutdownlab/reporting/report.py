@@ -20,6 +20,8 @@ from shutdownlab.results.run import Run
 from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table
 
+_ENDED = {"killed": "was killed", "interrupted": "was interrupted", "broken": "broke off", "crashed": "broke off"}
+
 
 class Report(ABC):
     """Base of all reports. A class is registered under the name by which it is asked for.
@@ -47,9 +49,18 @@ class TableReport(Report):
 
     def write(self, run: Run, console: Console) -> None:
         """Print it."""
+        if run.status == "verified":
+            from shutdownlab.reporting.verified import print_record
+
+            print_record(run, console)
+            return
         print_story(console, run.table, run.results, run.manifest.get("sources", {}), run.faults, run.signals)
-        if run.status != "finished":
-            console.print(f"The run is {run.status}: this is what was measured until then.")
+        if run.status == "running":
+            console.print("The run goes on; this is what it has measured so far.", soft_wrap=True)
+        elif run.status != "finished":
+            ended = _ENDED.get(run.status, f"is {run.status}")
+            goes_on = f"`shutdownlab resume {run.path}` goes on with it"
+            console.print(literal(f"The run {ended}; this is what it had measured by then. {goes_on}."), soft_wrap=True)
 
 
 def print_story(
@@ -64,6 +75,11 @@ def print_story(
 
     Of a run that measured what has changed alone, the phases of which it measured something.
     """
+    if not results:
+        console.print("\nNo phase was measured to its end.")
+        for fault in faults:
+            console.print(f"[red]went wrong:[/red] {literal(fault)}", soft_wrap=True)
+        return
     measured = {result.phase for result in results if result.held != THE_MODEL}
     table = replace(table, phases=tuple(phase for phase in table.phases if phase[0] in measured or not measured))
     console.print("\n[bold]Percent of ordinary subscribers who got through[/bold], weighted by their number")

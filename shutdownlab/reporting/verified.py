@@ -13,6 +13,8 @@ from shutdownlab.reporting.signals import signal_lines, signals_as_data, sum_of_
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
 from shutdownlab.reporting.table import legend, legible
 from shutdownlab.results.result import Result
+from shutdownlab.results.run import Run
+from shutdownlab.results.table import Table
 from shutdownlab.verifier.verify import Verified
 
 
@@ -21,19 +23,38 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
 
     warn: also what is odd about the policies.
     """
-    console.print("\n[bold]Percent of ordinary subscribers who would get through[/bold], weighted by their number")
-    for part in legible(verified.table, console.width):
-        console.print()
-        console.print(part)
-    signs = ["~ some of it throttled", "! an expectation is not met", "? some undecided"]
-    signs += ["= held in a sample"] if verified.holds else []
-    lines = [f"[dim]{legend([*signs, '· not measured'], console.width)}[/dim]\n"]
-    lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
+    lines = [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(verified.undecided)]
     lines += [f"[yellow]warning:[/yellow] {literal(str(each))}" for each in (verified.warnings if warn else ())]
     lines += list(signal_lines(verified.signals, strict=verified.strict))
     lines.append(f"[{'red' if verified.exit_code else 'green'}]{literal(sum_of(verified))}[/]")
+    _print(console, verified.table, lines, sampled=verified.holds)
+
+
+def print_record(run: Run, console: Console) -> None:
+    """The same of what was worked out once, and written (`verify --out`)."""
+    undecided = [result for result in run.results if not result.outcome.is_measured]
+    lines = [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(run.unmet)]
+    sources = run.manifest.get("sources", {})
+    lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, run.unmet)]
+    lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(undecided)]
+    lines += list(signal_lines(run.signals))
+    bad = run.unmet or any(signal.met is False for signal in run.signals)
+    told = f"{sum_of_results(run.results)} {sum_of_signals(run.signals)}".strip()
+    lines.append(f"[{'red' if bad else 'green'}]{literal(told)}[/]")
+    _print(console, run.table, lines, sampled=any(result.held for result in run.results))
+    console.print("Nothing was run: this is what `verify` says a run would find.", soft_wrap=True)
+
+
+def _print(console: Console, table: Table, lines: Sequence[str], *, sampled: bool) -> None:
+    console.print("\n[bold]Percent of ordinary subscribers who would get through[/bold], weighted by their number")
+    for part in legible(table, console.width):
+        console.print()
+        console.print(part)
+    signs = ["~ some of it throttled", "! an expectation is not met", "? some undecided"]
+    signs += ["= held in a sample"] if sampled else []
+    console.print(f"[dim]{legend([*signs, '· not measured'], console.width)}[/dim]\n", soft_wrap=True)
     for line in lines:
         console.print(line, soft_wrap=True)
 

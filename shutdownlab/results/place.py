@@ -27,7 +27,9 @@ def new_directory(scenario: Scenario) -> Path:
                 (RUNS / each).mkdir()
                 return RUNS / each
     except OSError as error:
-        _refuse(RUNS, _why("which cannot be made", error))
+        here = "in which nothing can be made" if RUNS.is_dir() else "which cannot be made"  # in /tmp, somebody else's
+        hint = f"without --out results are in {RUNS} of the working directory: name one, or work in one of your own"
+        lookup.refuse("out", f"{RUNS}, {_why(here, error)}", "a directory that can be written", hint)
     raise AssertionError("there is always another number")
 
 

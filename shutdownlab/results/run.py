@@ -48,6 +48,8 @@ class Run:
         except FileNotFoundError:
             found = "no manifest.json" if folder.is_dir() else "no such directory"
             raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN)]) from None
+        except NotADirectoryError:
+            raise BadInput([Problem(str(path), 0, "", "a file", _NOT_A_RUN)]) from None
         except (OSError, ValueError, RecursionError) as error:
             found = because(error) if isinstance(error, OSError) else "not JSON"
             raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None
@@ -125,8 +127,13 @@ class Run:
 
     @property
     def unmet(self) -> list[Result]:
-        """The results that are not as expected, those without a verdict among them."""
-        return [result for result in self.results if not result.met]
+        """The results that are not as expected, those without a verdict among them; not so those that `verify` could
+        not decide."""
+        return [result for result in self.results if not result.met and (result.outcome.is_measured or self._measures)]
+
+    @property
+    def _measures(self) -> bool:
+        return self.status != "verified"
 
     @property
     def signals(self) -> list[SignalVerdict]:
@@ -141,7 +148,8 @@ class Run:
     @cached_property
     def table(self) -> Table:
         """Percent of subscribers who got through, a row per phase; recomputed from results.csv."""
-        return table_of(self.results, self.manifest.get("columns", ()), self.manifest.get("short_columns"))
+        columns, short = self.manifest.get("columns", ()), self.manifest.get("short_columns")
+        return table_of(self.results, columns, short, strict=self._measures)
 
     @property
     def phases(self) -> list[PhaseInfo]:

@@ -26,9 +26,9 @@ class Share:
     unmeasured: int = 0
     unmet: bool = False
 
-    def add(self, result: Result) -> None:
-        """Count one result."""
-        self.unmet = self.unmet or not result.met
+    def add(self, result: Result, *, strict: bool = True) -> None:
+        """Count one result; strict: without a verdict it is not as expected."""
+        self.unmet = self.unmet or not (result.met or (not strict and not result.outcome.is_measured))
         self.held += bool(result.held)
         if not result.outcome.is_measured:
             self.unmeasured += 1
@@ -104,8 +104,18 @@ class Table:
         return "\n".join(lines)
 
 
-def table_of(results: Iterable[Result], columns: Sequence[str] = (), short: Mapping[str, str] | None = None) -> Table:
-    """The table of some results; `columns`: those to begin with, in this order; `short`: what some are called too."""
+def table_of(
+    results: Iterable[Result],
+    columns: Sequence[str] = (),
+    short: Mapping[str, str] | None = None,
+    *,
+    strict: bool = True,
+) -> Table:
+    """The table of some results.
+
+    columns: those to begin with, in this order. short: what some are called too. strict: whether a cell without a
+    verdict is not as expected; of what was worked out it is undecided, and no more.
+    """
     phases: dict[str, datetime] = {}
     found: dict[tuple[str, str], Share] = {}
     headings = dict.fromkeys(columns)
@@ -113,5 +123,5 @@ def table_of(results: Iterable[Result], columns: Sequence[str] = (), short: Mapp
         phases.setdefault(result.phase, result.time)
         column = result.column or result.target
         headings.setdefault(column)
-        found.setdefault((result.phase, column), Share()).add(result)
+        found.setdefault((result.phase, column), Share()).add(result, strict=strict)
     return Table(tuple(phases.items()), tuple(headings), found, short or {})

@@ -54,6 +54,7 @@ def bird_config(
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [
         f"# {node.name}, AS{me}",
+        "log stderr all;",  # else it is syslog's, which goes to the console: the user's terminal
         f"router id {node.address(4)};",
         # "sorted" is what lets a channel fall back to a second route ("secondary" below).
         "ipv4 table master4 sorted;",

@@ -15,7 +15,7 @@ from shutdownlab.verifier.compare import CellChange, Comparison
 @dataclass(frozen=True, slots=True)
 class Cause:
     """A difference: the policy it is about, in words, and where it stands (`file:line`, of what is gone the old
-    file's). phases: those in which it counts."""
+    file's). phases: those in which it counts; none: in all, as what is no policy's."""
 
     policy: str
     text: str
@@ -31,19 +31,22 @@ def with_causes(
 ) -> Comparison:
     """The same, each change with what could have caused it: a difference of a policy that is in force then."""
     found = [*_policies(old, new), *_timelines(old, new), *_rest(old, new)]
-    changes = tuple(replace(change, causes=tuple(map(str, _of(change, found)))) for change in comparison.changes)
+    changes = tuple(replace(change, causes=tuple(map(str, causes_of(change, found)))) for change in comparison.changes)
     return replace(comparison, changes=changes)
 
 
-def _of(change: CellChange, causes: list[Cause]) -> list[Cause]:
-    return [cause for cause in causes if not cause.phases or not cause.phases.isdisjoint(change.phases)]
+def causes_of(change: CellChange, causes: list[Cause]) -> list[Cause]:
+    """Those that count in any of its phases, first what counts in the most of them."""
+    phases = frozenset(change.phases)
+    shared = [(len(cause.phases & phases) if cause.phases else len(phases), cause) for cause in causes]
+    return [cause for number, cause in sorted(shared, key=lambda each: -each[0]) if number]
 
 
 def _policies(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]) -> Iterator[Cause]:
     before, after = old[0].scenario.policies, new[0].scenario.policies
     for name in dict.fromkeys((*before, *after)):
         phases = _in_force(old, name) | _in_force(new, name)
-        if name in before and name in after and before[name] != after[name]:
+        if phases and name in before and name in after and before[name] != after[name]:
             yield from _differences(name, before[name], after[name], phases, old[0], new[0])
 
 

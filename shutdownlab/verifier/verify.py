@@ -103,7 +103,10 @@ class Verified:
     @cached_property
     def unmet(self) -> list[Result]:
         """The results that are not as expected; what cannot be decided is among them only where that is `strict`."""
-        return self._of(group for group in self.groups if not group.met and (self.strict or group.is_decided))
+        return self._of(group for group in self.groups if not self._holds(group))
+
+    def _holds(self, group: CellGroup) -> bool:
+        return group.met or not (self.strict or group.is_decided)
 
     def _of(self, groups: Iterable[CellGroup]) -> list[Result]:
         """The results of some groups, in the order of all results."""
@@ -171,7 +174,7 @@ class Verified:
     @property
     def exit_code(self) -> int:
         """0, or 1 where an expectation is not met."""
-        unmet = any(not group.met and (self.strict or group.is_decided) for group in self.groups)
+        unmet = any(not self._holds(group) for group in self.groups)
         return EXIT_UNMET if unmet or self.unmet_signals else EXIT_OK
 
     @cached_property
@@ -179,13 +182,13 @@ class Verified:
         """Percent of subscribers who would get through, a row per phase."""
         scenario, shares = self.shutdown.scenario, dict[tuple[str, str], Share]()
         if self.holds:
-            return table_of(self.results, scenario.headings, scenario.short_columns)
+            return table_of(self.results, scenario.headings, scenario.short_columns, strict=self.strict)
         headings, phases = dict.fromkeys(scenario.headings), dict[str, datetime]()
         for group in self.groups:
             phases[group.phase.phase] = group.phase.at
             headings.setdefault(group.column)
             share = shares.setdefault((group.phase.phase, group.column), Share())
-            share.add_alike(group.verdict.outcome, group.weight, group.cells, met=group.met)
+            share.add_alike(group.verdict.outcome, group.weight, group.cells, met=self._holds(group))
         return Table(tuple(phases.items()), tuple(headings), shares, scenario.short_columns)
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from shutdownlab.control.processes import ControlError
+from shutdownlab.country import breakage
 from shutdownlab.country.breakage import brief, lines_of
 from shutdownlab.servers.start import ServicesNotReady
 
 TRACEBACK = """\
 Traceback (most recent call last):
-  File "x.py", line 1, in <module>
+  File "<string>", line 1, in <module>
     f()
     ~^^
 KeyError: 'x'"""
@@ -27,6 +28,14 @@ def test_two_tracebacks_one_after_the_other_are_two_lines() -> None:
         brief(f"{TRACEBACK}\n\nDuring handling of it:\n\n{TRACEBACK}")
         == "KeyError: 'x'\nDuring handling of it:\nKeyError: 'x'"
     )
+
+
+def test_where_in_a_file_of_the_users_own_it_came_to_that_is_told() -> None:
+    ours = f'  File "{breakage.__file__}", line 9, in load\n    run()\n'
+    theirs = '  File "/home/me/my isp.py", line 26, in obey\n    nonesuch()\n'
+    text = f"Traceback (most recent call last):\n{ours}{theirs}{ours}NameError: nonesuch\nand so on"
+    assert brief(text) == "NameError: nonesuch (/home/me/my isp.py, line 26)\nand so on"
+    assert brief(f"Traceback (most recent call last):\n{ours}NameError: nonesuch") == "NameError: nonesuch"
 
 
 def test_text_without_a_traceback_stays() -> None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from readme import block_with
 from typer.testing import CliRunner
 
 from shutdownlab.cli import app
 from shutdownlab.comparison import diff
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.reporting.compared import agreement_lines, phases_text, who_text
+from shutdownlab.reporting.compared import agreement_lines, line_of, phases_text, who_text
 from shutdownlab.reporting.junit import of_run
-from shutdownlab.verifier.compare import compare
+from shutdownlab.verifier.causes import Cause, causes_of
+from shutdownlab.verifier.compare import CellChange, compare
 from shutdownlab.verifier.verify import verify
 
 ROOT = Path(__file__).parents[2]
-FLAGSHIP = ROOT / "scenarios/kazakhstan-2022.yaml"
 FIRST = ROOT / "scenarios/first-shutdown.yaml"
 
 
@@ -33,20 +35,33 @@ def written(folder: Path, old: str, new: str, source: Path = FIRST, name: str = 
     return file
 
 
-def test_a_hole_that_is_closed_is_told_in_a_line_with_the_policys_own(tmp_path: Path) -> None:
-    old = "    title: Everything off but the government and forgotten ports\n    block: everything\n"
-    spared = "    except: {subscribers: [government], ports: [179, 3785, 5060]}\n    source: CF, NB, RA, SEED, N99"
-    mine = written(tmp_path, old + spared, old + spared.replace("3785, ", ""), FLAGSHIP)
-    done = CliRunner().invoke(app, ["diff", str(FLAGSHIP), str(mine)])
+def test_a_hole_that_is_closed_is_told_as_the_readme_has_it_with_the_lines_of_policies_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = CliRunner().invoke(app, ["show", "kazakhstan-2022"]).output
+    Path("my.yaml").write_text(text.replace("ports: [179, 3785, 5060]", "ports: [179, 5060]"))
+    done = CliRunner().invoke(app, ["diff", "kazakhstan-2022", "my.yaml"])
     assert done.exit_code == 1
-    line = mine.read_text().split("\n").index(spared.split("\n")[0].replace("3785, ", "")) + 1
-    assert done.output.splitlines()[0] == (
-        "all operators, datacentre, ordinary, `blackout`, `blackout-2`, `blackout-3`: bridge-3785: ok → blocked, "
-        f"since `blackout` no longer excepts 3785, {mine}:{line}"
-    )
-    assert "newly blocked" in done.output.splitlines()[-1]
-    assert len(done.output.splitlines()) <= 5
-    assert CliRunner().invoke(app, ["diff", str(FLAGSHIP), str(mine), "--allow"]).exit_code == 0
+    command, *first, cut, total = block_with("ok → blocked, since").splitlines()
+    assert (command, cut) == ("$ shutdownlab diff kazakhstan-2022 my.yaml", "…")
+    said = done.output.splitlines()
+    assert (said[: len(first)], said[-1]) == (first, total)
+    assert "`blackout-elsewhere`" not in done.output, "it is in force by another account alone"
+    assert CliRunner().invoke(app, ["diff", "kazakhstan-2022", "my.yaml", "--allow"]).exit_code == 0
+
+
+def test_of_many_causes_three_are_told_first_those_of_the_most_phases() -> None:
+    def cause(name: str, *phases: str) -> Cause:
+        return Cause(name, f"`{name}` has gone", "", frozenset(phases))
+
+    ok, blocked = (Outcome.OK, ""), (Outcome.BLOCKED, "")
+    change = CellChange(ok, blocked, ("web",), ("one", "two", "three"), (), (), ("ipv4",), 3)
+    given = [cause("a", "one"), cause("b", "four"), cause("c", "two", "three"), cause("d"), cause("e", "two")]
+    causes = tuple(map(str, causes_of(change, given)))
+    assert causes == ("`d` has gone", "`c` has gone", "`a` has gone", "`e` has gone")
+    line = line_of(replace(change, causes=causes), ["one", "two", "three", "four"])
+    assert line.endswith(": web: ok → blocked, since `d` has gone; `c` has gone; `a` has gone; and 1 more")
 
 
 def test_two_versions_that_come_out_alike_are_no_change(tmp_path: Path) -> None:
@@ -116,13 +131,24 @@ def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(tmp_path: Path)
         ("HEAD:scenarios/none.yaml", "OLD: found 'scenarios/none.yaml', which HEAD does not have"),
         ("HEAD:../../../../etc/passwd", "OLD: found '../../../../etc/passwd', which HEAD does not have"),
         ("none.yaml", "none.yaml: found no such file"),
+        ("HEAX", "OLD: found 'HEAX', which is no file, no scenario that ships, and no revision of git here"),
+        ("kazakstan-2022", "did you mean 'kazakhstan-2022'?"),
     ],
 )
 def test_a_side_that_is_not_there_is_bad_input(old: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    done = CliRunner().invoke(app, ["diff", old, "first-shutdown"])
+    done = CliRunner().invoke(app, ["diff", old, "scenarios/first-shutdown.yaml"])
     assert done.exit_code == 2
-    assert found in done.output
+    assert found in done.output.replace("\n", " ")
+
+
+def test_without_git_there_are_no_revisions_and_all_else_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = CliRunner().invoke(app, ["diff", "HEAD", str(FIRST)])
+    assert (done.exit_code, "no revision of git here" in done.output) == (2, True)
+    done = CliRunner().invoke(app, ["diff", "HEAD:mine.yaml", str(FIRST)])
+    assert (done.exit_code, "found a revision, but no git" in done.output) == (2, True)
+    assert diff("first-shutdown", FIRST).changed == 0
 
 
 def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> None:
@@ -141,6 +167,8 @@ def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> N
     ).output
     assert annotated.startswith(f"::error file={mine},line=")
     assert summary.read_text() == markdown
+    allowed = runner.invoke(app, ["diff", str(FIRST), str(mine), "--format", "github", "--allow"]).output
+    assert allowed == annotated.replace("::error", "::warning"), "what is allowed is no error"
 
 
 def test_a_summary_that_cannot_be_written_is_told_after_the_annotations(tmp_path: Path) -> None:

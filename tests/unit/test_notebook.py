@@ -20,10 +20,14 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What its cells define, once it has run."""
+    return notebook_of("kazakhstan-2022", tmp_path_factory.mktemp("notebook") / "run")
+
+
+def notebook_of(scenario: str, folder: Path) -> dict[str, Any]:
+    """What its cells define of what a scenario comes to."""
     for package in ("marimo", "duckdb", "pyarrow"):
         pytest.importorskip(package, reason=f"no {package}: pip install 'shutdownlab[data]' marimo")
-    folder = tmp_path_factory.mktemp("notebook") / "run"
-    sl.verify("kazakhstan-2022").write(folder)
+    sl.verify(scenario).write(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUN", str(folder))
         app = runpy.run_path(str(ROOT / "examples/notebook.py"), run_name="notebook")["app"]
@@ -63,6 +67,11 @@ def test_what_it_cost_is_what_the_readme_says(found: dict[str, Any]) -> None:
     amounts = found["cost"]
     said = f"${amounts['cost']}, {amounts['report']} and {amounts['graded']} million"
     assert said in README.replace("\n", " ")
+
+
+def test_it_goes_through_any_run_though_nothing_says_what_the_economy_is(tmp_path: Path) -> None:
+    found = notebook_of("first-shutdown", tmp_path / "run")
+    assert (found["cost"], found["left"]) == ({}, {"calls": 100, "port 179": 100})
 
 
 def test_the_notebook_for_jupyter_has_the_same_code() -> None:

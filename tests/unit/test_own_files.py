@@ -265,3 +265,13 @@ def test_a_path_that_no_file_can_have_is_a_mistake_like_any_other(name: str) -> 
         library.load({**scenario, "controller": name})
     with pytest.raises(BadInput, match="profile"):
         library.load({**scenario, "profile": name.replace(".py", ".yaml")})
+
+
+def test_a_controller_that_python_cannot_read_is_told_with_its_line_before_anything_runs(tmp_path: Path) -> None:
+    scenario = yaml.safe_load((Path(__file__).parents[2] / "scenarios/first-shutdown.yaml").read_text())
+    (tmp_path / "isp.py").write_text("import os\ndef obey(:\n    pass\n")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(scenario | {"controllers": {"northnet": "isp.py"}}))
+    with pytest.raises(BadInput, match=r"northnet: found 'isp.py', which Python cannot read: invalid syntax, line 2"):
+        sl.load(tmp_path / "mine.yaml")
+    (tmp_path / "isp.py").write_text("raise SystemExit('nothing is carried out')\n")
+    assert sl.load(tmp_path / "mine.yaml").controllers == {"northnet": tmp_path / "isp.py"}

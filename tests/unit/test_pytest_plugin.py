@@ -33,7 +33,8 @@ def test_a_failure_reads_as_the_terminals_and_has_the_expectations_line(tmp_path
     assert "1 failed, 16 passed" in output
     assert (
         "blackout: bridge-179 from northnet/capital/ordinary, northnet/capital/datacentre, northnet/coast/ordinary and "
-        "2 more: expected ok [EXAMPLE], saw blocked (generic_timeout_error)\n    [EXAMPLE] made up for teaching"
+        "2 more: expected ok [EXAMPLE], saw blocked (generic_timeout_error) "
+        f"(`blackout`, first.yaml:{text.split(chr(10)).index('  blackout:') + 1})\n    [EXAMPLE] made up for teaching"
     ) in output
     assert "FAILED first.yaml::blackout::shut-down: bridge-179, call is ok" in output
     junit = tmp_path / "junit.xml"
@@ -41,6 +42,13 @@ def test_a_failure_reads_as_the_terminals_and_has_the_expectations_line(tmp_path
     line = text.split("\n").index("    - {probes: [bridge-179, call], outcome: ok, source: EXAMPLE}")
     placed = f'.blackout" name="shut-down: bridge-179, call is ok" file="first.yaml" line="{line}"'
     assert placed in junit.read_text()
+
+
+def test_a_scenario_that_varies_another_is_a_test_file_too(tmp_path: Path, run_pytest: RunPytest) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: first-shutdown\nname: mine\n")
+    (tmp_path / "linter.yaml").write_text("extends: default\nrules: {}\n")
+    status, output = run_pytest(tmp_path, "-q", "--collect-only")
+    assert (status, output.count("mine.yaml::"), output.count("linter")) == (0, 17, 0)
 
 
 def test_a_scenario_with_mistakes_is_an_error_that_lists_them(tmp_path: Path, run_pytest: RunPytest) -> None:

@@ -125,6 +125,11 @@ def test_the_exchange_is_preferred_and_providers_are_the_last_resort() -> None:
     assert preferences[Relation.PEER] > preferences[Relation.PROVIDER]
 
 
+def test_no_router_logs_by_syslog_which_would_write_to_the_terminal() -> None:
+    network = small_country()
+    assert {bird_config(network, node).splitlines()[1] for node in routers(network)} == {"log stderr all;"}
+
+
 def test_a_customer_best_reached_over_the_exchange_is_still_announced_upstream() -> None:
     network = small_country()
     config = bird_config(network, network.nodes["northnet-border"])

@@ -6,16 +6,22 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
 from shutdownlab import library
+from shutdownlab.cli import app
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.reporting.progress import Progress
-from shutdownlab.results.events import Event, Interrupted
+from shutdownlab.results.events import Begun, Built, Event, Finished, Interrupted, Notice
+from shutdownlab.results.manifest import Emulation, PhaseInfo
 from shutdownlab.results.run import Run
 from shutdownlab.runner import event_stream, run, walk
 from shutdownlab.runner.measuring import Measuring
@@ -106,7 +112,35 @@ def test_an_interrupt_is_recorded_and_goes_on(
     with pytest.raises(KeyboardInterrupt):
         played(payload)
     assert recorded(payload) == ("interrupted", ["begun", "interrupted", "finished"])
-    assert "Interrupted. What was measured is in run." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Interrupted. What was measured is in run. To go on: `shutdownlab resume run`." in told
+    said = CliRunner().invoke(app, ["report", str(payload["directory"])])
+    assert (said.exit_code, said.output) == (
+        0,
+        "\nNo phase was measured to its end.\nThe run was interrupted; this is what it had measured by then. "
+        f"`shutdownlab resume {payload['directory']}` goes on with it.\n",
+    )
+
+
+def test_what_is_noticed_of_every_phase_and_of_a_country_built_anew_is_told_once() -> None:
+    output = StringIO()
+    progress = Progress(Path("run"), Console(file=output, width=200))
+    names, at = ("one", "two", "three"), datetime(2030, 5, 1, tzinfo=UTC)
+    phases = tuple(PhaseInfo(phase=name, at=at, title=name) for name in names)
+    progress(Begun(version="1", run="run", scenario="a", title="A", topology="t", operators={}, phases=phases))
+    built = Built(emulation=Emulation(datapath="userspace", datapath_because="asked for"), seconds={})
+    for name in names:
+        progress(built)
+        progress(Notice(where=name, text="censored-planet could not be observed: no web site"))
+        progress(Notice(where="northnet", text="lost the DPI box"))
+    progress(Finished(status="finished", exit_code=0, seconds=1, cells=0, expectations=0, unmet=0, errors=0))
+    told = [line for line in output.getvalue().splitlines() if "datapath" in line or "note:" in line]
+    assert told == [
+        "Open vSwitch's userspace datapath: asked for",
+        "note: one: censored-planet could not be observed: no web site",
+        *["note: northnet: lost the DPI box"] * 3,
+        "note: in 2 more phases, too: censored-planet could not be observed: no web site",
+    ]
 
 
 @pytest.mark.parametrize("read_all", [True, False], ids=["it had read all", "it had not read all"])

@@ -33,6 +33,23 @@ def test_runs_that_begin_in_the_same_second_have_directories_of_their_own(
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(path.name for path in made)
 
 
+def test_where_somebody_else_s_runs_are_one_is_told_how_to_have_results_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(BadInput) as refused:
+        new_directory(SCENARIO)
+    [problem] = refused.value.problems
+    assert problem.found == "runs, in which nothing can be made (permission denied)"
+    assert problem.hint.startswith("without --out results are in runs of the working directory")
+
+
 def test_of_two_runs_that_begin_in_one_directory_the_second_is_refused_and_takes_nothing(tmp_path: Path) -> None:
     with RunDirectory(tmp_path):
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

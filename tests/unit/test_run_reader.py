@@ -103,6 +103,12 @@ def test_a_run_of_version_0_1_is_read() -> None:
     assert all(event.event != "measured" for event in run.events())
 
 
+def test_a_file_is_no_run_and_is_called_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(sl.BadInput, match=r"mine\.yaml: found a file; expected a directory that `shutdownlab run`"):
+        sl.Run.open(tmp_path / "mine.yaml")
+
+
 @given(data=st.data())
 @pytest.mark.parametrize("version", ["0.1", "now"])
 def test_wherever_its_files_are_cut_a_run_is_read_up_to_the_last_whole_phase_and_line(

@@ -125,7 +125,7 @@ def test_a_place_that_cannot_be_a_run_s_is_refused_as_for_a_run(
     assert "--out: found" in done.output.replace("\n", " ")
 
 
-def test_chance_is_undecided_and_fails_only_where_one_is_strict() -> None:
+def test_chance_is_undecided_and_fails_only_where_one_is_strict(tmp_path: Path) -> None:
     scenario = changed(expectations={}, timeline=[])
     scenario["policies"] = {
         "often": {
@@ -147,7 +147,18 @@ def test_chance_is_undecided_and_fails_only_where_one_is_strict() -> None:
         "undecided: blocked (connection_reset) or ok: what the box draws"
     }
     assert {result.outcome for result in found.results if result.target == "telegram"} == {Outcome.OK}
-    assert (found.exit_code, verify(scenario, strict=True).exit_code) == (0, 1)
+    strict = verify(scenario, strict=True)
+    assert (found.exit_code, strict.exit_code) == (0, 1)
+    assert (str(found.table["one", "WhatsApp"]), str(strict.table["one", "WhatsApp"])) == ("?", "?!")
+    found.write(tmp_path / "out")
+    assert sl.Run.open(tmp_path / "out").unmet == []
+    said = CliRunner().invoke(app, ["report", str(tmp_path / "out")]).output
+    assert "who would get through" in said
+    assert "undecided: whatsapp in one: blocked (connection_reset) or ok: what the box draws" in said
+    assert "All 6 expectations hold; 6 undecided.\nNothing was run: this is what `verify` says" in said
+    page = sl.report(tmp_path / "out").html
+    assert "Not as expected" not in page
+    assert page.count(">Undecided</th>") == 1
 
 
 def test_what_hangs_on_the_look_of_packets_is_undecided() -> None:

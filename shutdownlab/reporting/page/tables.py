@@ -108,12 +108,14 @@ def _hours(value: float | None) -> Html:
 def expectations(account: RunAccount) -> Html:
     """How many expectations were met, by the source of what was expected, and which were not."""
     counts: dict[str, list[int]] = {}
+    judged = [result for result in account.results if account.is_measured or result.outcome.is_measured]
     for result in account.results:
         if result.expected is not None:
-            row = counts.setdefault(result.source or "no source named", [0, 0, 0])
-            row[0] += 1
-            row[1 if result.met else 2] += 1
-    unmet = list(unmet_lines(account.results))
+            counts.setdefault(result.source or "no source named", [0, 0, 0])[0] += 1
+    for result in judged:
+        if result.expected is not None:
+            counts[result.source or "no source named"][1 if result.met else 2] += 1
+    unmet = list(unmet_lines(judged))
     parts: list[str] = []
     if unmet:
         parts += [
@@ -122,9 +124,12 @@ def expectations(account: RunAccount) -> Html:
         ]
     if counts:
         rows = [[source, *(f"{count:,}" for count in row)] for source, row in counts.items()]
-        parts.append(
-            table("Expectations by their source", ["Source", "Expected", "Met", "Not met"], rows, class_="pg-num")
-        )
+        heads = ["Source", "Expected", "Met", "Not met"]
+        if len(judged) < len(account.results):
+            heads.append("Undecided")
+            for row, (expected, met, against) in zip(rows, counts.values(), strict=True):
+                row.append(f"{expected - met - against:,}")
+        parts.append(table("Expectations by their source", heads, rows, class_="pg-num"))
     else:
         parts.append(element("p", "The scenario expects nothing."))
     sources = dict(account.manifest.get("sources", {}))
