@@ -16,6 +16,7 @@ from typing import Any
 
 import outside
 import pytest
+import warm
 import yaml
 
 from shutdownlab import library
@@ -51,9 +52,15 @@ def invoke(
     stdin: str = "",
     env: dict[str, str] | None = None,
     longest: float = _LONGEST_S,
+    cold: bool = False,
 ) -> Done:
-    """Run the command in `place` to its end."""
+    """Run the command in `place` to its end. `cold`: by an interpreter that has imported nothing, as a shell does.
+
+    So it is for another user, or in another environment, in any case; else see `warm`.
+    """
     argv, environment = shutdownlab(user, place)
+    if user == "same" and not env and not cold:
+        return Done(*warm.start([str(each) for each in arguments], place, environment, stdin, longest))
     done = subprocess.run(
         [*argv, *map(str, arguments)],
         cwd=place,

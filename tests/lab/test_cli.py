@@ -59,11 +59,11 @@ def refused(done: Done, *lines: str) -> None:
 
 
 def test_version_is_the_package_s(tmp_path: Path) -> None:
-    assert invoke(tmp_path, "--version") == Done(0, f"shutdownlab {shutdownlab.__version__}\n")
+    assert invoke(tmp_path, "--version", cold=True) == Done(0, f"shutdownlab {shutdownlab.__version__}\n")
 
 
 def test_help_names_every_command_with_what_it_does(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "--help")
+    done = invoke(tmp_path, "--help", cold=True)
     assert done.code == 0
     assert "Usage: shutdownlab [OPTIONS] COMMAND" in done.output
     for command in COMMANDS:
@@ -175,7 +175,7 @@ def test_the_help_of_a_command_fits_80_columns_and_has_its_options(
 
 
 def test_list_tells_scenarios_from_countries_and_says_where_their_files_are(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "list")
+    done = invoke(tmp_path, "list", cold=True)
     assert done.code == 0
     scenarios, countries = done.output.split("Countries, in ")
     for text, kind in ((scenarios, "scenarios"), (countries, "topologies")):
@@ -592,7 +592,7 @@ def test_exec_of_what_is_no_program_ends_as_a_shell_would(tmp_path: Path) -> Non
 
 def test_lab_gives_mininet_s_command_line(tmp_path: Path) -> None:
     typed = "nodes\nsouthcell-coast ping -c 1 -W 2 www.bbc.com\nsouthcell-coast ping -c 1 -W 2 northnet-coast\nexit\n"
-    done = invoke(tmp_path, "lab", "first-shutdown", "--at", "messenger", stdin=typed)
+    done = invoke(tmp_path, "lab", "first-shutdown", "--at", "messenger", stdin=typed, cold=True)
     assert done.code == 0
     greeting, *_ = done.output.splitlines()
     assert greeting == "29 nodes of A small country with two operators are up, with the policies of messenger."

@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     place = tmp_path_factory.mktemp("whole")
     done = invoke(
         place, "run", "first-shutdown", "--out", "results", "--seed", 7, "--verify", "--junit", "results.xml",
-        "--report", "report.html",
+        "--report", "report.html", cold=True,
     )  # fmt: skip
     return done, Record(place / "results")
 
