@@ -30,6 +30,13 @@ def test_whatever_sources_say_of_a_shutdown_holds_under_every_account(scenario: 
         assert all(result.expected for result in said)
 
 
+def test_all_expectations_of_the_flagship_hold_whoever_commands() -> None:
+    for command, choice in ("operators", ()), ("direct", (("command", "direct"),)):
+        found = verified("kazakhstan-2022", *choice)
+        assert found.choices["command"] == command
+        assert (len(found.results), found.unmet, found.undecided) == (10_924, [], [])
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_at_least_three_facts_of_each_shutdown_are_put_to_the_test(scenario: str) -> None:
     assert len({(fact.phase, fact.by) for fact in FACTS if fact.scenario == scenario}) >= 3
