@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import tiny
 from invocation import Json, invoke, small
-from tiny import country
 
 OPERATORS = ("northnet", "southcell", "westline")
 
@@ -53,7 +53,7 @@ def blocked(phase: str, operator: str) -> set[str]:
 
 def scenario_of(place: Path) -> Path:
     """A scenario that expects what should come of the policies in force; an obfs4 bridge is at port 179."""
-    (place / "country.yaml").write_text(json.dumps(country(*OPERATORS)))
+    tiny.written(place, *OPERATORS)
 
     def change(scenario: Json) -> None:
         timeline: list[Json] = []
@@ -68,7 +68,7 @@ def scenario_of(place: Path) -> Path:
             start = list(policies.values())
             timeline.append({"phase": phase, "at": at, "title": phase, "stop": stop, "start": start, "expect": expect})
         scenario |= {
-            "topology": "country.yaml",
+            "topology": "tiny.yaml",
             "policies": {
                 name: {"title": name, "source": "FACT", "where": {"operators": [operator]}} | POLICIES[name][0]
                 for policies in IN_FORCE.values()
@@ -115,12 +115,12 @@ SPLIT, TWICE = "[TCP:flags:PA]-fragment{tcp:8:True}-|", "[TCP:flags:PA]-duplicat
 def test_a_geneva_strategy_gets_past_a_box_that_does_not_reassemble_and_no_other(tmp_path: Path) -> None:
     """Northnet's box, `kazakhstan-sni`, reads the first packet alone; a packet that is there twice is still read."""
     operators = ("northnet", "southcell")
-    (tmp_path / "country.yaml").write_text(json.dumps(country(*operators)))
+    tiny.written(tmp_path, *operators)
     sites = ["split.tools.example", "twice.tools.example"]
 
     def change(scenario: Json) -> None:
         scenario |= {
-            "topology": "country.yaml",
+            "topology": "tiny.yaml",
             "profile": "perfect",
             "profiles": {"northnet": "kazakhstan-sni"},
             "policies": {

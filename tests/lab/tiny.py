@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from invocation import Json
 
@@ -38,3 +40,10 @@ def country(*operators: str, serves: Iterable[str] = ("telegram", "bbc")) -> Jso
             }
         },
     }
+
+
+def written(place: Path, *operators: str, serves: Iterable[str] = ("telegram", "bbc")) -> Path:
+    """Such a country as a file in `place`."""
+    path = place / "tiny.yaml"
+    path.write_text(json.dumps(country(*operators, serves=serves)))
+    return path
