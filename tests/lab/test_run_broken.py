@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -142,12 +143,23 @@ BUILT_ANEW, IN_PLACE = list(OF_ALL.values())[:5], OF_ALL["dpi-southcell-b", sign
 STOPPED = [phase for (_, number), phase in OF_ALL.items() if number == signal.SIGSTOP]
 
 
+def small_in_a_tiny_country(place: Path, change: Callable[[Json], None] = lambda _: None) -> Path:
+    """SMALL with a subscriber at each of two operators and nobody else, changed."""
+    tiny.written(place, "northnet", "southcell", serves=("kaspi", "google-dns", "bridge"))
+
+    def changed(scenario: Json) -> None:
+        scenario["topology"] = "tiny.yaml"
+        scenario["policies"]["blackout"]["except"] = {"ports": ["tcp/179"]}
+        blackout = scenario["timeline"][1]
+        blackout["expect"] = [each for each in blackout["expect"] if "who" not in each]
+        change(scenario)
+
+    return small(place, changed)
+
+
 def in_turn(scenario: Json) -> None:
-    """All of those blackouts, each with the phase after it in which all is back; in a country of one subscriber."""
+    """All of those blackouts, each with the phase after it in which all is back."""
     baseline, blackout, restored = scenario["timeline"]
-    scenario["topology"] = "tiny.yaml"
-    scenario["policies"]["blackout"]["except"] = {"ports": ["tcp/179"]}
-    blackout["expect"] = [each for each in blackout["expect"] if "who" not in each]
     scenario["timeline"] = [baseline]
     for number in range(1, len(STRUCK) + 1):
         for hour, phase in ((2 * number, blackout), (2 * number + 1, restored)):
@@ -158,9 +170,10 @@ def in_turn(scenario: Json) -> None:
 
 @pytest.fixture(scope="module")
 def struck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
+    """A run in which all of that happens."""
     place = tmp_path_factory.mktemp("struck")
-    tiny.written(place, "northnet", "southcell", serves=("kaspi", "google-dns", "bridge"))
-    with under_way(place, small(place, in_turn), "--until", list(OF_ALL.values())[-1]) as (process, record):
+    path = small_in_a_tiny_country(place, in_turn)
+    with under_way(place, path, "--until", list(OF_ALL.values())[-1]) as (process, record):
         for (name, number), phase in OF_ALL.items():
             wait_for_event(process, record, "confirmed", phase)
             signal_inside(process, name, number)
@@ -208,7 +221,7 @@ def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(struck: tu
 
 
 def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(tmp_path: Path) -> None:
-    with under_way(tmp_path, small(tmp_path)) as (process, record):
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
         for attempt in range(3):
             begun = partial(confirmed_more_than, record, attempt)
             outside.wait_until(begun, f"attempt {attempt} at the blackout", 120)
@@ -226,7 +239,7 @@ def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(
 def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_next_phase_has_a_country_built_anew(
     tmp_path: Path,
 ) -> None:
-    with under_way(tmp_path, small(tmp_path)) as (process, record):
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")
         cut_off_inside(process, "nginx")
         done = finished(process)
