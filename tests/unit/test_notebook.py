@@ -18,14 +18,12 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(flagship: Path) -> dict[str, Any]:
     """What its cells define, once it has run."""
     for package in ("marimo", "duckdb", "pyarrow"):
         pytest.importorskip(package, reason=f"no {package}: pip install 'shutdownlab[data]' marimo")
-    folder = tmp_path_factory.mktemp("notebook") / "run"
-    sl.verify("kazakhstan-2022").write(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUN", str(folder))
+        patch.setenv("RUN", str(flagship))
         app = runpy.run_path(str(ROOT / "examples/notebook.py"), run_name="notebook")["app"]
         _, definitions = app.run()
         return dict(definitions)
