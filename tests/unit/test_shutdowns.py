@@ -7,7 +7,7 @@ from functools import cache
 import facts_of_eight_countries
 import facts_of_five_countries
 import pytest
-from documented import Fact, cell, shipped, versions, without
+from documented import Fact, cell, measuring, shipped, versions, without
 
 import shutdownlab as sl
 from shutdownlab.verifier.verify import Verified
@@ -46,7 +46,8 @@ def test_at_least_three_facts_of_each_shutdown_are_put_to_the_test(scenario: str
 def test_a_fact_no_longer_holds_once_what_brings_it_about_is_taken_out(fact: Fact) -> None:
     choice = dict([fact.choose]) if fact.choose else {}
     before = cell(verified(fact.scenario, *choice.items()).results, fact)
-    after = sl.verify(without(fact.scenario, fact.by), choose=choice, at=fact.phase)
+    made = measuring(sl.load(without(fact.scenario, fact.by)), fact.target)
+    after = sl.verify(made, choose=choice, at=fact.phase)
     assert before.outcome == before.expected
     assert cell(after, fact) in after.unmet
 
