@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import shutdownlab as sl
+
 ROOT = Path(__file__).parents[1]
 
 settings.register_profile("default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -21,9 +23,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 LONGEST = (
-    "test_run_tools.py", "test_differential.py", "test_run_broken.py", "test_run_faults.py", "test_cli.py",
-    "test_readme_in_a_country.py", "test_run.py", "test_probes.py", "test_lab_surroundings.py", "test_lab_door.py",
-    "test_run_door.py", "test_run_and_inspect_on_the_wire.py", "test_run_limited.py", "test_run_confined.py",
+    "test_run_broken.py", "test_run.py", "test_run_faults.py", "test_run_tools.py", "test_cli.py",
+    "test_differential.py", "test_readme_in_a_country.py", "test_probes.py", "test_run_limited.py",
+    "test_lab_surroundings.py", "test_run_confined.py", "test_run_and_inspect_on_the_wire.py", "test_lab_door.py",
+    "test_run_door.py",
 )  # fmt: skip
 """Files of tests/lab that take a minute or more of a worker, the longest first: what is begun last should be short, or
 one worker has it to itself in the end. `make test PYTEST_ARGS=--durations=60` tells which they are."""
@@ -55,6 +58,20 @@ def environment() -> Callable[[str], Path]:
         return Path(made.stdout.strip())
 
     return python_of
+
+
+@pytest.fixture(scope="session")
+def flagship(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of kazakhstan-2022 as it was verified, once for all files of a worker. Nobody writes there."""
+    folder = tmp_path_factory.mktemp("flagship") / "run"
+    sl.verify("kazakhstan-2022").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flagship_page(flagship: Path) -> str:
+    """Its report."""
+    return sl.report(flagship).html
 
 
 @pytest.fixture(scope="session")

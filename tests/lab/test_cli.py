@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import invocation
 import pytest
+import tiny
 from invocation import Done, Json, Record, invoke, small
 
 import shutdownlab
@@ -567,7 +568,7 @@ def test_exec_shows_what_installing_the_states_root_does(tmp_path: Path) -> None
 
 def test_exec_passes_input_and_output_through_a_pipe_and_nothing_else(tmp_path: Path) -> None:
     argv, env = invocation.shutdownlab("same", tmp_path)
-    command = [*argv, "exec", "two-operators", "--from", "northnet/capital/government", "--", "sort", "-r"]
+    command = [*argv, "exec", tiny.written(tmp_path, "northnet"), "--from", "northnet/capital", "--", "sort", "-r"]
     done = subprocess.run(command, env=env, cwd=tmp_path, input="a\nb\n", capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("b\na\n", "", 0)
 
@@ -575,13 +576,14 @@ def test_exec_passes_input_and_output_through_a_pipe_and_nothing_else(tmp_path: 
 def test_exec_works_in_the_directory_it_is_called_in(tmp_path: Path) -> None:
     script = "cp question answer; nosuchcommand"
     (tmp_path / "question").write_text("42")
-    done = invoke(tmp_path, "exec", "two-operators", "--from", "northnet/coast", "--", "sh", "-c", script)
+    country = tiny.written(tmp_path, "northnet")
+    done = invoke(tmp_path, "exec", country, "--from", "northnet/capital", "--", "sh", "-c", script)
     assert (tmp_path / "answer").read_text() == "42"
     assert done.code == 127, "the shell's own"
 
 
 def test_exec_of_what_is_no_program_ends_as_a_shell_would(tmp_path: Path) -> None:
-    start = ("exec", "two-operators", "--from", "northnet/coast", "--")
+    start = ("exec", tiny.written(tmp_path, "northnet"), "--from", "northnet/capital", "--")
     assert invoke(tmp_path, *start, "nosuchcommand") == Done(127, "nosuchcommand: command not found\n")
     (tmp_path / "text").write_text("no program")
     assert invoke(tmp_path, *start, tmp_path / "text") == Done(126, f"{tmp_path / 'text'}: not executable\n")

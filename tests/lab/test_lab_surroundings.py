@@ -16,11 +16,20 @@ from pathlib import Path
 
 import outside
 import pytest
+import tiny
 from invocation import invoke
 
 import shutdownlab as sl
 
-COAST = "southcell/coast"
+CAPITAL = "southcell/capital"
+"""The subscriber of the tiny country."""
+
+
+@pytest.fixture(scope="module")
+def small_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A country for tests in which it does not matter."""
+    return tiny.written(tmp_path_factory.mktemp("country"), "southcell")
+
 
 BUSY = """
 import asyncio, threading
@@ -61,10 +70,10 @@ def test_two_labs_at_once_in_a_running_loop_and_in_a_thread(user: str, tmp_path:
 
 
 @contextmanager
-def script(*lines: str) -> Iterator[subprocess.Popen[str]]:
+def script(country: Path, *lines: str) -> Iterator[subprocess.Popen[str]]:
     """A program of its own that has a lab, `lab`; killed if it is still there at the end."""
     text = "\n".join(
-        ["import shutdownlab as sl", "with sl.lab('two-operators') as lab:", *(f"    {line}" for line in lines)]
+        ["import shutdownlab as sl", f"with sl.lab({str(country)!r}) as lab:", *(f"    {line}" for line in lines)]
     )
     argv = [sys.executable, "-c", text]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -81,8 +90,8 @@ def wait_for_end(namespaces: set[str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_of_a_program_that_was_interrupted_or_killed(number: signal.Signals) -> None:
-    with script("print('up', flush=True)", f"lab.exec('{COAST}', ['sleep', '1000'])") as process:
+def test_nothing_is_left_of_a_program_that_was_interrupted_or_killed(number: signal.Signals, small_one: Path) -> None:
+    with script(small_one, "print('up', flush=True)", f"lab.exec('{CAPITAL}', ['sleep', '1000'])") as process:
         assert process.stdout
         assert process.stdout.readline() == "up\n", process.communicate()[1]
         namespaces = outside.namespaces(outside.descendants(process.pid))
@@ -93,14 +102,14 @@ def test_nothing_is_left_of_a_program_that_was_interrupted_or_killed(number: sig
         wait_for_end(namespaces)
 
 
-def test_nothing_is_left_of_a_lab_that_nobody_closed_or_whose_building_was_interrupted() -> None:
+def test_nothing_is_left_of_a_lab_that_nobody_closed_or_whose_building_was_interrupted(small_one: Path) -> None:
     argv = [sys.executable, "-c", "import shutdownlab as sl; lab = sl.lab('two-operators')\nprint(lab, flush=True)"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         outside.wait_until(lambda: "lab-worker" in map(outside.names, outside.descendants(process.pid)), "a worker")
         namespaces = outside.namespaces(outside.descendants(process.pid))
         assert process.communicate(timeout=120)[0] == "<Lab two-operators: 29 nodes, no phase>\n"
         wait_for_end(namespaces)
-    with script("pass") as process:
+    with script(small_one, "pass") as process:
         outside.wait_until(lambda: "lab-worker" in map(outside.names, outside.descendants(process.pid)), "a worker")
         namespaces = outside.namespaces(outside.descendants(process.pid))
         process.send_signal(signal.SIGINT)
@@ -120,41 +129,41 @@ def once_it_sleeps(lab: sl.Lab, pid: int, number: signal.Signals) -> None:
     """Send a signal to a process as soon as a `sleep` runs in the lab."""
 
     def send() -> None:
-        lab.exec(COAST, ["sh", "-c", "until pgrep -x sleep; do :; done"])
+        lab.exec(CAPITAL, ["sh", "-c", "until pgrep -x sleep; do :; done"])
         os.kill(pid, number)
 
     threading.Thread(target=send).start()
 
 
-def test_an_interrupted_call_leaves_the_lab_as_it_is() -> None:
-    with sl.lab("two-operators") as lab:
+def test_an_interrupted_call_leaves_the_lab_as_it_is(small_one: Path) -> None:
+    with sl.lab(small_one) as lab:
         once_it_sleeps(lab, os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            lab.exec(COAST, ["sleep", "98765"])
+            lab.exec(CAPITAL, ["sleep", "98765"])
         shell = ["sh", "-c", "while pgrep -x sleep >/dev/null; do :; done"]
-        assert lab.exec(COAST, shell, timeout=10).returncode == 0, "what was interrupted is no more"
+        assert lab.exec(CAPITAL, shell, timeout=10).returncode == 0, "what was interrupted is no more"
 
         # A lab whose inside dies answers everybody who waits, and everybody who comes later.
-        waiting = lab.popen(COAST, ["sleep", "98765"])
+        waiting = lab.popen(CAPITAL, ["sleep", "98765"])
         once_it_sleeps(lab, worker(), signal.SIGKILL)
-        with pytest.raises(sl.LabEnded, match="the country of two-operators was killed by SIGKILL"):
-            lab.exec(COAST, ["sleep", "98765"])
+        with pytest.raises(sl.LabEnded, match="the country of tiny was killed by SIGKILL"):
+            lab.exec(CAPITAL, ["sleep", "98765"])
         assert waiting.wait(5) == -signal.SIGKILL
-        for call in (lambda: lab.probe(COAST, "kaspi.kz"), lambda: lab.exec(COAST, ["true"])):
+        for call in (lambda: lab.probe(CAPITAL, "www.bbc.com"), lambda: lab.exec(CAPITAL, ["true"])):
             with pytest.raises(sl.LabEnded, match="was killed by SIGKILL"):
                 call()
         assert lab.closed
 
 
-def test_a_lab_whose_inside_does_not_react_is_closed_all_the_same() -> None:
-    with sl.lab("two-operators") as lab:
+def test_a_lab_whose_inside_does_not_react_is_closed_all_the_same(small_one: Path) -> None:
+    with sl.lab(small_one) as lab:
         namespaces = outside.namespaces([worker()])
         os.kill(worker(), signal.SIGSTOP)
         begin = time.monotonic()
     assert time.monotonic() - begin < 10
     wait_for_end(namespaces)
     with pytest.raises(sl.LabEnded, match="this lab is closed"):
-        lab.exec(COAST, ["true"])
+        lab.exec(CAPITAL, ["true"])
     lab.close()
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.utils import PcapNgReader
 from written import held_to, typed
 
+import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.model.network import Role
 
@@ -70,6 +72,24 @@ def test_a_run_tells_its_phases_and_their_table_in_80_columns(whole: tuple[Done,
     heading = next(line for line in lines if line.startswith("UTC") and "WhatsApp" in line)
     _, row, *_ = (line.split() for line in lines if re.match(r"01 May 12:00 +messenger ", line))
     assert dict(zip(heading.split()[2:], row[4:], strict=False))["WhatsApp"] == "0"
+
+
+def test_the_terminal_s_table_is_recomputed_from_results_csv_alone(whole: tuple[Done, Record]) -> None:
+    done, record = whole
+    weights: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for row in record.rows:
+        total = weights[row["phase"], row["column"]]
+        total[0] += float(row["weight"])
+        total[1] += float(row["weight"]) * (row["outcome"] in {"ok", "throttled"})
+    percent = {place: round(100 * through / all_) for place, (all_, through) in weights.items() if all_}
+    table = sl.Run.open(record.path).table
+    assert {place: round(100 * (share.fraction or 0)) for place, share in table.shares.items()} == percent
+    first = ["WhatsApp", "Telegram", "foreign web", "HTTP/3", "bank", "state site"]
+    for phase in ("messenger", "one-way"):
+        line = next(
+            row for row in done.output.split("Percent")[1].splitlines() if re.match(rf"\d\d May \d\d:00 +{phase} ", row)
+        )
+        assert [int(figure) for figure in line.split()[4:]] == [percent[phase, column] for column in first]
 
 
 def test_a_run_says_that_packets_did_what_the_model_says_and_writes_what_a_ci_shows(whole: tuple[Done, Record]) -> None:
@@ -225,12 +245,13 @@ def test_a_second_run_into_the_same_directory_is_refused_and_loses_nothing(recor
     assert [(record.path / name).read_bytes() for name in files] == before
 
 
-def test_with_force_a_run_takes_the_place_of_another(tmp_path: Path) -> None:
-    scenario = small(tmp_path)
-    for until, options in (("blackout", []), ("baseline", ["--force"])):
-        done = invoke(tmp_path, "run", scenario, "--until", until, "--out", "run", *options)
-        assert done.code == 0, done.output
-    assert {row["phase"] for row in Record(tmp_path / "run").rows} == {"baseline"}
+def test_with_force_a_run_takes_the_place_of_another(record: Record, tmp_path: Path) -> None:
+    shutil.copytree(record.path, tmp_path / "run")
+    done = invoke(tmp_path, "run", small(tmp_path), "--until", "baseline", "--out", "run", "--force")
+    assert done.code == 0, done.output
+    taken = Record(tmp_path / "run")
+    assert {row["phase"] for row in taken.rows} == {"baseline"}
+    assert taken.manifest["scenario"] == "small"
     assert [path.name for path in (tmp_path / "run").glob("logs*")] == ["logs"]
 
 
@@ -303,25 +324,6 @@ def test_in_real_time_phases_and_operators_take_their_time(tmp_path: Path) -> No
     assert record.manifest["real_time"] == factor
 
 
-def test_captures_hold_what_subscribers_sent(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "run", small(tmp_path), "--pcap", "--until", "blackout", "--out", "run")
-    assert done.code == 0, done.output
-    assert done.output.rstrip().endswith(", pcap/")
-    captures = tmp_path / "run" / "pcap"
-    assert {path.name for path in captures.iterdir()} == {f"{name}.pcapng" for name in SWITCHES}
-    network = library.network("two-operators")
-    subscribers = [node for node in network.by_role(Role.SUBSCRIBER) if node.name.startswith("southcell-capital")]
-    sources = {str(port.addresses[0].ip) for node in subscribers for port in node.ports.values()}
-    pings = {}
-    for switch in ("southcell-capital-sw", "gateway"):
-        with PcapNgReader(str(captures / f"{switch}.pcapng")) as reader:
-            packets = [packet for packet in reader if ICMP in packet and packet[ICMP].type == 8]
-        pings[switch] = [packet for packet in packets if packet[IP].src in sources]
-    assert pings["southcell-capital-sw"], "the access switch hears the subscriber"
-    assert pings["gateway"], "on an ordinary day they reach the gateway"
-    assert len(pings["gateway"]) < len(pings["southcell-capital-sw"]), "in the blackout they do not"
-
-
 @pytest.fixture(scope="module")
 def deciphered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The captures, with keys, of a kept run of TLS and QUIC, in which a subscriber's curl went on after its end."""
@@ -335,7 +337,23 @@ def deciphered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     typed = "phase baseline\nsouthcell-capital curl -sS -o /dev/null -A after-the-run https://kaspi.kz/curled\nexit\n"
     done = invoke(place, *arguments, stdin=typed)
     assert done.code == 0, done.output
+    assert re.search(r"^The run took .*, pcap/$", done.output, re.MULTILINE)
     return place / "run/pcap"
+
+
+def test_captures_hold_what_subscribers_sent(deciphered: Path) -> None:
+    assert {path.name for path in deciphered.glob("*.pcapng")} == {f"{name}.pcapng" for name in SWITCHES}
+    network = library.network("two-operators")
+    subscribers = [node for node in network.by_role(Role.SUBSCRIBER) if node.name.startswith("southcell-capital")]
+    sources = {str(port.addresses[0].ip) for node in subscribers for port in node.ports.values()}
+    pings = {}
+    for switch in ("southcell-capital-sw", "gateway"):
+        with PcapNgReader(str(deciphered / f"{switch}.pcapng")) as reader:
+            packets = [packet for packet in reader if ICMP in packet and packet[ICMP].type == 8]
+        pings[switch] = [packet for packet in packets if packet[IP].src in sources]
+    assert pings["southcell-capital-sw"], "the access switch hears the subscriber"
+    assert pings["gateway"], "on an ordinary day they reach the gateway"
+    assert len(pings["gateway"]) < len(pings["southcell-capital-sw"]), "in the blackout they do not"
 
 
 def comments_of(capture: Path) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from pathlib import Path
 
 import outside
@@ -101,26 +99,6 @@ def test_a_run_is_read_while_it_goes_on_and_after_it_was_killed(tmp_path: Path) 
     killed = sl.Run.open(record.path)
     assert killed.exit_code == 3
     assert [phase.phase for phase in killed.phases] == ["baseline"]
-
-
-def test_the_terminal_s_table_is_recomputed_from_results_csv_alone(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "run", "first-shutdown", "--until", "one-way", "--out", "run")
-    assert done.code == 0, done.output
-    weights: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    with (tmp_path / "run" / "results.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            total = weights[row["phase"], row["column"]]
-            total[0] += float(row["weight"])
-            total[1] += float(row["weight"]) * (row["outcome"] in {"ok", "throttled"})
-    percent = {place: round(100 * through / all_) for place, (all_, through) in weights.items() if all_}
-    table = sl.Run.open(tmp_path / "run").table
-    assert {place: round(100 * (share.fraction or 0)) for place, share in table.shares.items()} == percent
-    first = ["WhatsApp", "Telegram", "foreign web", "HTTP/3", "bank", "state site"]
-    for phase in ("messenger", "one-way"):
-        line = next(
-            row for row in done.output.split("Percent")[1].splitlines() if re.match(rf"\d\d May \d\d:00 +{phase} ", row)
-        )
-        assert [int(figure) for figure in line.split()[4:]] == [percent[phase, column] for column in first]
 
 
 def test_events_go_to_a_file_and_to_a_descriptor(tmp_path: Path) -> None:

@@ -6,36 +6,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import tiny
 from invocation import Json, invoke, small
 
-TOPOLOGY: Json = {
-    "format": 1,
-    "name": "one-operator",
-    "title": "An operator, a region, a transit",
-    "country": "ZZ",
-    "links": {"fixed": {"delay": "2ms"}, "transit": {"delay": "5ms"}},
-    "regions": {"capital": {"title": "Capital", "weight": 1}},
-    "operators": {
-        "northnet": {
-            "title": "Northnet",
-            "asn": 64501,
-            "subscribers": 1,
-            "prefixes": ["100.64.0.0/16", "2001:db8:64::/48"],
-            "transit": ["transit-one"],
-            "regions": {"capital": {"ordinary": {"access": "fixed"}}},
-        }
-    },
-    "gateway": {"title": "National gateway"},
-    "exchange": {"title": "Domestic exchange", "asn": 64599},
-    "transits": {
-        "transit-one": {
-            "title": "Transit One",
-            "asn": 64601,
-            "prefixes": ["198.51.100.0/24", "2001:db8:71::/48"],
-            "serves": ["telegram", "bbc"],
-        }
-    },
-}
+OPERATORS = ("northnet", "southcell", "westline")
+
 
 TOOLS = (
     "doh", "doq", "dot", "fronting", "geneva", "meek", "obfs4", "openvpn", "shadowsocks", "ssh", "tor", "wireguard"
@@ -61,27 +36,44 @@ POLICIES: dict[str, tuple[Json, set[str]]] = {
     "resolvers": ({"block": {"ports": [853]}}, {"dot", "doq"}),
     "forgotten-port": ({"block": "everything", "except": {"ports": [179]}}, {*TOOLS}),
 }
-"""Policies, each in a phase of its name, and the tools that it is about: all others go on working."""
+"""Policies, and the tools that each is about: all others go on working."""
+IN_FORCE: dict[str, dict[str, str]] = {
+    "baseline": {},
+    "patience": {"northnet": "protocols", "southcell": "names", "westline": "forgotten-port"},
+    "afterwards": {"northnet": "something-else", "southcell": "resolvers"},
+}
+"""By phase and operator. Where Tor is blocked its clients wait for half a minute: here, at all operators at once."""
+
+
+def blocked(phase: str, operator: str) -> set[str]:
+    """The tools that the operator's policy of a phase is about."""
+    policy = IN_FORCE[phase].get(operator)
+    return POLICIES[policy][1] if policy else set()
 
 
 def scenario_of(place: Path) -> Path:
-    """A scenario with a phase for each policy, which expects what should come of it; an obfs4 bridge is at port 179."""
-    (place / "country.yaml").write_text(json.dumps(TOPOLOGY))
+    """A scenario that expects what should come of the policies in force; an obfs4 bridge is at port 179."""
+    tiny.written(place, *OPERATORS)
 
     def change(scenario: Json) -> None:
         timeline: list[Json] = []
-        for hour, phase in enumerate(["baseline", *POLICIES]):
+        for hour, (phase, policies) in enumerate(IN_FORCE.items()):
             expect: list[Json] = [{"tools": "all", "outcome": "ok", "source": "FACT"}]
-            if blocked := POLICIES[phase][1] if phase in POLICIES else set():
-                expect.append({"tools": sorted(blocked), "outcome": "blocked", "source": "FACT"})
-            start = [phase] if phase in POLICIES else []
+            for operator in OPERATORS:
+                if tools := sorted(blocked(phase, operator)):
+                    who = {"operators": [operator]}
+                    expect.append({"who": who, "tools": tools, "outcome": "blocked", "source": "FACT"})
             stop = timeline[-1]["start"] if timeline else []
             at = f"2030-05-01T{hour:02}:00Z"
-            step = {"phase": phase, "at": at, "title": phase, "stop": stop, "start": start, "expect": expect}
-            timeline.append(step)
+            start = list(policies.values())
+            timeline.append({"phase": phase, "at": at, "title": phase, "stop": stop, "start": start, "expect": expect})
         scenario |= {
-            "topology": "country.yaml",
-            "policies": {name: {"title": name, "source": "FACT"} | policy for name, (policy, _) in POLICIES.items()},
+            "topology": "tiny.yaml",
+            "policies": {
+                name: {"title": name, "source": "FACT", "where": {"operators": [operator]}} | POLICIES[name][0]
+                for policies in IN_FORCE.values()
+                for operator, name in policies.items()
+            },
             "probes": {"bbc": {"test": "web", "url": "https://www.bbc.com/"}},
             "tools": {tool: {"test": tool} for tool in TOOLS} | {"obfs4-179": {"test": "obfs4", "port": "tcp/179"}},
             "timeline": timeline,
@@ -92,17 +84,18 @@ def scenario_of(place: Path) -> Path:
 
 
 def test_every_tool_works_until_a_policy_is_about_it_and_again_afterwards(tmp_path: Path) -> None:
+    assert {name for policies in IN_FORCE.values() for name in policies.values()} == set(POLICIES)
     done = invoke(tmp_path, "matrix", scenario_of(tmp_path), "--out", "run", "--format", "json", longest=600)
     found = json.loads(done.output[done.output.index("\n{") :])
     assert not found["left_out"]
-    shares = {(cell["phase"], cell["tool"]): cell["share"] for cell in found["cells"]}
-    blocked = {"baseline": set[str]()} | {phase: tools for phase, (_, tools) in POLICIES.items()}
+    shares = {(cell["phase"], cell["operator"], cell["tool"]): cell["share"] for cell in found["cells"]}
+    places = [(phase, operator) for phase in IN_FORCE for operator in OPERATORS]
     used = (*TOOLS, "obfs4-179")
-    assert shares == {(phase, tool): float(tool not in tools) for phase, tools in blocked.items() for tool in used}
+    assert shares == {(*place, tool): float(tool not in blocked(*place)) for place in places for tool in used}
     assert done.code == 0, done.output
-    costs = {cell["tool"]: cell for cell in found["cells"] if cell["phase"] == "baseline"}
-    assert all(cost["connect_ms"] > 5 for cost in costs.values()), "a round trip at least"
-    assert all((costs[tool]["kbits_per_second"] or 0) > 100 for tool in set(costs) - {"dot", "doh", "doq"})
+    costs = [cell for cell in found["cells"] if cell["phase"] == "baseline"]
+    assert all(cost["connect_ms"] > 5 for cost in costs), "a round trip at least"
+    assert all((cost["kbits_per_second"] or 0) > 100 for cost in costs if cost["tool"] not in {"dot", "doh", "doq"})
     for record in map(json.loads, (tmp_path / "run" / "measurements.jsonl").read_text().splitlines()):
         if record["test_keys"].get("failure"):
             proven = {each["name"] for each in record["test_keys"]["x_control"] if each["failure"] is None}
@@ -121,16 +114,13 @@ SPLIT, TWICE = "[TCP:flags:PA]-fragment{tcp:8:True}-|", "[TCP:flags:PA]-duplicat
 
 def test_a_geneva_strategy_gets_past_a_box_that_does_not_reassemble_and_no_other(tmp_path: Path) -> None:
     """Northnet's box, `kazakhstan-sni`, reads the first packet alone; a packet that is there twice is still read."""
-    second = TOPOLOGY["operators"]["northnet"] | {
-        "title": "Southcell", "asn": 64502, "prefixes": ["100.65.0.0/16", "2001:db8:65::/48"],
-    }  # fmt: skip
-    topology = TOPOLOGY | {"operators": TOPOLOGY["operators"] | {"southcell": second}}
-    (tmp_path / "country.yaml").write_text(json.dumps(topology))
+    operators = ("northnet", "southcell")
+    tiny.written(tmp_path, *operators)
     sites = ["split.tools.example", "twice.tools.example"]
 
     def change(scenario: Json) -> None:
         scenario |= {
-            "topology": "country.yaml",
+            "topology": "tiny.yaml",
             "profile": "perfect",
             "profiles": {"northnet": "kazakhstan-sni"},
             "policies": {
@@ -150,7 +140,7 @@ def test_a_geneva_strategy_gets_past_a_box_that_does_not_reassemble_and_no_other
     assert done.code == 0, done.output
     cells = json.loads(done.output[done.output.index("\n{") :])["cells"]
     shares = {(cell["operator"], cell["phase"], cell["tool"]): cell["share"] for cell in cells}
-    well = {(operator, "baseline", tool): 1.0 for operator in topology["operators"] for tool in ("split", "twice")}
+    well = {(operator, "baseline", tool): 1.0 for operator in operators for tool in ("split", "twice")}
     assert shares == well | {
         ("northnet", "blackout", "split"): 1.0,
         ("northnet", "blackout", "twice"): 0.0,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
 from shutdownlab import library
 from shutdownlab.config.document import parse
+from shutdownlab.library import Shutdown
 from shutdownlab.results.result import Result
 
 
@@ -73,6 +75,16 @@ def without(scenario: str, name: str) -> dict[str, Any]:
         for question, account in made.get("accounts", {}).items()
     }
     return made
+
+
+def measuring(shutdown: Shutdown, target: str) -> Shutdown:
+    """The same with no other target: what comes of one does not hang on the others."""
+    scenario = shutdown.scenario
+    kept = {
+        kind: {name: what for name, what in getattr(scenario, kind).items() if name == target}
+        for kind in ("probes", "observations")
+    }
+    return replace(shutdown, scenario=scenario.model_copy(update=kept))
 
 
 def cell(results: Iterable[Result], fact: Fact) -> Result:

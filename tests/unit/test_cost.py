@@ -139,13 +139,13 @@ def test_what_the_scenario_says_of_the_economy_counts_before_the_topology() -> N
     assert cost.person_hours is None
 
 
-def test_the_report_says_what_it_cost_beside_the_published_figures(kazakhstan: sl.Cost, tmp_path: Path) -> None:
-    sl.verify("kazakhstan-2022").write(tmp_path / "run")
-    page = sl.report(tmp_path / "run").html
-    assert sl.cost(tmp_path / "run").amounts == kazakhstan.amounts
+def test_the_report_says_what_it_cost_beside_the_published_figures(
+    kazakhstan: sl.Cost, flagship: Path, flagship_page: str, tmp_path: Path
+) -> None:
+    assert sl.cost(flagship).amounts == kazakhstan.amounts
     said = "It cost about $217 million ($143 to 405 million, depending on the method); "
-    assert f"{said}published figures are $410 to 460 million." in page
-    assert '<section id="cost"' in page
+    assert f"{said}published figures are $410 to 460 million." in flagship_page
+    assert '<section id="cost"' in flagship_page
     sl.verify("first-shutdown").write(tmp_path / "first")
     assert '<section id="cost"' not in sl.report(tmp_path / "first").html
 

@@ -19,11 +19,9 @@ ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("figures") / "run"
-    sl.verify("kazakhstan-2022").write(folder)
-    return folder
+@pytest.fixture
+def run(flagship: Path) -> Path:
+    return flagship
 
 
 def drawn(run: Path, out: Path, **options: object) -> ElementTree.Element:

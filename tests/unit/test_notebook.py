@@ -18,18 +18,17 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(flagship: Path) -> dict[str, Any]:
     """What its cells define, once it has run."""
-    return notebook_of("kazakhstan-2022", tmp_path_factory.mktemp("notebook") / "run")
+    return notebook_of(flagship)
 
 
-def notebook_of(scenario: str, folder: Path) -> dict[str, Any]:
-    """What its cells define of what a scenario comes to."""
+def notebook_of(run: Path) -> dict[str, Any]:
+    """What its cells define of a run."""
     for package in ("marimo", "duckdb", "pyarrow"):
         pytest.importorskip(package, reason=f"no {package}: pip install 'shutdownlab[data]' marimo")
-    sl.verify(scenario).write(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUN", str(folder))
+        patch.setenv("RUN", str(run))
         app = runpy.run_path(str(ROOT / "examples/notebook.py"), run_name="notebook")["app"]
         _, definitions = app.run()
         return dict(definitions)
@@ -70,7 +69,8 @@ def test_what_it_cost_is_what_the_readme_says(found: dict[str, Any]) -> None:
 
 
 def test_it_goes_through_any_run_though_nothing_says_what_the_economy_is(tmp_path: Path) -> None:
-    found = notebook_of("first-shutdown", tmp_path / "run")
+    sl.verify("first-shutdown").write(tmp_path / "run")
+    found = notebook_of(tmp_path / "run")
     assert (found["cost"], found["left"]) == ({}, {"calls": 100, "port 179": 100})
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import facts_of_eight_countries
 import facts_of_five_countries
 import pytest
-from documented import Fact, cell, shipped, versions, without
+from documented import Fact, cell, measuring, shipped, versions, without
 
 import shutdownlab as sl
 from shutdownlab.verifier.verify import Verified
@@ -30,6 +30,13 @@ def test_whatever_sources_say_of_a_shutdown_holds_under_every_account(scenario: 
         assert all(result.expected for result in said)
 
 
+def test_all_expectations_of_the_flagship_hold_whoever_commands() -> None:
+    for command, choice in ("operators", ()), ("direct", (("command", "direct"),)):
+        found = verified("kazakhstan-2022", *choice)
+        assert found.choices["command"] == command
+        assert (len(found.results), found.unmet, found.undecided) == (10_924, [], [])
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_at_least_three_facts_of_each_shutdown_are_put_to_the_test(scenario: str) -> None:
     assert len({(fact.phase, fact.by) for fact in FACTS if fact.scenario == scenario}) >= 3
@@ -39,7 +46,8 @@ def test_at_least_three_facts_of_each_shutdown_are_put_to_the_test(scenario: str
 def test_a_fact_no_longer_holds_once_what_brings_it_about_is_taken_out(fact: Fact) -> None:
     choice = dict([fact.choose]) if fact.choose else {}
     before = cell(verified(fact.scenario, *choice.items()).results, fact)
-    after = sl.verify(without(fact.scenario, fact.by), choose=choice, at=fact.phase)
+    made = measuring(sl.load(without(fact.scenario, fact.by)), fact.target)
+    after = sl.verify(made, choose=choice, at=fact.phase)
     assert before.outcome == before.expected
     assert cell(after, fact) in after.unmet
 
