@@ -35,8 +35,8 @@ from shutdownlab.results.reading import Reading, Scope
 from shutdownlab.system.namespace import LOOPBACK
 
 _CONTROL: Final = "control.example.com"
-_PATIENCE_S: Final = 1.5
-"""More than one retransmission of a SYN."""
+_PATIENCES_S: Final = (1.5, 6.0)
+"""More than one retransmission of a SYN; and on a machine that has shown to be too slow for that, than two."""
 _LENGTH: Final = 26
 _MOST_TRACED: Final = 2
 """Blocked names that are traced and permuted in a phase; the others are when they are blocked in another."""
@@ -78,6 +78,7 @@ class CensoredPlanet(Instrument):
                 family=_AF_INET,
             )  # fmt: skip
         self._sources = itertools.cycle(map(str, prefix.hosts()))
+        self._patience = _PATIENCES_S[0]
         self._evaluated = dict[Server, list[Exchange]]()
         self._first_phase = ""
         """What was evaluated is told with it, and told again where it is looked at again."""
@@ -86,7 +87,10 @@ class CensoredPlanet(Instrument):
         """In which phase: one that is looked at again is looked into again."""
 
     def look(self, moment: Moment) -> Sighting:
-        trials, refuted = self._try(moment)
+        for self._patience in _PATIENCES_S:
+            trials, refuted = self._try(moment)
+            if not refuted:
+                break
         counted = [trial for trial in trials if trial.server.vantage not in refuted]
         when, at = self.abroad.time.of, stamp(moment.phase.at)
         topology = self.abroad.network.topology
@@ -175,14 +179,14 @@ class CensoredPlanet(Instrument):
         network, asks, slow = self.abroad.network, {}, set[VantageId]()
         for server in servers:
             own = self._exchange(server, _CONTROL, source=server.address)
-            play(self.abroad.net.get(server.node).namespace, [own], _PATIENCE_S / 2)
+            play(self.abroad.net.get(server.node).namespace, [own], self._patience / 2)
             control = next(each for each in network.control_addresses(server.vantage) if each.version == 4)
             asks[server.vantage] = Ask((), control, moment.is_there_a_way(self._site.name, server.node, 4))
             if hyperquack.answer_of(own) is None and asks[server.vantage].way:
                 slow.add(server.vantage)
         begun = time.monotonic()
         self._site.ask(asks.values())
-        late = time.monotonic() - begun > _PATIENCE_S / 2
+        late = time.monotonic() - begun > self._patience / 2
         return slow | {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (late and ask.way)}
 
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
@@ -192,7 +196,7 @@ class CensoredPlanet(Instrument):
         return Exchange(source, server.address, server.port, request_for(name), tls, whole=whole)
 
     def _play(self, exchanges: Iterable[Exchange], controls: Iterable[Exchange] = ()) -> None:
-        play(self._namespace, list(exchanges), _PATIENCE_S, list(controls))
+        play(self._namespace, list(exchanges), self._patience, list(controls))
 
     def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
         """Of all that was asked for, the share that was answered as ever; none where something could not be asked."""
