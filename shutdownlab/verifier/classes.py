@@ -121,11 +121,12 @@ class Classes:
         """The echo requests that the probe of a cell sends from a vantage point, and those of the others there, in the
         same phase; nothing where nobody counts any."""
         scenario, found = self.shutdown.scenario, [0, 0]
-        if not any(p.block_after and p.concerns(vantage) for p in self.anywhere(phase).values()):
+        there = self.anywhere(phase) if self._counting else {}
+        if not any(there[name].concerns(vantage) for name in self._counting & there.keys()):
             return 0, 0
         for name, probe in scenario.probes.items():
-            there = cell.family in probe.families and probe.from_.covers(vantage)
-            if probe.echoes and there and scenario.is_during(probe.during, self.real(phase)):
+            sends = cell.family in probe.families and probe.from_.covers(vantage)
+            if probe.echoes and sends and scenario.is_during(probe.during, self.real(phase)):
                 found[name != cell.target] += probe.echoes
         return found[0], found[1]
 
@@ -190,6 +191,11 @@ class Classes:
         if name not in self._effects:
             self._effects[name] = _effect(name, policy)
         return self._effects[name]
+
+    @cached_property
+    def _counting(self) -> frozenset[str]:
+        """The policies that have routers count."""
+        return frozenset(name for name, policy in self.shutdown.scenario.policies.items() if policy.block_after)
 
     @cached_property
     def _lasting(self) -> list[object]:

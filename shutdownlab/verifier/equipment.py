@@ -58,6 +58,7 @@ class DataPlane:
     def __init__(self, shutdown: Shutdown, catalogue: AppCatalogue) -> None:
         self.shutdown, self.catalogue = shutdown, catalogue
         self.ways = Ways(shutdown.network)
+        self.counting = any(policy.block_after for policy in shutdown.scenario.policies.values())
         self._ways = {NO_DAMAGE: self.ways}
         self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
         """What headers decided of the packets that were followed, by the switches on the way."""

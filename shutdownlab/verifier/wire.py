@@ -107,9 +107,9 @@ class ModelledConnection:
     def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], port: int, by_client: bool) -> Iterator[SwitchStep]:
         """port: the client's. Behind its border router a client may have another address than beyond it."""
         known, nodes = self.country.equipment.at_switch, self.country.network.nodes
-        inside, beyond = (
-            replace(each, client_port=port).fields(by_client=by_client) for each in (self.stream, self.beyond)
-        )
+        inside = beyond = replace(self.stream, client_port=port).fields(by_client=by_client)
+        if (translated := self.beyond) is not self.stream:
+            beyond = replace(translated, client_port=port).fields(by_client=by_client)
         for crossing, switch in zip(way.crossings, switches, strict=True):
             fields = inside if nodes[crossing.switch].role is Role.ACCESS_SWITCH else beyond
             key = switch, crossing.port, tuple(fields.values())
@@ -161,12 +161,12 @@ class ModelledConnection:
     @property
     def counted(self) -> Counted | None:
         """By what the border router of the client counts what it sends, where it does."""
-        return self.country.borders.counted(self.way(True), self.stream)
+        return self.country.borders.counted(self.way(True), self.stream) if self.country.equipment.counting else None
 
     @property
     def catching(self) -> Counted | None:
         """By what it drops it once the client has sent too much that is counted."""
-        return self.country.borders.catching(self.way(True), self.stream)
+        return self.country.borders.catching(self.way(True), self.stream) if self.country.equipment.counting else None
 
     @property
     def refusal(self) -> Rejection | None:

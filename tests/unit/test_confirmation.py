@@ -109,6 +109,21 @@ def test_what_is_believed_of_a_timeout_does_not_depend_on_what_was_expected() ->
         assert (found.outcome, found.passes, found.certainty) == (Outcome.BLOCKED, 2, "confirmed")
 
 
+def test_what_a_router_counts_is_tried_again_once_it_counts_no_more_and_others_do_not_wait_for_it() -> None:
+    sent: list[tuple[str, float]] = []
+
+    def answer(agent: str, request: ProbeRequest, before: int) -> Measurement:
+        sent.append((request.name, time.monotonic()))
+        return TIMED_OUT
+
+    requests = [probe("pings", rests=0.2), probe("page")]
+    found = {r.name: m.passes for _, r, m in prober_of(PretendedSupervisor(["a"], answer)).run({"a": requests})}
+    assert found == {"pings": 2, "page": 2}
+    assert [name for name, _ in sent[-1:]] == ["pings"]
+    first, second = (at for name, at in sent if name == "pings")
+    assert second - first >= 0.2
+
+
 def test_what_failed_on_a_slowed_line_is_tried_again_once_its_place_is_quiet() -> None:
     """The line may have been full of the place's other probes."""
     others = (probe(str(n), place="here", slowed=True) for n in range(300))
