@@ -21,17 +21,17 @@ _LEAST_S: Final = 0.01
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
+async def patience(seconds: float) -> AsyncIterator[Patience]:
     """Raises TimeoutError, as `asyncio.timeout` does, after so many seconds in which this process was there to hear."""
     async with asyncio.timeout(None) as limit:
-        waiting = _Patience(limit, seconds)
+        waiting = Patience(limit, seconds)
         try:
-            yield
+            yield waiting
         finally:
-            waiting.timer.cancel()
+            waiting.end()
 
 
-class _Patience:
+class Patience:
     """Runs `limit` out once the patience is at its end."""
 
     def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
@@ -39,10 +39,20 @@ class _Patience:
         self._left = (MOST - 1) * seconds
         self._begin(seconds)
 
+    def reschedule(self, when: float) -> None:
+        """From now on the end is at that time of the loop's clock, whatever happens."""
+        self.end()
+        self._left = 0.0
+        self._begin(when - self._loop.time())
+
+    def end(self) -> None:
+        """Run nothing out."""
+        self._timer.cancel()
+
     def _begin(self, seconds: float) -> None:
         self._waited = waited_s()
         self._end = self._loop.time() + seconds
-        self.timer = self._loop.call_at(self._end, self._run_out)
+        self._timer = self._loop.call_at(self._end, self._run_out)
 
     def _run_out(self) -> None:
         now = self._loop.time()

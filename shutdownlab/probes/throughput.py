@@ -13,6 +13,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import Download
+from shutdownlab.probes.patience import Patience, patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect, handshake
 
@@ -58,7 +59,7 @@ class DownloadMeter:
         self.elapsed = 0.0
         self.silence = 0.0
         """How long nothing had come by then."""
-        self.deadline: asyncio.Timeout | None = None
+        self.deadline: Patience | None = None
         self._began = 0.0
         self._closed = False
 
@@ -86,7 +87,7 @@ async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, m
     """Receive until the time is up or enough has come; whether the file ended by itself. Raises `StepFailed`."""
     connection = h11.Connection(h11.CLIENT)
     try:
-        async with asyncio.timeout(stream.session.patience) as meter.deadline:
+        async with patience(stream.session.patience) as meter.deadline:
             await stream.send((connection.send(head) or b"") + (connection.send(h11.EndOfMessage()) or b""))
             while meter.octets < max_bytes:
                 event = connection.next_event()
@@ -109,7 +110,7 @@ async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, m
 async def _goes_on(stream: TcpStream, meter: DownloadMeter) -> None:
     """Return once anything more comes, for TCP sends again what a policer dropped; else raise `StepFailed`."""
     try:
-        async with asyncio.timeout(stream.session.patience) as meter.deadline:
+        async with patience(stream.session.patience) as meter.deadline:
             while await stream.receive():
                 pass
     except TimeoutError as error:

@@ -56,6 +56,20 @@ def test_time_for_which_the_agent_had_no_processor_is_given_back_but_not_for_eve
     assert time.monotonic() - began >= MOST * 0.05
 
 
+def test_an_end_that_is_set_anew_stands_whether_or_not_the_agent_was_away() -> None:
+    async def step() -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            async with patience(30.0) as end:
+                end.reschedule(began + 0.05)
+                loop.call_soon(time.sleep, 0.2)
+                await asyncio.sleep(20.0)
+        return loop.time() - began
+
+    assert asyncio.run(step()) < 10.0
+
+
 def test_a_step_that_ends_leaves_no_timer_behind() -> None:
     async def steps() -> None:
         for _ in range(3):
