@@ -20,6 +20,7 @@ from shutdownlab.results.run import Run
 from shutdownlab.results.selection import Selection, measured_of
 from shutdownlab.verifier.causes import with_causes
 from shutdownlab.verifier.compare import Comparison, compare, key_of
+from shutdownlab.verifier.remembering import may_remember
 from shutdownlab.verifier.selecting import select
 from shutdownlab.verifier.verify import Verified, verify
 
@@ -186,7 +187,8 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
     fields = ("probes", "observations", "throttled_below")
     same = same and all(getattr(a.scenario, name) == getattr(b.scenario, name) for name in fields)
     same = same and a.scenario.mode(one.choices) is b.scenario.mode(other.choices)
-    if not same or a.scenario.faults or b.scenario.faults:  # what breaks can have a phase hang on those before it
+    # What breaks can have a phase hang on those before it, and so can what boxes remember.
+    if not same or a.scenario.faults or b.scenario.faults or may_remember(a) or may_remember(b):
         return
     theirs = {phase.phase: phase for phase in b.scenario.timeline}
     for phase in a.scenario.timeline:

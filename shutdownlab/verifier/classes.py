@@ -7,7 +7,7 @@ many, such classes few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TypeAlias
 
@@ -76,11 +76,26 @@ class Classes:
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
         """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
-        if self.remembers or self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
+        if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
+        kind: CellClass = self._unlike(phase, cell, vantage)
         if withdrawing := self.withdrawing(phase):
-            return withdrawing, vantage.id, self._unlike(phase, cell, vantage)
-        return self._unlike(phase, cell, vantage)
+            kind = withdrawing, vantage.id, kind
+        return (kind, vantage.id, *self._measured(phase, vantage)) if self.remembers else kind
+
+    def just_before(self, phase: Phase) -> tuple[Phase, ...]:
+        """A phase, and the one before it: a box whose rules stay the same forgets nothing in between."""
+        timeline, real = self.shutdown.scenario.timeline, self.real(phase)
+        place = next((place for place, each in enumerate(timeline) if each.phase == real), 0)
+        return (phase, timeline[place - 1]) if place else (phase,)
+
+    def _measured(self, phase: Phase, vantage: Vantage) -> Iterator[object]:
+        """What is measured at a place until the end of a phase that boxes may remember, and what is in force then."""
+        for each in self.just_before(phase):
+            yield tuple(self.shutdown.scenario.probes_of(self.real(each), vantage))
+            situation = self._of_phase(each)[self._index[vantage.id]]
+            yield each.phase if self.breaks(each) or self._timed[each.phase] else situation
+            yield self.withdrawing(each)
 
     @cached_property
     def remembers(self) -> bool:

@@ -187,7 +187,7 @@ class Verifier:
         found: dict[str, dict[bytes, LeftBlock]] = {}
         if not self.country(phase).remembering:
             return {}
-        for before in self._just_before(phase):
+        for before in self.classes.just_before(phase):
             for name, probe in self.shutdown.scenario.probes_of(self.classes.real(before), vantage).items():
                 for family in probe.families:
                     if (before.phase, name, family) == (phase.phase, cell.target, cell.family):
@@ -197,12 +197,6 @@ class Verifier:
                         if self.country(before).box(operator) is self.country(phase).box(operator):
                             found[operator] = {**left, **found.get(operator, {})}
         return dict(found)
-
-    def _just_before(self, phase: Phase) -> tuple[Phase, ...]:
-        """A phase, and the one before it: a box whose rules stay the same forgets nothing in between."""
-        timeline, real = self.shutdown.scenario.timeline, self.classes.real(phase)
-        place = next((place for place, each in enumerate(timeline) if each.phase == real), 0)
-        return (phase, timeline[place - 1]) if place else (phase,)
 
     def _leaves(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, dict[bytes, LeftBlock]]:
         """What a measurement itself may leave in boxes, by operator."""

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.cells import cells_of
 from shutdownlab.verifier.verify import Verified, verify
 
 BASE = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
@@ -103,3 +104,21 @@ def test_a_probe_that_is_caught_itself_may_fail_otherwise_after_another() -> Non
         "caught": (Outcome.UNKNOWN, f"{could}: whether page was measured there less than 60 s before"),
         "page": (Outcome.UNKNOWN, f"{could}: whether caught was measured there less than 60 s before"),
     }
+
+
+def test_what_stays_the_same_is_followed_once_though_boxes_remember() -> None:
+    """A phase like the one before it, as a night like the night before."""
+    found = remembered("2-tuple", probes={"caught": CAUGHT, **BESIDE}, stops=False)
+    assert outcomes(found, "still") == outcomes(found, "after")
+    (still, after), probe = found.timeline[2:], "ping"
+    cells = {
+        phase.phase: [cell for cell in cells_of(found.shutdown, phase) if cell.target == probe]
+        for phase in found.timeline
+    }
+    classes = found.verifier.classes
+    alike = [
+        classes.of(still, one, one.vantage) == classes.of(after, other, other.vantage)
+        for one, other in zip(cells["still"], cells["after"], strict=True)
+        if one.vantage is not None and other.vantage is not None
+    ]
+    assert alike and all(alike)
