@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, cast
 
 from shutdownlab.config.addresses import is_address
 from shutdownlab.inspection.links import READ, name_of
-from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
+from shutdownlab.inspection.unpacking import CUT_OFF, LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.inspection.words import unsigned32
 
 MAX_RECORD: Final = 1 << 20
@@ -91,11 +91,19 @@ class Capture:
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.name}: {text}")
 
+    def _ends_within(self, where: str) -> None:
+        """The file ends in the middle, which what it was unpacked from may have said already: one message for both."""
+        unpacked = f"{self.name}: {CUT_OFF}"
+        if self.warnings and self.warnings[-1] == unpacked:
+            self.warnings[-1] = f"{unpacked}, within {where}"
+        else:
+            self._warn(f"ends within {where}")
+
     def _pcap(self) -> Iterator[tuple[float, int, bytes]]:
         order, unit = _PCAP[self.start]
         header = self.source.take(20)
         if len(header) < 20:
-            self._warn("ends within the file header; no packets")
+            self._ends_within("the file header; no packets")
             return
         link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0x0FFFFFFF
         if link not in READ:
@@ -106,7 +114,7 @@ class Capture:
             at, data = source.window(16)
             if len(data) - at < 16:
                 if len(data) > at:
-                    self._warn(f"ends within the header of packet {self.packets + 1}; {self.packets} packets read")
+                    self._ends_within(f"the header of packet {self.packets + 1}; {self.packets} packets read")
                 return
             seconds = unsigned32(data, at, little)
             fraction = unsigned32(data, at + 4, little)
@@ -120,8 +128,8 @@ class Capture:
             if len(data) - at < 16 + length:
                 at, data = source.window(16 + length)
                 if len(data) - at < 16 + length:
-                    self._warn(
-                        f"ends within packet {self.packets + 1} ({len(data) - at - 16} of {length} bytes); "
+                    self._ends_within(
+                        f"packet {self.packets + 1} ({len(data) - at - 16} of {length} bytes); "
                         f"{self.packets} packets read"
                     )
                     return
@@ -145,7 +153,7 @@ class Capture:
             head = (_SECTION if first else b"") + self.source.take(4 if first else 8)
             if len(head) < 8:
                 if head:
-                    self._warn(f"ends within a block header after packet {self.packets}")
+                    self._ends_within(f"a block header after packet {self.packets}")
                 return
             if head[:4] == _SECTION:
                 magic = self.source.take(4)
@@ -164,7 +172,7 @@ class Capture:
                 return
             body = self.source.take(length - 8)
             if len(body) < length - 8:
-                self._warn(f"ends within a block after packet {self.packets}; {self.packets} packets read")
+                self._ends_within(f"a block after packet {self.packets}; {self.packets} packets read")
                 return
             if head[:4] == _SECTION:
                 controls |= _controls(body[12:-4], order)

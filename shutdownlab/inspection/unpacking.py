@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
+CUT_OFF: Final = "the compressed data ends in the middle"
+
 
 class Decompressor(Protocol):
     """Of one member of a file, as Python's own and those of packages have it."""
@@ -79,7 +81,7 @@ class Unpacked:
             data, self._taken = self._taken[:_PIECE], self._taken[_PIECE:]
             if not data:
                 if self._begun and not self._member.eof:
-                    self._warn.append(f"{self._name}: the compressed data ends in the middle")
+                    self._warn.append(f"{self._name}: {CUT_OFF}")
                 self._begun = False
                 break
             if self._member.eof:

@@ -5,12 +5,12 @@ It is no mistake: nothing of it is refused. But who wrote it expects something, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shutdownlab.config.addresses import overlap
+from shutdownlab.config.addresses import is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
-from shutdownlab.config.scalars import hours_text
+from shutdownlab.config.scalars import hours_text, rate_text
 from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
@@ -68,6 +68,12 @@ def _reasons(
     if not vantages:
         yield ("except",), "it spares everybody whom it is about"
         return
+    if _spares_all_targets(policy):
+        yield ("except",), "it spares all that it is about"
+        return
+    if policy.throttle is not None and (most := _fastest_line(network, vantages)) and most <= policy.throttle:
+        yield ("throttle",), f"the lines of those whom it is about carry no more than {rate_text(most)} anyway"
+        return
     if _is_about_dns(policy) and not _asks_abroad(scenario, vantages):
         yield (
             (),
@@ -75,8 +81,15 @@ def _reasons(
             "box, and no probe asks another (`resolver: 8.8.8.8`)",
         )
         return
-    for index, rule in enumerate(policy.inspect or ()):
+    rules = policy.inspect or ()
+    for index, rule in enumerate(rules):
         place: Path = ("inspect", index, "when")
+        if first := _met_before(rules[:index], rule):
+            yield (
+                ("inspect", index),
+                f"the rule {first} before it meets all the same, and the first that matches counts",
+            )
+            continue
         yield from ((place, reason) for reason in _nobody(network, rule.when, vantages))
         if rule.when.hours is not None and not any(_is_within(scenario, phase, rule.when) for phase in phases):
             begin = ", ".join(phase.phase for phase in phases)
@@ -92,6 +105,40 @@ def _reasons(
             yield place, f"{operator}'s box, {boxes[operator].name}, {reason}"
         elif rule.when.keyword:
             yield from ((place, reason) for reason in _keywords_alone(boxes))
+
+
+def _spares_all_targets(policy: Policy) -> bool:
+    """Whether each of the things that a policy names is also one of its exceptions."""
+    targets, spared = policy.targets, policy.except_
+    spans = [
+        any(s.protocol in {None, t.protocol} and s.first <= t.first and t.last <= s.last for s in spared.ports)
+        for t in targets.ports
+    ]
+    sites = [any(f".{site}".endswith(f".{other}") for other in spared.sites) for site in targets.sites]
+    addresses = [any(is_part(address, other) for other in spared.addresses) for address in targets.addresses]
+    named = [
+        *spans,
+        *sites,
+        *addresses,
+        *(app in spared.apps for app in targets.apps),
+        *(protocol in spared.protocols for protocol in targets.protocols),
+    ]
+    return bool(named) and all(named)
+
+
+def _fastest_line(network: Network, vantages: list[Vantage]) -> int:
+    """What the fastest line of these groups carries, in kbit/s; 0 where one carries all it is given."""
+    used = {vantage.access.value for vantage in vantages}
+    carried = [link.bandwidth for kind, link in network.topology.links.items() if kind in used]
+    return max(rate or 0 for rate in carried) if len(carried) == len(used) and all(carried) else 0
+
+
+def _met_before(rules: Sequence[InspectionRule], rule: InspectionRule) -> str:
+    """The first of some rules that meets whatever another one does, for certain; nothing where there is none."""
+    for earlier in rules:
+        if earlier.when in (rule.when, Conditions()) and earlier.when.probability == 1:
+            return earlier.name
+    return ""
 
 
 def _phases_of(scenario: Scenario, policy: str) -> list[Phase]:

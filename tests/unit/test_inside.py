@@ -132,6 +132,8 @@ STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "pop3": (110, (b"+OK ready\r\n", b"CAPA\r\n", b"+OK\r\n.\r\n", b"STLS\r\n", b"+OK\r\n")),
     "ftp": (21, (b"220 ready\r\n", b"AUTH TLS\r\n", b"234 go\r\n")),
     "nntp": (119, (b"200 ready\r\n", b"CAPABILITIES\r\n", b"101\r\n.\r\n", b"STARTTLS\r\n", b"382 go\r\n")),
+    "irc": (6667, (b"", b"CAP LS 302\r\nNICK me\r\n", b":x CAP * LS :tls\r\n", b"STARTTLS\r\n", b":x 670 * :go\r\n")),
+    "managesieve": (4190, (b'"IMPLEMENTATION" "x"\r\n"STARTTLS"\r\nOK\r\n', b"STARTTLS\r\n", b"OK\r\n")),
     "xmpp": (5222, (b"", XMPP, b"<stream:features><starttls/></stream:features>", STARTTLS, b"<proceed/>")),
     "postgresql": (5432, (b"", b"\0\0\0\x08\x04\xd2\x16\x2f", b"S")),
     "ldap": (389, (b"", LDAP, LDAP_ANSWER)),

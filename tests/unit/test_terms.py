@@ -205,7 +205,8 @@ def test_a_keyword_is_looked_for_in_what_the_box_parses_alone(tmp_path: Path) ->
     assert is_met(tmp_path, "{keyword: falun}", b"SSH-2.0-falun\r\n")
 
 
-IDLE = {
+_NAMED = {"name": "n", "when": {"name_suffix": "bbc.com"}, "verdict": "reset"}
+IDLE: dict[str, dict[str, Any]] = {
     "no phase starts it": {"never": {"block": {"sites": ["bbc.com"]}}},
     "it spares everybody": {"used": {"block": {"sites": ["bbc.com"]}, "except": {"access": ["fixed", "mobile"]}}},
     "do not see what subscribers ask their operator's own resolver": {
@@ -219,13 +220,37 @@ IDLE = {
     "has an address in 192.0.2.0/24": {
         "used": {"inspect": [{"name": "s", "when": {"subscriber": "192.0.2.0/24"}, "verdict": "reset"}]}
     },
-    "": {"used": {"inspect": [{"name": "n", "when": {"name_suffix": "bbc.com"}, "verdict": "reset"}]}},
+    "it spares all that it is about": {
+        "used": {
+            "block": {"ports": [443], "sites": ["www.bbc.com"]},
+            "except": {"ports": ["1-500"], "sites": ["bbc.com"]},
+        }
+    },
+    "carry no more than 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
+    "the rule n before it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
+FELT = [
+    {"inspect": [_NAMED]},
+    {"block": {"ports": [443, 80]}, "except": {"ports": ["tcp/443"]}},
+    {"block": {"sites": ["bbc.com"]}, "except": {"sites": ["www.bbc.com"]}},
+    {"throttle": "30mbit"},
+    {"inspect": [{**_NAMED, "when": {"name_suffix": "bbc.com", "probability": 0.5}}, {**_NAMED, "name": "again"}]},
+]
 
 
 @pytest.mark.parametrize("reason", IDLE)
 def test_a_policy_that_can_have_no_effect_is_told_with_the_reason(reason: str) -> None:
-    policies = {name: {"title": "t", "source": "s", **policy} for name, policy in IDLE[reason].items()}
+    assert [reason in each for each in idle_of(IDLE[reason])] == [True]
+
+
+@pytest.mark.parametrize("policy", FELT)
+def test_a_policy_that_can_have_an_effect_is_not(policy: dict[str, Any]) -> None:
+    assert idle_of({"used": policy}) == []
+
+
+def idle_of(given: dict[str, Any]) -> list[str]:
+    """What is told of these policies, of which the one called `used` is in force."""
+    policies = {name: {"title": "t", "source": "s", **policy} for name, policy in given.items()}
     scenario = {
         "format": 1,
         "name": "idle",
@@ -248,5 +273,4 @@ def test_a_policy_that_can_have_no_effect_is_told_with_the_reason(reason: str) -
         ],
         "ends": "2022-01-06T00:00Z",
     }
-    idle = library.load(scenario).idle
-    assert [reason in str(each) for each in idle] == ([True] if reason else [])
+    return [str(each) for each in library.load(scenario).idle]

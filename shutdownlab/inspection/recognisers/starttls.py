@@ -1,7 +1,7 @@
 """Protocols that begin in clear and may go over to TLS: by their own name, or, to a box that looks on, as that TLS.
 
 SMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14),
-PostgreSQL and MySQL (their documentation of the protocol).
+ManageSieve (RFC 5804 §2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol).
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ _FIRST: Final = (
     ("ftp", re.compile(rb"(?:AUTH (?:TLS|SSL)|FEAT\r\n)", re.IGNORECASE)),
     ("pop3", re.compile(rb"(?:CAPA|STLS)\r\n", re.IGNORECASE)),
     ("nntp", re.compile(rb"(?:CAPABILITIES|MODE READER)\r\n", re.IGNORECASE)),
+    ("irc", re.compile(rb"(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n|STARTTLS\r?\n)", re.IGNORECASE)),
     ("xmpp", re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")),
 )
 """How the client begins."""
 _GREETINGS: Final = (("pop3", b"+OK"), ("ftp", b"220"))
 """How the server does, where the client's first words (USER, AUTH) leave it open."""
+_SIEVE: Final = re.compile(rb'"IMPLEMENTATION" ', re.IGNORECASE)
+"""How a ManageSieve server does, before the client says anything."""
+_SIEVE_PORT: Final = 4190
+"""By which a client that says STARTTLS first is told from IRC's where the server is not looked at."""
 _USER: Final = re.compile(rb"(?:USER|AUTH) ", re.IGNORECASE)
 _TURNS: Final = {
     "smtp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
@@ -38,6 +43,8 @@ _TURNS: Final = {
     "pop3": re.compile(rb"^STLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "ftp": re.compile(rb"^AUTH (?:TLS|SSL|TLS-C|TLS-P) *\r?\n", re.IGNORECASE | re.MULTILINE),
     "nntp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
+    "irc": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
+    "managesieve": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "xmpp": re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>"),
 }
 """What the client says before it goes over to TLS."""
@@ -46,7 +53,9 @@ _GSS_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x30"
 _LDAP_STARTTLS: Final = b"1.3.6.1.4.1.1466.20037"
 
 
-def _protocol(client: bytes, server: bytes) -> str | None:
+def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
+    if (server[:1] == b'"' and _SIEVE.match(server)) or (dport == _SIEVE_PORT and _TURNS["managesieve"].match(client)):
+        return "managesieve"
     for name, first in _FIRST:
         if first.match(client):
             return name
@@ -85,11 +94,11 @@ def _servers_tls(server: bytes) -> bytes:
 
 
 class StartTls(TcpRecogniser):
-    protocols = ("ftp", "imap", "ldap", "mysql", "nntp", "pop3", "postgresql", "smtp", "xmpp")
+    protocols = ("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "smtp", "xmpp")
     order = 85
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        protocol = _protocol(client, server)
+        protocol = _protocol(client, server, dport)
         if protocol is None:
             return None
         at = _turn(protocol, client) if tolerance.starttls else -1
