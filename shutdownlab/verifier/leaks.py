@@ -139,10 +139,13 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
 
 
 def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:
-    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it."""
+    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it.
+
+    One that what recurs takes over from the phase before is that phase's, written once: it counts if it does anywhere.
+    """
     scenario, choices = verifier.shutdown.scenario, verifier.choices
     counted: set[int] = set()
-    places: dict[int, tuple[Path, Expectation]] = {}
+    places: dict[tuple[str, str], tuple[Path, list[Expectation]]] = {}
     numbers = {phase.phase: number for number, phase in enumerate(scenario.timeline)}
     for phase in timeline:
         for index, item in enumerate(phase.expect):
@@ -151,11 +154,12 @@ def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterat
                 own = ("timeline", numbers[phase.phase], "expect", index)
                 path: Path = ("expectations", str(item), inner) if shared else own
                 if each.tools is None and all(choices.get(key) == option for key, option in each.given.items()):
-                    places.setdefault(id(each), (path, each))
+                    written = verifier.shutdown.place(path) or str(path), repr(each)
+                    places.setdefault(written, (path, []))[1].append(each)
         for cell in cells_of(verifier.shutdown, phase):
             fact = expected_of(verifier.shutdown, choices, phase, cell)
             if fact is not None:
                 counted.add(id(fact))
-    for key, (path, _) in places.items():
-        if key not in counted:
+    for path, alike in places.values():
+        if counted.isdisjoint(map(id, alike)):
             yield path, "this expectation counts for nothing that is measured: later ones cover it, or nothing does"

@@ -138,3 +138,9 @@ def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Pa
     found = [str(warned) for warned in verify(mine).warnings if "expectation" in warned.text]
     expected = "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
     assert found == [f"{mine}:{index + 1}: {expected}"]
+
+
+def test_what_new_scenario_writes_is_warned_of_by_nothing(tmp_path: Path) -> None:
+    """Its nights take over what was expected before them, which counts in other phases."""
+    assert CliRunner().invoke(app, ["new", "scenario", "mine", "--out", str(tmp_path / "mine.yaml")]).exit_code == 0
+    assert verify(tmp_path / "mine.yaml").warnings == []
