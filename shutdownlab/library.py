@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -10,8 +11,9 @@ from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from ipaddress import ip_address
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.beside import NotReadable, NotThere, TooLarge, digest_of, is_file, noting_files, read_file
@@ -37,6 +39,9 @@ from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
 Kind = Literal["topologies", "scenarios"]
+_ENDINGS: Final = frozenset({".yaml", ".yml"})
+_LISTED: Final = 10_000
+"""Files of a folder that are looked at for one of nearly the same name."""
 _NO_NAME = "''"
 
 
@@ -171,7 +176,8 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     try:
         return read_file(path), str(path)
     except NotThere:
-        hint = did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
+        near = _near(path, beside) if path.suffix in _ENDINGS else ""
+        hint = near or did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
         whole = Path(f"{name}.yaml")
         if any(is_file(folder / whole) for folder in (Path(), beside or Path())):
             hint = f"write {whole}, with its ending"
@@ -183,6 +189,17 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         raise BadInput([Problem(name, 0, "", f"a file {why}", expected, hint)]) from None
     except NotReadable as why:
         raise BadInput([Problem(name, 0, "", f"a file {why}", expected)]) from None
+
+
+def _near(path: Path, beside: Path | None) -> str:
+    """Which file of its folder one that is not there was perhaps meant to be."""
+    try:
+        there = islice(((beside or Path()) / path).parent.iterdir(), _LISTED)
+        names = {file.stem: file.name for file in there if file.suffix in _ENDINGS}
+    except (OSError, ValueError):
+        return ""
+    close = difflib.get_close_matches(path.stem, sorted(names), n=1)
+    return f"did you mean {quoted(str(path.with_name(names[close[0]])))}?" if close else ""
 
 
 def _shown(item: Traversable) -> str:

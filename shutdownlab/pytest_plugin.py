@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from shutdownlab.results.run import Run
     from shutdownlab.verifier.verify import Verified
 
-_KEYS = (("topology", "policies", "probes", "timeline"), ("extends", "name"))
-"""Those that a scenario has, and those that one has which varies another."""
+_KEYS = ("topology", "policies", "probes", "timeline")
+_EXTENDS = re.compile(r"^extends: *[\"']?([^\s\"'#]+)", re.MULTILINE)
 _MOST_READ = 1 << 20
 _MARK = 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario'
 
@@ -64,7 +64,16 @@ def _is_scenario(path: Path) -> bool:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-    return any(all(re.search(rf"^{key}:", text, re.MULTILINE) for key in keys) for keys in _KEYS)
+    if (varied := _EXTENDS.search(text)) is None:
+        return all(map(partial(_has, text), _KEYS))
+    from shutdownlab.library import shipped
+
+    ships = varied[1] in dict(shipped("scenarios"))
+    return ships or _has(text, "name") or (path.parent / varied[1]).is_file()  # linters' settings have this key, too
+
+
+def _has(text: str, key: str) -> bool:
+    return re.search(rf"^{key}:", text, re.MULTILINE) is not None
 
 
 class ScenarioFile(pytest.File):

@@ -32,6 +32,7 @@ def run_all(out: Path | None, jobs: int, **options: Any) -> int:
 
     names = [name for name, _ in library.shipped("scenarios")]
     console, worst, began = Console(highlight=False), 0, time.monotonic()
+    console.print(f"{len(names)} scenarios, {jobs} at a time, a line as each ends", style="dim", soft_wrap=True)
     for ended in run_every(names, out, jobs, **options):
         worst = max(worst, ended.exit_code)
         _say(console, names, ended.scenario, ended.text, ended.seconds, ended.exit_code, str(ended.run.path))
@@ -48,8 +49,9 @@ def verify_all(*, strict: bool, sample: float | None = None) -> int:
     for name in names:
         start = time.monotonic()
         found = model.verify(name, strict=strict, sample=sample)
-        expected = sum(group.cells for group in found.groups if group.expected is not None)
-        text = f"{found.cells:,} cells, {expected - len(found.unmet):,} of {expected:,} expectations hold"
+        expected = [group for group in found.groups if group.expected is not None]
+        hold, of = (sum(group.cells for group in groups) for groups in ([g for g in expected if g.met], expected))
+        text = f"{found.cells:,} cells, {hold:,} of {of:,} expectations hold"
         text += f", {len(found.undecided)} cells undecided" if found.undecided else ""
         held = sum(each.met is True for each in found.signals)
         text += f", {held} of {len(found.signals)} about signals" if found.signals else ""

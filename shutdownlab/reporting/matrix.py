@@ -60,7 +60,7 @@ def sum_of(matrix: Matrix) -> str:
     results = matrix.results
     expected = [result for result in results if result.expected is not None]
     unknown = sum(not result.outcome.is_measured for result in results)
-    said = f"{len(results):,} uses of {len(matrix.tools)} tools"
+    said = f"{len(results):,} uses of {len(matrix.tools)} tool{'s' if len(matrix.tools) != 1 else ''}"
     if unknown:
         return f"{said}, {unknown:,} without a verdict; {len(matrix.unmet):,} not as expected."
     if matrix.unmet:

@@ -163,7 +163,10 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
 
 
 def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:
-    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it."""
+    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it.
+
+    One that what recurs takes over from the phase before is that phase's, written once: it counts if it does anywhere.
+    """
     scenario, choices = verifier.shutdown.scenario, verifier.choices
     counted: set[Path] = set()
     written: dict[int, Path] = {}

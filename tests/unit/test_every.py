@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from typer.testing import CliRunner
 
 from shutdownlab import library
 from shutdownlab.cli import app
+from shutdownlab.runner import every
 
 
 def test_all_that_ships_holds_what_it_expects_a_line_each() -> None:
@@ -16,3 +20,11 @@ def test_all_that_ships_holds_what_it_expects_a_line_each() -> None:
     assert [line.split()[1] for line in lines] == names
     assert all(line.startswith("ok ") for line in lines)
     assert last.startswith(f"{len(names)} scenarios in ")
+
+
+def test_a_run_of_all_says_at_once_how_many_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(every, "run_every", lambda *_, **__: iter(()))  # so it ends with its first line and its last
+    done = CliRunner().invoke(app, ["run", "--all", "--jobs", "2", "--out", str(tmp_path / "all")])
+    assert done.exit_code == 0, done.output
+    number = len(list(library.shipped("scenarios")))
+    assert done.output.splitlines()[0] == f"{number} scenarios, 2 at a time, a line as each ends"

@@ -45,10 +45,12 @@ def test_a_failure_reads_as_the_terminals_and_has_the_expectations_line(tmp_path
 
 
 def test_a_scenario_that_varies_another_is_a_test_file_too(tmp_path: Path, run_pytest: RunPytest) -> None:
-    (tmp_path / "mine.yaml").write_text("extends: first-shutdown\nname: mine\n")
+    (tmp_path / "mine.yaml").write_text("extends: first-shutdown  # but for nothing\n")
+    (tmp_path / "misspelt.yaml").write_text("extends: first-shutdwn\nname: mine\n")
     (tmp_path / "linter.yaml").write_text("extends: default\nrules: {}\n")
     status, output = run_pytest(tmp_path, "-q", "--collect-only")
-    assert (status, output.count("mine.yaml::"), output.count("linter")) == (0, 17, 0)
+    assert (status, output.count("mine.yaml::"), output.count("linter")) == (2, 17, 0)
+    assert "did you mean 'first-shutdown'?" in output
 
 
 def test_a_scenario_with_mistakes_is_an_error_that_lists_them(tmp_path: Path, run_pytest: RunPytest) -> None:

@@ -151,6 +151,7 @@ def test_chance_is_undecided_and_fails_only_where_one_is_strict(tmp_path: Path) 
     assert "undecided: whatsapp in one: blocked (connection_reset) or ok: what the box draws" in said
     assert "All 6 expectations hold; 6 undecided.\nNothing was run: this is what `verify` says" in said
     page = sl.report(tmp_path / "out").html
+    assert "<title>A first shutdown: a shutdown, worked out</title>" in page
     assert "Not as expected" not in page
     assert page.count(">Undecided</th>") == 1
 

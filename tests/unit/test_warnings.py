@@ -195,3 +195,9 @@ def test_a_spared_site_that_another_blackout_takes_away_is_not_told_of_as_unreso
         tmp_path, ("policies:\n", f"policies:\n{dark}"), (start, start.replace("[allowlist", "[allowlist, dark"))
     )
     assert not any("name resolution" in text for text in texts(mine))
+
+
+def test_what_new_scenario_writes_is_warned_of_by_nothing(tmp_path: Path) -> None:
+    """Its nights take over what was expected before them, which counts in other phases."""
+    assert CliRunner().invoke(app, ["new", "scenario", "mine", "--out", str(tmp_path / "mine.yaml")]).exit_code == 0
+    assert verify(tmp_path / "mine.yaml").warnings == []

@@ -43,7 +43,7 @@ def document(
     cost = cost_of_run(account)
     data = packed(embedded(account, orders, whys, extracts, difference)) if account.spans else ""
     head = (
-        element("title", f"{account.title}: a shutdown, measured"),
+        element("title", f"{account.title}: a shutdown, {'measured' if account.is_measured else 'worked out'}"),
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         Html('<meta name="color-scheme" content="light dark">'),
@@ -83,7 +83,7 @@ def top(account: RunAccount, difference: Difference | None = None, cost: Cost | 
 
 
 def _verdict(account: RunAccount) -> str:
-    if account.status == "verified":
+    if not account.is_measured:
         return sum_of_results(account.results)
     return verdict_line(account.results, account.faults)
 

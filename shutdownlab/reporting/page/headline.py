@@ -366,7 +366,7 @@ def standing(account: RunAccount) -> str:
     count, cells = len(account.spans), f"{len(account.results):,} cells"
     began = str(account.manifest.get("began", ""))[:10]
     on = f" on {began}" if began else ""
-    if account.status == "verified":
+    if not account.is_measured:
         phases = counted(count, "phase")
         return f"Worked out{on} by following packets through the model, not measured: {cells} in {phases}."
     held = sum(result.held == THE_MODEL for result in account.results)

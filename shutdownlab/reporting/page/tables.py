@@ -189,7 +189,7 @@ def _choices(account: RunAccount, choices: dict[str, str]) -> Iterator[tuple[str
 
 def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
     manifest: Any = account.manifest
-    if account.status == "verified":
+    if not account.is_measured:
         yield "Emulation", "none: the packets were followed on the model, through the rules that switches and boxes get"
     emulation, machine = manifest.get("emulation") or {}, manifest.get("machine") or {}
     mode = {
@@ -201,7 +201,7 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
     datapath = " ".join(str(emulation.get(key, "")) for key in ("datapath",))
     because = f" ({emulation['datapath_because']})" if emulation.get("datapath_because") else ""
     profiles = dict.fromkeys(dict(manifest.get("profiles", {})).values())
-    measured = account.status != "verified"
+    measured = account.is_measured
     seconds = (manifest.get("seconds") or {}).get("total") if measured else None
     yield from (
         (name, str(value))
@@ -243,10 +243,10 @@ def citation(account: RunAccount) -> Html:
     moment = f", {when(datetime.fromisoformat(began))}" if began else ""
     digest = str(manifest.get("digest", ""))
     of = f", SHA-256 {digest[:16]}" if digest else ""
-    what = "worked out by" if account.status == "verified" else "run of"
+    what = "worked out by" if not account.is_measured else "run of"
     text = (
         f"shutdownlab {manifest.get('shutdownlab', '')}: “{account.title}”, {what} "
-        f"{'the model of ' if account.status == 'verified' else ''}scenario {manifest.get('scenario', '')}{of}; "
+        f"{'the model of ' if not account.is_measured else ''}scenario {manifest.get('scenario', '')}{of}; "
         f"record {account.name}{moment}."
     )
     watched = Html(f"{code('readings.csv')}, what outsiders' signals showed; ") if account.readings else Html("")
