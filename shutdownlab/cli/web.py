@@ -75,7 +75,9 @@ def web(
         elif os.sep in what and not Path(what).exists():
             bad_option("SCENARIO|RUN", f"{what}, which is not there", "a scenario's name or file, or a run's directory")
         elif role == "own":
-            _steer_each(_plan(what, at, choose, datapath, trust=trust), place)
+            plan = _plan(what, at, choose, datapath, trust=trust)
+            _say_what_it_takes(plan, students)
+            _steer_each(plan, place)
         else:
             _steer(_plan(what, at, choose, datapath, trust=trust), place)
 
@@ -87,6 +89,23 @@ def _plan(what: str, at: str | None, choose: list[str] | None, datapath: Datapat
     if plan.scenario is None:
         bad_option("SCENARIO", f"the topology {quoted(plan.title)}", "a scenario, or a run", "`lab` shows a topology")
     return plan
+
+
+def _say_what_it_takes(plan: LabPlan, students: int) -> None:
+    """How much of this machine a country for each student is; raises `BadInput` where that is more than there is."""
+    from shutdownlab.country.limits import check_room_for_each, memory_steered
+    from shutdownlab.system.limits import Room
+
+    network, there = plan.loaded.network, Room.here()
+    check_room_for_each(network, there, students)
+    each, processors = memory_steered(network), len(os.sched_getaffinity(0))
+    errors().print(
+        literal(
+            f"{students} countries of {len(network.nodes)} nodes: about {each >> 20:,} MiB of memory each, "
+            f"{students * each >> 20:,} MiB of the {there.memory_bytes >> 20:,} MiB that are free, and "
+            f"{processors} processor{'s' if processors > 1 else ''} for all of them"
+        )
+    )
 
 
 def _steer(plan: LabPlan, place: Place) -> None:

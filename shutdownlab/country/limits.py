@@ -19,6 +19,9 @@ _ADDRESSES, _ADDRESSES_A_NODE = 1536 << 20, 12 << 20
 # with 80. An operator has an Open vSwitch, a controller, a DPI box and four servers; a group has a probe agent, which
 # grows by up to 16 MiB while it measures. No more is asked for than it takes to come up: what then lacks is told.
 _MEMORY, _MEMORY_AN_OPERATOR, _MEMORY_A_GROUP = 260 << 20, 56 << 20, 5 << 20
+# With its page, and probed all the while: 540 and 558 MiB of two with 2 operators and 6 groups each; 1,189 of one with
+# 5 operators and 35 groups.
+_MEMORY_OF_A_PAGE, _MEMORY_A_GROUP_PROBED = 56 << 20, 16 << 20
 _MANAGEMENT_PORTS = 1024
 """Of a Linux bridge: an Open vSwitch instance and a DPI box of each operator, and the gateway, are on one."""
 _FILES = 16 << 20
@@ -53,6 +56,34 @@ def lacks(network: Network, there: Room, cells: int = 0) -> list[Problem]:
     """Everything of which there is too little for a country and so many measurements."""
     what = f"the {len(network.nodes)} nodes of {network.topology.name}"
     return [*_too_little(needed(network, cells), there, what), *_too_many(network)]
+
+
+def memory_steered(network: Network) -> int:
+    """Bytes that a country takes which is steered from a page of its own, and probed all the while."""
+    return needed(network).memory_bytes + _MEMORY_OF_A_PAGE + _MEMORY_A_GROUP_PROBED * len(network.vantages)
+
+
+def check_room_for_each(network: Network, there: Room, students: int) -> None:
+    """Raises `BadInput` where there is too little for a country for each of so many students, side by side."""
+    each, processes = memory_steered(network), needed(network).processes
+    most = min(there.memory_bytes // each, there.processes // processes)
+    hint = (
+        f"at most {most} here, or fewer operators and subscriber groups; or one country for all: --role steer"
+        if most
+        else "one country for all: --role steer"
+    )
+    what = f"{students} countries of {len(network.nodes)} nodes side by side"
+    problems = []
+    if there.memory_bytes < students * each:
+        found = f"{there.memory_bytes >> 20:,} MiB of memory that are free"
+        least = f"at least {students * each >> 20:,} MiB for {what}, {each >> 20:,} MiB each"
+        problems.append(Problem("students", 0, "", found, least, hint))
+    if there.processes < students * processes:
+        found = f"room for {there.processes:,} more processes and threads (ulimit -u)"
+        least = f"at least {students * processes:,} for {what}, {processes:,} each"
+        problems.append(Problem("students", 0, "", found, least, hint))
+    if problems:
+        raise BadInput(problems)
 
 
 def _too_many(network: Network) -> Iterator[Problem]:

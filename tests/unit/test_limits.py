@@ -14,7 +14,7 @@ from countries import country
 from shutdownlab import library
 from shutdownlab.config.problems import BadInput
 from shutdownlab.country.breakage import lines_of
-from shutdownlab.country.limits import check_room, needed
+from shutdownlab.country.limits import check_room, check_room_for_each, memory_steered, needed
 from shutdownlab.system.limits import Room, limit_reached
 
 NETWORK = library.network("two-operators")
@@ -50,6 +50,25 @@ def test_more_operators_than_a_bridge_has_ports_for_are_told_with_how_many_can_b
     network = country([(["t0"], True)] * 512)
     with pytest.raises(BadInput, match=r"operators: found 512 operators; expected at most 511 to be run"):
         check_room(network, PLENTY)
+
+
+def test_a_class_of_thirty_has_a_country_each_where_there_is_room_for_exactly_that_many() -> None:
+    each, processes = memory_steered(NETWORK), needed(NETWORK).processes
+    enough = replace(PLENTY, memory_bytes=30 * each, processes=30 * processes)
+    check_room_for_each(NETWORK, enough, 30)
+
+    with pytest.raises(BadInput) as refused:
+        check_room_for_each(NETWORK, enough, 31)
+    memory, others = map(str, refused.value.problems)
+    assert "students: found 16,620 MiB of memory that are free; expected at least 17,174 MiB for 31 countries" in memory
+    assert "of 29 nodes side by side, 554 MiB each" in memory and "at most 30 here" in memory
+    assert "found room for 6,360 more processes and threads (ulimit -u); expected at least 6,572" in others
+
+
+def test_where_there_is_room_for_no_country_at_all_a_shared_one_is_proposed() -> None:
+    with pytest.raises(BadInput) as refused:
+        check_room_for_each(NETWORK, replace(PLENTY, memory_bytes=1 << 20), 30)
+    assert refused.value.problems[0].hint == "one country for all: --role steer"
 
 
 def test_a_larger_country_and_a_longer_record_need_more() -> None:

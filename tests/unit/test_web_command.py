@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
+from shutdownlab.system.limits import Room
 
 
 def refused(*arguments: str) -> tuple[int, str]:
@@ -51,6 +52,18 @@ def test_each_mistake_is_told_as_one_in_its_option(arguments: tuple[str, ...], s
 
     assert code == 2
     assert said in output
+
+
+def test_a_country_each_for_more_students_than_the_machine_bears_is_refused_before_any_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Room, "here", lambda directory=None: Room(memory_bytes=10 << 30))
+    code, said = refused("first-shutdown", "--students", "30", "--role", "own")
+
+    assert code == 2
+    assert "--students: found 10,240 MiB of memory that are free; expected at least 16,620 MiB for 30 countries" in said
+    assert "at most 18 here" in said
+    assert "building" not in said
 
 
 def test_where_a_package_is_missing_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
