@@ -8,14 +8,17 @@ from shutdownlab.model.topology import Topology
 
 
 def check_map(topology: Topology, document: Document) -> None:
-    """Report outlines that do not ship or that two regions have, and places that are not in the country."""
+    """Report outlines that do not ship or that two regions have, and places that are not in the country.
+
+    In a country without outlines a place says where a region's tile goes.
+    """
     drawn = {name: region for name, region in topology.regions.items() if region.outlines or region.place is not None}
     known = outlines_of(topology.country)
     if known is None:
-        for name, region in drawn.items():
-            key = "outlines" if region.outlines else "place"
+        for name in (name for name, region in drawn.items() if region.outlines):
             found, expected = f"a map of {topology.country}", f"a country with outlines: {one_of(drawn_countries())}"
-            document.report(("regions", name, key), found, expected, f"leave {key} out: it is drawn as tiles then")
+            hint = "leave outlines out: it is drawn as tiles then, where `place` says"
+            document.report(("regions", name, "outlines"), found, expected, hint)
         return
     taken: dict[str, str] = {}
     for name, region in drawn.items():

@@ -143,7 +143,8 @@ class Region(Record):
     """What of the country's map it is: keys of outlines that ship, such as KZ.AC, or `rest`, all that no other region
     has. A country where no region has any is drawn as tiles."""
     place: Annotated[tuple[_Latitude, _Longitude], BeforeValidator(_degrees)] | None = None
-    """Where to mark it on the map, latitude and longitude in degrees: a town whose outline is not one of its own."""
+    """Where it lies, latitude and longitude in degrees: a town whose outline is not one of its own is marked there on
+    the map. In a country that is drawn as tiles, they stand as the places lie, north up; those without one below."""
     source: str = ""
     """Where these facts come from; codes such as RIS are explained under `sources`."""
 

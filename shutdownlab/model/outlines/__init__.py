@@ -3,7 +3,8 @@
 Natural Earth's, 1:10m (public domain); `scripts/outlines` made the files, and proves where they are from. A country's
 regions are those of about 2012 to 2016: Kazakhstan's of before June 2022, with Shymkent in South Kazakhstan. Borders
 that are disputed are drawn as Natural Earth has them, by who holds what. Of India there is the north, as far as Delhi.
-Countries whose topologies have no such regions are drawn as tiles: Bangladesh's campuses, Russia's one region.
+Countries whose topologies have no such regions are drawn as tiles, which stand as the regions lie where those have a
+`place`: Bangladesh's campuses, Russia's one region.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from shutdownlab.reporting.page.account import RunAccount, column_of
 from shutdownlab.reporting.page.map import CountryMap, map_of
 from shutdownlab.reporting.page.markup import Html, element, html, scrolling
 from shutdownlab.reporting.page.tables import level
+from shutdownlab.reporting.page.tiles import Place, TileGrid
+from shutdownlab.reporting.page.words import listed
 from shutdownlab.results.table import Share, percent
 
 ALL = ""
@@ -32,16 +34,34 @@ def where(account: RunAccount) -> Html:
     chosen = element("label", "Services: ", element("select", options, id_="pg-service"))
     phase = element("p", "Phase: ", element("b", account.spans[account.worst].name, id_="pg-map-phase"))
     drawn = map_of(account)
-    panels = [_panel(account, drawn, ALL, "All operators")]
+    grid = TileGrid(_places(account)) if drawn is None else None
+    panels = [_panel(account, drawn, grid, ALL, "All operators")]
     if len(account.operators) > 1:
-        panels += [_panel(account, drawn, name, title) for name, title in account.operators.items()]
+        panels += [_panel(account, drawn, grid, name, title) for name, title in account.operators.items()]
     parts = [element("p", chosen), phase, _scale(drawn is not None)]
     if drawn is not None:
         parts.append(drawn.definitions())
     parts.append(element("div", panels, class_="pg-panels"))
-    if drawn is not None:
-        parts.append(element("p", MAP_SOURCE, class_="pg-soft pg-small"))
+    parts.append(element("p", MAP_SOURCE if grid is None else _why_tiles(account, grid), class_="pg-soft pg-small"))
     return html(parts)
+
+
+def _places(account: RunAccount) -> dict[str, Place | None]:
+    """Where the regions lie, of those that lie in one place."""
+    known = account.shutdown.topology.regions if account.shutdown is not None else {}
+    return {name: known[name].place if name in known else None for name in account.regions}
+
+
+def _why_tiles(account: RunAccount, grid: TileGrid) -> str:
+    """Why there is no map, and how the tiles stand."""
+    if account.shutdown is None:
+        return f"Tiles and no map: {account.missing}."
+    why = "Tiles and no map: for the regions of this country, as its topology has them, there are no outlines."
+    if len(grid.loose) == len(grid.at):
+        return f"{why} Nor does it say where they lie: the tiles stand in its order."
+    loose = listed([account.regions[name] for name in grid.loose])
+    rest = f" Below them, in no one place: {loose}." if loose else ""
+    return f"{why} The tiles stand as the regions lie, north up and west to the left.{rest}"
 
 
 def _scale(with_land: bool) -> Html:
@@ -51,7 +71,7 @@ def _scale(with_land: bool) -> Html:
     return element("ul", items, class_="pg-legend")
 
 
-def _panel(account: RunAccount, drawn: CountryMap | None, operator: str, title: str) -> Html:
+def _panel(account: RunAccount, drawn: CountryMap | None, grid: TileGrid | None, operator: str, title: str) -> Html:
     there = {result.region for result in account.results if result.region and operator in {ALL, result.operator}}
     regions = {name: shown for name, shown in account.regions.items() if name in there}
     if not regions:
@@ -65,17 +85,19 @@ def _panel(account: RunAccount, drawn: CountryMap | None, operator: str, title: 
     if drawn is not None:
         label = f"Map for {title}: regions by the share of subscribers who got through, as in the list after it"
         parts.append(drawn.panel(operator, label, share, named=operator == ALL))
-    items = [_tile(account, operator, name, shown) for name, shown in regions.items()]
-    parts.append(element("ul", items, class_="pg-tiles"))
+    items = [_tile(account, operator, name, shown, grid) for name, shown in regions.items()]
+    style = f"--across: {grid.across}" if grid is not None else None
+    parts.append(element("ul", items, class_="pg-tiles", style=style))
     return element("section", parts, class_="pg-wide" if operator == ALL and drawn is not None else None)
 
 
-def _tile(account: RunAccount, operator: str, region: str, title: str) -> Html:
+def _tile(account: RunAccount, operator: str, region: str, title: str, grid: TileGrid | None) -> Html:
     share = mean_share(account, account.spans[account.worst].name, operator, region)
     shown = "·" if share is None else f"{percent(share)}%"
+    row, column = grid.at[region] if grid is not None else (0, 0)
     return element(
         "li", element("span", title), element("b", shown), class_=level(share), data_operator=operator,
-        data_region=region,
+        data_region=region, style=f"grid-row: {row}; grid-column: {column}" if row else None,
     )  # fmt: skip
 
 
