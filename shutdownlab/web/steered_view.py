@@ -65,7 +65,7 @@ class SteeredView:
         shown_moments = [moment.name for moment in known.moments if known.results.get(moment.name)]
         readings = self._seen.readings(shown_moments) if self._seen is not None else []
         account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown, readings=readings)
-        of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown)
+        of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown, readings=readings)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
         return shown | {f"{VIEW}cite": ""}  # there is no record

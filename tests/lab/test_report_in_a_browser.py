@@ -126,6 +126,34 @@ def test_on_a_phone_the_names_of_the_timeline_stay_in_sight(browser: Browser, fi
         )
 
 
+def test_in_the_drawing_of_the_network_no_mark_lies_on_a_name_and_names_come_back(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    names = page.locator("#network [data-node$=-sw] text:not(.pg-made)")
+    narrow = page.locator("#network text[textLength]").count
+    over = """() => [...document.querySelectorAll("#network [data-node]")].flatMap((node) => {
+      const mark = node.querySelector(".pg-badge-stop"), box = (each) => each.getBoundingClientRect();
+      const lies = (text) => box(text).right > box(mark).left && box(text).bottom > box(mark).top + 4
+        && box(text).top < box(mark).bottom - 4;
+      return mark ? [...node.querySelectorAll("text:not(.pg-made)")].filter(lies).map((text) => text.textContent) : [];
+    })"""
+    assert page.locator("#network .pg-badge-stop").count() == 4
+    assert page.evaluate(over) == []
+    drawn = file.read_text().count(' textLength="')
+    assert narrow() > drawn
+    assert names.first.get_attribute("text-anchor") == "start"
+    page.locator("button[data-phase]", has_text="restored").click()
+    assert page.locator("#network .pg-badge-stop").count() == 0
+    assert names.first.get_attribute("text-anchor") == "middle"
+    assert narrow() == drawn, "as they were drawn"
+
+
+def test_on_a_phone_the_heading_of_a_wide_table_is_read_without_scrolling(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, width=360)
+    for heading in page.locator("caption > span").all():
+        box = heading.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 360, heading.inner_text()
+
+
 def test_without_scripts_the_words_the_timeline_and_the_tables_are_there(browser: Browser, file: Path) -> None:
     page = opened(browser, file, java_script_enabled=False)
     assert page.locator("h1").inner_text().startswith("From 2 May 2030")

@@ -101,6 +101,8 @@ def test_the_page_of_a_steered_country_draws_the_curves_and_asks_no_detector(bas
     assert view["view/timeline"].count('class="pg-signal"') == 4, "two families, in two moments"
     assert "BGP, IPv4" in view["view/outside"] and "0%" in view["view/outside"]
     assert "alert" not in view["view/outside"] + view["view/timeline"] + view["view/top"]
+    assert "What outsiders saw" in view["view/top"], "the contents lead there"
+    assert "Now WhatsApp" in view["view/top"], "it goes on: no record has ended"
 
 
 def test_moments_that_are_forgotten_are_forgotten_here_too(base: Shutdown) -> None:

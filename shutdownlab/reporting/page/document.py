@@ -197,8 +197,9 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
     )  # fmt: skip
     shown = key if any(order.is_fault for order in orders) else key[:-1]
     if account.watched:
-        outside = (("pg-signal", "an outside signal, of a quiet day"), ("pg-signal pg-modelled", "the same, modelled"))
-        alert = (("pg-alert", "its alert, below it"),) if any(signal.alerts for signal in account.watched) else ()
+        share = "an outside signal, as a share of a quiet day"
+        outside = (("pg-signal", share), ("pg-signal pg-modelled", "the same, modelled"))
+        alert = (("pg-alert", "an alert of its detector"),) if any(signal.alerts for signal in account.watched) else ()
         shown = (*shown, *outside, *alert)
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(

@@ -341,7 +341,11 @@ def _end(account: RunAccount) -> Iterator[str]:
     if any(share.fraction not in {None, 1.0} or share.slow for share in shares):
         closed = [c for c in account.services if account.table[last.name, c].fraction not in {None, 1.0}]
         if closed:
-            yield f"It was not over when the record ends: {listed(_few(closed))} did not get through to everybody."
+            lost = listed(_few(closed))
+            if account.is_steered:
+                yield f"Now {lost} do{'es' * (len(closed) == 1)} not get through to everybody."
+            else:
+                yield f"It was not over when the record ends: {lost} did not get through to everybody."
         return
     if any(account.table[before.name, column].fraction not in {None, 1.0} for column in account.services):
         yield f"From {when(last.at)} everything that was measured got through again."

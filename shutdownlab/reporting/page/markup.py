@@ -49,8 +49,13 @@ def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *
     for first, *rest in rows:
         cells = (cell if cell.startswith("<td") and isinstance(cell, Html) else element("td", cell) for cell in rest)
         body.append(element("tr", element("th", first, scope="row"), cells))
-    whole = element("table", element("caption", heading), element("thead", head), element("tbody", body), class_=class_)
+    whole = element("table", caption(heading), element("thead", head), element("tbody", body), class_=class_)
     return scrolling(heading, whole)
+
+
+def caption(text: str) -> Html:
+    """A heading of a table, which stays in sight where the table is scrolled sideways."""
+    return element("caption", element("span", text))
 
 
 def scrolling(label: str, *content: str) -> Html:

@@ -77,7 +77,7 @@
 
   const grid = (caption, list, shown, byRow) => {
     const table = make("table", { class: "pg-matrix", role: "grid", "aria-label": `${caption}, ${phases[phase][0]}` });
-    table.append(make("caption", {}, `${caption}: ${phases[phase][0]}`));
+    table.append(make("caption", {}, make("span", {}, `${caption}: ${phases[phase][0]}`)));
     const head = make("tr", { role: "row" }, make("th", { scope: "col", role: "columnheader" }, "Vantage point"));
     for (const column of shown) {
       const [target, family, service] = columns[column];
@@ -256,9 +256,25 @@
     if (text) made.textContent = text;
     return made;
   };
+  // a name of the drawing from here to there, narrower if need be; or where it was
+  const SET = ["x", "text-anchor", "textLength", "lengthAdjust"];
+  const aside = (text, ends) => {
+    if (!ends) {
+      JSON.parse(text.dataset.was).forEach((value, at) => { if (value == null) text.removeAttribute(SET[at]); else text.setAttribute(SET[at], value); });
+      text.removeAttribute("data-was");
+      return;
+    }
+    const room = ends[1] - ends[0];
+    text.dataset.was = JSON.stringify(SET.map((name) => text.getAttribute(name)));
+    text.removeAttribute("textLength");
+    text.setAttribute("x", ends[0]);
+    text.setAttribute("text-anchor", "start");
+    if (text.getComputedTextLength() > room) { text.setAttribute("textLength", room); text.setAttribute("lengthAdjust", "spacingAndGlyphs"); }
+  };
   const network = () => {
     const svg = document.querySelector("#network svg");
     for (const old of document.querySelectorAll("#network .pg-made")) old.remove();
+    for (const text of document.querySelectorAll("#network text[data-was]")) aside(text, null);
     const stopped = new Map(), bars = new Map();
     for (const [rowAt, , factAt, whyAt] of cellsOf(phase)) {
       const row = rows[rowAt], outcome = facts[factAt][0], why = whys[whyAt];
@@ -287,9 +303,12 @@
         const by = stopped.get(place.dataset.node);
         if (!by) continue;
         const box = place.querySelector("rect"), x = +box.getAttribute("x") + +box.getAttribute("width"), y = +box.getAttribute("y");
-        const text = `✕ ${by.get("")}`, width = 8 + 6.4 * text.length;
-        place.append(draw("rect", { x: x - width + 6, y: y - 8, width, height: 15, rx: 7.5, class: "pg-made pg-badge-stop" }));
-        place.append(draw("text", { x: x - width / 2 + 6, y: y + 3, "text-anchor": "middle", class: "pg-made pg-badge-text" }, text));
+        const text = `✕ ${by.get("")}`, width = 8 + 6.4 * text.length, flat = +box.getAttribute("height") < 24;
+        // in a box with one line of text the mark stands beside the name, in a higher one on its corner
+        const left = flat ? x - width - 1 : x - width + 6, top = flat ? y + +box.getAttribute("height") / 2 - 7 : y - 8;
+        if (flat) for (const name of place.querySelectorAll("text")) aside(name, [+box.getAttribute("x") + 4, left - 3]);
+        place.append(draw("rect", { x: left, y: top, width, height: flat ? 14 : 15, rx: 7, class: "pg-made pg-badge-stop" }));
+        place.append(draw("text", { x: left + width / 2, y: top + 11, "text-anchor": "middle", class: "pg-made pg-badge-text" }, text));
       }
     }
     const stops = $("pg-stops");

@@ -8,7 +8,7 @@ from typing import Any
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAccount
-from shutdownlab.reporting.page.markup import Html, code, element, html, scrolling, table
+from shutdownlab.reporting.page.markup import Html, caption, code, element, html, scrolling, table
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.words import lasting, short, when
 from shutdownlab.reporting.summary import unmet_lines
@@ -26,7 +26,7 @@ def level(fraction: float | None) -> str:
 def overview(account: RunAccount) -> Html:
     """Phases by services: the table that a run ends with. The head of a row chooses the phase for the page."""
     columns = [*account.services, *account.outside]
-    caption = "Percent of ordinary subscribers who got through, by phase and service"
+    title = "Percent of ordinary subscribers who got through, by phase and service"
     head = element(
         "tr", element("th", "Phase", scope="col"), (element("th", _column(column), scope="col") for column in columns)
     )
@@ -37,10 +37,8 @@ def overview(account: RunAccount) -> Html:
         heading = element("th", button, element("small", f"{short(span.at)}{long}"), scope="row")
         cells = (_share(account.table[span.name, column]) for column in columns)
         rows.append(element("tr", heading, cells, data_row=place))
-    whole = element(
-        "table", element("caption", caption), element("thead", head), element("tbody", rows), class_="pg-over"
-    )
-    return Html(scrolling(caption, whole) + element("p", _key(account), class_="pg-key"))
+    whole = element("table", caption(title), element("thead", head), element("tbody", rows), class_="pg-over")
+    return Html(scrolling(title, whole) + element("p", _key(account), class_="pg-key"))
 
 
 def _column(name: str) -> str:
@@ -246,9 +244,10 @@ def citation(account: RunAccount) -> Html:
         f"{'the model of ' if account.status == 'verified' else ''}scenario {manifest.get('scenario', '')}{of}; "
         f"record {account.name}{moment}."
     )
+    watched = Html(f"{code('readings.csv')}, what outsiders' signals showed; ") if account.readings else Html("")
     files = element(
         "p", "The record has ", code("results.csv"), ", a row per cell; ", code("measurements.jsonl"),
-        ", each measurement in OONI's format; ", code("events.jsonl"), " and ", code("manifest.json"), ".",
+        ", each measurement in OONI's format; ", watched, code("events.jsonl"), " and ", code("manifest.json"), ".",
     )  # fmt: skip
     return Html(element("blockquote", text) + files)
 

@@ -40,7 +40,7 @@
       form.addEventListener("submit", async (event) => {
         event.preventDefault();
         go.disabled = true;
-        said.replaceChildren(make("p", { class: "pg-soft" }, "…"));
+        said.replaceChildren(make("p", { class: "pg-soft" }, "Waiting for an answer …"));
         try { said.replaceChildren(...(await then(input.value))); } finally { go.disabled = false; }
       });
       return [form, said];
