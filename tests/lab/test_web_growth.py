@@ -135,10 +135,12 @@ def test_days_of_a_run_replayed_again_and_again_leave_it_as_large_too(page: Page
                 page.click("#live-play")
                 page.wait_for_selector('html[data-playing="false"][data-shown="restored"]', timeout=1000 * PATIENCE_S)
                 page.evaluate("page.choose(0)")
-            sizes.append(counted(devtools))
+            gc.collect()
+            sizes.append(counted(devtools) | {"objects": len(gc.get_objects())})
         source.end()
 
     before, after = sizes
+    assert after["objects"] < 1.05 * before["objects"]
     assert after["Nodes"] < 1.1 * before["Nodes"]
     assert after["JSEventListeners"] < 1.1 * before["JSEventListeners"]
     assert after["JSHeapUsedSize"] < 1.25 * before["JSHeapUsedSize"]

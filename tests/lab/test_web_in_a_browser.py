@@ -20,6 +20,8 @@ from chromium import browser as browser
 from invocation import shutdownlab as command_of
 
 import shutdownlab as sl
+from shutdownlab.results.decision import BoxDecision
+from shutdownlab.results.events import Decided, encode
 from shutdownlab.results.run import Run
 from shutdownlab.web.run_source import FinishedRun
 from shutdownlab.web.server import PageServer, Place, guests_of
@@ -222,6 +224,12 @@ def test_when_it_is_ended_the_page_says_so_and_keeps_what_it_has(browser: Browse
 
 def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_path: Path) -> None:
     sl.verify("first-shutdown").write(tmp_path / "run")
+    reset = BoxDecision(
+        number=1, src="100.64.4.10", sport=40_000, dst="31.13.86.51", dport=443, proto=6, opener="inside",
+        action="reset", rule="whatsapp-reset", protocol="tls", app="whatsapp", host="v.whatsapp.net",
+    )  # fmt: skip
+    with (tmp_path / "run" / "events.jsonl").open("ab") as record:
+        record.write(encode(Decided(phase="messenger", where="northnet-box", decisions=(reset,))))
     source = FinishedRun(Run.open(tmp_path / "run"))
     with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
         source.start()
@@ -233,6 +241,17 @@ def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_pa
         page.wait_for_selector('html[data-shown="restored"]')
         page.wait_for_selector('html[data-playing="false"]')
         assert page.locator("#pg-read").inner_text().startswith("restored")
+        page.wait_for_selector('html[data-listed="restored"]')
+        page.select_option("#pg-select", label="01 May 12:00 messenger")
+        decided = page.locator("#live-log .live-decision button")
+        decided.first.click()
+        page.locator("dialog h2", has_text="whatsapp from northnet/coast/ordinary").wait_for()
+        page.locator("dialog", has_text="whatsapp-reset").wait_for()
+        page.keyboard.press("Escape")
+        assert decided.count() == 1, "the list is of the phase that is shown"
+        page.select_option("#pg-select", label="06 May 12:00 restored")
+        page.wait_for_selector('html[data-listed="restored"]')
+        assert decided.count() == 0
         page.locator("td.pg-ok").first.click()
         page.locator("dialog").wait_for()
         source.end()
