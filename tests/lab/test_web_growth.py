@@ -121,6 +121,28 @@ def test_hours_of_orders_and_decisions_leave_the_page_as_large_as_it_was(page: P
     assert after["objects"] < 1.05 * before["objects"]
 
 
+def test_the_focus_stays_on_a_cell_while_what_is_around_it_is_drawn_anew(page: Page) -> None:
+    base = sl.load("first-shutdown")
+    assert isinstance(base, Shutdown)
+    source = Fed(base)
+    with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
+        source.start()
+        page.goto(next(iter(server.links.values())))
+        page.wait_for_selector("#pg-cells td.pg-cell")
+        cell = '#pg-cells td[data-row="1"][data-column="2"]'
+        page.focus(cell)
+        page.evaluate("document.querySelector('#cells .pg-legend').dataset.old = 'yes'")
+        now = source.ledger.newest
+        shutdown = as_shutdown(base, source.choices, source.ledger.moments, datetime.now(UTC))
+        first = next(iter(cells_of(shutdown, shutdown.scenario.phase(now.name))))
+        source.ledger.take(shutdown, now, first, LabMeasurement(Outcome.THROTTLED, None, "certain", None, "", 0.1, {}))
+        source.changed()
+        page.wait_for_selector("#pg-cells td.pg-throttled", timeout=1000 * PATIENCE_S)
+        assert page.locator("#cells .pg-legend[data-old]").count() == 0, "the section was drawn anew"
+        assert page.locator(f"{cell}:focus").count() == 1
+        source.end()
+
+
 def test_days_of_a_run_replayed_again_and_again_leave_it_as_large_too(page: Page, tmp_path: Path) -> None:
     sl.verify("first-shutdown").write(tmp_path / "run")
     source = FinishedRun(Run.open(tmp_path / "run"))

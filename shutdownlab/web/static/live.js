@@ -18,8 +18,11 @@
       const open = [...place.querySelectorAll("details")].map((each) => each.open);
       const service = place.querySelector("#pg-service"), chosen = service ? service.value : null;
       const heading = place.querySelector(":scope > h2");
+      const cells = place.querySelector("#pg-cells"); // drawn by page.js: they stay, and with them the focus
       place.innerHTML = html;
       if (heading) place.prepend(heading);
+      const empty = place.querySelector("#pg-cells");
+      if (cells && empty) empty.replaceWith(cells);
       place.querySelectorAll(".pg-scroll").forEach((box, at) => { if (boxes[at]) [box.scrollLeft, box.scrollTop] = boxes[at]; });
       place.querySelectorAll("details").forEach((each, at) => { each.open = open[at] || false; });
       if (chosen !== null && $("pg-service")) $("pg-service").value = chosen;
