@@ -21,9 +21,13 @@ class BoxDecision(BaseModel):
     number: Count
     """How many connections the box had decided by then, with or without a rule."""
     src: str
+    """The opener's address."""
     sport: Port
+    """The opener's port; 0 where the protocol has none."""
     dst: str
+    """The address that it was opened to."""
     dport: Port
+    """The port there; 0 where the protocol has none."""
     proto: Annotated[int, Field(ge=0, le=255)]
     """IP's number of the protocol above it: 6 is TCP, 17 UDP."""
     opener: Literal["inside", "outside"]
