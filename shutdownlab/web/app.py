@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
+from subprocess import TimeoutExpired
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -90,7 +91,7 @@ class PageApp:
     async def _subscriber(self, request: Request) -> Response:
         if self._lab is None:
             return _nothing()
-        return await _answered(partial(subscriber, self._lab, request.query_params.get("vantage", "")))
+        return await answered(partial(subscriber, self._lab, request.query_params.get("vantage", "")))
 
     # --- for those who steer ---
 
@@ -103,14 +104,14 @@ class PageApp:
             return JSONResponse({"error": f"do must be one of {', '.join(VERBS)}, and name a text"}, 400)
         assert self._steering is not None
         guest: Guest = request.scope["guest"]
-        return await _answered(partial(self._steering.order, verb, name, guest.name))
+        return await answered(partial(self._steering.order, verb, name, guest.name))
 
     async def _be_somebody(self, what: Callable[[Lab, Mapping[str, Any]], Any], request: Request) -> Response:
         given = await self._asked(request)
         if isinstance(given, Response):
             return given
         assert self._lab is not None
-        return await _answered(partial(what, self._lab, given))
+        return await answered(partial(what, self._lab, given))
 
     async def _terminal(self, socket: WebSocket) -> None:
         guest: Guest = socket.scope["guest"]
@@ -140,7 +141,7 @@ class PageApp:
         return given if isinstance(given, dict) else JSONResponse({"error": "an order is a JSON object"}, 400)
 
 
-async def _answered(ask: Callable[[], Any]) -> Response:
+async def answered(ask: Callable[[], Any]) -> Response:
     """What comes of asking the country, which may take a while; mistakes as a message."""
     try:
         found = await run_in_threadpool(ask)
@@ -150,6 +151,8 @@ async def _answered(ask: Callable[[], Any]) -> Response:
         return JSONResponse({"error": str(error)}, 410)
     except LabError as error:
         return JSONResponse({"error": str(error)}, 409)
+    except TimeoutExpired as late:  # what is asked gives up by itself, unless the machine is busy
+        return JSONResponse({"error": f"nothing came of it within {late.timeout:g} s; try again"}, 504)
     return JSONResponse(found or {})
 
 

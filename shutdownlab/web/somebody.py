@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from subprocess import TimeoutExpired
 from typing import Any, Final
 
 from shutdownlab.country.lab import Lab
@@ -15,6 +16,8 @@ from shutdownlab.model.network import Role
 _MOST_HOPS: Final = 14
 _WAIT_S: Final = 1
 _FETCH_S: Final = 8
+_LOOKUP_S: Final = 25
+"""A lookup that nobody answers keeps curl for longer than its limit says: it waits for its resolver's thread."""
 _MOST_PAGE: Final = 200_000
 _NAME: Final = re.compile(r"(?!-)[A-Za-z0-9.:_-]{1,253}")
 _URL: Final = re.compile(r"https?://[\x21-\x7e]{1,2000}")
@@ -56,7 +59,10 @@ def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
 
     def echo(distance: int) -> tuple[str, str, bool]:
         argv = ["ping", "-n", "-c", "1", "-W", str(_WAIT_S), "-t", str(distance), target]
-        said = lab.exec(node, argv, timeout=_FETCH_S)
+        try:
+            said = lab.exec(node, argv, timeout=_FETCH_S)
+        except TimeoutExpired:  # a machine that is busy: ping itself gives up long before
+            return "", "", False
         if answer := _ECHO.search(said.stdout):
             return answer[1], f"{float(answer[2]):.1f} ms", True
         if hop := _HOP.search(said.stdout):
@@ -98,7 +104,7 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         f"%{{stderr}}{_MARK}%{{json}}",
     ]
     argv += ["-k"] if asked.get("anyway") is True else []
-    done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + 5, text=False)
+    done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + _LOOKUP_S, text=False)
     said, _, told = done.stderr.decode(errors="replace").partition(_MARK)
     seen: Mapping[str, Any] = json.loads(told) if told.startswith("{") else {}
     code = done.returncode
@@ -117,7 +123,9 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _certificate(lab: Lab, node: str, url: str) -> list[str]:
     """Who the certificate is of and by, as the subscriber is shown it."""
-    done = lab.exec(node, ["curl", "-svkI", "-m", str(_FETCH_S), "-o", "/dev/null", "--", url], timeout=_FETCH_S + 5)
+    done = lab.exec(
+        node, ["curl", "-svkI", "-m", str(_FETCH_S), "-o", "/dev/null", "--", url], timeout=_FETCH_S + _LOOKUP_S
+    )
     wanted = ("subject:", "issuer:", "expire date:", "start date:")
     lines = (line.lstrip("* ").strip() for line in done.stderr.splitlines())
     return [line for line in lines if line.lower().startswith(wanted)]

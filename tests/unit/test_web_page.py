@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +20,8 @@ from shutdownlab.web.run_source import FinishedRun
 from shutdownlab.web.server import PageServer, Place, guests_of, place_of
 
 pytest.importorskip("starlette", reason="no Starlette: pip install 'shutdownlab[web]'")
+from shutdownlab.web.app import answered
+
 connect = pytest.importorskip("websockets.sync.client", reason="no websockets: pip install 'shutdownlab[web]'").connect
 InvalidStatus = pytest.importorskip("websockets.exceptions").InvalidStatus
 
@@ -124,6 +128,16 @@ def test_a_follower_and_another_site_get_no_terminal(site: Site) -> None:
         with pytest.raises(InvalidStatus) as refused:
             connect(f"ws://{site.host}{path}terminal?node=x", origin=origin)
         assert refused.value.response.status_code == 403
+
+
+def test_what_takes_too_long_is_told_and_no_failure_of_the_server() -> None:
+    def too_long() -> None:
+        raise subprocess.TimeoutExpired(["curl"], 33.0)
+
+    answer = asyncio.run(answered(too_long))
+    assert (answer.status_code, json.loads(bytes(answer.body))) == (
+        504, {"error": "nothing came of it within 33 s; try again"},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
