@@ -16,6 +16,8 @@ from shutdownlab.model.network import Role
 _MOST_HOPS: Final = 14
 _WAIT_S: Final = 1
 _FETCH_S: Final = 8
+_LOOKING_UP: Final = {"RES_OPTIONS": "timeout:2 attempts:2"}
+"""For curl (resolv.conf(5)): who looks at a page does not wait for half a minute for a name that nobody knows."""
 _LOOKUP_S: Final = 25
 """A lookup that nobody answers keeps curl for longer than its limit says: it waits for its resolver's thread."""
 _MOST_PAGE: Final = 200_000
@@ -104,7 +106,7 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         f"%{{stderr}}{_MARK}%{{json}}",
     ]
     argv += ["-k"] if asked.get("anyway") is True else []
-    done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + _LOOKUP_S, text=False)
+    done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + _LOOKUP_S, env=_LOOKING_UP, text=False)
     said, _, told = done.stderr.decode(errors="replace").partition(_MARK)
     seen: Mapping[str, Any] = json.loads(told) if told.startswith("{") else {}
     code = done.returncode

@@ -68,13 +68,15 @@
   // A page as text and links without scripts: in a frame that may do nothing.
   const browser = (found, again) => {
     const { make } = page;
-    const bar = make("p", { class: "live-address" }, make("span", { class: found.trusted && found.url.startsWith("https:") ? "live-lock" : "live-unsafe" }, found.warning ? "⚠ Not secure" : found.url.startsWith("https:") ? (found.trusted ? "Secure" : "⚠ Not trusted") : "Not encrypted"), " ", make("code", {}, found.url));
+    const https = found.url.startsWith("https:"), nothing = found.failed && !found.page && !found.warning;
+    const said = found.warning ? "⚠ Not secure" : nothing ? "Not reached" : !https ? "Not encrypted" : found.trusted ? "Secure" : "⚠ Not trusted";
+    const bar = make("p", { class: "live-address" }, make("span", { class: said === "Secure" ? "live-lock" : "live-unsafe" }, said), " ", make("code", {}, found.url));
     if (found.warning) {
       const anyway = make("button", { type: "button" }, "Go on all the same"), place = make("div", {});
       anyway.addEventListener("click", async () => { anyway.disabled = true; place.replaceChildren(...(await again(true))); });
       return [bar, make("div", { class: "pg-warn live-warning" }, make("b", {}, found.warning), make("ul", {}, ...found.certificate.map((line) => make("li", {}, line))), make("p", {}, found.failed), anyway), place];
     }
-    if (found.failed && !found.page) return [bar, make("div", { class: "pg-warn live-warning" }, make("b", {}, "This site can’t be reached"), make("p", {}, found.failed))];
+    if (nothing) return [bar, make("div", { class: "pg-warn live-warning" }, make("b", {}, "This site can’t be reached"), make("p", {}, found.failed))];
     const frame = make("iframe", { sandbox: "", title: `The page ${found.url}`, class: "live-frame", referrerpolicy: "no-referrer" });
     frame.srcdoc = found.page;
     return [bar, make("p", { class: "pg-soft pg-small" }, `status ${found.status} from ${found.address || "nowhere"} in ${found.seconds} s${found.failed ? `; ${found.failed}` : ""}`), frame];
