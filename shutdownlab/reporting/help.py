@@ -30,8 +30,10 @@ _AS_WE_SAY: Final = (
     (re.compile(r"^Value error, "), ""),
     (re.compile(r"^Input should be a valid integer, .*"), "found no whole number; expected one."),
     (re.compile(r"^Input should be a valid number, .*"), "found no number; expected one."),
+    (re.compile(r"^.* is not a valid integer(?: range)?\.$", re.DOTALL), "found no whole number; expected one."),
+    (re.compile(r"^.* is not a valid float(?: range)?\.$", re.DOTALL), "found no number; expected one."),
 )
-"""Messages of the checker that newer typers have values checked by."""
+"""Messages of the checker that newer typers have values checked by, and of click in older ones."""
 
 
 class PlainCommand(_Plain, TyperCommand):
