@@ -78,7 +78,7 @@ def test_a_new_country_may_have_an_operator_by_satellite() -> None:
         (("country", "mine", "--operator", "A:1"), "found the name 'A' in 'A:1'; expected lower-case letters"),
         (("country", "mine", "--operator", "a:1:60"), "found 'a:1:60'; expected NAME:ASN[:SHARE]"),
         (("country", "mine", "--operator", "a:1:most"), "found 'a:1:most'; expected NAME:ASN[:SHARE]"),
-        (("country", "mine", "--operator", "a:1:0.5:satellite"), "found 'a:1:0.5:satellite'; expected NAME:ASN"),
+        (("country", "mine", "--operator", "a:1:0.5:dialup"), "found 'a:1:0.5:dialup'; expected NAME:ASN"),
         (("country", "mine", "--operator", "a:0"), "expected an AS number after the name"),
         (("country", "mine", "--operator", "a:1:0.7", "--operator", "b:2:0.7"), "found shares of 1.4 in all"),
         (("country", "mine", "--operator", "a:1", "--operator", "b:1"), "found 1 twice; expected each"),
