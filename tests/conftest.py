@@ -4,6 +4,7 @@ deadlines."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,12 @@ LONGEST = (
 )  # fmt: skip
 """Files of tests/lab that take a minute or more of a worker, the longest first: what is begun last should be short, or
 one worker has it to itself in the end. `make test PYTEST_ARGS=--durations=60` tells which they are."""
+
+
+def pytest_collection_finish() -> None:
+    """Ignore SIGPIPE again, as Python does: mrtparse gives it the default when it is imported, and whatever then writes
+    to a socket that is closed at the other end would end this process, with all its tests and without a word."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from shutdownlab.results.events import Event, Listener, Measured, decode, encode
+from shutdownlab.system.line_socket import NO_SIGNAL
 
 _GOODBYE: Final = b"."
 _TOGETHER_S: Final = 0.1
@@ -89,5 +90,5 @@ class EventReader(threading.Thread):
         except BaseException as error:
             self.raised = error
             with suppress(OSError):  # the run has ended meanwhile
-                self._sock.sendall(_GOODBYE)
+                self._sock.sendall(_GOODBYE, NO_SIGNAL)
                 self._sock.shutdown(socket.SHUT_RDWR)

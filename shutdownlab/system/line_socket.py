@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,9 @@ LINE_LIMIT: Final = 64 * 1024 * 1024
 
 BACKLOG: Final = 4 * 1024 * 1024
 """Bytes that may wait for a peer that does not read; then no more are taken."""
+
+NO_SIGNAL: Final = socket.MSG_NOSIGNAL
+"""A peer that is gone is an error even where a library has given SIGPIPE its default, as mrtparse does on import."""
 
 CLOSED: Final = "it closed the connection"
 """Why a connection is no more whose other end has closed it, or is no more itself."""
@@ -81,7 +85,8 @@ class LineSocket:
         with self._lock:
             if self.ended is None and files:
                 try:
-                    sent = socket.send_fds(self._socket, [line], files)
+                    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", files))]
+                    sent = self._socket.sendmsg([line], rights, NO_SIGNAL)  # socket.send_fds drops the flags
                 except OSError as error:
                     self._end(error.strerror or str(error))
                 else:
@@ -164,7 +169,7 @@ class LineSocket:
     def _write(self) -> None:
         try:
             while self._outgoing:
-                del self._outgoing[: self._socket.send(self._outgoing)]
+                del self._outgoing[: self._socket.send(self._outgoing, NO_SIGNAL)]
         except BlockingIOError:
             if self._waits:
                 self._end(f"it has read nothing for {_SEND_S} s")

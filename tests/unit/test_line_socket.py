@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -90,6 +92,18 @@ def test_one_that_waits_returns_with_the_next_line_or_the_end() -> None:
     ender.join()
     lines.close()
     theirs.close()
+
+
+def test_a_peer_that_is_gone_ends_no_process_in_which_a_library_gave_sigpipe_its_default() -> None:
+    """As mrtparse does when it is imported."""
+    talk = (
+        "import signal, socket; from shutdownlab.system.line_socket import LineSocket; "
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL); ours, theirs = socket.socketpair(); theirs.close(); "
+        "lines = LineSocket(ours); print(lines.send(b'a\\n'), lines.ended, flush=True); "
+        "ours, theirs = socket.socketpair(); theirs.close(); print(LineSocket(ours).send_with(b'a\\n', [0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", talk], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "False Broken pipe\nFalse\n"), done.stderr
 
 
 def test_open_files_go_with_a_line() -> None:
