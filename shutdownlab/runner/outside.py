@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from shutdownlab.config.extensions import ExtensionError
@@ -28,7 +28,7 @@ from shutdownlab.signals.calendar import calendar_of
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS
 from shutdownlab.system.kernel import MachineCannot
-from shutdownlab.verifier.outages import loses
+from shutdownlab.verifier.outages import ends_in_a_box, inspectors
 from shutdownlab.verifier.outside import Outside as Modelled
 from shutdownlab.verifier.outside import blocks_of
 from shutdownlab.verifier.ways import Ways
@@ -80,7 +80,7 @@ class Outside:
         """
         self.time.begin(phase.phase, phase.at, ends, wall)
         self.seen = {name: Sighting(left_out=(why,)) for name, why in self._absent.items()}
-        moment = Moment(phase, ends, self.country.damage, self._ways())
+        moment = Moment(phase, ends, self.country.damage, self._ways(phase))
         with ThreadPoolExecutor(max(1, len(self._there)), "observer") as pool:
             looks = {name: pool.submit(instrument.look, moment) for name, instrument in self._there.items()}
             yield
@@ -126,18 +126,18 @@ class Outside:
         except OSError as error:
             raise RecordError(f"{error.strerror or error}: {error.filename}") from error
 
-    def _ways(self) -> Callable[[str, str, int], bool]:
-        """Whether there is a way between two nodes, with the country as broken as it is."""
+    def _ways(self, phase: Phase) -> Callable[[str, str, int], bool]:
+        """Whether there is a way between two nodes in a phase, with the country as broken as it is."""
         plan, damage = self.country.plan, self.country.damage
         if not damage:
             return lambda _one, _other, _version: True
-        ways = Ways(plan.network, damage)
+        ways, nodes = Ways(plan.network, damage), plan.network.nodes
+        held = partial(self.shutdown.scenario.held, phase.phase, self.choices)
 
         def goes(one: str, other: str, version: int) -> bool:
-            way = ways.between(one, str(plan.network.nodes[other].address(version)))
-            owners = {plan.network.nodes[crossing.switch].owner for crossing in way.crossings}
-            boxes = owners & plan.network.topology.operators.keys()
-            return way.arrives and not any(loses(plan.network, damage, name, plan.profiles[name]) for name in boxes)
+            way = ways.between(one, str(nodes[other].address(version)))
+            inspecting = inspectors((nodes[one], nodes[other]), held)
+            return way.arrives and not ends_in_a_box(plan.network, damage, plan.profiles, way, inspecting)
 
         @cache
         def both(one: str, other: str, version: int) -> bool:

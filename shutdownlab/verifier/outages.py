@@ -5,7 +5,7 @@ What it needs are its ways, its resolver, its servers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix
@@ -16,7 +16,6 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.model.routing import holder_of, holders
 from shutdownlab.model.scenario import Family, Outcome
-from shutdownlab.model.topology import Vantage
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.ways import Way, Ways
 
@@ -131,23 +130,11 @@ class Outages:
             case.ways.between(one.name, str(other.address(version))),
             case.ways.between(other.name, str(one.address(version))),
         )
-        inspecting = {
-            node.vantage.id.operator
-            for node in (one, other)
-            if node.vantage is not None and self._is_inspected(node.vantage)
-        }
-        return all(way.arrives and not self._ends_in_a_box(case.damage, way, inspecting) for way in ways)
-
-    def _is_inspected(self, at: Vantage) -> bool:
-        """Whether a subscriber group's operator steers what the group sends and gets through its DPI box: it does for
-        policies that boxes enforce and that concern the group (`compiler.boxes.steering`)."""
-        return any(policy.needs_boxes and policy.concerns(at) for policy in self._held(at.id.operator).values())
-
-    def _ends_in_a_box(self, damage: Damage, way: Way, inspecting: Set[str]) -> bool:
-        """Whether a DPI box on the way loses what one of the `inspecting` operators steers through it."""
-        switches = (self._network.nodes[crossing.switch] for crossing in way.crossings)
-        owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
-        return any(loses(self._network, damage, owner, self._profiles[owner]) for owner in owners & inspecting)
+        inspecting = inspectors((one, other), self._held)
+        return all(
+            way.arrives and not ends_in_a_box(self._network, case.damage, self._profiles, way, inspecting)
+            for way in ways
+        )
 
 
 def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:
@@ -168,6 +155,29 @@ def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:
         and ways.between(there.name, str(resolver.address(version))).arrives
         for version in (4, 6)
     )
+
+
+def inspectors(ends: Iterable[Node], held: Callable[[str], Mapping[str, Policy]]) -> set[str]:
+    """The operators that steer what these hosts send and get through their DPI boxes.
+
+    An operator does for policies that boxes enforce and that concern the subscriber group (`compiler.boxes.steering`).
+    held: the policies that an operator's equipment has rules of, by its name.
+    """
+    vantages = [node.vantage for node in ends if node.vantage is not None]
+    return {
+        at.id.operator
+        for at in vantages
+        if any(policy.needs_boxes and policy.concerns(at) for policy in held(at.id.operator).values())
+    }
+
+
+def ends_in_a_box(
+    network: Network, damage: Damage, profiles: Mapping[str, Profile], way: Way, inspecting: Set[str]
+) -> bool:
+    """Whether a DPI box on the way loses what one of the `inspecting` operators steers through it."""
+    switches = (network.nodes[crossing.switch] for crossing in way.crossings)
+    owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
+    return any(loses(network, damage, owner, profiles[owner]) for owner in owners & inspecting)
 
 
 def loses(network: Network, damage: Damage, operator: str, profile: Profile) -> bool:
