@@ -77,8 +77,8 @@ def print_story(
     """
     if not results:
         console.print("\nNo phase was measured to its end.")
-        for fault in faults:
-            console.print(f"[red]went wrong:[/red] {literal(fault)}", soft_wrap=True)
+        for line in (*(f"[red]went wrong:[/red] {literal(fault)}" for fault in faults), *signal_lines(signals)):
+            console.print(line, soft_wrap=True)
         return
     measured = {result.phase for result in results if result.held != THE_MODEL}
     table = replace(table, phases=tuple(phase for phase in table.phases if phase[0] in measured or not measured))

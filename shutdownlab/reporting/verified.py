@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,9 +14,11 @@ from shutdownlab.reporting.signals import signal_lines, signals_as_data, sum_of_
 from shutdownlab.reporting.summary import MOST_LINES, cited, unmet_lines
 from shutdownlab.reporting.table import legend, legible
 from shutdownlab.results.result import Result
-from shutdownlab.results.run import Run
 from shutdownlab.results.table import Table
 from shutdownlab.verifier.verify import Verified
+
+if TYPE_CHECKING:
+    from shutdownlab.results.run import Run
 
 
 def print_verified(verified: Verified, console: Console, *, warn: bool = False) -> None:
