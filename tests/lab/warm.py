@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -49,7 +50,7 @@ def start(arguments: Sequence[str], place: Path, env: Mapping[str, str], stdin: 
             asked.recv(100)
             raise subprocess.TimeoutExpired(["shutdownlab", *arguments], longest) from None
         output.seek(0)
-        return code, output.read().decode()
+        return code, TextIOWrapper(output, encoding="utf-8").read()  # ends of lines are as subprocess reads them as text
 
 
 def _served(env: Mapping[str, str]) -> socket.socket:
