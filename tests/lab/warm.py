@@ -50,7 +50,7 @@ def start(arguments: Sequence[str], place: Path, env: Mapping[str, str], stdin: 
             asked.recv(100)
             raise subprocess.TimeoutExpired(["shutdownlab", *arguments], longest) from None
         output.seek(0)
-        return code, TextIOWrapper(output, encoding="utf-8").read()  # ends of lines are as subprocess reads them as text
+        return code, TextIOWrapper(output, encoding="utf-8").read()  # its lines end as where subprocess reads text
 
 
 def _served(env: Mapping[str, str]) -> socket.socket:
