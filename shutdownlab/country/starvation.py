@@ -40,10 +40,10 @@ class Starvation:
 
         By the clock of `time.monotonic`; `ended` is not yet to come.
         """
-        if self._times[-1] < ended:
+        if self._times[-1] < ended - EVERY_S / 2:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
-        last = bisect_left(self._times, ended)
+        last = min(bisect_left(self._times, ended), len(self._times) - 1)
         worst, share = 0, 0.0
         for start in range(first, last):
             end = min(last, bisect_left(self._times, self._times[start] + patience))

@@ -22,7 +22,8 @@ def fork_agent(name: str, enter: Callable[[], None], hosts: Mapping[str, tuple[s
 
     `hosts`: addresses of the names that it need not look up.
     """
-    return fork(f"probe {name}", lambda child: asyncio.run(_serve(child, hosts)), enter)
+    # All agents have one turn together: each by itself, they would take the switches' and the delay line's.
+    return fork(f"probe {name}", lambda child: asyncio.run(_serve(child, hosts)), enter, aside=False)
 
 
 async def _serve(child: Child, hosts: Mapping[str, tuple[str, ...]]) -> None:

@@ -18,6 +18,9 @@ MOST: Final = 4.0
 """How many times its patience a step has at most: what can be given back has an end."""
 _LEAST_S: Final = 0.01
 """A timer is always a little late."""
+_USUAL: Final = 0.5
+"""Of a step's patience, how long an agent waits for its turn where only the run itself keeps the machine busy: that is
+in the patience already, and given back it made a blackout's silence half as long again."""
 
 
 @asynccontextmanager
@@ -50,13 +53,13 @@ class Patience:
         self._timer.cancel()
 
     def _begin(self, seconds: float) -> None:
-        self._waited = waited_s()
+        self._waited, self._seconds = waited_s(), seconds
         self._end = self._loop.time() + seconds
         self._timer = self._loop.call_at(self._end, self._run_out)
 
     def _run_out(self) -> None:
         now = self._loop.time()
-        away = max(now - self._end, waited_s() - self._waited)
+        away = max(now - self._end, waited_s() - self._waited - _USUAL * self._seconds)
         if away > _LEAST_S and self._left > 0:
             back = min(away, self._left)
             self._left -= back

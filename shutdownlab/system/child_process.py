@@ -197,32 +197,39 @@ def exit_code(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def fork(name: str, main: Callable[[Child], None], enter: Callable[[], None] | None = None) -> Forked:
+def fork(
+    name: str, main: Callable[[Child], None], enter: Callable[[], None] | None = None, *, aside: bool = True
+) -> Forked:
     """Run `main` in a forked child called `name`, which ends when `main` returns or raises (see `Forked.failure`).
 
     enter: called in the child first of all, to move it into other namespaces: after it, no descriptor of the parent's
-    is open any more.
+    is open any more. aside: it has a session of its own, by which Linux shares processors out (sched(7), autogroup):
+    it has its turn beside all that this process and others of its session do, as daemons have.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     parent = os.getpid()
     flush_standard_streams()
     pid = os.fork()
     if pid == 0:
-        _run_child(name, main, enter, theirs, parent)
+        _run_child(name, main, enter, theirs, parent, aside)
     theirs.close()
     return Forked(name, pid, LineSocket(ours))
 
 
 def _run_child(
-    name: str, main: Callable[[Child], None], enter: Callable[[], None] | None, theirs: socket.socket, parent: int
+    name: str,
+    main: Callable[[Child], None],
+    enter: Callable[[], None] | None,
+    theirs: socket.socket,
+    parent: int,
+    aside: bool,
 ) -> NoReturn:
     status = 1
     try:
         syscalls.die_with_parent(parent)
         syscalls.name_process(name)
-        # Linux shares processors out by sessions (sched(7), autogroup). In ours a delay line would have its turn with
-        # all agents, and every packet would wait for it; daemons have sessions of their own as well.
-        os.setsid()
+        if aside:
+            os.setsid()
         syscalls.set_timer_slack(1)  # nanoseconds; the default of 50 µs shows in a 1 ms delay
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
