@@ -2,7 +2,8 @@
 
 An agent that the machine keeps from its processors, or that is busy with its other probes, hears nothing. What came
 meanwhile it finds when it goes on; and in that very round of its loop its timers run out, too. So a timer that has run
-out says nothing by itself: time that the agent was not there for is given back, and only silence after that counts.
+out says nothing by itself: time that the agent was not there for, beyond what is usual, is given back, and only
+silence after that counts.
 """
 
 from __future__ import annotations
