@@ -470,6 +470,11 @@ def drop_everything(directory: Path) -> Path:
     return rules
 
 
+def test_all_agents_have_one_turn_at_the_processors_together(lab: Lab) -> None:
+    """Each by itself, they would take the turns of switches and delay lines: see `child_process.fork`."""
+    assert {os.getsid(pid) for pid in lab.prober.pids.values()} == {os.getsid(0)}
+
+
 def test_agents_end_with_the_process_that_forked_them(lab: Lab) -> None:
     read, write = os.pipe()
     runner = os.fork()

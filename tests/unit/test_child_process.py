@@ -17,8 +17,8 @@ from shutdownlab.system.child_process import Child, Forked, ForkedError, fork
 
 
 @contextmanager
-def running(main: object, enter: object = None) -> Iterator[Forked]:
-    child = fork("tested", main, enter)  # type: ignore[arg-type]
+def running(main: object, enter: object = None, *, aside: bool = True) -> Iterator[Forked]:
+    child = fork("tested", main, enter, aside=aside)  # type: ignore[arg-type]
     try:
         yield child
     finally:
@@ -139,6 +139,9 @@ def test_a_child_has_a_session_of_its_own_by_which_linux_shares_processors_out()
     with running(echo) as child:
         child.wait_ready()
         assert os.getsid(child.pid) == child.pid != os.getsid(0)
+    with running(echo, aside=False) as child:
+        child.wait_ready()
+        assert os.getsid(child.pid) == os.getsid(0), "it has its turn with all others of its parent's session"
 
 
 def test_what_a_child_logs_does_not_reach_what_has_the_descriptor_of_a_file_that_was_closed(tmp_path: Path) -> None:
