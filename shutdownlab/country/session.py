@@ -197,23 +197,23 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        starvation = Starvation(self.country.carriers)
+        with Starvation(self.country.carriers) as starvation:
 
-        def go_on() -> bool:
-            starvation.look()
-            return wanted()
+            def go_on() -> bool:
+                starvation.look()
+                return wanted()
 
-        told = self.country.agents.run(todo, hopeless, controls, excused, go_on, failed, starvation.between)
-        for _, request, found in told:
-            if found.taken_away:
-                blamed = excused[request.id][found.controls[0].name]
-                outcome, failure = blamed.excuses(found.outcome, found.failure)
-                found = replace(found, outcome=outcome, failure=failure)
-            record = self._record(places[request.id], request, found)
-            yield ProbeAnswer(
-                int(request.id), found.outcome.value, found.failure, found.runtime,
-                found.certainty, found.value, found.unit, record,
-            )  # fmt: skip
+            told = self.country.agents.run(todo, hopeless, controls, excused, go_on, failed, starvation.between)
+            for _, request, found in told:
+                if found.taken_away:
+                    blamed = excused[request.id][found.controls[0].name]
+                    outcome, failure = blamed.excuses(found.outcome, found.failure)
+                    found = replace(found, outcome=outcome, failure=failure)
+                record = self._record(places[request.id], request, found)
+                yield ProbeAnswer(
+                    int(request.id), found.outcome.value, found.failure, found.runtime,
+                    found.certainty, found.value, found.unit, record,
+                )  # fmt: skip
 
     def _record(self, vantage: Vantage, request: ProbeRequest, found: Measurement) -> dict[str, Any]:
         """A measurement in OONI's format, at the scenario's time where a phase of it is in force."""

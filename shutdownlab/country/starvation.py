@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from operator import sub
+from types import TracebackType
+from typing import Final, Self
 
-from shutdownlab.system.processor import waited_s
+from shutdownlab.system.processor import WaitedTimes
 
 EVERY_S: Final = 0.1
 _SHARE: Final = 0.5
@@ -20,14 +24,40 @@ _SHARE: Final = 0.5
 as it can keeps one from that in 2 of 100 half seconds, as it was measured."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """A process that waited for so much (0 to 1) of the time from one look to another, by the looks' numbers."""
+
+    first: int
+    last: int
+    process: int
+    share: float
+
+
+@dataclass(slots=True)
+class _Watch:
+    """The waits that matter to steps of one patience, as far as they have been looked for."""
+
+    waits: list[_Wait] = field(default_factory=list)
+    until: int = 1  # the look that comes next
+
+
 class Starvation:
-    """Looks at processes, by process id, what to call them, again and again from now on."""
+    """Looks at processes, by process id, what to call them, again and again from now on until it is left."""
 
     def __init__(self, processes: Mapping[int, str]) -> None:
-        self._titles = dict(processes)
+        self._titles = tuple(processes.values())
+        self._processes = WaitedTimes(processes)
         self._times: list[float] = []
-        self._waited: dict[int, list[float]] = {pid: [] for pid in processes}
+        self._waited: list[list[float]] = []
+        self._watches: defaultdict[float, _Watch] = defaultdict(_Watch)
         self._look(time.monotonic())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        self._processes.__exit__(kind, e, trace)
 
     def look(self) -> None:
         """See how long each has waited; at most every 0.1 s."""
@@ -44,18 +74,37 @@ class Starvation:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
         last = min(bisect_left(self._times, ended), len(self._times) - 1)
-        worst, share = 0, 0.0
-        for start in range(first, last):
-            end = min(last, bisect_left(self._times, self._times[start] + patience))
-            span = max(patience, self._times[end] - self._times[start])
-            for pid, waited in self._waited.items():
-                if (waited[end] - waited[start]) / span > share:
-                    worst, share = pid, (waited[end] - waited[start]) / span
-        if share < _SHARE:
+        if self._times[last] - self._times[first] < patience:
+            worst = self._longest(first, last, patience)
+        else:
+            waits = (wait for wait in self._waits(patience) if first <= wait.first and wait.last <= last)
+            worst = max(waits, key=lambda wait: wait.share, default=None)
+        if worst is None or worst.share < _SHARE:
             return ""
-        return f"{self._titles[worst]} had no processor for {round(100 * share)} % of the time: this machine is busy"
+        title, percent = self._titles[worst.process], round(100 * worst.share)
+        return f"{title} had no processor for {percent} % of the time: this machine is busy"
+
+    def _waits(self, patience: float) -> list[_Wait]:
+        """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""
+        watch = self._watches[patience]
+        for last in range(watch.until, len(self._times)):
+            first = bisect_right(self._times, self._times[last] - patience) - 1
+            if first >= 0:
+                wait = self._longest(first, last, patience)
+                if wait is not None and wait.share >= _SHARE:
+                    watch.waits.append(wait)
+        watch.until = len(self._times)
+        return watch.waits
+
+    def _longest(self, first: int, last: int, patience: float) -> _Wait | None:
+        """Who waited longest from one look to another; None: there is nobody."""
+        waited = list(map(sub, self._waited[last], self._waited[first]))
+        longest = max(waited, default=0.0)
+        if not longest:
+            return None
+        span = max(patience, self._times[last] - self._times[first])
+        return _Wait(first, last, waited.index(longest), longest / span)
 
     def _look(self, now: float) -> None:
         self._times.append(now)
-        for pid, waited in self._waited.items():
-            waited.append(max(waited_s(pid), waited[-1] if waited else 0.0))  # one that is no more waits no more
+        self._waited.append(self._processes.read())

@@ -87,20 +87,20 @@ class Measuring:
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        starvation = Starvation(country.carriers)
+        with Starvation(country.carriers) as starvation:
 
-        def go_on() -> bool:
-            country.watch.look()
-            starvation.look()
-            return True
+            def go_on() -> bool:
+                country.watch.look()
+                starvation.look()
+                return True
 
-        told = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
-        for _, asked, measurement in told:
-            if measurement.taken_away:
-                blamed = excused[asked.id][measurement.controls[0].name]
-                outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)
-                measurement = replace(measurement, outcome=outcome, failure=failure)
-            conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
+            told = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
+            for _, asked, measurement in told:
+                if measurement.taken_away:
+                    blamed = excused[asked.id][measurement.controls[0].name]
+                    outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)
+                    measurement = replace(measurement, outcome=outcome, failure=failure)
+                conclude(asked.id, measurement, self._ooni(cells[asked.id][1], phase, asked, measurement))
         return [result for _, result in sorted(found.items())]
 
     def hold(self, phase: Phase, held: Mapping[str, Result], tell: Listener) -> dict[int, Result]:

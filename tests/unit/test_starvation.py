@@ -11,14 +11,16 @@ import pytest
 
 from shutdownlab.country import starvation as module
 from shutdownlab.country.starvation import Starvation
-from shutdownlab.system.processor import waited_s
+from shutdownlab.system.processor import WaitedTimes
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time, and how long processes 1 and 2 have waited until then; a test moves them on."""
     clock = SimpleNamespace(now=100.0, waited={1: 5.0, 2: 50.0})
-    monkeypatch.setattr(module, "waited_s", lambda pid: clock.waited[pid])
+    monkeypatch.setattr(
+        module, "WaitedTimes", lambda pids: SimpleNamespace(read=lambda: [clock.waited[pid] for pid in pids])
+    )
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
@@ -57,12 +59,43 @@ def test_a_wait_that_is_known_only_at_its_end_counts_for_who_ended_with_it(clock
     assert seen.between(100.2, 101.0, 0.5).startswith("the switch")
 
 
+def test_a_try_shorter_than_a_steps_patience_is_looked_at_as_a_whole(clock: SimpleNamespace) -> None:
+    seen = Starvation({1: "the switch"})
+    passes(clock, seen, 1.0)
+    passes(clock, seen, 0.25, p1=1.0)
+    passes(clock, seen, 1.0)
+    assert seen.between(100.875, 101.375, 0.5).startswith("the switch had no processor for 50 %")
+    assert not seen.between(101.0, 101.25, 1.0), "a quarter of the patience"
+
+
+def test_what_was_asked_before_is_found_again_and_what_came_since_too(clock: SimpleNamespace) -> None:
+    seen = Starvation({1: "the switch", 2: "the server"})
+    passes(clock, seen, 1.0, p1=0.9)
+    assert seen.between(100.0, 101.0, 0.5).startswith("the switch")
+    passes(clock, seen, 1.0)
+    passes(clock, seen, 1.0, p2=0.6)
+    assert seen.between(100.0, 101.0, 0.5).startswith("the switch")
+    assert not seen.between(101.0, 102.0, 0.5)
+    assert seen.between(102.0, 103.0, 0.5).startswith("the server had no processor for 60 %")
+
+
 def test_a_process_that_has_ended_waits_for_nothing() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        seen = Starvation({process.pid: "the server"})
-        assert waited_s(process.pid) >= 0
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
+        Starvation({process.pid: "the server"}) as seen,
+        WaitedTimes([process.pid]) as waited,
+    ):
+        before = waited.read()
+        assert before[0] >= 0
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
+        assert waited.read() >= before, "what was read last of it stands"
         now = time.monotonic()
         assert not seen.between(now - 10, now, 1000.0)
+
+
+def test_nobody_looked_at_is_nobody_starved() -> None:
+    with Starvation({}) as seen, WaitedTimes([2**22 + 1]) as never_there:
+        assert not seen.between(time.monotonic() - 1, time.monotonic(), 0.5)
+        assert never_there.read() == [0.0]
