@@ -70,6 +70,7 @@ class Starvation:
 
         By the clock of `time.monotonic`; `ended` is not yet to come.
         """
+        patience = max(1, int(patience / EVERY_S)) * EVERY_S  # few of them, that each look is worked out for
         if self._times[-1] < ended - EVERY_S / 2:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
