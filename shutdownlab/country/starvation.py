@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Final
 
-from shutdownlab.system.processor import waited_s
+from shutdownlab.system.processor import had_none, waited_s
 
 EVERY_S: Final = 0.1
 _SHARE: Final = 0.5
@@ -53,7 +53,7 @@ class Starvation:
                     worst, share = pid, (waited[end] - waited[start]) / span
         if share < _SHARE:
             return ""
-        return f"{self._titles[worst]} had no processor for {round(100 * share)} % of the time: this machine is busy"
+        return f"{self._titles[worst]} {had_none(share)}"
 
     def _look(self, now: float) -> None:
         self._times.append(now)
