@@ -111,7 +111,7 @@ class ProxyProcess:
 
 
 def start_proxy(
-    name: str, box: Path | None, trusted: Path | None, root: Path | None, deadline_s: float = 10.0
+    name: str, box: Path | None, trusted: Path | None, root: Path | None, deadline_s: float = 60.0
 ) -> ProxyProcess:
     """Start the proxy of the DPI box `name`, whose namespace is `box`; return once the link between them is up.
 

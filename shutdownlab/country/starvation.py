@@ -16,7 +16,7 @@ from operator import sub
 from types import TracebackType
 from typing import Final, Self
 
-from shutdownlab.system.processor import WaitedTimes
+from shutdownlab.system.processor import WaitedTimes, had_none
 
 EVERY_S: Final = 0.1
 _SHARE: Final = 0.5
@@ -82,8 +82,7 @@ class Starvation:
             worst = max(waits, key=lambda wait: wait.share, default=None)
         if worst is None or worst.share < _SHARE:
             return ""
-        title, percent = self._titles[worst.process], round(100 * worst.share)
-        return f"{title} had no processor for {percent} % of the time: this machine is busy"
+        return f"{self._titles[worst.process]} {had_none(worst.share)}"
 
     def _waits(self, patience: float) -> list[_Wait]:
         """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""

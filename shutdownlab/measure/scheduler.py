@@ -197,13 +197,13 @@ class Scheduler:
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
         failed = measurement.doubtful and measurement.outcome is not Outcome.OK
-        task.starved = self.starved(began, ended, task.patience) if failed else ""
+        task.starved = (measurement.starved or self.starved(began, ended, task.patience)) if failed else ""
         task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         if task.certain:
             yield task
             return
-        if len(task.tries) == 1 and not task.succeeded:
+        if len(task.tries) == 1 and measurement.outcome is not Outcome.OK:
             self.tried(task)
         if task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
             self._again(task)

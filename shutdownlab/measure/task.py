@@ -48,7 +48,7 @@ class Task:
     patience: float = 0.0
     """That in seconds, of a step."""
     starved: str = ""
-    """What of the country had no processor during the last try, so that it says nothing; "" where nothing had."""
+    """What of the testbed had no processor during the last try, so that it says nothing; "" where nothing had."""
 
     @property
     def kind(self) -> tuple[str, str, str, float, bool]:

@@ -13,8 +13,8 @@ from typing import Final
 
 from shutdownlab.measure.belief import Belief, Try, judge
 from shutdownlab.measure.controls import Control, checks_request, vouching_for
+from shutdownlab.model.probe import MOST_PATIENCE
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.probes.patience import MOST
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest, Proof
 
 _PAUSE_S: Final = 0.05
@@ -98,7 +98,7 @@ class Vouching:
             self._begun[kind] = now
             control = self._named[next(iter(patience))]
             steps = 1 if control.request is None else _MOST_STEPS
-            ends = now + MOST * steps * request.timeout + request.lasts + _GRACE_S
+            ends = now + MOST_PATIENCE * steps * request.timeout + request.lasts + _GRACE_S
             yield RunningControl(control.agent, request, tuple(patience), now, ends)
 
     def _kind(self, name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
@@ -26,6 +26,9 @@ from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import ShortLabel, Topology, Vantage
+
+MOST_PATIENCE: Final = 4.0
+"""How many times its patience a step has at most: what a busy machine took of it can be given back only so often."""
 
 Need = Literal["way", "lookup", "server"]
 """What takes part in a probe beside its own machine: its paths, its resolver, its servers."""

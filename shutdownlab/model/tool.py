@@ -20,7 +20,7 @@ from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Seconds, ports
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.probe import Probe, ServerControl, SinglePort, Surroundings
+from shutdownlab.model.probe import MOST_PATIENCE, Probe, ServerControl, SinglePort, Surroundings
 from shutdownlab.model.topology import Topology
 
 
@@ -31,7 +31,7 @@ class ToolUse:
 
     `user`: whose keys it uses, of those that the server knows. `timeout`: seconds until the page must begin to come,
     `works`: seconds that its client works, before it but waits.
-    `throttled_below`: kbit/s.
+    `throttled_below`: kbit/s. `by_chance`: see `Tool.by_chance`.
     """
 
     tool: str
@@ -44,6 +44,7 @@ class ToolUse:
     throttled_below: int = 512
     transport: str = "tcp"
     works: float = 0.4
+    by_chance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,10 @@ class Tool(Probe):
     """Seconds that suffice to connect on a slow line and a busy machine."""
     works: ClassVar[float] = 0.4
     """Seconds that its client works at first, before it but waits for the network: few clients do so at once."""
+    by_chance: ClassVar[bool] = False
+    """Whether a firewall that blocks it lets some of its connections through by chance, as the Great Firewall's rule
+    does with what looks like noise (a shadowsocks packet of 73 octets is exempt in 1 to 2 of 100 cases; Wu et al.,
+    USENIX Security 2023): a page that came once is then no proof that the tool works, one that came twice is."""
     shares = 6
     ooni_test = "x_tool"
 
@@ -118,7 +123,7 @@ class Tool(Probe):
 
     @property
     def lasts(self) -> float:
-        return _TURN_S + self.budget
+        return _TURN_S + MOST_PATIENCE * self.budget
 
     @property
     def budget(self) -> float:
@@ -145,7 +150,19 @@ class Tool(Probe):
         site = next(iter(at.addresses(urlsplit(url).hostname)), "")
         host, port = self.host or "", self.listens.first
         transport = self.listens.protocol or "tcp"
-        return ToolUse(self.test, host, port, url, site, user, self.budget, at.throttled_below, transport, self.works)
+        return ToolUse(
+            self.test,
+            host,
+            port,
+            url,
+            site,
+            user,
+            self.budget,
+            at.throttled_below,
+            transport,
+            self.works,
+            self.by_chance,
+        )
 
     def ooni_input(self, at: Surroundings) -> str:
         return f"{self.test}://{endpoint(self.host or '', self.listens.first)}"

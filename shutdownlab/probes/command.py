@@ -30,6 +30,7 @@ async def command_test(session: ProbeSession, ask: Execution) -> Conclusion:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         return Conclusion(Outcome.ERROR, f"unknown_failure: {ask.argv[0]} cannot be started in {ask.folder}: {why}")
+    session.programs.append(program)
     try:
         ended = await program.ends_within(ask.timeout)
     finally:

@@ -11,8 +11,9 @@ from shutdownlab.model.scenario import Outcome
 class Conclusion:
     """The outcome of a test.
 
-    `failure`: OONI's failure string, where one says it. `doubtful`: load alone could have caused the outcome, so it is
-    believed only when a repetition confirms it. `value`, in `unit`: what was measured, where that is a number.
+    `failure`: OONI's failure string, where one says it. `doubtful`: load, or chance, alone could have caused the
+    outcome, so it is believed only when a repetition confirms it. `value`, in `unit`: what was measured, where that is
+    a number.
     """
 
     outcome: Outcome

@@ -25,6 +25,7 @@ from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.pages import DOWNLOADS
 from shutdownlab.model.probe import (
+    MOST_PATIENCE,
     Errand,
     Family,
     HostProbe,
@@ -542,7 +543,7 @@ class Command(Probe):
 
     @property
     def lasts(self) -> float:
-        return self.timeout
+        return MOST_PATIENCE * self.timeout
 
     @property
     def programs(self) -> tuple[tuple[str, ...], ...]:

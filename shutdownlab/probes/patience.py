@@ -9,14 +9,13 @@ silence after that counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from shutdownlab.model.probe import MOST_PATIENCE
 from shutdownlab.system.processor import waited_s
 
-MOST: Final = 4.0
-"""How many times its patience a step has at most: what can be given back has an end."""
 _LEAST_S: Final = 0.01
 """A timer is always a little late."""
 _USUAL: Final = 0.5
@@ -25,10 +24,13 @@ in the patience already, and given back it made a blackout's silence half as lon
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[Patience]:
-    """Raises TimeoutError, as `asyncio.timeout` does, after so many seconds in which this process was there to hear."""
+async def patience(seconds: float, waited: Callable[[], float] | None = None) -> AsyncIterator[Patience]:
+    """Raises TimeoutError, as `asyncio.timeout` does, after so many seconds in which whoever works was there to hear.
+
+    waited: for how many seconds they had no processor until now (None: this process alone works).
+    """
     async with asyncio.timeout(None) as limit:
-        waiting = Patience(limit, seconds)
+        waiting = Patience(limit, seconds, waited or waited_s)
         try:
             yield waiting
         finally:
@@ -38,32 +40,38 @@ async def patience(seconds: float) -> AsyncIterator[Patience]:
 class Patience:
     """Runs `limit` out once the patience is at its end."""
 
-    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
-        self._loop, self._limit = asyncio.get_running_loop(), limit
-        self._left = (MOST - 1) * seconds
-        self._begin(seconds)
+    def __init__(self, limit: asyncio.Timeout, seconds: float, waited: Callable[[], float]) -> None:
+        self._loop, self._limit, self._waits = asyncio.get_running_loop(), limit, waited
+        self._left = (MOST_PATIENCE - 1) * seconds
+        self._begin(seconds, usual=_USUAL * seconds)
+
+    def renew(self, seconds: float) -> None:
+        """Have so much patience from now on, whatever is left of it."""
+        self.end()
+        self._left = (MOST_PATIENCE - 1) * seconds
+        self._begin(seconds, usual=_USUAL * seconds)
 
     def reschedule(self, when: float) -> None:
         """From now on the end is at that time of the loop's clock, whatever happens."""
         self.end()
         self._left = 0.0
-        self._begin(when - self._loop.time())
+        self._begin(when - self._loop.time(), usual=0.0)
 
     def end(self) -> None:
         """Run nothing out."""
         self._timer.cancel()
 
-    def _begin(self, seconds: float) -> None:
-        self._waited, self._seconds = waited_s(), seconds
+    def _begin(self, seconds: float, usual: float) -> None:
+        self._waited, self._usual = self._waits(), usual
         self._end = self._loop.time() + seconds
         self._timer = self._loop.call_at(self._end, self._run_out)
 
     def _run_out(self) -> None:
         now = self._loop.time()
-        away = max(now - self._end, waited_s() - self._waited - _USUAL * self._seconds)
+        away = max(now - self._end, self._waits() - self._waited - self._usual)
         if away > _LEAST_S and self._left > 0:
             back = min(away, self._left)
             self._left -= back
-            self._begin(back)
+            self._begin(back, usual=0.0)  # it is in what has passed
         else:
             self._limit.reschedule(now)

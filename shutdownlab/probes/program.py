@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
+from shutdownlab.probes.patience import patience
+from shutdownlab.system.processor import waited_s, waited_with_children_s
 from shutdownlab.system.signals import defaults_for_others
 
 _KEPT: Final = 16_384
@@ -38,6 +40,7 @@ class RunningProgram:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.name = argv[0]
+        self._waited = 0.0
         self.out, self.err = _Output(self._process.stdout.fileno()), _Output(self._process.stderr.fileno())
 
     @property
@@ -45,13 +48,19 @@ class RunningProgram:
         """The exit status, or minus the signal that ended it."""
         return int(self._process.returncode)
 
+    def waited_s(self) -> float:
+        """For how many seconds it and its children had no processor until now, or until it was ended."""
+        if self._process.returncode is None:
+            self._waited = max(self._waited, waited_with_children_s(self._process.pid))
+        return self._waited
+
     async def ends_within(self, seconds: float) -> bool:
-        """Wait for its end, so long; whether it came."""
+        """Wait for its end, so long, and longer where it or this process had no processor; whether it came."""
         loop, fd = asyncio.get_running_loop(), os.pidfd_open(self._process.pid)
         ended = asyncio.Event()
         loop.add_reader(fd, ended.set)
         try:
-            async with asyncio.timeout(seconds):
+            async with patience(seconds, lambda: waited_s() + self.waited_s()):
                 await ended.wait()
         except TimeoutError:
             return False
@@ -81,6 +90,7 @@ class RunningProgram:
 
     def end(self) -> None:
         """Kill what is left of it, and read what it has written."""
+        self.waited_s()
         with suppress(ProcessLookupError):  # all of its group has ended
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

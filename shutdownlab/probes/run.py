@@ -19,13 +19,18 @@ from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.equipment import Equipment
-from shutdownlab.probes.failure import StepFailed
+from shutdownlab.probes.failure import TIMEOUT, StepFailed
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
+from shutdownlab.system.processor import had_none
 
 # Steps that end with an answer of the kernel's or the resolver's. An unknown failure of one is the prober's own; one of
 # any other step is what the other side sent.
 _OWN_STEPS: Final = frozenset({"resolve", "connect", "ping"})
+
+_KEPT_AWAY: Final = 0.75
+"""Of a try's time, for how long it may have had no processor: all time that `patience` can give back was given back
+before, and what it could hear in the rest is less than its patience."""
 
 TestFunction = Callable[[ProbeSession, Any], Awaitable[Conclusion]]
 
@@ -78,6 +83,8 @@ async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
         conclusion = Conclusion(Outcome.ERROR, f"unknown_failure: {type(error).__name__} at {place}: {error}")
+    late = conclusion.failure == TIMEOUT or conclusion.outcome is Outcome.THROTTLED
+    kept_away = session.kept_away if late else 0.0
     return Measurement(
         outcome=conclusion.outcome,
         failure=conclusion.failure,
@@ -87,4 +94,5 @@ async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
         doubtful=conclusion.doubtful,
         value=conclusion.value,
         unit=conclusion.unit,
+        starved=f"its prober {had_none(kept_away)}" if kept_away > _KEPT_AWAY else "",
     )

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from dataclasses import dataclass, field
 
 from shutdownlab.model.probe import Family
 from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.program import RunningProgram
 from shutdownlab.probes.telephones import Telephones
 from shutdownlab.probes.trace import Trace
 from shutdownlab.probes.trust import TrustStore
 from shutdownlab.protocol.probing import ProbeRequest
+from shutdownlab.system.processor import waited_s
 
 
 @dataclass(slots=True)
 class ProbeSession:
-    """One measurement under way: its request, what the agent has for it, and the record of its steps."""
+    """One measurement under way: its request, what the agent has for it, and the record of its steps.
+
+    `programs`: those that work for it. `began`: since when it is at work, by the clock of `time.monotonic`.
+    """
 
     request: ProbeRequest
     equipment: Equipment
     trace: Trace = field(default_factory=Trace)
+    programs: list[RunningProgram] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    _waited: float = field(default_factory=waited_s)
 
     @property
     def trust(self) -> TrustStore:
@@ -42,6 +51,19 @@ class ProbeSession:
     @property
     def address_family(self) -> socket.AddressFamily:
         return socket.AF_INET if self.family is Family.IPV4 else socket.AF_INET6
+
+    def begin(self) -> None:
+        """It is at work from now on only: until now it waited for its turn."""
+        self.began, self._waited = time.monotonic(), self.waited_s()
+
+    def waited_s(self) -> float:
+        """For how many seconds this process, or one of the programs in its place, had no processor until now."""
+        return waited_s() + sum(program.waited_s() for program in self.programs)
+
+    @property
+    def kept_away(self) -> float:
+        """The share of its time at work for which it had no processor, 0 to 1."""
+        return min(1.0, (self.waited_s() - self._waited) / max(time.monotonic() - self.began, 1e-3))
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

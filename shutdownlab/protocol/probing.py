@@ -88,7 +88,8 @@ class Measurement:
     nothing failed. `value`, in `unit`: what was measured, where that is a number. `doubtful`: load alone could have
     caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
     outcome that stayed `unconfirmed` is `unknown`. `controls`: those that vouch for it, or that failed and refute it.
-    `taken_away`: they failed as they should, for what the cell needs has been taken away.
+    `taken_away`: they failed as they should, for what the cell needs has been taken away. `starved`: why a try that
+    failed says nothing of the network: a sentence on who had no processor; "" where it does say something.
     """
 
     outcome: Outcome
@@ -103,6 +104,7 @@ class Measurement:
     unit: str = ""
     controls: tuple[Proof, ...] = ()
     taken_away: bool = False
+    starved: str = ""
 
 
 @with_config(_STRICT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,14 +19,36 @@ def waited_s() -> float:
 
     Costs some 6 µs.
     """
-    with WaitedTimes([os.getpid()]) as waited:
+    with WaitedTimes(["self"]) as waited:
         return waited.read()[0]
 
 
-class WaitedTimes:
-    """How long the first thread of each of some processes has waited for a processor; some 1 µs for each to read."""
+def waited_with_children_s(pid: int) -> float:
+    """Seconds that a process and whatever it has started that is there still had no processor, one after the other.
 
-    def __init__(self, pids: Iterable[int]) -> None:
+    Of each it is the thread that waited longest: a program in Go works in any of its own. 0.0 where the kernel does not
+    count that; what the process has started is left out by a kernel that does not tell its children.
+    """
+    whole, left = 0.0, [pid]
+    while left:
+        process, threads = left.pop(), list[str]()
+        with suppress(OSError):  # it is no more
+            threads = [entry.name for entry in Path(f"/proc/{process}/task").iterdir()]
+        with WaitedTimes(f"{process}/task/{thread}" for thread in threads) as waited:
+            whole += max(waited.read(), default=0.0)
+        for thread in threads:
+            with suppress(OSError):
+                left += map(int, Path(f"/proc/{process}/task/{thread}/children").read_bytes().split())
+    return whole
+
+
+class WaitedTimes:
+    """How long the first thread of each of some processes has waited for a processor; some 1 µs for each to read.
+
+    Of a thread where one is named as PID/task/TID, of this process by "self".
+    """
+
+    def __init__(self, pids: Iterable[int | str]) -> None:
         self._files = [_open(pid) for pid in pids]
         self._last = [0.0] * len(self._files)
 
@@ -46,7 +69,12 @@ class WaitedTimes:
         return list(self._last)
 
 
-def _open(pid: int) -> int | None:
+def had_none(share: float) -> str:
+    """The end of a sentence about what had no processor for such a share of the time, 0 to 1."""
+    return f"had no processor for {round(100 * share)} % of the time: this machine is busy"
+
+
+def _open(pid: int | str) -> int | None:
     """None: the process is no more, or the kernel was built without CONFIG_SCHED_INFO."""
     try:
         return os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)

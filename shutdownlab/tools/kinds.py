@@ -31,6 +31,7 @@ class Shadowsocks(Tool):
     """Shadowsocks (shadowsocks-libev, AEAD)."""
 
     title = "Shadowsocks"
+    by_chance = True
     usual_port = "tcp/8388"
     needs: ClassVar[Mapping[str, str]] = {"ss-local": "shadowsocks-libev", "ss-server": "shadowsocks-libev"}
     runs = "shutdownlab.tools.shadowsocks:shadowsocks_test"
@@ -135,6 +136,7 @@ class Obfs4(_ThroughTor):
     """Tor through an obfs4 bridge (obfs4proxy), whose stream is random from its first octet."""
 
     title = "Tor with obfs4"
+    by_chance = True
     usual_port = "tcp/9443"
     follows = "shutdownlab.verifier.follow_tools:random_stream"
     needs: ClassVar[Mapping[str, str]] = {"tor": "tor", "tor-gencert": "tor", "obfs4proxy": "obfs4proxy"}

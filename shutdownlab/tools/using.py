@@ -18,11 +18,13 @@ from urllib.parse import urlsplit
 
 import h11
 
+from shutdownlab.model.probe import MOST_PATIENCE
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.tool import ToolUse
 from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import EOF, RESET, TIMEOUT, StepFailed, failure_of
+from shutdownlab.probes.patience import patience
 from shutdownlab.probes.program import ProgramEnded, RunningProgram
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake
@@ -86,7 +88,9 @@ class Using:
         if found is None:
             raise FileNotFoundError(f"{argv[0]} is not installed")
         environment = {**os.environ, "PATH": path, **variables}
-        return RunningProgram([found, *argv[1:]], str(self.folder), environment)
+        program = RunningProgram([found, *argv[1:]], str(self.folder), environment)
+        self.session.programs.append(program)
+        return program
 
 
 Client = Callable[[Using], AbstractAsyncContextManager[Exit]]
@@ -102,20 +106,27 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     """Fetch the page through the tool, and measure what it costs.
 
     `ok` (or `throttled`, where it comes slowly) with the milliseconds from the client's start to the page's first
-    octet; raises `StepFailed` where none came in time. All of it is doubtful: a client that was too slow to start looks
-    the same. The record's `x_tool` has the milliseconds, kbit/s of the download, and the client's last words.
+    octet, doubtful where it can have come by chance; raises `StepFailed` where none came in time. All of that is
+    doubtful: a client that was too slow to start looks the same. The record's `x_tool` has the milliseconds, kbit/s of
+    the download, and the client's last words.
     """
     budget = max(use.timeout, session.patience)
     turn = await _turn(use.works)
-    patient = ProbeSession(replace(session.request, timeout=budget), session.equipment, session.trace)
+    session.begin()
+    # The deadline of all of it is the one that knows how its programs fare: none of its steps ends before.
+    steps = replace(session.request, timeout=MOST_PATIENCE * budget)
+    patient = ProbeSession(steps, session.equipment, session.trace, session.programs)
     loop, began = session.loop, session.loop.time()
     record: dict[str, object] = {"tool": use.tool, "name": session.request.name, "stage": "connect"}
     session.trace.extra["x_tool"] = record
     folder = Path(tempfile.mkdtemp(prefix=f"{use.tool}-"))
     try:
-        async with asyncio.timeout(budget) as deadline, client(Using(patient, use, folder)) as way_out:
+        async with (
+            patience(budget, session.waited_s) as deadline,
+            client(Using(patient, use, folder)) as way_out,
+        ):
             record |= {"stage": "fetch", "client_ms": _milliseconds(loop.time() - began)}
-            fetched = await _fetched(patient, use, way_out, deadline)
+            fetched = await _fetched(patient, use, way_out, lambda: deadline.renew(budget + _DOWNLOAD_S))
     except StepFailed as failed:
         raise StepFailed(failed.failure, f"x_{record['stage']}", doubtful=True) from failed
     except ProgramEnded as ended:
@@ -133,7 +144,8 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     record |= {"stage": "done", "connect_ms": connected, "received_bytes": fetched.octets}
     record["kbits_per_second"] = round(kbits, 1)
     slow = kbits < use.throttled_below
-    return Conclusion(Outcome.THROTTLED if slow else Outcome.OK, doubtful=slow, value=connected, unit="ms")
+    outcome = Outcome.THROTTLED if slow else Outcome.OK
+    return Conclusion(outcome, doubtful=slow or use.by_chance, value=connected, unit="ms")
 
 
 async def _turn(works: float) -> Callable[[], None]:
@@ -174,7 +186,8 @@ class _Fetched:
     first: float
 
 
-async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, deadline: asyncio.Timeout) -> _Fetched:
+async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, comes: Callable[[], None]) -> _Fetched:
+    """Fetch the page through an open way; `comes` is called with its first octet."""
     parts = urlsplit(use.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
@@ -187,7 +200,7 @@ async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, deadline:
             nonlocal first
             if not first:
                 first = session.loop.time()
-                deadline.reschedule(first + session.patience + _DOWNLOAD_S)
+                comes()
             meter.count(octets)
 
         stream.on_octets = count

@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ ACTIONS = ("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "cut")
 """What is done to a process; `cut`: to the links of the node where it is, which no process notices."""
 LONGEST_S = 900.0
 """A run with a fault, on a machine that has other work too."""
+ENDLESS = -1000
+"""In place of the exit code of a run that does not end."""
 LEAVING_S = 30.0
 """What the kernel may take to end what was in a run's namespaces."""
 IGNORED = {"lab-gate", "lab-init", "lab-worker", "python", "python3", "sh", "shutdownlab"}
@@ -59,7 +62,7 @@ class Fault:
 @dataclass(frozen=True)
 class Outcome:
     """What a fault did. `false`: rows that mislead; `unknown`: rows without a verdict; `said`: faults told; `left`:
-    processes that outlived the run."""
+    processes that outlived the run; `code`: it ended with, `ENDLESS` where it did not end."""
 
     fault: Fault
     false: tuple[str, ...]
@@ -70,9 +73,10 @@ class Outcome:
     seconds: float
 
     def __str__(self) -> str:
+        ended = "no end" if self.code == ENDLESS else f"exit {self.code}"
         told = (
             f"{len(self.false):4} false {self.unknown:4} unknown {self.said:3} said {self.left:2} left behind  "
-            f"exit {self.code}  {self.seconds:5.1f} s  {self.fault}"
+            f"{ended}  {self.seconds:5.1f} s  {self.fault}"
         )
         return "\n     ".join((told, *self.false))
 
@@ -109,8 +113,7 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
             else:
                 strike(victim, fault.action)
         spaces = outside.namespaces(outside.descendants(process.pid))
-        process.communicate(timeout=LONGEST_S)
-        code = process.returncode
+        code = _end_of(process)
     left = _left_behind(spaces)
     found = rows(place / "run")
     false = tuple(
@@ -121,6 +124,15 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
     unknown = sum(seen not in VERDICTS for seen in found.values()) + len(reference) - len(found)
     said = len(Run.open(place / "run").faults)
     return Outcome(fault, false, unknown, said, left, code, time.monotonic() - begun)
+
+
+def _end_of(process: subprocess.Popen[str]) -> int:
+    """The exit code of a run, `ENDLESS` where it goes on for as long as no run does."""
+    try:
+        process.communicate(timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        return ENDLESS
+    return process.returncode
 
 
 def _left_behind(spaces: outside.Namespaces) -> int:
@@ -144,7 +156,7 @@ def strike(pid: int, action: str) -> None:
 
 
 def main() -> int:
-    """The command line; 1 where any row was false."""
+    """The command line; 1 where any row was false or unknown unsaid, anything was left, or a run did not end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
@@ -184,11 +196,12 @@ def main() -> int:
     false = sum(len(outcome.false) for outcome in outcomes)
     silent = sum(outcome.unknown > 0 and not outcome.said for outcome in outcomes)
     left = sum(outcome.left > 0 for outcome in outcomes)
+    endless = sum(outcome.code == ENDLESS for outcome in outcomes)
     print(
         f"{len(outcomes)} faults, {len(reference)} rows each: {false} false rows; {silent} left rows unknown unsaid; "
-        f"{left} left processes behind; {out}"
+        f"{left} left processes behind; {endless} did not end; {out}"
     )
-    return 1 if false or silent or left else 0
+    return 1 if false or silent or left or endless else 0
 
 
 def reference_of(place: Path, scenario: str) -> tuple[list[str], list[str], dict[tuple[str, ...], str]] | None:

@@ -157,7 +157,7 @@ def _number(name: str, value: int | str) -> str:
     return hex(value) if isinstance(value, int) and name not in {"ip_proto", "in_port", "icmpv6_type"} else str(value)
 
 
-def until(what: str, condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+def until(what: str, condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Return as soon as `condition` holds; a test fails by `what` if it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():

@@ -95,7 +95,11 @@ class Place:
                 each.recv(65536)
 
     def slip(self, flags: str, client_port: int, server_port: int, *, from_server: bool = False) -> None:
-        """A lone segment that no kernel would send, from either end."""
+        """A lone segment that no kernel would send, from either end; until it is over, and the reset that answers it.
+
+        That comes from the other side: with what the test sends next it would cross, and the switch may take the two
+        in another order than that of the clock.
+        """
         crossing = self.crossing
         ours, theirs = (socket.inet_aton(each) for each in (crossing.subscriber[4], SERVER[4]))
         ends = (ours, theirs, client_port, server_port)
@@ -106,6 +110,20 @@ class Place:
             link = far.getsockname()[4] + near.getsockname()[4] + b"\x08\0"
             body = tcp_body(*ends, 77, 99, flag_bits(flags), 64240)
             near.send(link + ip_packet(ends[0], ends[1], 6, body, ttl=64, ipid=7))
+        self._there_and_back(from_outside=from_server)
+
+    def _there_and_back(self, *, from_outside: bool) -> None:
+        """A datagram goes over and one comes back, each behind whatever goes the same way."""
+        asker, answerer = (
+            self.crossing.end(socket.SOCK_DGRAM, outside=end) for end in (from_outside, not from_outside)
+        )
+        addresses = (self.crossing.subscriber[4], SERVER[4])
+        with asker, answerer:
+            asker.bind((addresses[from_outside], 0))
+            answerer.bind((addresses[not from_outside], 0))
+            asker.sendto(b"", answerer.getsockname())
+            answerer.sendto(b"", answerer.recvfrom(16)[1])
+            asker.recv(16)
 
     def _wire(self, netns: Path, ifname: str) -> socket.socket:
         with inside(netns):

@@ -3,6 +3,7 @@ not where a policy is about it."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -96,6 +97,10 @@ def test_every_tool_works_until_a_policy_is_about_it_and_again_afterwards(tmp_pa
     costs = [cell for cell in found["cells"] if cell["phase"] == "baseline"]
     assert all(cost["connect_ms"] > 5 for cost in costs), "a round trip at least"
     assert all((cost["kbits_per_second"] or 0) > 100 for cost in costs if cost["tool"] not in {"dot", "doh", "doq"})
+    with (tmp_path / "run" / "results.csv").open(newline="") as file:
+        well = [row for row in csv.DictReader(file) if row["outcome"] == "ok"]
+    once = {row["target"] for row in well if row["tries"] == "1"}
+    assert once and not once & RANDOM, "what looks like noise may get past a box once by chance"
     for record in map(json.loads, (tmp_path / "run" / "measurements.jsonl").read_text().splitlines()):
         if record["test_keys"].get("failure"):
             proven = {each["name"] for each in record["test_keys"]["x_control"] if each["failure"] is None}

@@ -6,7 +6,11 @@ import asyncio
 import os
 import select
 import signal
+import subprocess
+import sys
+import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,11 @@ from shutdownlab import library
 from shutdownlab.measure.requests import request_at
 from shutdownlab.model.probe import Family, Surroundings, probe
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.probes import program
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.run import run_probe
 from shutdownlab.protocol.probing import Measurement
+from shutdownlab.system.processor import WaitedTimes, waited_with_children_s
 
 NETWORK = library.network("two-operators")
 TIMEOUT = "generic_timeout_error"
@@ -98,6 +104,54 @@ def test_a_program_that_does_not_end_is_killed_with_its_children_and_counts_as_b
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int((tmp_path / "child").read_text()))
         assert select.select([child], [], [], 20)[0], "the child goes on"
+
+
+def test_a_program_that_had_no_processor_is_given_that_time_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends after it has been asked how long it waited, which is when its time is over."""
+    asked = count()
+
+    def waited(pid: int) -> float:
+        if (times := next(asked)) > 0:
+            (tmp_path / "over").touch()
+        return 1000.0 * times
+
+    monkeypatch.setattr(program, "waited_with_children_s", waited)
+    found = run(["sh", "-c", "until test -e over; do sleep 0.05; done"], tmp_path, timeout="3s")
+    assert found.outcome is Outcome.OK
+
+
+def test_what_is_late_because_its_program_has_no_processor_says_nothing_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "waited_with_children_s", lambda pid: 1000.0)
+    late = run(["sleep", "600"], tmp_path, timeout="1s")
+    assert (late.outcome, late.failure) == (Outcome.BLOCKED, TIMEOUT)
+    assert late.starved == "its prober had no processor for 100 % of the time: this machine is busy"
+    assert [run(["sh", "-c", f"exit {status}"], tmp_path).starved for status in (0, 1)] == ["", ""]
+
+
+def test_what_a_programs_children_wait_for_their_processor_is_its_own_wait() -> None:
+    """Two that never rest, on one processor; the program itself only waits for them."""
+    spin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nwhile True: pass"
+    argv = [sys.executable, "-c", spin]
+    script = f"import subprocess; two = [subprocess.Popen({argv}) for _ in '12']; print(1, flush=True); two[0].wait()"
+    with (
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, process_group=0) as busy,
+        WaitedTimes([busy.pid]) as itself,
+    ):
+        try:
+            assert busy.stdout is not None
+            busy.stdout.readline()
+            own, end = itself.read()[0], time.monotonic() + 60
+            while waited_with_children_s(busy.pid) < own + 0.5 and time.monotonic() < end:
+                time.sleep(0.05)
+            waited, own = waited_with_children_s(busy.pid), itself.read()[0]
+        finally:
+            os.killpg(busy.pid, signal.SIGKILL)
+    assert waited > own + 0.3
+    assert waited_with_children_s(busy.pid) == 0.0, "it is no more"
 
 
 def test_what_a_program_leaves_running_does_not_hold_the_probe_up(tmp_path: Path) -> None:

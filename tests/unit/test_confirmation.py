@@ -527,6 +527,34 @@ def test_what_failed_while_something_had_no_processor_is_tried_again_and_unknown
     assert found["is reset"].outcome is Outcome.BLOCKED
 
 
+def test_what_failed_while_its_own_prober_had_no_processor_is_tried_again_and_unknown_in_the_end() -> None:
+    kept_away = replace(TIMED_OUT, starved="its prober had no processor")
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: kept_away if before < 2 else TIMED_OUT)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("times out")]})
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 4)
+
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: kept_away)
+    [(_, _, found)] = prober_of(supervisor).run({"a": [probe("times out")]})
+    assert (found.outcome, found.failure) == (Outcome.UNKNOWN, "unknown_failure: its prober had no processor")
+
+
+def test_a_success_by_chance_is_none_and_one_that_comes_again_is() -> None:
+    """What looks like noise gets past a firewall's rule once in a hundred connections."""
+    lucky = Measurement(Outcome.OK, doubtful=True)
+    told: list[Outcome] = []
+    for answers, outcome, passes in (
+        ([lucky, lucky], Outcome.OK, 2),
+        ([lucky, TIMED_OUT, TIMED_OUT], Outcome.BLOCKED, 3),
+        ([TIMED_OUT, lucky, TIMED_OUT, TIMED_OUT], Outcome.BLOCKED, 4),
+        ([TIMED_OUT, lucky, TIMED_OUT, lucky], Outcome.UNKNOWN, 4),
+    ):
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before, answers=answers: answers[before])
+        run = prober_of(supervisor).run({"a": [probe("x")]}, tried=lambda _, first: told.append(first.outcome))
+        [(_, _, found)] = run
+        assert (found.outcome, found.passes) == (outcome, passes), answers
+    assert set(told) == {Outcome.BLOCKED}, "nobody is told that a success failed"
+
+
 def test_an_answer_that_is_there_but_was_not_read_yet_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner itself had no processor for longer than a control may take."""
 
