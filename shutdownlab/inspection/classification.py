@@ -130,7 +130,9 @@ class Classifier:
             last = spent or len(client) >= self._bytes
             recognition = self._recognise(client, server, flow)
             length = recognition.length
-            if not self._every_request:
+            if recognition.preamble:
+                followed = 0 < length < len(client)
+            elif not self._every_request:
                 followed = False
             elif recognition.protocol == "http2":
                 messages = (recognition, *recognition.others)
@@ -153,12 +155,15 @@ class Classifier:
                 client = client[length:]
 
     def _recognise(self, client: bytes, server: bytes, flow: Flow) -> Recognition:
-        if not client and self._every_request and flow.protocol in _SEVERAL:
+        if not client and (flow.inside is not None or (self._every_request and flow.protocol in _SEVERAL)):
             return STILL_UNKNOWN  # between two messages: an answer says nothing of the next
         recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         if recognition.more_server and not self._reads_answers:
             recognition.more_server = False  # no certificate will ever come to its eyes
-        if self._every_request and flow.protocol == "http" and recognition.protocol in _NAMELESS:
+        if flow.inside is not None:
+            if recognition.protocol != "unknown" and recognition.variant is None:
+                recognition.variant = f"in {flow.inside}"
+        elif self._every_request and flow.protocol == "http" and recognition.protocol in _NAMELESS:
             return recognition if recognition.more else _HTTP_BODY
         return recognition
 
@@ -199,7 +204,7 @@ class Classifier:
             if not self.tracker.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
                 rules.begin(flow, now)
                 return FORWARD
-        if self._every_request and recognition.protocol in _SEVERAL:
+        if self._others_follow(recognition):
             self._next_message(flow, recognition, now)
             return None
         return self.enforcer.let_pass(flow)
@@ -207,8 +212,12 @@ class Classifier:
     def _goes_on(self, recognition: Recognition, flow: Flow) -> bool:
         """Whether a box that no rule binds any more to this payload looks at the next all the same."""
         unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition, flow)
-        several = self._every_request and recognition.protocol in _SEVERAL
+        several = self._others_follow(recognition)
         return not flow.passed and (several or (unread and not self.tracker.assembles))
+
+    def _others_follow(self, recognition: Recognition) -> bool:
+        """Whether what follows this message on its connection is looked at by itself."""
+        return recognition.preamble or (self._every_request and recognition.protocol in _SEVERAL)
 
     def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
         """Forget the message that passed, so that the next one on the connection is matched."""
@@ -217,6 +226,8 @@ class Classifier:
         length = recognition.length
         if length == UNENDED and len(flow.message) < self._bytes:
             return  # where the next one begins shows when this one has ended
+        if recognition.preamble:
+            flow.inside = recognition.protocol
         if recognition.protocol == "http2":
             flow.judged += 1
         elif flow.client is not None:

@@ -42,6 +42,7 @@ class Flow:
         "followed",
         "given_up",
         "host",
+        "inside",
         "inspected",
         "judged",
         "key",
@@ -121,6 +122,8 @@ class Flow:
         """Packets with payload that were looked at."""
         self.judged = 0
         """Messages that no rule matched, of a protocol that cannot be read from the middle of its stream."""
+        self.inside: str | None = None
+        """The proxy's protocol that what is now said on it is inside of."""
         self.message = b""
         """The one that a rule matched, of a connection that carries several."""
         self.limit = 0

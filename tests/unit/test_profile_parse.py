@@ -40,8 +40,8 @@ CASES: dict[str, tuple[str, str, Packets, Packets]] = {
     "quic_datagrams 0": ("quic_datagrams: 0", "udp/443", WHOLE, ()),
 }
 """The switch, where the packets go, those that only a default box blocks, and those that both do."""
-OFF_BY_DEFAULT = {"starttls"}
-"""What a box must be told to look for: test_inside.py."""
+OFF_BY_DEFAULT = {"proxies", "starttls"}
+"""What a box must be told to look for: test_inside.py and test_proxies.py."""
 
 
 def box(parse: str = "") -> Profile:
@@ -79,7 +79,7 @@ def test_every_mistake_is_told_with_its_line() -> None:
     assert str(caught.value).splitlines() == [
         "box.yaml:6: parse.tls_record: found unknown key 'tls_record'; expected one of dns_counts, dns_pointers, "
         "http_absolute, http_any_method, http_bare_lf, http_field_blanks, http_field_case, http_folding, "
-        "http_leading, http_line_blanks, http_port, http_value_tabs, quic_datagrams, starttls, tls_partial, "
+        "http_leading, http_line_blanks, http_port, http_value_tabs, proxies, quic_datagrams, starttls, tls_partial, "
         "tls_records, trailing_dot",
         "    hint: did you mean 'tls_records'?",
         "box.yaml:7: parse.quic_datagrams: found 33; expected at most 32",

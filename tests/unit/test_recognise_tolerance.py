@@ -27,7 +27,7 @@ def test_folding_is_one_tolerance_in_both_its_forms() -> None:
 
 
 def test_every_field_has_its_test() -> None:
-    elsewhere = {"tls_records", "tls_partial", "dns_counts", "dns_pointers", "quic_datagrams", "starttls"}
+    elsewhere = {"tls_records", "tls_partial", "dns_counts", "dns_pointers", "proxies", "quic_datagrams", "starttls"}
     assert set(Tolerance.model_fields) == set(HTTP) | elsewhere
 
 

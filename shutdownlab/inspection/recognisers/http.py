@@ -277,7 +277,10 @@ class Http(TcpRecogniser):
     first = frozenset(range(0x80))
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        return recognise_http(client, tolerance)
+        found = recognise_http(client, tolerance)
+        if found is not None and tolerance.proxies and found.length > 0 and found.method == "CONNECT":
+            found.preamble = True
+        return found
 
 
 class HttpJoinedLate(TcpRecogniser):

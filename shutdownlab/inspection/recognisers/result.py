@@ -26,6 +26,7 @@ class Recognition:
         "more",
         "more_server",
         "others",
+        "preamble",
         "protocol",
         "qtype",
         "sample",
@@ -47,6 +48,8 @@ class Recognition:
         self.length: int = 0
         """Bytes of the client's stream that this message takes, where others may follow it; UNENDED while its end has
         not come; 0 where that is not known."""
+        self.preamble: bool = False
+        """It but leads to another protocol, which follows on the same connection after `length` bytes, and is read."""
         self.others: tuple[Recognition, ...] = ()
         """Further messages that are in these bytes already, of protocols that cannot be read from their middle."""
         self.alpn: tuple[str, ...] = ()

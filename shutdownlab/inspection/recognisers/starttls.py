@@ -1,7 +1,8 @@
-"""Protocols that begin in clear and may go over to TLS: by their own name, or, to a box that looks on, as that TLS.
+"""Protocols that go over to another one: by their own name, or, to a box that looks on, as that other.
 
-SMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14),
-ManageSieve (RFC 5804 §2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol).
+What is said to a proxy and by it (`proxies`), and what begins in clear and may go over to TLS: SMTP (RFC 3207), IMAP
+and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14), ManageSieve (RFC 5804
+§2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import re
 from typing import Final
 
 from shutdownlab.inspection.recognisers.certificate import certificate_names
+from shutdownlab.inspection.recognisers.proxies import PROTOCOLS, recognise_proxy
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls import recognise_tls
-from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
+from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, servers_tls
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_PREAMBLE: Final = 4096
@@ -85,22 +87,17 @@ def _turn(protocol: str, client: bytes) -> int:
     return found.end() if found else -1
 
 
-def _servers_tls(server: bytes) -> bytes:
-    """The server's stream from its ServerHello on."""
-    at = server.find(b"\x16\x03")
-    while 0 <= at < len(server) - 5 and server[at + 5] != 2:
-        at = server.find(b"\x16\x03", at + 1)
-    return server[at:] if at >= 0 else b""
-
-
 class StartTls(TcpRecogniser):
-    protocols = ("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "smtp", "xmpp")
+    protocols = (
+        *("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "smtp", "xmpp"),
+        *PROTOCOLS,
+    )
     order = 85
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         protocol = _protocol(client, server, dport)
         if protocol is None:
-            return None
+            return recognise_proxy(client, server, tolerance)
         at = _turn(protocol, client) if tolerance.starttls else -1
         if at < 0 or at >= len(client):
             return Recognition(protocol, None, tolerance.starttls and len(client) < MAX_PREAMBLE)
@@ -109,5 +106,5 @@ class StartTls(TcpRecogniser):
             return Recognition(protocol)
         inside.variant = f"in {protocol}"
         if inside.more_server:
-            inside.certificate_names, inside.more_server = certificate_names(_servers_tls(server))
+            inside.certificate_names, inside.more_server = certificate_names(servers_tls(server))
         return inside

@@ -11,7 +11,13 @@ from shutdownlab.inspection.recognisers.certificate import certificate_names
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
-from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, MAX_RECORD, handshake_bytes, records_end
+from shutdownlab.inspection.recognisers.tls_records import (
+    HANDSHAKE,
+    MAX_RECORD,
+    handshake_bytes,
+    records_end,
+    servers_tls,
+)
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 MAX_HELLO: Final = 65536
@@ -204,5 +210,7 @@ class Tls(TcpRecogniser):
             return _server_half(server) if is_hello else None
         found = recognise_tls(client, tolerance)
         if found is not None and server and found.more_server:
+            if server[0] != HANDSHAKE and tolerance.proxies:
+                server = servers_tls(server)  # behind what a proxy has answered
             found.certificate_names, found.more_server = certificate_names(server)
         return found

@@ -45,3 +45,11 @@ def records_end(stream: bytes) -> int:
         index += 5 + ((stream[index + 3] << 8) | stream[index + 4])
         count += 1
     return index
+
+
+def servers_tls(server: bytes) -> bytes:
+    """The server's stream from its ServerHello on, whatever it said in clear before; empty if none has come."""
+    at = server.find(b"\x16\x03")
+    while 0 <= at < len(server) - 5 and server[at + 5] != 2:
+        at = server.find(b"\x16\x03", at + 1)
+    return server[at:] if at >= 0 else b""
