@@ -100,6 +100,11 @@ class Shutdown:
     read: Mapping[Path, str] = field(default_factory=dict, compare=False, repr=False)
     """SHA-256 of the user's own files that it was loaded from, by whole path."""
 
+    def __repr__(self) -> str:
+        scenario, of = self.scenario, self.topology
+        country = f"{of.name}: {len(of.operators)} operators, {len(of.regions)} regions"
+        return f"Shutdown({scenario.name}: {len(scenario.timeline)} phases, {len(scenario.probes)} probes; {country})"
+
     def place(self, path: ValuePath) -> str:
         """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
         if self.document is None or not self.document.lines:

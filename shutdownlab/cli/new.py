@@ -109,6 +109,10 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
     if not plans:
         plans = [OperatorPlan(f"as{asn}", asn) for asn, found in sorted(data.systems.items()) if found.prefixes]
         plans.sort(key=lambda plan: -data.of(plan.asn).addresses)
+    if not plans and files:
+        found = f"no network with prefixes in {', '.join(map(str, files))}, and no --operator"
+        hint = "RIPEstat's announced-prefixes has a network's"
+        bad_option("--from-ripe", found, "the prefixes of the country's networks, or --operator NAME:ASN", hint)
     if not plans:
         plans = list(_asked())
     for key in ("name", "asn"):
@@ -135,7 +139,7 @@ def _operator(text: str) -> OperatorPlan:
     of = f" in {quoted(text)}"
     if _NAME.fullmatch(name) is None:
         bad_option("--operator", f"the name {quoted(name)}{of}", "lower-case letters, digits and hyphens", _EXAMPLE)
-    asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0))
+    asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0).upper())
     if asn is None or not 0 < int(asn[1]) < 1 << 32:
         bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967295", _EXAMPLE)
     access = Access(rest.pop()) if rest and rest[-1] in set(Access) else Access.FIXED

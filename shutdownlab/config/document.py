@@ -127,8 +127,9 @@ class Document:
         except ValidationError as error:
             details = error.errors(include_url=False)
         mistakes = Mistakes(kind, details[:_MAX_EXAMINED], self.data, self.real)
-        for mistake in mistakes.told(MAX_TOLD, self.line):
-            self.report(*mistake)
+        for path, found, expected, hint in mistakes.told(MAX_TOLD, self.line):
+            meant = self._of_another_file(path) if found.startswith("no ") else ""
+            self.report(path, found, expected, f"{hint}, or {meant}" if meant else hint)
         self.problems.more += mistakes.more + len(details[_MAX_EXAMINED:])
         unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
         if go_on and len(unknown) == len(details):
@@ -137,6 +138,12 @@ class Document:
             except ValidationError:
                 pass  # what an unknown key stands for is missed elsewhere
         raise BadInput(self.problems)
+
+    def _of_another_file(self, path: Path) -> str:
+        """For something written here that is not whole: what another file has beside it under nearly the same name."""
+        if not path or path not in self.lines:
+            return ""
+        return did_you_mean(str(path[-1]), [str(place[-1]) for place in self.included if place[:-1] == path[:-1]])
 
     def real(self, path: Path, *, missing: bool = False) -> Path:
         """A path without what pydantic adds (the branches of unions, `[key]`): all of it is in the file, but for the

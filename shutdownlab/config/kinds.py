@@ -9,7 +9,10 @@ from shutdownlab.config.document import Document
 Kind = Literal["scenario", "topology", "profile", "policy", "catalogue"]
 
 _SIGNS: Final[dict[Kind, frozenset[str]]] = {
-    "scenario": frozenset({"timeline", "topology", "policies", "probes"}),
+    "scenario": frozenset(
+        {"timeline", "topology", "policies", "probes", "extends", "include", "repeats", "faults", "expectations"}
+        | {"observations", "tools", "parameters", "signals", "accounts", "delays"}
+    ),
     "topology": frozenset({"operators", "transits", "gateway"}),
     "profile": frozenset({"sources", "placement", "block"}),
     "policy": frozenset({"rules", "inside", "classes"}),

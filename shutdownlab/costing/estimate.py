@@ -63,6 +63,10 @@ class Cost:
     economy: Economy
     seed: int
 
+    def __repr__(self) -> str:
+        least, most = self.range
+        return f"Cost({self.title}: {least / 1e6:,.1f} to {most / 1e6:,.1f} million US dollars)"
+
     @property
     def range(self) -> tuple[float, float]:
         """From the least to the most of all methods."""

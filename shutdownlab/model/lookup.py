@@ -37,6 +37,13 @@ def known(kind: str, name: str, names: Collection[str], where: str) -> str:
     return name
 
 
+def a_share(given: object, where: str, hint: str) -> float:
+    """`given`, which must be a number from 0 to 1."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1:
+        refuse(where, quoted(given), "a share from 0 to 1", hint)
+    return given
+
+
 def phase_named(scenario: Scenario, name: str, where: str) -> Phase:
     """A phase of the timeline."""
     phases = {phase.phase: phase for phase in scenario.timeline}

@@ -128,6 +128,9 @@ class Network:
     _places: dict[str, int] = field(default_factory=dict)
     _by_role: dict[tuple[Role, str | None], list[Node]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Network({self.topology.name}: {len(self.nodes)} nodes, {len(self.links)} links)"
+
     def __post_init__(self) -> None:
         self.vantages = tuple(self.topology.vantages())
         for place, vantage in enumerate(self.vantages):

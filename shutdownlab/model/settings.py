@@ -88,7 +88,10 @@ def value_of(text: str, where: str) -> Any:
         refuse_at = error.problems[0]
         hint = "lists as [a, b], mappings as {a: b}, text with a colon and a space in quotes"
         document = Document(where, {}, {})
-        document.report((), f"{quoted(text)}: {refuse_at.found}", "a value as in a file", hint)
+        why = (
+            f"{quoted(text)}: {refuse_at.found}" if refuse_at.found.strip("'") else f"{quoted(text)}, which breaks off"
+        )
+        document.report((), why, "a value as in a file", hint)
         raise BadInput(document.problems) from None
 
 
@@ -153,7 +156,10 @@ def _place(
         return _inside(document, (_PHASES, phases[first]), rest, path, told, at)
     if rest and (sections or first in phases):
         kinds = [*sections, *([_PHASES] if first in phases else [])]
-        told.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", f"{kinds[0]}.{path}")
+        expected = " or ".join(f"{kind}.{path}" for kind in kinds)
+        order = did_you_mean(rest[0], _ORDERS) if first in _named(data, "policies") else ""
+        hint = f"or {quoted(f'{first}.{order.split(chr(39))[1]}')}" if order else ""
+        told.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
         return None
     if first in data or (not rest and not sections):
         return _inside(document, (), [first, *rest], path, told, at)

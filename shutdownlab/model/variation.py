@@ -8,6 +8,7 @@ from typing import Any, Final
 from shutdownlab.config.beside import beside, document_beside, found_beside, listed
 from shutdownlab.config.document import Document, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
+from shutdownlab.config.kinds import is_another
 from shutdownlab.config.problems import BadInput
 
 KEY: Final = "extends"
@@ -74,10 +75,18 @@ def extend(document: Document, read: Read, before: tuple[str, ...] = ()) -> None
 def _base(document: Document, name: str, read: Read, files: tuple[str, ...]) -> Document | None:
     try:
         text, file = read(name)
-        if file in files or len(files) > _MOST:
+        if file in files:
             document.report((KEY,), f"{quoted(name)}, which extends this one", "another scenario")
             return None
+        if len(files) > _MOST:
+            found = f"{quoted(name)}, the {len(files) + 1}th in a chain of files"
+            document.report((KEY,), found, f"at most {_MOST} files that extend one another")
+            return None
         base = parse(text, file)
+        if is_another(base, "scenario"):
+            other = base.problems[0]
+            document.report((KEY,), f"{quoted(name)}, {other.found}", "the name or path of a scenario", other.hint)
+            return None
         include(base)
         extend(base, read, files)
     except BadInput as error:

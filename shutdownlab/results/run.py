@@ -198,6 +198,9 @@ class Run:
         except OSError as error:
             raise BadInput([Problem(str(file), 0, "", because(error), _NOT_A_RUN)]) from None
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.status})"
+
     def __str__(self) -> str:
         name = self.manifest.get("scenario", "run")
         return f"{name} in {self.path}: {self.status}, {len(self.results):,} results\n{self.table}"

@@ -71,6 +71,10 @@ class Matrix:
     play: Shutdown
     choices: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        name = self.play.scenario.name
+        return f"Matrix({name}: {', '.join(self.tools) or 'no tool'}; {len(self.phases)} phases, in {self.run.path})"
+
     @cached_property
     def results(self) -> list[Result]:
         """A row per phase, vantage point and tool."""

@@ -46,6 +46,10 @@ class Overlay:
     error: float
     phases: tuple[PhaseError, ...]
 
+    def __repr__(self) -> str:
+        correlation = "none" if self.correlation is None else f"{self.correlation:.2f}"
+        return f"Overlay({self.column}: {self.values:,} values, correlation {correlation}, error {self.error:.3f})"
+
 
 def overlay(series: Series, published: Published, file: str, quiet_until: int) -> Overlay:
     """Lay them over each other from the first phase to the last. quiet_until: minute at which the first policy begins.

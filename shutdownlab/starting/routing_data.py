@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import struct
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -62,12 +63,12 @@ class RoutingData:
         """Add what a file says; raises `BadInput` where it is none that is read."""
         try:
             with path.open("rb") as file:
-                start = file.read(max(LONGEST_MAGIC, 12))
+                start = file.read(max(LONGEST_MAGIC, 12)).removeprefix(BOM_UTF8)
                 packing, warnings = packing_of(start), list[str]()
                 stream: Any = _Again(start, file)
                 if packing is not None:
                     stream = Unpacked(start, file, packing, warnings, str(path))
-                    start = stream.read(12)
+                    start = stream.read(12).removeprefix(BOM_UTF8)
                     stream = _Again(start, stream)
                 if start.lstrip()[:1] == b"{":
                     self._json(path, stream.read(_MOST_JSON))
@@ -96,22 +97,12 @@ class RoutingData:
             refuse(path, f"JSON that is no answer of RIPEstat's that is read ({why})")
 
     def _table(self, path: Path, stream: Any) -> None:
-        if not self.wanted:
-            hint = "a table has all systems of the world: say whose are the country's"
-            raise BadInput(
-                [
-                    Problem(
-                        "--from-ripe",
-                        0,
-                        "",
-                        f"{path}, a table of routes, and no --operator",
-                        "--operator NAME:ASN",
-                        hint,
-                    )
-                ]
-            )
         records = 0
         for kind, subtype, record in _records(path, stream):
+            if not self.wanted:
+                found, expected = f"{path}, a table of routes, and no --operator", "--operator NAME:ASN"
+                hint = "a table has all systems of the world: say whose are the country's"
+                raise BadInput([Problem("--from-ripe", 0, "", found, expected, hint)])
             records += 1
             if kind == _TABLE_DUMP_V2 and subtype in _RIBS:
                 try:

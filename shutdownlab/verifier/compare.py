@@ -65,6 +65,12 @@ class Comparison:
         """How many cells came out otherwise; undecided ones not among them."""
         return sum(change.cells for change in self.changes if change.kind != "undecided")
 
+    def __repr__(self) -> str:
+        groups = f"{self.changed:,} changed, in groups: {len(self.changes):,}"
+        return (
+            f"Comparison(of {self.compared:,} cells {groups}; {self.only_old:,} only old, {self.only_new:,} only new)"
+        )
+
 
 def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     """Compare cell by cell what both have; groups with most cells first, what is newly blocked before all else."""

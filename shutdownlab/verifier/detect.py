@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from shutdownlab.library import Shutdown, load
-from shutdownlab.model.lookup import choices_of
+from shutdownlab.model.lookup import a_share, choices_of
 from shutdownlab.model.noise import Noise
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.signal import SignalName
@@ -100,6 +100,10 @@ class Detectability:
     unsteady: bool
     """Whether there is noise in any of them."""
 
+    def __repr__(self) -> str:
+        scenarios = len({row.scenario for row in self.rows})
+        return f"Detectability(of {scenarios} scenarios, {len(self.rows)} rows)"
+
 
 def detect(
     *scenarios: str | Path | Mapping[str, Any] | Shutdown,
@@ -111,8 +115,10 @@ def detect(
 
     choose: where sources disagree, the version to follow. noise: the relative standard deviation of each value that is
     measured, in the quiet weeks for false alarms and in what all mechanisms together do; the same `seed` gives the
-    same. None: as each scenario's `noise` says. Raises `BadInput`.
+    same, from 0 to 1. None: as each scenario's `noise` says. Raises `BadInput`.
     """
+    if noise is not None:
+        noise = a_share(noise, "noise", "0.02: two percent of each value")
     rows: list[Detected] = []
     alarms = dict.fromkeys(SIGNALS, 0)
     any_noise = False

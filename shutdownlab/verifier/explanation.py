@@ -103,3 +103,8 @@ class Explanation:
     beyond: FiveTuple | None = None
     captured_at: str = ""
     frames: tuple[CapturedFrame, ...] = ()
+
+    def __repr__(self) -> str:
+        failure = f" ({self.verdict.text})" if self.verdict.text else ""
+        cell = f"{self.target} from {self.vantage} in {self.phase}, {self.family}"
+        return f"Explanation({cell}: {self.verdict.outcome.value}{failure})"

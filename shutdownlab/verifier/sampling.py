@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from shutdownlab.library import Shutdown
-from shutdownlab.model.lookup import refuse
+from shutdownlab.model.lookup import a_share
 from shutdownlab.model.scenario import Phase
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.classes import Classes
@@ -25,9 +25,7 @@ def share_of(given: float | None, where: str) -> float:
     """The share of phases with repeated cells in which these are measured; raises `BadInput` unless it is 0 to 1."""
     if given is None:
         return 1.0
-    if not 0 <= given <= 1:
-        refuse(where, f"{given:g}", "a share from 0 to 1", "0.1: in one of ten phases what repeats is measured again")
-    return given
+    return a_share(given, where, "0.1: in one of ten phases what repeats is measured again")
 
 
 def held_cells(shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[Phase], share: float) -> Held:

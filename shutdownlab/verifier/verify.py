@@ -260,6 +260,9 @@ class Verified:
             settings=dict(self.shutdown.settings),
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        return f"Verified({self.shutdown.scenario.name}: {len(self.phases)} phases, {self.cells:,} results)"
+
     def __str__(self) -> str:
         return f"{self.shutdown.scenario.name}: verified, {self.cells:,} results\n{self.table}"
 

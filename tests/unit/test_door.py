@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,44 @@ def test_what_is_wrong_in_a_mapping_is_told_without_a_line() -> None:
         "scenario: timeline[0].start: found a value of type object; "
         "expected text, a number, a list, a mapping, or a time with a zone"
     ]
+
+
+def test_whatever_a_call_returns_says_in_one_line_what_it_is() -> None:
+    scenario = sl.load("first-shutdown")
+    found = [
+        scenario,
+        scenario.network,
+        sl.verify(scenario),
+        sl.detect(scenario),
+        sl.cost("kazakhstan-2022"),
+        sl.diff(scenario, "first-shutdown", set={"policies.blackout.except.ports": "[]"}),
+        sl.explain(scenario, at="blackout", vantage="northnet/coast", target="whatsapp"),
+        sl.compare(scenario, _published(scenario), file="ours.csv"),
+    ]
+    for each in found:
+        assert len(repr(each)) < 200, type(each)
+        assert len(repr(each).splitlines()) == 1
+        assert type(each).__name__ in repr(each)
+    assert repr(found[0]) == ("Shutdown(first-shutdown: 7 phases, 11 probes; two-operators: 2 operators, 2 regions)")
+    assert repr(found[5]) == "Comparison(of 454 cells 5 changed, in groups: 1; 0 only old, 0 only new)"
+    assert repr(found[6]) == (
+        "Explanation(whatsapp from northnet/coast/ordinary in blackout, ipv4: blocked (generic_timeout_error))"
+    )
+
+
+def _published(scenario: sl.Shutdown) -> bytes:
+    """A series of BGP, an hour each, that falls to half in the middle."""
+    first, last = scenario.scenario.timeline[0].at, scenario.scenario.ends
+    hours = int((last - first).total_seconds() // 3600)
+    rows = (
+        f"{first + timedelta(hours=n - 24):%Y-%m-%dT%H:%MZ},{50 if 60 < n < 90 else 100}" for n in range(24 + hours)
+    )
+    return "\n".join(["time,bgp", *rows]).encode()
+
+
+@pytest.mark.parametrize("share", ["10%", "0.1", 2, -0.5, True, float("nan"), [0.1]])
+def test_a_share_that_is_none_is_bad_input_wherever_one_is_taken(share: object) -> None:
+    with pytest.raises(sl.BadInput, match=r"noise: found .*; expected a share from 0 to 1"):
+        sl.detect("first-shutdown", noise=share)  # type: ignore[arg-type]
+    with pytest.raises(sl.BadInput, match=r"sample: found .*; expected a share from 0 to 1"):
+        _ = sl.verify("first-shutdown", sample=share).results  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from shutdownlab import library
 from shutdownlab.cli import app
 from shutdownlab.starting.routing_data import RoutingData
 
+P4 = "92.46.0.0/15"
 NORTH, SOUTH = "northnet:64501:0.6", "southcell:AS64502:0.4:mobile"
 
 
@@ -238,3 +239,33 @@ def test_of_a_table_of_all_the_world_it_must_be_said_whose_are_the_countrys() ->
     done = new("country", "mine", "--from-ripe", "bview")
     assert done.exit_code == 2
     assert "found bview, a table of routes, and no --operator; expected --operator NAME:ASN" in done.stderr
+
+
+def test_an_as_number_is_read_as_people_write_it() -> None:
+    assert new("country", "land", "--operator", "one:as64501", "--operator", "two:AS64502").exit_code == 0
+    topology = library.load_topology("land.yaml").topology
+    assert {operator.asn for operator in topology.operators.values()} == {64501, 64502}
+
+
+def test_a_file_that_a_program_of_windows_saved_is_read() -> None:
+    answer = {"data_call_name": "announced-prefixes", "data": {"resource": "9198", "prefixes": [{"prefix": P4}]}}
+    Path("bom.json").write_text(json.dumps(answer), encoding="utf-8-sig")
+    assert new("country", "land", "--from-ripe", "bom.json").exit_code == 0
+    assert P4 in Path("land.yaml").read_text()
+    Path("bom.json.gz").write_bytes(gzip.compress(Path("bom.json").read_bytes()))
+    assert new("country", "other", "--from-ripe", "bom.json.gz").exit_code == 0
+
+
+def test_files_without_a_network_to_take_are_told_as_that_and_nobody_is_asked() -> None:
+    neighbours = {"data_call_name": "asn-neighbours", "data": {"resource": "9198", "neighbours": []}}
+    Path("n.json").write_text(json.dumps(neighbours))
+    done = new("country", "land", "--from-ripe", "n.json")
+    assert done.exit_code == 2
+    assert "--from-ripe: found no network with prefixes in n.json, and no --operator" in done.stderr
+
+
+def test_what_is_no_table_is_not_called_one_for_want_of_an_operator() -> None:
+    Path("notes.txt").write_text("Northnet buys transit from One and from Two\n")
+    done = new("country", "land", "--from-ripe", "notes.txt")
+    assert done.exit_code == 2
+    assert "notes.txt: found what is neither MRT nor JSON" in done.stderr

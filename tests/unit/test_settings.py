@@ -78,6 +78,7 @@ def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
         ("nothing.at", "1", "found 'nothing.at', which leads nowhere; expected a parameter, a key of the file"),
         ("policies", "{}", "found all of 'policies'; expected policies.NAME.KEY, NAME one of dark, slow"),
         ("dark.title", "x", "'dark' is in policies and in expectations; expected policies.dark.title"),
+        ("dark.strat", "x", "expected policies.dark.strat or expectations.dark.strat\n    hint: or 'dark.start'"),
         ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', and no written phase starts 'dark'"),
         ("timeline.off.start.7", "x", "'7' of a list of 1; expected a number from 0 to 0"),
         ("format", "2", "found 'format', which decides how the file is read"),
@@ -90,7 +91,9 @@ def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: st
 
 
 def test_a_value_that_is_no_yaml_is_told_with_the_option() -> None:
-    assert told({"slow.throttle": "[1"}).startswith("--set slow.throttle: found '[1'")
+    assert told({"slow.throttle": "[1"}).startswith(
+        "--set slow.throttle: found '[1', which breaks off; expected a value"
+    )
 
 
 def test_a_parameter_has_a_default_a_range_and_a_name_of_its_own() -> None:
