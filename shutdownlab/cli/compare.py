@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from shutdownlab.cli.options import Choices, ScenarioName, as_mapping
+from shutdownlab.cli.options import Choices, ScenarioName, as_mapping, as_pairs
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
 _MOST_BYTES = 64 << 20
@@ -36,6 +36,10 @@ def compare(
     zone: Annotated[
         str | None, typer.Option("--zone", metavar="+HH:MM", help="The zone of its times, where they name none.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COLUMN=VALUE", help="Of such rows alone, where there are several series."),
+    ] = None,
     choose: Choices = None,
     form: Annotated[
         Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
@@ -45,9 +49,10 @@ def compare(
     from shutdownlab.verifier import published as model
 
     with user_errors(), naming_options("choose", "signal", "operator", "region"):
+        rows = as_pairs(where, "--where", "COLUMN=VALUE", "such as --where country=kz")
         found = model.compare(
             scenario, _read(with_), file=str(with_), signal=signal, operator=operator, region=region,
-            family=family, column=column, zone=_offset(zone), choose=as_mapping(choose),
+            family=family, column=column, zone=_offset(zone), where=rows, choose=as_mapping(choose),
         )  # fmt: skip
     if form == "table":
         overlaid.print_overlay(found, Console(highlight=False))

@@ -82,14 +82,19 @@ def as_mapping(choices: list[str] | None) -> dict[str, str]:
 
 def as_settings(given: list[str] | None) -> dict[str, str]:
     """`--set PATH=VALUE`, any number of them, by path."""
+    return as_pairs(given, "--set", "PATH=VALUE", "such as --set policies.blackout.throttle=1mbit")
+
+
+def as_pairs(given: list[str] | None, option: str, form: str, hint: str) -> dict[str, str]:
+    """An option of the form NAME=VALUE, any number of them, by name."""
     found: dict[str, str] = {}
     for text in given or ():
-        path, sign, value = text.partition("=")
-        if not sign or not path:
-            bad_option("--set", quoted(text), "PATH=VALUE", "such as --set policies.blackout.throttle=1mbit")
-        if path in found:
-            bad_option("--set", f"{quoted(path)} twice", "each path once")
-        found[path] = value
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            bad_option(option, quoted(text), form, hint)
+        if name in found:
+            bad_option(option, f"{quoted(name)} twice", f"each {form.partition('=')[0].lower()} once")
+        found[name] = value
     return found
 
 

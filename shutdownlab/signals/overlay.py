@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
-from statistics import median
+from statistics import fmean, median
 
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.signals.published import Published
 from shutdownlab.signals.series import Series
 
 MOST_LAG = timedelta(hours=6)
+_INSTANT = 60
+"""Minutes: a value of a longer time, as Tor Metrics' days are, is the mean of that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ def overlay(series: Series, published: Published, file: str, quiet_until: int) -
         raise BadInput(
             [Problem(file, 0, "", found, f"some from {calendar.time(calendar.quiet_until):%Y-%m-%dT%H:%MZ} on")]
         )
-    own = median(_value(series, calendar.minute(t)) for t, _ in before) or 1.0
+    each = max(1, int(published.step.total_seconds()) // 60)
+    own = median(_value(series, calendar.minute(t), each) for t, _ in before) or 1.0
     theirs = [v / level for _, v in inside]
     minutes = [calendar.minute(t) for t, _ in inside]
-    ours = [_value(series, minute) / own for minute in minutes]
-    lags = _lags(series, minutes, theirs, own, published.step)
+    ours = [_value(series, minute, each) / own for minute in minutes]
+    lags = _lags(series, minutes, theirs, own, each)
     best = max(lags, key=lambda each: (round(each[1], 9), -abs(each[0])), default=None)
     errors = [abs(a - b) for a, b in zip(theirs, ours, strict=True)]
     return Overlay(
@@ -83,18 +86,21 @@ def overlay(series: Series, published: Published, file: str, quiet_until: int) -
     )  # fmt: skip
 
 
-def _value(series: Series, minute: int) -> float:
-    return series.at(min(max(minute, 0), series.calendar.ends - 1))
+def _value(series: Series, minute: int, each: int) -> float:
+    """The emulated value beside one that was published of a minute and those after it, `each` of them."""
+    last = series.calendar.ends - 1
+    if each <= _INSTANT or not 0 <= minute < last:
+        return series.at(min(max(minute, 0), last))
+    return fmean(series.at(at) for at in range(minute, min(minute + each, last), series.signal.step))
 
 
 def _lags(
-    series: Series, minutes: Sequence[int], theirs: Sequence[float], own: float, step: timedelta
+    series: Series, minutes: Sequence[int], theirs: Sequence[float], own: float, each: int
 ) -> list[tuple[int, float]]:
-    """How well they fit with the emulated series later by each multiple of the step, either way."""
-    each = max(1, int(step.total_seconds()) // 60)
+    """How well they fit with the emulated series later by each multiple of `each` minutes, either way."""
     most = int(MOST_LAG.total_seconds()) // 60 // each
     wider = range(minutes[0] - most * each, minutes[-1] + most * each + 1, each)
-    ours = [_value(series, minute) / own for minute in wider]
+    ours = [_value(series, minute, each) / own for minute in wider]
     found = []
     for lag in range(-most, most + 1):
         correlation = _correlation(theirs, ours[most - lag : most - lag + len(theirs)])

@@ -4,7 +4,8 @@ The time is in the column that is called so (`time`, `serie_0 timestamps`, `Date
 times in it: ISO 8601 with its zone, or seconds since 1970. The value is in the other column; where there are several,
 one is chosen, with the nearest times before it. Where a column has values less often than others, as active probing has
 beside BGP in IODA's, its empty cells are none. A file may begin with comments, as Tor Metrics' do, and need not name
-its columns.
+its columns. Where it has the series of several countries one below another, as Tor Metrics' has of all of them, those
+rows are taken that have the wanted values (`where`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 from shutdownlab.config.problems import BadInput, Problem, Problems
@@ -25,7 +26,9 @@ from shutdownlab.config.problems import BadInput, Problem, Problems
 _TIMES: Final = re.compile(
     r"(?:.*[^a-z])?(?:times?|timestamps?|date|datetime|bin)(?: ?\(?(?:utc|gmt)\)?)?|utc|from", re.IGNORECASE
 )
-_IN_UTC: Final = re.compile(r"\b(?:utc|gmt)\b", re.IGNORECASE)
+_IN_UTC: Final = re.compile(r"\b(?:utc|gmt)\b|metrics\.torproject\.org", re.IGNORECASE)
+"""Of a column's name, or of a comment before all columns: days of Tor Metrics are UTC's
+(https://metrics.torproject.org/stats.html)."""
 _NO_VALUE: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
 _SIGNALS: Final = (
     (r"bgp", "bgp"),
@@ -36,7 +39,9 @@ _SIGNALS: Final = (
     (r"dns", "dns-queries"),
     (r"bytes|requests|traffic|netflow|http|gtr|google|cdn|volume", "cdn"),
 )
-"""What columns of IODA's and Radar's files are called, and which signal is like them."""
+"""What columns of IODA's and Radar's files are called, without spaces, and which signal is like them."""
+_USERS: Final = frozenset({"tor-relays", "tor-bridges"})
+"""Signals whose column is called `users` in Tor Metrics' files, whichever of the two it is."""
 _MOST_ROWS: Final = 1_000_000
 _OLDEST, _NEWEST = 10**8, 10**11
 """Seconds since 1970; larger numbers are milliseconds."""
@@ -54,12 +59,17 @@ class Published:
 
 
 def read_published(
-    text: bytes, file: str, column: str | None = None, zone: timedelta | None = None, signal: str | None = None
+    text: bytes,
+    file: str,
+    column: str | None = None,
+    zone: timedelta | None = None,
+    signal: str | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> Published:
     """A published series. Raises `BadInput` with all that is wrong.
 
     column: of its values, where there are several; else the one that is called as `signal` is. zone: of times that have
-    none.
+    none. where: of which rows, by the values of other columns.
     """
     try:
         decoded = text.decode("utf-8-sig")
@@ -69,12 +79,14 @@ def read_published(
     if len(rows) > _MOST_ROWS + 1:
         raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
     numbered = [(number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
-    while numbered and numbered[0][1][0].startswith("#"):
-        del numbered[0]
+    comments = list(takewhile(lambda each: each[1][0].startswith("#"), numbered))
+    del numbered[: len(comments)]
     head = _head(numbered)
+    numbered = _chosen(head, numbered, file, where or {})
     time, value = _columns(head, numbered[0][1] if numbered else (), file, column, signal)
-    if _IN_UTC.search(head[time]):
+    if any(_IN_UTC.search(told) for told in (head[time], *(",".join(row) for _, row in comments))):
         zone = zone or timedelta()
+    _one_series(head, numbered, time, value, file)
     problems = Problems()
     found = [each for number, row in numbered if (each := _row(row, number, time, value, file, problems))]
     zones = {each[3]: each[2] for each in reversed(found)}
@@ -95,7 +107,12 @@ def read_published(
 
 def signal_of(column: str) -> str | None:
     """Which signal a column of this name is, as far as that tells."""
-    return next((signal for pattern, signal in _SIGNALS if re.search(pattern, column, re.IGNORECASE)), None)
+    name = re.sub(r"\s+", "", column)  # Radar's files have `Serie_0  H T T P/3`
+    return next((signal for pattern, signal in _SIGNALS if re.search(pattern, name, re.IGNORECASE)), None)
+
+
+def _is_called(column: str, signal: str) -> bool:
+    return signal_of(column) == signal or (column.lower() == "users" and signal in _USERS)
 
 
 def _head(numbered: list[tuple[int, list[str]]]) -> list[str]:
@@ -119,7 +136,7 @@ def _columns(
     times = [place for place in called if place in holding] or called or dates
     told = ", ".join(name or "(no name)" for name in head) or "none"
     others = [place for place in range(len(head)) if place not in times]
-    alike = [place for place in others if signal is not None and signal_of(head[place]) == signal]
+    alike = [place for place in others if signal is not None and _is_called(head[place], signal)]
     if not times or (len(times) > 1 and not others):
         found = f"the columns {told}" if head else "an empty file"
         expected = "one column of times, called `time`, `timestamp` or `date`"
@@ -136,6 +153,45 @@ def _columns(
         hint = "say which with `--column NAME`" if others else ""
         raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values beside the times", hint)])
     return max((place for place in times if place < value), default=times[0]), value
+
+
+def _chosen(
+    head: Sequence[str], rows: list[tuple[int, list[str]]], file: str, where: Mapping[str, str]
+) -> list[tuple[int, list[str]]]:
+    """The rows that have the wanted values."""
+    for name, wanted in where.items():
+        if name not in head:
+            raise BadInput([Problem("--where", 0, "", name, f"one of {', '.join(head) or 'the columns of a series'}")])
+        place = head.index(name)
+        found = list(dict.fromkeys(row[place].strip() for _, row in rows if len(row) > place))
+        rows = [each for each in rows if len(each[1]) > place and each[1][place].strip() == wanted]
+        if not rows:
+            raise BadInput([Problem(file, 0, name, f"no row that has {wanted!r}", f"one of {_some(found)}")])
+    return rows
+
+
+def _one_series(head: Sequence[str], rows: Sequence[tuple[int, list[str]]], time: int, value: int, file: str) -> None:
+    """Refuse rows of one time that differ in what is no number: series of several countries one below another."""
+    before: dict[str, list[str]] = {}
+    for line, row in rows:
+        if len(row) <= max(time, value):
+            continue
+        other = before.setdefault(row[time].strip(), row)
+        names = (place for place in range(min(len(row), len(other), len(head))) if place not in {time, value})
+        for place in names if other is not row else ():
+            if row[place] != other[place] and not (_is_number(row[place]) and _is_number(other[place])):
+                kinds = list(dict.fromkeys(each[place].strip() for _, each in rows if len(each) > place))
+                found = f"{len(kinds):,} series one below another: {_some(kinds)}"
+                hint = f"say which with `--where {head[place]}={next(filter(None, kinds))}`"
+                raise BadInput([Problem(file, line, head[place], found, "one series", hint)])
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().lower() in _NO_VALUE or re.fullmatch(r"\s*[-+]?[0-9.]+(e[-+]?[0-9]+)?\s*", text) is not None
+
+
+def _some(values: Sequence[str]) -> str:
+    return ", ".join(value or "''" for value in values[:5]) + (", …" if len(values) > 5 else "")
 
 
 def _row(

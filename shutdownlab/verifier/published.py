@@ -29,13 +29,15 @@ def compare(
     family: Literal["ipv4", "ipv6"] | None = None,
     column: str | None = None,
     zone: timedelta | None = None,
+    where: Mapping[str, str] | None = None,
     choose: Mapping[str, str] | None = None,
 ) -> Overlay:
     """Lay a published series, the text of a CSV file, over the emulated one.
 
     signal: which it is, where its column's name does not tell; of several columns, the one that is called so. operator,
     region: of which it is; left out: the country's. column: of its values, where there are several. zone: of times that
-    have none, as an offset from UTC.
+    have none, as an offset from UTC. where: of which rows, where there are several series one below another, by the
+    values of other columns (`{"country": "kz"}`).
 
     Raises `BadInput`.
     """
@@ -48,7 +50,7 @@ def compare(
         known("operator", operator, shutdown.topology.operators, "operator")
     if region:
         known("region", region, shutdown.topology.regions, "region")
-    published = read_published(text, file, column, zone, signal)
+    published = read_published(text, file, column, zone, signal, where)
     name = signal or published.signal
     if name is None:
         refuse("signal", f"none, and a column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")

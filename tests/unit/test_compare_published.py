@@ -80,6 +80,17 @@ def curve_of_the_day() -> bytes:
     return series(lambda at: 1000 * volume.at(calendar.minute(at)), "bytes")
 
 
+def test_a_published_day_is_laid_over_the_mean_of_that_day() -> None:
+    days = [START + timedelta(days=each) for each in range(-3, 12)]
+    off = {exam.date() for exam in EXAMS}
+    whole = b"".join(
+        b"%b,%d\n" % (f"{day:%Y-%m-%d}T00:00Z".encode(), 975 if day.date() in off else 1200) for day in days
+    )
+    found = sl.compare("syria-exams-2019", b"time,bgp\n" + whole)
+    assert found.error == pytest.approx(0, abs=0.001)  # 4.5 hours of 24 are off: 81.25 %, which is 975 of 1,200
+    assert found.correlation == pytest.approx(1, abs=0.001) and found.lag == 0
+
+
 def test_volume_is_laid_over_the_curve_of_the_day() -> None:
     found = sl.compare("syria-exams-2019", curve_of_the_day())
     assert found.series.signal.name == "cdn" and found.correlation == pytest.approx(1)
@@ -107,37 +118,90 @@ def _plus(text: str, minutes: int) -> str:
 
 @pytest.mark.parametrize(
     ("column", "signal"),
-    [("bgp", "bgp"), ("ping-slash24", "active-probing"), ("ucsd-nt", "telescope"), ("Total bytes", "cdn"), ("x", None)],
+    [
+        ("bgp", "bgp"),
+        ("ping-slash24", "active-probing"),
+        ("ucsd-nt", "telescope"),
+        ("Telescope (# Unique Source IPs)", "telescope"),
+        ("Google (Search)", "cdn"),
+        ("Serie_0  H T T P/3", "http3"),
+        ("Total bytes", "cdn"),
+        ("x", None),
+    ],
 )
 def test_ioda_s_and_radar_s_columns_tell_which_signal_they_are(column: str, signal: str | None) -> None:
     assert signal_of(column) == signal
 
 
 IODA = b"""\
-"DateTime","BGP (# Visible /24s)","Active Probing (# /24s Up)","Google Search"
-"2022-01-05 10:00:00",800,700,
-"2022-01-05 10:05:00",801,,
-"2022-01-05 10:10:00",802,701,null
-"2022-01-05 10:15:00",803,,
-"2022-01-05 10:20:00",804,702,
+"Time (UTC)","Active Probing (#/24s Up)","BGP (#Visible /24s)","Telescope (# Unique Source IPs)","Google (Search)"
+"2022-01-05 10:00:00",700,800,35.5,1200
+"2022-01-05 10:05:00",,801,34.2,
+"2022-01-05 10:10:00",701,802,33,null
+"2022-01-05 10:15:00",,803,36,
+"2022-01-05 10:20:00",702,804,31.5,
 """
-"""As its pages export what they show: no zone (they are in UTC), and each series at its own distance."""
+"""As its page of a country downloads them: the header is the axis' title and the names of the series, as its source has
+them (github.com/InetIntel/ioda-ui: `handleCSVDownload` in pages/entity/utils/EntityUtils.js, `entity` in
+constants/strings/en/app.json); what Highcharts' `getCSV` writes has its times as `2022-01-05 10:00:00`, in UTC here,
+and text in quotes. Each series has its own distance."""
+IODA_BEFORE = IODA.replace(b"Time (UTC)", b"DateTime").replace(b"(#/24s Up)", b"(# /24s Up)")
+"""Highcharts' own name of an axis without a title, as other charts of theirs have it."""
 RADAR = b"""\
-serie_0 timestamps,serie_0 values,serie_1 timestamps,serie_1 values
+Serie_0 timestamps,Serie_0 values,Serie_1 timestamps,Serie_1 values
 2022-01-05T10:00:00Z,0.5,2021-12-29T10:00:00Z,0.7
 2022-01-05T10:15:00Z,0.6,2021-12-29T10:15:00Z,0.8
 2022-01-05T10:30:00Z,0.7,2021-12-29T10:30:00Z,0.9
 """
-"""Two series side by side, each with its times."""
+"""Two series side by side, each with its times. The names are those that programs which read `format=CSV` of its API
+look for: `Serie_0 timestamps`, `Serie_0 values`, and of groups `Serie_0  I Pv4`, `Serie_0  T L S  Q U I C`; values and
+times as in developers.cloudflare.com/radar/get-started/making-comparisons/."""
+RADAR_GROUPS = b"""\
+Serie_0 timestamps,Serie_0  H T T P/1. X,Serie_0  H T T P/2,Serie_0  H T T P/3
+2022-01-05T10:00:00Z,10.5,60.5,29
+2022-01-05T11:00:00Z,10,61,29
+2022-01-05T12:00:00Z,12,88,0
+"""
 TOR = b"""\
+#
 # The Tor Project
 #
-# URL: https://metrics.torproject.org/userstats-relay-country.csv
+# URL: https://metrics.torproject.org/userstats-relay-country.csv?start=2022-01-04&end=2022-01-06&country=kz
+#
 date,country,users,lower,upper,frac
 2022-01-04,kz,2000,1500,2500,80
-2022-01-05,kz,500,300,700,80
+2022-01-05,kz,500,,,80
 2022-01-06,kz,400,300,500,80
 """
+"""https://metrics.torproject.org/stats.html#userstats-relay-country, and what writes it (the metrics website's
+src/main/R/rserver/graphs.R, `write_userstats_relay_country`): nothing stands for a bound that is not known."""
+TOR_ALL = b"""\
+# https://metrics.torproject.org/userstats-relay-country.csv
+date,country,users,lower,upper,frac
+2022-01-04,,2500000,,,80
+2022-01-04,??,900,,,80
+2022-01-04,kz,2000,1500,2500,80
+2022-01-05,,2400000,,,80
+2022-01-05,??,800,,,80
+2022-01-05,kz,500,,,80
+2022-01-06,,2300000,,,80
+2022-01-06,??,700,,,80
+2022-01-06,kz,400,300,500,80
+"""
+"""Without `country=` in its address, of all countries; no country is the whole world, `??` is unknown."""
+TOR_COMBINED = b"""\
+# https://metrics.torproject.org/userstats-bridge-combined.csv
+date,country,transport,low,high,frac
+2022-01-04,kz,<OR>,12,156,83
+2022-01-04,kz,obfs4,34,136,83
+2022-01-05,kz,<OR>,11,150,83
+2022-01-05,kz,obfs4,35,136,83
+2022-01-06,kz,<OR>,10,150,83
+2022-01-06,kz,obfs4,36,136,83
+"""
+JIGSAW = b"2022-01-05T10:00:00,0.0123\r\n2022-01-05T10:30:00,0.0124\r\n2022-01-05T11:00:00,0.0001\r\n"
+"""What Jigsaw's program writes of Google's Transparency Report (github.com/Jigsaw-Code/net-analysis,
+netanalysis/traffic/data/fetch_google_traffic.py): no names, 48 values a day, UTC without saying so, CRLF."""
 
 
 def hourly(head: bytes, zone: bytes = b"") -> bytes:
@@ -145,12 +209,21 @@ def hourly(head: bytes, zone: bytes = b"") -> bytes:
 
 
 EXPORTS = {
-    "ioda": (IODA, "BGP (# Visible /24s)", "2022-01-05T10:00", 5, (800, 801, 802, 803, 804)),
-    "ioda, by ten minutes": (IODA, "Active Probing (# /24s Up)", "2022-01-05T10:00", 10, (700, 701, 702)),
-    "radar": (RADAR, "serie_0 values", "2022-01-05T10:00", 15, (0.5, 0.6, 0.7)),
-    "radar, the week before": (RADAR, "serie_1 values", "2021-12-29T10:00", 15, (0.7, 0.8, 0.9)),
+    "ioda": (IODA, "BGP (#Visible /24s)", "2022-01-05T10:00", 5, (800, 801, 802, 803, 804)),
+    "ioda, by ten minutes": (IODA, "Active Probing (#/24s Up)", "2022-01-05T10:00", 10, (700, 701, 702)),
+    "ioda, without an axis' title": (
+        IODA_BEFORE,
+        "Active Probing (# /24s Up)",
+        "2022-01-05T10:00",
+        10,
+        (700, 701, 702),
+    ),
+    "radar": (RADAR, "Serie_0 values", "2022-01-05T10:00", 15, (0.5, 0.6, 0.7)),
+    "radar, the week before": (RADAR, "Serie_1 values", "2021-12-29T10:00", 15, (0.7, 0.8, 0.9)),
+    "radar, in groups": (RADAR_GROUPS, "Serie_0  H T T P/3", "2022-01-05T10:00", 60, (29, 29, 0)),
     "tor metrics": (TOR, "users", "2022-01-04T00:00", 1440, (2000, 500, 400)),
-    "google, by Jigsaw's program": (hourly(b""), None, "2022-01-05T10:00", 60, (1, 2, 3)),
+    "google, by Jigsaw's program": (JIGSAW, None, "2022-01-05T10:00", 30, (0.0123, 0.0124, 0.0001)),
+    "without names": (hourly(b""), None, "2022-01-05T10:00", 60, (1, 2, 3)),
     "pandas": (hourly(b",bgp\n"), None, "2022-01-05T10:00", 60, (1, 2, 3)),
     "a column of another name": (hourly(b"Category,x\n", b" UTC"), None, "2022-01-05T10:00", 60, (1, 2, 3)),
 }
@@ -166,10 +239,52 @@ def test_files_are_read_as_they_are_exported(
 
 
 def test_of_several_columns_the_one_that_is_called_as_the_signal_is_chosen() -> None:
-    found = read_published(IODA, "a.csv", None, timedelta(), "active-probing")
-    assert (found.column, found.values) == ("Active Probing (# /24s Up)", (700, 701, 702))
+    found = read_published(IODA, "a.csv", None, None, "active-probing")
+    assert (found.column, found.values) == ("Active Probing (#/24s Up)", (700, 701, 702))
+    assert read_published(IODA, "a.csv", None, None, "telescope").values[0] == 35.5
+    assert read_published(RADAR_GROUPS, "a.csv", None, None, "http3").column == "Serie_0  H T T P/3"
+    assert read_published(TOR, "a.csv", None, None, "tor-relays").column == "users"
     with pytest.raises(BadInput, match="expected one column of values"):
-        read_published(IODA, "a.csv", None, timedelta(), "telescope")
+        read_published(IODA, "a.csv", None, timedelta(), "mobile")
+
+
+def test_of_several_series_one_below_another_the_wanted_rows_are_taken() -> None:
+    found = read_published(TOR_ALL, "a.csv", signal="tor-relays", where={"country": "kz"})
+    assert found.values == read_published(TOR, "a.csv", signal="tor-relays").values == (2000, 500, 400)
+    assert read_published(TOR_ALL, "a.csv", "users", where={"country": ""}).values == (2500000, 2400000, 2300000)
+    found = read_published(TOR_COMBINED, "a.csv", "high", where={"country": "kz", "transport": "obfs4"})
+    assert found.values == (136, 136, 136)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "told"),
+    [
+        (
+            TOR_ALL,
+            {},
+            "a.csv:4: country: found 3 series one below another: '', ??, kz; expected one series\n"
+            "    hint: say which with `--where country=??`",
+        ),
+        (
+            TOR_COMBINED,
+            {"country": "kz"},
+            "a.csv:4: transport: found 2 series one below another: <OR>, obfs4; expected",
+        ),
+        (TOR_ALL, {"country": "ir"}, "a.csv: country: found no row that has 'ir'; expected one of '', ??, kz"),
+        (TOR_ALL, {"land": "kz"}, "--where: found land; expected one of date, country, users, lower, upper, frac"),
+    ],
+)
+def test_several_series_of_which_none_is_named_are_told(text: bytes, where: dict[str, str], told: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_published(text, "a.csv", "users" if text is TOR_ALL else "high", where=where)
+    assert str(raised.value).startswith(told)
+
+
+def test_days_of_tor_metrics_are_of_utc_as_its_files_say_where_they_are_from() -> None:
+    found = read_published(TOR, "a.csv", "users")
+    assert (found.times[0], found.step) == (datetime(2022, 1, 4, tzinfo=UTC), timedelta(days=1))
+    with pytest.raises(BadInput, match="a time without its zone"):
+        read_published(TOR[TOR.index(b"date") :], "a.csv", "users")
 
 
 def test_times_whose_column_says_utc_need_no_zone() -> None:
@@ -245,6 +360,8 @@ def test_the_command_prints_a_row_a_phase_and_how_alike_the_two_are(tmp_path: Pa
         (("--operator", "nobody"), "--operator: found unknown operator 'nobody'"),
         (("--operator", "mtn", "--region", "aleppo"), "--region: found aleppo beside the operator mtn"),
         (("--column", "time"), "--column: found time; expected one of bgp"),
+        (("--where", "country"), "--where: found 'country'; expected COLUMN=VALUE"),
+        (("--where", "country=kz"), "--where: found country; expected one of time, bgp"),
         (("--zone", "6"), "--zone: found 6; expected an offset from UTC such as +06:00"),
     ],
 )
