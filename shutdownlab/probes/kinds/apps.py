@@ -1,0 +1,96 @@
+"""The probe of an app of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from shutdownlab.config.document import did_you_mean
+from shutdownlab.config.mistakes import Mistake, unknown
+from shutdownlab.inspection.apps import App as CatalogueApp
+from shutdownlab.inspection.apps import is_whatsapp_endpoint
+from shutdownlab.model.probe import Family, Probe, Surroundings
+from shutdownlab.model.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint out of the app catalogue: a host name, or "" where clients use the bare addresses.
+
+    `services` are (kind, port) such as ("https", 443). `addresses` are those it truly has: the control that answers
+    are compared with.
+    """
+
+    host: str
+    addresses: tuple[str, ...] = ()
+    services: tuple[tuple[str, int], ...] = ()
+
+    def addresses_of(self, family: Family) -> tuple[str, ...]:
+        return tuple(a for a in self.addresses if ip_address(a).version == family.version)
+
+
+@dataclass(frozen=True, slots=True)
+class AppTargets:
+    """An app and its endpoints."""
+
+    app: str
+    targets: tuple[Target, ...] = ()
+
+
+class App(Probe):
+    """OONI's test of an app of the catalogue; of an app that OONI has no test for, its web pages."""
+
+    app: str
+    """An app of the catalogue (`shutdownlab apps`) or of `apps` files, which some network serves."""
+
+    runs = "shutdownlab.probes.apps:app_test"
+    follows = "shutdownlab.verifier.follow:app"
+    shares = 4
+
+    def mistakes(self, topology: Topology, apps: Mapping[str, CatalogueApp]) -> Iterator[Mistake]:
+        served = {app for _, app in topology.served()}
+        if self.app not in apps:
+            yield unknown(("app",), "app", self.app, apps)
+        elif self.app not in served:
+            hint = did_you_mean(self.app, sorted(served)) or "add it to the `serves` of a network of the topology"
+            yield unknown(("app",), "app in this topology", self.app, served, hint)
+
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        there = dict.fromkeys(hosted.node for hosted in at.network.hosted if hosted.app == self.app)
+        return tuple((at.network.subscriber(at.vantage.id).name, node) for node in there)
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        return tuple(target.host for target in _targets(self.app, at) if target.host)
+
+    def ask(self, at: Surroundings) -> AppTargets:
+        return AppTargets(self.app, tuple(_targets(self.app, at)))
+
+    def ooni_name(self) -> str:
+        return _OONI_APPS.get(self.app, "urlgetter")
+
+    def ooni_input(self, at: Surroundings) -> str | None:
+        return None if self.app in _OONI_APPS else self.app
+
+
+_OONI_APPS: Final = {
+    "whatsapp": "whatsapp",
+    "telegram": "telegram",
+    "signal": "signal",
+    "facebook": "facebook_messenger",
+}
+
+
+def _targets(app: str, at: Surroundings) -> Iterator[Target]:
+    """The endpoints that an app has in an IP version; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe
+    picks one."""
+    version = at.family.version
+    there = [h for h in at.network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
+    alike = [name for hosted in there for name in hosted.names if is_whatsapp_endpoint(name)]
+    picked = alike[at.network.vantages.index(at.vantage) % len(alike)] if alike else None
+    for hosted in there:
+        services = tuple((service.kind, service.port) for service in hosted.services)
+        for name in hosted.names or ("",):
+            if name not in alike or name == picked:
+                yield Target(name, tuple(map(str, hosted.addresses)), services)

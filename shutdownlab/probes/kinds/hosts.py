@@ -1,0 +1,196 @@
+"""Probes of a host: a port of it, its echoes, its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from shutdownlab.config.addresses import endpoint, is_address
+from shutdownlab.config.document import Expected, quoted
+from shutdownlab.config.domains import url
+from shutdownlab.config.scalars import Whole
+from shutdownlab.model.probe import HostProbe, PortProbe, ServerControl, SinglePort, Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A host, where the test has one a port, and its transport."""
+
+    host: str
+    port: int = 0
+    transport: Literal["tcp", "udp"] = "tcp"
+
+
+class _ToPort(PortProbe):
+    def ask(self, at: Surroundings) -> Destination:
+        return Destination(self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp")
+
+
+class Tcp(_ToPort):
+    """A TCP connection to `port` of `host`, by its true address."""
+
+    runs = "shutdownlab.probes.steps:tcp_test"
+    follows = "shutdownlab.verifier.follow:tcp"
+    answered_by = "port"
+    ooni_test = "urlgetter"
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"tcpconnect://{endpoint(self.host, self.port.first)}"
+
+
+class Tls(_ToPort):
+    """A TLS handshake with `host`, by its true address."""
+
+    runs = "shutdownlab.probes.steps:tls_test"
+    follows = "shutdownlab.verifier.follow:tls"
+    ooni_test = "urlgetter"
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"tlshandshake://{endpoint(self.host, self.port.first)}"
+
+
+class Vpn(_ToPort):
+    """The first exchange of an OpenVPN session with `host`, by its true address."""
+
+    runs = "shutdownlab.probes.vpn:vpn_test"
+    follows = "shutdownlab.verifier.follow:vpn"
+    ooni_test = "openvpn"
+
+    def ooni_input(self, at: Surroundings) -> str:
+        asked = self.ask(at)
+        return f"openvpn://{endpoint(asked.host, asked.port)}/?transport={asked.transport}"
+
+
+@dataclass(frozen=True, slots=True)
+class Echoes:
+    """How many echo requests go to a host, how many are answered where all is well; to which TCP port next, if any."""
+
+    host: str
+    count: int = 1
+    answered: int = 1
+    then: int = 0
+
+
+_Echoes = Annotated[Whole, Field(ge=1, le=100)]
+
+
+class Ping(HostProbe):
+    """ICMP echoes from `host`, by its true address."""
+
+    count: _Echoes = 1
+    """How many echo requests are sent, one after another."""
+    answered: _Echoes | None = None
+    """How many of them must be answered; left out: all."""
+    then: SinglePort | None = None
+    """A port of the host to which a TCP connection must be made, too, once they are all sent."""
+
+    runs = "shutdownlab.probes.steps:ping_test"
+    follows = "shutdownlab.verifier.follow:ping"
+    answered_by = "host"
+    ooni_test = "x_ping"
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Ping:
+        if self.answered is not None and self.answered > self.count:
+            hint = "no more can be answered than are sent"
+            raise Expected(f"at most `count`, {self.count}", hint, found=str(self.answered), key="answered")
+        if self.then is not None and self.then.protocol == "udp":
+            raise Expected("a port of TCP, such as tcp/443", found=str(self.then), key="then")
+        return self
+
+    @property
+    def waits_for(self) -> Literal["host", "port", "program"]:
+        return "host" if self.then is None else "port"
+
+    @property
+    def echoes(self) -> int:
+        return self.count
+
+    def ask(self, at: Surroundings) -> Echoes:
+        return Echoes(self.host, self.count, self.answered or self.count, self.then.first if self.then else 0)
+
+    def control(self, at: Surroundings) -> ServerControl:
+        """One echo, where the server's kernel answers; the port that it goes to besides."""
+        return ServerControl(self.runs, replace(self.ask(at), count=1, answered=1))
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"ping://{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class NameQuestion:
+    """Which name to look up, and whom to ask over TLS or HTTPS, if not the request's resolver in the clear."""
+
+    host: str
+    secure_resolver: str = ""
+
+
+class Dns(HostProbe):
+    """A lookup of `host`: through the operator's resolver, or the one that `resolver` gives."""
+
+    resolver: str | None = None
+    """Whom to ask instead of the operator's resolver: an address, `tls://HOST[:PORT]` (DNS over TLS) or
+    `https://HOST[:PORT]/PATH` (DNS over HTTPS); a name is looked up through the operator's."""
+
+    runs = "shutdownlab.probes.steps:dns_test"
+    follows = "shutdownlab.verifier.follow:dns"
+    ooni_test = "urlgetter"
+
+    @field_validator("resolver")
+    @classmethod
+    def _known_way(cls, value: str | None) -> str | None:
+        if value is None or is_address(value):
+            return value
+        found = _secure_resolver(value)
+        if found is None:
+            wanted = "an address, tls://HOST or https://HOST/PATH"
+            raise Expected(wanted, "such as 8.8.8.8 or https://dns.google/dns-query", found=quoted(value))
+        return found
+
+    @property
+    def resolver_address(self) -> str | None:
+        return self.resolver if self.resolver is not None and is_address(self.resolver) else None
+
+    @property
+    def _secure_resolver(self) -> str:
+        return self.resolver if self.resolver is not None and not is_address(self.resolver) else ""
+
+    @property
+    def _secure_host(self) -> str | None:
+        return urlsplit(self._secure_resolver).hostname
+
+    def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
+        """Whoever is asked, if not the operator's resolver: nothing goes to `host` itself."""
+        hosted = at.hosted(self.resolver_address or self._secure_host)
+        return ((at.network.subscriber(at.vantage.id).name, hosted.node),) if hosted is not None else ()
+
+    def looked_up(self, at: Surroundings) -> tuple[str, ...]:
+        if self.resolver is None:
+            return (self.host,)
+        return (self._secure_host,) if self._secure_host and not is_address(self._secure_host) else ()
+
+    def control(self, at: Surroundings) -> ServerControl | None:
+        return None if self.resolver is None else super().control(at)
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        return {"host": self.host} | ({"resolver": self._secure_host} if self._secure_host else {})
+
+    def ask(self, at: Surroundings) -> NameQuestion:
+        return NameQuestion(self.host, self._secure_resolver)
+
+    def ooni_input(self, at: Surroundings) -> str:
+        return f"dnslookup://{self.host}"
+
+
+def _secure_resolver(text: str) -> str | None:
+    """`tls://HOST` or `https://HOST/PATH` in its one spelling; None if it is neither."""
+    try:
+        parts = url(text, ("tls", "https"))
+    except Expected:
+        return None
+    sound = not (parts.query or parts.fragment) and (parts.scheme == "https" or parts.path in {"", "/"})
+    return parts.geturl() if sound else None
