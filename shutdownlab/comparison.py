@@ -121,7 +121,7 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
         return old
     if isinstance(new, Mapping) or not new or not Path(new).is_file():
         return old
-    if _is_revision(text):
+    if _is_revision(where, text):
         return f"{text}:{os.path.relpath(new)}"
     if not text.endswith((".yaml", ".yml")) and not did_you_mean(text, names):
         found = f"{quoted(text)}, which is no file, no scenario that ships, and no revision of git here"
@@ -129,12 +129,13 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
     return old
 
 
-def _is_revision(text: str) -> bool:
-    command = ("git", "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+def _is_revision(where: str, text: str) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False).returncode == 0
+        done = _asked_git("rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
     except (OSError, subprocess.TimeoutExpired):  # no git, so no revision
         return False
+    _refuse_what_git_does_not_trust(where, done.stderr)
+    return done.returncode == 0
 
 
 @contextmanager
@@ -215,30 +216,49 @@ def _checked_out(where: str, revision: str, path: str) -> Iterator[Path]:
         _git(where, revision, *aside, "checkout-index", "--all", **index)
         file = tree / inside / path
         if not file.is_file() or not Path(os.path.normpath(file)).is_relative_to(tree):
-            refuse(where, f"{quoted(path)}, which {revision} does not have", "a file of that revision")
+            hint = _near(tree, tree / inside, path)
+            refuse(where, f"{quoted(path)}, which {revision} does not have", "a file of that revision", hint)
         yield file
+
+
+def _near(tree: Path, here: Path, path: str) -> str:
+    """A hint at the file that may be meant: by its path from the top, as git itself has it, or misspelt."""
+    from_top = Path(os.path.normpath(tree / path))
+    if from_top.is_relative_to(tree) and from_top.is_file():
+        return f"from this directory it is {os.path.relpath(from_top, here)}"
+    folder = Path(os.path.normpath((here / path).parent))
+    if not folder.is_relative_to(tree) or not folder.is_dir():
+        return ""
+    return did_you_mean(path, (os.path.relpath(file, here) for file in sorted(folder.iterdir()) if file.is_file()))
 
 
 def _git(where: str, revision: str, *arguments: str, **environment: str) -> str:
     try:
-        done = subprocess.run(
-            ("git", *arguments),
-            env={**os.environ, **environment},
-            capture_output=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
+        done = _asked_git(*arguments, **environment)
     except OSError as error:
         refuse(where, f"a revision, but no git ({error.strerror})", "a file, or a git revision and its path")
     except subprocess.TimeoutExpired:
         expected = "one that git reads within a minute"
         refuse(where, f"the revision {quoted(revision)}, which git has not read in {_GIT_SECONDS:.0f} s", expected)
     if done.returncode:
-        why = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
-        refuse(
-            where,
-            f"the revision {quoted(revision)}: {why[-1]}",
-            "a revision of this git repository",
-            "`git log --oneline` names some",
-        )
+        _refuse_what_git_does_not_trust(where, done.stderr)
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
+        why = next((line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")), said[-1])
+        if why.startswith("not a git repository"):
+            refuse(where, f"the revision {quoted(revision)}, and no git repository here", "a file that is here")
+        hint = "`git log --oneline` names some"
+        refuse(where, f"the revision {quoted(revision)}: {why}", "a revision of this git repository", hint)
     return os.fsdecode(done.stdout)
+
+
+def _asked_git(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """What git says, in English. Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing."""
+    env = {**os.environ, "LC_ALL": "C", **environment}
+    return subprocess.run(("git", *arguments), env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
+
+
+def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:
+    """A repository that is somebody else's, as in containers of a CI: git reads none, and says how it would."""
+    if (found := re.search(rb"(git config --global --add safe\.directory .+)", said)) is not None:
+        hint = os.fsdecode(found[1]).strip()
+        refuse(where, "a git repository of somebody else's, which git does not read", "one of your own", hint)

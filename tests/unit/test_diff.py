@@ -240,3 +240,47 @@ def test_phases_in_a_row_are_a_span() -> None:
     assert phases_text(["one", "two", "three"], timeline) == "`one` to `three`"
     assert phases_text(["one", "two", "five"], timeline) == "`one`, `two`, `five`"
     assert phases_text(timeline, timeline) == "all phases"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of one scenario, in a folder of its own, where the test is."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/ours.yaml").write_text(FIRST.read_text())
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.chdir(tmp_path / "policies")
+    return tmp_path
+
+
+def refused(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["diff", *arguments])
+    assert done.exit_code == 2
+    return " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("old", ["HEAD", "HEAD:ours.yaml"])
+@pytest.mark.usefixtures("repository")
+def test_a_repository_that_git_does_not_trust_is_told_with_what_makes_it(
+    old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as if somebody else had cloned it
+    said = refused(old, "ours.yaml")
+    assert "OLD: found a git repository of somebody else's, which git does not read" in said
+    assert "hint: git config --global --add safe.directory " in said
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_path_from_the_top_and_a_misspelt_one_are_told_with_the_file_that_is_meant() -> None:
+    assert "hint: from this directory it is ours.yaml" in refused("HEAD:policies/ours.yaml", "ours.yaml")
+    assert "hint: did you mean 'ours.yaml'?" in refused("HEAD:our.yaml", "ours.yaml")
+
+
+def test_a_revision_where_there_is_no_repository_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    said = refused("HEAD:ours.yaml", str(FIRST))
+    assert "OLD: found the revision 'HEAD', and no git repository here; expected a file that is here" in said
