@@ -66,6 +66,7 @@ def main() -> None:
             app()
         finally:
             finish_output()
+            gc.freeze()  # nor is it looked through when Python ends: a quarter of the time of a short command
     except OutputLost as lost:
         sys.exit(lost.told())
     except KeyboardInterrupt:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sized
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +17,8 @@ from shutdownlab.config.beside import NotReadable, read_file
 from shutdownlab.config.document import Document, parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
+from shutdownlab.inspection.address_list import read_addresses
+from shutdownlab.inspection.name_list import read_names
 from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
@@ -23,11 +27,27 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.reporting.literal import literal
 
+_YAML: Final = frozenset({".yaml", ".yml"})
+_COMMENT: Final = re.compile(rb"\s*(?:[#!;].*)?$")
+_LISTS: Final[tuple[tuple[Callable[[bytes, str], Sized], tuple[str, str], str], ...]] = (
+    (
+        read_addresses,
+        ("prefix", "prefixes"),
+        "`address_file:` of a rule, or of a policy's `block`, `only` and `except`",
+    ),
+    (
+        read_names,
+        ("name", "names"),
+        "`name_file:` of a rule, or `site_file:` of a policy's `block`, `only` and `except`",
+    ),
+)
+"""How each kind of list is read, of what it is, and where it is named."""
+
 
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Topologies, scenarios, policies, profiles and apps, by name or path."),
+        typer.Argument(metavar="FILE...", help="Topologies, scenarios, and what they list, by name or path."),
     ],
     settings: Settings = None,
     graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
@@ -50,6 +70,9 @@ def check(
         for file in files:
             try:
                 content = _own_content(file)
+                if content is not None and (what := _list_file(content, file)) is not None:
+                    Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
+                    continue
                 document = None if content is None else parse(content, file)
                 if content is not None and document and (what := _box_file(document, content)) is not None:
                     Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
@@ -107,6 +130,25 @@ def _own_content(file: str) -> bytes | None:
         return read_file(Path(file))
     except NotReadable:
         return None
+
+
+def _list_file(content: bytes, file: str) -> str | None:
+    """What there is in a list of addresses or of names, one a line, and who takes it; None of others.
+
+    It is one whose first entry is an address or a name, if it is not called YAML. Raises `BadInput` with its mistakes.
+    """
+    lines = (line for line in content.removeprefix(b"\xef\xbb\xbf").splitlines() if not _COMMENT.match(line))
+    first = next(lines, b"")
+    if Path(file).suffix.lower() in _YAML or not first:
+        return None
+    for read, (one, many), takers in _LISTS:
+        try:
+            read(first, file)
+        except BadInput:
+            continue
+        count = len(read(content, file))
+        return f"a list of {count:,} {one if count == 1 else many}, for {takers}"
+    return None
 
 
 def _box_file(document: Document, content: bytes) -> str | None:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab import library
 from shutdownlab.cli.options import known, read_bytes
 from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.config.wording import because
@@ -43,21 +42,22 @@ def inspect(
     ] = False,
 ) -> None:
     from shutdownlab.inspection.capture import NotACaptureError, open_capture
-    from shutdownlab.inspection.catalogue import AppCatalogue
+    from shutdownlab.inspection.catalogue import shipped_apps
     from shutdownlab.inspection.offline import OfflineInspection
     from shutdownlab.inspection.policy import load_policy
     from shutdownlab.inspection.profile import is_file_name, load_profile, shipped_profile
     from shutdownlab.reporting.inspection import flow_lines, flow_table, summary_line
 
     with user_errors():
+        catalogue = shipped_apps()
         if profile is not None and not is_file_name(profile):
             known("--profile", "profile", profile, profile_names())
-        rules = load_policy(read_bytes(policy), str(policy), library.catalogue()) if policy else None
+        rules = load_policy(read_bytes(policy), str(policy), catalogue.apps) if policy else None
         if profile is not None and is_file_name(profile):
-            box = load_profile(read_bytes(Path(profile)), profile, library.catalogue())
+            box = load_profile(read_bytes(Path(profile)), profile, catalogue.apps)
         else:
             box = shipped_profile(profile or (rules and rules.profile) or "perfect")
-        inspection = OfflineInspection(rules, box, seed=seed, apps=AppCatalogue(library.catalogue()))
+        inspection = OfflineInspection(rules, box, seed=seed, apps=catalogue)
         try:
             packets = open_capture(capture)
             inspection.run(packets)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shutdownlab.cli.program import bad_option
 from shutdownlab.config.beside import NotReadable, read_file
 from shutdownlab.config.document import quoted
-from shutdownlab.model import lookup
-from shutdownlab.model.scenario import Scenario
+
+if TYPE_CHECKING:
+    from shutdownlab.model.scenario import Scenario
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see `list`), or the path of a YAML file.")
@@ -72,6 +73,8 @@ AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Appl
 
 
 def known(option: str, kind: str, name: str, names: Collection[str]) -> None:
+    from shutdownlab.model import lookup
+
     lookup.known(kind, name, names, option)
 
 
@@ -99,10 +102,14 @@ def as_pairs(given: list[str] | None, option: str, form: str, hint: str) -> dict
 
 
 def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
+    from shutdownlab.model import lookup
+
     return lookup.choices_of(scenario, as_mapping(given), "--choose")
 
 
 def known_phase(option: str, scenario: Scenario, name: str) -> None:
+    from shutdownlab.model import lookup
+
     lookup.phase_named(scenario, name, option)
 
 

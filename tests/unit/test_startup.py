@@ -6,8 +6,10 @@ Counted are modules, never seconds: those depend on the machine.
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -47,6 +49,15 @@ def test_help_and_version_import_the_command_line_and_nothing_behind_it(argument
         "shutdownlab.cli.program",
     }
     assert not packages(modules) & {"pydantic", "yaml", "cryptography", "aioquic", "os_ken", "mininet", "numpy"}
+
+
+def test_inspect_imports_the_engine_and_nothing_of_a_country(tmp_path: Path) -> None:
+    capture = tmp_path / "empty.pcap"
+    capture.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+    modules = imported_by("inspect", "--summary", str(capture))
+    layers = {module.split(".")[1] for module in modules if module.startswith("shutdownlab.")}
+    assert "inspection" in layers
+    assert not layers & {"library", "model", "schemas", "servers"}
 
 
 def test_check_imports_the_language_and_nothing_of_a_run() -> None:

@@ -1,0 +1,49 @@
+"""`check` of a list, as rules and policies name them: what it is, who takes it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shutdownlab.cli import app
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# ours\n\nblocked.example\n*.пример.рф\n", "a list of 2 names, for `name_file:` of a rule, or `site_file:`"),
+        ("0.0.0.0 ads.example tracker.example\n", "a list of 2 names,"),
+        ("0.0.0.0\tads.example\n", "a list of 1 name,"),  # a tab, which YAML refuses
+        ("! title\n||ads.example^\n", "a list of 1 name,"),
+        ("192.0.2.0/24\n2001:db8::1 # one\n", "a list of 2 prefixes, for `address_file:` of a rule"),
+        ("192.0.2.1-192.0.2.2\n", "a list of 2 prefixes"),
+    ],
+)
+def test_a_list_is_named_with_who_takes_it(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "list.txt").write_text(text)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
+    assert done.exit_code == 0
+    assert told in done.stdout
+
+
+def test_a_mistake_in_a_list_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("blocked.example\nhttps://blocked.example/\n")
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
+    assert done.exit_code == 2
+    assert "list.txt:2: found 'https://blocked.example/'" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "text"), [("list.yaml", "blocked.example\n"), ("list.txt", "")])
+def test_what_is_called_yaml_or_is_empty_is_no_list(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert "a YAML mapping" in done.stderr
+
+
+def test_a_scenario_by_another_ending_is_a_scenario_still(tmp_path: Path) -> None:
+    text = Path(__file__).parents[2].joinpath("scenarios/first-shutdown.yaml").read_text()
+    (tmp_path / "mine.txt").write_text(text)
+    assert "phases" in CliRunner().invoke(app, ["check", str(tmp_path / "mine.txt")]).stdout
