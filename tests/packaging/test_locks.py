@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -53,6 +54,27 @@ def unmet(asked: list[str], lock: str) -> Iterator[str]:
 
 def test_the_locks_hold_all_that_the_project_asks_for() -> None:
     assert [*unmet(RUNTIME, "runtime"), *unmet(DEV, "dev")] == []
+
+
+def test_the_lowest_versions_that_are_tested_are_the_lower_bounds_of_all_that_runs_and_builds() -> None:
+    """One bound a package, whoever asks for it: pip could not install what builds beside what runs otherwise."""
+    optional = [each for extra, several in EXTRAS.items() if extra != "dev" for each in several]
+    asked = RUNTIME + optional + PROJECT["build-system"]["requires"]
+    command = [sys.executable, ROOT / "scripts" / "lowest", "bounds"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    tested = [(canonicalize_name(pin.name), str(pin.specifier)) for pin in map(Requirement, told)]
+    assert len(tested) == len(asked)
+    for requirement, (name, pinned) in zip(map(Requirement, asked), tested, strict=True):
+        (lower,) = [each.version for each in requirement.specifier if each.operator == ">="]
+        assert (name, pinned.removeprefix("==").removesuffix(".*")) == (canonicalize_name(requirement.name), lower)
+    assert len(dict(tested)) == len(set(tested)), "a package has two bounds"
+
+
+def test_tools_of_development_are_put_beside_what_is_tested_and_do_not_lift_it() -> None:
+    command = [sys.executable, ROOT / "scripts" / "lowest", "tools"]
+    pins = "rich==13.5.0\n    # via shutdownlab\npyopenssl==25.1.0\npackaging==24.0\n"
+    told = subprocess.run(command, input=pins, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["rich==13.5.0", "pyopenssl==25.1.0"]  # packaging: a tool's own bound is tested, too
 
 
 @pytest.mark.parametrize("lock", ["oonidata", "uv", "bootstrap"])
