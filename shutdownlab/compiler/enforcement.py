@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from shutdownlab.compiler import controls, telephone
+from shutdownlab.compiler import controls, ipv6_only, telephone
 from shutdownlab.compiler.metadata import ALL_BITS, of_group
 from shutdownlab.compiler.rules import Match, Meter, PipelineTable, Rule, SwitchProgram
 from shutdownlab.compiler.traffic import (
@@ -67,17 +67,21 @@ def program(
             for name, policy in active.items()
             if policy.at is point and policy.by is not Means.DNS and policy.concerns(group.vantage)
         }
+        own: list[Rule] = []
         if point is Point.ACCESS:
-            rules += telephone.rules(network, group.vantage, group.metadata, here)
+            own += telephone.rules(network, group.vantage, group.metadata, here)
         if not here and point is Point.GATEWAY:
             continue
-        rules += _classify(group)
-        rules += controls.passing(network, group.vantage, [group.outbound_port], group.inbound_ports)
+        own += _classify(group)
+        own += controls.passing(network, group.vantage, [group.outbound_port], group.inbound_ports)
         for inbound in (False, True):
-            rules += _blackout(network, apps, here, group, inbound=inbound)
+            own += _blackout(network, apps, here, group, inbound=inbound)
             lists = _access_lists(network, apps, here, group, inbound=inbound)
-            rules += _as_rules(lists, group, meters, inbound=inbound)
+            own += _as_rules(lists, group, meters, inbound=inbound)
             worked_out(len(lists))
+        if point is Point.ACCESS and (standing := group.vantage.nat64) is not None:
+            own += [rule for each in own if (rule := ipv6_only.translated(each, standing)) is not None]
+        rules += own
     return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, ip_interface
 from typing import Final
 
 from pyroute2 import NetlinkError
@@ -19,10 +20,12 @@ from pyroute2 import NetlinkError
 from shutdownlab.compiler import counting, rejections, translation
 from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.rejections import Rejected
-from shutdownlab.model.address_plan import GATEWAY_LAN
+from shutdownlab.model.address_plan import GATEWAY_LAN, SUBSCRIBER, as_ipv6
 from shutdownlab.model.faults import Damage, Nulled
 from shutdownlab.model.network import Network, Role
 from shutdownlab.network.net import EmulatedNetwork
+from shutdownlab.servers import translators
+from shutdownlab.system import rtnetlink
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
 
@@ -40,6 +43,7 @@ _UNROUTED: Final = f"""table inet unrouted {{
 """
 _LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
+_TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 _NFT_MISSING: Final = (
     "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET, CONFIG_NFT_REJECT, _LIMIT and _NAT"
 )
@@ -134,6 +138,48 @@ def translate(net: EmulatedNetwork, network: Network) -> None:
             namespace: Namespace = net.get(node.name).namespace
             _load(namespace, rules, "translate addresses at a border router")
             namespace.set_sysctls({"net.netfilter.nf_conntrack_tcp_be_liberal": 1})
+
+
+def join_translators(net: EmulatedNetwork, network: Network) -> None:
+    """Give those who are behind a NAT64, and their border routers, the interface of a translator, and routes to it.
+
+    The translators themselves are servers (`servers.translators`). Raises `MachineCannot`.
+    """
+    for border in network.by_role(Role.BORDER):
+        groups = translators.translating(network, border.owner)
+        if not groups:
+            continue
+        blocks = [block for vantage, _ in groups for block in vantage.subnets if isinstance(block, IPv4Network)]
+        # A group's /24 is on its line's link, too: its halves are the narrower.
+        halves = [(str(half), None) for block in blocks for half in block.subnets(1)]
+        _join(net.get(border.name).namespace, [], [*halves, (str(groups[0][1]), None)])
+        for vantage, standing in groups:
+            node = network.subscriber(vantage.id)
+            v4 = next(block for block in vantage.subnets if isinstance(block, IPv4Network))
+            controls = (a for a in network.control_addresses(vantage.id) if a.version == 4)
+            own = [f"{address}/32" for address in (v4.network_address + SUBSCRIBER, *controls)]
+            namespace: Namespace = net.get(node.name).namespace
+            _join(namespace, own, [("default", None), (str(as_ipv6(standing, v4)), None)])
+            namespace.set_sysctls({"net.ipv6.conf.all.forwarding": 1})
+
+
+def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple[str, None]]) -> None:
+    """A translator's interface, with addresses and what is sent there."""
+    name = translators.INTERFACE
+    try:
+        with namespace.netlink() as netlink:
+            netlink.link("add", ifname=name, kind="tuntap", mode="tun")
+            (index,) = netlink.link_lookup(ifname=name)
+            netlink.link("set", index=index, state="up")
+        namespace.configure(
+            [
+                *(rtnetlink.address(index, ip_interface(each)) for each in addresses),
+                *(rtnetlink.route(prefix, gateway, index) for prefix, gateway in routes),
+            ]
+        )
+    except (NetlinkError, OSError) as error:
+        why = f"the kernel refuses its interface ({error})"
+        raise MachineCannot("translate for lines of IPv6 alone", why, _TUN_MISSING) from error
 
 
 def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:

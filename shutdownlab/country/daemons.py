@@ -22,7 +22,7 @@ _ASK: Mapping[str, str] = {
     "kamailio": "-v",
     "openvpn": "--version",
 }
-"""What each daemon is asked for its version with."""
+"""What each daemon is asked for its version with; tayga tells none."""
 _PATIENCE_S = 10.0
 
 

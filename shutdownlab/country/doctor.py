@@ -24,7 +24,8 @@ _PROGRAMS = {
     **SERVERS,
     "ping": "iputils-ping",
 }
-_FOR_COMFORT = {"curl": "curl", "tcpdump": "tcpdump", "iperf3": "iperf3"}
+_ONLY_FOR = {"tayga": "countries with `nat64`"} | dict.fromkeys(("curl", "tcpdump", "iperf3"), "your own experiments")
+"""What most do without, and what it is for."""
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -59,16 +60,15 @@ def findings() -> Iterator[Finding]:
         yield Finding("sandbox", "ok", f"a user namespace and all below it, as {who}; system calls filtered")
         yield from _kernel(inside)
     known = versions()
-    for program, package in {**_PROGRAMS, **_FOR_COMFORT}.items():
+    for program, package in (_PROGRAMS | {"curl": "curl", "tcpdump": "tcpdump", "iperf3": "iperf3"}).items():
         path = shutil.which(program, path=_PATH)
         if path is not None and program in known:
             yield _daemon(program, path, known[program])
         elif path is not None:
             yield Finding(program, "ok", path)
-        elif program in _FOR_COMFORT:
-            yield Finding(
-                program, "instead", "not installed; only for your own experiments", f"sudo apt install {package}"
-            )
+        elif program in _ONLY_FOR:
+            found = f"not installed; only for {_ONLY_FOR[program]}"
+            yield Finding(program, "instead", found, f"sudo apt install {package}")
         else:
             yield Finding(program, "missing", "not installed", f"sudo apt install {package}, or `make setup`")
 

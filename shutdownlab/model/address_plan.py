@@ -50,6 +50,14 @@ router."""
 
 ROUTER, SHARED, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 3, 9, 10, 80
 """Places in a subscriber group's subnet. `SHARED`: whom a carrier-grade NAT makes of all of them, in IPv4."""
+TRANSLATOR = 69
+"""In an operator's infrastructure subnet, IPv4 alone: what its NAT64 tells of packets that it cannot translate."""
+OF_IPV6 = 4
+"""In a subscriber group's /24: whom a NAT64 makes of their own IPv6 address, before a carrier-grade NAT makes `SHARED`
+of all of them."""
+_STANDS_FOR_IPV4 = 0x0064_FF9B_0000_0000
+"""In an operator's infrastructure /64, of the /96 whose addresses stand for IPv4 ones: after the well-known prefix
+64:ff9b::/96, by which no address may be written that is not of the public Internet (RFC 6052, section 3.1)."""
 FIRST_HOP = 129
 """In an operator's infrastructure subnet, of the routers on its subscribers' lines: the border's neighbour is first."""
 FIRST_HOP_ABROAD, HOPS_ABROAD = 12289, 32
@@ -85,6 +93,18 @@ def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list
 def shared(pair: Pair) -> ipaddress.IPv4Address | None:
     """The address that a carrier-grade NAT makes of a group with these subnets; None: it has no IPv4."""
     return next((b.network_address + SHARED for b in pair if isinstance(b, ipaddress.IPv4Network)), None)
+
+
+def standing_for_ipv4(infrastructure: Pair) -> ipaddress.IPv6Network | None:
+    """The /96 by which IPv4 addresses are written as IPv6 ones at an operator (RFC 6052); None: it has no IPv6."""
+    block = next((b for b in infrastructure if isinstance(b, ipaddress.IPv6Network)), None)
+    return None if block is None else ipaddress.IPv6Network((int(block.network_address) + _STANDS_FOR_IPV4, 96))
+
+
+def as_ipv6(standing: ipaddress.IPv6Network, ipv4: IpPrefix) -> ipaddress.IPv6Network:
+    """The IPv6 addresses that stand for IPv4 ones, by an operator's /96 (RFC 6052, section 2.2)."""
+    first = int(standing.network_address) | int(ipv4.network_address)
+    return ipaddress.IPv6Network((first, standing.prefixlen + ipv4.prefixlen))
 
 
 def _on_its_own(version: int, address: int) -> Interface:

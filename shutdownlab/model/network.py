@@ -301,7 +301,8 @@ class _Builder:
             subnets = {vantage.id: vantage.subnets for vantage in vantages}
             self.network.subnets |= subnets
             gateways = [address for subnet in subnets.values() for address in hosts(subnet, plan.ROUTER)]
-            self.link((border, f"acc{len(border.ports)}", gateways), (access, "uplink", []))
+            uplink = f"acc{len(border.ports)}"
+            self.link((border, uplink, gateways), (access, "uplink", []))
             for vantage in vantages:
                 subnet = subnets[vantage.id]
                 title = f"{operator.title}, {self.topology.regions[region].title}, {vantage.id.group}"
@@ -309,7 +310,10 @@ class _Builder:
                 kind = self.topology.links.get(vantage.access.value, PLAIN)
                 line = host, "eth0", hosts(subnet, plan.SUBSCRIBER)
                 self.link(line, (access, str(vantage.id), []), kind, infrastructure, plan.FIRST_HOP, subnet)
-                host.routes += _default(subnet, "eth0")
+                host.routes += _default(subnet, "eth0", but_ipv4=vantage.nat64 is not None)
+                if vantage.nat64 is not None:
+                    translated, own = _by_ipv6_alone(subnet, vantage.nat64)
+                    border.routes.append(Route(translated, own, uplink))
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
 
     def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
@@ -354,8 +358,19 @@ def mac_of(number: int) -> str:
     return (0x02 << 40 | number).to_bytes(6, "big").hex(":")
 
 
-def _default(subnet: Pair, port: str) -> list[Route]:
-    return [Route(everywhere(block.version), block.network_address + plan.ROUTER, port) for block in subnet]
+def _default(subnet: Pair, port: str, *, but_ipv4: bool = False) -> list[Route]:
+    """but_ipv4: of IPv6 alone, where the link carries no IPv4."""
+    return [
+        Route(everywhere(block.version), block.network_address + plan.ROUTER, port)
+        for block in subnet
+        if block.version == 6 or not but_ipv4
+    ]
+
+
+def _by_ipv6_alone(subnet: Pair, standing: ipaddress.IPv6Network) -> tuple[IpPrefix, Address]:
+    """What a subscriber group's IPv4 addresses are on its line, and the IPv6 address behind which they are."""
+    v4, v6 = sorted(subnet, key=lambda block: block.version)
+    return plan.as_ipv6(standing, v4), v6.network_address + plan.SUBSCRIBER
 
 
 __all__ = ["Hosted", "Link", "Network", "Node", "Port", "Role", "Route", "lay_out", "mac_of"]

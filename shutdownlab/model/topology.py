@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Network
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
@@ -264,6 +264,11 @@ class Operator(Record):
     """The kinds of lines whose subscribers have no IPv4 address of their own: the border router translates (a
     carrier-grade NAT, RFC 6888). Beyond it each group of them is one address, `.3` of its /24, and nobody reaches them
     unasked. IPv6 is as it is; controls and outsiders' active probing go past it."""
+    nat64: tuple[Access, ...] = ()
+    """The kinds of lines that carry IPv6 alone. What subscribers send to IPv4 addresses their own translator sends as
+    IPv6 packets (464XLAT, RFC 6877), to addresses that stand for those (RFC 6052); the border router has IPv4 packets
+    of them again (NAT64), which beyond it come from one address a group, as with `cgnat`. The operator's resolver gives
+    such addresses to names that have no IPv6 one (DNS64, RFC 6147). Needs the program tayga."""
     obeys_after: Seconds = 0.0
     """How long it takes to carry out an order, in the scenario's time. A scenario's `delays` say otherwise."""
     regions: dict[Name, dict[Name, Subscribers]]
@@ -339,7 +344,10 @@ class Vantage(Record):
     subnets: tuple[Prefix, ...] = ()
     """Its /24 and its /64."""
     shared: IPv4Address | None = None
-    """What a carrier-grade NAT has all of its IPv4 packets come from, beyond the border router; None: there is none."""
+    """What a carrier-grade NAT, or a NAT64, has all of its IPv4 packets come from, beyond the border router; None:
+    there is none."""
+    nat64: IPv6Network | None = None
+    """The /96 of the addresses by which its line, which carries IPv6 alone, has IPv4 ones; None: it has IPv4 itself."""
     place: int = 0
     """Among the groups of its operator, from 0."""
     of: int = 1
@@ -399,7 +407,7 @@ class Topology(Record):
             shares = {region: shares_of(groups, self.classes) for region, groups in operator.regions.items()}
             present = sum(self.regions[region].weight for region, of in shares.items() if of)
             pools = address_plan.subnets(operator.prefixes)
-            next(pools, ())  # infrastructure
+            standing = address_plan.standing_for_ipv4(next(pools, ()))  # the infrastructure
             of, place = sum(map(len, operator.regions.values())), 0
             for region, groups in operator.regions.items():
                 mine = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
@@ -407,10 +415,12 @@ class Topology(Record):
                     weight = mine * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
                     kind, subnets = kind_of(group.class_, self.classes), next(pools, ())
-                    shared = address_plan.shared(subnets) if group.access in operator.cgnat else None
+                    nat64 = standing if group.access in operator.nat64 else None
+                    translated = group.access in operator.cgnat or nat64 is not None
+                    shared = address_plan.shared(subnets) if translated else None
                     yield Vantage(
                         id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
-                        subnets=subnets, shared=shared, place=place, of=of,
+                        subnets=subnets, shared=shared, nat64=nat64, place=place, of=of,
                     )  # fmt: skip
                     place += 1
 

@@ -85,18 +85,24 @@ def _check_names(topology: Topology, document: Document) -> None:
 
 
 def _check_translation(topology: Topology, document: Document) -> None:
-    """Who is behind a carrier-grade NAT can host nothing, and there is somebody behind each."""
+    """Who is behind a carrier-grade NAT or a NAT64 can host nothing, and is not behind both; each has somebody."""
     for name, operator in topology.operators.items():
         groups = [
             (("operators", name, "regions", region, key), group)
             for region, of in operator.regions.items()
             for key, group in of.items()
         ]
-        for index, access in enumerate(operator.cgnat):
+        kinds = [("cgnat", index, access) for index, access in enumerate(operator.cgnat)]
+        kinds += [("nat64", index, access) for index, access in enumerate(operator.nat64)]
+        for key, index, access in kinds:
             behind = [(path, group) for path, group in groups if group.access is access]
             if not behind:
                 had = one_of(sorted({group.access.value for _, group in groups}))
-                document.report(("operators", name, "cgnat", index), access.value, "a kind of line that it has", had)
+                document.report(("operators", name, key, index), access.value, "a kind of line that it has", had)
+            if key == "nat64" and access in operator.cgnat:
+                hint = "beyond a NAT64 they are one IPv4 address already: leave one of the two out"
+                document.report(("operators", name, key, index), f"{access}, of `cgnat` too", "in one of them", hint)
+                continue  # what they serve has been told of
             for path, group in behind:
                 if group.serves:
                     hint = "nobody reaches them unasked: give them lines of another kind, or another group the servers"

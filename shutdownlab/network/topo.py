@@ -65,6 +65,9 @@ class CountryTopo(Topo):  # type: ignore[misc]
             spare = [("eth0", f"{address}/{subnet.prefixlen}") for subnet, address in pairs]
             # A subscriber's own traffic comes from its own address, not from that of a site which it hosts.
             options["spare_addresses"] = [*hosted, *spare]
+            if node.vantage.nat64 is not None:  # its IPv4 addresses are its translator's
+                addresses = [(port, address) for port, address in addresses if ":" in address]
+                options["spare_addresses"] = [(port, address) for port, address in spare if ":" in address]
         return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
 
 

@@ -170,7 +170,8 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
             lane.rows.append((node, y))
             y += _ROW
             if node.vantage is not None and node.vantage.shared is not None:
-                lane.notes.append((f"beyond the border router: {node.vantage.shared}", y + 9))
+                alone = "IPv6 alone; " if node.vantage.nat64 is not None else ""
+                lane.notes.append((f"{alone}beyond the border router: {node.vantage.shared}", y + 9))
                 y += _LINE
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))

@@ -52,7 +52,8 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
         own = [(place, v) for place, v in enumerate(network.vantages) if v.id.operator == node.owner]
         views = {view_of(place): network.subnets[vantage.id] for place, vantage in own}
-        yield _unbound(node.name, addresses, clients, root, homes, views=views)
+        standing = next((v.nat64 for _, v in own if v.nat64 is not None), None)
+        yield _unbound(node.name, addresses, clients, root, homes, views=views, dns64=standing)
     for node_name, hosted in _public_resolvers(network).items():
         addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
@@ -157,11 +158,12 @@ def unbound_config(
     *,
     over_http: bool = False,
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
+    dns64: IpPrefix | None = None,
 ) -> str:
     """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
 
     `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`. `views`: who can be
-    told something else than others, by name.
+    told something else than others, by name. `dns64`: the /96 by which names that have no IPv6 address get one.
     """
     own = list(addresses)
     private = list(secure)
@@ -179,7 +181,7 @@ def unbound_config(
         '  logfile: ""',
         "  verbosity: 1",
         "  num-threads: 1",
-        '  module-config: "iterator"',
+        *(['  module-config: "iterator"'] if dns64 is None else _dns64(dns64)),
         "  qname-minimisation: yes",
         "  hide-version: yes",
         "  hide-identity: yes",
@@ -215,6 +217,10 @@ def unbound_config(
     return "\n".join(lines) + "\n"
 
 
+def _dns64(standing: IpPrefix) -> list[str]:
+    return ['  module-config: "dns64 iterator"', f"  dns64-prefix: {standing}"]
+
+
 def zone_file(zone: Zone) -> str:
     """The name of a zone's file."""
     return f"{'root' if zone.name == '.' else zone.name}.zone"
@@ -239,13 +245,16 @@ def _unbound(
     *,
     over_http: bool = False,
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
+    dns64: IpPrefix | None = None,
 ) -> Daemon:
     directory, runtime = homes
     home = directory / f"unbound-{node}"
     control = runtime / f"unbound-{node}"
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
-        "unbound.conf": unbound_config(addresses, clients, control, secure, over_http=over_http, views=views),
+        "unbound.conf": unbound_config(
+            addresses, clients, control, secure, over_http=over_http, views=views, dns64=dns64
+        ),
     }
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}

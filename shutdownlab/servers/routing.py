@@ -23,6 +23,7 @@ from shutdownlab.model.routing import (
     served_routes,
     sessions,
 )
+from shutdownlab.servers import translators
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
@@ -89,12 +90,13 @@ PATIENCE: Final = (
 
 
 class Routers(Server):
-    """The country's BGP routers."""
+    """The country's BGP routers, and what translates for lines of IPv6 alone."""
 
     order = 10
 
     def daemons(self, premises: Premises) -> Iterator[Daemon]:
-        return daemons(premises.network, premises.directory, premises.runtime)
+        yield from daemons(premises.network, premises.directory, premises.runtime)
+        yield from translators.daemons(premises.network, premises.directory)
 
 
 def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon]:

@@ -34,6 +34,7 @@ PACKAGES: Mapping[str, str] = {
     "nginx": "nginx-light",
     "kamailio": "kamailio",
     "openvpn": "openvpn",
+    "tayga": "tayga",
 }
 """The programs that services are, and the Debian packages they come in."""
 _APPARMOR = Path("/etc/apparmor.d")

@@ -224,6 +224,7 @@ class Classes:
                     self.shutdown.topology.operators[operator].exchange,
                     vantage.access,
                     vantage.shared is not None,
+                    vantage.nat64 is not None,
                     tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
                     tuple(

@@ -17,6 +17,7 @@ from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
+from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
@@ -36,7 +37,7 @@ from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Expl
 from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.verdicts import Verifier
-from shutdownlab.verifier.ways import Crossing, LineRouters
+from shutdownlab.verifier.ways import Crossing, LineRouters, Translator
 from shutdownlab.verifier.wire import ModelledConnection
 
 
@@ -194,6 +195,8 @@ class _Explainer:
         for hop in wire.way(by_client).hops:
             if isinstance(hop, Crossing):
                 found = self._at_switch(next(steps), wire, stopped)
+            elif isinstance(hop, Translator):
+                found = [self._at_translator(hop, wire, by_client)]
             elif isinstance(hop, LineRouters):
                 found = [Hop(f"{hop.count} router{'s' if hop.count > 1 else ''}", f"on the {hop.link} link")]
             else:
@@ -214,6 +217,20 @@ class _Explainer:
             return Hop(node.name, role, did)
         did, detail = border_text(dropped)
         return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
+
+    def _at_translator(self, hop: Translator, wire: ModelledConnection, by_client: bool) -> Hop:
+        """A subscriber's translator makes IPv6 of what he sends, IPv4 of what he gets; the border's is the reverse."""
+        at, sender = self.network.nodes[hop.link], self.network.nodes[wire.way(by_client).nodes[0]]
+        own = [v for v in (at.vantage, *self._ends(wire)) if v is not None and v.id.operator == at.owner and v.nat64]
+        if (at == sender) if at.vantage is not None else sender.vantage not in own:
+            stream = wire.stream.as_ipv6(own[0].nat64) if own[0].nat64 is not None else wire.stream
+            to = stream.server if by_client else stream.client
+            return Hop(hop.link, "translator", f"sends it as IPv6, to {to}")
+        return Hop(hop.link, "translator", "makes IPv4 of it again")
+
+    def _ends(self, wire: ModelledConnection) -> list[Vantage | None]:
+        """The subscriber groups at a connection's ends, where there are such."""
+        return [self.network.nodes[name].vantage for name in (wire.client, wire.server) if name is not None]
 
     def _at_router(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop | None:
         """What a router has to do with packets that have come to it because it hijacks or leaks their prefix."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ICMP, ICMPV6, TCP, UDP
 from shutdownlab.inspection.forge import ip_packet, tcp_body, udp_body
 from shutdownlab.inspection.packet import Packet, decode
+from shutdownlab.model.address_plan import as_ipv6
 from shutdownlab.verifier.switch import Fields
 
 SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
@@ -21,6 +22,7 @@ _LINK = bytes.fromhex("020000000001020000000002")
 ECHO = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
 UNREACHABLE = {4: 3, 6: 1}
+_AS_ICMPV6 = {kinds[4]: kinds[6] for kinds in (ECHO, ECHO_REPLY, UNREACHABLE)}
 
 
 @cache
@@ -50,6 +52,16 @@ class FiveTuple:
     def packed(self) -> tuple[bytes, bytes]:
         """The addresses of client and server, as they are on the wire."""
         return ip_address(self.client).packed, ip_address(self.server).packed
+
+    def as_ipv6(self, standing: IPv6Network) -> FiveTuple:
+        """The same connection, of IPv4, as it is where an operator's `standing` /96 writes IPv4 addresses as IPv6 ones
+        (RFC 7915)."""
+        client, server = (
+            str(as_ipv6(standing, IPv4Network(address)).network_address) for address in (self.client, self.server)
+        )
+        kinds = _AS_ICMPV6.get(self.kinds[0], 0), _AS_ICMPV6.get(self.kinds[1], 0)
+        proto = ICMPV6 if self.proto == ICMP else self.proto
+        return replace(self, proto=proto, client=client, server=server, kinds=kinds)
 
     def fields(self, *, by_client: bool) -> Fields:
         """What a switch sees of a packet that one end sends."""

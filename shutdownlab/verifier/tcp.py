@@ -158,4 +158,5 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
         raise StepFailed(REFUSED, operation)
     # Of a network without a route TCP and ping are told, UDP is not: it could be a passing matter (RFC 1122, 3.2.2.1).
     if wire.stream.proto != UDP and wire.hears_of(way.nodes[-1]):
-        raise StepFailed("network_unreachable", operation)
+        # A client of IPv6 alone is told by way of ICMPv6, which comes out as another code (RFC 7915, 4.2 and 5.2).
+        raise StepFailed(HOST_UNREACHABLE if wire.is_translated else "network_unreachable", operation)

@@ -31,6 +31,11 @@ class Crossing:
         """What is added to the packet's own fields."""
         return {"in_port": self.port, "eth_src": self.source, "eth_dst": self.target}
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Where it comes in, and where it should leave."""
+        return self.port, self.onwards
+
 
 @dataclass(frozen=True, slots=True)
 class LineRouters:
@@ -38,6 +43,14 @@ class LineRouters:
 
     link: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translator(LineRouters):
+    """A translator between IPv4 and IPv6, which is two routers: the node's kernel, that sends packets to it and on, and
+    itself. `link` is the node that has it."""
+
+    count: int = 2
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class Ways:
         router = router_of(self.network, host.owner)
         hops: list[str | Crossing | LineRouters] = [host.name]
         if host is not router:
-            hops += [*self._last_mile(host, router, up=True), router.name]
+            hops += [*self._last_mile(host, router, address.version, up=True), router.name]
         owner = target.owner if target is not None else self.routes.owner_of(address)
         if owner is None:
             return Way(tuple(hops), arrives=False)
@@ -163,7 +176,10 @@ class Ways:
                 return Way(tuple(hops), arrives=False, silent=True)
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
-        return Way((*hops, *self._last_mile(target, router, up=False), target.name))
+        hops += [*self._last_mile(target, router, address.version, up=False), target.name]
+        if target.owner == host.owner and _is_ipv6_alone(host) and _is_ipv6_alone(target):
+            hops = [hop for hop in hops if hop != Translator(router.name)]  # one IPv6 line's packets are the other's
+        return Way(tuple(hops))
 
     def _diverted(self, router: Node, target: Node | None, address: Address) -> NextHop | None:
         """Where a router sends what is for an address, against what it does on a quiet day."""
@@ -175,8 +191,8 @@ class Ways:
             known = max((network.prefixlen for network in linked), default=address.max_prefixlen)
         return self.routes.diverted(router.owner, address, known)
 
-    def _last_mile(self, host: Node, router: Node, *, up: bool) -> list[Crossing | LineRouters]:
-        """Between a host and its router: over an access switch, where the host is a subscriber."""
+    def _last_mile(self, host: Node, router: Node, version: int, *, up: bool) -> list[Crossing | LineRouters]:
+        """Between a host and its router, in an IP version: over an access switch, where the host is a subscriber."""
         if host.role is not Role.SUBSCRIBER:
             return []
         line = host.ports["eth0"]
@@ -185,9 +201,12 @@ class Ways:
         theirs = router.ports[uplink.peer.port]
         inner = switch.ports[line.peer.port].number
         on_line = self._on_link(host.vantage.access.value) if host.vantage is not None else []
+        ends: list[list[Translator]] = [[], []]
+        if version == 4 and _is_ipv6_alone(host):
+            ends = [[Translator(node.name)] for node in (host, router)]
         if up:
-            return [*on_line, Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac)]
-        return [Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac), *on_line]
+            return [*ends[0], *on_line, Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac), *ends[1]]
+        return [*ends[1], Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac), *on_line, *ends[0]]
 
     def _on_link(self, kind: str) -> list[LineRouters]:
         """The routers of a link of a class, if it has any."""
@@ -228,3 +247,8 @@ class Ways:
         if router.role is Role.TRANSIT:
             return router.port_for("gateway")
         return router.port_for("intl" if lan == "gateway" else "ix")
+
+
+def _is_ipv6_alone(node: Node) -> bool:
+    """Whether it is a subscriber's whose line carries IPv6 alone."""
+    return node.vantage is not None and node.vantage.nat64 is not None

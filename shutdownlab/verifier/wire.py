@@ -20,7 +20,7 @@ from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import ModelledCountry, SwitchStep, step_at
 from shutdownlab.verifier.outages import loses
 from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
-from shutdownlab.verifier.switch import PaperSwitch
+from shutdownlab.verifier.switch import Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way
 
 EPHEMERAL = 40000
@@ -91,6 +91,24 @@ class ModelledConnection:
             return self.stream
         return replace(self.stream, client=str(vantage.shared))
 
+    @property
+    def is_translated(self) -> bool:
+        """Whether it is of IPv4, and its client's line carries IPv6 alone."""
+        vantage = self.country.network.nodes[self.client].vantage
+        return vantage is not None and vantage.nat64 is not None and self.stream.version == 4
+
+    def seen_by(self, crossing: Crossing, stream: FiveTuple | None = None) -> FiveTuple:
+        """A connection, else this one, as it is at a switch: at an access switch before its operator's border router
+        translates it, and in IPv6 on a line that carries nothing else."""
+        node, stream = self.country.network.nodes[crossing.switch], stream or self.stream
+        if node.role is not Role.ACCESS_SWITCH:
+            return self.beyond if stream is self.stream else stream
+        line = next(p for p in node.ports.values() if p.number in crossing.ports and p.purpose != "uplink")
+        vantage = self.country.network.nodes[line.peer.node].vantage
+        if vantage is None or vantage.nat64 is None or stream.version == 6:
+            return stream
+        return stream.as_ipv6(vantage.nat64)
+
     def steps(self, by_client: bool) -> tuple[SwitchStep, ...]:
         """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
         if by_client not in self._steps:
@@ -105,13 +123,13 @@ class ModelledConnection:
         return self._steps[by_client]
 
     def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], port: int, by_client: bool) -> Iterator[SwitchStep]:
-        """port: the client's. Behind its border router a client may have another address than beyond it."""
+        """port: the client's. Behind its border router a connection may have other addresses than beyond it."""
         known, nodes = self.country.equipment.at_switch, self.country.network.nodes
-        inside = beyond = replace(self.stream, client_port=port).fields(by_client=by_client)
-        if (translated := self.beyond) is not self.stream:
-            beyond = replace(translated, client_port=port).fields(by_client=by_client)
+        alike: dict[FiveTuple, Fields] = {}
         for crossing, switch in zip(way.crossings, switches, strict=True):
-            fields = inside if nodes[crossing.switch].role is Role.ACCESS_SWITCH else beyond
+            seen = self.seen_by(crossing)
+            if (fields := alike.get(seen)) is None:
+                fields = alike[seen] = replace(seen, client_port=port).fields(by_client=by_client)
             key = switch, crossing.port, tuple(fields.values())
             if key not in known:
                 known[key] = step_at(nodes[crossing.switch], crossing, switch.run(fields | crossing.fields))
@@ -180,7 +198,8 @@ class ModelledConnection:
         told = self.stream
         if answer is Rejection.ICMP:
             told = self._error_of(self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner))
-        fate = self.country.switch(here.switch).run(told.fields(by_client=False) | back.fields)
+        seen = self.seen_by(back, told)
+        fate = self.country.switch(here.switch).run(seen.fields(by_client=False) | back.fields)
         return None if fate.dropped else answer
 
     def hears_of(self, router: str) -> bool:
