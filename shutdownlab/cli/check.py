@@ -50,7 +50,9 @@ def check(
         typer.Argument(metavar="FILE...", help="Topologies, scenarios, and what they list, by name or path."),
     ],
     settings: Settings = None,
-    graph: Annotated[Path | None, typer.Option("--graph", metavar="FILE.svg|png", help="Draw the topology.")] = None,
+    graph: Annotated[
+        Path | None, typer.Option("--graph", readable=False, metavar="FILE.svg|png", help="Draw the topology.")
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="PHASE", help="Draw what is cut, withdrawn and hijacked in this phase, too."),

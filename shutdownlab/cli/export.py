@@ -18,7 +18,9 @@ def export(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="A new folder, or for duckdb and ooni a new file."),
+        typer.Option(
+            "--output", "-o", readable=False, metavar="OUT", help="A new folder, or for duckdb and ooni a new file."
+        ),
     ] = None,
 ) -> None:
     """For example: shutdownlab export runs/NAME-TIME --to duckdb -o run.duckdb"""

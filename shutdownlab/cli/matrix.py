@@ -27,7 +27,13 @@ def matrix(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
+        typer.Option(
+            "--out",
+            readable=False,
+            metavar="DIR",
+            help="A new directory for the results.",
+            show_default="runs/NAME-TIME",
+        ),
     ] = None,
     choose: Choices = None,
     settings: Settings = None,

@@ -13,7 +13,10 @@ from shutdownlab.cli.program import naming_options, user_errors
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, finished or not.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.pdf|svg|png", help="The file to write. PNG: 300 dpi.")
+        Path,
+        typer.Option(
+            "--output", "-o", readable=False, metavar="FILE.pdf|svg|png", help="The file to write. PNG: 300 dpi."
+        ),
     ],
     what: Annotated[
         Literal["reach", "map", "signals"],

@@ -23,7 +23,13 @@ def report(
     ] = "table",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE.html", help="Write the page: one file, to read and to pass on."),
+        typer.Option(
+            "--output",
+            "-o",
+            readable=False,
+            metavar="FILE.html",
+            help="Write the page: one file, to read and to pass on.",
+        ),
     ] = None,
 ) -> None:
     """For example: shutdownlab report runs/NAME-TIME -o report.html

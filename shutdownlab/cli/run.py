@@ -40,7 +40,13 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"),
+        typer.Option(
+            "--out",
+            readable=False,
+            metavar="DIR",
+            help="A new directory for the results.",
+            show_default="runs/NAME-TIME",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     real_time: Annotated[
@@ -81,10 +87,14 @@ def run(
         ),
     ] = None,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit's XML too, for a CI.")
+        Path | None,
+        typer.Option("--junit", readable=False, metavar="FILE", help="Write the results as JUnit's XML too, for a CI."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.html", help="Write the report too: one page, to be read.")
+        Path | None,
+        typer.Option(
+            "--report", readable=False, metavar="FILE.html", help="Write the report too: one page, to be read."
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")

@@ -21,7 +21,8 @@ def verify(
     settings: Settings = None,
     at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="A new directory for the results, as of a run.")
+        Path | None,
+        typer.Option("--out", readable=False, metavar="DIR", help="A new directory for the results, as of a run."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     form: Annotated[

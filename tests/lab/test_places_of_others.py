@@ -47,3 +47,16 @@ def test_a_directory_of_another_user_is_refused_and_nothing_in_it_is_touched(
     assert "has a bug" not in done.output
     assert {path: path.stat().st_mtime_ns for path in [theirs, *theirs.rglob("*")]} == before
     assert not (tmp_path / "own").exists(), "what cannot be written in the end is told before a run begins"
+
+
+@pytest.mark.parametrize("command", ["run into it", "verify into it", "verify --force", "run --force"])
+def test_one_that_cannot_even_be_read_is_refused_in_the_same_words(tmp_path: Path, command: str) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(RUN, theirs / "run")
+    theirs.chmod(0o700 if os.geteuid() == 0 else 0o000)
+    done = invoke(tmp_path, *WRITING[command], user="ordinary" if os.geteuid() == 0 else "same")
+    theirs.chmod(0o700)
+    assert done.code == 2, done.output
+    assert "--out: found theirs" in done.output
+    assert "permission denied" in done.output
+    assert "expected a directory that can be written" in done.output
