@@ -86,8 +86,10 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
 
 
 def _agree(tries: Sequence[Try]) -> bool:
-    """Whether the last two say the same, and each says something."""
-    return len(tries) > 1 and tries[-2].outcome is tries[-1].outcome and not (tries[-2].void or tries[-1].void)
+    """Whether the last two say the same, and each says something: a test that could not tell says nothing."""
+    if len(tries) < 2 or tries[-1].outcome is Outcome.UNKNOWN:
+        return False
+    return tries[-2].outcome is tries[-1].outcome and not (tries[-2].void or tries[-1].void)
 
 
 def _excuse(tries: Sequence[Try], proofs: Mapping[str, Sequence[Proof]]) -> Belief | None:

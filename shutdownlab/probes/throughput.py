@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import h11
@@ -16,13 +17,16 @@ from shutdownlab.probes.kinds import Download
 from shutdownlab.probes.patience import Patience, patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect, handshake
+from shutdownlab.system.processor import waited_s
 
 
 async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
     """Throttled when some of the file came, more slowly than `throttled_below` kbit/s. Raises `StepFailed` when none
     did, and when too little to tell came, and then nothing more: what is frozen is not slow.
 
-    Goodput counts TCP's octets since the response began, so that the round trips before it do not count.
+    Goodput counts TCP's octets since the response began, so that the round trips before it do not count. Where this
+    process had no processor while it waited for that, octets may have lain here meanwhile, and come all at once: a line
+    that would be slow by the time that they may have taken, and is fast by what was seen of it, is `unknown`.
     """
     parts = urlsplit(ask.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
@@ -43,16 +47,32 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
     }
     if ended and meter.octets < ask.min_bytes:
         return Conclusion(Outcome.ERROR, f"unknown_failure: {ask.url} has less than {ask.min_bytes} octets")
-    throttled = kbits < ask.throttled_below
-    outcome = Outcome.THROTTLED if throttled else Outcome.OK
-    return Conclusion(outcome, doubtful=throttled, value=round(kbits, 1), unit="kbit/s")
+    return concluded(meter, ask.throttled_below, round(kbits, 1), "kbit/s")
+
+
+def concluded(meter: DownloadMeter, throttled_below: int, value: float, unit: str) -> Conclusion:
+    """What a download's speed says; it is doubtful unless the line is fast by either reckoning.
+
+    throttled_below: in kbit/s. value, unit: what is told as measured.
+    """
+    bits = meter.octets * 8
+    if bits / max(meter.elapsed, 1e-3) < throttled_below * 1000:
+        return Conclusion(Outcome.THROTTLED, doubtful=True, value=value, unit=unit)
+    if bits / max(meter.elapsed + meter.lain, 1e-3) < throttled_below * 1000:
+        why = f"unknown_failure: the machine kept this probe waiting {meter.lain:.2f} s, so its speed is not known"
+        return Conclusion(Outcome.UNKNOWN, why, doubtful=True, value=value, unit=unit)
+    return Conclusion(Outcome.OK, value=value, unit=unit)
 
 
 class DownloadMeter:
     """Octets received and the time since the first of them; that one also moves the deadline to the end of the test."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, waited: Callable[[], float] = waited_s) -> None:
+        """waited: for how many seconds so far this process had no processor."""
         self.seconds = seconds
+        self._waited, self._waited_before = waited, waited()
+        self.lain = 0.0
+        """For how long the first octets may have lain unread: for so long this process had no processor until then."""
         self.octets = 0
         self.late = 0
         """Octets that came when the time was up."""
@@ -71,7 +91,7 @@ class DownloadMeter:
                 self.deadline.reschedule(now)
             return
         if not self.octets:
-            self._began = now
+            self._began, self.lain = now, self._waited() - self._waited_before
             if self.deadline is not None:
                 self.deadline.reschedule(now + self.seconds)
         self.octets += octets

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import h11
 
-from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.tool import ToolUse
 from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
@@ -15,7 +14,7 @@ from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import handshake, open_first
-from shutdownlab.probes.throughput import DownloadMeter, download
+from shutdownlab.probes.throughput import DownloadMeter, concluded, download
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.tools.serving import Outpost, ToolServer
 
@@ -92,8 +91,7 @@ async def fronting_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
     kbits, connected = meter.octets * 8 / 1000 / max(meter.elapsed, 1e-3), round((first - began) * 1000, 1)
     record |= {"stage": "done", "connect_ms": connected, "received_bytes": meter.octets}
     record["kbits_per_second"] = round(kbits, 1)
-    slow = kbits < ask.throttled_below
-    return Conclusion(Outcome.THROTTLED if slow else Outcome.OK, doubtful=slow, value=connected, unit="ms")
+    return concluded(meter, ask.throttled_below, connected, "ms")
 
 
 __all__ = ["FrontingServers", "edge", "fronting_test", "hidden"]

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import h11
 
 from shutdownlab.model.probe import MOST_PATIENCE
-from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.tool import ToolUse
 from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
@@ -28,7 +27,7 @@ from shutdownlab.probes.patience import patience
 from shutdownlab.probes.program import ProgramEnded, RunningProgram
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake
-from shutdownlab.probes.throughput import DownloadMeter, download
+from shutdownlab.probes.throughput import DownloadMeter, concluded, download
 
 SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _DOWNLOAD_S: Final = 1.0
@@ -139,13 +138,12 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
     finally:
         turn()
         shutil.rmtree(folder, ignore_errors=True)
-    kbits = fetched.octets * 8 / 1000 / max(fetched.seconds, 1e-3)
+    kbits = fetched.meter.octets * 8 / 1000 / max(fetched.meter.elapsed, 1e-3)
     connected = _milliseconds(fetched.first - began)
-    record |= {"stage": "done", "connect_ms": connected, "received_bytes": fetched.octets}
+    record |= {"stage": "done", "connect_ms": connected, "received_bytes": fetched.meter.octets}
     record["kbits_per_second"] = round(kbits, 1)
-    slow = kbits < use.throttled_below
-    outcome = Outcome.THROTTLED if slow else Outcome.OK
-    return Conclusion(outcome, doubtful=slow or use.by_chance, value=connected, unit="ms")
+    found = concluded(fetched.meter, use.throttled_below, connected, "ms")
+    return replace(found, doubtful=found.doubtful or use.by_chance)
 
 
 async def _turn(works: float) -> Callable[[], None]:
@@ -179,10 +177,9 @@ async def _turn(works: float) -> Callable[[], None]:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of a page: octets, in how many seconds since the first; `first`: when that was, by the loop's clock."""
+    """What came of a page, and how fast; `first`: when the first octets did, by the loop's clock."""
 
-    octets: int
-    seconds: float
+    meter: DownloadMeter
     first: float
 
 
@@ -206,7 +203,7 @@ async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, comes: Ca
         stream.on_octets = count
         head = h11.Request(method="GET", target=target_of(parts), headers=request_headers(parts))
         await download(stream, head, meter, _MOST_OCTETS)
-    return _Fetched(meter.octets, meter.elapsed, first)
+    return _Fetched(meter, first)
 
 
 def _milliseconds(seconds: float) -> float:
