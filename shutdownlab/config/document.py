@@ -128,8 +128,12 @@ class Document:
             details = error.errors(include_url=False)
         mistakes = Mistakes(kind, details[:_MAX_EXAMINED], self.data, self.real)
         for path, found, expected, hint in mistakes.told(MAX_TOLD, self.line):
-            meant = self._of_another_file(path) if found.startswith("no ") else ""
-            self.report(path, found, expected, f"{hint}, or {meant}" if meant else hint)
+            if found == quoted(None) and self._is_beside_another_files(path):
+                expected = "what it is to be, or the name of something that the other file has, which null takes away"
+                hint = self._of_another_file(path)
+            elif found.startswith("no ") and (meant := self._of_another_file(path)):
+                hint = f"{hint}, or {meant}"
+            self.report(path, found, expected, hint)
         self.problems.more += mistakes.more + len(details[_MAX_EXAMINED:])
         unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
         if go_on and len(unknown) == len(details):
@@ -139,9 +143,13 @@ class Document:
                 pass  # what an unknown key stands for is missed elsewhere
         raise BadInput(self.problems)
 
+    def _is_beside_another_files(self, path: Path) -> bool:
+        """Whether something written here stands among what another file has."""
+        return path in self.lines and any(place[:-1] == path[:-1] for place in self.included)
+
     def _of_another_file(self, path: Path) -> str:
         """For something written here that is not whole: what another file has beside it under nearly the same name."""
-        if not path or path not in self.lines:
+        if not path or not self._is_beside_another_files(path):
             return ""
         return did_you_mean(str(path[-1]), [str(place[-1]) for place in self.included if place[:-1] == path[:-1]])
 
@@ -274,6 +282,9 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
             hint,
         )
     problem = str(error.problem or error.context).removeprefix("found ")
+    if problem.startswith("undefined alias") and mark is not None:
+        name = re.split(r"[\s,\[\]{}]", stands[mark.column :].removeprefix("*"), maxsplit=1)[0]
+        return line + 1, f"{quoted(f'*{name}')}, which stands for nothing", f"{quoted(f'&{name}')} before it", hint
     if missed := re.fullmatch(r"expected escape sequence of .*", problem):  # PyYAML's own scanner
         return line + 1, quoted(stands.strip()), _HEXADECIMAL, hint
     return line + 1, problem, "valid YAML", hint

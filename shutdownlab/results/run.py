@@ -25,6 +25,7 @@ from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 
 _NOT_A_RUN = "a directory that `shutdownlab run` has written"
+_HOW_TO_HAVE_ONE = "of a scenario: `shutdownlab run SCENARIO`, or in seconds `shutdownlab verify SCENARIO --out DIR`"
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Run:
             manifest = json.loads(file.read_text())
         except FileNotFoundError:
             found = "no manifest.json" if folder.is_dir() else "no such directory"
-            raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN)]) from None
+            raise BadInput([Problem(str(path), 0, "", found, _NOT_A_RUN, _HOW_TO_HAVE_ONE)]) from None
         except NotADirectoryError:
-            raise BadInput([Problem(str(path), 0, "", "a file", _NOT_A_RUN)]) from None
+            raise BadInput([Problem(str(path), 0, "", "a file", _NOT_A_RUN, _HOW_TO_HAVE_ONE)]) from None
         except (OSError, ValueError, RecursionError) as error:
             found = because(error) if isinstance(error, OSError) else "not JSON"
             raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None

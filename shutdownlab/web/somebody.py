@@ -26,11 +26,15 @@ _URL: Final = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 _HOP: Final = re.compile(r"^From ([0-9a-f.:]+)[: ].*(?:Time to live|Hop limit)", re.MULTILINE | re.IGNORECASE)
 _ECHO: Final = re.compile(r"bytes from .*?([0-9a-f.:]+)\)?: .*time=([0-9.]+)")
 _MARK: Final = "\n--shutdownlab--"
-_CERTIFICATE: Final = {
-    60: "Your connection is not private: the certificate is of an authority that this browser does not trust.",
-    51: "Your connection is not private: the certificate is of another site.",
+_BAD_CERTIFICATE: Final = frozenset({51, 60})
+"""curl's exit codes; since 7.62 it is 60 whatever is wrong with it."""
+_WARNINGS: Final = {
+    "alternative certificate subject name|does not match target host": "the certificate is of another site.",
+    "certificate has expired": "the certificate has expired.",
+    "certificate is not yet valid": "the certificate is not valid yet.",
+    "": "the certificate is of an authority that this browser does not trust.",
 }
-"""By curl's exit codes."""
+"""By what curl says, the first that is in it; the last for whatever else."""
 
 
 def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
     node, url = _node(lab, asked), str(asked.get("url", ""))
     if not _URL.fullmatch(url):
         refuse("url", repr(url), "an address of a page, such as https://www.bbc.com/")
-    argv = ["curl", "-sS", "-m", str(_FETCH_S), "--max-filesize", str(_MOST_PAGE), "--proto", "=http,https", "-g"]
+    argv = ["curl", "-sS", "-m", str(_FETCH_S), "--max-filesize", str(_MOST_PAGE), "--proto", "=http,https"]
     argv += [
         "--globoff",
         "-L",
@@ -116,11 +120,19 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         "status": int(seen.get("response_code") or 0),
         "seconds": round(float(seen.get("time_total") or 0), 2),
         "failed": "" if code == 0 else (said.strip().splitlines() or [f"curl ended with {code}"])[0],
-        "warning": _CERTIFICATE.get(code, ""),
-        "certificate": _certificate(lab, node, url) if code in _CERTIFICATE else [],
-        "trusted": code not in _CERTIFICATE and asked.get("anyway") is not True,
+        "warning": warning_of(code, said),
+        "certificate": _certificate(lab, node, url) if code in _BAD_CERTIFICATE else [],
+        "trusted": code not in _BAD_CERTIFICATE and asked.get("anyway") is not True,
         "page": done.stdout[:_MOST_PAGE].decode(errors="replace"),
     }
+
+
+def warning_of(code: int, said: str) -> str:
+    """What a browser would warn of where curl ended with this code and said this; "" where there is nothing wrong."""
+    if code not in _BAD_CERTIFICATE:
+        return ""
+    why = next(why for pattern, why in _WARNINGS.items() if re.search(pattern, said))
+    return f"Your connection is not private: {why}"
 
 
 def _certificate(lab: Lab, node: str, url: str) -> list[str]:

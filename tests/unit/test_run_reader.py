@@ -107,6 +107,10 @@ def test_a_file_is_no_run_and_is_called_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").touch()
     with pytest.raises(sl.BadInput, match=r"mine\.yaml: found a file; expected a directory that `shutdownlab run`"):
         sl.Run.open(tmp_path / "mine.yaml")
+    with pytest.raises(
+        sl.BadInput, match=r"hint: of a scenario: `shutdownlab run SCENARIO`, or in seconds `shutdownlab v"
+    ):
+        sl.Run.open("first-shutdown")
 
 
 @given(data=st.data())

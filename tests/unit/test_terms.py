@@ -233,6 +233,8 @@ FELT = [
     {"inspect": [_NAMED]},
     {"block": {"ports": [443, 80]}, "except": {"ports": ["tcp/443"]}},
     {"block": {"sites": ["bbc.com"]}, "except": {"sites": ["www.bbc.com"]}},
+    {"block": {"apps": ["whatsapp"], "voice": True}, "by": "address", "except": {"apps": ["whatsapp"]}},
+    {"block": {"sites": ["bbc.com"], "sms": True}, "by": "address", "except": {"sites": ["bbc.com"]}},
     {"throttle": "30mbit"},
     {"inspect": [{**_NAMED, "when": {"name_suffix": "bbc.com", "probability": 0.5}}, {**_NAMED, "name": "again"}]},
 ]
