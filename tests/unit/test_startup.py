@@ -58,6 +58,7 @@ def test_inspect_imports_the_engine_and_nothing_of_a_country(tmp_path: Path) -> 
     layers = {module.split(".")[1] for module in modules if module.startswith("shutdownlab.")}
     assert "inspection" in layers
     assert not layers & {"library", "model", "schemas", "servers"}
+    assert not packages(modules) & {"hpack", "numpy", "onnxruntime"}  # each when a packet or a rule asks for it
 
 
 def test_check_imports_the_language_and_nothing_of_a_run() -> None:

@@ -166,17 +166,18 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
         colon = line.find(b":")
         if colon > 0:
             name = line[:colon].strip() if tolerance.http_field_blanks else line[:colon]
-            if name == b"Host" or (tolerance.http_field_case and name.lower() == b"host"):
+            lowered = name.lower()
+            if lowered == b"host" and (tolerance.http_field_case or name == b"Host"):
                 if host is None:
                     value = line[colon + 1 :]
                     host = value.strip() if tolerance.http_value_tabs else value.strip(b" \r")
                     if not host and tolerance.http_folding:
                         host = _orphan(data, following, length, tolerance)
-            elif name.lower() == b"user-agent" and result.user_agent is None:
+            elif lowered == b"user-agent" and result.user_agent is None:
                 result.user_agent = line[colon + 1 :].strip().decode("latin-1")
-            elif name.lower() == b"content-length":
+            elif lowered == b"content-length":
                 size = line[colon + 1 :].strip()
-            elif name.lower() == b"transfer-encoding":
+            elif lowered == b"transfer-encoding":
                 chunked = line.lower().rstrip().endswith(b"chunked")
         index = following
     result.more = not ended and host is None and len(data) < MAX_HEAD

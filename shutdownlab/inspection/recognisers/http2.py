@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hpack import Decoder, HPACKError
-
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_BLOCK: Final = 16384
 """Bytes of compressed header fields looked at; servers take no more in a frame, and few in all."""
@@ -34,6 +32,8 @@ class Request:
 
 def requests(stream: bytes) -> list[Request]:
     """All the requests that have come completely behind the preface at the start of `stream`."""
+    from hpack import Decoder, HPACKError  # its table is a twentieth of the start of `inspect`, and this is rare
+
     decoder = Decoder()
     found: list[Request] = []
     for block in _header_blocks(stream):
