@@ -34,6 +34,7 @@ class _Side:
     results: list[Result]
     shutdown: Shutdown | None = None
     choices: Mapping[str, str] | None = None
+    verified: Verified | None = None
 
 
 def diff(
@@ -53,10 +54,8 @@ def diff(
     if isinstance(old, str | Path):
         old = _as_it_was("OLD", old, new.source if isinstance(new, Shutdown) else new)
     with ExitStack() as files:
-        before, after = (
-            files.enter_context(_side(where, given, choose or {}, values or {}))
-            for where, given, values in (("OLD", old, None), ("NEW", new, set))
-        )
+        before = files.enter_context(_side("OLD", old, choose or {}, {}))
+        after = files.enter_context(_side("NEW", new, choose or {}, set or {}, like=before.verified))
         found = compare(before.results, after.results)
         if not found.compared:
             refuse("NEW", "no cell that OLD has too", "a scenario, or results, of the same country and phases")
@@ -175,9 +174,13 @@ def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, lik
         here = {name: option for name, option in here.items() if option in accounts[name].options}
     found = verify(shutdown, choose=here if known or here else choose)
     alike = set(_alike(found, like)) if like is not None else set[str]()
-    rest = replace(found, timeline=tuple(phase for phase in found.timeline if phase.phase not in alike))
-    results = [*rest.results, *(result for result in like.results if result.phase in alike)] if like else rest.results
-    return _Side(results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"))
+    rows: dict[str, list[Result]] = {}
+    for result in like.results if like is not None and alike else ():
+        rows.setdefault(result.phase, []).append(result)
+    results: list[Result] = []
+    for phase in found.timeline:
+        results += rows[phase.phase] if phase.phase in alike else [result for _, result in found.of_phase(phase)]
+    return _Side(results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"), found)
 
 
 def _alike(one: Verified, other: Verified) -> Iterator[str]:

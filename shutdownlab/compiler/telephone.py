@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule
 from shutdownlab.compiler.traffic import Traffic, of_ports
@@ -50,10 +51,11 @@ def _services(network: Network, operator: str) -> tuple[tuple[Ports, tuple[IpPre
     return (VOICE, hosts, "voice"), (MEDIA, own, "voice"), (SMS, hosts, "sms")
 
 
-def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> Iterator[Match]:
-    for remote in remotes:
-        for traffic in of_ports(ports):
-            yield from Traffic(traffic.protocol, traffic.ports, remote=remote).matches(inbound=inbound)
+@lru_cache(maxsize=1 << 12)
+def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> tuple[Match, ...]:
+    """They are the same for all groups of an operator."""
+    whole = [Traffic(each.protocol, each.ports, remote=remote) for remote in remotes for each in of_ports(ports)]
+    return tuple(match for traffic in whole for match in traffic.matches(inbound=inbound))
 
 
 def _switched_off(policies: Mapping[str, Policy], kind: str, *, inbound: bool) -> str | None:

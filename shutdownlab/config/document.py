@@ -49,7 +49,7 @@ _MAX_EXAMINED = 25_000  # mistakes; those beyond are counted
 class Record(BaseModel):
     """Base of everything read from YAML: frozen, unknown keys refused, every number finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, defer_build=True)
 
 
 @dataclass(slots=True)

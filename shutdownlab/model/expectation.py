@@ -94,7 +94,11 @@ class Expectation(Record):
 
     def covers(self, vantage: Vantage, probe: str) -> bool:
         """Whether it is about a probe from a vantage point."""
-        return (self.everything or _reaches(self.probes, probe)) and self.who.covers(vantage)
+        return self.is_about(probe) and self.who.covers(vantage)
+
+    def is_about(self, probe: str) -> bool:
+        """Whether it is about a probe, from whatever vantage point."""
+        return self.everything or _reaches(self.probes, probe)
 
     def covers_outside(self, operator: str, observation: str) -> bool:
         """Whether it is about an observation of an operator."""

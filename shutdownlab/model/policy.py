@@ -21,7 +21,7 @@ from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
 from shutdownlab.model.protocols import WITHOUT_A_BOX
 from shutdownlab.model.scope import Scope
-from shutdownlab.model.targets import Allowance
+from shutdownlab.model.targets import NOTHING, Allowance
 from shutdownlab.model.targets import Exceptions as Exceptions
 from shutdownlab.model.targets import Targets as Targets
 from shutdownlab.model.topology import Access, Vantage
@@ -137,10 +137,10 @@ class Policy(Record):
             self._lies()
         elif "answer" in self.model_fields_set:
             raise Expected("it with `by: dns`", "resolvers alone answer so", found="`answer`", key="answer")
-        if self.block is not None and self.block == Targets():
+        if self.block is not None and self.block == NOTHING:
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
-        if self.slows and self.only == Targets():
+        if self.slows and self.only == NOTHING:
             hint = "leave `only` out to throttle everything"
             raise Expected("something to throttle", hint, found="nothing", key="only")
         if self.block is not None and "only" in self.model_fields_set:
@@ -335,7 +335,7 @@ class Policy(Record):
         """What is blocked or throttled; rules that inspect, routes and cables have none."""
         if self.block is not None:
             return self.block
-        return self.only if self.throttle is not None or (self.degrade and self.degrade.slows) else Targets()
+        return self.only if self.throttle is not None or (self.degrade and self.degrade.slows) else NOTHING
 
     @property
     def slows(self) -> bool:
@@ -384,7 +384,11 @@ class Policy(Record):
         """Whether DPI boxes carry it out, or some of it."""
         if self.inspect is not None:
             return True
-        return self.by is Means.DPI and self.at is Point.ACCESS and self.boxed != Targets()
+        if self.by is not Means.DPI or self.at is not Point.ACCESS:
+            return False
+        if self.freezes:
+            return self.targets != NOTHING
+        return not self.targets.everything and self.targets.tell_by_boxes
 
     @property
     def freezes(self) -> bool:
@@ -401,14 +405,14 @@ class Policy(Record):
         """What of its targets DPI boxes carry out, where they are asked at all."""
         if self.freezes:
             return self.targets
-        return Targets() if self.targets.everything else self.targets.for_boxes
+        return NOTHING if self.targets.everything else self.targets.for_boxes
 
     @property
     def switched(self) -> Targets:
         """What of its targets switches and border routers carry out, by headers."""
         if not self.needs_boxes:
             return self.targets
-        return Targets() if self.freezes else self.targets.for_switches
+        return NOTHING if self.freezes else self.targets.for_switches
 
     def is_told(self, operator: str) -> bool:
         """Whether an operator is among those whose routes it is about, or who changes those of others."""

@@ -77,13 +77,21 @@ class Targets(_Listed):
     @property
     def for_boxes(self) -> Targets:
         """What DPI boxes tell apart: apps and sites by their names, protocols by their looks."""
-        return Targets(apps=self.apps, sites=self.sites, protocols=self.recognised)
+        return NOTHING.model_copy(update={"apps": self.apps, "sites": self.sites, "protocols": self.recognised})
+
+    @property
+    def tell_by_boxes(self) -> bool:
+        """Whether there is anything of that."""
+        return bool(self.apps or self.sites or self.recognised)
 
     @property
     def for_switches(self) -> Targets:
         """The rest, which headers tell apart."""
         plain = tuple(name for name in self.protocols if name not in self.recognised)
         return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
+
+
+NOTHING: Final = Targets()
 
 
 class Exceptions(_Listed):

@@ -44,6 +44,7 @@ class Classes:
         self._situations: dict[str, list[int]] = {}
         self._active: dict[str, dict[str, Policy]] = {}
         self._real: dict[str, str] = {}
+        self._known: dict[str, Policy] = dict(shutdown.scenario.policies)
         self._hosts: dict[str, tuple[Node, ...]] = {}
         self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
@@ -67,6 +68,8 @@ class Classes:
         """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
         imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
         self._active[imagined.phase] = dict(active)
+        for name, policy in active.items():
+            self._known.setdefault(name, policy)
         self._real[imagined.phase] = self.real(phase)
         return imagined
 
@@ -94,7 +97,7 @@ class Classes:
         for each in self.just_before(phase):
             yield tuple(self.shutdown.scenario.probes_of(self.real(each), vantage))
             situation = self._of_phase(each)[self._index[vantage.id]]
-            yield each.phase if self.breaks(each) or self._timed[each.phase] else situation
+            yield each.phase if self.breaks(each) or self.is_timed(each) else situation
             yield self.withdrawing(each)
 
     @cached_property
@@ -128,7 +131,7 @@ class Classes:
         situations = self._of_phase(phase)
         near, picked = self._relations(cell, vantage)
         there = tuple((nearness, situations[place]) for nearness, place in near)
-        clock = phase.phase if self._timed[phase.phase] else ""
+        clock = phase.phase if self.is_timed(phase) else ""
         echoes = self.echoes(phase, cell, vantage)
         return cell.target, cell.family, situations[self._index[vantage.id]], there, picked, clock, echoes
 
@@ -163,6 +166,14 @@ class Classes:
         errands = tuple((nearness, situations[place]) for nearness, place in self._errands_of(vantage))
         return situations[self._index[vantage.id]], errands
 
+    def is_timed(self, phase: Phase) -> bool:
+        """Whether the time of day counts in a phase."""
+        if phase.phase not in self._timed:
+            rules = [rule for policy in self.anywhere(phase).values() for rule in policy.inspect or ()]
+            rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
+            self._timed[phase.phase] = any(rule.when.hours is not None for rule in rules)
+        return self._timed[phase.phase]
+
     def _of_phase(self, phase: Phase) -> list[int]:
         """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
         if phase.phase not in self._situations:
@@ -175,7 +186,6 @@ class Classes:
                 self._situation(place, done[vantage.id.operator], active, vantage)
                 for place, vantage in enumerate(self._network.vantages)
             ]
-            self._timed[phase.phase] = self._is_timed(self.anywhere(phase))
         return self._situations[phase.phase]
 
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
@@ -201,7 +211,7 @@ class Classes:
 
     def _does(self, name: str, policy: Policy) -> object:
         """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
-        if self.by_name or policy is not self.shutdown.scenario.policies.get(name):
+        if self.by_name or policy is not self._known.get(name):
             return name
         if name not in self._effects:
             self._effects[name] = _effect(name, policy)
@@ -306,12 +316,6 @@ class Classes:
             )
             self._hosts[target] = tuple(self._network.nodes[name] for name in found)
         return self._hosts[target]
-
-    def _is_timed(self, active: Mapping[str, Policy]) -> bool:
-        """Whether the time of day counts."""
-        rules = [rule for policy in active.values() for rule in policy.inspect or ()]
-        rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
-        return any(rule.when.hours is not None for rule in rules)
 
 
 def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from shutdownlab.model.probe import Probe
 from shutdownlab.model.scenario import Expectation, Family, Phase
 from shutdownlab.model.scope import Scope
-from shutdownlab.model.topology import Vantage
+from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 
@@ -64,25 +65,37 @@ class CellGroups:
         self.verifier, self.shutdown, self.scenario = verifier, verifier.shutdown, verifier.shutdown.scenario
         self._scopes = self._told_apart_by()
         self._always: list[_Kind] = []
+        self._asking: dict[tuple[str, VantageId], bool] = {}
 
     def of_phase(self, phase: Phase) -> Iterator[CellGroup]:
         """Every cell of a phase is in one of them."""
         probes = {n: p for n, p in self.scenario.probes.items() if self.scenario.is_during(p.during, phase.phase)}
-        expectations = tuple(self.scenario.expectations_of(phase, self.verifier.choices))[::-1]
+        expectations = [
+            (each, [name for name in probes if each.is_about(name)])
+            for each in self.scenario.expectations_of(phase, self.verifier.choices)
+        ]
         for alike in self._alike(phase):
             first = alike.vantages[0]
-            covering = [each for each in expectations if each.who.covers(first)]
+            expected: dict[str, Expectation] = {}  # the last one counts
+            for each, names in expectations:
+                if each.who.covers(first):
+                    expected |= dict.fromkeys(names, each)
             for name, probe in probes.items():
-                if not probe.from_.covers(first):
+                if not self._asks(name, probe, first):
                     continue
-                expected = next((each for each in covering if each.covers(first, name)), None)
                 for family in probe.families:
                     verdict = self.verifier.verdict(phase, Cell(phase.phase, first.id.operator, first, name, family))
                     yield CellGroup(
-                        phase, name, probe.column or name, family, verdict, expected, alike.vantages,
+                        phase, name, probe.column or name, family, verdict, expected.get(name), alike.vantages,
                         "", len(alike.vantages), alike.weight,
                     )  # fmt: skip
         yield from self._outside(phase)
+
+    def _asks(self, name: str, probe: Probe, vantage: Vantage) -> bool:
+        """Whether a vantage point runs a probe, in the phases that it is of."""
+        if (name, vantage.id) not in self._asking:
+            self._asking[name, vantage.id] = probe.from_.covers(vantage)
+        return self._asking[name, vantage.id]
 
     def _outside(self, phase: Phase) -> Iterator[CellGroup]:
         """What is seen from outside, of each operator."""

@@ -40,15 +40,16 @@ _Change = Callable[[Policy], Policy]
 
 def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection) -> Iterator[Mend]:
     """The changes that work, those of which the fewest cells change first. `wire`: the connection that decides."""
-    before = _outcomes(verifier, phase, phase)
-    found = []
+    found: list[Mend] = []
     for number, (text, change) in enumerate(_candidates(verifier.shutdown, cell, wire)):
         mended = _mended(verifier, phase, cell, number, change)
         if mended is not None:
             imagined, where = mended
-            after = _outcomes(verifier, phase, imagined)
-            found.append(Mend(text, where, sum(old != new for old, new in zip(before, after, strict=True))))
-    yield from sorted(found, key=lambda mend: mend.cells)[:_MOST_TOLD]
+            enough = found[-1].cells if len(found) == _MOST_TOLD else None
+            cells = _otherwise(verifier, phase, imagined, enough)
+            if cells is not None:
+                found = sorted([*found, Mend(text, where, cells)], key=lambda mend: mend.cells)[:_MOST_TOLD]
+    yield from found
 
 
 def _mended(
@@ -79,9 +80,18 @@ def _blocking(verifier: Verifier, phase: Phase, cell: Cell) -> tuple[str, ...]:
     return policies_of(wire) if wire is not None and outcome is not Outcome.OK else ()
 
 
-def _outcomes(verifier: Verifier, phase: Phase, imagined: Phase) -> list[Outcome]:
-    """What the cells of a phase come out as, while what is imagined is in force."""
-    return [verifier.verdict(imagined, cell).outcome for cell in cells_of(verifier.shutdown, phase)]
+def _otherwise(verifier: Verifier, phase: Phase, imagined: Phase, enough: int | None) -> int | None:
+    """How many cells of a phase come out otherwise while what is imagined is in force; None: `enough`, or more."""
+    classes, count = verifier.classes, 0
+    for cell in cells_of(verifier.shutdown, phase):
+        if cell.vantage is not None and classes.of(phase, cell, cell.vantage) == classes.of(
+            imagined, cell, cell.vantage
+        ):
+            continue
+        count += verifier.verdict(phase, cell).outcome != verifier.verdict(imagined, cell).outcome
+        if enough is not None and count >= enough:
+            return None
+    return count
 
 
 def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Iterator[tuple[str, _Change]]:

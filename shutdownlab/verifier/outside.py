@@ -173,10 +173,10 @@ class Outside:
 
     def _state(self, phase: Phase) -> object:
         """What is the same for phases in which the same is seen."""
-        active = self.verifier.classes.active(phase)
-        if phase.faults or phase.obey or any(policy.inspect is not None for policy in active.values()):
+        classes = self.verifier.classes
+        if phase.faults or phase.obey or classes.is_timed(phase):
             return phase.phase
-        return tuple(active)
+        return tuple(classes.active(phase))
 
     # -- routes -------------------------------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class Outside:
     def _volume(self, phase: Phase) -> dict[VantageId, float]:
         key = self._state(phase)
         if key not in self._volumes:
-            self._volumes[key] = {v.id: self.sites.volume(self.verifier, phase, v) for v in self._ordinary}
+            self._volumes[key] = self._of_each(phase, self._ordinary, self.sites.volume)
         return self._volumes[key]
 
     def _cdn(self, phase: Phase) -> Iterator[_Seen]:
@@ -253,8 +253,8 @@ class Outside:
 
     def _http3(self, phase: Phase) -> Iterator[_Seen]:
         if self.sites.quic:
-            quic = {v.id: self.sites.volume_over_quic(self.verifier, phase, v) for v in self._ordinary}
-            tcp = {v.id: self.sites.volume_of_the_same(self.verifier, phase, v) for v in self._ordinary}
+            quic = self._of_each(phase, self._ordinary, self.sites.volume_over_quic)
+            tcp = self._of_each(phase, self._ordinary, self.sites.volume_of_the_same)
             yield _Seen("http3", "both", quic, self._weights, of={v: quic[v] + tcp[v] for v in quic})
 
     def _mobile(self, phase: Phase) -> Iterator[_Seen]:
@@ -279,13 +279,9 @@ class Outside:
 
     def _demand(self, name: DemandName, phase: Phase) -> Iterator[_Seen]:
         if self.sites.pages:
-            parts = {
-                v.id: demand(
-                    name, self.sites.reached(self.verifier, phase, v), self.sites.lost(self.verifier, phase, v)
-                )
-                for v in self._ordinary
-            }
-            yield _Seen(name, "both", parts, self._weights)
+            reached = self._of_each(phase, self._ordinary, self.sites.reached)
+            lost = self._of_each(phase, self._ordinary, self.sites.lost)
+            yield _Seen(name, "both", {v: demand(name, reached[v], lost[v]) for v in reached}, self._weights)
 
     def _hyperquack(self, phase: Phase) -> Iterator[_Seen]:
         if self._remote.asked:
@@ -294,8 +290,19 @@ class Outside:
 
     def _connected(self, signal: str, phase: Phase, lines: list[Vantage], weights: ByVantage) -> Iterator[_Seen]:
         if lines and self.sites.connections:
-            connected = {v.id: self.sites.connected(self.verifier, phase, v) for v in lines}
-            yield _Seen(signal, "both", connected, weights)
+            yield _Seen(signal, "both", self._of_each(phase, lines, self.sites.connected), weights)
+
+    def _of_each(
+        self, phase: Phase, lines: Iterable[Vantage], what: Callable[[Verifier, Phase, Vantage], float]
+    ) -> dict[VantageId, float]:
+        """What sites abroad are to each line; worked out once for lines that policies and boxes do not tell apart."""
+        classes, known, found = self.verifier.classes, dict[object, float](), dict[VantageId, float]()
+        for vantage in lines:
+            alike = classes.surroundings(vantage), classes.situation(phase, vantage)
+            if alike not in known:
+                known[alike] = what(self.verifier, phase, vantage)
+            found[vantage.id] = known[alike]
+        return found
 
     def _likely(
         self, phase: Phase, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float], what: object

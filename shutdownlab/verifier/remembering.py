@@ -14,7 +14,6 @@ from shutdownlab.inspection.policy import InspectionRule, Verdict
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.residual import ResidualBlock, three_tuple, two_tuple
 from shutdownlab.library import Shutdown
-from shutdownlab.model.policy import Policy
 from shutdownlab.verifier.packets import FiveTuple
 
 OWN_ALONE = "4-tuple"
@@ -55,13 +54,11 @@ def remembers(profile: Profile, rules: Iterable[InspectionRule]) -> bool:
 def may_remember(shutdown: Shutdown) -> bool:
     """Whether any operator's box may, in any phase."""
     policies = shutdown.scenario.policies.values()
+    if any(policy.residual is not None and policy.residual.key != OWN_ALONE for policy in policies):
+        return True
     ordered = [rule for policy in policies for rule in policy.inspect or ()]
     profiles = {profile.name: profile for profile in shutdown.profiles.values()}
-    return any(map(_has_boxes_remember, policies)) or any(remembers(each, ordered) for each in profiles.values())
-
-
-def _has_boxes_remember(policy: Policy) -> bool:
-    return policy.residual is not None and policy.residual.key != OWN_ALONE
+    return any(remembers(each, ordered) for each in profiles.values())
 
 
 def _of(profile: Profile, rules: Iterable[InspectionRule]) -> Iterator[Verdict]:

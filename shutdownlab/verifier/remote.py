@@ -6,8 +6,9 @@ from the address of its servers: which of a transit's addresses asks is no matte
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
-from itertools import count
 from typing import Final
 
 from shutdownlab.config.numbers import TCP
@@ -16,6 +17,7 @@ from shutdownlab.model.remote_measurement import TRIES, Server, request_for, ser
 from shutdownlab.model.topology import VantageId
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.verifier import speech
+from shutdownlab.verifier.box import Box
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import ModelledCountry
 from shutdownlab.verifier.packets import FiveTuple
@@ -36,43 +38,56 @@ class RemoteQuestions:
     def __init__(self, network: Network, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.servers = servers_asked(network) if self.names else ()
-        self.asked: dict[VantageId, float] = {}
-        for server in self.servers:
-            self.asked[server.vantage] = self.asked.get(server.vantage, 0.0) + len(self.names)
+        servers = Counter(server.vantage for server in self.servers)
+        self.asked = {vantage: float(count * len(self.names)) for vantage, count in servers.items()}
         self._client = next(network.by_role(Role.SERVERS))
-        self._ports = count()
+        self._ports = itertools.count()
 
     def answered(self, country: ModelledCountry) -> dict[VantageId, float]:
         """Of what each group's servers are asked, how much they answer as ever: 0 to 1."""
         found = dict.fromkeys(self.asked, 0.0)
         for server in self.servers:
-            for name in self.names:
-                found[server.vantage] += self._is_answered(country, server, name) / self.asked[server.vantage]
-        return found
+            found[server.vantage] += self._answers(country, server)
+        return {vantage: answers / self.asked[vantage] for vantage, answers in found.items()}
 
-    def _is_answered(self, country: ModelledCountry, server: Server, name: str) -> float:
+    def _answers(self, country: ModelledCountry, server: Server) -> float:
+        """How many of the questions a server answers as ever."""
+        boxes = self._boxes(country, server)
+        if not boxes:  # nobody on the way reads what is asked
+            return float(len(self.names) * self._is_as_ever(country, server, self.names[0], Chances()))
+        return sum(self._likely(country, server, name, boxes) for name in self.names)
+
+    def _boxes(self, country: ModelledCountry, server: Server) -> list[Box]:
+        """The DPI boxes between a server and who asks it, either way."""
+        wire = self._wire(country, server, Chances())
+        owners = dict.fromkeys(step.box for way in (True, False) for step in wire.steps(way) if step.box)
+        return [country.box(owner) for owner in owners]
+
+    def _likely(self, country: ModelledCountry, server: Server, name: str, boxes: Sequence[Box]) -> float:
         """The mean of every way that what a box draws could make it go."""
         chances = Chances()
 
         def once() -> float:
-            wires = [self._wire(country, server, chances, number * _BETWEEN_S) for number in range(TRIES)]
-            owners = {step.box for way in (True, False) for step in wires[0].steps(way) if step.box}
-            for owner in owners:
-                country.box(owner).begin(chances)
-            as_ever = any(self._is_as_ever(country, server, name, wire) for wire in wires)
+            for box in boxes:
+                box.begin(chances)
+            tries = (number * _BETWEEN_S for number in range(TRIES))
+            as_ever = any(self._is_as_ever(country, server, name, chances, now) for now in tries)
             # What hangs on what packets look like is not seen from abroad.
-            return float(as_ever or any(country.box(owner).has_looked for owner in owners))
+            return float(as_ever or any(box.has_looked for box in boxes))
 
         played = [got for _, got in chances.every(once)]
         return sum(played) / len(played)
 
-    def _wire(self, country: ModelledCountry, server: Server, chances: Chances, now: float) -> ModelledConnection:
+    def _wire(self, country: ModelledCountry, server: Server, chances: Chances, now: float = 0.0) -> ModelledConnection:
         own, port = str(self._client.address(4)), EPHEMERAL + next(self._ports) % _PORTS
         stream = FiveTuple(TCP, own, server.address, port, server.port)
         return ModelledConnection(country, stream, self._client.name, server.node, chances, now)
 
-    def _is_as_ever(self, country: ModelledCountry, server: Server, name: str, wire: ModelledConnection) -> bool:
-        damage, request = country.damage, request_for(name)
+    def _is_as_ever(
+        self, country: ModelledCountry, server: Server, name: str, chances: Chances, now: float = 0.0
+    ) -> bool:
+        """Whether one try, from a port of its own, is answered with what the server says to everybody."""
+        damage, request, wire = country.damage, request_for(name), self._wire(country, server, chances, now)
         echoes = server.service == "echo"  # no server of the scenario's, whose faults would stop it
         listens, hangs = echoes or server.node not in damage.closed, not echoes and server.node in damage.silent
         connection = Connection(wire, listens=listens, hangs=hangs)

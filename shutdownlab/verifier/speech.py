@@ -1,6 +1,6 @@
 """What clients and servers say, octet by octet, as those of a run do: only DPI boxes care. Pure.
 
-TLS and QUIC clients are the real ones, asked for their first flight; of what is encrypted the length alone counts.
+The TLS client is the real one, asked for its first flight; of what is encrypted the length alone counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import SplitResult
 
 from shutdownlab.model.answers import SILENCE, Lie
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
+from shutdownlab.verifier.quic import client_initial
 
 _UDP_PAYLOAD: Final = 1232
 _TYPES: Final = {4: 1, 6: 28}
@@ -99,14 +100,8 @@ def sealed(octets: int) -> bytes:
 
 @cache
 def quic_initial(server_name: str) -> tuple[bytes, ...]:
-    """The first datagrams of a QUIC client: aioquic's, as the probes have it."""
-    from aioquic.h3.connection import H3_ALPN
-    from aioquic.quic.configuration import QuicConfiguration
-    from aioquic.quic.connection import QuicConnection
-
-    client = QuicConnection(configuration=QuicConfiguration(alpn_protocols=H3_ALPN, server_name=server_name))
-    client.connect(("192.0.2.1", 443), now=0.0)
-    return tuple(data for data, _ in client.datagrams_to_send(now=0.0))
+    """The first datagrams of a QUIC client, as the probes' is."""
+    return (client_initial(server_name),)
 
 
 def quic_handshake() -> bytes:

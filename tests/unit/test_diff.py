@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,12 +16,14 @@ from typer.testing import CliRunner
 
 from shutdownlab.cli import app
 from shutdownlab.comparison import diff
-from shutdownlab.model.scenario import Outcome
+from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.reporting.compared import agreement_lines, line_of, phases_text, who_text
 from shutdownlab.reporting.junit import of_run
+from shutdownlab.results.cells import Cell
+from shutdownlab.results.result import Result
 from shutdownlab.verifier.causes import Cause, causes_of
 from shutdownlab.verifier.compare import CellChange, compare
-from shutdownlab.verifier.verify import verify
+from shutdownlab.verifier.verify import Verified, verify
 
 ROOT = Path(__file__).parents[2]
 FIRST = ROOT / "scenarios/first-shutdown.yaml"
@@ -68,6 +71,25 @@ def test_two_versions_that_come_out_alike_are_no_change(tmp_path: Path) -> None:
     mine = written(tmp_path, "title: A first shutdown\n", "title: The first one\n")
     done = CliRunner().invoke(app, ["diff", "first-shutdown", str(mine)])
     assert (done.exit_code, done.output) == (0, "No change: 454 cells come out as before.\n")
+
+
+def test_phases_of_the_same_orders_are_worked_out_once_and_nothing_is_told_otherwise_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = written(tmp_path, "subscribers: [government], ports: [tcp/179]}", "subscribers: [government]}")
+    whole = compare(verify(FIRST).results, verify(mine).results)
+    worked_out: list[tuple[str, str]] = []
+    of_phase = Verified.of_phase
+
+    def noted(self: Verified, phase: Phase) -> Iterator[tuple[Cell, Result]]:
+        worked_out.append((Path(self.shutdown.source).name, phase.phase))
+        return of_phase(self, phase)
+
+    monkeypatch.setattr(Verified, "of_phase", noted)
+    found = diff(FIRST, mine)
+    assert [phase for file, phase in worked_out if file == mine.name] == ["blackout"]
+    assert found.changes and all(change.causes for change in found.changes)
+    assert replace(found, changes=tuple(replace(change, causes=()) for change in found.changes)) == whole
 
 
 def test_what_is_newly_allowed_and_what_fails_otherwise_are_told_apart(tmp_path: Path) -> None:

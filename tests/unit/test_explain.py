@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier import mending
 from shutdownlab.verifier.explain import explain
 from shutdownlab.verifier.verify import verify
 
@@ -83,6 +84,17 @@ def test_every_change_that_is_told_lets_the_cell_through_and_changes_as_many_cel
         assert sum(a.outcome is not b.outcome for a, b in zip(before, after, strict=True)) == mend.cells
         now = explain(changed, at=at, vantage=vantage, target=target)
         assert now.verdict.outcome is Outcome.OK
+
+
+def test_the_changes_that_are_told_are_those_of_all_that_change_the_fewest_cells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = {"at": "blackout", "vantage": "southcell/coast", "target": "dns"}
+    told = explain("first-shutdown", **asked).mends
+    monkeypatch.setattr(mending, "_MOST_TOLD", 100)
+    every = explain("first-shutdown", **asked).mends
+    assert len(every) > len(told) == 3
+    assert told == every[:3]
 
 
 def test_where_two_policies_block_the_change_is_told_of_both() -> None:

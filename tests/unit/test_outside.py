@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
+import yaml
 
 from shutdownlab.library import load
 from shutdownlab.results.reading import Reading
@@ -172,3 +175,25 @@ def test_names_are_those_that_policies_block_and_else_those_that_probes_ask_for(
     scenario: str, names: tuple[str, ...]
 ) -> None:
     assert Outside.names_asked(load(scenario), outside(scenario).sites) == names
+
+
+@pytest.mark.parametrize("hours", [{}, {"hours": "20:00-06:00"}])
+def test_phases_of_the_same_orders_show_the_same_unless_a_rule_goes_by_the_time_of_day(hours: dict[str, str]) -> None:
+    rule = {"name": "web", "when": {"protocol": "tls"} | hours, "verdict": "drop"}
+    given = yaml.safe_load((Path(__file__).parents[2] / "scenarios/first-shutdown.yaml").read_text())
+    kept = {key: given[key] for key in ("format", "name", "title", "topology", "sources")}
+    kept["probes"] = {"youtube": given["probes"]["youtube-http3"]}
+    timeline = [
+        {"phase": "before", "at": "2030-05-01T08:00Z", "title": "Nothing"},
+        {"phase": "day", "at": "2030-05-01T12:00Z", "title": "By day", "start": ["no-web"]},
+        {"phase": "night", "at": "2030-05-01T22:00Z", "title": "By night"},
+    ]
+    ordered = {"no-web": {"title": "No web", "source": "EXAMPLE", "inspect": [rule]}}
+    ends = "2030-05-02T08:00Z"
+    shutdown = load({**kept, "policies": ordered, "timeline": timeline, "ends": ends})
+    together, _, day, night = Outside(shutdown, {}), *shutdown.scenario.timeline
+    found = {phase.phase: together.of(phase) for phase in (day, night)}
+    for phase in (day, night):
+        assert found[phase.phase] == Outside(shutdown, {}).of(phase)
+    by_day, by_night = ([replace(each, phase="") for each in found[phase]] for phase in ("day", "night"))
+    assert (by_day == by_night) is (not hours)
