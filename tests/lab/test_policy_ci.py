@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,32 @@ def test_a_policy_that_keeps_its_promises_passes_every_step_and_packets_agree(re
         suites = ElementTree.parse(results / name).getroot()
         assert {suite.get("failures") for suite in suites} == {"0"}
     assert (results / "ours/results.csv").is_file()
+
+
+def test_the_job_in_the_readme_works_as_written_from_its_checkout_on(repository: Path) -> None:
+    """All that follows the installation; the checkout is a clone as deep as the job asks for, of a pull request.
+
+    Of the last step, that its options are known: the test above does what they ask for, with real packets.
+    """
+    (block,) = re.findall(r"```yaml\n(steps:\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    checkout, setup, *commands = yaml.safe_load(block)["steps"]
+    assert checkout["uses"].startswith("actions/checkout@")
+    assert setup["run"] == "make setup USERNS=profile"
+    depth = checkout.get("with", {}).get("fetch-depth", 1)  # actions/checkout's own default
+    place = repository.parent / "checkout"
+    deep = [f"--depth={depth}", "--single-branch"] if depth else []
+    git = ("git", "-c", "user.name=us", "-c", "user.email=us@example.org")
+    subprocess.run((*git, "branch", "-M", "main"), cwd=repository, check=True)
+    subprocess.run((*git, "checkout", "-qb", "change"), cwd=repository, check=True)
+    subprocess.run((*git, "commit", "-qm", "changed", "--allow-empty"), cwd=repository, check=True)
+    subprocess.run((*git, "clone", "-q", *deep, f"file://{repository}", place), check=True)
+    (place / ".venv").symlink_to(ENVIRONMENT.parent)
+    commands[-1]["run"] += " --help"
+    for step in commands:
+        done = bash(step["run"], place, clean(repository, GITHUB_STEP_SUMMARY=str(repository.parent / "summary.md")))
+        assert done.returncode == 0, (step["run"], done.stdout, done.stderr)
+    assert commands[-1]["run"].startswith(".venv/bin/shutdownlab run policies/ours.yaml ")
+    assert {suite.get("failures") for suite in ElementTree.parse(place / "verified.xml").getroot()} == {"0"}
 
 
 def test_a_change_that_breaks_a_promise_is_annotated_with_its_cause_and_fails(repository: Path) -> None:
