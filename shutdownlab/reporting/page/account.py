@@ -144,6 +144,15 @@ class RunAccount:
         known = self.shutdown.topology.regions
         return {name: known[name].title for name in known if name in found}
 
+    @cached_property
+    def served(self) -> dict[str, set[str]]:
+        """The regions that were measured from each operator's lines."""
+        found: dict[str, set[str]] = {}
+        for result in self.results:
+            if result.region:
+                found.setdefault(result.operator, set()).add(result.region)
+        return found
+
     def of(self, phase: str) -> Sequence[Result]:
         """The results of a phase."""
         return self._by_phase.get(phase, [])

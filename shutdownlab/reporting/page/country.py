@@ -74,7 +74,7 @@ def _scale(with_land: bool) -> Html:
 
 
 def _panel(account: RunAccount, drawn: CountryMap | None, grid: TileGrid | None, operator: str, title: str) -> Html:
-    there = {result.region for result in account.results if result.region and operator in {ALL, result.operator}}
+    there = account.regions if operator == ALL else account.served.get(operator, set())
     regions = {name: shown for name, shown in account.regions.items() if name in there}
     if not regions:
         return Html("")

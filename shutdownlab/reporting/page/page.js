@@ -107,7 +107,7 @@
         const cell = byRow.get(row).get(column);
         if (!cell) { line.append(make("td", { role: "gridcell", class: "pg-empty" }, make("span", { class: "pg-hidden" }, "not measured"))); continue; }
         const fact = facts[cell[2]], tried = trying.has(`${row} ${column}`), ill = !met(fact) && !tried;
-        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${fact[0]}${fact[1] ? ` (${fact[1]})` : ""}${tried ? ", failing now, being confirmed" : ""}${ill ? ", not as expected" : ""}${was(row, column) ? `; ${told(was(row, column))} in ${data.was.name}` : ""}`;
+        const said = `${columns[column][0]} ${columns[column][1]} from ${vantage(rows[row])}: ${told(fact)}${tried ? ", failing now, being confirmed" : ""}${ill ? ", not as expected" : ""}${was(row, column) ? `; ${told(was(row, column))} in ${data.was.name}` : ""}`;
         const box = make("td", { role: "gridcell", class: `pg-cell pg-${fact[0]}${tried ? " pg-trying" : ""}${ill ? " pg-unmet" : ""}${was(row, column) ? " pg-changed" : ""}`, tabindex: first ? "0" : "-1", "aria-label": said, title: said, "data-row": row, "data-column": column, "aria-haspopup": "dialog" }, tried && fact[0] === "unknown" ? "…" : SYMBOLS[fact[0]]);
         box.cell = cell;
         first = false;
@@ -141,22 +141,26 @@
 
   // -- a cell -----------------------------------------------------------------------------------------------------------
   const list = (title, lines, kind) => (lines && lines.length ? [make("h3", {}, title), make("ul", { class: kind || "pg-plain" }, ...lines.map((line) => make("li", {}, line)))] : []);
+  const show = (title, content, closed) => {
+    const dialog = $("pg-dialog"), close = make("button", { type: "button", class: "pg-close" }, "Close");
+    close.addEventListener("click", () => dialog.close());
+    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, title), ...content);
+    dialog.onclose = closed || null;
+    dialog.showModal();
+  };
   const open = async (box) => {
     const [rowAt, columnAt, factAt, whyAt, line, extractAt] = box.cell;
     const row = rows[rowAt], [target, family] = columns[columnAt];
     const [outcome, failure, expected, source, tries, certainty, value, unit] = facts[factAt];
-    const dialog = $("pg-dialog");
-    const close = make("button", { type: "button", class: "pg-close" }, "Close");
-    close.addEventListener("click", () => dialog.close());
     const facts_ = make("dl", {});
     const tell = (name, ...content) => facts_.append(make("div", {}, make("dt", {}, name), make("dd", {}, ...content)));
-    tell("Outcome", make("span", { class: `pg-cell pg-${outcome}` }, SYMBOLS[outcome]), ` ${outcome}${failure ? ` (${failure})` : ""}`);
+    tell("Outcome", make("span", { class: `pg-cell pg-${outcome}` }, SYMBOLS[outcome]), ` ${told([outcome, failure])}`);
     if (was(rowAt, columnAt)) tell(`In ${data.was.name}`, make("span", { class: `pg-cell pg-${was(rowAt, columnAt)[0]}` }, SYMBOLS[was(rowAt, columnAt)[0]]), ` ${told(was(rowAt, columnAt))}`);
     if (expected) tell("Expected", `${expected}${source ? ` [${source}]` : ""}${expected === outcome ? ", as found" : ""}`);
     if (value != null) tell("Measured", `${Math.round(value * 10) / 10} ${unit}`);
     tell("Certainty", certainty === "held" ? "held: not measured, shown as the model has it" : `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
     tell("When", `${phases[phase][0]}, from ${phases[phase][2]}`);
-    const content = [close, make("h2", { id: "pg-dialog-title" }, `${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`), facts_];
+    const content = [facts_];
     const at = phase, answer = live ? await page.ask(phases[at][0], vantage(row), target, family) : {};
     if (at !== phase) return;
     const extract = live ? answer.extract : data.extracts[extractAt];
@@ -169,21 +173,18 @@
     }
     content.push(...explained(row, outcome, failure, live ? answer.why : whys[whyAt]));
     if (row[1] && !live) content.push(make("p", { class: "pg-small" }, "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
-    dialog.replaceChildren(...content);
     const place = `td[data-row="${rowAt}"][data-column="${columnAt}"]`; // the table may be drawn anew meanwhile
-    dialog.onclose = () => { const cell = box.isConnected ? box : document.querySelector(`#pg-cells ${place}`); if (cell) focusOn(cell); };
-    dialog.showModal();
+    show(`${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`, content, () => {
+      const cell = box.isConnected ? box : document.querySelector(`#pg-cells ${place}`);
+      if (cell) focusOn(cell);
+    });
   };
 
   // of a live page: why something came out as it did that is no cell of the table
   const tell = async (at, from, target, family, said) => {
-    const dialog = $("pg-dialog"), close = make("button", { type: "button", class: "pg-close" }, "Close");
-    close.addEventListener("click", () => dialog.close());
     const { why } = await page.ask(at, from, target, family), row = rows.find((each) => vantage(each) === from);
-    const because = why && row ? [make("p", {}, `By the model: ${why.outcome}${why.failure ? ` (${why.failure})` : ""}.`), ...explained(row, why.outcome, why.failure, why)] : [make("p", { class: "pg-soft" }, "The model does not say more of it.")];
-    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, `${target} from ${from}`), make("p", {}, said), ...because);
-    dialog.onclose = null;
-    dialog.showModal();
+    const because = why && row ? [make("p", {}, `By the model: ${told([why.outcome, why.failure])}.`), ...explained(row, why.outcome, why.failure, why)] : [make("p", { class: "pg-soft" }, "The model does not say more of it.")];
+    show(`${target} from ${from}`, [make("p", {}, said), ...because]);
   };
 
   const since = (name) => {
@@ -197,7 +198,7 @@
     if (!why) return [];
     const found = [make("h3", {}, "Why")];
     const agrees = why.outcome === outcome;
-    if (!agrees) found.push(make("p", { class: "pg-warn" }, `The model says otherwise: ${why.outcome}${why.failure ? ` (${why.failure})` : ""}.`));
+    if (!agrees) found.push(make("p", { class: "pg-warn" }, `The model says otherwise: ${told([why.outcome, why.failure])}.`));
     else if (why.outcome === "unknown") found.push(make("p", {}, why.failure || ""));
     for (const name of why.policies || []) {
       const [title, source, place] = orders[name] || [name, "", ""];
@@ -387,11 +388,15 @@
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step && event.target.id === "pg-timebox") { event.preventDefault(); picked(phase + step); }
   });
-  const named = () => decodeURIComponent((location.hash.match(/^#phase=(.*)$/) || [])[1] || "");
-  const wanted = phases.findIndex(([name]) => name === named());
+  const named = (location.hash.match(/^#phase=(.*)$/) || [])[1];
+  const wanted = phases.findIndex(([name]) => encodeURIComponent(name) === named);
   const fragment = location.hash;
   choose(wanted >= 0 ? wanted : data.worst);
   if (wanted < 0 && fragment) address(fragment);
+  // paper has no triangles to open
+  let folded = [];
+  addEventListener("beforeprint", () => { folded = [...document.querySelectorAll("details:not([open])")]; for (const each of folded) each.open = true; });
+  addEventListener("afterprint", () => { for (const each of folded) each.open = false; });
   // what the live page works with
   const page = {
     choose, open, tell, make, vantage, phase: () => phase, data: () => data,

@@ -43,6 +43,7 @@ def whys_of(
     verifier, found = verifier or Verifier(shutdown, choices), Whys()
     classes = Classes(shutdown, choices, by_name=True)  # what is told names the policies that decide
     known: dict[CellClass, int] = {}
+    places: dict[str, int] = {}  # classes of which the same is told have it once
     for phase in shutdown.scenario.timeline:
         if not any(key[0] == phase.phase for key in wanted):
             continue
@@ -52,9 +53,11 @@ def whys_of(
                 continue
             class_ = classes.of(phase, cell, cell.vantage)
             if class_ not in known:
-                known[class_] = len(found.told)
                 explanation = explain_cell(verifier, phase, cell)
-                found.told.append(told_of(shutdown, explanation, cell.operator, cell.vantage))
+                told = told_of(shutdown, explanation, cell.operator, cell.vantage)
+                known[class_] = places.setdefault(repr(told), len(found.told))
+                if known[class_] == len(found.told):
+                    found.told.append(told)
             found.of[key] = known[class_]
     return found
 
