@@ -98,13 +98,16 @@ class ModelledConnection:
         return vantage is not None and vantage.nat64 is not None and self.stream.version == 4
 
     def seen_by(self, crossing: Crossing, stream: FiveTuple | None = None) -> FiveTuple:
-        """A connection, else this one, as it is at a switch: at an access switch before its operator's border router
-        translates it, and in IPv6 on a line that carries nothing else."""
-        node, stream = self.country.network.nodes[crossing.switch], stream or self.stream
+        """A connection, else this one, as it is at a switch: at the access switches of the client's operator before its
+        border router translates it, and in IPv6 on a line that carries nothing else."""
+        nodes, stream = self.country.network.nodes, stream or self.stream
+        node = nodes[crossing.switch]
+        if stream is self.stream and not (node.role is Role.ACCESS_SWITCH and node.owner == nodes[self.client].owner):
+            stream = self.beyond
         if node.role is not Role.ACCESS_SWITCH:
-            return self.beyond if stream is self.stream else stream
+            return stream
         line = next(p for p in node.ports.values() if p.number in crossing.ports and p.purpose != "uplink")
-        vantage = self.country.network.nodes[line.peer.node].vantage
+        vantage = nodes[line.peer.node].vantage
         if vantage is None or vantage.nat64 is None or stream.version == 6:
             return stream
         return stream.as_ipv6(vantage.nat64)

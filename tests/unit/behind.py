@@ -10,6 +10,7 @@ from shutdownlab.library import shipped
 Json = dict[str, Any]
 MADE_UP = {"title": "Made up", "source": "made up"}
 SOUTH = {"where": {"operators": ["southcell"]}}
+NORTH = {"where": {"operators": ["northnet"]}}
 INNER, SHARED = "100.65.1.10", "100.65.1.3"
 DROP = {"action": "drop"}
 POLICIES: dict[str, Json] = {
@@ -22,6 +23,8 @@ POLICIES: dict[str, Json] = {
     "reset": {"block": {"sites": ["bbc.com"]}, "action": "reset"} | SOUTH,
     "rejected": {"block": {"addresses": ["8.8.8.8"]}, "action": "reject"} | SOUTH,
     "discarded": {"null_route": {"spare": [f"{INNER}/32"]}} | SOUTH,
+    "elsewhere-inner": {"block": {"addresses": [INNER]}} | NORTH,
+    "elsewhere-shared": {"block": {"addresses": [SHARED]}} | NORTH,
     "withdrawn": {"withdraw": {"from": "abroad"}} | SOUTH,
 }  # fmt: skip
 

@@ -50,6 +50,15 @@ def test_a_dpi_box_tells_subscribers_by_the_shared_address(results: list[Result]
     assert ("whatsapp", "ipv4") in through(results, "box-shared", COAST)
 
 
+def test_another_operator_knows_the_shared_address_too_at_the_switches_of_its_own_subscribers(
+    results: list[Result],
+) -> None:
+    """The bank is in its data centre: what answers is addressed to the shared address."""
+    assert ("bank", "ipv4") in through(results, "elsewhere-inner", CAPITAL)
+    assert ("bank", "ipv4") not in through(results, "elsewhere-shared", CAPITAL)
+    assert ("bank", "ipv4") in through(results, "elsewhere-shared", COAST)
+
+
 def test_a_router_translates_whom_it_is_told_to_but_not_controls(network: Network) -> None:
     rules = ruleset(network, network.one(Role.BORDER, "southcell"))
     beyond = "ifname { intl, ix }"
