@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.wording import quoted
 from shutdownlab.library import Shutdown, load
@@ -77,10 +76,9 @@ def page_name(path: str | Path, parameter: str) -> None:
 
 
 def _made(run: Run, other: Run | None) -> str:
-    with nothing_is_garbage():  # the results and their explanations, all of which the page has
-        account, orders, whys, extracts = contents_of(run)
-        difference = None if other is None else _difference(account, account_of(other))
-        return document(account, orders, whys, extracts, _file("page.css"), _file("page.js"), difference)
+    account, orders, whys, extracts = contents_of(run)
+    difference = None if other is None else _difference(account, account_of(other))
+    return document(account, orders, whys, extracts, _file("page.css"), _file("page.js"), difference)
 
 
 def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str, Extract]]:
