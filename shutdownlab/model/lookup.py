@@ -39,8 +39,11 @@ def known(kind: str, name: str, names: Collection[str], where: str) -> str:
 
 def a_share(given: object, where: str, hint: str) -> float:
     """`given`, which must be a number from 0 to 1."""
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1:
-        refuse(where, quoted(given), "a share from 0 to 1", hint)
+    expected = "a share from 0 to 1"
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        refuse(where, quoted(given), expected, hint)
+    if not 0 <= given <= 1:
+        refuse(where, f"{given:g}", expected, hint)
     return given
 
 
