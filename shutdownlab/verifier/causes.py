@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
+from shutdownlab.config.document import Record
 from shutdownlab.config.writing import dump
 from shutdownlab.library import Shutdown
 from shutdownlab.model.policy import Policy
-from shutdownlab.verifier.compare import CellChange, Comparison
+from shutdownlab.model.scenario import Phase
+from shutdownlab.model.topology import VantageId
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.compare import CellChange, Comparison, Seen
+from shutdownlab.verifier.mending import NOBODY
+from shutdownlab.verifier.verdicts import Verifier
+
+_Record = TypeVar("_Record", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """A difference: the policy it is about, in words, and where it stands (`file:line`, of what is gone the old
-    file's). phases: those in which it counts; none: in all, as what is no policy's."""
+    file's). phases: those in which it counts; none: in all, as what is no policy's. undone: the new policy without it,
+    where that can be told."""
 
     policy: str
     text: str
     place: str
     phases: frozenset[str]
+    undone: Policy | None = None
 
     def __str__(self) -> str:
         return f"{self.text}{f', {self.place}' if self.place else ''}"
@@ -29,10 +40,72 @@ class Cause:
 def with_causes(
     comparison: Comparison, old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]
 ) -> Comparison:
-    """The same, each change with what could have caused it: a difference of a policy that is in force then."""
+    """The same, each change with what caused it: the differences of policies in force then which, undone by themselves,
+    would change it; where none of them would (each suffices, or none does alone), all of them."""
     found = [*_policies(old, new), *_timelines(old, new), *_rest(old, new)]
-    changes = tuple(replace(change, causes=tuple(map(str, causes_of(change, found)))) for change in comparison.changes)
+    trial = _Trial(Verifier(*new))
+    changes = tuple(
+        replace(change, causes=tuple(map(str, trial.matter(change, causes_of(change, found)))))
+        for change in comparison.changes
+    )
     return replace(comparison, changes=changes)
+
+
+class _Trial:
+    """Undoes differences on the model of the new scenario, one at a time, and sees what they change."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._phases = {phase.phase: phase for phase in verifier.shutdown.scenario.timeline}
+        self._cells: dict[str, defaultdict[tuple[VantageId, str], list[Cell]]] = {}
+        self._imagined: dict[tuple[str, int], Phase] = {}
+
+    def matter(self, change: CellChange, causes: list[Cause]) -> list[Cause]:
+        """Those of the causes that change any of the cells; all, where it cannot be told."""
+        tried = [cause for cause in causes if cause.undone is not None]
+        if len(tried) < 2:
+            return causes
+        idle = [cause for cause in tried if not self._changes(change, cause)]
+        return causes if len(idle) == len(tried) else [cause for cause in causes if cause not in idle]
+
+    def _changes(self, change: CellChange, cause: Cause) -> bool:
+        """Whether any of the cells comes out otherwise without a cause; yes where nobody can say."""
+        cells = [
+            (name, cell)
+            for name in change.phases
+            if name in cause.phases
+            for operator, region, group, *_ in change.who
+            for target in change.targets
+            for cell in self._of(name).get((VantageId(operator, region, group), target), ())
+            if cell.family.value in change.families
+        ]
+        return not cells or any(self._seen(name, cell) != self._seen(name, cell, cause) for name, cell in cells)
+
+    def _of(self, name: str) -> dict[tuple[VantageId, str], list[Cell]]:
+        """A phase's cells that are measured from inside, by vantage point and target."""
+        if name not in self._cells:
+            found = self._cells[name] = defaultdict[tuple[VantageId, str], list[Cell]](list)
+            for cell in cells_of(self._verifier.shutdown, self._phases[name]):
+                if cell.vantage is not None:
+                    found[cell.vantage.id, cell.target].append(cell)
+        return self._cells[name]
+
+    def _seen(self, name: str, cell: Cell, without: Cause | None = None) -> Seen:
+        phase = self._phases[name] if without is None else self._imagine(name, without)
+        found = self._verifier.verdict(phase, cell)
+        return found.outcome, found.failure
+
+    def _imagine(self, name: str, without: Cause) -> Phase:
+        """A phase in which a policy is as it would be without one difference."""
+        key = name, id(without)
+        if key not in self._imagined:
+            phase, undone = self._phases[name], without.undone
+            assert undone is not None
+            active = dict(self._verifier.classes.active(phase))
+            active.pop(without.policy, None)
+            active[f"{without.policy}~without {without.text}"] = undone
+            self._imagined[key] = self._verifier.imagine(phase, active)
+        return self._imagined[key]
 
 
 def causes_of(change: CellChange, causes: list[Cause]) -> list[Cause]:
@@ -54,20 +127,33 @@ def _differences(
     name: str, before: Policy, after: Policy, phases: frozenset[str], old: Shutdown, new: Shutdown
 ) -> Iterator[Cause]:
     first, second = dump(before), dump(after)
-    for field in dict.fromkeys((*first, *second)):
-        if field in {"title", "source"} or first.get(field) == second.get(field):
+    for key in dict.fromkeys((*first, *second)):
+        if key in {"title", "source"} or first.get(key) == second.get(key):
             continue
-        key = "except" if field == "except_" else field
-        place = (new if field in second else old).place(("policies", name, key))
-        if isinstance(first.get(field), dict) and isinstance(second.get(field), dict):
-            for text in _within(name, key, first[field], second[field]):
-                yield Cause(name, text, place, phases)
+        place = (new if key in second else old).place(("policies", name, key))
+        was, now = (getattr(policy, _attribute(policy, key)) for policy in (before, after))
+        if isinstance(first.get(key), dict) and isinstance(second.get(key), dict):
+            for part, text in _within(name, key, first[key], second[key]):
+                undone = was
+                if isinstance(now, Record) and type(was) is type(now):
+                    undone = _with(now, part, getattr(was, _attribute(was, part)))
+                yield Cause(name, text, place, phases, _with(after, key, undone))
         else:
-            yield Cause(name, f"`{name}` has another `{key}`", place, phases)
+            yield Cause(name, f"`{name}` has another `{key}`", place, phases, _with(after, key, was))
 
 
-def _within(name: str, key: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
-    """What a mapping of lists, such as `except`, no longer has, and has now."""
+def _with(record: _Record, key: str, value: object) -> _Record:
+    """A record with another value of a key."""
+    return record.model_copy(update={_attribute(record, key): value})
+
+
+def _attribute(record: Record, key: str) -> str:
+    """What a key of a file is called here."""
+    return next(name for name, field in type(record).model_fields.items() if key in (field.alias, name))
+
+
+def _within(name: str, key: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a mapping of lists, such as `except`, no longer has, and has now: in which part, and in words."""
     verb = {"except": "except", "block": "block", "only": "slow"}.get(key)
     for part in dict.fromkeys((*first, *second)):
         was, now = (_listed(each.get(part)) for each in (first, second))
@@ -75,12 +161,13 @@ def _within(name: str, key: str, first: Mapping[str, Any], second: Mapping[str, 
         what = "" if part in {"ports", "apps", "sites", "addresses"} else f"{part} "
         if verb is None:
             if gone or come:
-                yield f"`{name}` has another `{key}`: {part} {', '.join(now) or 'all'}, not {', '.join(was) or 'all'}"
+                lists = f"{part} {', '.join(now) or 'all'}, not {', '.join(was) or 'all'}"
+                yield part, f"`{name}` has another `{key}`: {lists}"
             continue
         if gone:
-            yield f"`{name}` no longer {verb}s {what}{', '.join(gone)}"
+            yield part, f"`{name}` no longer {verb}s {what}{', '.join(gone)}"
         if come:
-            yield f"`{name}` {verb}s {what}{', '.join(come)} now"
+            yield part, f"`{name}` {verb}s {what}{', '.join(come)} now"
 
 
 def _listed(value: Any) -> list[str]:
@@ -94,12 +181,13 @@ def _timelines(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Map
     shared = {phase.phase for phase in old[0].scenario.timeline} & {phase.phase for phase in new[0].scenario.timeline}
     for name in dict.fromkeys((*old[0].scenario.policies, *new[0].scenario.policies)):
         was, now = _in_force(old, name) & shared, _in_force(new, name) & shared
-        for phases, shutdown, text in (
-            (now - was, new[0], f"`{name}` is in force there now"),
-            (was - now, old[0], f"`{name}` is no longer in force there"),
+        for phases, shutdown, text, where in (
+            (now - was, new[0], f"`{name}` is in force there now", {"where": NOBODY}),
+            (was - now, old[0], f"`{name}` is no longer in force there", {}),
         ):
             if phases:
-                yield Cause(name, text, shutdown.place(("policies", name)), frozenset(phases))
+                undone = shutdown.scenario.policies[name].model_copy(update=where)
+                yield Cause(name, text, shutdown.place(("policies", name)), frozenset(phases), undone)
 
 
 def _rest(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]) -> Iterator[Cause]:

@@ -67,6 +67,27 @@ def test_of_many_causes_three_are_told_first_those_of_the_most_phases() -> None:
     assert line.endswith(": web: ok → blocked, since `d` has gone; `c` has gone; `a` has gone; and 1 more")
 
 
+def test_of_two_differences_of_a_policy_each_is_told_of_what_it_changed_alone(tmp_path: Path) -> None:
+    before = "    except: {subscribers: [government], ports: [tcp/179]}"
+    found = diff(FIRST, written(tmp_path, before, "    except: {sites: [www.bbc.com], ports: [tcp/179]}"))
+    told = {(change.kind, *(cause.partition(", ")[0] for cause in change.causes)) for change in found.changes}
+    assert told == {
+        ("blocked", "`blackout` no longer excepts subscribers government"),
+        ("allowed", "`blackout` excepts www.bbc.com now"),
+    }
+
+
+def test_of_two_policies_that_each_suffice_both_are_told(tmp_path: Path) -> None:
+    block = "title: Telegram too, block: {apps: [telegram]}, by: dpi, source: EXAMPLE"
+    both = f"  one: {{{block}}}\n  two: {{{block}}}\n\nprobes:\n"
+    mine = written(tmp_path, "\nprobes:\n", both)
+    started = written(tmp_path, "whatsapp-dropped]", "whatsapp-dropped, one, two]", mine)
+    telegram = [change for change in diff(FIRST, started).changes if change.targets == ("telegram",)]
+    assert telegram
+    for change in telegram:
+        assert [cause.partition(" there")[0] for cause in change.causes] == ["`one` is in force", "`two` is in force"]
+
+
 def test_two_versions_that_come_out_alike_are_no_change(tmp_path: Path) -> None:
     mine = written(tmp_path, "title: A first shutdown\n", "title: The first one\n")
     done = CliRunner().invoke(app, ["diff", "first-shutdown", str(mine)])
