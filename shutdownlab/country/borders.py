@@ -26,6 +26,7 @@ from shutdownlab.model.network import Network, Role
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.servers import translators
 from shutdownlab.system import rtnetlink
+from shutdownlab.system.ethtool import Feature
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
 
@@ -43,6 +44,10 @@ _UNROUTED: Final = f"""table inet unrouted {{
 """
 _LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
+_IPV4_MTU: Final = 1500 - 20 - 8
+"""Octets of an IPv4 packet that a subscriber of IPv6 alone sends, or has sent to him: translated it is longer by what
+an IPv6 header has more, and by one for fragments (RFC 7915, 4.1; Android's clatd takes off the same). Else a page hangs
+on whether "fragmentation needed" comes to its server, and is still known there."""
 _TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 _NFT_MISSING: Final = (
     "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET, CONFIG_NFT_REJECT, _LIMIT and _NAT"
@@ -145,6 +150,8 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
 
     The translators themselves are servers (`servers.translators`). Raises `MachineCannot`.
     """
+    if net.datapath == "netdev" and any(vantage.nat64 is not None for vantage in network.vantages):
+        _cut_by_senders(net, network)
     for border in network.by_role(Role.BORDER):
         groups = translators.translating(network, border.owner)
         if not groups:
@@ -159,12 +166,25 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
             controls = (a for a in network.control_addresses(vantage.id) if a.version == 4)
             own = [f"{address}/32" for address in (v4.network_address + SUBSCRIBER, *controls)]
             namespace: Namespace = net.get(node.name).namespace
-            _join(namespace, own, [("default", None), (str(as_ipv6(standing, v4)), None)])
+            _join(namespace, own, [("default", _IPV4_MTU), (str(as_ipv6(standing, v4)), None)])
             namespace.set_sysctls({"net.ipv6.conf.all.forwarding": 1})
 
 
-def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple[str, None]]) -> None:
-    """A translator's interface, with addresses and what is sent there."""
+def _cut_by_senders(net: EmulatedNetwork, network: Network) -> None:
+    """Have every host cut its TCP into packets itself. Open vSwitch's userspace datapath (seen with 3.1) cuts oversized
+    ones into 1,498 octets, whatever the other end had asked for, which is too long for a line of IPv6 alone.
+    """
+    segmentation = Feature("tx-tcp-segmentation")
+    for node in network.nodes.values():
+        own = [name for name, port in node.ports.items() if port.addresses]
+        if own:
+            with net.get(node.name).namespace.entered():
+                for name in own:
+                    segmentation.switch_off(name)
+
+
+def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple[str, int | None]]) -> None:
+    """A translator's interface, with addresses and what is sent there, each with its MTU where that is less."""
     name = translators.INTERFACE
     try:
         with namespace.netlink() as netlink:
@@ -174,7 +194,7 @@ def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple
         namespace.configure(
             [
                 *(rtnetlink.address(index, ip_interface(each)) for each in addresses),
-                *(rtnetlink.route(prefix, gateway, index) for prefix, gateway in routes),
+                *(rtnetlink.route(prefix, None, index, mtu) for prefix, mtu in routes),
             ]
         )
     except (NetlinkError, OSError) as error:

@@ -30,7 +30,8 @@ _IFF_UP: Final = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 4, 6
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS = 1, 4, 5, 8
+_RTAX_MTU = 2
 _FOR_EVER: Final = 0xFFFFFFFF
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _SCOPE_EVERYWHERE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
@@ -90,10 +91,10 @@ def local(prefix: str) -> Request:
     return Request(_NEW_ROUTE, _CREATE | _EXCLUSIVE, body, f"{prefix} as its own")
 
 
-def route(prefix: str, gateway: IPv4Address | IPv6Address | None, index: int | None) -> Request:
+def route(prefix: str, gateway: IPv4Address | IPv6Address | None, index: int | None, mtu: int | None = None) -> Request:
     """A route in place of the one there may be; "default" goes where its gateway, or else IPv4, is.
 
-    Without a gateway what it leads to is on the link.
+    Without a gateway what it leads to is on the link. `mtu`: of what goes there, in octets, where the link has more.
     """
     version = gateway.version if gateway else 6 if ":" in prefix else 4
     target = ip_network(("0.0.0.0/0" if version == 4 else "::/0") if prefix == "default" else prefix)
@@ -108,6 +109,8 @@ def route(prefix: str, gateway: IPv4Address | IPv6Address | None, index: int | N
         body += _attribute(_RTA_GATEWAY, gateway.packed)
     if index is not None:
         body += _attribute(_RTA_OIF, struct.pack("=I", index))
+    if mtu is not None:
+        body += _attribute(_RTA_METRICS, _attribute(_RTAX_MTU, struct.pack("=I", mtu)))
     return Request(_NEW_ROUTE, _CREATE | _REPLACE, body, f"route to {prefix}")
 
 

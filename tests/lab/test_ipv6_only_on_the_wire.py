@@ -15,11 +15,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from ipv6_only import SHARED, STANDING, scenario
 
+from shutdownlab.config.numbers import ICMP
 from shutdownlab.inspection.capture import open_capture
 from shutdownlab.inspection.links import decode_frame
 from shutdownlab.model.scenario import Outcome
 
 pytestmark = pytest.mark.skipif(not shutil.which("tayga", path="/usr/sbin:/sbin:/usr/bin"), reason="tayga is missing")
+TOO_BIG = bytes([3, 4])
+"""Destination unreachable, fragmentation needed (RFC 792)."""
 ASKED = ["sh", "-c", f"getent ahostsv6 e1.whatsapp.net | grep -q ^{STANDING}"]
 """For a name that has IPv4 addresses alone."""
 
@@ -49,10 +52,12 @@ def test_packets_of_a_line_of_ipv6_alone_fare_as_the_model_has_it(run: sl.Run) -
 
 def test_the_line_carries_no_ipv4_and_beyond_the_border_nothing_stands_for_it(run: sl.Run) -> None:
     standing = ipaddress.ip_network(f"{STANDING}0:0/96")
-    seen = {}
+    seen, too_big = {}, 0
     for switch in ("southcell-capital-sw", "southcell-dpi"):
         packets = [decode_frame(link, frame) for _, link, frame in open_capture(run.path / "pcap" / f"{switch}.pcapng")]
         seen[switch] = {ipaddress.ip_address(a) for p in packets if not p.problem for a in (p.src, p.dst)}
+        too_big += sum(p.proto == ICMP and p.frame[p.l4 : p.l4 + 2] == TOO_BIG for p in packets)
+    assert not too_big, "nobody sends what is too long for the line once it is translated"
     on_line, beyond = seen["southcell-capital-sw"], seen["southcell-dpi"]
     assert any(a in standing for a in on_line) and not any(a.version == 4 for a in on_line)
     assert ipaddress.ip_address(SHARED) in beyond and not any(a in standing for a in beyond)
