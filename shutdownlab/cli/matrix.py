@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from shutdownlab import library
-from shutdownlab.cli.options import Choices, DatapathWish, ScenarioName, Settings, Trust, as_mapping, as_settings
+from shutdownlab.cli.options import (
+    Choices,
+    DatapathWish,
+    NewRun,
+    ScenarioName,
+    Settings,
+    Trust,
+    as_mapping,
+    as_settings,
+)
 from shutdownlab.cli.program import errors, naming_options, user_errors
 from shutdownlab.cli.run import one_run
 from shutdownlab.reporting.progress import Progress
@@ -25,16 +33,7 @@ def matrix(
         list[str] | None,
         typer.Option("--at", metavar="PHASE", help="In this phase; repeatable.", show_default="all"),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            readable=False,
-            metavar="DIR",
-            help="A new directory for the results.",
-            show_default="runs/NAME-TIME",
-        ),
-    ] = None,
+    out: NewRun = None,
     choose: Choices = None,
     settings: Settings = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 0,

@@ -68,6 +68,12 @@ Sample = Annotated[
         show_default="all",
     ),
 ]
+NewRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", readable=False, metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Apply the policies of this phase.")]
 

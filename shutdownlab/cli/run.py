@@ -15,6 +15,7 @@ from shutdownlab.cli.options import (
     Choices,
     DatapathWish,
     Everything,
+    NewRun,
     OneScenario,
     Sample,
     Settings,
@@ -38,16 +39,7 @@ def run(
     scenario: OneScenario = None,
     everything: Everything = False,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.")] = 1,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            readable=False,
-            metavar="DIR",
-            help="A new directory for the results.",
-            show_default="runs/NAME-TIME",
-        ),
-    ] = None,
+    out: NewRun = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     real_time: Annotated[
         float | None,

@@ -6,6 +6,7 @@ from typing import Any
 
 from shutdownlab.config.document import parse
 from shutdownlab.library import shipped
+from shutdownlab.results.result import Result
 
 Json = dict[str, Any]
 MADE_UP = {"title": "Made up", "source": "made up"}
@@ -29,26 +30,32 @@ POLICIES: dict[str, Json] = {
 }  # fmt: skip
 
 
-def topology() -> Json:
+def topology(name: str = "behind", translating: str = "cgnat") -> Json:
+    """translating: the key by which an operator's mobile lines are translated."""
     made = dict(parse(dict(shipped("topologies"))["two-operators"].read_bytes(), "two-operators").data)
-    made["name"] = "behind"
-    made["operators"] = made["operators"] | {"southcell": made["operators"]["southcell"] | {"cgnat": ["mobile"]}}
+    made["name"] = name
+    made["operators"] = made["operators"] | {"southcell": made["operators"]["southcell"] | {translating: ["mobile"]}}
     return made
 
 
 def scenario() -> Json:
-    phases = list(POLICIES)
+    return played(topology(), "Behind a NAT", POLICIES)
+
+
+def played(country: Json, title: str, policies: dict[str, Json], **of_calls_and_the_bank: list[str]) -> Json:
+    """A phase for each policy, after a quiet one."""
+    phases = list(policies)
     return {
-        "format": 1, "name": "behind", "title": "Behind a NAT", "topology": topology(),
-        "policies": {name: MADE_UP | policy for name, policy in POLICIES.items()},
+        "format": 1, "name": country["name"], "title": title, "topology": country,
+        "policies": {name: MADE_UP | policy for name, policy in policies.items()},
         "probes": {
             "bbc": {"test": "web", "url": "https://www.bbc.com/", "families": ["ipv4", "ipv6"]},
             "whatsapp": {"test": "app", "app": "whatsapp"},
             "http3": {"test": "http3", "url": "https://www.youtube.com/"},
-            "bank": {"test": "web", "url": "https://kaspi.kz/"},
+            "bank": {"test": "web", "url": "https://kaspi.kz/", **of_calls_and_the_bank},
             "ping": {"test": "ping", "host": "8.8.8.8"},
             "dns": {"test": "dns", "host": "www.bbc.com", "resolver": "8.8.8.8"},
-            "call": {"test": "call"},
+            "call": {"test": "call", **of_calls_and_the_bank},
         },
         "timeline": [
             {"phase": "baseline", "at": "2030-05-01T00:00Z", "title": ""},
@@ -62,3 +69,12 @@ def scenario() -> Json:
         ],
         "ends": "2030-05-02T00:00Z",
     }  # fmt: skip
+
+
+def through(results: list[Result], phase: str, vantage: str) -> set[tuple[str, str]]:
+    """What gets through, by target and address family."""
+    return {
+        (r.target, r.family.value)
+        for r in results
+        if r.phase == phase and str(r.vantage) == vantage and r.outcome.got_through
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from behind import through
 from ipv6_only import INNER, SHARED, STANDING, scenario
 
 import shutdownlab as sl
@@ -37,15 +38,6 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
     return list(sl.verify(scenario()).results)
-
-
-def through(results: list[Result], phase: str, vantage: str) -> set[tuple[str, str]]:
-    """What gets through, by target and address family."""
-    return {
-        (r.target, r.family.value)
-        for r in results
-        if r.phase == phase and str(r.vantage) == vantage and r.outcome.got_through
-    }
 
 
 def test_everything_gets_through_a_nat64_on_a_quiet_day(results: list[Result]) -> None:

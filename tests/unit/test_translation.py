@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from behind import INNER, SHARED, scenario
+from behind import INNER, SHARED, scenario, through
 
 import shutdownlab as sl
 from shutdownlab.compiler.translation import ruleset
@@ -26,15 +26,6 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
     return list(sl.verify(scenario()).results)
-
-
-def through(results: list[Result], phase: str, vantage: str) -> set[tuple[str, str]]:
-    """What gets through, by target and address family."""
-    return {
-        (r.target, r.family.value)
-        for r in results
-        if r.phase == phase and str(r.vantage) == vantage and r.outcome.got_through
-    }
 
 
 def test_the_gateway_knows_the_shared_address_and_access_switches_the_subscribers_own(results: list[Result]) -> None:
