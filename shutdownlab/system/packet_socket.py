@@ -17,6 +17,7 @@ import mmap
 import socket
 import struct
 import sys
+import time
 from array import array
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ SLOT: Final = 17 * 4096
 """Bytes reserved per frame: header, Ethernet, tag, and the 65,535 bytes of the largest IP packet."""
 
 _RECEIVE_BUFFER: Final = 8 * 1024 * 1024
+_STAMPS_WITHIN_S: Final = 30.0
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -149,11 +151,13 @@ def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> Pack
         with inside(netns):
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
             index = socket.if_nametoindex(ifname)
+            raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, stamped)
+            if stamped:
+                _wait_for_stamps()
             with suppress(OSError):  # a kernel without IPv6 has nothing to silence
                 Path(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6").write_text("1")
         for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS, _PACKET_AUXDATA):
             raw.setsockopt(_SOL_PACKET, option, 1)
-        raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, stamped)
         raw.setsockopt(
             _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, bytes(8))
         )
@@ -168,6 +172,29 @@ def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> Pack
             raw.close()
         raise OSError(error.errno or errno.ENODEV, f"cannot open {where}: {error.strerror or error}") from error
     return PacketSocket(raw, ifname)
+
+
+def _wait_for_stamps() -> None:
+    """Return once frames are stamped when they come.
+
+    Linux begins some time after the first socket asked (`net_enable_timestamp` leaves it to a work queue), and until
+    then stamps a frame when it is read: two wires' frames would be told in the order of reading.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as own:
+        own.bind(("127.0.0.1", 0))
+        own.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, True)
+        own.settimeout(_STAMPS_WITHIN_S)
+        deadline = time.monotonic() + _STAMPS_WITHIN_S
+        while True:
+            own.sendto(b"", own.getsockname())
+            sent = time.time_ns()
+            time.sleep(0.0002)  # read at once, a frame's two times would be one
+            (_, _, stamp), *_ = own.recvmsg(0, _STAMP)[1]
+            seconds, nanoseconds = struct.unpack("=qq", stamp)
+            if seconds * 10**9 + nanoseconds <= sent:
+                return
+            if time.monotonic() > deadline:
+                raise OSError(errno.ETIME, f"the kernel stamps no frames, {_STAMPS_WITHIN_S:g} s after it was asked")
 
 
 class Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from switches import until
 
 from shutdownlab.box.overheard import Overheard
 from shutdownlab.inspection.verdict import Side
-from shutdownlab.system.packet_socket import open_wire
+from shutdownlab.system.packet_socket import Batch, open_wire
 
 _OURS = b"\x88\xb5"
 """An EtherType for experiments (IEEE Std 802): nobody else sends any."""
@@ -101,3 +102,22 @@ def test_a_vlan_tag_survives_beside_the_time_at_which_a_frame_came(box: Box) -> 
         return tagged in heard
 
     until("the tagged frame has come", came)
+
+
+def test_a_wire_is_stamped_from_its_first_frame_on() -> None:
+    """Linux begins to stamp a moment after it is asked, and ends when nobody asks any more: each round begins anew."""
+    batch = Batch(stamped=True)
+    with Cables() as cables:
+        left, right = cables.netns(), cables.netns()
+        cables.veth(left, "near", right, "far")
+        sender = open_wire(left, "near")
+        for _ in range(10):
+            wire = open_wire(right, "far", stamped=True)
+            sender.send_frame(b"\x02" * 12 + _OURS + bytes(48))
+            sent = time.time_ns()
+            time.sleep(0.002)  # what is stamped when it is read is stamped later than this
+            until("it has come", lambda: batch.read(wire))
+            assert batch.came_ns(batch.count - 1) <= sent
+            wire.close()
+            time.sleep(0.05)  # it ends by the same work queue
+        sender.close()

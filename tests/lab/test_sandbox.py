@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -145,29 +146,31 @@ def test_ctrl_c_at_a_prompt_ends_the_command_and_not_the_lab(tmp_path: Path) -> 
     os.close(slave)
     heard = bytearray()
 
-    def say(words: bytes, until: bytes) -> None:
+    def say(words: bytes, *until: bytes) -> None:
+        """Type, and wait for each of these in turn. What is typed before a prompt is back would be lost."""
+        del heard[:]
         os.write(master, words)
-        expected = heard.count(until) + 1
 
         def answered() -> bool:
             if select.select([master], [], [], 0)[0]:
                 heard.extend(os.read(master, 65536))
-            return heard.count(until) >= expected
+            return re.search(b".*".join(map(re.escape, until)), heard, re.DOTALL) is not None
 
         outside.wait_until(answered, f"{until!r} after {words!r}; heard: {heard.decode(errors='replace')}")
 
+    mininet, shell = b"mininet> ", b"shell> "
     try:
-        say(b"", b"mininet> ")
+        say(b"", mininet)
         for _ in range(2):
             say(b"h1 ping 10.9.0.2\n", b"icmp_seq=2")
-            say(b"\x03", b"mininet> ")  # what is typed before the prompt is back would be lost
-        say(b"h1 echo once mo''re\n", b"once more")
-        say(b"exit\n", b"shell> ")
+            say(b"\x03", mininet)
+        say(b"h1 echo once mo''re\n", b"once more", mininet)
+        say(b"exit\n", shell)
         say(b"ping 10.9.0.2\n", b"icmp_seq=2")
-        say(b"\x03", b"packets transmitted")
+        say(b"\x03", b"packets transmitted", shell)
         say(b"sh -c 'echo aw''ake; exec sleep 1000'\n", b"awake")  # its echo alone would come before it runs
-        say(b"\x1a", b"Stopped")
-        say(b"kill %1; wait; echo go''ne\n", b"gone")
+        say(b"\x1a", b"Stopped", shell)
+        say(b"kill %1; wait; echo go''ne\n", b"gone", shell)
         os.write(master, b"exit 7\n")
         assert process.wait(20) == 7
     finally:
