@@ -129,3 +129,14 @@ def test_what_apt_did_not_find_the_last_time_counts_no_more(machine: Machine) ->
     done = machine.set_up("tests", unknown="browser")
     assert done.returncode == 0, done.stderr
     assert machine.installed == PROGRAMS.keys() - {"browser"}
+
+
+def test_modules_are_compiled_once_for_whoever_cannot_keep_them_compiled(machine: Machine) -> None:
+    for folder in ("shutdownlab", "controllers", "topologies"):
+        (machine.place / folder).mkdir()
+        (machine.place / folder / "module.py").write_text("x = 1\n")
+    done = machine.set_up()
+    assert done.returncode == 0, done.stderr
+    assert {path.parts[-3] for path in machine.place.glob("*/__pycache__/module.*.pyc")} == {
+        "shutdownlab", "controllers", "topologies"
+    }  # fmt: skip
