@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from cables import Cables
@@ -116,7 +117,7 @@ def test_a_wire_is_stamped_from_its_first_frame_on() -> None:
             sender.send_frame(b"\x02" * 12 + _OURS + bytes(48))
             sent = time.time_ns()
             time.sleep(0.002)  # what is stamped when it is read is stamped later than this
-            until("it has come", lambda: batch.read(wire))
+            until("it has come", partial(batch.read, wire))
             assert batch.came_ns(batch.count - 1) <= sent
             wire.close()
             time.sleep(0.05)  # it ends by the same work queue
