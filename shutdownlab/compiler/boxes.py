@@ -6,7 +6,7 @@ throttled by name is composed as access lists are (see `traffic`): what one poli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 from shutdownlab.compiler import controls
@@ -31,6 +31,7 @@ from shutdownlab.inspection.policy import Conditions, InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.policy import BlockAction, Direction, Exceptions, Policy, Targets
+from shutdownlab.model.routing import systems
 from shutdownlab.model.targets import Allowance
 from shutdownlab.model.topology import Vantage
 
@@ -79,20 +80,36 @@ def _inspected(
     network: Network, policy: str, rule: InspectionRule, vantages: list[Vantage]
 ) -> Iterator[InspectionRule]:
     """A rule as the box of these subscribers gets it; nothing where it is about none of them."""
-    classes = rule.when.subscriber_class
-    subnets = [
-        subnet
-        for vantage in vantages
-        if not classes or vantage.is_of(classes)
-        for subnet in network.subnets[vantage.id]
-    ]
-    inside = _within(subnets, rule.when.subscriber)
-    if inside:
-        when = rule.when.model_copy(update={"subscriber": inside, "subscriber_class": ()})
-        yield rule.model_copy(update={"name": f"{policy}/{rule.name}", "when": when})
+    when = _by_address(network, rule.when, vantages)
+    if when is not None:
+        when = when.model_copy(update={"subscriber": when.subscriber or _subnets(network, vantages)})
+        if when.subscriber:
+            yield rule.model_copy(update={"name": f"{policy}/{rule.name}", "when": when})
 
 
-def _within(subnets: list[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[IpPrefix, ...]:
+def _by_address(network: Network, when: Conditions, vantages: list[Vantage]) -> Conditions | None:
+    """Conditions without classes and autonomous systems, of which boxes know nothing; None: nobody meets them."""
+    changed: dict[str, object] = {}
+    classes = when.subscriber_class
+    if classes or when.subscriber:
+        subnets = _subnets(network, [vantage for vantage in vantages if not classes or vantage.is_of(classes)])
+        changed |= {"subscriber": _within(subnets, when.subscriber), "subscriber_class": ()}
+    if when.asn:
+        announced = systems(network)
+        prefixes = [prefix for number in when.asn for prefix in announced.get(number, ())]
+        changed |= {"address": _within(prefixes, when.address), "asn": ()}
+    if not all(changed.get(key, True) for key in ("subscriber", "address")):
+        return None
+    if when.not_ is not None:
+        changed["not_"] = _by_address(network, when.not_, vantages)
+    return when.model_copy(update=changed)
+
+
+def _subnets(network: Network, vantages: Iterable[Vantage]) -> tuple[IpPrefix, ...]:
+    return tuple(subnet for vantage in vantages for subnet in network.subnets[vantage.id])
+
+
+def _within(subnets: Sequence[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[IpPrefix, ...]:
     """What subnets and prefixes share; all of the subnets where no prefix is given."""
     pairs = [narrower_prefix(subnet, prefix) for subnet in subnets for prefix in given] if given else subnets
     return tuple(dict.fromkeys(prefix for prefix in pairs if prefix is not None))

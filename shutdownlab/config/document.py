@@ -17,7 +17,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import islice
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -35,6 +35,8 @@ from shutdownlab.config.wording import (
 
 Loaded = TypeVar("Loaded", bound=BaseModel)
 
+FROM_A_FILE: Final = {"from": "a file"}
+"""The context in which models validate what people have written."""
 MAX_BYTES = 1 << 20
 MAX_VALUES = 25_000
 """As written: seven times the largest file that ships."""
@@ -123,7 +125,7 @@ class Document:
         the checks that follow can add theirs; the caller must then call `raise_if_bad`.
         """
         try:
-            return kind.model_validate(self.data)
+            return kind.model_validate(self.data, context=FROM_A_FILE)
         except ValidationError as error:
             details = error.errors(include_url=False)
         mistakes = Mistakes(kind, details[:_MAX_EXAMINED], self.data, self.real)
@@ -138,7 +140,8 @@ class Document:
         unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
         if go_on and len(unknown) == len(details):
             try:
-                return kind.model_validate(_without(self.data, {self.real(path) for path in unknown}))
+                rest = _without(self.data, {self.real(path) for path in unknown})
+                return kind.model_validate(rest, context=FROM_A_FILE)
             except ValidationError:
                 pass  # what an unknown key stands for is missed elsewhere
         raise BadInput(self.problems)

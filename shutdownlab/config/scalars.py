@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
+    Field,
     GetJsonSchemaHandler,
     PlainSerializer,
     Strict,
@@ -27,6 +28,8 @@ from shutdownlab.config.document import Expected, Record
 Whole = Annotated[int, Strict()]
 """Neither true, which Python takes for 1, nor text."""
 Number = Annotated[float, Strict()]
+Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294)]
+"""The number of an autonomous system (RFC 6793); 0 and the last one are nobody's (RFC 7607, RFC 7300)."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}

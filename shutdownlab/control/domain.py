@@ -158,7 +158,7 @@ class Domain:
             self.network, self.apps, active, self.owner, on_path=self._on_path, worked_out=self._got_on
         )
         rules = compile_box(self.network, active, self.owner)
-        clock = local_time if any(rule.when.hours for rule in rules) else None
+        clock = local_time if any(part.hours for rule in rules for part in rule.when.parts) else None
         self._goal = _Goal(serial, programs, rules, clock, set(programs))
         if self.box and (rules or self._box.send):  # with nothing to look for, no box is needed
             if self._box.lost:

@@ -9,6 +9,7 @@ from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.recognisers.dns import recognise_dns
 from shutdownlab.inspection.recognisers.result import UNENDED
 from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
@@ -83,6 +84,11 @@ class Classifier:
             return self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
         client = b"" if flow.client is None else flow.client.data
         server = b"" if flow.server is None else flow.server.data
+        if self._answered_over_tcp(flow):
+            if what != CLIENT:
+                return self._match_answers(flow, packet, from_opener, side, now, server)
+            if flow.decided_at and not self._every_request:
+                return FORWARD  # it is looked at for its answers alone
         return self._match_stream(flow, packet, from_opener, side, now, client, server)
 
     def _trace(self, flow: Flow, packet: Packet, from_client: bool, segment: int, now: float) -> None:
@@ -114,11 +120,38 @@ class Classifier:
         for part in parts:
             if client:
                 outcome = self._match_stream(flow, packet, from_opener, side, now, part, b"")
+            elif self._answered_over_tcp(flow):
+                outcome = self._match_answers(flow, packet, from_opener, side, now, part)
             else:
                 outcome = self._match_stream(flow, packet, from_opener, side, now, b"", part)
             if flow.decided:
                 break
         return outcome
+
+    def _answered_over_tcp(self, flow: Flow) -> bool:
+        """Whether what a server says are DNS responses that some rule may be about."""
+        return self.rules.about_answers and flow.protocol == "dns" and flow.inside is None
+
+    def _match_answers(
+        self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, server: bytes
+    ) -> FrameOutcome:
+        """Try the rules about answers on each DNS response that has come completely."""
+        rules = self.rules
+        while len(server) >= 2 and len(server) >= (end := 2 + int.from_bytes(server[:2], "big")):
+            recognition = recognise_dns(server[2:end], flow.dport, self._tolerance)
+            server = server[end:]
+            if flow.server is not None:
+                flow.server.drop(end)
+            if recognition is None:
+                continue
+            rule = flow.rule
+            rules.begin(flow, now)
+            index = rules.match(flow, recognition, b"", b"", side, now, True)
+            if index >= 0 and rules.matchers[index].about_answers:
+                _remember(flow, recognition)
+                return self.enforcer.decide(flow, index, packet, from_opener, side, now)
+            flow.rule = rule
+        return FORWARD
 
     def _match_stream(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
@@ -217,7 +250,8 @@ class Classifier:
 
     def _others_follow(self, recognition: Recognition) -> bool:
         """Whether what follows this message on its connection is looked at by itself."""
-        return recognition.preamble or (self._every_request and recognition.protocol in _SEVERAL)
+        answered = self.rules.about_answers and recognition.protocol == "dns"
+        return recognition.preamble or answered or (self._every_request and recognition.protocol in _SEVERAL)
 
     def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
         """Forget the message that passed, so that the next one on the connection is matched."""
@@ -232,7 +266,7 @@ class Classifier:
             flow.judged += 1
         elif flow.client is not None:
             flow.client.drop(length if length > 0 else len(flow.client.data))
-        if flow.server is not None:
+        if flow.server is not None and not self._answered_over_tcp(flow):
             flow.server.drop(len(flow.server.data))
         self.rules.begin(flow, now)
 
@@ -298,13 +332,15 @@ class Classifier:
     ) -> FrameOutcome:
         """Every query is matched by itself, as is every message of SIP: one port asks for many names.
 
-        What is told is the first that a rule matched, else the first.
+        Of an answer to one that passed only a rule about answers counts, before which no other spares it. What is told
+        is the first that a rule matched, else the first.
         """
-        if not from_opener and flow.verdict is None and recognition.protocol == "dns":
+        answer = not from_opener and flow.verdict is None and recognition.protocol == "dns"
+        if answer and not self.rules.about_answers:
             return FORWARD
         self.rules.begin(flow, now)
         index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
-        if index < 0:
+        if index < 0 or (answer and not self.rules.matchers[index].about_answers):
             if flow.decided_at == 0:
                 flow.decided_at = self.enforcer.packets
             return FORWARD

@@ -45,7 +45,8 @@ def add_listed(document: Document, place: Path, given: dict[str, Any], key: str,
     for index, name in enumerate(named):
         at = (*place, key) if isinstance(files, str) else (*place, key, index)
         items += _listed(document, at, name, key)
-    given[target] = items
+    if items:
+        given[target] = items
 
 
 def _listed(document: Document, at: Path, name: str, key: str) -> Sequence[object]:
@@ -93,7 +94,7 @@ def _resolve_model(document: Document, place: Path, when: dict[str, Any]) -> Non
 
 
 def _conditions(document: Document, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The `when` of each rule at `path`, with where it stands."""
+    """The `when` of each rule at `path`, and what stands in its `not`, with where that is."""
     rules = document.data
     for step in path:
         rules = rules.get(step) if isinstance(rules, dict) else None
@@ -101,3 +102,5 @@ def _conditions(document: Document, path: Path) -> Iterator[tuple[Path, dict[str
         when = rule.get("when") if isinstance(rule, dict) else None
         if isinstance(when, dict):
             yield (*path, index, "when"), when
+            if isinstance(when.get("not"), dict):
+                yield (*path, index, "when", "not"), when["not"]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _ONLY_IN: Final = {
     "qtype": ("dns",),
+    "answer": ("dns",),
+    "cname": ("dns",),
+    "user_agent": ("http", "http2", "ssh", "stun", "whatsapp-call", "quic"),
     "url_contains": ("http", "http2", "sip"),
     "url_regex": ("http", "http2", "sip"),
 }
@@ -29,6 +32,8 @@ _NEVER_IN: Final = {
     **dict.fromkeys(("ech", "esni"), (_WITHOUT_HELLO, "tls")),
 }
 """Conditions on what these protocols lack, and one that has it."""
+_GROUPS: Final = ("name", "url")
+"""Several of their keys are one condition: any of them."""
 _TLS_VERSIONS: Final = range(0x0300, 0x0400)
 """Code points of TLS: no version of QUIC that has been given out is among them (IANA, QUIC Versions)."""
 
@@ -55,8 +60,24 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
         yield f"`protocol` and `protocol_except` of {', '.join(spared)}", "one of them"
     if when.address and when.subscriber and _families(when.address).isdisjoint(_families(when.subscriber)):
         yield "an `address` and a `subscriber` of different IP versions", "both of one"
+    inner = when.not_
+    if inner is not None:
+        check_together(inner)
+        given = [key for key in type(inner).model_fields if key in inner.model_fields_set]
+        if all(_is_implied(when, inner, key) for key in given):
+            yield "`not` of what its other conditions ask for", "a `not` that leaves something"
     if when.first_packets and when.first_packets[0].gap_at_least > 0:
         yield "a `gap_at_least` of the first packet, before which there is none", "it at one that follows"
+
+
+def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:
+    """Whether what meets the conditions beside `not` meets this one in it."""
+    group = key.partition("_")[0]
+    keys = [each for each in type(when).model_fields if each.startswith(f"{group}_")] if group in _GROUPS else [key]
+    pairs = [(getattr(when, each), getattr(inner, each)) for each in keys]
+    if not isinstance(pairs[0][0], tuple) or key == "first_packets":
+        return bool(pairs[0][0] == pairs[0][1])
+    return any(own for own, _ in pairs) and all(set(own) <= set(other) for own, other in pairs)
 
 
 def _families(prefixes: Sequence[IpPrefix]) -> frozenset[int]:

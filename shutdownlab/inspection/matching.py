@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import time
-from socket import AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, Protocol
 
 import re2
@@ -18,7 +19,7 @@ from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.lots import Lots
 from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
-from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.result import UNENDED, Recognition
 from shutdownlab.inspection.terms import pattern_options, readable_url
 
 NO: Final = 0
@@ -96,11 +97,15 @@ class Matcher:
     """One rule, its conditions in the order of their cost."""
 
     __slots__ = (
+        "about_answers",
         "addresses",
+        "agents",
+        "answers",
         "apps",
         "apps_only",
         "class_prefixes",
         "classifier",
+        "cnames",
         "direction",
         "ech",
         "encrypted",
@@ -113,6 +118,8 @@ class Matcher:
         "name",
         "names",
         "needs_payload",
+        "negated",
+        "networks",
         "opener",
         "ports",
         "probability",
@@ -130,8 +137,11 @@ class Matcher:
         "versions",
     )
 
-    def __init__(self, rule: InspectionRule, index: int, policy: InspectionPolicy) -> None:
-        when = rule.when
+    def __init__(
+        self, rule: InspectionRule, index: int, policy: InspectionPolicy, within: Conditions | None = None
+    ) -> None:
+        """`within`: what stands in the rule's `not`, which a matcher of its own tests; None: all the rest."""
+        when = rule.when if within is None else within
         self.rule = rule
         self.index = index
         self.name = rule.name
@@ -140,7 +150,10 @@ class Matcher:
         self.url_contains = tuple(part.lower() for part in when.url_contains)
         self.url_regexes = [re2.compile(pattern, pattern_options()) for pattern in when.url_regex]
         self.keywords = [keyword.encode().lower() for keyword in when.keyword]
+        self.agents = tuple(part.lower() for part in when.user_agent)
         self.addresses = PrefixSet(when.address) if when.address else None
+        of_systems = tuple(prefix for number in when.asn for prefix in policy.asns.get(number, ()))
+        self.networks = PrefixSet(of_systems) if when.asn else None
         self.ports = when.port
         self.protocols = frozenset(when.protocol)
         self.protocols_except = frozenset(when.protocol_except)
@@ -151,6 +164,9 @@ class Matcher:
         self.versions = frozenset(when.version)
         self.length = when.length_at_least
         self.qtypes = frozenset(when.qtype)
+        self.answers = PrefixSet(when.answer) if when.answer else None
+        self.cnames = frozenset(when.cname)
+        self.about_answers = when.about_answers
         self.shapes = [PacketShape(each) for each in when.first_packets]
         self.shapes_tested = False
         """Whether it has hung on them, or on what a classifier says of them, for any connection."""
@@ -165,15 +181,21 @@ class Matcher:
         self.probability = when.probability
         self.hours = when.hours
         self.utc_offset = policy.utc_offset
+        # What it has drawn and been told is kept by its number.
+        self.negated: Matcher | None = None if when.not_ is None else Matcher(rule, -1 - index, policy, when.not_)
+        if self.negated is not None:
+            self.traced = max(self.traced, self.negated.traced)
         besides = bool(
             self.names
             or self.url_contains
             or self.url_regexes
+            or self.agents
             or self.keywords
             or self.protocols
             or self.protocols_except
             or self.ja4
             or self.qtypes
+            or self.about_answers
             or self.ech is not None
             or self.esni is not None
             or self.encrypted is not None
@@ -181,8 +203,9 @@ class Matcher:
             or self.length
             or self.shapes
             or self.classifier is not None
+            or (self.negated is not None and self.negated.needs_payload)
         )
-        self.needs_payload = bool(self.apps) or besides
+        self.needs_payload: bool = bool(self.apps) or besides
         self.apps_only = bool(self.apps) and not besides
         """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
 
@@ -194,6 +217,8 @@ class Matcher:
             return False
         if self.addresses is not None and flow.dst not in self.addresses:
             return False
+        if self.networks is not None and flow.dst not in self.networks:
+            return False
         if self.subscribers is not None or self.class_prefixes is not None:
             inner = flow.src if flow.opener == 0 else flow.dst
             if self.subscribers is not None and inner not in self.subscribers:
@@ -202,11 +227,16 @@ class Matcher:
                 return False
         if self.hours is not None and not _within(self.hours, now + self.utc_offset):
             return False
+        negated = self.negated
+        if negated is not None and not negated.needs_payload and negated.test_headers(flow, now, lots):
+            return False
         return self.probability >= 1.0 or lots.draw(flow, self.index) < self.probability
 
     def test_payload(
         self,
         flow: Flow,
+        now: float,
+        lots: Lots,
         recognition: Recognition,
         apps: AppLookup,
         client: bytes,
@@ -219,11 +249,20 @@ class Matcher:
         `reads`: the box parses this protocol, and so finds keywords in it.
         """
         more = not last and recognition.more
+        if self.about_answers and not (recognition.protocol == "dns" and recognition.method == "response"):
+            return WAIT if more else NO
         answer = YES
-        if self.shapes:
-            answer = self._test_shapes(flow)
-            if answer == NO or (answer == WAIT and last):
+        negated = self.negated
+        if negated is not None and negated.needs_payload and negated.test_headers(flow, now, lots):
+            said = negated.test_payload(flow, now, lots, recognition, apps, client, server, last, reads)
+            if said == YES:
                 return NO
+            answer = said if said == WAIT else YES
+        if self.shapes:
+            said = self._test_shapes(flow)
+            if said == NO or (said == WAIT and last):
+                return NO
+            answer = max(answer, said)
         if self.classifier is not None:
             said = self._classify(flow)
             if said == NO or (said == WAIT and last):
@@ -258,6 +297,17 @@ class Matcher:
                 if not more:
                     return NO
                 answer = WAIT
+        if self.agents:
+            agent = recognition.user_agent
+            if agent is None or not self._is_agent(agent):
+                unended = not last and recognition.length == UNENDED  # HTTP's headers go on behind the host's
+                if agent is not None or not (more or unended):
+                    return NO
+                answer = WAIT
+        if self.answers is not None and not self._gives_address(recognition.answers):
+            return NO
+        if self.cnames and not self._leads_to_name(recognition.answers):
+            return NO
         if self.qtypes and recognition.qtype not in self.qtypes:
             if not more:
                 return NO
@@ -342,6 +392,28 @@ class Matcher:
                 return True
         return any(regex.search(url) for regex in self.url_regexes)
 
+    def _is_agent(self, agent: str) -> bool:
+        lowered = agent.lower()
+        return any(part in lowered for part in self.agents)
+
+    def _gives_address(self, answers: tuple[str, ...]) -> bool:
+        """Whether one of a response's records has one of the addresses; names among them are of CNAME records."""
+        addresses = self.answers
+        return addresses is not None and any(
+            address is not None and address in addresses for address in map(address_bytes, answers)
+        )
+
+    def _leads_to_name(self, answers: tuple[str, ...]) -> bool:
+        for name in answers:
+            at = 0
+            while True:
+                if name[at:] in self.cnames:
+                    return True
+                at = name.find(".", at) + 1
+                if at == 0:
+                    break
+        return False
+
     def _keyword_in(self, client: bytes, server: bytes) -> bool:
         low_client = client.lower()
         low_server = server.lower()
@@ -358,6 +430,13 @@ def _within(hours: tuple[time, time], local: float) -> bool:
     start = hours[0].hour * 3600 + hours[0].minute * 60
     end = hours[1].hour * 3600 + hours[1].minute * 60
     return start <= second < end if start <= end else second >= start or second < end
+
+
+def address_bytes(text: str) -> bytes | None:
+    """`127.0.0.1` as `b"\\x7f\\0\\0\\1"`; None where the text is no address."""
+    with suppress(OSError, ValueError):
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    return None
 
 
 def address_text(address: bytes) -> str:

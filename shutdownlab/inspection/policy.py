@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from shutdownlab.config.addresses import AnAddress, Prefix
 from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
 from shutdownlab.config.kinds import is_another
-from shutdownlab.config.scalars import Hours, Kbit, Number, Port, Seconds, UtcOffset, Whole, whole, written
+from shutdownlab.config.narrowing import Narrowing
+from shutdownlab.config.scalars import Asn, Hours, Kbit, Number, Port, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.classifier import content_of
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.contradictions import check_together
@@ -30,6 +31,7 @@ from shutdownlab.inspection.terms import (
     NameParts,
     NamePatterns,
     QueryTypes,
+    SoftwareNames,
     UrlParts,
     UrlPatterns,
     many,
@@ -91,6 +93,12 @@ def _action(value: Any) -> str:
     return action_name(value)
 
 
+def _asn_key(value: Any) -> Any:
+    """Keys are text in every file."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value
+
+
+AsnKey = Annotated[Asn, BeforeValidator(_asn_key)]
 ResponseCode = Annotated[
     str,
     BeforeValidator(_rcode, json_schema_input_type=Literal["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "REFUSED"]),
@@ -266,7 +274,7 @@ class ClassifierCondition(Record):
         return self
 
 
-class Conditions(Record):
+class Conditions(Narrowing):
     """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`.
 
     Case matters nowhere. Names may be written as people do, in letters of any script.
@@ -290,6 +298,9 @@ class Conditions(Record):
     host's letters, and `%D0%BF` as `п`."""
     url_regex: UrlPatterns = ()
     """One of these regular expressions (RE2) is found in the URL of an HTTP request, in either form."""
+    user_agent: SoftwareNames = ()
+    """What the client says of its own software has one of these texts in it: HTTP's `User-Agent`, the identification
+    that SSH begins with, STUN's `SOFTWARE`, the user agent of Google's QUIC."""
     keyword: Keywords = ()
     """Anywhere in the assembled stream of either end, or in a datagram, as UTF-8; the case of ASCII letters does not
     matter, that of others does. Only in protocols that the box's profile recognises."""
@@ -297,6 +308,9 @@ class Conditions(Record):
     """The end that did not open the connection has one of these addresses."""
     address_file: Names = ()
     """Files of addresses and prefixes, relative to the file that has the rule, one a line; added to `address`."""
+    asn: Annotated[tuple[Asn, ...], BeforeValidator(many)] = ()
+    """The end that did not open the connection is in one of these autonomous systems: has an address that it announces
+    (in a scenario, on a quiet day; in a policy file for captures, one of those under `asns`)."""
     port: Ports = ()
     """The port that was connected to."""
     protocol: Names = ()
@@ -324,6 +338,11 @@ class Conditions(Record):
     """A trained model takes the connection for what it was trained on. Needs `pip install 'shutdownlab[onnx]'`."""
     qtype: QueryTypes = ()
     """The type of a DNS question, by its name or number: `HTTPS`, `TYPE65`, `65`."""
+    answer: Prefixes = ()
+    """A DNS response in the clear gives one of these addresses. Its other conditions are asked of the response too, and
+    what happens happens to that: the question has gone through."""
+    cname: Domains = ()
+    """A DNS response in the clear has a CNAME record that leads to one of these names, or to anything below them."""
     direction: Literal["outbound", "inbound"] | None = None
     """Which way the packet that is being looked at travels: outbound is from inside to outside."""
     opener: Literal["inside", "outside"] | None = None
@@ -337,6 +356,33 @@ class Conditions(Record):
     """The share of connections to which the rule applies, drawn once for each connection and rule."""
     hours: Hours | None = None
     """The rule applies in these hours of the day, local time (see `utc_offset`); they may run over midnight."""
+    not_: Conditions | None = Field(alias="not", default=None)
+    """Conditions that must not all hold. What cannot be told (the name of a connection that says none) does not hold:
+    then the rule applies, as soon as the box knows that it never will."""
+
+    @property
+    def parts(self) -> tuple[Conditions, ...]:
+        """These conditions, and those in their `not`."""
+        return (self,) if self.not_ is None else (self, self.not_)
+
+    @property
+    def about_answers(self) -> bool:
+        """Whether it is only about DNS responses."""
+        return any(part.answer or part.cname for part in self.parts)
+
+    @model_validator(mode="after")
+    def _negated(self) -> Conditions:
+        inner = self.not_
+        if inner is not None:
+            if not inner.model_fields_set:
+                raise Expected("at least one condition", "what meets it is spared", found="none", key="not")
+            if inner.not_ is not None:
+                raise Expected("conditions without a `not` of their own", found="`not` in `not`", key="not")
+            if inner.direction is not None or inner.probability != 1:
+                key = "direction" if inner.direction is not None else "probability"
+                hint = "beside `not`: the other direction" if key == "direction" else "beside `not`: 1 less that"
+                raise Expected(f"conditions other than `{key}`", hint, found=f"`{key}`", key="not")
+        return self
 
     @model_validator(mode="after")
     def _resolved(self) -> Conditions:
@@ -367,6 +413,9 @@ class InspectionRule(Record):
         when = self.when
         check_together(when)
         kind = action_kinds().get(self.verdict.action)
+        if when.about_answers and kind is not None and not kind.meets_answers:
+            found = f"the action {self.verdict.action} for a DNS response"
+            raise Expected("an action that can be done to it", "`drop` can", found=found, key="verdict")
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"
@@ -389,6 +438,8 @@ class InspectionPolicy(Record):
     """Addresses behind the box, for captures; in the lab a box knows by its ports."""
     classes: dict[str, Prefixes] = Field(default_factory=dict)
     """Subscriber classes that rules name, by the addresses of their subscribers; for captures."""
+    asns: dict[AsnKey, Prefixes] = Field(default_factory=dict)
+    """Autonomous systems that rules name by number, with the addresses that they announce; for captures."""
     utc_offset: UtcOffset = 0
     """What local clocks show, as an offset from UTC, in quotes; for the `hours` of rules."""
     rules: tuple[InspectionRule, ...] = ()
@@ -404,8 +455,14 @@ def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = N
     if is_another(document, "policy"):
         document.raise_if_bad()
     resolve_files(document, ("rules",))
-    classes = document.data.get("classes")
-    check_rules(document, ("rules",), apps, classes if isinstance(classes, dict) else ())
+    classes, asns = (document.data.get(key) for key in ("classes", "asns"))
+    check_rules(
+        document,
+        ("rules",),
+        apps,
+        classes if isinstance(classes, dict) else (),
+        [key for key in map(_asn_key, asns) if isinstance(key, int)] if isinstance(asns, dict) else (),
+    )
     profile = document.data.get("profile")
     if isinstance(profile, str) and profile not in profile_names():
         document.report_unknown(("profile",), "profile of DPI boxes", profile, profile_names())

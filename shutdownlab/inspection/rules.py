@@ -30,6 +30,8 @@ class RuleSet:
         self.count = len(self.matchers)
         self.traced = max((matcher.traced for matcher in self.matchers), default=0)
         """How many of a connection's first packets some rule asks about."""
+        self.about_answers = any(matcher.about_answers for matcher in self.matchers)
+        """Whether some rule is about DNS responses."""
         self.apps = apps
         self.lots = lots
         self.visible = frozenset(profile.protocols)
@@ -91,7 +93,9 @@ class RuleSet:
                 if matcher.direction >= 0 and matcher.direction != side:
                     answer = NO if last else WAIT
                 elif matcher.needs_payload:
-                    answer = matcher.test_payload(flow, recognition, self.apps, client, server, last, reads)
+                    answer = matcher.test_payload(
+                        flow, now, self.lots, recognition, self.apps, client, server, last, reads
+                    )
                 if answer == WAIT:
                     flow.rule = index
                     return OPEN

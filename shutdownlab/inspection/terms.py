@@ -106,6 +106,14 @@ def _keyword(value: Any) -> str:
     return text
 
 
+def _software(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[ -~]+", text) or text != text.strip():
+        hint = "in ASCII, without spaces before or after it, as clients send it"
+        raise Expected("a part of what a program says of itself, such as curl/8", hint)
+    return text
+
+
 def _ja4(value: Any) -> str:
     text = written(value)
     if not _JA4.fullmatch(text):
@@ -133,6 +141,7 @@ NameParts = Annotated[tuple[Annotated[str, BeforeValidator(_name_part)], ...], B
 NamePatterns = Annotated[tuple[Annotated[str, BeforeValidator(_name_pattern)], ...], BeforeValidator(many)]
 UrlParts = Annotated[tuple[Annotated[str, BeforeValidator(_url_part)], ...], BeforeValidator(many)]
 UrlPatterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(many)]
+SoftwareNames = Annotated[tuple[Annotated[str, BeforeValidator(_software)], ...], BeforeValidator(many)]
 Keywords = Annotated[tuple[Annotated[str, BeforeValidator(_keyword)], ...], BeforeValidator(many)]
 QueryType = Annotated[str, BeforeValidator(query_type, json_schema_input_type=str | int)]
 QueryTypes = Annotated[tuple[QueryType, ...], BeforeValidator(many)]

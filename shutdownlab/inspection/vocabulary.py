@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from importlib.resources import files
 from typing import Any
 
-from shutdownlab.config.document import Document, Path, quoted
+from shutdownlab.config.document import Document, Path, one_of, quoted
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.recognition import installed_recognisers
 
@@ -18,9 +18,13 @@ def profile_names() -> tuple[str, ...]:
 
 
 def check_rules(
-    document: Document, path: Path, apps: Collection[str] | None = None, classes: Collection[str] | None = None
+    document: Document,
+    path: Path,
+    apps: Collection[str] | None = None,
+    classes: Collection[str] | None = None,
+    asns: Collection[int] = (),
 ) -> None:
-    """Report each unknown app, protocol and subscriber class in the list of rules at `path`, and rule names used twice.
+    """Report each unknown app, protocol, subscriber class and AS in the list of rules at `path`, and names used twice.
 
     `apps` None: those of the catalogue that ships; `classes` None: they are not known here. It goes by the plain data,
     so that it finds them beside mistakes of any other kind, which it leaves to the models.
@@ -36,11 +40,18 @@ def check_rules(
             document.report((*place, "name"), f"the rule name {quoted(name)} twice", "each name once", hint)
         when = rule.get("when")
         if isinstance(when, dict):
-            _check_conditions(document, (*place, "when"), when, apps, classes)
+            _check_conditions(document, (*place, "when"), when, apps, classes, asns)
+            if isinstance(when.get("not"), dict):
+                _check_conditions(document, (*place, "when", "not"), when["not"], apps, classes, asns)
 
 
 def _check_conditions(
-    document: Document, path: Path, when: dict[str, Any], apps: Collection[str] | None, classes: Collection[str] | None
+    document: Document,
+    path: Path,
+    when: dict[str, Any],
+    apps: Collection[str] | None,
+    classes: Collection[str] | None,
+    asns: Collection[int],
 ) -> None:
     if apps is None and "app" in when:
         apps = shipped_apps().apps
@@ -54,6 +65,13 @@ def _check_conditions(
         for place, name in _values(when.get(key), (*path, key)):
             if known is not None and name not in known:
                 document.report_unknown(place, kind, name, known)
+    asn = when.get("asn")
+    for index, number in enumerate(asn if isinstance(asn, list) else [asn]):
+        if isinstance(number, int) and not isinstance(number, bool) and number > 0 and number not in asns:
+            place = (*path, "asn", index) if isinstance(asn, list) else (*path, "asn")
+            expected = one_of([str(known) for known in sorted(asns)]) if asns else "one that is known here"
+            hint = "a rule can name the systems of its scenario's topology, or of its file's `asns`"
+            document.report(place, f"unknown autonomous system {number}", expected, hint)
 
 
 def _at(data: Any, path: Path) -> Any:

@@ -91,7 +91,13 @@ class _Checker:
     def check(self) -> None:
         for name, policy in self.scenario.policies.items():
             path: Path = ("policies", name)
-            check_rules(self.document, (*path, "inspect"), self.apps, self.topology.class_names)
+            check_rules(
+                self.document,
+                (*path, "inspect"),
+                self.apps,
+                self.topology.class_names,
+                self.topology.as_numbers,
+            )
             if policy.needs_boxes:
                 for operator, profile in self._concerned(policy):
                     self._can(path, policy, operator, profile)

@@ -22,6 +22,9 @@ from shutdownlab.model.topology import Vantage
 _HELLO = ("tls", "dot", "doh", "tor", "quic", "dtls")
 _NEEDS = {
     "qtype": ("dns",),
+    "answer": ("dns",),
+    "cname": ("dns",),
+    "user_agent": ("http", "http2", "ssh", "stun", "whatsapp-call", "quic"),
     "url_contains": ("http", "http2", "sip"),
     "url_regex": ("http", "http2", "sip"),
     "ja4": _HELLO,
@@ -166,7 +169,12 @@ def _is_about_dns(policy: Policy) -> bool:
 
 
 def _is_dns_rule(rule: InspectionRule) -> bool:
-    return bool(rule.when.qtype) or rule.when.protocol == ("dns",) or rule.verdict.action == Action.DNS
+    return (
+        bool(rule.when.qtype)
+        or rule.when.about_answers
+        or rule.when.protocol == ("dns",)
+        or rule.verdict.action == Action.DNS
+    )
 
 
 def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
@@ -202,6 +210,10 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
         given = getattr(when, key)
         if given not in ((), None) and profile.protocols and not {*protocols} & {*profile.protocols}:
             return f"parses {', '.join(profile.protocols)} alone, which have nothing for `{key}`"
+    if when.about_answers and profile.inspect == "client":
+        return "looks at what clients send alone, and never at an answer"
+    if when.about_answers and profile.placement == "on-path" and rule.verdict.action == Action.BLOCK:
+        return "stands beside the path, and cannot take back an answer"
     if when.opener is not None and profile.opener not in ("any", when.opener):
         return f"acts only upon what is opened from {profile.opener}"
     if when.direction is not None and profile.only_direction not in (None, when.direction):

@@ -137,6 +137,15 @@ def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
     return found
 
 
+def systems(network: Network) -> dict[int, tuple[IpPrefix, ...]]:
+    """The prefixes that each autonomous system announces on a quiet day, by its number."""
+    found: dict[int, tuple[IpPrefix, ...]] = {}
+    for name, own in announcements(network).items():
+        number = asn(network, network.nodes[name])
+        found[number] = (*found.get(number, ()), *own)
+    return found
+
+
 def holders(network: Network) -> dict[IpPrefix, str]:
     """Every prefix that is announced on a quiet day, and whose it is."""
     return {prefix: network.nodes[name].owner for name, own in announcements(network).items() for prefix in own}

@@ -1,7 +1,7 @@
 """Rules of DPI boxes in files of their own, of the form that `shutdownlab inspect --policy` takes.
 
-A scenario's policy takes the file's `rules`. What else such a file says is for captures (`inside`, `classes`) or the
-scenario's to say (`profile`, and `utc_offset`, which must not differ).
+A scenario's policy takes the file's `rules`. What else such a file says is for captures (`inside`, `classes`, `asns`)
+or the scenario's to say (`profile`, and `utc_offset`, which must not differ).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from shutdownlab.inspection.vocabulary import check_rules
 from shutdownlab.model.targets import LISTS
 
 
-def include_files(document: Document, apps: Collection[str], classes: Collection[str]) -> None:
+def include_files(document: Document, apps: Collection[str], classes: Collection[str], asns: Collection[int]) -> None:
     """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
-    named. classes: of subscribers, that rules may name.
+    named. classes: of subscribers, and asns: of autonomous systems, that rules may name.
 
     What is wrong with the files is reported to `document`.
     """
@@ -31,16 +31,13 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
         path: Path = ("policies", name, "inspect")
         for place, targets in _with_lists(policy):
             for listing, target in LISTS.items():
-                listed = listing in targets
                 add_listed(document, ("policies", name, *place), targets, listing, target)
-                if listed and targets.get(target) == []:
-                    del targets[target]  # told already
         inspect = policy.get("inspect") if isinstance(policy, dict) else None
         if isinstance(inspect, list):
             resolve_files(document, path)
         elif isinstance(inspect, str):
             part = document_beside(document, path, inspect)
-            if part is not None and _are_sound(part, document, apps, classes):
+            if part is not None and _are_sound(part, document, apps, classes, asns):
                 document.include(path, part, ("rules",))
             else:
                 policy["inspect"] = []  # told already
@@ -65,13 +62,15 @@ def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield ("allow", index), allowance
 
 
-def _are_sound(part: Document, document: Document, apps: Collection[str], classes: Collection[str]) -> bool:
+def _are_sound(
+    part: Document, document: Document, apps: Collection[str], classes: Collection[str], asns: Collection[int]
+) -> bool:
     """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
     resolve_files(part, ("rules",))
-    check_rules(part, ("rules",), apps, classes)
+    check_rules(part, ("rules",), apps, classes, asns)
     if "rules" not in part.data:
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
     offset, own = (where.data.get("utc_offset", "+00:00") for where in (document, part))

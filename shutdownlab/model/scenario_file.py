@@ -25,7 +25,7 @@ NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
     """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
-    include_files(document, apps, topology.class_names)
+    include_files(document, apps, topology.class_names, topology.as_numbers)
     scenario = document.validate_as(Scenario, go_on=True)
     ScenarioChecker(scenario, topology, apps, document).check()
     check_turns(scenario, topology, document)

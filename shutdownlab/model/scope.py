@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.addresses import Prefix, is_part
-from shutdownlab.config.document import Record
+from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.scalars import part
 from shutdownlab.model.topology import Access, Vantage
 
 
-class Scope(Record):
+class Scope(Narrowing):
     """Whom something concerns. An empty field means all; the fields that are given must all hold."""
 
     operators: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.config.scalars import Port
 from shutdownlab.inspection.policy import Names
@@ -134,7 +135,7 @@ class Exceptions(_Listed):
 _TRAFFIC = ("inside", "addresses", "apps", "sites", "ports", "protocols")
 
 
-class Allowance(_Listed):
+class Allowance(_Listed, Narrowing):
     """What is let through: what all of its keys say at once. Of what one key lists, any will do."""
 
     who: Scope = Scope()
@@ -158,10 +159,6 @@ class Allowance(_Listed):
 
     @model_validator(mode="after")
     def _says_something(self) -> Allowance:
-        for key in _TRAFFIC:
-            if key in self.model_fields_set and not getattr(self, key):
-                hint = "leave the key out to allow any"
-                raise Expected("at least one", hint, found="an empty list", key=key)
         if self.who == Scope() and self.is_whole:
             hint = "such as {who: {subscribers: [government]}, sites: [google.com]}"
             raise Expected("whom or what it lets through", hint, found="nothing")

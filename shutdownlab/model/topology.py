@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
-from shutdownlab.config.scalars import Kbit, Number, Port, Ports, Seconds, Whole, ports, written
+from shutdownlab.config.scalars import Asn, Kbit, Number, Port, Ports, Seconds, Whole, ports, written
 from shutdownlab.model import address_plan
 from shutdownlab.model.economy import Economy
 from shutdownlab.model.subscribers import Access as Access
@@ -76,9 +76,6 @@ def _delay(value: float) -> float:
     if value > _LONGEST_DELAY:
         raise Expected("at most 10s", "it is one packet's way over one link")
     return value
-
-
-Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294)]
 
 
 class LinkClass(Record):
@@ -433,6 +430,12 @@ class Topology(Record):
     def class_names(self) -> tuple[str, ...]:
         """The classes that its subscribers may be of."""
         return tuple(dict.fromkeys((*_OF_EVERY_COUNTRY, *self.classes)))
+
+    @property
+    def as_numbers(self) -> tuple[int, ...]:
+        """Of all autonomous systems that announce addresses."""
+        operators, transits = self.operators.values(), self.transits.values()
+        return (*(operator.asn for operator in operators), *(transit.asn for transit in transits))
 
     def served(self) -> Iterator[tuple[Path, str]]:
         """Every hosted app with the place in the file that says so."""

@@ -14,10 +14,12 @@ from typing import TypeAlias
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
+from shutdownlab.inspection.policy import Conditions
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Means, Point, Policy
 from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.routing import systems
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
@@ -171,7 +173,7 @@ class Classes:
         if phase.phase not in self._timed:
             rules = [rule for policy in self.anywhere(phase).values() for rule in policy.inspect or ()]
             rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
-            self._timed[phase.phase] = any(rule.when.hours is not None for rule in rules)
+            self._timed[phase.phase] = any(part.hours is not None for rule in rules for part in rule.when.parts)
         return self._timed[phase.phase]
 
     def _of_phase(self, phase: Phase) -> list[int]:
@@ -247,8 +249,7 @@ class Classes:
     @cached_property
     def _classes_named(self) -> tuple[str, ...]:
         """The classes of subscribers by which rules of boxes could tell vantage points apart."""
-        rules = [rule for policy in self.shutdown.scenario.policies.values() for rule in policy.inspect or ()]
-        return tuple(dict.fromkeys(name for rule in rules for name in rule.when.subscriber_class))
+        return tuple(dict.fromkeys(name for part in _conditions(self.shutdown) for name in part.subscriber_class))
 
     @cached_property
     def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
@@ -368,12 +369,19 @@ def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
         found |= dict.fromkeys(prefix for each in policy.allow for prefix in (*each.addresses, *each.inside))
         for app in (*targets.apps, *policy.except_.apps, *(app for each in policy.allow for app in each.apps)):
             found |= dict.fromkeys(shutdown.apps[app].prefixes)
-        for rule in policy.inspect or ():
-            found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))
-    for profile in shutdown.profiles.values():
-        for rule in profile.rules:
-            found |= dict.fromkeys((*rule.when.address, *rule.when.subscriber))
+    for part in _conditions(shutdown):
+        found |= dict.fromkeys((*part.address, *part.subscriber))
+        if part.asn:
+            announced = systems(shutdown.network)
+            found |= dict.fromkeys(prefix for number in part.asn for prefix in announced[number])
     return tuple(found)
+
+
+def _conditions(shutdown: Shutdown) -> Iterator[Conditions]:
+    """All conditions of rules of boxes."""
+    rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
+    rules += [rule for profile in shutdown.profiles.values() for rule in profile.rules]
+    return (part for rule in rules for part in rule.when.parts)
 
 
 def _answered(shutdown: Shutdown) -> set[str]:

@@ -67,6 +67,12 @@ rules:
   - name: keywords
     when: {keyword: [forbidden]}
     verdict: drop
+  - name: answers
+    when: {answer: [0.0.0.0/1, "2000::/4"], not: {cname: [fuzz.example]}}
+    verdict: drop
+  - name: software
+    when: {user_agent: [curl, "4"], not: {name_contains: fuzz, port: [80, 8080]}}
+    verdict: reset
   - name: odd
     when: {protocol_except: [tls, http, dns], port: [53, 80, 443], probability: 0.5}
     verdict: drop

@@ -123,6 +123,9 @@ CONDITIONS = mapping(
     opener=st.sampled_from(["inside", "outside"]),
     probability=st.floats(0, 1),
     hours=HOURS,
+    user_agent=some(st.sampled_from(["curl", "Mozilla/5.0"])),
+    answer=some(PREFIXES),
+    cname=some(NAMES),
 )
 
 

@@ -37,6 +37,8 @@ class DpiAction:
     """Of a `Verdict`, what a policy may give for it; `action` and `residual` go with every one."""
     in_path_only: ClassVar[bool] = False
     """It must stop or change packets, which a box that only has copies cannot."""
+    meets_answers: ClassVar[bool] = True
+    """It can be done to a DNS response."""
     flow_rule: ClassVar[FlowRule | None] = None
     """The flow rule that carries it out on later packets in the box's stead; None: only the box can."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class DnsAnswer(DpiAction):
     name = "dns"
+    meets_answers = False
     fields = frozenset(
         ("forward_trigger", "race", "rcode", "addresses", "answer_ttl", "ttl", "ipid", "count", "window")
     )

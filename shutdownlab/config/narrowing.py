@@ -1,0 +1,26 @@
+"""Records that are about everything, but for what their keys leave out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationInfo, model_validator
+
+from shutdownlab.config.document import FROM_A_FILE, Expected, Record
+
+
+class Narrowing(Record):
+    """What is about everything, but for what its keys leave out.
+
+    An empty list under one of them would be taken for no key at all, and mean the opposite of what it says: in a file
+    it is refused.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leaves_something(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is FROM_A_FILE and isinstance(value, dict):
+            for key, given in value.items():
+                if given == [] and isinstance(key, str):
+                    raise Expected("at least one", "leave the key out to allow any", found="an empty list", key=key)
+        return value
