@@ -241,7 +241,7 @@ class Crossing:
 
     def _run(self, *argv: str, text: str | None = None) -> str:
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, env=self._environment, check=False, timeout=30
+            argv, input=text, capture_output=True, text=True, env=self._environment, check=False, timeout=60
         )
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -31,7 +31,7 @@ def run(payload: Payload) -> int:
     return int(globals()[payload["lab"]](payload))
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Fail unless `condition` is true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

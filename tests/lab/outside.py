@@ -96,7 +96,7 @@ def _python_for_all(become: list[str], env: dict[str, str]) -> str:
     )
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Fail if `condition` isn't true within so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -38,7 +38,7 @@ from shutdownlab.servers.tls import CertificateAuthority
 SUBSCRIBER, NEIGHBOUR, OTHER = "northnet-capital", "northnet-coast", "southcell-coast"
 _LONG_NAME = "a-run-directory-whose-name-is-longer-than-the-path-of-a-socket-file-may-be-" * 2
 _DNS_SECONDS = 2.0
-_DEADLINE_SECONDS = 10.0
+_DEADLINE_SECONDS = 60.0
 
 
 class Observer:
@@ -95,7 +95,7 @@ class Observer:
         argv = ["curl", "-sS", "-m", "5", "--cacert", str(self.ca_file), *options, "--data-binary", f"@{question}"]
         argv += ["-H", "content-type: application/dns-message", "-w", "%{http_version} %{content_type}", url]
         run = self.net.get(node).spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, complaint = run.communicate(timeout=20)
+        out, complaint = run.communicate(timeout=60)
         if run.returncode:
             return str(complaint.decode())
         told = re.search(rb"([\d.]+) application/dns-message$", out)
@@ -108,7 +108,7 @@ class Observer:
         argv = ["curl", "-sS", "-m", "5", "--cacert", str(self.ca_file), *options]
         argv += ["-D", "-", "-w", "\n%{json}", url]
         run = self.net.get(node).spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, complaint = run.communicate(timeout=20)
+        out, complaint = run.communicate(timeout=60)
         body, _, figures = out.decode(errors="replace").rpartition("\n")
         known = json.loads(figures)
         return {
@@ -129,7 +129,7 @@ class Observer:
         """The interface and gateway the kernel would use."""
         argv = ["ip", "-json", "route", "get", destination]
         run = self.net.get(router).spawn(argv, stdout=subprocess.PIPE)
-        route = json.loads(run.communicate(timeout=5)[0])[0]
+        route = json.loads(run.communicate(timeout=60)[0])[0]
         return f"{route['dev']} {route.get('gateway', '')}".strip()
 
     def udp(self, node: str, address: str, port: int = 0) -> socket.socket:

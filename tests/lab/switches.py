@@ -103,7 +103,7 @@ class Switches:
         return done.stdout + done.stderr
 
     def run(self, *argv: str) -> str:
-        done = subprocess.run(argv, capture_output=True, text=True, env=self._environment, check=False, timeout=30)
+        done = subprocess.run(argv, capture_output=True, text=True, env=self._environment, check=False, timeout=60)
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 

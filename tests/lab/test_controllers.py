@@ -394,12 +394,12 @@ def test_a_controller_started_by_hand_ends_at_once_on_ctrl_c_and_on_sigterm(cabl
         assert process.stderr is not None
         assert "switches at 127.0.0.1:6655" in process.stderr.readline()
         process.send_signal(sent)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_controller_started_by_hand_for_nobody_says_who_there_is(cables: Cables) -> None:
     process = start_by_hand(sys.executable, cables.netns(), "nobody")
-    _, complaint = process.communicate(timeout=30)
+    _, complaint = process.communicate(timeout=60)
     assert process.returncode == 2
     assert complaint == "--name: found nobody; expected authority or one of northnet, southcell\n"
 
@@ -443,4 +443,4 @@ def test_the_same_apps_run_under_ryu(environment: Callable[[str], Path], cables:
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(10) for process in processes] == [0, 0, 0]
+        assert [process.wait(60) for process in processes] == [0, 0, 0]

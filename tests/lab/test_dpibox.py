@@ -40,7 +40,7 @@ from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 
 KIND = struct.pack("!H", 0x88B5)  # IEEE 802: local experimental
 CONTROL, SUBSCRIBER, SERVER = (ipaddress.ip_address(f"192.0.2.{n}").packed for n in (9, 10, 80))
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 M = TypeVar("M")
 
 

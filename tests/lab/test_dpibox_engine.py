@@ -34,7 +34,7 @@ from shutdownlab.protocol.messages import (
 from shutdownlab.system.line_socket import LineSocket
 from shutdownlab.system.netns import inside
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 SHORT_S = 0.5
 """How long something is waited for that must not come."""
 

@@ -207,7 +207,7 @@ def nginx(crossing: Crossing, authority: CertificateAuthority, directory: Path) 
 
 def run(netns: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     inside = ["nsenter", f"--net={netns}", *argv]
-    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
 
 
 def curl(crossing: Crossing, *options: str, name: str = NAME) -> subprocess.CompletedProcess[str]:

@@ -78,7 +78,7 @@ def test_losing_a_daemon_does_not_keep_the_lab_from_ending_clean(user: str, tmp_
             if outside.names(pid) in ("ovs-vswitchd", "ovsdb-server"):
                 os.kill(pid, signal.SIGKILL)
         lab.send_signal(signal.SIGTERM)
-        output, _ = lab.communicate(timeout=20)
+        output, _ = lab.communicate(timeout=60)
         assert lab.returncode == 128 + signal.SIGTERM, output
         assert not outside.in_namespaces(spaces)
 
@@ -89,7 +89,7 @@ def test_a_signal_lets_the_lab_close_in_good_order(user: str, number: signal.Sig
     with waiting_lab(user, tmp_path) as lab:
         spaces = outside.namespaces(outside.descendants(lab.pid))
         lab.send_signal(number)
-        output, _ = lab.communicate(timeout=20)
+        output, _ = lab.communicate(timeout=60)
         assert "closed in good order" in output
         assert "Traceback" not in output
         assert lab.returncode == 128 + number
@@ -117,7 +117,7 @@ def test_ctrl_c_at_the_terminal_is_one_interrupt(tmp_path: Path) -> None:
     try:
         outside.wait_until(lambda: ready.exists() or process.poll() is not None, "the lab is up")
         os.write(master, b"\x03")
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         output = os.read(master, 65536).decode()
     finally:
         process.kill()
@@ -133,7 +133,7 @@ def test_the_terminal_passes_through(tmp_path: Path) -> None:
     process = subprocess.Popen(["setsid", "--ctty", *argv], env=env, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.write(master, b"hello\n")
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     output = os.read(master, 65536).decode()
     os.close(master)
     assert "terminal: True, typed: hello" in output
@@ -172,7 +172,7 @@ def test_ctrl_c_at_a_prompt_ends_the_command_and_not_the_lab(tmp_path: Path) -> 
         say(b"\x1a", b"Stopped", shell)
         say(b"kill %1; wait; echo go''ne\n", b"gone", shell)
         os.write(master, b"exit 7\n")
-        assert process.wait(20) == 7
+        assert process.wait(60) == 7
     finally:
         process.kill()
         process.wait()
@@ -224,7 +224,7 @@ def test_two_labs_with_the_same_names_run_side_by_side(user: str, tmp_path: Path
     with waiting_lab(user, places[0]) as one, waiting_lab("same", places[1]) as other:
         for lab in (one, other):
             lab.send_signal(signal.SIGTERM)
-        outputs = [lab.communicate(timeout=20)[0] for lab in (one, other)]
+        outputs = [lab.communicate(timeout=60)[0] for lab in (one, other)]
     assert all("closed in good order" in output for output in outputs), outputs
 
 
@@ -303,7 +303,7 @@ def test_a_machine_without_tun_is_told_how_to_get_it(tmp_path: Path) -> None:
     argv, env = outside.command("same", "sandboxed:fail", {"kind": "none"}, tmp_path)
     become_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     hidden = ["unshare", *become_root, "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net && exec "$@"', "sh", *argv]
-    done = subprocess.run(hidden, env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(hidden, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert "MachineCannot: this machine cannot open /dev/net/tun: it is not there" in done.stderr
     assert "sudo modprobe tun" in done.stderr
 
@@ -316,7 +316,7 @@ def test_a_sandbox_can_be_run_from_a_thread() -> None:
     )
     env = {**os.environ, "PYTHONPATH": f"{outside.HERE}{os.pathsep}{outside.ROOT}"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == "[42]", done.stderr
 
@@ -330,7 +330,7 @@ def test_a_folder_of_the_package_s_name_in_the_working_directory_is_not_taken_fo
     )
     env = {**os.environ, "PYTHONPATH": f"{outside.HERE}{os.pathsep}{outside.ROOT}"}
     command = [sys.executable, "-P", "-c", code]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("42\n", "")
 
 

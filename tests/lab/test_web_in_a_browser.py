@@ -71,7 +71,7 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
             yield Links(found["to steer"], found["to follow"], (found["student 1"], found["student 2"]), process)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            process.wait(60)
 
 
 def opened(browser: Browser, link: str, width: int = 1440, scheme: Any = "light", **more: Any) -> Page:
@@ -217,7 +217,7 @@ def test_an_order_can_be_given_and_a_cell_opened_by_keyboard_alone(browser: Brow
 def test_when_it_is_ended_the_page_says_so_and_keeps_what_it_has(browser: Browser, links: Links) -> None:
     page = opened(browser, links.students[0])
     links.process.send_signal(signal.SIGINT)
-    assert links.process.wait(30) == 0
+    assert links.process.wait(60) == 0
     page.locator("#live-state", has_text="gone").wait_for()
     assert page.locator("#pg-cells td.pg-cell").count() > 3
 

@@ -42,7 +42,7 @@ class Site:
         given: dict[str, str | None] = {"Host": self.host} | {
             n.replace("_", "-"): value for n, value in headers.items()
         }
-        connection = http.client.HTTPConnection(self.host, timeout=10)
+        connection = http.client.HTTPConnection(self.host, timeout=60)
         connection.putrequest(method, path, skip_host=True)
         for name, value in given.items():
             if value is not None:
@@ -160,7 +160,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(site: Site) -> None:
 
 
 def first_message(site: Site, path: str, **headers: str) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(site.host, timeout=10)
+    connection = http.client.HTTPConnection(site.host, timeout=60)
     connection.request("GET", f"{path}events", headers={name.replace("_", "-"): text for name, text in headers.items()})
     answer = connection.getresponse()
     assert answer.getheader("content-type", "").startswith("text/event-stream")
@@ -245,7 +245,7 @@ def test_thirty_viewers_at_once_are_all_told_of_a_change(site: Site, run: Run) -
     with PageServer(source, Place(), guests_of(Place(students=30), steers=False)) as server:
         viewers = []
         for link in server.links.values():
-            connection = http.client.HTTPConnection(urlsplit(link).netloc, timeout=20)
+            connection = http.client.HTTPConnection(urlsplit(link).netloc, timeout=60)
             connection.request("GET", f"{urlsplit(link).path}events")
             viewers.append((connection, connection.getresponse()))
         source.board.post({"state": {"doing": "a change"}})
