@@ -43,6 +43,8 @@ def host_name(value: Any) -> str:
             hint = "the name of one host; what is below a name is meant where whole domains are, as in `sites`"
         elif "://" in name or "/" in name:
             hint = "the name alone, without https:// and without a path"
+        elif re.fullmatch(r".+:\d+", name) and is_host_name(name.rpartition(":")[0]):
+            hint = "the name alone, without a port"
         raise Expected("a domain name such as kaspi.kz", hint)
     return name
 

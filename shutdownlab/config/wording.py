@@ -64,9 +64,10 @@ def one_of(names: Iterable[str], where: str = "") -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     if len(name) > _LONGEST:
         return ""
-    near = (other for other in known if abs(len(other) - len(name)) <= len(name))
-    close = difflib.get_close_matches(name, list(islice(near, _COMPARED)), n=1, cutoff=0.6)
-    return f"did you mean {quoted(close[0])}?" if close else ""
+    near = islice((other for other in known if abs(len(other) - len(name)) <= len(name)), _COMPARED)
+    spelt = {other.lower(): other for other in near}
+    close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
+    return f"did you mean {quoted(spelt[close[0]])}?" if close else ""
 
 
 class Expected(ValueError):

@@ -131,6 +131,7 @@ def test_words_for_values_and_places() -> None:
         == f"{many} (`shutdownlab apps` lists them)"
     )
     assert did_you_mean("kcel", ["kcell", "tele2"]) == "did you mean 'kcell'?"
+    assert did_you_mean("HTTP", ["dns", "http"]) == "did you mean 'http'?"
     assert did_you_mean("xyz", ["kcell", "tele2"]) == ""
 
 

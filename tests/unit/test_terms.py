@@ -98,6 +98,7 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{qtype: 0}", "a DNS record type"),
         ("{name_exact: '*.kaspi.kz'}", "whole domains are"),
         ("{name_suffix: 'https://kaspi.kz'}", "without https://"),
+        ("{name_exact: 'kaspi.kz:443'}", "without a port"),
         ("{name_suffix: ''}", "a domain name"),
         ("{name_suffix: -ф.kz}", "no client could look that up"),
         ("{name_contains: '*.kaspi.kz'}", "`name_suffix`"),
