@@ -22,7 +22,7 @@ from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.rejections import Rejected
 from shutdownlab.model.address_plan import GATEWAY_LAN, SUBSCRIBER, as_ipv6
 from shutdownlab.model.faults import Damage, Nulled
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import PLAIN, Network, Role
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.servers import translators
 from shutdownlab.system import rtnetlink
@@ -44,10 +44,11 @@ _UNROUTED: Final = f"""table inet unrouted {{
 """
 _LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
-_IPV4_MTU: Final = 1500 - 20 - 8
-"""Octets of an IPv4 packet that a subscriber of IPv6 alone sends, or has sent to him: translated it is longer by what
-an IPv6 header has more, and by one for fragments (RFC 7915, 4.1; Android's clatd takes off the same). Else a page hangs
-on whether "fragmentation needed" comes to its server, and is still known there."""
+_TRANSLATED: Final = 20 + 8
+"""Octets by which an IPv4 packet that a subscriber of IPv6 alone sends, or has sent to him, is longer once translated:
+what an IPv6 header has more, and one for fragments (RFC 7915, 4.1; Android's clatd takes off the same). Where its own
+MTU is not as much less, a page hangs on whether "fragmentation needed" comes to its server, and is still known there.
+"""
 _TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 _NFT_MISSING: Final = (
     "sudo apt-get install nftables, and a kernel with CONFIG_NF_TABLES_INET, CONFIG_NFT_REJECT, _LIMIT and _NAT"
@@ -150,8 +151,6 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
 
     The translators themselves are servers (`servers.translators`). Raises `MachineCannot`.
     """
-    if net.datapath == "netdev" and any(vantage.nat64 is not None for vantage in network.vantages):
-        _cut_by_senders(net, network)
     for border in network.by_role(Role.BORDER):
         groups = translators.translating(network, border.owner)
         if not groups:
@@ -166,14 +165,20 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
             controls = (a for a in network.control_addresses(vantage.id) if a.version == 4)
             own = [f"{address}/32" for address in (v4.network_address + SUBSCRIBER, *controls)]
             namespace: Namespace = net.get(node.name).namespace
-            _join(namespace, own, [("default", _IPV4_MTU), (str(as_ipv6(standing, v4)), None)])
+            routes = [("default", network.mtu(vantage) - _TRANSLATED), (str(as_ipv6(standing, v4)), None)]
+            _join(namespace, own, routes)
             namespace.set_sysctls({"net.ipv6.conf.all.forwarding": 1})
 
 
-def _cut_by_senders(net: EmulatedNetwork, network: Network) -> None:
-    """Have every host cut its TCP into packets itself. Open vSwitch's userspace datapath (seen with 3.1) cuts oversized
-    ones into 1,498 octets, whatever the other end had asked for, which is too long for a line of IPv6 alone.
+def cut_by_senders(net: EmulatedNetwork, network: Network) -> None:
+    """Where some line carries only shorter packets, have every host cut its TCP into packets itself.
+
+    Open vSwitch's userspace datapath (seen with 3.1) cuts oversized ones into 1,498 octets, whatever the other end had
+    asked for.
     """
+    short = any(vantage.nat64 is not None or network.mtu(vantage) < PLAIN.mtu for vantage in network.vantages)
+    if net.datapath != "netdev" or not short:
+        return
     segmentation = Feature("tx-tcp-segmentation")
     for node in network.nodes.values():
         own = [name for name, port in node.ports.items() if port.addresses]

@@ -43,11 +43,12 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`prefix` through `via`, or on the link itself (None)."""
+    """`prefix` through `via`, or on the link itself (None). `mtu`: of what goes there, in octets; None: the link's."""
 
     prefix: IpPrefix
     via: Address | None
     port: str
+    mtu: int | None = None
 
 
 @dataclass(slots=True)
@@ -158,6 +159,10 @@ class Network:
 
     def subscriber(self, vantage: VantageId) -> Node:
         return self.nodes[self._subscribers[vantage]]
+
+    def mtu(self, vantage: Vantage) -> int:
+        """Octets of the longest packet that its line carries."""
+        return self.topology.links.get(vantage.access.value, PLAIN).mtu
 
     def vantages_of(self, operator: str) -> Sequence[tuple[int, Vantage]]:
         """The subscriber groups of an operator, each with its place among all."""
@@ -310,10 +315,14 @@ class _Builder:
                 kind = self.topology.links.get(vantage.access.value, PLAIN)
                 line = host, "eth0", hosts(subnet, plan.SUBSCRIBER)
                 self.link(line, (access, str(vantage.id), []), kind, infrastructure, plan.FIRST_HOP, subnet)
-                host.routes += _default(subnet, "eth0", but_ipv4=vantage.nat64 is not None)
+                mtu = kind.mtu if kind.mtu < PLAIN.mtu else None
+                host.routes += _default(subnet, "eth0", mtu, but_ipv4=vantage.nat64 is not None)
+                if mtu is not None:
+                    host.routes += [Route(block, None, "eth0", mtu) for block in subnet]
+                    border.routes += [Route(block, None, uplink, mtu) for block in subnet]
                 if vantage.nat64 is not None:
                     translated, own = _by_ipv6_alone(subnet, vantage.nat64)
-                    border.routes.append(Route(translated, own, uplink))
+                    border.routes.append(Route(translated, own, uplink, mtu))
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
 
     def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
@@ -358,10 +367,10 @@ def mac_of(number: int) -> str:
     return (0x02 << 40 | number).to_bytes(6, "big").hex(":")
 
 
-def _default(subnet: Pair, port: str, *, but_ipv4: bool = False) -> list[Route]:
+def _default(subnet: Pair, port: str, mtu: int | None = None, *, but_ipv4: bool = False) -> list[Route]:
     """but_ipv4: of IPv6 alone, where the link carries no IPv4."""
     return [
-        Route(everywhere(block.version), block.network_address + plan.ROUTER, port)
+        Route(everywhere(block.version), block.network_address + plan.ROUTER, port, mtu)
         for block in subnet
         if block.version == 6 or not but_ipv4
     ]

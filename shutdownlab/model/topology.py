@@ -91,6 +91,10 @@ class LinkClass(Record):
     """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
     TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
     24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
+    mtu: Annotated[Whole, Field(ge=1280, le=1500)] = 1500
+    """Of a subscriber's line: the octets of the longest packet that it carries. Its ends ask their peers for shorter
+    TCP segments, and the border router tells senders of longer packets so (ICMP "fragmentation needed"; IPv6 "packet
+    too big"). PPPoE leaves 1492, tunnels of mobile cores less; 1280 is the least that IPv6 allows (RFC 8200)."""
 
 
 def _outlines(value: object) -> object:

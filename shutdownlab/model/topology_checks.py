@@ -14,6 +14,7 @@ from shutdownlab.model.programs import commands_in, resolve_paths
 from shutdownlab.model.topology import (
     MOST_GROUPS,
     Access,
+    LinkClass,
     Operator,
     OwnClass,
     SubscriberClass,
@@ -43,6 +44,13 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     return topology
 
 
+def _check_links(topology: Topology, document: Document) -> None:
+    between = topology.links.get("transit")
+    if between is not None and between.mtu < LinkClass().mtu:
+        expected = "an `mtu` of subscribers' lines (fixed, mobile, satellite)"
+        document.report(("links", "transit", "mtu"), str(between.mtu), expected, "leave it out here")
+
+
 def _check_names(topology: Topology, document: Document) -> None:
     count = sum(len(groups) for operator in topology.operators.values() for groups in operator.regions.values())
     if count > MOST_GROUPS:
@@ -61,6 +69,7 @@ def _check_names(topology: Topology, document: Document) -> None:
     _check_classes(topology, document)
     _check_satellites(topology, document)
     _check_translation(topology, document)
+    _check_links(topology, document)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         if not operator.regions:

@@ -21,7 +21,7 @@ from shutdownlab.system.namespace import Namespace
 
 Address = tuple[str, str]
 """Interface name, address/length (IPv4 or IPv6)."""
-Route = tuple[str, str | None, str | None]
+Route = tuple[str, str | None, str | None] | tuple[str, str | None, str | None, int | None]
 """Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
 
 _PROMPT = chr(127)
@@ -181,7 +181,7 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
     Params, all optional, besides Mininet's ip, mac and defaultRoute:
         addresses: list of (interface, "address/length"), IPv4 and IPv6; `lo` is an interface too
         spare_addresses: the same, of addresses that nothing is sent from but what asks for it
-        routes: list of (prefix or "default", gateway or None, interface or None)
+        routes: list of (prefix or "default", gateway or None, interface or None), and an MTU where it is less there
         local_prefixes: whole prefixes this host answers for
         sysctls: {"net.ipv4.…": value}
         forwarding: True for a router
@@ -228,7 +228,7 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
                 *(self._address(name, address) for name, address in every),
                 *(self._address(name, address, spare=True) for name, address in spare_addresses),
                 *(rtnetlink.local(prefix) for prefix in local_prefixes),
-                *map(self._route, routes),
+                *(self._route(route, forwards=forwarding) for route in routes),
             ]
         )
         return {}
@@ -251,9 +251,10 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             intf.ip, intf.prefixLen = str(value.ip), value.network.prefixlen
         return rtnetlink.address(self._index(name), value, deprecated=spare)
 
-    def _route(self, route: Route) -> rtnetlink.Request:
-        prefix, gateway, name = route
-        return rtnetlink.route(prefix, ip_address(gateway) if gateway else None, self._index(name) if name else None)
+    def _route(self, route: Route, *, forwards: bool = False) -> rtnetlink.Request:
+        prefix, gateway, name, *mtu = route
+        via = ip_address(gateway) if gateway else None
+        return rtnetlink.route(prefix, via, self._index(name) if name else None, *mtu, forwards=forwards)
 
     def setDefaultRoute(self, intf: Any = None) -> None:  # noqa: N802
         self.namespace.configure([self._route(_mininet_route(f"dev {intf}" if " " not in str(intf) else str(intf)))])

@@ -52,7 +52,10 @@ class CountryTopo(Topo):  # type: ignore[misc]
         hosted = [("eth0", str(address)) for address in network.hosted_on(node.name)]
         if node.vantage is None:
             addresses += hosted
-        routes = [(_prefix(route.prefix), str(route.via) if route.via else None, route.port) for route in node.routes]
+        routes = [
+            (_prefix(route.prefix), str(route.via) if route.via else None, route.port, route.mtu)
+            for route in node.routes
+        ]
         if stock:
             return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
         forwarding = node.role in _ROUTERS

@@ -31,7 +31,9 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 4, 6
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS = 1, 4, 5, 8
-_RTAX_MTU = 2
+_RTA_PRIORITY = 6
+_RTAX_LOCK, _RTAX_MTU = 1, 2
+_BEFORE_ITS_OWN = 128  # the kernel's own IPv6 routes to what is on a link have 256, and stay
 _FOR_EVER: Final = 0xFFFFFFFF
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _SCOPE_EVERYWHERE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
@@ -91,10 +93,18 @@ def local(prefix: str) -> Request:
     return Request(_NEW_ROUTE, _CREATE | _EXCLUSIVE, body, f"{prefix} as its own")
 
 
-def route(prefix: str, gateway: IPv4Address | IPv6Address | None, index: int | None, mtu: int | None = None) -> Request:
+def route(
+    prefix: str,
+    gateway: IPv4Address | IPv6Address | None,
+    index: int | None,
+    mtu: int | None = None,
+    *,
+    forwards: bool = False,
+) -> Request:
     """A route in place of the one there may be; "default" goes where its gateway, or else IPv4, is.
 
-    Without a gateway what it leads to is on the link. `mtu`: of what goes there, in octets, where the link has more.
+    Without a gateway what it leads to is on the link. `mtu`: of what goes there, in octets, where the link has more; to
+    what a router `forwards` Linux heeds it in IPv6 only where it is locked.
     """
     version = gateway.version if gateway else 6 if ":" in prefix else 4
     target = ip_network(("0.0.0.0/0" if version == 4 else "::/0") if prefix == "default" else prefix)
@@ -110,7 +120,10 @@ def route(prefix: str, gateway: IPv4Address | IPv6Address | None, index: int | N
     if index is not None:
         body += _attribute(_RTA_OIF, struct.pack("=I", index))
     if mtu is not None:
-        body += _attribute(_RTA_METRICS, _attribute(_RTAX_MTU, struct.pack("=I", mtu)))
+        if version == 6 and gateway is None:
+            body += _attribute(_RTA_PRIORITY, struct.pack("=I", _BEFORE_ITS_OWN))
+        lock = _attribute(_RTAX_LOCK, struct.pack("=I", 1 << _RTAX_MTU)) if forwards else b""
+        body += _attribute(_RTA_METRICS, lock + _attribute(_RTAX_MTU, struct.pack("=I", mtu)))
     return Request(_NEW_ROUTE, _CREATE | _REPLACE, body, f"route to {prefix}")
 
 

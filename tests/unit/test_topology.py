@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import conditioned
 import pytest
 
 from shutdownlab import library
 from shutdownlab.config.document import parse
 from shutdownlab.config.problems import BadInput
-from shutdownlab.model.topology import Topology
+from shutdownlab.model.network import Role
+from shutdownlab.model.topology import Topology, VantageId
 from shutdownlab.model.topology_checks import check_topology
 
 APPS = library.catalogue()
@@ -64,3 +66,16 @@ def test_operators_may_buy_transit_from_each_other_as_long_as_one_leads_abroad()
     neither = text.replace(b"transit: [transit-one, transit-two]", b"transit: [southcell]")
     with pytest.raises(BadInput, match="nothing abroad is reached"):
         check_topology(parse(neither, "neither.yaml"), APPS)
+
+
+def test_the_ends_of_a_line_know_what_its_longest_packet_is_and_others_have_the_ethernets() -> None:
+    made = conditioned.topology()
+    made["links"]["mobile"]["mtu"] = 1400
+    network = library.load(conditioned.scenario() | {"topology": made}).network
+    mobile = network.subscriber(VantageId("one", "capital", "people"))
+    fixed = network.subscriber(VantageId("one", "capital", "centre"))
+    assert {route.mtu for route in mobile.routes} == {1400}
+    assert {route.mtu for route in fixed.routes} == {None}
+    [border] = network.by_role(Role.BORDER)
+    short = {block for vantage in network.vantages if vantage.access == "mobile" for block in vantage.subnets}
+    assert {route.prefix for route in border.routes if route.mtu == 1400} == short
