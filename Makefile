@@ -35,6 +35,7 @@ test: programs ## all tests: pure ones first, then real packets, each file in sa
 
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
 test-lowest: ## the same with the lowest, in .venv-lowest
+test-lowest: export LINT_IMPORTS = $(abspath $(VENV)/bin/lint-imports)
 test-newest test-lowest: test-%: setup
 	@python=$$(scripts/environment $*) && MYPYC_OPT_LEVEL=1 "$$python" scripts/compile 2>>$(VENV)-$*.log && \
 		"$${python%/*}/pytest" -n $(JOBS) tests/unit tests/golden $(PYTEST_ARGS)
