@@ -101,15 +101,18 @@ class Interception:
         if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
             return False
         key, from_client = self._key(packet)
-        if key in self._taken:
+        begins = packet.flags & (SYN | ACK) == SYN
+        if key in self._taken and not (begins and from_client):
             self._taken.move_to_end(key)
             self._give(raw)
             return True
         if from_client and key in self._asked:
             frames = self._held[self._asked[key]].frames
-            if packet.data_length and raw not in frames:
+            if (packet.data_length or packet.flags & (RST | FIN)) and raw not in frames:
                 frames.append(raw)
             return True
+        if begins:
+            self._taken.pop(key, None)  # its client uses the port again: the proxy knows nothing of this one
         if packet.flags & SYN:
             self._note(packet, side)
         return False

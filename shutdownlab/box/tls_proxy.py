@@ -44,6 +44,9 @@ _LONGEST: Final = 65536
 LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are looked at."""
 _TABLE: Final = 100
+_PORTS: Final = "16384 32767"
+"""From which it asks for certificates in a client's name: none that Linux gives its clients, whose own connection to
+the server would be taken for the proxy's."""
 _QUIET_IPV6: Final = ("disable_ipv6", "accept_dad", "accept_ra")
 
 
@@ -144,8 +147,9 @@ def _plug_in(box: Path | None) -> None:
         there = {"ifname": LINK, "net_ns_fd": here.descriptor()}
         netlink.link("add", ifname=LINK, kind="veth", state="up", peer=there)
     scopes = ("all", "default", LINK)
-    settings = {f"net/ipv6/conf/{scope}/{name}": 0 for scope in scopes for name in _QUIET_IPV6}
-    here.set_sysctls(settings | {f"net/ipv4/conf/{scope}/rp_filter": 0 for scope in ("all", LINK)})
+    settings: dict[str, object] = {f"net/ipv6/conf/{scope}/{name}": 0 for scope in scopes for name in _QUIET_IPV6}
+    settings |= {f"net/ipv4/conf/{scope}/rp_filter": 0 for scope in ("all", LINK)}
+    here.set_sysctls(settings | {"net/ipv4/ip_local_port_range": _PORTS})
     with here.netlink() as netlink:
         (link,) = netlink.link_lookup(ifname=LINK)
         netlink.link("set", index=LOOPBACK, state="up")

@@ -8,6 +8,7 @@ from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.inspection.flow import CLOSED, ESTABLISHED, Flow
 from shutdownlab.inspection.packet import ACK, RST, SYN, Packet
 from shutdownlab.inspection.profile import Profile
+from shutdownlab.inspection.verdict import Action
 
 PROTO_BYTE: Final = [bytes((number,)) for number in range(256)]
 
@@ -137,7 +138,9 @@ class FlowTable:
             if packet.src != flow.src and flow.inspected == 0:
                 # What came before the SYN had it the wrong way round; boxes that can be turned stay so.
                 return not self.can_be_turned
-        return flow.decided and flow.verdict is None and packet.seq != flow.client_syn
+        # One that is intercepted ends at the proxy, of which the box is not told; the next is none of it.
+        goes_on = flow.verdict is None or flow.verdict.action is Action.INTERCEPT
+        return flow.decided and goes_on and packet.seq != flow.client_syn
 
     def forget(self, flow: Flow) -> None:
         del self.flows[flow.key]

@@ -68,11 +68,14 @@ class DownloadMeter:
     """Octets received and the time since the first of them; that one also moves the deadline to the end of the test."""
 
     def __init__(self, seconds: float, waited: Callable[[], float] = waited_s) -> None:
-        """waited: for how many seconds so far this process had no processor."""
+        """waited: for how many seconds so far whoever takes the octets off the network had no processor: this process,
+        and a client in its place. TCP answers for it meanwhile, so that any number of them may lie there; of what waits
+        for its turn on the way (a switch, a delay line) it is but the window with which the sender has begun.
+        """
         self.seconds = seconds
         self._waited, self._waited_before = waited, waited()
         self.lain = 0.0
-        """For how long the first octets may have lain unread: for so long this process had no processor until then."""
+        """For how long the first octets may have lain unread: for so long nobody had a processor to read them."""
         self.octets = 0
         self.late = 0
         """Octets that came when the time was up."""

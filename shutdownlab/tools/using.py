@@ -191,7 +191,7 @@ async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, comes: Ca
     sock = await way_out.open(use.site, port)
     with TcpStream(session, sock, use.site, port, session.trace.transaction()) as tcp:
         stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
-        meter, first = DownloadMeter(_DOWNLOAD_S), 0.0
+        meter, first = DownloadMeter(_DOWNLOAD_S, session.waited_s), 0.0
 
         def count(octets: int) -> None:
             nonlocal first

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -37,11 +38,14 @@ class Site:
     listener: socket.socket
     context: ssl.SSLContext
     seen: list[str] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """From which it was connected to."""
 
     def serve(self) -> None:
         with suppress(OSError):
             while True:
                 connection, peer = self.listener.accept()
+                self.ports.append(peer[1])
                 threading.Thread(target=self._answer, args=(connection, peer), daemon=True).start()
 
     def _answer(self, connection: socket.socket, peer: tuple[str, int]) -> None:
@@ -50,11 +54,17 @@ class Site:
                 self.seen.append(peer[0])
                 channel.sendall(data)
 
-    def visit(self, name: str = NAME, said: bytes = b"hello") -> x509.Certificate:
-        """Say something as the subscriber, be answered, and return the certificate that was shown."""
+    def visit(self, name: str = NAME, said: bytes = b"hello", port: int = 0) -> x509.Certificate:
+        """Say something as the subscriber, be answered, and return the certificate that was shown.
+
+        port: the subscriber's, which is free at once for the next.
+        """
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         client = self.crossing.end(socket.SOCK_STREAM, version=6 if self.listener.family == socket.AF_INET6 else 4)
+        if port:
+            client.bind(("", port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.connect(self.listener.getsockname()[:2])
         with context.wrap_socket(client, server_hostname=name) as channel:
             channel.sendall(said)
@@ -168,6 +178,27 @@ def test_a_server_that_browsers_do_not_trust_is_left_alone(crossing: Crossing, t
     assert shown.issuer.rfc4514_string() != QAZNET
     counters = crossing.counters()
     assert (counters["intercepted"], counters["not_intercepted"]) == (0, 1)
+
+
+def test_a_client_that_uses_a_port_again_begins_a_connection_like_any_other(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    first, second = place.visit(port=41000), place.visit(port=41000)
+    assert {shown.issuer.rfc4514_string() for shown in (first, second)} == {QAZNET}
+    assert place.visit("www.other.example", port=41000).issuer.rfc4514_string() != QAZNET
+    assert crossing.counters()["intercepted"] == 2
+
+
+def test_the_box_asks_for_a_certificate_from_no_port_that_its_client_may_come_to_use(
+    crossing: Crossing, tmp_path: Path
+) -> None:
+    place = site(crossing, CertificateAuthority(["example"]), tmp_path)  # not trusted: it is asked for each time
+    for _ in range(3):
+        place.visit()
+    first, last = map(int, crossing.cables.run(crossing.near, "sysctl", "-n", "net.ipv4.ip_local_port_range").split())
+    own = [port for port in place.ports if first <= port <= last]
+    assert (len(own), len(place.ports)) == (3, 6), place.ports
 
 
 # -- real clients ------------------------------------------------------------------------------------------------------

@@ -273,6 +273,24 @@ def test_interception_is_told_and_left_to_the_proxy() -> None:
     assert outcome.decision.action is Action.INTERCEPT
 
 
+def test_who_uses_the_port_of_an_intercepted_connection_again_is_intercepted_again() -> None:
+    """The first has ended at the proxy: the engine sees nothing of that."""
+    box = engine("kazakhstan-mitm-2019")
+    first = Connection(box)
+    first.open()
+    assert first.data(client_hello()).decision is not None
+    first.say("S", seq=1000)
+    assert first.data(client_hello()).decision is None, "the same SYN once more begins nothing"
+    again = Connection(box, isn=900_000, server_isn=700_000)
+    again.open()
+    decided = again.data(client_hello()).decision
+    assert decided is not None and decided.action is Action.INTERCEPT
+    other = Connection(box, isn=1_800_000, server_isn=1_700_000)
+    other.open()
+    passed = other.data(client_hello("fine.example")).decision
+    assert passed is None or passed.action is Action.PASS
+
+
 # -- residual ----------------------------------------------------------------------------------------------------------
 
 KEYED = {"key": "4-tuple", "for": "100s", "refreshed": False}

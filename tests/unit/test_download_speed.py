@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
 
 from shutdownlab.measure.belief import Try, judge
-from shutdownlab.model.scenario import Outcome
+from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.tool import ToolUse
+from shutdownlab.probes import program
 from shutdownlab.probes.conclusion import Conclusion
+from shutdownlab.probes.equipment import Equipment
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.throughput import DownloadMeter, concluded
+from shutdownlab.protocol.probing import ProbeRequest
+from shutdownlab.tools.using import Exit, Using, through
 
 
 def measured(*, at_once: int, then: int, waited: float) -> Conclusion:
@@ -51,3 +63,60 @@ def test_two_tries_that_could_not_tell_are_not_believed_and_a_third_that_can_is(
     twice = [Try(Outcome.UNKNOWN, 0.0, 1.0, doubtful=True), Try(Outcome.UNKNOWN, 2.0, 3.0, doubtful=True)]
     assert not judge(twice, {}).believed
     assert judge([*twice, Try(Outcome.OK, 4.0, 5.0)], {}).believed
+
+
+def trickles(listener: socket.socket, at_once: int) -> None:
+    """Answer one request with octets at once, and a few more each twentieth of a second until nobody reads on."""
+    taken, _ = listener.accept()
+    with taken:
+        taken.recv(4096)
+        taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + bytes(at_once))
+        try:
+            while True:
+                time.sleep(0.05)
+                taken.sendall(bytes(2_000))
+        except OSError:
+            return
+
+
+@pytest.mark.parametrize(("waited", "outcome"), [(0.0, Outcome.OK), (0.8, Outcome.UNKNOWN)])
+def test_what_lay_at_a_tools_client_that_had_no_processor_says_nothing_of_a_slow_line(
+    waited: float, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """180,000 octets and at most 40,000 more within a second: 1.5 Mbit/s or more, or 0.9 had it taken 0.8 s longer."""
+    told: list[float] = []
+
+    def waits(pid: int) -> float:
+        told.append(waited if told else 0.0)  # once the page is asked for it has no processor
+        return told[-1]
+
+    monkeypatch.setattr(program, "waited_with_children_s", waits)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=trickles, args=(listener, 180_000), daemon=True)
+        serving.start()
+
+        class Direct:
+            async def open(self, address: str, port: int) -> socket.socket:
+                sock = socket.create_connection((address, port))
+                sock.setblocking(False)
+                told.clear()
+                return sock
+
+        @asynccontextmanager
+        async def client(using: Using) -> AsyncIterator[Exit]:
+            with using.start("sleep", "600"):
+                yield Direct()
+
+        port = listener.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/bytes/1000000"
+        use = ToolUse("x", "127.0.0.1", port, url, "127.0.0.1", "u", timeout=20.0, throttled_below=1000)
+        request = ProbeRequest("x", "x", "", family=Family.IPV4, timeout=5.0)
+
+        async def fetch() -> Conclusion:
+            return await through(ProbeSession(request, Equipment()), use, client)
+
+        found = asyncio.run(fetch())
+        serving.join(20)
+    assert found.outcome is outcome
+    if outcome is Outcome.UNKNOWN:
+        assert found.doubtful and found.failure is not None and "kept this probe waiting 0.80 s" in found.failure
