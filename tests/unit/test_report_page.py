@@ -27,7 +27,7 @@ from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.headline import headline, standing, story
 from shutdownlab.reporting.page.whys import Whys
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests/data/run-0.1"
@@ -341,6 +341,19 @@ def test_explanations_are_shared_by_cells_that_cannot_differ(flagship_page: str)
 
 def test_the_flagship_s_is_small_enough_to_pass_on(flagship_page: str) -> None:
     assert len(flagship_page.encode()) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("held", "certainty", "said"),
+    [
+        ("", "confirmed", "confirmed"),
+        ("p0", "held", "not measured here: held, as measured in p0"),
+        (THE_MODEL, "held", "not measured: as the model has it, which has it as before"),
+    ],
+)
+def test_a_cell_that_was_not_measured_says_what_stands_for_it(held: str, certainty: str, said: str) -> None:
+    told = account([cell(0, "web", "blocked", held=held, certainty=certainty)])
+    assert said in [fact[5] for fact in data_of(document(told, (), Whys(), {}, "", ""))["facts"]]
 
 
 def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
