@@ -48,10 +48,10 @@ def diff(
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; of `old` REVISION alone is
-    `new` as it was then), or the directory of a run or of verified results. PATH is one of this directory's repository, or
-    else, from its top, one of the repository that the other side's file is in; an absolute one is of its own. What a run holds it has not measured: it is
-    not compared. `choose`: where sources disagree, the version to follow. set: values of the new scenario that are
-    another, by path (see `sl.load`). Raises `BadInput`.
+    `new` as it was then), or the directory of a run or of verified results. PATH is one of this directory's
+    repository, or else, from its top, one of the repository that the other side's file is in; an absolute one is of
+    its own. What a run holds it has not measured: it is not compared. `choose`: where sources disagree, the version
+    to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
     """
     if isinstance(old, str | Path):
         old = _as_it_was("OLD", old, new.source if isinstance(new, Shutdown) else new)
@@ -308,7 +308,10 @@ def _git(at: Path, where: str, revision: str, *arguments: str, **environment: st
 
 
 def _asked_git(at: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """What git says in a directory, in English. Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing."""
+    """What git says in a directory, in English.
+
+    Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing.
+    """
     env = {**os.environ, "LC_ALL": "C", **environment}
     return subprocess.run(("git", *arguments), cwd=at, env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
 

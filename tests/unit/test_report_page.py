@@ -199,6 +199,20 @@ def test_all_regions_but_one_are_said_by_that_one() -> None:
     assert told == "From 1 May 2030, 14:00 UTC subscribers in all regions but west lost web, for 6 h."
 
 
+def test_services_that_were_gone_for_equally_long_are_named_together() -> None:
+    found = [cell(0, name, "blocked", region) for name in ("chat", "web") for region in ("north", "south")]
+    found += [cell(1, name, "ok", region) for name in ("chat", "web") for region in ("north", "south")]
+    assert "Chat and web were gone for 6 h in every region." in list(story(account(found)))
+
+
+def test_at_the_end_it_says_what_nobody_reaches_and_what_some_do() -> None:
+    found = [cell(0, name, "ok") for name in ("chat", "mail", "web")]
+    found += [cell(1, "chat", "blocked"), cell(1, "mail", "blocked")]
+    found += [cell(1, "web", "blocked", weight=1.0), cell(1, "web", "ok", "south", weight=1.0)]
+    gone = "chat and mail got through to nobody, and web did not get through to everybody"
+    assert f"It was not over when the record ends: {gone}." in list(story(account(found)))
+
+
 def test_a_fault_is_told_from_a_block() -> None:
     found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
     assert headline(account(found)).endswith("for 6 h; it was a fault, which is no block.")

@@ -72,8 +72,8 @@ def _key(account: RunAccount) -> str:
     return Html(" &ensp; ".join(signs))
 
 
-def legend(account: RunAccount) -> Html:
-    """What the symbols of cells mean, those that there are."""
+def legend(account: RunAccount, other: str = "") -> Html:
+    """What the symbols of cells mean, those that there are. other: the run with which this one is compared."""
     there = {result.outcome for result in account.results}
     items = [
         element("li", element("span", SYMBOLS[each], class_=f"pg-cell pg-{each.value}"), " ", MEANINGS[each])
@@ -81,7 +81,11 @@ def legend(account: RunAccount) -> Html:
         if each in there or each in {Outcome.OK, Outcome.BLOCKED}
     ]
     mark = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-unmet")
-    return element("ul", items, element("li", mark, " framed: not as expected"), class_="pg-legend")
+    items.append(element("li", mark, " framed: not as expected"))
+    if other:
+        corner = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-corner")
+        items.append(element("li", corner, f" a dark corner: otherwise in {other}"))
+    return element("ul", items, class_="pg-legend")
 
 
 def hours(account: RunAccount) -> Html:
@@ -94,7 +98,7 @@ def hours(account: RunAccount) -> Html:
             rows.append([column, *map(_hours, [everywhere, *found])])
     if not rows or all(span.until is None for span in account.spans):
         return Html("")
-    heading = "Hours in which nobody ordinary reached a service"
+    heading = "Hours in which no ordinary subscriber reached a service"
     return table(heading, ["Service", "Whole country", *account.regions.values()], rows, class_="pg-hours")
 
 
