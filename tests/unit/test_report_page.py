@@ -205,6 +205,12 @@ def test_services_that_were_gone_for_equally_long_are_named_together() -> None:
     assert "Chat and web were gone for 6 h in every region." in list(story(account(found)))
 
 
+def test_seconds_in_which_nobody_got_through_are_told_as_seconds() -> None:
+    back = cell(1, "web", "ok").model_copy(update={"time": BEGIN + timedelta(seconds=13)})
+    told = account([cell(0, "web", "blocked"), back])
+    assert "<td>13 s</td>" in document(told, (), Whys(), {}, "", "")
+
+
 def test_at_the_end_it_says_what_nobody_reaches_and_what_some_do() -> None:
     found = [cell(0, name, "ok") for name in ("chat", "mail", "web")]
     found += [cell(1, "chat", "blocked"), cell(1, "mail", "blocked")]

@@ -393,13 +393,17 @@
   const fragment = location.hash;
   choose(wanted >= 0 ? wanted : data.worst);
   if (wanted < 0 && fragment) address(fragment);
+  addEventListener("hashchange", () => {
+    const to = phases.findIndex(([name]) => location.hash === `#phase=${encodeURIComponent(name)}`);
+    if (to >= 0 && to !== phase) picked(to);
+  });
   // paper has no triangles to open
   let folded = [];
   addEventListener("beforeprint", () => { folded = [...document.querySelectorAll("details:not([open])")]; for (const each of folded) each.open = true; });
   addEventListener("afterprint", () => { for (const each of folded) each.open = false; });
   // what the live page works with
   const page = {
-    choose, open, tell, make, vantage, phase: () => phase, data: () => data,
+    choose, open, tell, show, make, vantage, phase: () => phase, data: () => data,
     take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
     ask: async () => ({}),
   };

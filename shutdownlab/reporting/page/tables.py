@@ -102,8 +102,12 @@ def hours(account: RunAccount) -> Html:
     return table(heading, ["Service", "Whole country", *account.regions.values()], rows, class_="pg-hours")
 
 
+_SHORT_H = 0.1
+"""Below, a time is told in minutes or seconds: of a country that is steered it would be no hours."""
+
+
 def _hours(value: float | None) -> Html:
-    shown = "·" if value is None else f"{round(value, 1):,g}"
+    shown = "·" if value is None else lasting(value) if 0 < value < _SHORT_H else f"{round(value, 1):,g}"
     return element("td", shown, class_=None if value else "pg-soft")
 
 
