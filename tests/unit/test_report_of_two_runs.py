@@ -84,7 +84,7 @@ def test_every_cell_that_came_out_otherwise_is_marked(first: Path, changed: Path
 
 
 def test_the_mark_of_such_a_cell_is_among_the_symbols(first: Path, compared: str) -> None:
-    assert "✓ a dark corner: otherwise in first" in words(compared, "li")
+    assert "✓ with a corner: otherwise in first" in words(compared, "li")
     assert "pg-corner" not in sl.report(first, against=first).html.split("<main")[1], "nothing is marked there"
 
 

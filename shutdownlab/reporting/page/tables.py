@@ -84,7 +84,7 @@ def legend(account: RunAccount, other: str = "") -> Html:
     items.append(element("li", mark, " framed: not as expected"))
     if other:
         corner = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-corner")
-        items.append(element("li", corner, f" a dark corner: otherwise in {other}"))
+        items.append(element("li", corner, f" with a corner: otherwise in {other}"))
     return element("ul", items, class_="pg-legend")
 
 
