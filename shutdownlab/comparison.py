@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shutdownlab.config.document import did_you_mean, quoted
+from shutdownlab.config.problems import BadInput
 from shutdownlab.library import Shutdown, load, shipped
 from shutdownlab.model.lookup import choices_of, refuse
 from shutdownlab.results.result import Result
@@ -47,15 +48,18 @@ def diff(
     """What has changed between two sets of results, grouped, with the causes where both are scenarios.
 
     Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; of `old` REVISION alone is
-    `new` as it was then), or the directory of a run or of verified results. What a run holds it has not measured: it is
-    not compared. `choose`: where sources disagree, the version to follow. set: values of the new scenario that are
-    another, by path (see `sl.load`). Raises `BadInput`.
+    `new` as it was then), or the directory of a run or of verified results. PATH is one of this directory's
+    repository, or else, from its top, one of the repository that the other side's file is in; an absolute one is of
+    its own. What a run holds it has not measured: it is not compared. `choose`: where sources disagree, the version
+    to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
     """
     if isinstance(old, str | Path):
         old = _as_it_was("OLD", old, new.source if isinstance(new, Shutdown) else new)
     with ExitStack() as files:
-        before = files.enter_context(_side("OLD", old, choose or {}, {}))
-        after = files.enter_context(_side("NEW", new, choose or {}, set or {}, like=before.verified))
+        before = files.enter_context(_side("OLD", old, choose or {}, {}, beside=_file_of(new)))
+        after = files.enter_context(
+            _side("NEW", new, choose or {}, set or {}, like=before.verified, beside=_file_of(old))
+        )
         found = compare(before.results, after.results)
         if not found.compared:
             refuse("NEW", "no cell that OLD has too", "a scenario, or results, of the same country and phases")
@@ -80,8 +84,9 @@ def changed_since(
     """
     verified = verify(new, choose=choices)
     with _side(
-        "changed_since", _as_it_was("changed_since", old, new.source), choices, {}, known=True, like=verified
-    ) as before:
+        "changed_since", _as_it_was("changed_since", old, new.source), choices, {},
+        known=True, like=verified, beside=_file_of(new),
+    ) as before:  # fmt: skip
         if {*map(key_of, before.results)}.isdisjoint(map(key_of, verified.results)):
             expected = "a scenario, or results, of the same country and phases"
             refuse("changed_since", "no cell that the scenario has too", expected)
@@ -120,17 +125,18 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
         return old
     if isinstance(new, Mapping) or not new or not Path(new).is_file():
         return old
-    if _is_revision(where, text):
-        return f"{text}:{os.path.relpath(new)}"
+    folder = Path(new).parent.resolve()
+    if _is_revision(where, text, folder):
+        return f"{text}:{folder / Path(new).name}"
     if not text.endswith((".yaml", ".yml")) and not did_you_mean(text, names):
         found = f"{quoted(text)}, which is no file, no scenario that ships, and no revision of git here"
         refuse(where, found, "one of these, or the directory of a run", "`git log --oneline` names revisions")
     return old
 
 
-def _is_revision(where: str, text: str) -> bool:
+def _is_revision(where: str, text: str, at: Path) -> bool:
     try:
-        done = _asked_git("rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+        done = _asked_git(at, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
     except (OSError, subprocess.TimeoutExpired):  # no git, so no revision
         return False
     _refuse_what_git_does_not_trust(where, done.stderr)
@@ -146,9 +152,11 @@ def _side(
     *,
     known: bool = False,
     like: Verified | None = None,
+    beside: Path | None = None,
 ) -> Iterator[_Side]:
     """known: what is chosen stands in the other side, so that what this one has not got is no mistake. like: what has
-    been verified of the other side, which a phase that is the same here need not be verified for again."""
+    been verified of the other side, which a phase that is the same here need not be verified for again. beside: the
+    file or directory of the other side."""
     is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
@@ -163,7 +171,7 @@ def _side(
     if revision is None or Path(str(given)).exists():
         yield _verified(load(given, set=settings), choose, known=known, like=like)
         return
-    with _checked_out(where, revision["revision"], revision["path"]) as path:
+    with _checked_out(where, revision["revision"], revision["path"], beside) as path:
         yield _verified(load(path, set=settings), choose, known=known, like=like)
 
 
@@ -205,23 +213,66 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
             yield phase.phase
 
 
+def _file_of(side: Shutdown | str | Path | Mapping[str, Any]) -> Path | None:
+    """The file or directory that a side is, if it is one."""
+    given = side.source if isinstance(side, Shutdown) else side
+    return Path(given) if isinstance(given, str | Path) and given and Path(given).exists() else None
+
+
 @contextmanager
-def _checked_out(where: str, revision: str, path: str) -> Iterator[Path]:
-    """A file as it was in a revision, among all that stood there beside it, in a directory that goes again."""
-    inside = _git(where, revision, "rev-parse", "--show-prefix").strip()
-    git_dir = _git(where, revision, "rev-parse", "--absolute-git-dir").strip()
+def _checked_out(where: str, revision: str, path: str, beside: Path | None) -> Iterator[Path]:
+    """A file as it was in a revision, among all that stood there beside it, in a directory that goes again.
+
+    Asked is the repository of the directory where this runs, and then that in which the other side's file is, where
+    the path is from its top; of an absolute path the one that it is in.
+    """
     with tempfile.TemporaryDirectory(prefix="shutdownlab-") as directory:
-        tree = Path(directory) / "tree"
-        tree.mkdir()
-        index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}  # the repository's own stays as it is
-        aside = (f"--git-dir={git_dir}", f"--work-tree={tree}")
-        _git(where, revision, *aside, "read-tree", revision, **index)
-        _git(where, revision, *aside, "checkout-index", "--all", **index)
-        file = tree / inside / path
-        if not file.is_file() or not Path(os.path.normpath(file)).is_relative_to(tree):
-            hint = _near(tree, tree / inside, path)
-            refuse(where, f"{quoted(path)}, which {revision} does not have", "a file of that revision", hint)
+        if Path(path).is_absolute():
+            at = next(folder for folder in Path(path).parents if folder.is_dir())
+            yield _file_in(at, where, revision, os.path.relpath(path, at), Path(directory))
+            return
+        try:
+            file = _file_in(Path(), where, revision, path, Path(directory))
+        except BadInput as mistake:
+            top = _top(beside)
+            if top is None or top == _top(Path()):
+                raise
+            try:
+                file = _file_in(top, where, revision, path, Path(directory))
+            except BadInput:
+                also = f"nor is it in the repository of the other side, {top}, from its top"
+                raise BadInput(
+                    replace(each, hint="; ".join(filter(None, (each.hint, also)))) for each in mistake.problems
+                ) from None
         yield file
+
+
+def _top(at: Path | None) -> Path | None:
+    """The top of the working tree that a file or directory is in, if it is in one."""
+    if at is None:
+        return None
+    folder = at.resolve() if at.is_dir() else at.resolve().parent
+    try:
+        done = _asked_git(folder, "rev-parse", "--show-toplevel")
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return Path(os.fsdecode(done.stdout).removesuffix("\n")) if done.returncode == 0 else None
+
+
+def _file_in(at: Path, where: str, revision: str, path: str, directory: Path) -> Path:
+    """The file at a path from `at`, as it was in a revision of its repository, which is checked out in a directory."""
+    inside = _git(at, where, revision, "rev-parse", "--show-prefix").removesuffix("\n")
+    git_dir = _git(at, where, revision, "rev-parse", "--absolute-git-dir").removesuffix("\n")
+    tree = Path(tempfile.mkdtemp(dir=directory))
+    index = {"GIT_INDEX_FILE": str(tree.with_suffix(".index"))}  # the repository's own stays as it is
+    aside = (f"--git-dir={git_dir}", f"--work-tree={tree}")
+    _git(at, where, revision, *aside, "read-tree", revision, **index)
+    _git(at, where, revision, *aside, "checkout-index", "--all", **index)
+    file = tree / inside / path
+    if not file.is_file() or not Path(os.path.normpath(file)).is_relative_to(tree):
+        refuse(where, f"{quoted(path)}, which {revision} does not have", "a file of that revision",
+               _near(tree, tree / inside, path))  # fmt: skip
+    return file
 
 
 def _near(tree: Path, here: Path, path: str) -> str:
@@ -235,9 +286,10 @@ def _near(tree: Path, here: Path, path: str) -> str:
     return did_you_mean(path, (os.path.relpath(file, here) for file in sorted(folder.iterdir()) if file.is_file()))
 
 
-def _git(where: str, revision: str, *arguments: str, **environment: str) -> str:
+def _git(at: Path, where: str, revision: str, *arguments: str, **environment: str) -> str:
+    """What git says in a directory, about a revision that `where` names. Raises `BadInput`."""
     try:
-        done = _asked_git(*arguments, **environment)
+        done = _asked_git(at, *arguments, **environment)
     except OSError as error:
         refuse(where, f"a revision, but no git ({error.strerror})", "a file, or a git revision and its path")
     except subprocess.TimeoutExpired:
@@ -248,16 +300,20 @@ def _git(where: str, revision: str, *arguments: str, **environment: str) -> str:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
         why = next((line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")), said[-1])
         if why.startswith("not a git repository"):
-            refuse(where, f"the revision {quoted(revision)}, and no git repository here", "a file that is here")
+            place = "here" if at == Path() else f"in {at}"
+            refuse(where, f"the revision {quoted(revision)}, and no git repository {place}", "a file that is here")
         hint = "`git log --oneline` names some"
         refuse(where, f"the revision {quoted(revision)}: {why}", "a revision of this git repository", hint)
     return os.fsdecode(done.stdout)
 
 
-def _asked_git(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """What git says, in English. Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing."""
+def _asked_git(at: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """What git says in a directory, in English.
+
+    Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing.
+    """
     env = {**os.environ, "LC_ALL": "C", **environment}
-    return subprocess.run(("git", *arguments), env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
+    return subprocess.run(("git", *arguments), cwd=at, env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
 
 
 def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from shutdownlab.config.addresses import is_address
 from shutdownlab.inspection.links import READ, name_of
@@ -28,6 +28,8 @@ _PCAP: Final = {
     b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
 }
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
+_LOST: Final = frozenset({5, 7})
+"""Options of an interface's statistics: packets that it has lost (isb_ifdrop), and the system (isb_osdrop)."""
 
 UNKNOWN_SIDE: Final = -1
 FROM_BOX: Final = 2
@@ -51,6 +53,16 @@ class NotACaptureError(Exception):
     """The file is no capture of IP packets; the message says what it seems to be."""
 
 
+class _Interface(NamedTuple):
+    """A pcapng interface: its link type, seconds of one tick of its times and what is added to them, bytes kept of a
+    packet (0: all)."""
+
+    link: int
+    tick: float
+    offset: int
+    longest: int
+
+
 class Capture:
     """Iterate once: `(time in seconds, link type, frame)` of each packet in file order.
 
@@ -72,6 +84,11 @@ class Capture:
         """Bytes kept of the one of these of which it kept most."""
         self._unread: dict[int, int] = {}
         """Packets by link types that are not read."""
+        self._unreadable = 0
+        """Packet blocks that say something impossible."""
+        self._lost: dict[tuple[int, int, int], int] = {}
+        """Packets that were lost while it was captured, as interfaces' statistics have it: by section, interface and
+        who lost them (the option's code)."""
 
     def __iter__(self) -> Iterator[tuple[float, int, bytes]]:
         if self.start == _SECTION:
@@ -81,6 +98,12 @@ class Capture:
         if self.cut:
             cut = f"{self.cut:,} of {self.packets:,} packets were cut when they were captured"
             self._warn(f"{cut}, to {self._longest:,} bytes at most; what stood behind is not seen")
+        if self._unreadable:
+            blocks = "packet block" if self._unreadable == 1 else "packet blocks"
+            self._warn(f"{self._unreadable:,} unreadable {blocks}, left out")
+        if lost := sum(self._lost.values()):
+            packets = "packet was" if lost == 1 else "packets were"
+            self._warn(f"{lost:,} {packets} lost while it was captured; what stood in them is not seen")
         unread = sum(self._unread.values())
         names = ", ".join([name_of(link) for link in self._unread])
         if unread and unread == self.packets:
@@ -145,7 +168,8 @@ class Capture:
 
     def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
         order = "<"
-        links: list[tuple[int, float]] = []
+        section = 0
+        links: list[_Interface] = []
         sides: list[int] = []
         controls: set[bytes] = set()
         first = True
@@ -162,6 +186,7 @@ class Capture:
                     return
                 order = "<" if magic[0] == 0x4D else ">"
                 links, sides = [], []
+                section += 1
                 length = struct.unpack(order + "I", head[4:8])[0] - 4
             else:
                 length = struct.unpack(order + "I", head[4:8])[0]
@@ -177,10 +202,18 @@ class Capture:
             if head[:4] == _SECTION:
                 controls |= _controls(body[12:-4], order)
             if kind == 1 and len(body) >= 8:
-                link = struct.unpack(order + "H", body[:2])[0]
+                link, _, longest = struct.unpack_from(order + "HHI", body)
                 options = _options(body[8:-4], order)
-                links.append((link, _resolution(options.get(9, b""))))
+                offset = options.get(14, b"")
+                added = struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0
+                links.append(_Interface(link, _resolution(options.get(9, b"")), added, longest))
                 sides.append(PORTS.get(options.get(3, b""), UNKNOWN_SIDE))
+                continue
+            if kind == 5 and len(body) >= 12:
+                (interface,) = struct.unpack_from(order + "I", body)
+                for code, value in _options(body[12:-4], order).items():
+                    if code in _LOST and len(value) == 8:
+                        self._lost[section, interface, code] = struct.unpack(order + "Q", value)[0]
                 continue
             packet = _packet_block(kind, body, order, links)
             if packet is not None:
@@ -195,11 +228,11 @@ class Capture:
                     self._count_cut(len(frame))
                 yield now, link, frame
             elif kind in (2, 3, 6):
-                self._warn(f"an unreadable packet block after packet {self.packets}")
+                self._unreadable += 1
 
 
 def _packet_block(
-    kind: int, body: bytes, order: str, links: list[tuple[int, float]]
+    kind: int, body: bytes, order: str, links: list[_Interface]
 ) -> tuple[float, int, bytes, int, int] | None:
     """Time, link type, frame, length on the wire and interface of an enhanced (6), simple (3) or obsolete (2) block."""
     if kind == 6 and len(body) >= 24:
@@ -208,14 +241,14 @@ def _packet_block(
         interface, _, high, low, length, original = struct.unpack_from(order + "HHIIII", body)
     elif kind == 3 and len(body) >= 8 and links:
         (original,) = struct.unpack_from(order + "I", body)
-        length = min(original, len(body) - 8)
-        return 0.0, links[0][0], body[4 : 4 + length], original, 0
+        length = min(original, len(body) - 8, links[0].longest or original)
+        return 0.0, links[0].link, body[4 : 4 + length], original, 0
     else:
         return None
     if interface >= len(links) or 20 + length > len(body):
         return None
-    link, unit = links[interface]
-    return ((high << 32) | low) * unit, link, body[20 : 20 + length], original, interface
+    of = links[interface]
+    return of.offset + ((high << 32) | low) * of.tick, of.link, body[20 : 20 + length], original, interface
 
 
 def _options(options: bytes, order: str) -> dict[int, bytes]:

@@ -19,6 +19,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Phase, Scenario
 from shutdownlab.model.topology import Vantage
 
+_MOST_NAMED = 12
 _HELLO = ("tls", "dot", "doh", "tor", "quic", "dtls")
 _NEEDS = {
     "qtype": ("dns",),
@@ -52,12 +53,25 @@ class Idle:
 def without_effect(
     scenario: Scenario, network: Network, profiles: Mapping[str, Profile], document: Document
 ) -> Iterator[Idle]:
-    """All that can have none, in the file's order. profiles: of the operators' DPI boxes, by operator."""
+    """All that can have none, in the file's order. profiles: of the operators' DPI boxes, by operator.
+
+    Of policies of another file than the timeline's, as of a scenario that is varied, those that no phase starts are
+    one: such a file is taken for what it has, and nothing in it is to be mended.
+    """
+    unused: dict[str, list[str]] = {}
+    timeline = document.locate(("timeline",))[0].file
     for name, policy in scenario.policies.items():
         path: Path = ("policies", name)
+        if not _phases_of(scenario, name) and (other := document.locate(path)[0].file) != timeline:
+            unused.setdefault(other, []).append(name)
+            continue
         for place, reason in _reasons(scenario, network, profiles, name, policy):
             file, at = document.locate((*path, *place))
             yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
+    for other, names in unused.items():
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        reason = f"no phase of this timeline starts these of {other}: {', '.join(names[:_MOST_NAMED])}{more}"
+        yield Idle(timeline, document.line(("timeline",)), "policies", reason)
 
 
 def _reasons(

@@ -38,7 +38,8 @@ def include(document: Document) -> None:
         for section, shared in part.data.items():
             if section not in _SHARED or not isinstance(shared, dict):
                 found = f"{quoted(section)} in a file that is included"
-                part.report((section,), found, f"mappings under {one_of(_SHARED)}")
+                hint = "leave it out: the scenario that includes the file has it" if section == "format" else ""
+                part.report((section,), found, f"mappings under {one_of(_SHARED)}", hint)
             else:
                 _share(document, part, section, shared)
         document.problems.take(part.problems)

@@ -13,6 +13,8 @@ _LINKTYPE_ETHERNET: Final = 1
 LONGEST_FRAME: Final = 1 << 17
 """Bytes of a packet that are kept."""
 _COMMENT, _USER_APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
+_LOST_BY_SYSTEM: Final = 7
+"""isb_osdrop."""
 _END: Final = b"\0\0\0\0"
 _IN_COMMENT: Final = 1000
 """Addresses in one comment: options have at most 65,535 bytes."""
@@ -50,6 +52,12 @@ def last_words(at_ns: int, comment: str) -> bytes:
     """What is to be said when no packet came any more: a comment on the statistics of the first port."""
     head = struct.pack("<III", 0, at_ns >> 32, at_ns & 0xFFFFFFFF)
     return _block(_STATISTICS, head + _options([(_COMMENT, comment.encode())]))
+
+
+def lost(port: int, at_ns: int, packets: int) -> bytes:
+    """The statistics of a port of which the system lost so many packets before they could be recorded."""
+    head = struct.pack("<III", port, at_ns >> 32, at_ns & 0xFFFFFFFF)
+    return _block(_STATISTICS, head + _options([(_LOST_BY_SYSTEM, struct.pack("<Q", packets))]))
 
 
 def secrets(key_log: bytes) -> Iterator[bytes]:

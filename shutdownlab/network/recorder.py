@@ -4,7 +4,8 @@ Each frame is recorded once by each switch it reaches, where it comes in, in the
 whatever their ports: who reads the file finds connections as the switch and its DPI box saw them. Segmentation offload
 is on in the laboratory: TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network
 card would fill in. What happens meanwhile (a phase begins, an order is given) is a comment on the first packet that
-comes after it.
+comes after it. Frames that came faster than they could be recorded are counted in the statistics at a file's end, which
+`shutdownlab inspect` and Wireshark's tools tell.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import select
 import shutil
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from shutdownlab.network.arrivals import SETTLED_S, Arrivals, stamp
-from shutdownlab.network.pcapng import last_words, packet, secrets, section
+from shutdownlab.network.pcapng import last_words, lost, packet, secrets, section
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
@@ -29,6 +31,7 @@ RECORDER: Final = "recorder"
 _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
 _PACKET_IGNORE_OUTGOING: Final = 23
+_PACKET_STATISTICS: Final = 6
 _RECEIVE_BUFFER: Final = 8 << 20
 _FLUSH_S: Final = 1.0
 _END_S: Final = 5.0
@@ -69,6 +72,11 @@ class _Capture:
         said = [text for when, text in self.untold if when <= at_ns]
         del self.untold[: len(said)]
         self.file.write(packet(port, at_ns, frame, said))
+
+    def tell_lost(self, port: int, packets: int) -> None:
+        """Say how many packets the kernel dropped because this port was not read fast enough, if any."""
+        if packets:
+            self.file.write(lost(port, time.time_ns(), packets))
 
     def close(self) -> None:
         for at_ns, text in self.untold:
@@ -112,6 +120,8 @@ def start_recorder(taps: Sequence[Tap], directory: Path, about: str = "", applic
             poller.register(child.lines, select.EPOLLIN)
             child.ready()
             _record(poller, sockets, captures, child)
+            for opened, capture, number in sockets.values():
+                capture.tell_lost(number, _dropped(opened))
             for capture in captures.values():
                 capture.close()
 
@@ -159,6 +169,14 @@ def _hear(child: Child, captures: Mapping[str, _Capture]) -> None:
         said = json.loads(line)
         for capture in [captures[said["switch"]]] if said["switch"] else captures.values():
             capture.untold.append((said["at_ns"], said["text"]))
+
+
+def _dropped(opened: socket.socket) -> int:
+    """How many frames a packet socket's buffer had no room for (packet(7), PACKET_STATISTICS)."""
+    try:
+        return int(struct.unpack("=II", opened.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1])
+    except OSError:
+        return 0
 
 
 def _open(netns: Path, port: str) -> socket.socket:

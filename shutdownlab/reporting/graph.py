@@ -300,7 +300,7 @@ def _abroad(network: Network, lanes: Sequence[_Lane]) -> tuple[dict[str, tuple[f
 
 
 def _apps_of(network: Network, transit: str) -> list[str]:
-    return _wrapped("", _served(network, network.one(Role.SERVERS, transit)), 24)
+    return _wrapped("", _served(network, network.one(Role.SERVERS, transit)), 22)
 
 
 def _transit(network: Network, damage: Damage, name: str, top: float, bottom: float) -> Iterator[str]:

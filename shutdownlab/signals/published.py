@@ -30,6 +30,7 @@ _IN_UTC: Final = re.compile(r"\b(?:utc|gmt)\b|metrics\.torproject\.org", re.IGNO
 """Of a column's name, or of a comment before all columns: days of Tor Metrics are UTC's
 (https://metrics.torproject.org/stats.html)."""
 _NO_VALUE: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
+_NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
 _SIGNALS: Final = (
     (r"bgp", "bgp"),
     (r"ping-slash24|active.?probing|trinocular", "active-probing"),
@@ -45,6 +46,8 @@ _USERS: Final = frozenset({"tor-relays", "tor-bridges"})
 _MOST_ROWS: Final = 1_000_000
 _OLDEST, _NEWEST = 10**8, 10**11
 """Seconds since 1970; larger numbers are milliseconds."""
+_FIRST_YEAR, _LAST_YEAR = 1970, 5000
+"""Dates of other years are none of a series, and could not be told in another zone at the ends of Python's calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,7 @@ def read_published(
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file")]) from None
-    rows = list(csv.reader(io.StringIO(decoded, newline="")))
-    if len(rows) > _MOST_ROWS + 1:
-        raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
-    numbered = [(number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row)]
+    numbered = _rows(decoded, file)
     comments = list(takewhile(lambda each: each[1][0].startswith("#"), numbered))
     del numbered[: len(comments)]
     head = _head(numbered)
@@ -103,6 +103,24 @@ def read_published(
     moments = [_utc(at, offset, zone) for at, _, _, offset in found]
     step = _step(moments, [each[2] for each in found], file, head[time])
     return Published(head[value], signal_of(head[value]), step, tuple(moments), tuple(each[1] for each in found))
+
+
+def _rows(text: str, file: str) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the line on which it begins: a quoted cell may hold several."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    found, line, count = list[tuple[int, list[str]]](), 1, 0
+    try:
+        for row in reader:
+            count += 1
+            if any(cell.strip() for cell in row):
+                found.append((line, row))
+            line = reader.line_num + 1
+    except csv.Error as error:  # a cell of more than 128 KiB
+        hint = "a quote that is opened and not closed, perhaps"
+        raise BadInput([Problem(file, line, "", f"no row of a CSV file ({error})", "a CSV file", hint)]) from None
+    if count > _MOST_ROWS + 1:
+        raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
+    return found
 
 
 def signal_of(column: str) -> str | None:
@@ -144,9 +162,14 @@ def _columns(
         hint = f"a comma between columns, not {separated!r}" if separated else "the first line names the columns"
         raise BadInput([Problem(file, 1, "", found, expected, hint)])
     if wanted is not None:
-        value = next((place for place in others if head[place] == wanted), None)
-        if value is None:
-            raise BadInput([Problem("--column", 0, "", wanted, f"one of {', '.join(head[place] for place in others)}")])
+        named = [place for place in others if head[place] == wanted]
+        if not named:
+            known = ", ".join(head[place] for place in others)
+            expected = f"one of {known}" if known else f"a column beside {told}, of which the file has none"
+            raise BadInput([Problem("--column", 0, "", wanted, expected)])
+        if len(named) > 1:
+            raise BadInput([Problem(file, 1, "", f"{len(named)} columns called {wanted!r}", "one of that name")])
+        value = named[0]
     elif len(others) == 1 or len(alike) == 1:
         value = (alike or others)[0]
     else:
@@ -179,7 +202,8 @@ def _one_series(head: Sequence[str], rows: Sequence[tuple[int, list[str]]], time
         other = before.setdefault(row[time].strip(), row)
         names = (place for place in range(min(len(row), len(other), len(head))) if place not in {time, value})
         for place in names if other is not row else ():
-            if row[place] != other[place] and not (_is_number(row[place]) and _is_number(other[place])):
+            one, another = row[place].strip(), other[place].strip()
+            if one != another and not (_is_number(one) and _is_number(another)):
                 kinds = list(dict.fromkeys(each[place].strip() for _, each in rows if len(each) > place))
                 found = f"{len(kinds):,} series one below another: {_some(kinds)}"
                 hint = f"say which with `--where {head[place]}={next(filter(None, kinds))}`"
@@ -187,7 +211,7 @@ def _one_series(head: Sequence[str], rows: Sequence[tuple[int, list[str]]], time
 
 
 def _is_number(text: str) -> bool:
-    return text.strip().lower() in _NO_VALUE or re.fullmatch(r"\s*[-+]?[0-9.]+(e[-+]?[0-9]+)?\s*", text) is not None
+    return text.lower() in _NO_VALUE or _NUMBER.fullmatch(text) is not None
 
 
 def _some(values: Sequence[str]) -> str:
@@ -208,10 +232,8 @@ def _row(
         problems.append(
             Problem(file, line, "", repr(row[time]), "a time such as 2022-01-05T10:30Z, or seconds since 1970")
         )
-    try:
-        number = float(row[value])
-    except ValueError:
-        number = math.nan
+    text = row[value].strip()
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number) or number < 0:
         problems.append(Problem(file, line, "", repr(row[value]), "a number that is not below 0"))
     if at is None or not math.isfinite(number):
@@ -224,9 +246,10 @@ def _time(text: str) -> datetime | None:
         seconds = float(text) if float(text) < _NEWEST else float(text) / 1000
         return datetime.fromtimestamp(seconds, UTC) if _OLDEST <= seconds < _NEWEST else None
     try:
-        return datetime.fromisoformat(re.sub(r" ?(?:UTC|GMT)$", "+00:00", text))
+        at = datetime.fromisoformat(re.sub(r" ?(?:UTC|GMT)$", "+00:00", text))
     except ValueError:
         return None
+    return at if _FIRST_YEAR <= at.year <= _LAST_YEAR else None
 
 
 def _utc(at: datetime, offset: timedelta | None, zone: timedelta | None) -> datetime:

@@ -83,14 +83,14 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
         said = [f"the largest of {len(found.prefixes)} (ROUTES)"] if len(made_up) < len(_ROOM) else []
         said += [f"IPv{version} ASSUMED" for version in made_up]
         taken += prefixes
-        carriers = _carriers(operator, found, plan.operators, own, transits)
+        carriers, told = _carriers(operator, data, plan.operators, own, transits)
         lines += [
             f"  {operator.name}:",
             f"    title: {_text(found.title or operator.name)}",
             f"    asn: {operator.asn}",
             f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_said(operator, plan)}",
             f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(said)}",
-            f"    transit: [{', '.join(carriers)}]",
+            f"    transit: [{', '.join(carriers)}]{'' if told or not plan.files else '  # ASSUMED'}",
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
             f"    source: {source}",
             "    regions:",
@@ -147,19 +147,29 @@ def _transits(operators: Sequence[OperatorPlan], data: RoutingData) -> list[int]
 
 def _carriers(
     operator: OperatorPlan,
-    found: Autonomous,
+    data: RoutingData,
     operators: Sequence[OperatorPlan],
     own: Mapping[int, str],
     transits: Sequence[int],
-) -> list[str]:
-    """Whom it buys transit from: foreign ones that are known, else larger operators that come before it, else the first
-    abroad. By satellite it is one abroad, for whom nobody in the country is a customer."""
-    abroad = [_transit_name(asn) for asn in transits if asn in found.neighbours]
+) -> tuple[list[str], bool]:
+    """Whom it buys transit from, and whether any data says so.
+
+    Foreign ones that are known, else another operator that has some or comes before it, so that nobody buys from who
+    buys from him; else the first abroad. By satellite it is one abroad, for whom nobody in the country is a customer.
+    """
+    neighbours = data.systems.get(operator.asn, Autonomous()).neighbours
+    abroad = [_transit_name(asn) for asn in transits if asn in neighbours]
+    first = [_transit_name(asn) for asn in [*transits, 64601][:1]]
     if operator.access is Access.SATELLITE:
-        return (abroad or [_transit_name(asn) for asn in [*transits, 64601][:1]])[:1]
-    earlier = {each.asn for each in operators[: list(operators).index(operator)] if each.access is not Access.SATELLITE}
-    at_home = [own[asn] for asn, _ in found.neighbours.most_common() if asn in earlier]
-    return abroad or at_home[:1] or [_transit_name(asn) for asn in [*transits, 64601 + len(transits)][:1]]
+        return (abroad or first)[:1], bool(abroad)
+    sellers: set[int] = set()
+    for place, each in enumerate(operators):
+        known = data.systems.get(each.asn, Autonomous()).neighbours
+        before = place < list(operators).index(operator)
+        if each.access is not Access.SATELLITE and (before or not known.keys().isdisjoint(transits)):
+            sellers.add(each.asn)
+    at_home = [own[asn] for asn, _ in neighbours.most_common() if asn in sellers and asn != operator.asn]
+    return abroad or at_home[:1] or first, bool(abroad or at_home)
 
 
 def _transit_name(asn: int) -> str:
@@ -171,6 +181,8 @@ def _prefixes(found: Autonomous, taken: Sequence[IpPrefix], number: int) -> tupl
     chosen: list[IpPrefix] = []
     for version, most in ((4, _MOST_PREFIXES - 1), (6, 1)):
         fits = [p for p in found.prefixes if p.version == version and p.prefixlen <= _ROOM[version] and is_for_hosts(p)]
+        # Real tables have leaks of private addresses in them; a laboratory's own has nothing else.
+        fits = [p for p in fits if p.is_global] or fits
         for prefix in sorted(fits, key=lambda each: (each.prefixlen, int(each.network_address))):
             count = sum(each.version == version for each in chosen)
             if count < most and not any(overlap(prefix, other) for other in (*taken, *chosen)):

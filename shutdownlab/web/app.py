@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from subprocess import TimeoutExpired
 from typing import Any, Final
@@ -29,6 +32,9 @@ from shutdownlab.web.terminal import serve_terminal
 _ALIVE_S: Final = 15.0
 """A stream says so often that it is alive, so that what is between keeps it open."""
 _MOST_BODY: Final = 4096
+_VERSION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+ANSWERS_AT_ONCE: Final = 16
+"""Of those that ask the country, which can take half a minute each; the page itself waits for none of them."""
 
 
 class PageApp:
@@ -40,6 +46,7 @@ class PageApp:
         self._steering = source if isinstance(source, Steering) else None
         self._files = static_files()
         self._epoch = secrets.token_hex(4)
+        self._turns = asyncio.Semaphore(ANSWERS_AT_ONCE)
         routes = [
             Route("/", self._page),
             Route("/static/{name:path}", self._file),
@@ -68,7 +75,8 @@ class PageApp:
     async def _events(self, request: Request) -> Response:
         """The board, and then whatever changes on it: server-sent events (HTML Living Standard, 9.2)."""
         epoch, _, version = request.headers.get("last-event-id", "").partition("-")
-        since = int(version) if epoch == self._epoch and version.isdecimal() else 0
+        known = epoch == self._epoch and _VERSION.fullmatch(version) is not None
+        since = int(version) if known else 0
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._stream(since), media_type="text/event-stream", headers=headers)
 
@@ -104,14 +112,14 @@ class PageApp:
             return JSONResponse({"error": f"do must be one of {', '.join(VERBS)}, and name a text"}, 400)
         assert self._steering is not None
         guest: Guest = request.scope["guest"]
-        return await answered(partial(self._steering.order, verb, name, guest.name))
+        return await answered(partial(self._steering.order, verb, name, guest.name), self._turns)
 
     async def _be_somebody(self, what: Callable[[Lab, Mapping[str, Any]], Any], request: Request) -> Response:
         given = await self._asked(request)
         if isinstance(given, Response):
             return given
         assert self._lab is not None
-        return await answered(partial(what, self._lab, given))
+        return await answered(partial(what, self._lab, given), self._turns)
 
     async def _terminal(self, socket: WebSocket) -> None:
         guest: Guest = socket.scope["guest"]
@@ -141,10 +149,14 @@ class PageApp:
         return given if isinstance(given, dict) else JSONResponse({"error": "an order is a JSON object"}, 400)
 
 
-async def answered(ask: Callable[[], Any]) -> Response:
-    """What comes of asking the country, which may take a while; mistakes as a message."""
+async def answered(ask: Callable[[], Any], turns: asyncio.Semaphore | None = None) -> Response:
+    """What comes of asking the country, which may take a while; mistakes as a message.
+
+    turns: which it waits for without a thread, so that of the server's threads some are left for the page.
+    """
     try:
-        found = await run_in_threadpool(ask)
+        async with turns or nullcontext():
+            found = await run_in_threadpool(ask)
     except BadInput as mistake:
         return JSONResponse({"error": "; ".join(mistake.lines())}, 400)
     except LabEnded as error:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 _MOST_TOLD: Final = 32
@@ -45,7 +46,7 @@ class Board:
                 self._gone[name] = self.version
             waiting = list(self._waiting)
         for loop, event in waiting:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the server has ended, and its loop is closed
                 loop.call_soon_threadsafe(event.set)
 
     def since(self, version: int) -> tuple[int, str]:

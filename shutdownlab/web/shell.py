@@ -31,9 +31,7 @@ def shell(*, steers: bool, name: str) -> str:
         element("header", element("h1", "Waiting for what happens …")),
         phase_bar(RunAccount("", "running", {}, ())),
         element("main", _steering(), first, _log(), others, id_="main"),
-        element(
-            "footer", element("p", "Live from shutdownlab, on this machine alone. Nothing is loaded from elsewhere.")
-        ),
+        element("footer", element("p", "Live from shutdownlab. Nothing is loaded from elsewhere.")),
         element("dialog", id_="pg-dialog", aria_labelledby="pg-dialog-title"),
         Html("".join(f'<script src="static/{file}"></script>' for file in _SCRIPTS)),
     )

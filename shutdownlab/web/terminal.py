@@ -98,7 +98,7 @@ async def _type(socket: WebSocket, master: int) -> None:
         if not isinstance(told, dict):
             return
         if isinstance(told.get("type"), str):
-            await _write(master, told["type"].encode())
+            await _write(master, told["type"].encode(errors="replace"))  # half of a surrogate pair is no text
         if size := _size(told.get("size")):
             with suppress(OSError):
                 fcntl.ioctl(master, termios.TIOCSWINSZ, _SIZE.pack(*size, 0, 0))

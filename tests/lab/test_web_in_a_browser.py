@@ -40,6 +40,13 @@ WATCH_TRIES = """() => {
 }"""
 
 
+KEEP_STREAM = """
+  const Stream = window.EventSource;
+  window.EventSource = function (...where) { return (window.stream = new Stream(...where)); };
+"""
+"""What tells the page of its server, kept where a test can have it fail and come back, as the browser tells of that."""
+
+
 @dataclass(frozen=True)
 class Links:
     steer: str
@@ -74,13 +81,17 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Links]:
             process.wait(60)
 
 
-def opened(browser: Browser, link: str, width: int = 1440, scheme: Any = "light", **more: Any) -> Page:
+def opened(
+    browser: Browser, link: str, width: int = 1440, scheme: Any = "light", *, init: str = "", **more: Any
+) -> Page:
     """The page, with cells in it; a script's error, or a request for anything else, fails the test."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: pytest.fail(f"the script failed: {error}"))
     page.on("request", lambda r: r.url.startswith((link, "data:")) or pytest.fail(f"it asked for {r.url}"))
+    if init:
+        page.add_init_script(init)
     page.goto(link)
     page.wait_for_selector("#pg-cells td.pg-cell")
     return page
@@ -175,7 +186,40 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     page.keyboard.press("Control+C")
     page.keyboard.type("exit\n")
     page.locator("dialog .xterm-rows", has_text="the shell has ended").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Terminal on this machine", "no key is held there"
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
     assert who.count("/") == 2
+
+
+def test_a_terminal_is_in_sight_when_it_opens(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.steer)
+    page.set_viewport_size({"width": 1280, "height": 700})
+    page.locator("#pg-cells button[data-who]").first.click()
+    page.locator("dialog").get_by_role("button", name="Terminal on this machine").click()
+    page.locator("dialog .xterm-rows", has_text="$").wait_for()
+    in_sight = """() => {
+      const screen = document.querySelector("dialog .live-terminal").getBoundingClientRect();
+      const dialog = document.querySelector("dialog").getBoundingClientRect();
+      return screen.top >= dialog.top && screen.bottom <= dialog.bottom;
+    }"""
+    page.wait_for_function(in_sight)
+
+
+def test_a_page_that_was_cut_off_says_so_until_it_hears_the_server_again(browser: Browser, links: Links) -> None:
+    page = opened(browser, links.follow, init=KEEP_STREAM)
+    state = page.locator("#live-state")
+    page.wait_for_selector('html[data-connected="true"]')
+    page.evaluate("stream.dispatchEvent(new Event('error'))")
+    assert (page.locator("html").get_attribute("data-connected"), "server is gone" in state.inner_text()) == (
+        "false",
+        True,
+    )
+    page.evaluate("stream.dispatchEvent(new Event('open'))")  # and nothing has changed meanwhile that would be told
+    assert (page.locator("html").get_attribute("data-connected"), "probes repeat" in state.inner_text()) == (
+        "true",
+        True,
+    )
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -323,11 +323,30 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
             b"time,bgp\n2022-01-05T10:10Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
             "a.csv:3: time: found a time not after the one before",
         ),
+        (b"time,bgp\n0001-01-01T00:00+14:00,1\n", "a.csv:2: found '0001-01-01T00:00+14:00'; expected a time"),
+        (b"time,bgp\n9999-12-31T20:00-10:00,1\n", "a.csv:2: found '9999-12-31T20:00-10:00'; expected a time"),
+        (b'time,bgp\n2022-01-05T10:00Z,"' + b"1\n" * 70_000, "a.csv:2: found no row of a CSV file (field larger"),
+        (b'time,"bgp\n(routes)"\n2022-01-05T10:00Z,few\n', "a.csv:3: found 'few'; expected a number"),
+        (b"time,bgp\n2022-01-05T10:00Z,1_000\n", "a.csv:2: found '1_000'; expected a number"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_laid_over_anything_is_told_with_its_line(text: bytes, told: str) -> None:
     with pytest.raises(BadInput) as raised:
         read_published(text, "a.csv")
+    assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"time\n2022-01-05T10:00Z\n", "--column: found bgp; expected a column beside time, of which the file has"),
+        (b"time,bgp,bgp\n2022-01-05T10:00Z,1,2\n", "a.csv:1: found 2 columns called 'bgp'; expected one of that name"),
+        (b"time,cdn\n2022-01-05T10:00Z,1\n", "--column: found bgp; expected one of cdn"),
+    ],
+)
+def test_a_column_that_is_not_there_or_there_twice_is_told(text: bytes, told: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_published(text, "a.csv", column="bgp")
     assert str(raised.value).startswith(told)
 
 

@@ -320,6 +320,32 @@ def test_a_path_from_the_top_and_a_misspelt_one_are_told_with_the_file_that_is_m
     assert "hint: did you mean 'ours.yaml'?" in refused("HEAD:our.yaml", "ours.yaml")
 
 
+@pytest.mark.parametrize("elsewhere", ["no repository", "another repository"])
+def test_a_revision_is_that_of_the_file_s_own_repository_wherever_it_is_asked_from(
+    elsewhere: str, repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = repository / "policies/ours.yaml"
+    ours.write_text(FIRST.read_text().replace("    throttle: 512kbit", "    throttle: 20mbit", 1))
+    here = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(here.parent))
+    if elsewhere == "another repository":
+        (here / "other.yaml").write_text("format: 1\n")
+        for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "other"]):
+            author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+            subprocess.run(["git", *author, *arguments], cwd=here, check=True, capture_output=True)
+    monkeypatch.chdir(here)
+    changed = diff(FIRST, ours).changed
+    assert changed
+    for old in ("HEAD:policies/ours.yaml", "HEAD", f"HEAD:{ours}"):
+        assert diff(old, ours).changed == changed, old
+    assert diff(ours, "HEAD:policies/ours.yaml").changed == changed
+    assert diff(FIRST, f"HEAD:{ours}").changed == 0
+    said = refused("HEAD:policies/none.yaml", str(ours))
+    assert f"nor is it in the repository of the other side, {repository}, from its top" in said
+    said = refused(f"HEAD:{repository}/gone/none.yaml", str(ours))
+    assert "found 'gone/none.yaml', which HEAD does not have" in said
+
+
 def test_a_revision_where_there_is_no_repository_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,34 @@ def test_a_country_has_the_real_prefixes_and_neighbours_of_its_operators() -> No
     assert {transit.asn for transit in topology.transits.values()} == {3356, 7473}
 
 
+def test_a_customer_that_is_named_before_its_carrier_buys_from_it_all_the_same() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    operators = ("--operator", "telenor:133385:0.3:mobile", "--operator", "mpt:9988:0.7:mobile")
+    assert new("country", "land", *operators, "--from-ripe", "bview").exit_code == 0
+    topology = library.load_topology("land.yaml").topology
+    assert topology.operators["telenor"].transit == ("mpt",)
+    assert "ASSUMED" not in next(
+        line for line in Path("land.yaml").read_text().splitlines() if "transit: [mpt]" in line
+    )
+
+
+def test_a_carrier_of_whom_no_data_tells_is_assumed_and_says_so() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    operators = ("--operator", "mpt:9988:0.7:mobile", "--operator", "other:64510:0.3:fixed")
+    assert new("country", "land", *operators, "--from-ripe", "bview").exit_code == 0
+    lines = [
+        line.strip() for line in Path("land.yaml").read_text().splitlines() if line.strip().startswith("transit: [")
+    ]
+    assert lines == ["transit: [as3356, as7473]", "transit: [as3356]  # ASSUMED"]
+
+
+def test_private_addresses_that_leaked_into_a_table_are_nobody_s() -> None:
+    Path("bview").write_bytes(table([("10.0.0.0/8", [[64499, 3356, 9988]]), ("fd00::/8", [[3356, 9988]]), *ROUTES]))
+    assert new("country", "land", "--operator", "mpt:9988:1", "--from-ripe", "bview").exit_code == 0
+    mpt = library.load_topology("land.yaml").topology.operators["mpt"]
+    assert list(map(str, mpt.prefixes)) == ["45.112.176.0/22", "2400:5f40::/32"]
+
+
 def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
     for asn, prefixes in ((9988, ["45.112.176.0/22"]), (133385, ["37.111.0.0/20"])):
         told = answer("announced-prefixes", resource=str(asn), prefixes=[{"prefix": each} for each in prefixes])

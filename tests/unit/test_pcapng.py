@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader
 
 from shutdownlab.inspection.capture import read_capture
-from shutdownlab.network.pcapng import last_words, packet, secrets, section
+from shutdownlab.network.pcapng import last_words, lost, packet, secrets, section
 
 PORTS = [("s1p1", "to the border"), ("s1p2", "to the gateway")]
 AT_NS = 1_795_991_800_495_313_931
@@ -40,6 +40,27 @@ def test_our_own_inspection_reads_past_secrets_and_comments_without_a_warning() 
     capture = read_capture(BytesIO(a_capture()), "x")
     assert [frame for _, _, frame in capture] == FRAMES
     assert capture.warnings == []
+
+
+def test_packets_that_were_lost_while_it_was_captured_are_told() -> None:
+    told = a_capture() + lost(0, AT_NS + 4, 40) + lost(1, AT_NS + 4, 2)
+    capture = read_capture(BytesIO(told), "x")
+    assert [frame for _, _, frame in capture] == FRAMES
+    assert capture.warnings == ["x: 42 packets were lost while it was captured; what stood in them is not seen"]
+
+
+def test_of_the_statistics_of_a_port_the_last_count() -> None:
+    capture = read_capture(BytesIO(a_capture() + lost(0, AT_NS + 4, 40) + lost(0, AT_NS + 5, 41)), "x")
+    assert len(list(capture)) == len(FRAMES)
+    assert capture.warnings == ["x: 41 packets were lost while it was captured; what stood in them is not seen"]
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_wireshark_reads_how_many_were_lost(tmp_path: Path) -> None:
+    (tmp_path / "x.pcapng").write_bytes(a_capture() + lost(0, AT_NS + 4, 40))
+    argv = ["tshark", "-r", str(tmp_path / "x.pcapng"), "-T", "fields", "-e", "frame.number"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert (done.stdout.split(), "appears" in done.stderr) == (["1", "2", "3"], False)
 
 
 def test_secrets_are_whole_lines_once_each_in_blocks_that_readers_take() -> None:

@@ -83,6 +83,11 @@ def test_every_cell_that_came_out_otherwise_is_marked(first: Path, changed: Path
     assert expected and found == expected
 
 
+def test_the_mark_of_such_a_cell_is_among_the_symbols(first: Path, compared: str) -> None:
+    assert "✓ with a corner: otherwise in first" in words(compared, "li")
+    assert "pg-corner" not in sl.report(first, against=first).html.split("<main")[1], "nothing is marked there"
+
+
 def test_a_run_does_not_differ_from_itself(first: Path) -> None:
     assert words(sl.report(first, against=first).html, "strong") == ["No change: 454 cells come out as before."]
     assert "What differs" not in words(sl.report(first).html, "h2")

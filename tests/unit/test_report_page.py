@@ -27,7 +27,7 @@ from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.headline import headline, standing, story
 from shutdownlab.reporting.page.whys import Whys
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests/data/run-0.1"
@@ -199,6 +199,26 @@ def test_all_regions_but_one_are_said_by_that_one() -> None:
     assert told == "From 1 May 2030, 14:00 UTC subscribers in all regions but west lost web, for 6 h."
 
 
+def test_services_that_were_gone_for_equally_long_are_named_together() -> None:
+    found = [cell(0, name, "blocked", region) for name in ("chat", "web") for region in ("north", "south")]
+    found += [cell(1, name, "ok", region) for name in ("chat", "web") for region in ("north", "south")]
+    assert "Chat and web were gone for 6 h in every region." in list(story(account(found)))
+
+
+def test_seconds_in_which_nobody_got_through_are_told_as_seconds() -> None:
+    back = cell(1, "web", "ok").model_copy(update={"time": BEGIN + timedelta(seconds=13)})
+    told = account([cell(0, "web", "blocked"), back])
+    assert "<td>13 s</td>" in document(told, (), Whys(), {}, "", "")
+
+
+def test_at_the_end_it_says_what_nobody_reaches_and_what_some_do() -> None:
+    found = [cell(0, name, "ok") for name in ("chat", "mail", "web")]
+    found += [cell(1, "chat", "blocked"), cell(1, "mail", "blocked")]
+    found += [cell(1, "web", "blocked", weight=1.0), cell(1, "web", "ok", "south", weight=1.0)]
+    gone = "chat and mail got through to nobody, and web did not get through to everybody"
+    assert f"It was not over when the record ends: {gone}." in list(story(account(found)))
+
+
 def test_a_fault_is_told_from_a_block() -> None:
     found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
     assert headline(account(found)).endswith("for 6 h; it was a fault, which is no block.")
@@ -341,6 +361,19 @@ def test_explanations_are_shared_by_cells_that_cannot_differ(flagship_page: str)
 
 def test_the_flagship_s_is_small_enough_to_pass_on(flagship_page: str) -> None:
     assert len(flagship_page.encode()) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("held", "certainty", "said"),
+    [
+        ("", "confirmed", "confirmed"),
+        ("p0", "held", "not measured here: held, as measured in p0"),
+        (THE_MODEL, "held", "not measured: as the model has it, which has it as before"),
+    ],
+)
+def test_a_cell_that_was_not_measured_says_what_stands_for_it(held: str, certainty: str, said: str) -> None:
+    told = account([cell(0, "web", "blocked", held=held, certainty=certainty)])
+    assert said in [fact[5] for fact in data_of(document(told, (), Whys(), {}, "", ""))["facts"]]
 
 
 def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:

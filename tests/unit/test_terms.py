@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter
 from scapy_traffic import TcpTraffic, datagram, http_request, inspected, question
 
+import shutdownlab as sl
 from shutdownlab import library
 from shutdownlab.config.addresses import address, network
 from shutdownlab.config.domains import Domain, Host, HostName, Url
@@ -244,6 +247,24 @@ FELT = [
 @pytest.mark.parametrize("reason", IDLE)
 def test_a_policy_that_can_have_no_effect_is_told_with_the_reason(reason: str) -> None:
     assert [reason in each for each in idle_of(IDLE[reason])] == [True]
+
+
+def test_policies_of_a_scenario_that_is_varied_and_that_no_phase_starts_any_more_are_told_in_one_line(
+    tmp_path: Path,
+) -> None:
+    base = {"title": "t", "source": "EXAMPLE", "block": {"sites": ["bbc.com"]}}
+    phase = {"phase": "dark", "at": "2030-05-02T12:00Z", "title": "Dark", "start": ["blackout"]}
+    probes = {"speed": {"during": ["dark"]}}
+    mine = {"extends": "first-shutdown", "name": "mine", "timeline": [phase], "probes": probes}
+    mine["policies"] = {"own": base}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine, sort_keys=False))
+    own, inherited = (str(each).removeprefix(f"{tmp_path}/") for each in sl.load(tmp_path / "mine.yaml").idle)
+    assert own.endswith("policies.own: no effect: no phase starts it")
+    names = "whatsapp-reset, whatsapp-dropped, mobile-throttled, coast-one-way, allowlist"
+    assert re.fullmatch(
+        rf"mine.yaml:3: policies: no effect: no phase of this timeline starts these of \S*first-shutdown.yaml: {names}",
+        inherited,
+    )
 
 
 @pytest.mark.parametrize("policy", FELT)

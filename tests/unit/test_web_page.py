@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,9 @@ from shutdownlab.web.run_source import FinishedRun
 from shutdownlab.web.server import PageServer, Place, guests_of, place_of
 
 pytest.importorskip("starlette", reason="no Starlette: pip install 'shutdownlab[web]'")
-from shutdownlab.web.app import answered
+from starlette.concurrency import run_in_threadpool
+
+from shutdownlab.web.app import ANSWERS_AT_ONCE, answered
 
 connect = pytest.importorskip("websockets.sync.client", reason="no websockets: pip install 'shutdownlab[web]'").connect
 InvalidStatus = pytest.importorskip("websockets.exceptions").InvalidStatus
@@ -138,6 +141,36 @@ def test_what_takes_too_long_is_told_and_no_failure_of_the_server() -> None:
     assert (answer.status_code, json.loads(bytes(answer.body))) == (
         504, {"error": "nothing came of it within 33 s; try again"},
     )  # fmt: skip
+
+
+def test_a_class_that_asks_the_country_all_at_once_keeps_nobody_from_the_page() -> None:
+    done = threading.Event()
+
+    async def everybody() -> tuple[int, list[int]]:
+        turns = asyncio.Semaphore(ANSWERS_AT_ONCE)
+        asked = [asyncio.ensure_future(answered(done.wait, turns)) for _ in range(60)]
+        await asyncio.sleep(0)
+        page = await asyncio.wait_for(run_in_threadpool(lambda: 42), 60)
+        done.set()
+        return page, [(await each).status_code for each in asked]
+
+    assert asyncio.run(everybody()) == (42, [200] * 60)
+
+
+def test_whatever_a_browser_says_that_it_has_seen_it_is_told_what_there_is(site: Site) -> None:
+    for seen in ("x-1", f"x-{'9' * 5000}", "", "-", "x-\u0663"):
+        connection = http.client.HTTPConnection(site.host, timeout=30)
+        connection.request("GET", f"{site.follow}events", headers={"Last-Event-ID": seen.encode("utf-8")})
+        answer = connection.getresponse()
+        assert (answer.status, answer.readline().startswith(b"retry")) == (200, True)
+        own = next(line for line in iter(answer.readline, b"") if line.startswith(b"id: ")).decode().strip()[4:]
+        connection.close()
+    connection = http.client.HTTPConnection(site.host, timeout=30)
+    connection.request(
+        "GET", f"{site.follow}events", headers={"Last-Event-ID": own.partition("-")[0] + "-" + "9" * 5000}
+    )
+    assert any(line.startswith(b"data: ") for line in iter(connection.getresponse().readline, b""))
+    connection.close()
 
 
 @pytest.mark.parametrize(

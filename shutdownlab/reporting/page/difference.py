@@ -76,7 +76,7 @@ def _shares(account: RunAccount, other: RunAccount) -> Iterator[list[str]]:
         for column in columns:
             before, after = other.table[span.name, column], account.table[span.name, column]
             if span.name in phases and column in there and before.fraction != after.fraction:
-                yield [span.name, column, _cell(before), _cell(after)]
+                yield [span.name, element("td", column, class_="pg-word"), _cell(before), _cell(after)]
 
 
 def _cell(share: Share) -> Html:

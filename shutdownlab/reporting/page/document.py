@@ -149,6 +149,7 @@ def _sections(
     contents = parts(account, orders, whys)
     if difference is not None:
         contents["difference"] = (differing(account, difference),)
+        contents["cells"] = _cells(account, whys, difference)
     if cost is not None:
         contents["cost"] = (costing(account, cost),)
     if account.watched:
@@ -212,12 +213,12 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
     return element("ul", items, class_="pg-legend"), drawing, element("p", help_, class_="pg-soft pg-small pg-live")
 
 
-def _cells(account: RunAccount, whys: Whys) -> tuple[str, ...]:
+def _cells(account: RunAccount, whys: Whys, difference: Difference | None = None) -> tuple[str, ...]:
     why = "and why, hop by hop." if whys.told else f"but not why: {account.missing}." if account.missing else "in full."
     return (
         element("p", "One cell per vantage point, target and address family, in the chosen phase. Open one for what "
                      f"was measured, its controls, {why}"),
-        legend(account),
+        legend(account, difference.other.name if difference and difference.comparison.changed else ""),
         element("div", id_="pg-cells"),
         element("noscript", element("p", "This table and the views by phase are drawn by the page's own script, which "
                                          "is not allowed to run here; results.csv has every cell.")),

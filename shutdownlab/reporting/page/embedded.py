@@ -14,7 +14,7 @@ from shutdownlab.reporting.page.difference import Difference, embedded_differenc
 from shutdownlab.reporting.page.evidence import Extract, cell_id
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.whys import Whys, access_switch
-from shutdownlab.results.result import Result
+from shutdownlab.results.result import THE_MODEL, Result
 
 _LEVEL = 9
 
@@ -66,7 +66,7 @@ def embedded(
         shown_columns[columns[target]][2:] = column_of(result), "" if result.region else "outside"
         fact = facts.number((
             result.outcome.value, result.failure, result.expected and result.expected.value, result.source,
-            result.tries, f"held, as measured in {result.held}" if result.held else result.certainty,
+            result.tries, _certainty(result),
             result.value, result.unit,
         ))  # fmt: skip
         key = result.phase, result.vantage, result.target, result.family.value
@@ -109,6 +109,13 @@ def _targets(account: RunAccount) -> list[tuple[str, str]]:
     scenario = account.shutdown.scenario
     places = {name: place for place, name in enumerate((*scenario.probes, *scenario.observations))}
     return sorted(found, key=lambda target: (places.get(target[0], len(places)), target[1]))
+
+
+def _certainty(result: Result) -> str:
+    """How sure it is; of what was not measured, what stands for it."""
+    if result.held == THE_MODEL:
+        return "not measured: as the model has it, which has it as before"
+    return f"not measured here: held, as measured in {result.held}" if result.held else result.certainty
 
 
 def _numbered(rows: Mapping[tuple[str, str, str], int]) -> dict[str, int]:

@@ -241,27 +241,32 @@ def _few(names: Sequence[str]) -> list[str]:
 
 
 def _by_region(account: RunAccount) -> Iterator[str]:
-    """How long one service was gone in each region: the one that was gone longest of those measured everywhere."""
+    """How long a service was gone in each region: the one that was gone longest of those measured everywhere.
+
+    Where that was equally long in every region, others that were gone for just as long are named with it.
+    """
     if len(account.regions) < 2:
         return
-    best: tuple[float, str, dict[str, float]] | None = None
+    gone: dict[str, dict[str, float]] = {}
     for column in account.services:
         hours = {region: account.hours_without(region, column) for region in account.regions}
-        known = {region: value for region, value in hours.items() if value is not None}
-        if len(known) == len(account.regions) and (best is None or sum(known.values()) > best[0]):
-            best = sum(known.values()), column, known
-    if best is None or not best[0]:
+        measured = {region: value for region, value in hours.items() if value is not None}
+        if len(measured) == len(account.regions):
+            gone[column] = measured
+    known = max(gone.values(), key=lambda each: sum(each.values()), default={})
+    if not any(known.values()):
         return
-    _, column, known = best
+    columns = [column for column, each in gone.items() if each == known]
     lengths = sorted(set(known.values()), reverse=True)
     if len(lengths) == 1:
-        yield f"{sentence(column)} was gone for {lasting(lengths[0])} in every region."
+        were = "was" if len(columns) == 1 else "were"
+        yield f"{sentence(listed(_few(columns)))} {were} gone for {lasting(lengths[0])} in every region."
         return
     said = []
     for length in lengths:
         there = listed(_titles(account, {region for region, value in known.items() if value == length}))
         said.append(f"for {lasting(length)} in {there}" if length else f"at no time in all of {there}")
-    yield f"{sentence(column)} was gone {'; '.join(said)}."
+    yield f"{sentence(columns[0])} was gone {'; '.join(said)}."
 
 
 def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
@@ -339,16 +344,25 @@ def _end(account: RunAccount) -> Iterator[str]:
     shares = [account.table[last.name, column] for column in account.services]
     before = account.spans[-2]
     if any(share.fraction not in {None, 1.0} or share.slow for share in shares):
-        closed = [c for c in account.services if account.table[last.name, c].fraction not in {None, 1.0}]
-        if closed:
-            lost = listed(_few(closed))
-            if account.is_steered:
-                yield f"Now {lost} do{'es' * (len(closed) == 1)} not get through to everybody."
-            else:
-                yield f"It was not over when the record ends: {lost} did not get through to everybody."
+        fractions = {column: account.table[last.name, column].fraction for column in account.services}
+        gone = [column for column, fraction in fractions.items() if fraction == 0]
+        part = [column for column, fraction in fractions.items() if fraction not in {None, 0, 1.0}]
+        if gone or part:
+            yield _not_back(gone, part, now=account.is_steered)
         return
     if any(account.table[before.name, column].fraction not in {None, 1.0} for column in account.services):
         yield f"From {when(last.at)} everything that was measured got through again."
+
+
+def _not_back(gone: Sequence[str], part: Sequence[str], *, now: bool) -> str:
+    """Which services nobody reaches at the end, and which only some do; now: of a country that goes on."""
+    nobody, some = listed(_few(gone)), listed(_few(part))
+    if now:
+        gets, does = ("get" if len(gone) > 1 else "gets"), ("do" if len(part) > 1 else "does")
+        said = [f"{nobody} {gets} through to nobody"] * bool(gone)
+        return f"Now {', and '.join(said + [f'{some} {does} not get through to everybody'] * bool(part))}."
+    said = [f"{nobody} got through to nobody"] * bool(gone) + [f"{some} did not get through to everybody"] * bool(part)
+    return f"It was not over when the record ends: {', and '.join(said)}."
 
 
 def _undecided(account: RunAccount) -> Iterator[str]:

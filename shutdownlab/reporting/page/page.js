@@ -146,7 +146,7 @@
     close.addEventListener("click", () => dialog.close());
     dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, title), ...content);
     dialog.onclose = closed || null;
-    dialog.showModal();
+    if (!dialog.open) dialog.showModal();
   };
   const open = async (box) => {
     const [rowAt, columnAt, factAt, whyAt, line, extractAt] = box.cell;
@@ -158,7 +158,7 @@
     if (was(rowAt, columnAt)) tell(`In ${data.was.name}`, make("span", { class: `pg-cell pg-${was(rowAt, columnAt)[0]}` }, SYMBOLS[was(rowAt, columnAt)[0]]), ` ${told(was(rowAt, columnAt))}`);
     if (expected) tell("Expected", `${expected}${source ? ` [${source}]` : ""}${expected === outcome ? ", as found" : ""}`);
     if (value != null) tell("Measured", `${Math.round(value * 10) / 10} ${unit}`);
-    tell("Certainty", certainty === "held" ? "held: not measured, shown as the model has it" : `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
+    tell("Certainty", `${certainty}${tries > 1 ? `, in ${tries} tries` : ""}`);
     tell("When", `${phases[phase][0]}, from ${phases[phase][2]}`);
     const content = [facts_];
     const at = phase, answer = live ? await page.ask(phases[at][0], vantage(row), target, family) : {};
@@ -393,13 +393,17 @@
   const fragment = location.hash;
   choose(wanted >= 0 ? wanted : data.worst);
   if (wanted < 0 && fragment) address(fragment);
+  addEventListener("hashchange", () => {
+    const to = phases.findIndex(([name]) => location.hash === `#phase=${encodeURIComponent(name)}`);
+    if (to >= 0 && to !== phase) picked(to);
+  });
   // paper has no triangles to open
   let folded = [];
   addEventListener("beforeprint", () => { folded = [...document.querySelectorAll("details:not([open])")]; for (const each of folded) each.open = true; });
   addEventListener("afterprint", () => { for (const each of folded) each.open = false; });
   // what the live page works with
   const page = {
-    choose, open, tell, make, vantage, phase: () => phase, data: () => data,
+    choose, open, tell, show, make, vantage, phase: () => phase, data: () => data,
     take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
     ask: async () => ({}),
   };

@@ -72,8 +72,8 @@ def _key(account: RunAccount) -> str:
     return Html(" &ensp; ".join(signs))
 
 
-def legend(account: RunAccount) -> Html:
-    """What the symbols of cells mean, those that there are."""
+def legend(account: RunAccount, other: str = "") -> Html:
+    """What the symbols of cells mean, those that there are. other: the run with which this one is compared."""
     there = {result.outcome for result in account.results}
     items = [
         element("li", element("span", SYMBOLS[each], class_=f"pg-cell pg-{each.value}"), " ", MEANINGS[each])
@@ -81,7 +81,11 @@ def legend(account: RunAccount) -> Html:
         if each in there or each in {Outcome.OK, Outcome.BLOCKED}
     ]
     mark = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-unmet")
-    return element("ul", items, element("li", mark, " framed: not as expected"), class_="pg-legend")
+    items.append(element("li", mark, " framed: not as expected"))
+    if other:
+        corner = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-corner")
+        items.append(element("li", corner, f" with a corner: otherwise in {other}"))
+    return element("ul", items, class_="pg-legend")
 
 
 def hours(account: RunAccount) -> Html:
@@ -94,12 +98,16 @@ def hours(account: RunAccount) -> Html:
             rows.append([column, *map(_hours, [everywhere, *found])])
     if not rows or all(span.until is None for span in account.spans):
         return Html("")
-    heading = "Hours in which nobody ordinary reached a service"
+    heading = "Hours in which no ordinary subscriber reached a service"
     return table(heading, ["Service", "Whole country", *account.regions.values()], rows, class_="pg-hours")
 
 
+_SHORT_H = 0.1
+"""Below, a time is told in minutes or seconds: of a country that is steered it would be no hours."""
+
+
 def _hours(value: float | None) -> Html:
-    shown = "·" if value is None else f"{round(value, 1):,g}"
+    shown = "·" if value is None else lasting(value) if 0 < value < _SHORT_H else f"{round(value, 1):,g}"
     return element("td", shown, class_=None if value else "pg-soft")
 
 

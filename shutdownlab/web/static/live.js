@@ -60,10 +60,11 @@
 
     // -- what is going on -------------------------------------------------------------------------------------------------
     const told = () => {
-      const how = state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : "By hand"}; probes repeat.`)
+      const how = state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : state.phase ? `Of phase ${state.phase}, changed by hand` : "In no phase of the scenario"}; probes repeat.`)
         : state.kind === "replay" ? `A run that is over: ${state.status}.`
         : state.status === "running" ? state.doing || "running" : `The run has ended: ${state.status}.`;
       $("live-state").textContent = how;
+      $("live-state").classList.remove("live-error");
       $("live-replay").hidden = state.kind !== "replay";
       document.title = `${state.title || "shutdownlab"}: live`;
       root.dataset.busy = state.doing && state.kind === "country" ? "true" : "false";
@@ -146,13 +147,16 @@
     // -- orders ---------------------------------------------------------------------------------------------------------------
     const order = async (what) => {
       const answer = await page.post("order", what);
-      if (answer.error) { $("live-state").textContent = answer.error; $("live-state").classList.add("live-error"); } else $("live-state").classList.remove("live-error");
+      if (!answer.error) return;
+      $("live-state").textContent = answer.error;
+      $("live-state").classList.add("live-error");
     };
     let drawnFor = "";
     const controls = () => {
       const box = $("steer-controls");
       $("steer").hidden = state.kind !== "country";
-      if (state.kind !== "country" || !state.phases) return;
+      if (state.kind !== "country") return;
+      if (!state.phases) { for (const button of box.querySelectorAll("button")) button.disabled = true; return; } // it has ended
       const now = JSON.stringify([state.phases, state.policies, state.faults]);
       if (drawnFor !== now) { drawnFor = now; draw(box); }
       for (const button of box.querySelectorAll("button[data-do]")) button.disabled = !steers || state.doing !== "" || (button.dataset.do === "undo" && !state.undo);
@@ -196,6 +200,7 @@
     page.steers = () => steers && state.kind === "country";
     page.is = () => state.kind;
     const events = new EventSource("events");
+    events.onopen = () => { if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } }; // nothing may have changed meanwhile
     events.onmessage = (event) => { root.dataset.connected = "true"; apply(JSON.parse(event.data)); };
     events.onerror = () => { root.dataset.connected = "false"; $("live-state").textContent = "The page's server is gone; what was seen stays."; };
   };

@@ -5,9 +5,12 @@
   const SYMBOLS = { ok: "✓", throttled: "~", blocked: "✕", down: "▽", error: "!", unknown: "?" };
   const meet = async (vantage, from) => {
     const { make } = page, dialog = $("pg-dialog");
-    const answer = await fetch(`subscriber?${new URLSearchParams({ vantage })}`);
-    if (!answer.ok) return;
-    const who = await answer.json();
+    let who;
+    try {
+      const answer = await fetch(`subscriber?${new URLSearchParams({ vantage })}`);
+      who = await answer.json();
+    } catch (error) { who = { error: "The page's server does not answer." }; }
+    if (who.error) { page.show(vantage, [make("p", { class: "pg-warn" }, who.error)], () => { if (from && from.isConnected) from.focus(); }); return; }
     const close = make("button", { type: "button", class: "pg-close" }, "Close");
     close.addEventListener("click", () => dialog.close());
     const facts = make("dl", {});
@@ -17,7 +20,7 @@
     tell("Resolver", make("code", {}, who.resolver.address), ` (${who.resolver.node})`);
     dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, vantage), facts, make("h3", {}, "What its services do"), services(vantage), ...(page.steers() ? tools(vantage) : []));
     dialog.onclose = () => { hangUp(); if (from && from.isConnected) from.focus(); };
-    dialog.showModal();
+    if (!dialog.open) dialog.showModal();
   };
 
   const services = (vantage) => {
@@ -61,7 +64,7 @@
     return [
       make("h3", {}, "The way of its packets"), ...route,
       make("h3", {}, "Its browser"), ...asking("Address", "https://www.bbc.com/", "Open", (url) => load(url, false)),
-      make("h3", {}, "Its machine"), enter, terminal,
+      make("h3", {}, "Its machine"), enter, make("p", { class: "pg-soft pg-small" }, "A shell: what is typed goes to it, Tab and Escape too. “exit” or Ctrl-D ends it."), terminal,
     ];
   };
 
@@ -97,9 +100,16 @@
     line.binaryType = "arraybuffer";
     const mine = line, shown = screen;
     const say = (what) => { if (mine.readyState === WebSocket.OPEN) mine.send(JSON.stringify(what)); };
-    line.onopen = () => { say({ size: [shown.rows, shown.cols] }); shown.focus(); };
+    line.onopen = () => { say({ size: [shown.rows, shown.cols] }); shown.focus(); place.scrollIntoView({ block: "nearest" }); };
     line.onmessage = (event) => shown.write(new Uint8Array(event.data));
-    line.onclose = () => { if (line === mine) { shown.write("\r\n[the shell has ended]\r\n"); button.disabled = false; line = null; } };
+    line.onclose = () => {
+      if (line !== mine) return;
+      shown.write("\r\n[the shell has ended]\r\n");
+      const held = place.contains(document.activeElement);
+      button.disabled = false;
+      line = null;
+      if (held) button.focus({ preventScroll: true }); // or no key would leave the terminal any more
+    };
     screen.onData((text) => say({ type: text }));
     screen.onResize(({ rows, cols }) => say({ size: [rows, cols] }));
   };
