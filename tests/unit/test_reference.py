@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from shutdownlab.schemas.markdown import ROOT, flow, shown, table
 from shutdownlab.schemas.reference import FOLDER, Section, examples_of, pages, rendered
 from shutdownlab.schemas.shipped import shipped
 
-PAGES = rendered()
+FILES = ["README.md", *(page.file for page in pages())]
 SECTIONS = [
     pytest.param(part.kind, section, id=f"{part.kind}-{section.name or 'file'}")
     for page in pages()
@@ -27,20 +28,26 @@ SECTIONS = [
 ]
 
 
+@cache
+def texts() -> dict[str, str]:
+    """The pages by their files' names: seconds of work, which no worker that only collects the tests should do."""
+    return rendered()
+
+
 def definition(kind: str, name: str) -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(shipped(kind))
     part = schema["$defs"][name] if name != ROOT else schema
     return next((option for option in part.get("anyOf", ()) if "properties" in option), part)
 
 
-@pytest.mark.parametrize("file", PAGES)
+@pytest.mark.parametrize("file", FILES)
 def test_the_page_is_made_from_the_models_as_they_are(file: str) -> None:
-    assert (FOLDER / file).read_text() == PAGES[file], "a model or an example has changed: `make reference`"
+    assert (FOLDER / file).read_text() == texts()[file], "a model or an example has changed: `make reference`"
 
 
 @pytest.mark.parametrize(("kind", "section"), SECTIONS)
 def test_every_key_has_a_row_and_an_example(kind: str, section: Section) -> None:
-    examples, text = examples_of(kind), "\n".join(PAGES.values())
+    examples, text = examples_of(kind), "\n".join(texts().values())
     common = definition(kind, section.common)["properties"] if section.common else {}
     for key in definition(kind, section.name)["properties"].keys() - common.keys():
         assert f"| `{key}` |" in text
@@ -78,12 +85,16 @@ def of_any_version(schema: Any) -> Any:
     return schema
 
 
+def test_every_page_is_among_those_that_are_compared() -> None:
+    assert list(texts()) == FILES
+
+
 def test_links_lead_to_a_heading_or_a_file_that_is_there() -> None:
     anchors = {
         file: {re.sub(r"[^\w\- ]", "", line.strip("# \n").lower()).replace(" ", "-") for line in text.splitlines()}
-        for file, text in PAGES.items()
+        for file, text in texts().items()
     }
-    for file, text in PAGES.items():
+    for file, text in texts().items():
         for target in re.findall(r"\]\(([^)]+)\)", text):
             path, _, anchor = target.partition("#")
             if path.startswith(".."):
@@ -94,7 +105,7 @@ def test_links_lead_to_a_heading_or_a_file_that_is_there() -> None:
 
 @pytest.mark.parametrize("key", ["utc_offset", "hours", "at", "only", "groups", "delays", "inspect", "name_file"])
 def test_keys_that_were_nowhere_described_are(key: str) -> None:
-    rows = [line for text in PAGES.values() for line in text.splitlines() if line.startswith(f"| `{key}` |")]
+    rows = [line for text in texts().values() for line in text.splitlines() if line.startswith(f"| `{key}` |")]
     assert rows
     assert all(len(row.split(" | ")[3]) > 20 for row in rows)
 
