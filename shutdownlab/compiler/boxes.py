@@ -55,14 +55,19 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
         for rule in _inspected(network, name, rule, [v for v in vantages if policy.concerns(v)])
     ]
     lists: dict[tuple[Entry, ...], list[IpPrefix]] = {}
+    alike: dict[tuple[tuple[str, tuple[Allowance, ...]], ...], tuple[Entry, ...]] = {}
     for vantage in vantages:
-        concerned = [
-            _classifier(name, policy, vantage)
-            for name, policy in active.items()
-            if policy.needs_boxes and policy.inspect is None and policy.concerns(vantage)
-        ]
+        concerned = tuple(
+            [
+                (name, tuple(policy.allowed(vantage)))
+                for name, policy in active.items()
+                if policy.needs_boxes and policy.inspect is None and policy.concerns(vantage)
+            ]
+        )
         if concerned:
-            lists.setdefault(reduce(both, concerned), []).extend(network.subnets[vantage.id])
+            if concerned not in alike:
+                alike[concerned] = reduce(both, (_classifier(n, active[n], allowed) for n, allowed in concerned))
+            lists.setdefault(alike[concerned], []).extend(network.subnets[vantage.id])
     named = [
         InspectionRule(
             name=judgement.policy or "spared",
@@ -115,12 +120,13 @@ def _within(subnets: Sequence[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[I
     return tuple(dict.fromkeys(prefix for prefix in pairs if prefix is not None))
 
 
-def _classifier(name: str, policy: Policy, vantage: Vantage) -> tuple[Entry, ...]:
-    """What of one policy boxes carry out. Whose packets suffer, where it is one end's, depends on who opened."""
+def _classifier(name: str, policy: Policy, allowed: Iterable[Allowance]) -> tuple[Entry, ...]:
+    """What of one policy boxes carry out, of those to whom it allows this much.
+    Whose packets suffer, where it is one end's, depends on who opened."""
     wanted = list(_named(policy.boxed))
     if policy.freezes:
         wanted += [ANY] if policy.boxed.everything else _plain(policy.boxed)
-    spared = [*_named(policy.except_), *_plain(policy.except_), *_allowed(policy.allowed(vantage))]
+    spared = [*_named(policy.except_), *_plain(policy.except_), *_allowed(allowed)]
     if policy.slows:
         up, down = policy.rate(inbound=False), policy.rate(inbound=True)
         slowed = Judgement(BoxAction.THROTTLE, rate_up=up, rate_down=down, policy=name)

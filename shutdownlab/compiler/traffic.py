@@ -156,7 +156,13 @@ def both(first: Classifier, second: Classifier) -> Classifier:
 
 def in_all(sets: Iterable[Iterable[Traffic]]) -> tuple[Traffic, ...]:
     """The packets that are in every one of these sets, each set the union of its members."""
-    return reduce(_in_both, (_maximal(members) for members in sets))
+    return _in_all(tuple([tuple(members) for members in sets]))
+
+
+@lru_cache(maxsize=64)
+def _in_all(sets: tuple[tuple[Traffic, ...], ...]) -> tuple[Traffic, ...]:
+    """A group is asked about for both directions, and for phases that follow each other."""
+    return reduce(_in_both, map(_maximal, sets))
 
 
 def _in_both(first: tuple[Traffic, ...], second: tuple[Traffic, ...]) -> tuple[Traffic, ...]:

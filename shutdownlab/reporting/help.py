@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Final
 
 import typer
@@ -22,6 +26,32 @@ class _Plain:
 
     def get_help_option(self, ctx: Any) -> Any:
         return _plain(super().get_help_option(ctx))  # type: ignore[misc]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with _nothing_for(_UNUSED):
+            import typer.rich_utils  # noqa: F401
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+
+
+_UNUSED: Final = (("rich.markdown", "Markdown"), ("rich.traceback", "Traceback"))
+"""What typer imports to show texts in Markdown and exceptions, with parsers of both: a third of the time of `--help`.
+Our texts are in Rich's own markup, and `cli.crash` tells of exceptions."""
+
+
+@contextmanager
+def _nothing_for(modules: tuple[tuple[str, str], ...]) -> Iterator[None]:
+    """Whoever imports these modules meanwhile, by one class of each, gets an empty class; afterwards they are there."""
+    put = []
+    for name, wanted in modules:
+        if name not in sys.modules:
+            sys.modules[name] = empty = ModuleType(name)
+            setattr(empty, wanted, type(wanted, (), {}))
+            put.append(name)
+    try:
+        yield
+    finally:
+        for name in put:
+            del sys.modules[name]
 
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]

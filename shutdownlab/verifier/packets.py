@@ -63,10 +63,11 @@ class FiveTuple:
         proto = ICMPV6 if self.proto == ICMP else self.proto
         return replace(self, proto=proto, client=client, server=server, kinds=kinds)
 
-    def fields(self, *, by_client: bool) -> Fields:
-        """What a switch sees of a packet that one end sends."""
-        ends = [(self.client, self.client_port), (self.server, self.server_port)]
-        (source, sport), (target, dport) = ends if by_client else reversed(ends)
+    def fields(self, *, by_client: bool, client_port: int | None = None) -> Fields:
+        """What a switch sees of a packet that one end sends; `client_port`: in place of its own."""
+        client = self.client, self.client_port if client_port is None else client_port
+        server = self.server, self.server_port
+        (source, sport), (target, dport) = (client, server) if by_client else (server, client)
         version = self.version
         found: Fields = {
             "eth_type": ETHER_IPV4 if version == 4 else ETHER_IPV6, "ip_proto": self.proto,
@@ -81,8 +82,8 @@ class FiveTuple:
 
     def frame(self, segment: Segment, *, by_client: bool, ttl: int = TTL) -> bytes:
         """The packet as a box reads it, with the TTL that is left there. Link addresses mean nothing to it."""
-        ends = [(self.packed[0], self.client_port), (self.packed[1], self.server_port)]
-        (source, sport), (target, dport) = ends if by_client else reversed(ends)
+        client, server = (self.packed[0], self.client_port), (self.packed[1], self.server_port)
+        (source, sport), (target, dport) = (client, server) if by_client else (server, client)
         if self.proto == TCP:
             body = tcp_body(
                 source, target, sport, dport, segment.seq, segment.ack, segment.flags, _WINDOW, segment.data

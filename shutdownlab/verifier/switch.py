@@ -6,6 +6,8 @@ import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import chain
+from typing import Final
 
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
 
@@ -14,6 +16,10 @@ Fields = dict[str, int | str]
 
 _Test = tuple[str, int, int]
 """A field, what it must be, and under which mask (-1: all of it)."""
+_Entry = tuple[int, Rule, tuple[_Test, ...]]
+"""A rule, its place in its table, and what it asks for besides what it is found by."""
+_TELLING: Final = ("metadata", "eth_dst", "in_port")
+"""The fields that tell rules of a switch apart, the most telling first."""
 
 
 @dataclass(slots=True)
@@ -44,14 +50,14 @@ class PaperSwitch:
 
     def __init__(self, program: SwitchProgram) -> None:
         self.meters = {meter.id: meter for meter in program.meters}
-        rules: dict[PipelineTable, list[Rule]] = defaultdict(list)
+        self._rules: dict[PipelineTable, list[Rule]] = defaultdict(list)
         for rule in program.rules:
-            rules[rule.table].append(rule)
-        self._tables = {table: _Lookup(sorted(own, key=lambda rule: -rule.priority)) for table, own in rules.items()}
+            self._rules[rule.table].append(rule)
+        self._tables: dict[PipelineTable, _Lookup | None] = {}
 
     def run(self, packet: Fields) -> Fate:
         """Follow a packet from CLASSIFY on."""
-        state = {name: number_of(name, value) for name, value in packet.items()} | {"metadata": 0}
+        state = {name: v if isinstance(v, int) else number_of(name, v) for name, v in packet.items()} | {"metadata": 0}
         fate = Fate()
         table: PipelineTable | None = PipelineTable.CLASSIFY
         while table is not None:
@@ -72,31 +78,41 @@ class PaperSwitch:
 
     def first(self, table: PipelineTable, state: dict[str, int]) -> Rule | None:
         """The rule of a table that counts for a packet; `state`: its fields as numbers, metadata and registers too."""
-        return self._tables[table].first(state) if table in self._tables else None
+        lookup = self._table(table)
+        return lookup.first(state) if lookup is not None else None
 
     def matching(self, table: PipelineTable, state: dict[str, int]) -> list[Rule]:
         """All rules of a table that a packet matches, the one that counts first."""
-        return self._tables[table].every(state) if table in self._tables else []
+        lookup = self._table(table)
+        return lookup.every(state) if lookup is not None else []
+
+    def _table(self, table: PipelineTable) -> _Lookup | None:
+        """A table, ordered when a packet first comes to it: many never see one."""
+        if table not in self._tables:
+            own = sorted(self._rules.get(table, ()), key=lambda rule: -rule.priority)
+            self._tables[table] = _Lookup(own) if own else None
+        return self._tables[table]
 
 
 class _Lookup:
-    """The rules of a table, by priority; those that ask for whole metadata are found by it."""
+    """The rules of a table, by priority; those that ask for the whole of some field are found by what it is."""
 
     def __init__(self, rules: list[Rule]) -> None:
-        self._any: list[tuple[int, Rule, tuple[_Test, ...]]] = []
-        self._by_metadata: dict[int, list[tuple[int, Rule, tuple[_Test, ...]]]] = defaultdict(list)
+        self._any: list[_Entry] = []
+        self._by_field: dict[str, dict[int, list[_Entry]]] = {}
         for place, rule in enumerate(rules):
             tests = _tests(rule.match)
-            exact = [value for name, value, mask in tests if name == "metadata" and mask == -1]
-            if exact:
-                rest = tuple(test for test in tests if test[0] != "metadata")
-                self._by_metadata[exact[0]].append((place, rule, rest))
-            else:
+            exact = {name: value for name, value, mask in tests if mask == -1}
+            field = next((name for name in _TELLING if name in exact), None)
+            if field is None:
                 self._any.append((place, rule, tests))
+            else:
+                rest = tuple([test for test in tests if test[0] != field])
+                self._by_field.setdefault(field, {}).setdefault(exact[field], []).append((place, rule, rest))
 
     def first(self, state: dict[str, int]) -> Rule | None:
         best: tuple[int, Rule] | None = None
-        for entries in (self._by_metadata.get(state["metadata"], ()), self._any):
+        for entries in self._entries(state):
             for place, rule, tests in entries:
                 if best is not None and place > best[0]:
                     break
@@ -110,8 +126,16 @@ class _Lookup:
         return best[1] if best is not None else None
 
     def every(self, state: dict[str, int]) -> list[Rule]:
-        entries = [*self._by_metadata.get(state["metadata"], ()), *self._any]
-        return [rule for _, rule, tests in sorted(entries, key=lambda entry: entry[0]) if _holds(tests, state)]
+        entries = sorted(chain.from_iterable(self._entries(state)), key=lambda entry: entry[0])
+        return [rule for _, rule, tests in entries if _holds(tests, state)]
+
+    def _entries(self, state: dict[str, int]) -> list[list[_Entry]]:
+        """The rules that a packet can match, in lists by their order."""
+        found = [self._any]
+        for name, by_value in self._by_field.items():
+            if (value := state.get(name)) is not None and (entries := by_value.get(value)) is not None:
+                found.append(entries)
+        return found
 
 
 @lru_cache(maxsize=1 << 14)

@@ -53,6 +53,14 @@ class Arrival:
     injected: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Where all packets of one end stop, and whether they come to the other one."""
+
+    stops: tuple[Stop, ...]
+    arrives: bool
+
+
 @dataclass(slots=True)
 class ModelledConnection:
     """One connection's network. `stops`: where packets ended, the last one last; `seen`: what boxes said.
@@ -73,23 +81,29 @@ class ModelledConnection:
     answered: bool = False
     counted_out: Counted | None = None
     _sent: int = 0
+    _beyond: FiveTuple | None = None
+    _ways: dict[bool, Way] = field(default_factory=dict)
     _inspected: bool | None = None
     _steps: dict[bool, tuple[SwitchStep, ...]] = field(default_factory=dict)
     _rejected: dict[bool, Rejected | None] = field(default_factory=dict)
+    _plain: dict[bool, _Plain | None] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
         """From the end that sends to the other one."""
-        if by_client:
-            return self.country.ways.between(self.client, self.stream.server)
-        return self.country.ways.between(self.server or self.client, self.stream.client)
+        if (known := self._ways.get(by_client)) is None:
+            sender = self.client if by_client else self.server or self.client
+            known = self.country.ways.between(sender, self.stream.server if by_client else self.stream.client)
+            self._ways[by_client] = known
+        return known
 
     @property
     def beyond(self) -> FiveTuple:
         """The connection as it is beyond the client's border router, which may translate its address."""
-        vantage = self.country.network.nodes[self.client].vantage
-        if vantage is None or vantage.shared is None or self.stream.version == 6:
-            return self.stream
-        return replace(self.stream, client=str(vantage.shared))
+        if self._beyond is None:
+            vantage, self._beyond = self.country.network.nodes[self.client].vantage, self.stream
+            if vantage is not None and vantage.shared is not None and self.stream.version == 4:
+                self._beyond = replace(self.stream, client=str(vantage.shared))
+        return self._beyond
 
     @property
     def is_translated(self) -> bool:
@@ -128,15 +142,17 @@ class ModelledConnection:
     def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], port: int, by_client: bool) -> Iterator[SwitchStep]:
         """port: the client's. Behind its border router a connection may have other addresses than beyond it."""
         known, nodes = self.country.equipment.at_switch, self.country.network.nodes
-        alike: dict[FiveTuple, Fields] = {}
+        alike: dict[FiveTuple, tuple[Fields, tuple[int | str, ...]]] = {}
         for crossing, switch in zip(way.crossings, switches, strict=True):
             seen = self.seen_by(crossing)
-            if (fields := alike.get(seen)) is None:
-                fields = alike[seen] = replace(seen, client_port=port).fields(by_client=by_client)
-            key = switch, crossing.port, tuple(fields.values())
-            if key not in known:
-                known[key] = step_at(nodes[crossing.switch], crossing, switch.run(fields | crossing.fields))
-            yield known[key]
+            if seen not in alike:
+                fields = seen.fields(by_client=by_client, client_port=port)
+                alike[seen] = fields, tuple(fields.values())
+            fields, values = alike[seen]
+            key = switch, crossing.port, values
+            if (step := known.get(key)) is None:
+                step = known[key] = step_at(nodes[crossing.switch], crossing, switch.run(fields | crossing.fields))
+            yield step
 
     @property
     def kbit(self) -> int | None:
@@ -229,8 +245,14 @@ class ModelledConnection:
         """What comes to either end because of a segment that one end sends, in the order in which it comes."""
         self.now += 0.001
         self._sent += 1
-        way = self.way(by_client)
-        steps, rejected = self.steps(by_client), self.dropped_at_border(by_client)
+        rejected = self.dropped_at_border(by_client)
+        if rejected is None and (plain := self._plain_way(by_client)) is not None:
+            self.stops += plain.stops
+            if not plain.arrives:
+                return []
+            self.reached, self.answered = self.reached or by_client, self.answered or not by_client
+            return [Arrival(not by_client, segment)]
+        way, steps = self.way(by_client), self.steps(by_client)
         if rejected is not None:
             steps = steps[:1]
         arrives = way.arrives and rejected is None
@@ -244,6 +266,24 @@ class ModelledConnection:
         own = any(arrival.at_client is not by_client and not arrival.injected for arrival in found)
         self.reached, self.answered = self.reached or (own and by_client), self.answered or (own and not by_client)
         return found
+
+    def _plain_way(self, by_client: bool) -> _Plain | None:
+        """What becomes of every packet of one end alike; None where boxes look at each, or remember, or are broken."""
+        if by_client not in self._plain:
+            self._plain[by_client] = self._without_boxes(by_client)
+        return self._plain[by_client]
+
+    def _without_boxes(self, by_client: bool) -> _Plain | None:
+        way = self.way(by_client)
+        if self.country.remembering or way.passed[-1] >= TTL:
+            return None
+        nowhere = () if way.arrives else (Stop(way.nodes[-1]),)
+        for step in self.steps(by_client):
+            if step.fate.dropped:
+                return _Plain((Stop(step.crossing.switch, step.fate.decided_by), *nowhere), arrives=False)
+            if step.box:
+                return None
+        return _Plain(nowhere, way.arrives)
 
     def _carry(
         self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
