@@ -15,7 +15,7 @@ _ONLY_IN: Final = {
     "qtype": ("dns",),
     "answer": ("dns",),
     "cname": ("dns",),
-    "user_agent": ("http", "http2", "ssh", "stun", "whatsapp-call", "quic"),
+    "user_agent": ("http", "http2", "sip", "ssh", "stun", "whatsapp-call", "quic"),
     "url_contains": ("http", "http2", "sip"),
     "url_regex": ("http", "http2", "sip"),
 }

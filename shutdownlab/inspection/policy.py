@@ -299,8 +299,8 @@ class Conditions(Narrowing):
     url_regex: UrlPatterns = ()
     """One of these regular expressions (RE2) is found in the URL of an HTTP request, in either form."""
     user_agent: SoftwareNames = ()
-    """What the client says of its own software has one of these texts in it: HTTP's `User-Agent`, the identification
-    that SSH begins with, STUN's `SOFTWARE`, the user agent of Google's QUIC."""
+    """What the client says of its own software has one of these texts in it: HTTP's and SIP's `User-Agent`, the
+    identification that SSH begins with, STUN's `SOFTWARE`, the user agent of Google's QUIC."""
     keyword: Keywords = ()
     """Anywhere in the assembled stream of either end, or in a datagram, as UTF-8; the case of ASCII letters does not
     matter, that of others does. Only in protocols that the box's profile recognises."""

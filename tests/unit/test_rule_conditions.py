@@ -135,6 +135,17 @@ def test_a_client_is_known_by_its_user_agent_whatever_its_case(
     assert told(tmp_path, TcpTraffic().says(request[:40], request[40:]).frames, AGENT) == [expected]
 
 
+def test_a_telephone_says_what_it_is_over_either_transport(tmp_path: Path) -> None:
+    invite = (
+        b"INVITE sip:a@b.example SIP/2.0\r\nVia: x\r\nuser-agent: Linphone/5.2 PSIPHON/3\r\nContent-Length: 0\r\n\r\n"
+    )
+    other = invite.replace(b"PSIPHON", b"none").replace(b": 0\r\n\r\n", b": 24\r\n\r\n\r\nuser-agent: psiphon/3.")
+    for said, expected in ((invite, "it"), (other, None)):
+        assert told(tmp_path, [datagram(said, 5060)], AGENT) == [expected]
+        assert told(tmp_path, TcpTraffic(dport=5060).says(said).frames, AGENT) == [expected]
+        assert told(tmp_path, TcpTraffic(dport=5060).says(said[:45], said[45:]).frames, AGENT) == [expected]
+
+
 def test_ssh_says_what_its_client_is(tmp_path: Path) -> None:
     rules = "[{name: it, when: {user_agent: paramiko}, verdict: reset}]"
     spoken = TcpTraffic(dport=22).says(b"SSH-2.0-paramiko_3.4\r\n")

@@ -38,12 +38,27 @@ def recognise_sip(data: bytes) -> Recognition | None:
         return result
     uri = data[space + 1 : end]
     result.url = uri.decode("latin-1")
+    result.user_agent = _user_agent(data)
     if scheme[:3] == b"sip":
         authority = uri[uri.find(b":") + 1 :]
         for mark in (b";", b"?"):
             authority = authority.partition(mark)[0]
         result.host = host_name(strip_port(authority))
     return result
+
+
+_USER_AGENT = b"\r\nuser-agent:"
+
+
+def _user_agent(data: bytes) -> str | None:
+    """What the User-Agent header says (RFC 3261 §20.41), once the line has come whole."""
+    ended = data.find(b"\r\n\r\n")
+    head = data if ended < 0 else data[: ended + 2]
+    begin = head.lower().find(_USER_AGENT)
+    end = head.find(b"\r\n", begin + 2)
+    if begin < 0 or end < 0:
+        return None
+    return head[begin + len(_USER_AGENT) : end].strip().decode("latin-1") or None
 
 
 def _length(data: bytes) -> int:
