@@ -57,7 +57,8 @@ class Mistakes:
         self._unknown: dict[Path, list[str]] = defaultdict(list)
         """The keys that a mapping should not have."""
         for path, detail in self._placed:
-            self._inside.update(path[:length] for length in range(len(path)))
+            place = _place(path, detail)
+            self._inside.update(place[:length] for length in range(len(place)))
             if detail["type"] == "extra_forbidden":
                 self._unknown[path[:-1]].append(str(path[-1]))
         self.more = 0
@@ -90,6 +91,12 @@ class Mistakes:
         return False
 
 
+def _place(path: Path, detail: ErrorDetails) -> Path:
+    """Where the mistake stands: of a mapping that was parsed as a whole, at the key that is meant."""
+    problem = detail.get("ctx", {}).get("error")
+    return (*path, problem.key) if isinstance(problem, Expected) and problem.key else path
+
+
 def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails) -> Mistake:
     value = detail["input"]
     if detail["type"] == "missing":
@@ -99,8 +106,7 @@ def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails)
         hint = did_you_mean(str(path[-1]), allowed)
         return Mistake(path, f"unknown key {quoted(path[-1])}", one_of(allowed), hint)
     if detail["type"] == "value_error" and isinstance(problem := detail["ctx"]["error"], Expected):
-        place = (*path, problem.key) if problem.key else path
-        return Mistake(place, problem.found or quoted(value), problem.expected, problem.hint)
+        return Mistake(_place(path, detail), problem.found or quoted(value), problem.expected, problem.hint)
     expected = _expected(detail)
     hint = ""
     if expected == "a list" and isinstance(value, str | int):

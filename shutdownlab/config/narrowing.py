@@ -22,5 +22,7 @@ class Narrowing(Record):
         if info.context is FROM_A_FILE and isinstance(value, dict):
             for key, given in value.items():
                 if given == [] and isinstance(key, str):
-                    raise Expected("at least one", "leave the key out to allow any", found="an empty list", key=key)
+                    needed = any(key in (name, of.alias) and of.is_required() for name, of in cls.model_fields.items())
+                    hint = "" if needed else "or leave the key out"
+                    raise Expected("at least one", hint, found="an empty list", key=key)
         return value

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.document import Expected, did_you_mean, one_of
+from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 
@@ -60,7 +61,7 @@ _Reach = Annotated[
 ]
 
 
-class Expectation(Record):
+class Expectation(Narrowing):
     """Which outcome the cells of a phase should have, and the fact that says so.
 
     A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
+from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Access, Topology, Vantage
 
@@ -62,7 +63,7 @@ class Partitioned(Record):
     """The controllers of these operators."""
 
 
-class Powerless(Record):
+class Powerless(Narrowing):
     """Where something is switched off: the power, or mobile sites."""
 
     regions: tuple[str, ...]

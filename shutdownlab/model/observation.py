@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from pydantic import model_validator
-
-from shutdownlab.config.document import Expected
 from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.topology import ShortLabel
@@ -48,9 +45,3 @@ class Observation(Registered):
     def by_origin(self) -> bool:
         """Whether routes count that are there, and start from somebody who does not hold the prefix."""
         return False
-
-    @model_validator(mode="after")
-    def _some_family(self) -> Observation:
-        if not self.families:
-            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
-        return self

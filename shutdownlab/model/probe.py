@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
 from shutdownlab.config.document import Expected
 from shutdownlab.config.domains import Host, Url
@@ -127,12 +127,6 @@ class Probe(Registered):
     takes connections even for a program that hangs; or the program."""
     alone: ClassVar[bool] = False
     """Whether it measures a line's speed, and waits until nothing else of its place is under way."""
-
-    @model_validator(mode="after")
-    def _some_family(self) -> Probe:
-        if not self.families:
-            raise Expected("ipv4, ipv6 or both", found="an empty list", key="families")
-        return self
 
     @property
     def host_name(self) -> str | None:

@@ -9,15 +9,16 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import ValidationInfo, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, quoted
+from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
 from shutdownlab.config.extensions import ExtensionError, Extensions
+from shutdownlab.config.narrowing import Narrowing
 
 Kind = TypeVar("Kind", bound="Registered")
 
 _MOVED = {"routes": "it is no probe any more: `observations: {routes: {observer: bgp}}` beside `probes:`"}
 
 
-class Registered(Record):
+class Registered(Narrowing):
     """A record of one of several kinds. A direct subclass says where kinds are registered, theirs are the kinds.
 
     The class that has a `group` of its own stands for all kinds: what it reads becomes an instance of the kind named.

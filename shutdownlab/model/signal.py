@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, PlainSerializer, model_validator
 
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of
+from shutdownlab.config.document import Expected, did_you_mean, one_of
+from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.scalars import text_like, written
 
 SignalName = Literal[
@@ -62,7 +63,7 @@ def _signal(value: object) -> object:
 KnownSignal = Annotated[SignalName, BeforeValidator(_signal, json_schema_input_type=SignalName)]
 
 
-class SignalExpectation(Record):
+class SignalExpectation(Narrowing):
     """What outsiders should see: of one `signal`, how high it is or which alert it raises; or which one falls `first`.
 
     `verify` judges it by the model, a run by what it has observed.

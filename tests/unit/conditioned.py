@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 Json = dict[str, Any]
@@ -70,7 +71,7 @@ RULES: dict[str, list[Json]] = {
 def scenario() -> Json:
     """As plain data."""
     phases = list(RULES)
-    return {
+    return deepcopy({
         "format": 1, "name": "conditioned", "title": "Conditioned", "topology": topology(), "probes": PROBES,
         "profile": "perfect",
         "policies": {
@@ -85,4 +86,4 @@ def scenario() -> Json:
             for hour, name in enumerate(phases)
         ],
         "ends": "2030-01-02T00:00Z",
-    }  # fmt: skip
+    })  # fmt: skip

@@ -312,14 +312,16 @@ def test_a_box_that_never_meets_an_answer_is_warned_of(profile: str, verdict: st
     assert any(expected in each for each in warnings), warnings
 
 
-@pytest.mark.parametrize("place", ["where", "from", "who"])
+@pytest.mark.parametrize("place", ["where", "from", "during", "who", "probes"])
 def test_an_empty_list_that_would_mean_everybody_is_refused(place: str) -> None:
     made = conditioned.scenario()
     if place == "where":
         made["policies"]["answers"]["where"] = {"operators": []}
-    elif place == "from":
-        made["probes"]["bbc"]["from"] = {"regions": []}
+    elif place in {"from", "during"}:
+        made["probes"]["bbc"][place] = {"regions": []} if place == "from" else []
     else:
-        made["timeline"][0]["expect"] = [{"who": {"access": []}, "targets": ["bbc"], "outcome": "ok"}]
-    with pytest.raises(BadInput, match="found an empty list; expected at least one"):
+        about = {"who": {"access": []}} if place == "who" else {"probes": []}
+        made["timeline"][0]["expect"] = [{**about, "outcome": "ok", "source": "made up"}]
+    with pytest.raises(BadInput, match="found an empty list; expected at least one") as caught:
         sl.load(made)
+    assert len(caught.value.problems) == 1
