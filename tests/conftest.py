@@ -27,9 +27,11 @@ LONGEST = (
     "test_run_broken.py", "test_run.py", "test_run_faults.py", "test_run_tools.py", "test_cli.py",
     "test_differential.py", "test_readme_in_a_country.py", "test_probes.py", "test_run_limited.py",
     "test_lab_surroundings.py", "test_run_confined.py", "test_run_and_inspect_on_the_wire.py", "test_lab_door.py",
-    "test_run_door.py",
+    "test_run_door.py", "test_remembered_on_the_wire.py", "test_run_killed.py", "test_web_growth.py",
+    "test_run_sampled.py", "test_ipv6_only_on_the_wire.py", "test_change_confirmed.py", "test_censored_planet.py",
+    "test_run_watched.py", "test_run_inspected.py", "test_withdrawals.py",
 )  # fmt: skip
-"""Files of tests/lab that take a minute or more of a worker, the longest first: what is begun last should be short, or
+"""Files of tests/lab that take 40 s or more of a worker, the longest first: what is begun last should be short, or
 one worker has it to itself in the end. `make test PYTEST_ARGS=--durations=60` tells which they are."""
 
 
@@ -85,7 +87,9 @@ def flagship_page(flagship: Path) -> str:
 def run_pytest() -> Callable[..., tuple[int, str]]:
     """Runs pytest, with our plugin, in a folder of its own; returns its exit status and output."""
     installed = any(point.value == "shutdownlab.pytest_plugin" for point in entry_points(group="pytest11"))
-    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", *(() if installed else ("-p", "shutdownlab.pytest_plugin"))]
+    others = ("cacheprovider", "xdist", "hypothesispytest", "anyio")  # importing them is a third of such a run
+    plugins = [word for name in others for word in ("-p", f"no:{name}")]
+    plugins += [] if installed else ["-p", "shutdownlab.pytest_plugin"]
 
     def run(folder: Path, *arguments: str) -> tuple[int, str]:
         argv = [sys.executable, "-m", "pytest", *plugins, *arguments]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from invocation import Done, invoke
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
@@ -22,27 +21,26 @@ def events(run: Path, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def broken_down(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def broken_down(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     """A run of all breakdowns, and what it said."""
     place = tmp_path_factory.mktemp("breakdowns")
-    argv = [sys.executable, "-m", "shutdownlab", "run", str(BREAKDOWNS), "--out", "run", "--verify"]
-    return place / "run", subprocess.run(argv, cwd=place, capture_output=True, text=True, check=False)
+    return place / "run", invoke(place, "run", BREAKDOWNS, "--out", "run", "--verify", longest=600)
 
 
 def test_every_breakdown_takes_away_what_the_model_says_and_is_mended(
-    broken_down: tuple[Path, subprocess.CompletedProcess[str]],
+    broken_down: tuple[Path, Done],
 ) -> None:
     run, done = broken_down
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "The model says the same of all 714 cells." in done.stdout
-    assert "went wrong" not in done.stdout  # what breaks on purpose is no fault of the run
+    assert done.code == 0, done.output
+    assert "The model says the same of all 714 cells." in done.output
+    assert "went wrong" not in done.output  # what breaks on purpose is no fault of the run
     assert [event["phase"] for event in events(run, "damaged")] == [
         phase.phase for phase in sl.load(BREAKDOWNS).scenario.timeline if phase.faults
     ]
 
 
 def test_what_is_down_bears_the_controls_that_show_it(
-    broken_down: tuple[Path, subprocess.CompletedProcess[str]],
+    broken_down: tuple[Path, Done],
 ) -> None:
     measured = sl.Run.open(broken_down[0])
     down = [record for record in measured.measurements() if record["test_keys"]["x_outcome"] == "down"]

@@ -9,11 +9,13 @@ from functools import cache
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.model.policy import Policy
+from shutdownlab.reporting.detected import print_detected
 from shutdownlab.verifier.detect import TOGETHER, Detected, Sight
 from shutdownlab.verifier.mechanisms import mechanism_of, whom
 
@@ -129,11 +131,21 @@ def test_people_get_a_table_and_of_several_scenarios_their_sum() -> None:
     assert "Hyperquack" in asked[1] and asked[2].split() == ["exam", "0%"], "no answer finds its way back"
 
 
+def printed(scenario: str) -> str:
+    """What the command prints of a scenario, which is worked out once."""
+    text = io.StringIO()
+    print_detected(detected(scenario), Console(file=text, highlight=False))
+    return text.getvalue()
+
+
 @pytest.mark.parametrize("columns", [80, 110])
-def test_names_and_mechanisms_are_whole_on_terminals_of_any_width(columns: int) -> None:
+def test_names_and_mechanisms_are_whole_on_terminals_of_any_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a narrow one they stand above the signals, on a wide one beside them."""
-    env = {"COLUMNS": str(columns)}
-    lines = CliRunner().invoke(app, ["detect", "kazakhstan-2022"], env=env).stdout.splitlines()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert CliRunner().invoke(app, ["detect", "first-shutdown"]).stdout == printed("first-shutdown")
+    lines = printed("kazakhstan-2022").splitlines()
     assert max(map(len, lines)) <= columns
     longest = next(line for line in lines if "allowlist-outside-capital-fixed" in line)
     if columns == 80:
