@@ -2,7 +2,7 @@
 # make test    set up, then the whole test suite
 # make help    the rest
 VENV ?= .venv
-JOBS ?= $(shell echo $$(($$(nproc) + 1)))
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
 FILES ?= 100000
 FAULTS ?= 200
 SEED ?= 1
@@ -28,8 +28,8 @@ programs: # and the programs that tests read files and pages with
 demo: setup ## the shutdown of January 2022, end to end
 	$(VENV)/bin/shutdownlab run kazakhstan-2022
 
-# Packets are waited for, those that are blocked most of all: hence one job more than there are processors. Modules are
-# kept as pytest has rewritten them, for the next time, and for every pytest that a test runs: three seconds of each.
+# Modules are kept as pytest has rewritten them, for the next time, and for every pytest that a test runs: three seconds
+# of each.
 # No worker that crashes is replaced: pytest-xdist has lost count then, and waited for ever.
 test: programs ## all tests: pure ones first, then real packets, each file in sandboxes of its own
 	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
