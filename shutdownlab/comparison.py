@@ -65,7 +65,9 @@ def diff(
             refuse("NEW", "no cell that OLD has too", "a scenario, or results, of the same country and phases")
         if before.shutdown is None or after.shutdown is None:
             return found
-        return with_causes(found, (before.shutdown, before.choices or {}), (after.shutdown, after.choices or {}))
+        sides = (before.shutdown, before.choices or {}), (after.shutdown, after.choices or {})
+        verifier = after.verified.verifier if after.verified is not None else None
+        return with_causes(found, *sides, verifier=verifier)
 
 
 def changed_since(
@@ -182,12 +184,15 @@ def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, lik
         here = {name: option for name, option in here.items() if option in accounts[name].options}
     found = verify(shutdown, choose=here if known or here else choose)
     alike = set(_alike(found, like)) if like is not None else set[str]()
-    rows: dict[str, list[Result]] = {}
-    for result in like.results if like is not None and alike else ():
-        rows.setdefault(result.phase, []).append(result)
-    results: list[Result] = []
-    for phase in found.timeline:
-        results += rows[phase.phase] if phase.phase in alike else [result for _, result in found.of_phase(phase)]
+    if like is not None and alike:
+        rows: dict[str, list[Result]] = {}
+        for result in like.results:
+            rows.setdefault(result.phase, []).append(result)
+        results: list[Result] = []
+        for phase in found.timeline:
+            results += rows[phase.phase] if phase.phase in alike else [result for _, result in found.of_phase(phase)]
+    else:
+        results = found.results  # kept there, for another side that is like this one
     return _Side(results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"), found)
 
 

@@ -144,8 +144,10 @@ def _series(key: Key, by_phase: Mapping[str, Reading], calendar: Calendar) -> Se
 
 def _stretches(changes: Sequence[tuple[int, float, Basis]], ends: int, step: int) -> Iterator[Stretch]:
     """What is changed again within the same round is never seen."""
-    last = -(-ends // step) * step
-    for place, (start, value, basis) in enumerate(changes):
-        end = min((later for later, _, _ in changes[place + 1 :]), default=last)
-        if start < min(end, last):
-            yield Stretch(start, min(end, last), value, basis)
+    until, end = list[int](), -(-ends // step) * step
+    for start, _, _ in reversed(changes):  # each until the first of those after it, whichever that is
+        until.append(end)
+        end = min(start, end)
+    for (start, value, basis), end in zip(changes, reversed(until), strict=True):
+        if start < end:
+            yield Stretch(start, end, value, basis)

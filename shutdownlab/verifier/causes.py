@@ -38,12 +38,17 @@ class Cause:
 
 
 def with_causes(
-    comparison: Comparison, old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]
+    comparison: Comparison,
+    old: tuple[Shutdown, Mapping[str, str]],
+    new: tuple[Shutdown, Mapping[str, str]],
+    *,
+    verifier: Verifier | None = None,
 ) -> Comparison:
     """The same, each change with what caused it: the differences of policies in force then which, undone by themselves,
-    would change it; where none of them would (each suffices, or none does alone), all of them."""
+    would change it; where none of them would (each suffices, or none does alone), all of them. `verifier`: of the new
+    one, with the verdicts that it has given."""
     found = [*_policies(old, new), *_timelines(old, new), *_rest(old, new)]
-    trial = _Trial(Verifier(*new))
+    trial = _Trial(verifier or Verifier(*new))
     changes = tuple(
         replace(change, causes=tuple(map(str, trial.matter(change, causes_of(change, found)))))
         for change in comparison.changes

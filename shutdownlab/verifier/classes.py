@@ -140,8 +140,10 @@ class Classes:
     def echoes(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[int, int]:
         """The echo requests that the probe of a cell sends from a vantage point, and those of the others there, in the
         same phase; nothing where nobody counts any."""
+        if not self._counting:
+            return 0, 0
         scenario, found = self.shutdown.scenario, [0, 0]
-        there = self.anywhere(phase) if self._counting else {}
+        there = self.anywhere(phase)
         if not any(there[name].concerns(vantage) for name in self._counting & there.keys()):
             return 0, 0
         for name, probe in scenario.probes.items():

@@ -64,6 +64,7 @@ class DataPlane:
         """What headers decided of the packets that were followed, by the switches on the way."""
         self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
         """The same at each of them."""
+        self._addresses: dict[tuple[str, int], str] = {}
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
         self._named = PrefixTable(prefixes_named(shutdown))
@@ -81,6 +82,13 @@ class DataPlane:
         if damage not in self._ways:
             self._ways[damage] = Ways(self.shutdown.network, damage, first=len(self._ways) << 32)
         return self._ways[damage]
+
+    def address_of(self, node: str, version: int) -> str:
+        """The first address that a host has of an IP version."""
+        key = node, version
+        if key not in self._addresses:
+            self._addresses[key] = str(self.shutdown.network.nodes[node].address(version))
+        return self._addresses[key]
 
     def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
         """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""

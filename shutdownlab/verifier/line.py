@@ -86,7 +86,7 @@ class ModelledLine:
     ) -> ModelledConnection:  # fmt: skip
         """The network between this subscriber (or the node `client`) and a server's port."""
         client = client or self.node
-        source = str(self.country.network.nodes[client].address(self.version))
+        source = self.country.equipment.address_of(client, self.version)
         own = self.first_port + len(self.wires) if client_port is None else client_port
         stream = FiveTuple(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
         host = self.country.ways.host_of(server)

@@ -61,7 +61,8 @@ class PaperSwitch:
         fate = Fate()
         table: PipelineTable | None = PipelineTable.CLASSIFY
         while table is not None:
-            rule = self.first(table, state)
+            lookup = self._tables[table] if table in self._tables else self._table(table)
+            rule = lookup.first(state) if lookup is not None else None
             if rule is None:
                 break  # OpenFlow 1.3: a table miss drops
             fate.rules.append(rule)
@@ -89,9 +90,13 @@ class PaperSwitch:
     def _table(self, table: PipelineTable) -> _Lookup | None:
         """A table, ordered when a packet first comes to it: many never see one."""
         if table not in self._tables:
-            own = sorted(self._rules.get(table, ()), key=lambda rule: -rule.priority)
+            own = sorted(self._rules.get(table, ()), key=_late)
             self._tables[table] = _Lookup(own) if own else None
         return self._tables[table]
+
+
+def _late(rule: Rule) -> int:
+    return -rule.priority
 
 
 class _Lookup:
@@ -100,6 +105,8 @@ class _Lookup:
     def __init__(self, rules: list[Rule]) -> None:
         self._any: list[_Entry] = []
         self._by_field: dict[str, dict[int, list[_Entry]]] = {}
+        self._only = rules[0] if len(rules) == 1 and not rules[0].match else None
+        """What goes for every packet alike, where nothing else is there."""
         for place, rule in enumerate(rules):
             tests = _tests(rule.match)
             exact = {name: value for name, value, mask in tests if mask == -1}
@@ -111,6 +118,8 @@ class _Lookup:
                 self._by_field.setdefault(field, {}).setdefault(exact[field], []).append((place, rule, rest))
 
     def first(self, state: dict[str, int]) -> Rule | None:
+        if self._only is not None:
+            return self._only
         best: tuple[int, Rule] | None = None
         for entries in self._entries(state):
             for place, rule, tests in entries:
