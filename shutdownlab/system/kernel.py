@@ -135,7 +135,7 @@ def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCann
         )
     return MachineCannot(
         what,
-        f"{error.strerror}: usual in a container, whose seccomp profile forbids it",
+        f"{error.strerror}: usual in a container, whose seccomp profile forbids it, and in a chroot",
         "run with sudo on the machine itself, or start the container with --privileged",
     )
 
