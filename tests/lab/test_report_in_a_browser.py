@@ -74,6 +74,16 @@ def test_a_phase_is_chosen_for_all_views_at_once(browser: Browser, file: Path) -
     assert page.url.endswith("#phase=messenger")
 
 
+def test_a_phase_that_the_address_is_changed_to_is_shown(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    for name in ("allowlist", "baseline"):
+        page.evaluate("name => { location.hash = `#phase=${name}`; }", name)
+        page.locator("#pg-read", has_text=name).wait_for()
+    page.evaluate("location.hash = '#map'")  # a link to a section changes no phase
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.locator("#pg-read").inner_text().startswith("baseline")
+
+
 def test_the_network_is_drawn_as_routes_are_in_the_chosen_phase(browser: Browser, tmp_path: Path) -> None:
     sl.verify("egypt-2011").write(tmp_path / "run")
     sl.report(tmp_path / "run", tmp_path / "report.html")

@@ -376,6 +376,12 @@ def test_a_cell_that_was_not_measured_says_what_stands_for_it(held: str, certain
     assert said in [fact[5] for fact in data_of(document(told, (), Whys(), {}, "", ""))["facts"]]
 
 
+def test_what_was_worked_out_is_not_called_measured_where_cells_are_opened(page: str) -> None:
+    assert "Open one for why, hop by hop." in page
+    assert data_of(page)["measured"] is False
+    assert data_of(document(account([cell(0, "web", "ok")]), (), Whys(), {}, "", ""))["measured"] is True
+
+
 def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     text = (ROOT / "scenarios/first-shutdown.yaml").read_text()

@@ -215,9 +215,12 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
 
 def _cells(account: RunAccount, whys: Whys, difference: Difference | None = None) -> tuple[str, ...]:
     why = "and why, hop by hop." if whys.told else f"but not why: {account.missing}." if account.missing else "in full."
+    opened = f"what was measured, its controls, {why}"
+    if not account.is_measured and whys.told:
+        opened = "why, hop by hop."
     return (
-        element("p", "One cell per vantage point, target and address family, in the chosen phase. Open one for what "
-                     f"was measured, its controls, {why}"),
+        element("p", "One cell per vantage point, target and address family, in the chosen phase. Open one for "
+                     f"{opened}"),
         legend(account, difference.other.name if difference and difference.comparison.changed else ""),
         element("div", id_="pg-cells"),
         element("noscript", element("p", "This table and the views by phase are drawn by the page's own script, which "

@@ -96,6 +96,7 @@ def embedded(
         "cells": [{str(row): flat for row, flat in of_phase.items()} for of_phase in cells],
         "run": account.name,
         "worst": account.worst,
+        "measured": account.is_measured,
         "common": list(account.common),
         "was": None if difference is None else embedded_difference(difference, _numbered(rows), account),
     }

@@ -169,7 +169,7 @@
       content.push(make("h3", {}, "The measurement"), make("p", {}, `${what || target} by ${test}${live ? "" : `; line ${line.toLocaleString("en")} of measurements.jsonl`}`));
       content.push(...list("What OONI's test says of it", verdict), ...list("What was tried", steps), ...list("Controls beside it", controls));
     } else {
-      content.push(make("p", { class: "pg-soft" }, live ? "Its measurement is not at hand." : "There is no measurement of it in the record."));
+      content.push(make("p", { class: "pg-soft" }, live ? "Its measurement is not at hand." : data.measured ? "There is no measurement of it in the record." : "It was worked out by the model, not measured."));
     }
     content.push(...explained(row, outcome, failure, live ? answer.why : whys[whyAt]));
     if (row[1] && !live) content.push(make("p", { class: "pg-small" }, "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
