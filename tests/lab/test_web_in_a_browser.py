@@ -182,8 +182,10 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     page.keyboard.type("ip -br addr; tty; echo $((6*7))-here\n")
     page.locator("dialog .xterm-rows", has_text="42-here").wait_for()
     pictured(page, "web-somebody")
-    page.keyboard.type("sleep 100\n")
+    page.keyboard.type("sh -c 'echo aw''ake; exec sleep 1000'\n")
+    page.locator("dialog .xterm-rows", has_text="awake").wait_for()  # before that nothing is there to be interrupted
     page.keyboard.press("Control+C")
+    page.locator("dialog .xterm-rows", has_text="^C").wait_for()
     page.keyboard.type("exit\n")
     page.locator("dialog .xterm-rows", has_text="the shell has ended").wait_for()
     assert page.evaluate("document.activeElement.textContent") == "Terminal on this machine", "no key is held there"
