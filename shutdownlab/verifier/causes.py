@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.writing import dump
@@ -138,10 +138,11 @@ def _differences(
         place = (new if key in second else old).place(("policies", name, key))
         was, now = (getattr(policy, _attribute(policy, key)) for policy in (before, after))
         if isinstance(first.get(key), dict) and isinstance(second.get(key), dict):
-            for part, text in _within(name, key, first[key], second[key]):
+            for part, text, back, away in _within(name, key, first[key], second[key]):
                 undone = was
                 if isinstance(now, Record) and type(was) is type(now):
-                    undone = _with(now, part, getattr(was, _attribute(was, part)))
+                    own = _valued(was, part, first[key]), _valued(now, part, second[key])
+                    undone = _with(now, part, _without(own[0], own[1], back, away))
                 yield Cause(name, text, place, phases, _with(after, key, undone))
         else:
             yield Cause(name, f"`{name}` has another `{key}`", place, phases, _with(after, key, was))
@@ -157,8 +158,27 @@ def _attribute(record: Record, key: str) -> str:
     return next(name for name, field in type(record).model_fields.items() if key in (field.alias, name))
 
 
-def _within(name: str, key: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a mapping of lists, such as `except`, no longer has, and has now: in which part, and in words."""
+_Valued: TypeAlias = tuple[Any, list[str]]
+"""The value of a key, and what it lists as a file has it."""
+
+
+def _valued(record: Record, part: str, written: Mapping[str, Any]) -> _Valued:
+    return getattr(record, _attribute(record, part)), _listed(written.get(part))
+
+
+def _without(was: _Valued, now: _Valued, back: Collection[str], away: Collection[str]) -> Any:
+    """What a list has now, with what it no longer has back in it, or without what has come; else what it was."""
+    if not (isinstance(was[0], tuple) and isinstance(now[0], tuple)):
+        return was[0]
+    kept = [value for value, item in zip(*now, strict=True) if item not in away]
+    return (*kept, *(value for value, item in zip(*was, strict=True) if item in back))
+
+
+def _within(
+    name: str, key: str, first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[tuple[str, str, list[str], list[str]]]:
+    """What a mapping of lists, such as `except`, no longer has, and has now: in which part, in words, and what of it
+    would have to come back or go to undo that."""
     verb = {"except": "except", "block": "block", "only": "slow"}.get(key)
     for part in dict.fromkeys((*first, *second)):
         was, now = (_listed(each.get(part)) for each in (first, second))
@@ -167,12 +187,12 @@ def _within(name: str, key: str, first: Mapping[str, Any], second: Mapping[str, 
         if verb is None:
             if gone or come:
                 lists = f"{part} {', '.join(now) or 'all'}, not {', '.join(was) or 'all'}"
-                yield part, f"`{name}` has another `{key}`: {lists}"
+                yield part, f"`{name}` has another `{key}`: {lists}", gone, come
             continue
         if gone:
-            yield part, f"`{name}` no longer {verb}s {what}{', '.join(gone)}"
+            yield part, f"`{name}` no longer {verb}s {what}{', '.join(gone)}", gone, []
         if come:
-            yield part, f"`{name}` {verb}s {what}{', '.join(come)} now"
+            yield part, f"`{name}` {verb}s {what}{', '.join(come)} now", [], come
 
 
 def _listed(value: Any) -> list[str]:

@@ -75,6 +75,19 @@ def test_of_two_differences_of_a_policy_each_is_told_of_what_it_changed_alone(tm
     }
 
 
+def test_of_one_list_what_has_come_and_what_has_gone_are_told_each_of_its_own(tmp_path: Path) -> None:
+    another = written(tmp_path, "block: {apps: [whatsapp]}", "block: {apps: [telegram]}")
+    everybody = written(tmp_path, "[northnet], subscribers: [ordinary]}", "[northnet]}", another)
+    found = diff(FIRST, everybody)
+    assert {change.targets: [each.partition(",")[0] for each in change.causes] for change in found.changes} == {
+        ("telegram",): [
+            "`whatsapp-reset` blocks telegram now",
+            "`whatsapp-reset` has another `where`: subscribers all",
+        ],
+        ("whatsapp",): ["`whatsapp-reset` no longer blocks whatsapp"],
+    }
+
+
 def test_of_two_policies_that_each_suffice_both_are_told(tmp_path: Path) -> None:
     block = "title: Telegram too, block: {apps: [telegram]}, by: dpi, source: EXAMPLE"
     both = f"  one: {{{block}}}\n  two: {{{block}}}\n\nprobes:\n"
