@@ -27,6 +27,7 @@ from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
 from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, fork
+from shutdownlab.system.ethtool import CHECKSUMS, Feature
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
@@ -155,6 +156,7 @@ def _plug_in(box: Path | None) -> None:
         netlink.link("set", index=LOOPBACK, state="up")
         netlink.link("set", index=link, address=ADDRESS.hex(":"), arp=False)
         netlink.link("set", index=link, state="up")
+        Feature(CHECKSUMS).switch_off(LINK)  # not every Open vSwitch would fill them in (see `country.offload`)
         for family in (socket.AF_INET, socket.AF_INET6):
             netlink.route("add", dst="default", oif=link, scope="link", family=family)
             netlink.route("add", dst="default", type="local", scope="host", oif=LOOPBACK, table=_TABLE, family=family)

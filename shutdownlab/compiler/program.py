@@ -13,22 +13,12 @@ from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Point, Policy
 
 ALWAYS_PRIORITY = 1000
-LOOKED_FOR_FIRST = 3000
-"""Above every other rule of its table: Open vSwitch looks for no rule below one that it has found."""
 NEIGHBOUR_DISCOVERY = (133, 134, 135, 136)
 """ICMPv6 types of router and neighbour solicitations and advertisements (RFC 4861, section 4)."""
 FRAMES_THAT_ALWAYS_PASS: tuple[Match, ...] = (
     (("eth_type", ETHER_ARP),),
     *((("eth_type", ETHER_IPV6), ("ip_proto", ICMPV6), ("icmpv6_type", kind)) for kind in NEIGHBOUR_DISCOVERY),
 )
-
-IMPOSSIBLE_SOURCE: Match = (("eth_src", ("01:00:00:00:00:00", "01:00:00:00:00:00")),)
-"""A source address that stands for a group, which no frame has (IEEE 802.3, clause 3.2.3).
-
-Its rule drops nothing; it is there to be looked for. Where nothing but a packet's port and protocol decides, Open
-vSwitch (seen with 3.5.0) looks no further into it, does not learn that its sender left the TCP checksum to the card,
-and passes it on with one that is wrong: the receiver drops it, and what was open looks blocked.
-"""
 
 
 def compile_switch(
@@ -68,11 +58,8 @@ def compile_operator(
 
 
 def _complete(program: SwitchProgram, forward: Iterable[Rule]) -> SwitchProgram:
-    """Add what every switch has: what is looked for in each frame, frames that always pass, and each table's miss going
-    on to the next.
-    """
-    fixed = [Rule(PipelineTable.CLASSIFY, LOOKED_FOR_FIRST, IMPOSSIBLE_SOURCE)]
-    fixed += [
+    """Add what every switch has: frames that always pass, and each table's miss going on to the next."""
+    fixed = [
         Rule(PipelineTable.CLASSIFY, ALWAYS_PRIORITY, match, goto=PipelineTable.FORWARD)
         for match in FRAMES_THAT_ALWAYS_PASS
     ]

@@ -19,9 +19,10 @@ from shutdownlab.config.addresses import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
-from shutdownlab.country.borders import cut_by_senders, join_translators, translate
+from shutdownlab.country.borders import join_translators, translate
 from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness
+from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import Prober
@@ -355,7 +356,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         net.start()
         translate(net, network)
         join_translators(net, network)
-        cut_by_senders(net, network)
+        finish_by_senders(net, network, ovs_version())
     recorder = _recorder(plan, net) if plan.pcap else None
     with _timed(took, "services"):
         tell("starting routers and servers")

@@ -22,11 +22,10 @@ from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.rejections import Rejected
 from shutdownlab.model.address_plan import GATEWAY_LAN, SUBSCRIBER, as_ipv6
 from shutdownlab.model.faults import Damage, Nulled
-from shutdownlab.model.network import PLAIN, Network, Role
+from shutdownlab.model.network import Network, Role
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.servers import translators
 from shutdownlab.system import rtnetlink
-from shutdownlab.system.ethtool import Feature
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
 
@@ -168,24 +167,6 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
             routes = [("default", network.mtu(vantage) - _TRANSLATED), (str(as_ipv6(standing, v4)), None)]
             _join(namespace, own, routes)
             namespace.set_sysctls({"net.ipv6.conf.all.forwarding": 1})
-
-
-def cut_by_senders(net: EmulatedNetwork, network: Network) -> None:
-    """Where some line carries only shorter packets, have every host cut its TCP into packets itself.
-
-    Open vSwitch's userspace datapath (seen with 3.1) cuts oversized ones into 1,498 octets, whatever the other end had
-    asked for.
-    """
-    short = any(vantage.nat64 is not None or network.mtu(vantage) < PLAIN.mtu for vantage in network.vantages)
-    if net.datapath != "netdev" or not short:
-        return
-    segmentation = Feature("tx-tcp-segmentation")
-    for node in network.nodes.values():
-        own = [name for name, port in node.ports.items() if port.addresses]
-        if own:
-            with net.get(node.name).namespace.entered():
-                for name in own:
-                    segmentation.switch_off(name)
 
 
 def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple[str, int | None]]) -> None:

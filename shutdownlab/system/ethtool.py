@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
+
+CHECKSUMS: Final = "tx-checksum-ip-generic"
+"""The card fills in the checksums of TCP and UDP. Without it the kernel does, and cuts TCP into packets too."""
+SEGMENTATION: Final = ("tx-tcp-segmentation", "tx-tcp6-segmentation")
+"""The card cuts TCP into packets, over IPv4 and over IPv6."""
 
 
 class Feature:

@@ -128,20 +128,6 @@ def test_a_switch_and_a_router_are_asked_by_their_names_in_the_topology(told: Do
     assert "birdc: which router's? For example: northnet-border birdc show protocols" in lines
 
 
-def test_open_vswitch_looks_into_every_packet_that_it_passes_on(tmp_path: Path) -> None:
-    """Where it looked at ports alone, as it does between flows that are young, 3.5 broke the checksums of TCP."""
-    script = tmp_path / "script"
-    # A flow without packets is forgotten after a second.
-    visit = "southcell-capital curl -4 -sS -m 5 -o /dev/null -w '%{http_code}\\n' https://kaspi.kz/\n"
-    asked = "sh ovs-appctl dpif-netdev/pmd-stats-show\nsouthcell-capital nstat -asz TcpInCsumErrors\n"
-    script.write_text(("southcell-capital sleep 2\n" + visit) * 4 + asked)
-    done = invoke(tmp_path, "lab", "first-shutdown", "--script", script)
-    assert done.code == 0, done.output
-    assert re.findall(r"^\d{3}$", done.output, re.MULTILINE) == ["200"] * 4, done.output
-    assert re.findall(r"simple match hits: (\d+)", done.output) == ["0"] * 3
-    assert re.findall(r"TcpInCsumErrors +(\d+)", done.output) == ["0"]
-
-
 def test_traffic_is_measured_between_nodes_that_have_addresses(told: Done) -> None:
     assert "*** Results: 0% dropped (56/56 received)" in told.output
     assert "-box" not in "".join(line for line in told.output.splitlines() if " -> " in line)
