@@ -27,7 +27,8 @@ from shutdownlab.compiler.traffic import address_and_mask
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.config.scalars import Ports
-from shutdownlab.inspection.policy import Conditions, InspectionRule
+from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.verdict import Action as BoxAction
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.policy import BlockAction, Direction, Exceptions, Policy, Targets

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from shutdownlab.compiler.enforcement import METER_BURST_SECONDS
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.scalars import Ports, rate_text
-from shutdownlab.inspection.policy import Conditions, ResidualSpec
+from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.inspection.policy import ResidualSpec
 from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
 

@@ -28,7 +28,15 @@ from shutdownlab.config.document import Expected, Record
 Whole = Annotated[int, Strict()]
 """Neither true, which Python takes for 1, nor text."""
 Number = Annotated[float, Strict()]
-Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294)]
+
+
+def _asn(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"(?i)as *[0-9]{1,10}", value):
+        raise Expected("the number of an autonomous system, such as 9198", "without AS before it")
+    return value
+
+
+Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294), BeforeValidator(_asn)]
 """The number of an autonomous system (RFC 6793); 0 and the last one are nobody's (RFC 7607, RFC 7300)."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

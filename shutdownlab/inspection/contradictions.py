@@ -9,7 +9,7 @@ from shutdownlab.config.document import Expected
 
 if TYPE_CHECKING:
     from shutdownlab.config.addresses import IpPrefix
-    from shutdownlab.inspection.policy import Conditions
+    from shutdownlab.inspection.conditions import Conditions
 
 _ONLY_IN: Final = {
     "qtype": ("dns",),

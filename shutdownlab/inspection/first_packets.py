@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from shutdownlab.inspection.recognisers.encrypted import ENTROPY_SAMPLE, entropy
 
 if TYPE_CHECKING:
-    from shutdownlab.inspection.policy import FirstPacket
+    from shutdownlab.inspection.conditions import FirstPacket
 
 MOST: Final = 32
 """Packets that a rule can ask about."""

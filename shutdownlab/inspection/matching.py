@@ -14,10 +14,11 @@ from shutdownlab.config.idn import to_unicode
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import Ports
 from shutdownlab.inspection.classifier import classifier
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.lots import Lots
-from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule
+from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.result import UNENDED, Recognition
 from shutdownlab.inspection.terms import pattern_options, readable_url

@@ -18,7 +18,8 @@ from shutdownlab.config.kinds import is_another
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Number, Seconds, Whole, whole
 from shutdownlab.inspection.condition_files import resolve_files
-from shutdownlab.inspection.policy import Format, InspectionRule, Names, Ports, Verdict
+from shutdownlab.inspection.conditions import Names, Ports
+from shutdownlab.inspection.policy import Format, InspectionRule, Verdict
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import many

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from shutdownlab.config.addresses import is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import hours_text, rate_text
-from shutdownlab.inspection.policy import Conditions, InspectionRule
+from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.network import Network

@@ -11,7 +11,7 @@ from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.config.scalars import Port
-from shutdownlab.inspection.policy import Names
+from shutdownlab.inspection.conditions import Names
 from shutdownlab.inspection.terms import Domains
 from shutdownlab.model.protocols import AnyProtocol, Protocol
 from shutdownlab.model.scope import Scope

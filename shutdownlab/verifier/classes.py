@@ -14,7 +14,7 @@ from typing import TypeAlias
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
-from shutdownlab.inspection.policy import Conditions
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Means, Point, Policy

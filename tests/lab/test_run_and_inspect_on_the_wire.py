@@ -15,9 +15,10 @@ from payloads import dns_query, hello, http_get
 from switches import until
 
 from shutdownlab.inspection.capture import open_capture
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.forge import flag_bits, ip_packet, tcp_body
 from shutdownlab.inspection.offline import OfflineInspection
-from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule, Verdict
+from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule, Verdict
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.netns import inside
 

@@ -22,8 +22,9 @@ from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.config.addresses import interface, plain_prefix, prefix
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.name_list import read_names
-from shutdownlab.inspection.policy import Conditions, load_policy
+from shutdownlab.inspection.policy import load_policy
 from shutdownlab.model.means import Means
 from shutdownlab.model.policy import Exceptions, Targets
 

@@ -23,9 +23,10 @@ from shutdownlab import library
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.catalogue import AppCatalogue
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.engine import Engine
 from shutdownlab.inspection.name_list import read_names
-from shutdownlab.inspection.policy import Conditions, InspectionPolicy, load_policy
+from shutdownlab.inspection.policy import InspectionPolicy, load_policy
 from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.inspection.recognition import Recognition
 from shutdownlab.model.programs import allowed

@@ -238,6 +238,7 @@ def test_mistakes_in_these_conditions_are_told_with_what_is_expected() -> None:
     lines = {
         "asn: 64500": "unknown autonomous system 64500; expected one of 64501",
         "asn: 0": "found 0; expected at least 1",
+        "asn: AS64501": "hint: without AS before it",
         "not: {}": "found none; expected at least one condition",
         "not: {not: {port: tcp/443}}": "found `not` in `not`",
         "not: {direction: inbound}": "expected conditions other than `direction`",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.engine import Engine, FrameOutcome, Side
 from shutdownlab.inspection.forge import flag_bits, ip_packet, tcp_body, udp_body
 from shutdownlab.inspection.packet import Packet, decode
-from shutdownlab.inspection.policy import Conditions, InspectionPolicy, InspectionRule, Verdict
+from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule, Verdict
 from shutdownlab.inspection.profile import Profile, shipped_profile
 
 CLIENT_MAC = bytes.fromhex("020000000001")
