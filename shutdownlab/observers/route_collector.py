@@ -61,8 +61,7 @@ class RouteCollector(Instrument):
         self._running = {name: self._start(name) for name in configs}
 
     def look(self, moment: Moment) -> Sighting:
-        left_out = list(self._whole_again())
-        self._wait_until_told(moment)
+        left_out = self._wait_until_told(moment)
         if self._looked_at != moment.phase.phase:
             self._looked_at, self._from = moment.phase.phase, self._read
         when = stamp(moment.phase.at)
@@ -97,23 +96,32 @@ class RouteCollector(Instrument):
             process: subprocess.Popen[Any] = self._node.spawn([self._program, "-f", *paths], stdout=log, stderr=log)
         return process
 
-    def _whole_again(self) -> Iterator[str]:
-        """Start what has ended again; a sentence of what was missed for it."""
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                self._running[name] = self._start(name)
-                how = f"the {name} {ending(process.returncode)}"
-                yield f"{how}, and was started again: the messages until it was back are missing"
+    def _wait_until_told(self, moment: Moment) -> list[str]:
+        """Wait until all peers have told the collector what their transits know; raises `CannotSee`.
 
-    def _wait_until_told(self, moment: Moment) -> None:
-        """Wait until all peers have told the collector what their transits know; raises `CannotSee`."""
+        What has ended is started again: a sentence each of what was missed for it.
+        """
+        missed: dict[str, str] = {}
         deadline, before = time.monotonic() + _NO_PROGRESS_S, None
-        while problems := list(self._untold(moment)):
+        while problems := [*self._started_again(missed), *self._untold(moment)]:
             if problems != before:
                 before, deadline = problems, time.monotonic() + _NO_PROGRESS_S
             elif time.monotonic() > deadline:
                 raise CannotSee(problems[0])
             time.sleep(_LOOK_S)
+        return list(missed.values())
+
+    def _started_again(self, missed: dict[str, str]) -> Iterator[str]:
+        """Start what has ended again, once: its end may come, or come to be known, while the others are waited for."""
+        for name, process in self._running.items():
+            if process.poll() is None:
+                continue
+            how = f"the {name} {ending(process.returncode)}"
+            if name in missed:
+                raise CannotSee(f"{how}, after it had been started again")
+            self._running[name] = self._start(name)
+            missed[name] = f"{how}, and was started again: the messages until it was back are missing"
+            yield missed[name]
 
     def _untold(self, moment: Moment) -> Iterator[str]:
         """What the collector does not yet have as the transits have it."""

@@ -79,7 +79,7 @@ rules:
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Failure(Exception):
     """What went wrong, and the input that did it."""
 

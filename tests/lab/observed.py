@@ -74,11 +74,12 @@ def troubled(payload: Mapping[str, Any]) -> int:
     whole = Moment(phase, ends)
     found: dict[str, Any] = {"whole": [told(each.look(whole)) for each in (collector, prober, telescope)]}
     found["twice"] = [probed(prober.look(whole)) for _ in range(2)]
-    processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    [killed] = [pid for pid in processes if b"collector.conf" in words(pid)]
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: not words(killed), "the collector has ended", _LONGEST_S)
-    found["killed"] = [told(collector.look(whole))]
+    found["killed"] = []
+    for _ in range(2):
+        processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        [collecting] = [pid for pid in processes if b"collector.conf" in words(pid)]
+        os.kill(collecting, signal.SIGKILL)  # whether or not its parent knows of it when it looks
+        found["killed"].append(told(collector.look(whole)))
     lost = network.subscriber(next(v.id for v in network.vantages if v.id.operator == "southcell")).name
     with country.net.get(lost).namespace.netlink() as netlink:
         netlink.link("set", index=netlink.link_lookup(ifname="eth0")[0], state="down")

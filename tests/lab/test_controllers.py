@@ -348,7 +348,7 @@ def test_an_exception_in_a_controller_fails_the_order_loudly_and_ends_nothing(la
         lab.authority.order("broken", broken)
     said = re.search(r"within ([\d.]+) s", str(complaint.value))
     assert said, complaint.value
-    assert float(said[1]) == pytest.approx(time.monotonic() - began, abs=0.5), (
+    assert float(said[1]) == pytest.approx(time.monotonic() - began, abs=5), (
         "what was waited, not the 30 s that could be"
     )
     active = policies(blackout=BLACKOUT)

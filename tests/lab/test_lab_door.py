@@ -73,7 +73,7 @@ def test_a_program_that_takes_too_long_is_killed_with_all_it_has_started(lab: sl
     begin = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired) as late:
         lab.exec(COAST, ["sh", "-c", f"echo begun; sleep {marker} & sleep {marker}"], timeout=1)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     assert late.value.output == "begun\n"
     assert lab.exec(COAST, ["sh", "-c", f"pgrep -f 'sleep {marker}' | grep -vw $$"]).stdout == ""
 

@@ -115,7 +115,7 @@ def test_nothing_is_left_of_a_lab_that_nobody_closed_or_whose_building_was_inter
         process.send_signal(signal.SIGINT)
         begin = time.monotonic()
         process.communicate(timeout=60)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 30
         wait_for_end(namespaces)
 
 
@@ -160,7 +160,7 @@ def test_a_lab_whose_inside_does_not_react_is_closed_all_the_same(small_one: Pat
         namespaces = outside.namespaces([worker()])
         os.kill(worker(), signal.SIGSTOP)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     wait_for_end(namespaces)
     with pytest.raises(sl.LabEnded, match="this lab is closed"):
         lab.exec(CAPITAL, ["true"])

@@ -87,6 +87,17 @@ def test_dtls_hello_whole_and_in_fragments_of_any_order() -> None:
     assert udp(b"".join(cut)).host == "dtls.example"
 
 
+@pytest.mark.parametrize("before", range(8))
+def test_a_hello_in_two_datagrams_is_read_whole_after_as_many_unknown_ones_as_are_looked_at(before: int) -> None:
+    body = dtls_body(b"dtls.example")
+    session = udp_session()
+    for number in range(before):
+        assert session.feed(bytes([0xE0 + number]) * 20, True, 5004).more
+    assert session.feed(dtls_hello(body, 0, 30, 0), True, 5004).more
+    found = session.feed(dtls_hello(body, 25, 1000, 1), True, 5004)
+    assert (found.protocol, found.host, found.more) == ("dtls", "dtls.example", False)
+
+
 def test_dtls_joined_late() -> None:
     late = b"\x17\xfe\xfd\x00\x01" + bytes(6) + struct.pack("!H", 40) + b"\xaa" * 40
     found = udp(late)

@@ -61,6 +61,22 @@ def test_sharp_s_is_a_letter_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"a\xff" * 127, "a\\xff" * 127),
+        (b"\xff" * 255, "\\xff" * 255),
+        (b"a" + b"\xff" * 254, "a" + "\\xff" * 254),
+        (b"a" + b"\xff" * 255, None),
+        (b"a" + b"\x01" * 254, "a" + "\\x01" * 254),
+        (b"a" + b"\x01" * 255, None),
+        (("ж" * 64 + " ").encode() * 9, None),
+    ],
+)
+def test_a_name_is_as_long_as_255_escaped_bytes_and_no_longer(raw: bytes, name: str | None) -> None:
+    assert host_name(raw) == name
+
+
+@pytest.mark.parametrize(
     ("when", "request_"),
     [
         ("{url_contains: /поиск}", http_request("a.example", PATH)),

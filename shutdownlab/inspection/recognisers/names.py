@@ -29,22 +29,21 @@ def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
                 name = name.rstrip(".")
             return name if 0 < len(name) <= MAX_NAME else None
         # Anything printable is kept: boxes match what they see, and servers do accept "_" and worse.
-        name = _escaped(name.rstrip("."))
-        return name if 0 < len(name) <= 4 * MAX_NAME else None
+        return _escaped(name)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        text = raw.decode("ascii", "backslashreplace").lower().rstrip(".")
-        return _escaped(text)
+        return _escaped(raw.decode("ascii", "backslashreplace").lower())
     return unicode_host(text)
 
 
-def _escaped(name: str) -> str:
-    """With blanks and control characters as `\\x20`; empty if there is nothing else."""
-    if name.isprintable() and " " not in name:
-        return name
-    shown = [char if " " < char < "\x7f" or char > "\x9f" else f"\\x{ord(char):02x}" for char in name]
-    return "".join(shown) if any(len(char) == 1 for char in shown) else ""
+def _escaped(name: str) -> str | None:
+    """Blanks and control characters as `\\x20`, and no trailing dot; None if there is nothing else, or too much."""
+    name = name.rstrip(".")
+    if not name.isprintable() or " " in name:
+        shown = [char if " " < char < "\x7f" or char > "\x9f" else f"\\x{ord(char):02x}" for char in name]
+        name = "".join(shown) if any(len(char) == 1 for char in shown) else ""
+    return name if 0 < len(name) <= 4 * MAX_NAME else None
 
 
 def unicode_host(text: str) -> str | None:
@@ -56,8 +55,7 @@ def unicode_host(text: str) -> str | None:
         if max(map(len, labels)) > MAX_LABEL:
             return None
         name = ".".join([label if label.isascii() else punycoded(label) for label in labels])
-    name = _escaped(name.rstrip("."))
-    return name if 0 < len(name) <= 4 * MAX_NAME else None
+    return _escaped(name)
 
 
 def strip_port(raw: bytes) -> bytes:

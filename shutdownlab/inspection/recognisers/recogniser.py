@@ -100,8 +100,9 @@ class UdpSession:
 
     def feed(self, payload: bytes, from_client: bool, dport: int) -> Recognition:
         """Take the next datagram; `from_client`: sent by whoever sent the first one. `dport` is the client's target."""
-        if self._parser is not None:
-            return self._parser.feed(payload, from_client)
+        parser = self._parser
+        if parser is not None:
+            return parser.feed(payload, from_client)
         last = self._last
         if last is not None and not last.more and last.protocol not in SEVERAL:
             return last
