@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shutdownlab.config.document import Expected
 
@@ -74,10 +74,34 @@ def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:
     """Whether what meets the conditions beside `not` meets this one in it."""
     group = key.partition("_")[0]
     keys = [each for each in type(when).model_fields if each.startswith(f"{group}_")] if group in _GROUPS else [key]
-    pairs = [(getattr(when, each), getattr(inner, each)) for each in keys]
-    if not isinstance(pairs[0][0], tuple) or key == "first_packets":
-        return bool(pairs[0][0] == pairs[0][1])
-    return any(own for own, _ in pairs) and all(set(own) <= set(other) for own, other in pairs)
+    own, other = getattr(when, key), getattr(inner, key)
+    if key == "length_at_least":
+        return bool(own >= other)
+    if not isinstance(own, tuple) or key == "first_packets":
+        return bool(own == other)
+    asked = [(each, value) for each in keys for value in getattr(when, each)]
+    spared = [(each, value) for each in keys for value in getattr(inner, each)]
+    return bool(asked) and all(any(_is_within(*one, *wider) for wider in spared) for one in asked)
+
+
+def _is_within(key: str, value: Any, wider_key: str, wider: Any) -> bool:
+    """Whether whatever meets one value of a condition meets another, of the same condition or of its group."""
+    if key == wider_key and value == wider:
+        return True
+    match wider_key:
+        case "name_suffix" | "cname":
+            return key in ("name_exact", wider_key) and (value == wider or value.endswith(f".{wider}"))
+        case "name_contains" | "url_contains" | "user_agent" | "keyword":
+            return not key.endswith("_regex") and wider.lower() in value.lower()
+        case "ja4":
+            return bool(value.startswith(f"{wider}_"))
+        case "address" | "subscriber" | "answer":
+            return bool(value.version == wider.version and value.subnet_of(wider))
+        case "port":
+            within = wider.first <= value.first and value.last <= wider.last
+            return within and wider.protocol in (None, value.protocol)
+        case _:
+            return False
 
 
 def _families(prefixes: Sequence[IpPrefix]) -> frozenset[int]:

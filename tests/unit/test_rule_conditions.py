@@ -261,6 +261,51 @@ def test_mistakes_in_these_conditions_are_told_with_what_is_expected() -> None:
     assert len(problems) == len(lines)
 
 
+@pytest.mark.parametrize(
+    ("asked", "spared", "is_met"),
+    [
+        ("name_exact: a.example", "name_suffix: example", False),
+        ("name_exact: [a.example, b.other]", "name_suffix: example", True),
+        ("name_suffix: a.example", "name_suffix: [b.other, example]", False),
+        ("name_suffix: example", "name_suffix: a.example", True),
+        ("name_suffix: badexample", "name_suffix: example", True),
+        ("name_suffix: example", "name_exact: example", True),
+        ("name_suffix: a.example", "name_contains: EXAM", False),
+        ("name_contains: vpnbook", "name_contains: vpn", False),
+        ("name_contains: vpn", "name_contains: vpnbook", True),
+        ("name_regex: vpn", "name_contains: vpn", True),
+        ("url_contains: /search?q=", "url_contains: /search", False),
+        ("user_agent: curl/8", "user_agent: [wget, CURL]", False),
+        ("user_agent: curl", "user_agent: curl/8", True),
+        ("keyword: freedom", "keyword: free", False),
+        ("cname: a.cdn.example", "cname: cdn.example", False),
+        ("address: 10.1.0.0/16", "address: 10.0.0.0/8", False),
+        ("address: 10.0.0.0/8", "address: 10.1.0.0/16", True),
+        ("address: 2001:db8::/32", "address: 10.0.0.0/8", True),
+        ("subscriber: [10.1.0.0/16, 10.9.0.1]", "subscriber: 10.0.0.0/8", False),
+        ("answer: 192.0.2.7", "answer: 192.0.2.0/24", False),
+        ("port: tcp/443", "port: 1-1000", False),
+        ("port: 443", "port: tcp/443", True),
+        ("port: [udp/53, 80-90]", "port: [53, 80-100]", False),
+        ("ja4: t13d1516h2_8daaf6152771_e5627efa2ab1", "ja4: t13d1516h2_8daaf6152771", False),
+        ("ja4: t13d1516h2_8daaf6152771", "ja4: t13d1516h2_8daaf6152771_e5627efa2ab1", True),
+        ("length_at_least: 100", "length_at_least: 50", False),
+        ("length_at_least: 50", "length_at_least: 100", True),
+        ("ech: true", "ech: false", True),
+        ("name_exact: a.example, port: 443", "name_suffix: example, port: 80", True),
+    ],
+)
+def test_a_rule_that_spares_all_it_asks_for_is_refused_and_one_that_leaves_something_is_not(
+    asked: str, spared: str, is_met: bool
+) -> None:
+    text = f"format: 1\nrules: [{{name: it, when: {{{asked}, not: {{{spared}}}}}, verdict: drop}}]"
+    if is_met:
+        load_policy(text, "it.yaml")
+        return
+    with pytest.raises(BadInput, match="`not` of what its other conditions ask for, which no connection meets"):
+        load_policy(text, "it.yaml")
+
+
 def test_a_forged_answer_cannot_take_the_place_of_one_that_has_come() -> None:
     forged = "{action: dns, rcode: NXDOMAIN}"
     with pytest.raises(BadInput, match="the action dns for a DNS response"):
