@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.config.beside import at_home, is_file
 from shutdownlab.config.document import did_you_mean, quoted
 from shutdownlab.config.problems import BadInput
 from shutdownlab.library import Shutdown, load, shipped
@@ -125,11 +126,12 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
     text, names = str(old), dict(shipped("scenarios"))
     if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in names:
         return old
-    if isinstance(new, Mapping) or not new or not Path(new).is_file():
+    if isinstance(new, Mapping) or not new or not is_file(at_home(str(new))):
         return old
-    folder = Path(new).parent.resolve()
+    file = at_home(str(new))
+    folder = file.parent.resolve()
     if _is_revision(where, text, folder):
-        return f"{text}:{folder / Path(new).name}"
+        return f"{text}:{folder / file.name}"
     if not text.endswith((".yaml", ".yml")) and not did_you_mean(text, names):
         found = f"{quoted(text)}, which is no file, no scenario that ships, and no revision of git here"
         refuse(where, found, "one of these, or the directory of a run", "`git log --oneline` names revisions")
@@ -221,7 +223,8 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
 def _file_of(side: Shutdown | str | Path | Mapping[str, Any]) -> Path | None:
     """The file or directory that a side is, if it is one."""
     given = side.source if isinstance(side, Shutdown) else side
-    return Path(given) if isinstance(given, str | Path) and given and Path(given).exists() else None
+    path = at_home(str(given)) if isinstance(given, str | Path) and given else None
+    return path if path is not None and path.exists() else None
 
 
 @contextmanager

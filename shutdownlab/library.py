@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from shutdownlab.config.addresses import is_address
-from shutdownlab.config.beside import NotReadable, NotThere, TooLarge, digest_of, is_file, noting_files, read_file
+from shutdownlab.config.beside import (
+    NotReadable,
+    NotThere,
+    TooLarge,
+    at_home,
+    digest_of,
+    from_home,
+    is_file,
+    noting_files,
+    read_file,
+)
 from shutdownlab.config.document import MAX_BYTES, Document, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.document import Path as ValuePath
 from shutdownlab.config.problems import BadInput, Problem
@@ -92,7 +102,8 @@ class Shutdown:
     idle: tuple[Idle, ...] = field(default=(), compare=False)
     """What can have no effect, and why."""
     source: str = field(default="", compare=False)
-    """By what it was loaded: the name of one that ships, or a whole path; nothing where a program made it."""
+    """By what it was loaded: the name of one that ships, or a whole path, `~/…` in the user's home; nothing where a
+    program made it."""
     document: Document | None = field(default=None, compare=False, repr=False)
     """The scenario's file, for the line of each value."""
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -116,7 +127,7 @@ class Shutdown:
     def files(self) -> dict[str, str]:
         """SHA-256 of all files of the user's own that it comes from, the programs that it starts among them.
 
-        By path: relative to `folder` where they are in it.
+        By path: relative to `folder` where they are in it, else whole, `~/…` in the user's home.
         """
         found = dict(self.read)
         for program in self.programs:
@@ -124,7 +135,7 @@ class Shutdown:
                 if (digest := digest_of(path)) is not None:
                     found[path.resolve()] = digest
         return {
-            str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path): digest
+            str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else from_home(path): digest
             for path, digest in found.items()
         }
 
@@ -175,7 +186,7 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     expected = f"a file, or one of the {kind} it ships: {', '.join(names)}"
     if not name:
         raise BadInput([Problem(_NO_NAME, 0, "", "an empty name", expected, "`shutdownlab list` shows what it ships")])
-    path = Path(name)
+    path = at_home(name)
     if beside is not None and not path.is_absolute() and is_file(beside / path):
         path = beside / path
     try:
@@ -306,10 +317,15 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
         (*country.programs, *controllers, *probes),
         Path(file).parent.resolve(),
         tuple(without_effect(loaded, built, profiles, document)),
-        "" if made else str(scenario) if str(scenario) in dict(shipped("scenarios")) else str(Path(file).resolve()),
+        "" if made else _named(str(scenario), file),
         document,
         {path: value if isinstance(value, str) else json.dumps(value, default=str) for path, value in given.items()},
     )
+
+
+def _named(scenario: str, file: str) -> str:
+    """By what a scenario can be loaded again, from wherever: its name if it ships, or its whole path."""
+    return scenario if scenario in dict(shipped("scenarios")) else from_home(Path(file).resolve())
 
 
 def _families_beyond(network: Network, probe: Probe) -> list[str]:

@@ -41,6 +41,27 @@ def found_beside(document: Document, name: str) -> FilePath | None:
         return None
 
 
+def from_home(path: FilePath) -> str:
+    """A whole path as records that others may read have it: `~/…` where it is in the user's home directory, whose name
+    would tell who they are."""
+    try:
+        home = FilePath.home().resolve()
+    except (OSError, RuntimeError):  # the user has none
+        return str(path)
+    inside = path.is_relative_to(home) and home != home.parent
+    return str("~" / path.relative_to(home)) if inside else str(path)
+
+
+def at_home(name: str) -> FilePath:
+    """The path that `from_home` has written, or any other as it is."""
+    if not name.startswith("~/"):
+        return FilePath(name)
+    try:
+        return FilePath(name).expanduser()
+    except RuntimeError:  # the user has no home
+        return FilePath(name)
+
+
 def is_file(path: FilePath) -> bool:
     """Whether there is an ordinary file, as far as that can be told; false where the name can be none's."""
     try:

@@ -128,12 +128,14 @@ class Undertaking(BaseModel):
     profiles: dict[str, str] = {}
     """The DPI profile of each operator."""
     source: str = ""
-    """By what the scenario was loaded: its name if it ships, else its path; empty where a program made it."""
+    """By what the scenario was loaded: its name if it ships, else its whole path, which begins with `~` in the home
+    directory of who made the run; empty where a program made it."""
     digest: str = ""
     """SHA-256 of the scenario and all that it names; a run is resumed only with the same."""
     files: dict[str, str] = {}
     """SHA-256 of each file of the user's own that it was made from: the scenario, the topology, what they name, and
-    the programs that they start. By paths relative to the scenario's folder; whole ones where they are elsewhere."""
+    the programs that they start. By paths relative to the scenario's folder; whole ones where they are elsewhere,
+    which begin with `~` in the home directory of who made the run."""
     until: str | None = None
     """The last phase to be measured, where not all of them were asked for."""
     datapath: str = "auto"

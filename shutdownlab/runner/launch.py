@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shutdownlab import library
+from shutdownlab.config.beside import at_home
 from shutdownlab.control.ryu import RyuPython, ryu_python
 from shutdownlab.country.attach_socket import offered
 from shutdownlab.country.breakage import EXIT_BROKEN
@@ -166,6 +167,7 @@ def resume(
     if shutdown.digest != manifest.get("digest"):
         hint = "what it names may have changed: topology, apps, profiles, lists; start another run with `run`"
         lookup.refuse(str(path), "a scenario that has changed since", "the one that the run began with", hint)
+    ryu = manifest.get("ryu_python")
     payload = {
         "shutdown": shutdown,
         "directory": directory.resolve(),
@@ -173,7 +175,7 @@ def resume(
         "observe": manifest.get("observe", False),
         "sample": manifest.get("sample"),
         **{name: manifest[name] for name in ("choices", "real_time", "until", "pcap", "seed", "datapath")},
-        "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), manifest.get("ryu_python") or None),
+        "ryu": ryu_python_of(manifest.get("openflow", "os-ken"), at_home(ryu) if ryu else None),
         "resume": True,
         **_selected_before(directory, shutdown, manifest),
     }

@@ -14,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.config.beside import from_home
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
@@ -285,7 +286,7 @@ class Walk:
             profiles={operator: profile.name for operator, profile in shutdown.profiles.items()},
             source=shutdown.source, digest=shutdown.digest, files=shutdown.files, until=options.until,
             datapath=options.datapath,
-            openflow="ryu" if options.ryu else "os-ken", ryu_python=str(options.ryu.path) if options.ryu else "",
+            openflow="ryu" if options.ryu else "os-ken", ryu_python=from_home(options.ryu.path) if options.ryu else "",
             seed=options.seed, real_time=options.real_time, pcap=options.pcap, keys=options.keys,
             observe=options.observe, sample=options.sample, changed_since=options.changed_since,
             settings=dict(shutdown.settings),

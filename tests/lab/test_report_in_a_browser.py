@@ -117,6 +117,43 @@ def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Bro
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("whatsapp ipv4 from northnet")
 
 
+def test_the_table_of_cells_is_walked_as_grids_are(browser: Browser, file: Path) -> None:
+    """By the keys of the ARIA Authoring Practices' grid pattern; what was not measured is passed over."""
+    page = opened(browser, file)
+    page.locator("button[data-phase]", has_text="blackout").click()
+
+    def at(key: str) -> str:
+        page.keyboard.press(key)
+        return str(page.evaluate("document.activeElement.getAttribute('aria-label')")).partition(":")[0]
+
+    page.locator(".pg-matrix td[tabindex='0']").first.focus()
+    assert at("End") == "call ipv4 from northnet/capital/ordinary"
+    assert at("PageDown") == at("PageDown") == "call ipv4 from southcell/coast/ordinary"
+    assert at("Home") == "whatsapp ipv4 from southcell/coast/ordinary"
+    assert at("ArrowLeft") == "whatsapp ipv4 from southcell/coast/ordinary"
+    assert at("PageUp") == at("Control+Home") == "whatsapp ipv4 from northnet/capital/ordinary"
+    assert at("ArrowDown") == "whatsapp ipv4 from northnet/capital/government"
+    assert at("End") == "bridge-179 ipv4 from northnet/capital/government", "calls are not measured from there"
+    assert at("Control+End") == "call ipv4 from southcell/coast/ordinary"
+    assert page.locator(".pg-matrix td[tabindex='0']").count() == 1
+    assert chosen(page) == "blackout"
+
+
+def test_where_the_focus_is_can_be_seen_in_a_cell_that_is_not_as_expected_too(browser: Browser, tmp_path: Path) -> None:
+    sl.report(Path(__file__).parents[1] / "data/run-0.1", tmp_path / "old.html")
+    page = opened(browser, tmp_path / "old.html")
+    page.evaluate("document.querySelector('.pg-matrix td.pg-cell').classList.add('pg-unmet')")
+    cell = page.locator(".pg-matrix td.pg-cell").first
+    colour = "cell => getComputedStyle(cell).outlineColor"
+    unmet = cell.evaluate(colour)
+    page.keyboard.press("Tab")  # from here on the browser shows where the focus is
+    cell.focus()
+    assert cell.evaluate(colour) == page.locator("#pg-read").evaluate(
+        "each => { each.style.color = 'var(--accent)'; return getComputedStyle(each).color; }"
+    )
+    assert cell.evaluate(colour) != unmet
+
+
 def test_on_a_phone_no_heading_lies_above_the_cells_of_a_small_table(browser: Browser, tmp_path: Path) -> None:
     sl.report(Path(__file__).parents[1] / "data/run-0.1", tmp_path / "old.html")
     page = opened(browser, tmp_path / "old.html", width=360)
@@ -133,6 +170,10 @@ def test_the_timeline_is_read_and_walked(browser: Browser, file: Path) -> None:
     page.locator("#pg-timebox").focus()
     page.keyboard.press("ArrowRight")
     assert chosen(page) == "blackout"
+    page.keyboard.press("End")
+    assert chosen(page) == "restored"
+    page.keyboard.press("Home")
+    assert chosen(page) == "baseline"
 
 
 def test_on_a_phone_the_names_of_the_timeline_stay_in_sight(browser: Browser, file: Path) -> None:

@@ -452,6 +452,47 @@ def test_a_scenario_that_has_changed_explains_nothing(first: Path, tmp_path: Pat
     assert "the scenario first-shutdown is not what it was when this was made" in page
 
 
+def test_what_is_passed_on_does_not_tell_where_on_somebodys_machine_the_scenario_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / "a-name"
+    monkeypatch.setenv("HOME", str(home))
+    (home / "project").mkdir(parents=True)
+    (home / "project" / "mine.yaml").write_bytes((ROOT / "scenarios/first-shutdown.yaml").read_bytes())
+    sl.verify(home / "project" / "mine.yaml").write(home / "run")
+    page = sl.report(home / "run").html
+    record = "".join(file.read_text() for file in (home / "run").iterdir())
+    assert "a-name" not in record + page + json.dumps(data_of(page))
+    assert "<small>mine.yaml:32</small>" in page
+    # and it is found again, from wherever
+    monkeypatch.chdir(tmp_path)
+    assert data_of(page)["whys"]
+    run = sl.Run.open(home / "run")
+    assert run.manifest["source"] == "~/project/mine.yaml"
+    assert sl.load(run.manifest["source"]).digest == run.manifest["digest"]
+    (home / "project" / "mine.yaml").unlink()
+    gone = sl.report(home / "run").html
+    assert "No drawing: the scenario mine.yaml cannot be read any more." in gone
+    assert "a-name" not in gone
+
+
+def test_a_phase_that_begins_within_a_minute_lasts_until_the_next_one(tmp_path: Path) -> None:
+    shutdown = sl.load("first-shutdown", set={"timeline.messenger.at": "2030-05-01T12:00:40Z"})
+    sl.verify(shutdown).write(tmp_path / "run")
+    page = sl.report(tmp_path / "run").html
+    texts = Parsed(page).texts["small"]
+    assert "01 May 12:00:40 · 6 h" in texts
+    assert "01 May 08:00 · 4 h" in texts
+    assert ["messenger", "2030-05-01 12:00:40 UTC", 5.989] in [
+        [name, at, h] for name, _, at, h in data_of(page)["phases"]
+    ]
+
+
+def test_legends_tell_what_is_not_measured_where_something_is_not(first: Path) -> None:
+    texts = Parsed(sl.report(first).html).texts["li"]
+    assert texts.count(" not measured") == 2, "of the timeline, and of the table of cells"
+
+
 def test_a_manifest_that_is_none_is_refused(first: Path, tmp_path: Path) -> None:
     manifest = json.loads((first / "manifest.json").read_text()) | {"choices": ["command"]}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

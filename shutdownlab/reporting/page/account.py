@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 from shutdownlab.library import Shutdown
@@ -57,6 +58,13 @@ class RunAccount:
         """Of the scenario."""
         return str(self.manifest.get("title") or self.manifest.get("scenario") or self.name)
 
+    def within(self, text: str) -> str:
+        """A text with the scenario's files named from its folder: whoever reads the page need not learn from it where
+        on somebody's machine they are."""
+        document = self.shutdown.document if self.shutdown is not None else None
+        folder = PurePath(document.file).parent if document is not None else PurePath()
+        return text.replace(f"{folder}/", "") if folder.is_absolute() else text
+
     @cached_property
     def table(self) -> Table:
         """Shares of ordinary subscribers, by phase and column."""
@@ -69,7 +77,10 @@ class RunAccount:
 
     @cached_property
     def spans(self) -> tuple[PhaseSpan, ...]:
-        """The phases that were measured, in order. One lasts until the scenario's next, measured or not."""
+        """The phases that were measured, in order. One lasts until the scenario's next, measured or not.
+
+        Records have moments to the minute; where the scenario is there, its own are taken.
+        """
         planned = [(str(p["phase"]), str(p["title"]), str(p["at"])) for p in self.manifest.get("phases", ())]
         titles = {name: title for name, title, _ in planned}
         known = {name: datetime.fromisoformat(at) for name, _, at in planned} | dict(self.table.phases)
@@ -79,7 +90,9 @@ class RunAccount:
             ends = self.shutdown.scenario.ends
         moments = sorted(known.values())
         found = []
-        for name, at in self.table.phases:
+        for name, to_the_minute in self.table.phases:
+            exact = known.get(name, to_the_minute)
+            at = exact if exact.replace(second=0) == to_the_minute else to_the_minute
             later = [moment for moment in moments if moment > at]
             found.append(PhaseSpan(name, titles.get(name, ""), at, later[0] if later else ends))
         return tuple(found)

@@ -49,7 +49,8 @@ def differing(account: RunAccount, difference: Difference) -> Html:
     parts = [element("p", lead), element("p", element("strong", sum_of(comparison)))]
     changes = comparison.changes[:_MOST_LINES]
     if changes:
-        lines = (element("li", line_of(change, comparison.phases).replace("`", "")) for change in changes)
+        texts = (line_of(change, comparison.phases).replace("`", "") for change in changes)
+        lines = (element("li", account.within(other.within(text))) for text in texts)
         parts.append(element("ul", lines))
     if len(comparison.changes) > _MOST_LINES:
         parts.append(element("p", f"And {len(comparison.changes) - _MOST_LINES:,} more groups."))

@@ -197,6 +197,9 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
         ("pg-order", "order in force"), ("pg-fault", "▽ a fault, which nobody ordered"),
     )  # fmt: skip
     shown = key if any(order.is_fault for order in orders) else key[:-1]
+    columns = (*account.services, *account.outside)
+    if any(account.table[span.name, column].fraction is None for span in account.spans for column in columns):
+        shown = (*shown, ("pg-unmeasured", "not measured"))
     if account.watched:
         share = "an outside signal, as a share of a quiet day"
         outside = (("pg-signal", share), ("pg-signal pg-modelled", "the same, modelled"))
@@ -208,7 +211,8 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
         tabindex=0, id_="pg-timebox",
     )  # fmt: skip
     help_ = (
-        "Point at a phase to read it, click to choose it; with a keyboard: arrow keys, once the drawing has the focus."
+        "Point at a phase to read it, click to choose it; with a keyboard: arrow keys, Home and End, once the drawing "
+        "has the focus."
     )
     return element("ul", items, class_="pg-legend"), drawing, element("p", help_, class_="pg-soft pg-small pg-live")
 

@@ -14,6 +14,7 @@ from shutdownlab.reporting.page.difference import Difference, embedded_differenc
 from shutdownlab.reporting.page.evidence import Extract, cell_id
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.whys import Whys, access_switch
+from shutdownlab.reporting.page.words import clock
 from shutdownlab.results.result import THE_MODEL, Result
 
 _LEVEL = 9
@@ -81,7 +82,8 @@ def embedded(
         cells[places[result.phase]].setdefault(rows[at], []).extend(cell)
     return {
         "phases": [
-            [span.name, span.title, f"{span.at:%Y-%m-%d %H:%M} UTC", round(span.hours, 3)] for span in account.spans
+            [span.name, span.title, f"{span.at:%Y-%m-%d} {clock(span.at)} UTC", round(span.hours, 3)]
+            for span in account.spans
         ],
         "operators": account.operators,
         "regions": account.regions,

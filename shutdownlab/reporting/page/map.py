@@ -15,7 +15,7 @@ _MARGIN = 14
 _SMALL = 34
 """Units of the drawing, which is about a thousand wide: what is smaller is marked with a disc."""
 _RADIUS = 15
-_LETTER = 21
+_LETTER = 24
 """Units that a letter of a label takes on average, on a phone: there letters are largest."""
 _LINE = 40
 """The height of a name, there."""

@@ -13,7 +13,8 @@ from shutdownlab.reporting.page.account import RunAccount
 class Order:
     """A policy that was in force in some of the phases that were measured, or a fault of the scenario that was there.
 
-    by: what enforces it. place: `file:line` of the policy. phases: in which it was in force, by their places.
+    by: what enforces it. place: `file:line` of the policy, the file as seen from the scenario's. phases: in which it
+    was in force, by their places.
     """
 
     name: str
@@ -53,7 +54,7 @@ def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tupl
     policies = shutdown.scenario.policies
     return tuple(
         Order(name, policies[name].title, _by(policies[name]), policies[name].source,
-              shutdown.place(("policies", name)), tuple(places))
+              account.within(shutdown.place(("policies", name))), tuple(places))
         for name, places in found.items()
     )  # fmt: skip
 
@@ -74,7 +75,8 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
     known = shutdown.scenario.faults if shutdown is not None else {}
     return tuple(
         Order(name, titles[name], "nobody: it breaks", known[name].source if name in known else "",
-              shutdown.place(("faults", name)) if shutdown is not None else "", tuple(places), is_fault=True)
+              account.within(shutdown.place(("faults", name))) if shutdown is not None else "", tuple(places),
+              is_fault=True)
         for name, places in found.items()
     )  # fmt: skip
 

@@ -120,20 +120,23 @@
     return make("div", { class: "pg-scroll", role: "region", "aria-label": caption }, table);
   };
 
+  // the keys of a grid, as the ARIA Authoring Practices have them (w3.org/WAI/ARIA/apg/patterns/grid), among measured cells
   const walk = (table, event) => {
-    const box = event.target.closest("td");
-    if (!box || !box.cell) return;
-    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(box); return; }
-    const [down, right] = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key] || [0, 0];
-    if (!down && !right) return;
+    const box = event.target.closest("td"), far = event.ctrlKey || event.metaKey;
+    if (!box || !box.cell || event.altKey || event.shiftKey) return;
+    if (!far && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); open(box); return; }
+    const lines = [...table.querySelectorAll("tr")].map((line) => [...line.children].filter((each) => each.cell)).filter((line) => line.length);
+    const line = lines.find((each) => each.includes(box)), right = line.indexOf(box);
+    const column = lines.flat().filter((each) => each.dataset.column === box.dataset.column), down = column.indexOf(box);
+    const screen = Math.max(1, Math.floor(innerHeight / box.offsetHeight / 2));
+    const ways = far ? { Home: lines[0][0], End: lines.at(-1).at(-1) } : {
+      ArrowDown: column[down + 1], ArrowUp: column[down - 1], ArrowRight: line[right + 1], ArrowLeft: line[right - 1],
+      Home: line[0], End: line.at(-1), PageDown: column[Math.min(down + screen, column.length - 1)], PageUp: column[Math.max(down - screen, 0)],
+    };
+    if (!(event.key in ways)) return;
     event.preventDefault();
-    const lines = [...table.querySelectorAll("tr")];
-    let line = lines.indexOf(box.parentElement), place = [...box.parentElement.children].indexOf(box), next;
-    do {
-      line += down; place += right;
-      if (!lines[line] || place < 1 || place > 1e4 || (right && !lines[line].children[place])) return;
-      next = lines[line].children[place];
-    } while (!next || !next.cell);
+    const next = ways[event.key];
+    if (!next || next === box) return;
     box.tabIndex = -1;
     next.tabIndex = 0;
     next.focus();
@@ -360,7 +363,7 @@
   };
   const fill = () => {
     const options = [...$("pg-select").options];
-    const said = ([name, , at]) => `${at.slice(8, 10)} ${"JanFebMarAprMayJunJulAugSepOctNovDec".substr(3 * (+at.slice(5, 7) - 1), 3)} ${at.slice(11, 16)} ${name}`;
+    const said = ([name, , at]) => `${at.slice(8, 10)} ${"JanFebMarAprMayJunJulAugSepOctNovDec".substr(3 * (+at.slice(5, 7) - 1), 3)} ${at.slice(11, -4)} ${name}`;
     if (options.length !== phases.length || phases.some((each, at) => options[at].textContent !== said(each))) {
       $("pg-select").replaceChildren(...phases.map((each, at) => make("option", { value: `${at}` }, said(each))));
     }
@@ -385,8 +388,8 @@
   document.addEventListener("pointermove", (event) => { if (place(event) >= 0 && event.target.closest("#pg-timeline")) $("pg-read").textContent = read(place(event)); });
   document.addEventListener("pointerout", (event) => { if (phases.length && event.target.closest("#pg-timeline")) $("pg-read").textContent = read(phase); });
   document.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step && event.target.id === "pg-timebox") { event.preventDefault(); picked(phase + step); }
+    const to = { ArrowRight: phase + 1, ArrowLeft: phase - 1, Home: 0, End: phases.length - 1 }[event.key];
+    if (to != null && event.target.id === "pg-timebox" && !event.altKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); picked(to); }
   });
   const named = (location.hash.match(/^#phase=(.*)$/) || [])[1];
   const wanted = phases.findIndex(([name]) => encodeURIComponent(name) === named);

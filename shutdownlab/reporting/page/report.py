@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
@@ -127,19 +127,20 @@ def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
     source, digest = str(run.manifest.get("source", "")), run.manifest.get("digest", "")
     if not source:
         return None, "the record does not say where its scenario is"
+    called = PurePath(source).name  # not where: a page is passed on
     try:
         shutdown = load(source, set=run.manifest.get("settings"))
     except BadInput:
-        return None, f"the scenario {source} cannot be read any more"
+        return None, f"the scenario {called} cannot be read any more"
     if shutdown.digest != digest:
-        return None, f"the scenario {source} is not what it was when this was made"
+        return None, f"the scenario {called} is not what it was when this was made"
     phases = {phase.phase for phase in shutdown.scenario.timeline}
     vantages = {str(vantage.id) for vantage in shutdown.network.vantages} | {""}
     if any(r.phase not in phases or (r.vantage if r.region else "") not in vantages for r in run.results):
-        return None, f"the results are not all of the scenario {source}"
+        return None, f"the results are not all of the scenario {called}"
     known = shutdown.scenario.accounts
     if any(o not in known[a].options for a, o in run.manifest.get("choices", {}).items() if a in known):
-        return None, f"the scenario {source} does not know the choices that were made"
+        return None, f"the scenario {called} does not know the choices that were made"
     return shutdown, ""
 
 

@@ -80,12 +80,23 @@ def legend(account: RunAccount, other: str = "") -> Html:
         for each in ORDER
         if each in there or each in {Outcome.OK, Outcome.BLOCKED}
     ]
+    if any(_has_gaps(account, span.name) for span in account.spans):
+        items.append(element("li", element("span", class_="pg-cell pg-empty"), " not measured"))
     mark = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-unmet")
     items.append(element("li", mark, " framed: not as expected"))
     if other:
         corner = element("span", SYMBOLS[Outcome.OK], class_="pg-cell pg-ok pg-corner")
         items.append(element("li", corner, f" with a corner: otherwise in {other}"))
     return element("ul", items, class_="pg-legend")
+
+
+def _has_gaps(account: RunAccount, phase: str) -> bool:
+    """Whether something that was measured from one place in a phase was not measured from another."""
+    inside, outside = [r for r in account.of(phase) if r.region], [r for r in account.of(phase) if not r.region]
+    return any(
+        len(results) < len({r.vantage for r in results}) * len({(r.target, r.family) for r in results})
+        for results in (inside, outside)
+    )
 
 
 def hours(account: RunAccount) -> Html:

@@ -43,7 +43,7 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     names += [_label(_called(each), order_top + row * _ORDER + 12) for row, each in enumerate(orders)]
     parts.append(_rect(*axis.of(account.worst), _AXIS - 12, height - _AXIS + 12, "pg-cursor", id_="pg-cursor"))
     # Where the drawing is scrolled, on a phone, the script has the names stay in sight.
-    parts.append(element("g", _rect(0, _LEFT - 4, _AXIS - 12, height - _AXIS + 12, "pg-behind"), names, id_="pg-names"))
+    parts.append(element("g", _rect(0, _LEFT - 4, 0, height, "pg-behind"), names, id_="pg-names"))
     parts += [
         element(
             "rect", element("title", _read(span)), x=_figure(axis.of(place)[0]), y=0, height=height,

@@ -16,13 +16,18 @@ def day(moment: datetime) -> str:
 
 
 def when(moment: datetime) -> str:
-    """`5 January 2022, 10:30 UTC`."""
-    return f"{day(moment)}, {moment:%H:%M} UTC"
+    """`5 January 2022, 10:30 UTC`, with seconds where it is not at a whole minute."""
+    return f"{day(moment)}, {clock(moment)} UTC"
 
 
 def short(moment: datetime) -> str:
-    """`05 Jan 10:30`, as tables have it."""
-    return f"{moment:%d %b %H:%M}"
+    """`05 Jan 10:30`, as tables have it, with seconds where it is not at a whole minute."""
+    return f"{moment:%d %b} {clock(moment)}"
+
+
+def clock(moment: datetime) -> str:
+    """`10:30`, or `10:30:05`."""
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
 
 
 def lasting(hours: float) -> str:
