@@ -13,7 +13,9 @@ import ssl
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +41,16 @@ LINK: Final = "proxy"
 ADDRESS: Final = bytes.fromhex("020000005001")
 """The proxy's Ethernet address on that link; it takes no frame for another."""
 
+PROXY: Final = "prx-"
+"""How a proxy's short name begins; its box's follows."""
+
 _HANDSHAKE_S: Final = 5.0
 _IDLE_S: Final = 300.0
 _LONGEST: Final = 65536
 LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are looked at."""
+_MOST: Final = 65536
+"""Connections at once, each with a thread: as many as its box remembers."""
 _TABLE: Final = 100
 _PORTS: Final = "16384 32767"
 """From which it asks for certificates in a client's name: none that Linux gives its clients, whose own connection to
@@ -126,19 +133,27 @@ def start_proxy(
     def main(child: Child) -> None:
         unshare(CLONE_NEWNET)
         _plug_in(box)
+        # Threads stay: the kernel tells of those that are there how long each has waited for a processor.
+        threads = ThreadPoolExecutor(_MOST)
         with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
             proxy = _Proxy(Path(scratch), trusted, Forger(root), child)
             child.ready()
             while child.stop_fd not in polling.wait([child.lines, child.stop_fd]):
                 for line in child.receive():
                     handover = _HANDOVER.validate_json(line)
-                    threading.Thread(target=proxy.serve, args=(handover,), daemon=True).start()
+                    threads.submit(proxy.serve, handover).add_done_callback(_complain)
                 if child.lines.ended is not None:
                     break
 
-    process = fork(f"prx-{name}", main)
+    process = fork(f"{PROXY}{name}", main)
     process.wait_ready(deadline_s)
     return ProxyProcess(process)
+
+
+def _complain(served: Future[None]) -> None:
+    error = served.exception()
+    if error is not None:
+        traceback.print_exception(error)
 
 
 def _plug_in(box: Path | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
+from shutdownlab.box.tls_proxy import PROXY
 from shutdownlab.config.addresses import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
@@ -124,6 +125,11 @@ class Country:
         """Whatever carries or answers packets, by process id: what to call it. Agents know of themselves."""
         agents = set(self.agents.pids.values())
         return {pid: title for pid, title in self.watch.processes.items() if pid not in agents}
+
+    @property
+    def keepers(self) -> frozenset[int]:
+        """Those of them that end connections and begin others in their place, and keep octets meanwhile."""
+        return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
     def expect(self, damage: Damage) -> None:
         """From now on this is broken on purpose."""

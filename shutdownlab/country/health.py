@@ -59,8 +59,12 @@ class Watch:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         self._stopped.clear()
-        own = os.getpid()
         self._grandchildren = {}
+        self.learn()
+
+    def learn(self) -> None:
+        """Know of the processes that our children have forked since, too: an order may have a box start its proxy."""
+        own = os.getpid()
         for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - every phase
             name, _, parent = _stat(pid)
             if parent in self.titles and parent != own and parent not in self.forking:

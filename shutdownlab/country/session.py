@@ -197,13 +197,16 @@ class Session:
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
-        with Starvation(self.country.carriers) as starvation:
+        self.country.watch.learn()
+        with Starvation(self.country.carriers, self.country.keepers) as starvation:
 
             def go_on() -> bool:
                 starvation.look()
                 return wanted()
 
-            told = self.country.agents.run(todo, hopeless, controls, excused, go_on, failed, starvation.between)
+            told = self.country.agents.run(
+                todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up
+            )
             for _, request, found in told:
                 if found.taken_away:
                     blamed = excused[request.id][found.controls[0].name]

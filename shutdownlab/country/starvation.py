@@ -3,6 +3,9 @@
 A switch, a delay line or a server that waits for its turn answers late, or its socket runs over; with several on a way
 a packet is later than a probe waits. Controls between two tries do not show it where it comes and goes. The kernel
 knows: it counts for how long each process could have run and did not.
+
+Who ends a connection and begins another in its place (a TLS proxy) keeps what has come while it waits, and passes it on
+all at once: it makes a slow line look fast as well.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from operator import sub
 from types import TracebackType
 from typing import Final, Self
 
-from shutdownlab.system.processor import WaitedTimes, had_none
+from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for
 
 EVERY_S: Final = 0.1
 _SHARE: Final = 0.5
@@ -43,11 +46,17 @@ class _Watch:
 
 
 class Starvation:
-    """Looks at processes, by process id, what to call them, again and again from now on until it is left."""
+    """Looks at processes, by process id, what to call them, again and again from now on until it is left.
 
-    def __init__(self, processes: Mapping[int, str]) -> None:
-        self._titles = tuple(processes.values())
-        self._processes = WaitedTimes(processes)
+    keepers: those of them that end connections and begin others, in threads.
+    """
+
+    def __init__(self, processes: Mapping[int, str], keepers: Collection[int] = ()) -> None:
+        simple = [pid for pid in processes if pid not in keepers]
+        self._first_keeper = len(simple)
+        self._titles = tuple(processes[pid] for pid in (*simple, *keepers))
+        self._processes = WaitedTimes(simple)
+        self._keepers = [ThreadsWaitedTime(pid) for pid in keepers]
         self._times: list[float] = []
         self._waited: list[list[float]] = []
         self._watches: defaultdict[float, _Watch] = defaultdict(_Watch)
@@ -84,6 +93,22 @@ class Starvation:
             return ""
         return f"{self._titles[worst.process]} {had_none(worst.share)}"
 
+    def held_up(self, began: float, ended: float, seconds: float, *, keepers: bool) -> str:
+        """Who waited for so many seconds or more in all between two moments: a sentence, "" of nobody.
+
+        keepers: only those who keep what comes meanwhile. By the clock of `time.monotonic`; `ended` is not yet to come.
+        """
+        if self._times[-1] < ended:
+            self._look(time.monotonic())
+        first = max(0, bisect_right(self._times, began) - 1)
+        last = min(bisect_left(self._times, ended), len(self._times) - 1)
+        waited = list(map(sub, self._waited[last], self._waited[first]))
+        from_ = self._first_keeper if keepers else 0
+        longest = max(waited[from_:], default=0.0)
+        if longest < max(seconds, EVERY_S):  # as short a wait is nothing unusual, nor told to be of this very moment
+            return ""
+        return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
+
     def _waits(self, patience: float) -> list[_Wait]:
         """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""
         watch = self._watches[patience]
@@ -107,4 +132,4 @@ class Starvation:
 
     def _look(self, now: float) -> None:
         self._times.append(now)
-        self._waited.append(self._processes.read())
+        self._waited.append([*self._processes.read(), *(each.read() for each in self._keepers)])

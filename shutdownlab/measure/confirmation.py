@@ -19,7 +19,7 @@ from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.controls import Control, checks_request
 from shutdownlab.measure.scheduler import Scheduler
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import Round, Task
+from shutdownlab.measure.task import HeldUp, Round, Task, nobody_held_up
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import prepare
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -91,6 +91,7 @@ class Prober:
         wanted: Callable[[], bool] = lambda: True,
         tried: Callable[[ProbeRequest, Measurement], None] = lambda *_: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
+        held_up: HeldUp = nobody_held_up,
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
@@ -100,7 +101,8 @@ class Prober:
         makes the outcome of its probes `unknown`. `wanted`: asked now and then; once it says no, the rest is given up
         within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet.
         `starved`: what of the country had no processor between two moments for long, of so much patience ("": nothing);
-        what failed meanwhile by what that can cause is void. Raises KeyError for an unknown agent.
+        what failed meanwhile by what that can cause is void. `held_up`: who was kept from passing octets on for so long
+        that a speed may be by that. Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -115,7 +117,7 @@ class Prober:
             tried(task.request, task.found)
 
         for this in ROUNDS:
-            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told, starved)
+            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told, starved, held_up)
             yield from (task.result() for task in scheduler.run(todo, wanted))
             if not wanted():
                 return

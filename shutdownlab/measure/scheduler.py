@@ -25,7 +25,7 @@ from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import PATIENCE, Round, Task
+from shutdownlab.measure.task import PATIENCE, HeldUp, Round, Task, nobody_held_up
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -81,13 +81,14 @@ class Scheduler:
         vouching: Vouching,
         tried: Callable[[Task], None] = lambda _: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
+        held_up: HeldUp = nobody_held_up,
     ) -> None:
         """tried: told of each probe whose first try has failed, while that is being confirmed.
 
         starved: told when a try began and ended, and its patience: what of the country had no processor; "": nothing.
         """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
-        self.tried, self.starved = tried, starved
+        self.tried, self.starved, self.held_up = tried, starved, held_up
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -196,6 +197,7 @@ class Scheduler:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
+        measurement = self._speed_known(measurement, began, ended)
         failed = measurement.doubtful and measurement.outcome is not Outcome.OK
         task.starved = (measurement.starved or self.starved(began, ended, task.patience)) if failed else ""
         task.learn(measurement, self.vouching.needed(task.request.id, measurement), began, ended)
@@ -207,6 +209,20 @@ class Scheduler:
             self.tried(task)
         if task.standing < self.round.tries and len(task.tries) < self.round.tries + _MORE_IF_REFUTED:
             self._again(task)
+
+    def _speed_known(self, found: Measurement, began: float, ended: float) -> Measurement:
+        """The same, or what says nothing where whoever was kept from passing octets on may have made it what it is.
+
+        It is slow by whoever is on the way; and fast by whoever keeps what has come meanwhile, to pass it on at once.
+        """
+        if found.margin is None:
+            return found
+        if found.outcome is Outcome.THROTTLED and not found.starved:
+            return replace(found, starved=self.held_up(began, ended, found.margin, keepers=False))
+        if found.outcome is Outcome.OK and (who := self.held_up(began, ended, found.margin, keepers=True)):
+            why = f"unknown_failure: {who}, so its speed is not known"
+            return replace(found, outcome=Outcome.UNKNOWN, failure=why, doubtful=True)
+        return found
 
     def _again(self, task: Task) -> None:
         """Try it again, once the controls before it have succeeded; no more in this round if they do not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from shutdownlab.measure.belief import UNTRIED, Belief, Try
 from shutdownlab.model.scenario import Outcome
@@ -19,6 +19,18 @@ than a first try, have shown that the machine answers as fast as that.
 
 REFUTED: Final = "unknown_failure: controls failed:"
 """How the failure of a cell begins whose outcome its controls refute."""
+
+
+class HeldUp(Protocol):
+    """Who had no processor for so many seconds or more in all between two moments; `keepers`: of those only who end
+    connections and begin others in their place. A sentence, "" of nobody."""
+
+    def __call__(self, began: float, ended: float, seconds: float, *, keepers: bool) -> str: ...
+
+
+def nobody_held_up(began: float, ended: float, seconds: float, *, keepers: bool) -> str:
+    """Where it is not known."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

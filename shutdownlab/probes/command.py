@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from dataclasses import replace
 from typing import Final
 
 from shutdownlab.model.scenario import Outcome
@@ -15,6 +16,9 @@ from shutdownlab.probes.program import RunningProgram
 from shutdownlab.probes.session import ProbeSession
 
 _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:\s*([^\s\d][^\s]{0,19}))?")
+_MARGIN: Final = 0.5
+"""Of a program's time, for how long what passes octets on may be kept from it: if it has measured a speed, then to a
+factor of two."""
 _FAILURE: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 
 
@@ -36,14 +40,18 @@ async def command_test(session: ProbeSession, ask: Execution) -> Conclusion:
     finally:
         program.end()
     line = program.out.last_line()
+    seconds = session.trace.now() - began
     session.trace.extra["x_command"] = {
         "argv": list(ask.argv),
         "exit_status": program.status if ended else None,
         "line": line,
         "error_line": program.err.last_line(),
-        "seconds": round(session.trace.now() - began, 6),
+        "seconds": round(seconds, 6),
     }
-    return _conclusion(ask, program.status, line, program.err.last_line()) if ended else _too_late()
+    if not ended:
+        return _too_late()
+    found = _conclusion(ask, program.status, line, program.err.last_line())
+    return replace(found, margin=_MARGIN * seconds)
 
 
 def _too_late() -> Conclusion:

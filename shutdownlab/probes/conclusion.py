@@ -13,7 +13,8 @@ class Conclusion:
 
     `failure`: OONI's failure string, where one says it. `doubtful`: load, or chance, alone could have caused the
     outcome, so it is believed only when a repetition confirms it. `value`, in `unit`: what was measured, where that is
-    a number.
+    a number. `margin`: of a speed, for how many seconds what passes octets on would have to be kept from it to make one
+    outcome of another; None: it is no speed.
     """
 
     outcome: Outcome
@@ -21,3 +22,4 @@ class Conclusion:
     doubtful: bool = False
     value: float | None = None
     unit: str = ""
+    margin: float | None = None

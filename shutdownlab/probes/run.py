@@ -94,5 +94,6 @@ async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
         doubtful=conclusion.doubtful,
         value=conclusion.value,
         unit=conclusion.unit,
+        margin=conclusion.margin,
         starved=f"its prober {had_none(kept_away)}" if kept_away > _KEPT_AWAY else "",
     )

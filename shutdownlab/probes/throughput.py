@@ -55,13 +55,14 @@ def concluded(meter: DownloadMeter, throttled_below: int, value: float, unit: st
 
     throttled_below: in kbit/s. value, unit: what is told as measured.
     """
-    bits = meter.octets * 8
-    if bits / max(meter.elapsed, 1e-3) < throttled_below * 1000:
-        return Conclusion(Outcome.THROTTLED, doubtful=True, value=value, unit=unit)
-    if bits / max(meter.elapsed + meter.lain, 1e-3) < throttled_below * 1000:
+    slowest = meter.octets * 8 / (throttled_below * 1000)  # seconds that they may take and not be slow
+    elapsed = max(meter.elapsed, 1e-3)
+    if elapsed > slowest:
+        return Conclusion(Outcome.THROTTLED, doubtful=True, value=value, unit=unit, margin=elapsed - slowest)
+    if elapsed + meter.lain > slowest:
         why = f"unknown_failure: the machine kept this probe waiting {meter.lain:.2f} s, so its speed is not known"
         return Conclusion(Outcome.UNKNOWN, why, doubtful=True, value=value, unit=unit)
-    return Conclusion(Outcome.OK, value=value, unit=unit)
+    return Conclusion(Outcome.OK, value=value, unit=unit, margin=slowest - elapsed - meter.lain)
 
 
 class DownloadMeter:

@@ -89,7 +89,9 @@ class Measurement:
     caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
     outcome that stayed `unconfirmed` is `unknown`. `controls`: those that vouch for it, or that failed and refute it.
     `taken_away`: they failed as they should, for what the cell needs has been taken away. `starved`: why a try that
-    failed says nothing of the network: a sentence on who had no processor; "" where it does say something.
+    failed says nothing of the network: a sentence on who had no processor; "" where it does say something. `margin`: of
+    a speed, for how many seconds what passes octets on would have to be kept from it to make one outcome of another;
+    None: it is no speed.
     """
 
     outcome: Outcome
@@ -105,6 +107,7 @@ class Measurement:
     controls: tuple[Proof, ...] = ()
     taken_away: bool = False
     starved: str = ""
+    margin: float | None = None
 
 
 @with_config(_STRICT)

@@ -87,14 +87,17 @@ class Measuring:
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        with Starvation(country.carriers) as starvation:
+        country.watch.learn()
+        with Starvation(country.carriers, country.keepers) as starvation:
 
             def go_on() -> bool:
                 country.watch.look()
                 starvation.look()
                 return True
 
-            told = country.agents.run(todo, likely, vouching, excused, go_on, starved=starvation.between)
+            told = country.agents.run(
+                todo, likely, vouching, excused, go_on, starved=starvation.between, held_up=starvation.held_up
+            )
             for _, asked, measurement in told:
                 if measurement.taken_away:
                     blamed = excused[asked.id][measurement.controls[0].name]

@@ -9,21 +9,26 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+import outside
 import pytest
 from crossing import DEADLINE_S, SERVER, Crossing
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from switches import until
 
+from shutdownlab.country.starvation import Starvation
 from shutdownlab.servers.tls import CertificateAuthority
+from shutdownlab.system.processor import WaitedTimes
 
 NAME = "www.blocked.example"
 QAZNET = "CN=Qaznet Trust Network"
@@ -326,6 +331,36 @@ def test_half_a_hello_has_no_name_for_kazakhstans_box_even_if_the_name_is_in_it(
         assert spared.stdout == "from HTTP/2.0\n2 200", spared
     counters = crossing.counters()
     assert (counters["intercepted"], counters["not_intercepted"]) == (0, 0)
+
+
+def test_a_proxy_that_has_no_processor_for_a_connection_is_told_though_its_first_thread_rests(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    """Whoever measures a speed through it must know: octets lie with it meanwhile, and come all at once."""
+    place = site(crossing, authority, tmp_path)
+    place.visit()
+    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    processor = {min(os.sched_getaffinity(0))}
+    with Starvation({proxy: "the proxy"}, keepers=[proxy]) as seen, WaitedTimes([proxy]) as first:
+        before, began, end = first.read()[0], time.monotonic(), time.monotonic() + 120
+        served = [int(thread.name) for thread in Path(f"/proc/{proxy}/task").iterdir()]
+        assert len(served) > 1, "the threads that have served connections stay"
+        for thread in served:
+            os.sched_setaffinity(thread, processor)
+        spin = f"import os; os.sched_setaffinity(0, {processor}); print(flush=True)\nwhile True: pass"
+        argv = [sys.executable, "-c", spin]
+        with ExitStack() as busy:
+            for _ in range(8):
+                each = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
+                busy.callback(each.wait)
+                busy.callback(each.kill)
+                assert each.stdout is not None
+                each.stdout.readline()
+            while not (said := seen.held_up(began, time.monotonic(), 0.4, keepers=True)) and time.monotonic() < end:
+                place.visit(said=bytes(500_000))
+                seen.look()
+        assert said.startswith("the proxy had no processor for ")
+        assert first.read()[0] - before < 0.4
 
 
 def records(hello: bytes, size: int) -> bytes:

@@ -132,6 +132,15 @@ def test_what_is_late_because_its_program_has_no_processor_says_nothing_of_the_n
     assert [run(["sh", "-c", f"exit {status}"], tmp_path).starved for status in (0, 1)] == ["", ""]
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(0, Outcome.OK), (3, Outcome.THROTTLED)])
+def test_a_speed_that_a_program_tells_bears_a_wait_of_half_its_time(
+    status: int, outcome: Outcome, tmp_path: Path
+) -> None:
+    found = run(["sh", "-c", f"sleep 0.2; exit {status}"], tmp_path)
+    assert found.outcome is outcome
+    assert found.margin == pytest.approx(found.test_keys["x_command"]["seconds"] / 2, abs=1e-3)
+
+
 def test_what_a_programs_children_wait_for_their_processor_is_its_own_wait() -> None:
     """Two that never rest, on one processor; the program itself only waits for them."""
     spin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nwhile True: pass"

@@ -538,6 +538,38 @@ def test_what_failed_while_its_own_prober_had_no_processor_is_tried_again_and_un
     assert (found.outcome, found.failure) == (Outcome.UNKNOWN, "unknown_failure: its prober had no processor")
 
 
+def test_a_speed_that_a_wait_on_the_way_can_have_made_is_measured_again_and_unknown_in_the_end() -> None:
+    """Slow by whoever had no processor; fast by who has kept what came meanwhile."""
+    slow = Measurement(Outcome.THROTTLED, doubtful=True, margin=0.4)
+    fast = Measurement(Outcome.OK, margin=0.3)
+    answers = {"slow": slow, "fast": fast, "page": OK}
+
+    def found_with(busy: dict[tuple[float, bool], int]) -> dict[str, Measurement]:
+        left = Counter(busy)
+
+        def held_up(began: float, ended: float, seconds: float, *, keepers: bool) -> str:
+            assert began <= ended
+            left[seconds, keepers] -= 1
+            return "the proxy had no processor" if left[seconds, keepers] >= 0 else ""
+
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answers[request.name])
+        requests = {"a": [probe(name) for name in answers]}
+        return {r.name: m for _, r, m in prober_of(supervisor).run(requests, held_up=held_up)}
+
+    found = found_with({})
+    assert {name: (m.outcome, m.passes) for name, m in found.items()} == {
+        "slow": (Outcome.THROTTLED, 2), "fast": (Outcome.OK, 1), "page": (Outcome.OK, 1)
+    }  # fmt: skip
+    found = found_with({(0.4, False): 1, (0.3, True): 1, (0.4, True): 100, (0.3, False): 100})
+    assert {name: (m.outcome, m.passes) for name, m in found.items()} == {
+        "slow": (Outcome.THROTTLED, 3), "fast": (Outcome.OK, 2), "page": (Outcome.OK, 1)
+    }  # fmt: skip
+    found = found_with({(0.4, False): 100, (0.3, True): 100})
+    assert [found[name].outcome for name in answers] == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.OK]
+    assert found["slow"].failure == "unknown_failure: the proxy had no processor"
+    assert found["fast"].failure == "unknown_failure: the proxy had no processor, so its speed is not known"
+
+
 def test_a_success_by_chance_is_none_and_one_that_comes_again_is() -> None:
     """What looks like noise gets past a firewall's rule once in a hundred connections."""
     lucky = Measurement(Outcome.OK, doubtful=True)

@@ -14,7 +14,7 @@ import pytest
 from shutdownlab.measure.belief import Try, judge
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.model.tool import ToolUse
-from shutdownlab.probes import program
+from shutdownlab.probes import program, session
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.session import ProbeSession
@@ -45,8 +45,10 @@ def measured(*, at_once: int, then: int, waited: float) -> Conclusion:
 def test_a_slow_line_is_throttled_and_a_fast_one_is_not() -> None:
     slow = measured(at_once=1_400, then=20_000, waited=0.0)
     assert (slow.outcome, slow.doubtful) == (Outcome.THROTTLED, True)
+    assert slow.margin == pytest.approx(0.25 - 8 * 21_400 / 1_600_000, abs=0.1), "what else it may have lost"
     fast = measured(at_once=1_400, then=500_000, waited=0.0)
     assert (fast.outcome, fast.doubtful, fast.failure) == (Outcome.OK, False, None)
+    assert fast.margin == pytest.approx(8 * 501_400 / 1_600_000 - 0.25, abs=0.1), "what else it may have needed"
 
 
 def test_what_came_all_at_once_after_a_wait_says_nothing_of_a_slow_line() -> None:
@@ -91,6 +93,7 @@ def test_what_lay_at_a_tools_client_that_had_no_processor_says_nothing_of_a_slow
         return told[-1]
 
     monkeypatch.setattr(program, "waited_with_children_s", waits)
+    monkeypatch.setattr(session, "waited_s", lambda: 0.0)  # what this busy machine keeps the test itself waiting
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = threading.Thread(target=trickles, args=(listener, 180_000), daemon=True)
         serving.start()

@@ -65,6 +65,30 @@ def test_what_a_child_has_forked_is_seen_stopped_though_it_goes_on_before_the_en
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_what_a_child_forks_after_the_watch_began_is_watched_once_that_is_learnt() -> None:
+    """As a DPI box forks its TLS proxy by the order that the phase begins with."""
+    forking = "import os, time; input(); os.fork(); time.sleep(60)"
+    argv = [sys.executable, "-c", forking]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            watch = Watch({process.pid: "the box"})
+            watch.begin()
+            assert watch.processes == {process.pid: "the box"}
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            wait_until(lambda: bool(children.read_text().strip()))
+            proxy = int(children.read_text())
+            watch.learn()
+            assert watch.processes.keys() == {process.pid, proxy}
+            os.kill(proxy, signal.SIGSTOP)
+            wait_until(lambda: state_of(proxy) == "T")
+            assert [doubt.partition(" (")[0] for doubt in watch.examine().doubts] == ["the box"]
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None:
     shutdown = library.load("first-shutdown")
     phase, looked = shutdown.scenario.timeline[0], []
@@ -86,7 +110,8 @@ def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None
         services=None,
         agents=Agents(),
         carriers={},
-        watch=SimpleNamespace(look=lambda: looked.append(True)),
+        keepers=frozenset(),
+        watch=SimpleNamespace(look=lambda: looked.append(True), learn=lambda: None),
     )
     measuring = Measuring(shutdown, shutdown.scenario.default_choices(), "run")
     found = measuring.measure(cast(Country, country), phase, {}, lambda _: None)

@@ -11,7 +11,7 @@ import pytest
 
 from shutdownlab.country import starvation as module
 from shutdownlab.country.starvation import Starvation
-from shutdownlab.system.processor import WaitedTimes
+from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes
 
 
 @pytest.fixture
@@ -23,6 +23,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     )
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
+
+
+@pytest.fixture
+def keeping(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Starvation:
+    """Of the two, the second keeps what has come."""
+    monkeypatch.setattr(module, "ThreadsWaitedTime", lambda pid: SimpleNamespace(read=lambda: clock.waited[pid]))
+    return Starvation({2: "the proxy", 1: "the switch"}, keepers=[2])
 
 
 def passes(clock: SimpleNamespace, seen: Starvation, seconds: float, **waited: float) -> None:
@@ -93,6 +100,48 @@ def test_a_process_that_has_ended_waits_for_nothing() -> None:
         assert waited.read() >= before, "what was read last of it stands"
         now = time.monotonic()
         assert not seen.between(now - 10, now, 1000.0)
+
+
+def test_who_was_kept_for_as_long_as_a_speed_can_bear_is_told_however_it_was_spread(
+    clock: SimpleNamespace, keeping: Starvation
+) -> None:
+    passes(clock, keeping, 1.0)
+    passes(clock, keeping, 1.0, p1=0.4)
+    passes(clock, keeping, 1.0)
+    assert not keeping.between(101.0, 102.0, 0.5), "never for half of a patience"
+    said = keeping.held_up(101.0, 102.0, 0.375, keepers=False)
+    assert said == "the switch had no processor for 0.40 s: this machine is busy"
+    assert not keeping.held_up(101.0, 102.0, 0.5, keepers=False), "it can bear that"
+    assert not keeping.held_up(102.0, 103.0, 0.0, keepers=False), "it was over"
+
+
+def test_only_who_keeps_octets_makes_a_line_look_fast(clock: SimpleNamespace, keeping: Starvation) -> None:
+    passes(clock, keeping, 1.0, p1=0.8)
+    assert not keeping.held_up(100.0, 101.0, 0.375, keepers=True)
+    passes(clock, keeping, 1.0, p1=0.8, p2=0.5)
+    assert keeping.held_up(101.0, 102.0, 0.375, keepers=True).startswith("the proxy had no processor for 0.50 s")
+    assert keeping.held_up(101.0, 102.0, 0.375, keepers=False).startswith("the switch had no processor for 0.80 s")
+
+
+def test_a_thread_that_waits_is_seen_though_its_process_has_others_that_rest() -> None:
+    """Six programs that never rest, on one processor; the one that is looked at does so in a thread of its own."""
+    spin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nwhile True: pass"
+    beside = "import threading, time; threading.Thread(target=spin, daemon=True).start(); time.sleep(60)"
+    threaded = f"def spin():\n exec({spin!r})\n{beside}"
+    programs = [threaded, *(5 * [spin])]
+    running = [subprocess.Popen([sys.executable, "-c", each], start_new_session=True) for each in programs]
+    try:
+        threads, end = ThreadsWaitedTime(running[0].pid), time.monotonic() + 60
+        with WaitedTimes([running[0].pid]) as first:
+            while (waited := threads.read()) < 1.0 and time.monotonic() < end:
+                time.sleep(0.02)
+            assert 1.0 <= waited < time.monotonic() - end + 60 + 0.5
+            assert first.read()[0] < waited / 2
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert threads.read() >= waited, "what was read last of it stands"
 
 
 def test_nobody_looked_at_is_nobody_starved() -> None:
