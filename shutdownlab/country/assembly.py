@@ -131,6 +131,15 @@ class Country:
         """Those of them that end connections and begin others in their place, and keep octets meanwhile."""
         return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
+    def racer(self, operator: str) -> int | None:
+        """The process id of an operator's DPI box where that is on-path, and so has to be faster than servers."""
+        box = f"dpi-{self.plan.network.one(Role.DPI_BOX, operator).name}"
+        if self.plan.profiles[operator].placement != "on-path":
+            return None
+        return next(
+            (process.pid for process in self.others if process.name == box and process.pid in self.carriers), None
+        )
+
     def expect(self, damage: Damage) -> None:
         """From now on this is broken on purpose."""
         self.damage = damage

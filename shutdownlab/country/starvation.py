@@ -5,7 +5,8 @@ a packet is later than a probe waits. Controls between two tries do not show it 
 knows: it counts for how long each process could have run and did not.
 
 Who ends a connection and begins another in its place (a TLS proxy) keeps what has come while it waits, and passes it on
-all at once: it makes a slow line look fast as well.
+all at once: it makes a slow line look fast as well. And an on-path box that waits loses its race: what it blocks gets
+through.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Final, Self
 from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for
 
 EVERY_S: Final = 0.1
+_RACE_S: Final = 0.05
+"""For how long an on-path box may have waited during a try, and have come in time: servers abroad are no nearer."""
 _SHARE: Final = 0.5
 """Of the patience of a step, how long a process may have waited for its turn. A machine with ten times as much to do
 as it can keeps one from that in 2 of 100 half seconds, as it was measured."""
@@ -54,7 +57,8 @@ class Starvation:
     def __init__(self, processes: Mapping[int, str], keepers: Collection[int] = ()) -> None:
         simple = [pid for pid in processes if pid not in keepers]
         self._first_keeper = len(simple)
-        self._titles = tuple(processes[pid] for pid in (*simple, *keepers))
+        self._places = {pid: place for place, pid in enumerate((*simple, *keepers))}
+        self._titles = tuple(processes[pid] for pid in self._places)
         self._processes = WaitedTimes(simple)
         self._keepers = [ThreadsWaitedTime(pid) for pid in keepers]
         self._times: list[float] = []
@@ -98,16 +102,28 @@ class Starvation:
 
         keepers: only those who keep what comes meanwhile. By the clock of `time.monotonic`; `ended` is not yet to come.
         """
-        if self._times[-1] < ended:
-            self._look(time.monotonic())
-        first = max(0, bisect_right(self._times, began) - 1)
-        last = min(bisect_left(self._times, ended), len(self._times) - 1)
-        waited = list(map(sub, self._waited[last], self._waited[first]))
+        waited = self._between(began, ended)
         from_ = self._first_keeper if keepers else 0
         longest = max(waited[from_:], default=0.0)
         if longest < max(seconds, EVERY_S):  # as short a wait is nothing unusual, nor told to be of this very moment
             return ""
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
+
+    def came_late(self, process: int, began: float, ended: float) -> str:
+        """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
+
+        process: its id, one that is looked at. By the clock of `time.monotonic`; `ended` is not yet to come.
+        """
+        waited = self._between(began, ended)[self._places[process]]
+        return f"{self._titles[self._places[process]]} {had_none_for(waited)}" if waited >= _RACE_S else ""
+
+    def _between(self, began: float, ended: float) -> list[float]:
+        """How long each waited from the look before one moment to that after another."""
+        if self._times[-1] < ended:
+            self._look(time.monotonic())
+        first = max(0, bisect_right(self._times, began) - 1)
+        last = min(bisect_left(self._times, ended), len(self._times) - 1)
+        return list(map(sub, self._waited[last], self._waited[first]))
 
     def _waits(self, patience: float) -> list[_Wait]:
         """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""

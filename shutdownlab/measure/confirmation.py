@@ -92,6 +92,7 @@ class Prober:
         tried: Callable[[ProbeRequest, Measurement], None] = lambda *_: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
         held_up: HeldUp = nobody_held_up,
+        outrun: Callable[[str, float, float], str] = lambda *_: "",
     ) -> Iterator[Result]:
         """Measure; yields (agent, request, measurement) as the verdicts become final.
 
@@ -102,7 +103,8 @@ class Prober:
         within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet.
         `starved`: what of the country had no processor between two moments for long, of so much patience ("": nothing);
         what failed meanwhile by what that can cause is void. `held_up`: who was kept from passing octets on for so long
-        that a speed may be by that. Raises KeyError for an unknown agent.
+        that a speed may be by that. `outrun`: what may have come too late to block a request, between two moments.
+        Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
@@ -117,7 +119,7 @@ class Prober:
             tried(task.request, task.found)
 
         for this in ROUNDS:
-            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told, starved, held_up)
+            scheduler = Scheduler(self._supervisor, this, self._limit, vouching, told, starved, held_up, outrun)
             yield from (task.result() for task in scheduler.run(todo, wanted))
             if not wanted():
                 return

@@ -82,13 +82,15 @@ class Scheduler:
         tried: Callable[[Task], None] = lambda _: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
         held_up: HeldUp = nobody_held_up,
+        outrun: Callable[[str, float, float], str] = lambda *_: "",
     ) -> None:
         """tried: told of each probe whose first try has failed, while that is being confirmed.
 
         starved: told when a try began and ended, and its patience: what of the country had no processor; "": nothing.
+        outrun: told a request's id, and when a try of it began and ended: what may have come too late to block it.
         """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
-        self.tried, self.starved, self.held_up = tried, starved, held_up
+        self.tried, self.starved, self.held_up, self.outrun = tried, starved, held_up, outrun
         self.fresh: deque[Task] = deque()
         self.again: deque[Task] = deque()
         self.running: dict[int, _Attempt] = {}
@@ -197,6 +199,8 @@ class Scheduler:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
+        if measurement.outcome is Outcome.OK and (who := self.outrun(task.request.id, began, ended)):
+            measurement = _says_nothing(measurement, f"{who}, so it may have come too late to block this")
         measurement = self._speed_known(measurement, began, ended)
         failed = measurement.doubtful and measurement.outcome is not Outcome.OK
         task.starved = (measurement.starved or self.starved(began, ended, task.patience)) if failed else ""
@@ -220,8 +224,7 @@ class Scheduler:
         if found.outcome is Outcome.THROTTLED and not found.starved:
             return replace(found, starved=self.held_up(began, ended, found.margin, keepers=False))
         if found.outcome is Outcome.OK and (who := self.held_up(began, ended, found.margin, keepers=True)):
-            why = f"unknown_failure: {who}, so its speed is not known"
-            return replace(found, outcome=Outcome.UNKNOWN, failure=why, doubtful=True)
+            return _says_nothing(found, f"{who}, so its speed is not known")
         return found
 
     def _again(self, task: Task) -> None:
@@ -355,6 +358,10 @@ def _line_busy_s(found: Measurement, rate: int) -> float:
     if not sent:
         return 0.0
     return 8 * sent / (1000 * rate) if rate else math.inf
+
+
+def _says_nothing(found: Measurement, why: str) -> Measurement:
+    return replace(found, outcome=Outcome.UNKNOWN, failure=f"unknown_failure: {why}", doubtful=True)
 
 
 def _lost(why: str) -> Measurement:

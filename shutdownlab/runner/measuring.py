@@ -85,9 +85,10 @@ class Measuring:
             vouching[cell.id] = controls_of(probe, at, asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
+        country.watch.learn()
+        racers = {operator: country.racer(operator) for operator in (shutdown.topology.operators if active else ())}
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
-        country.watch.learn()
         with Starvation(country.carriers, country.keepers) as starvation:
 
             def go_on() -> bool:
@@ -95,9 +96,14 @@ class Measuring:
                 starvation.look()
                 return True
 
+            def outrun(cell_id: str, began: float, ended: float) -> str:
+                box = racers.get(cells[cell_id][1].operator)
+                return starvation.came_late(box, began, ended) if box is not None else ""
+
             told = country.agents.run(
-                todo, likely, vouching, excused, go_on, starved=starvation.between, held_up=starvation.held_up
-            )
+                todo, likely, vouching, excused, go_on,
+                starved=starvation.between, held_up=starvation.held_up, outrun=outrun,
+            )  # fmt: skip
             for _, asked, measurement in told:
                 if measurement.taken_away:
                     blamed = excused[asked.id][measurement.controls[0].name]

@@ -2,10 +2,10 @@
 
     python tests/lab/chaos.py --faults 200 --seed 1 [--jobs 1] [--scenario SCENARIO] [--out DIR]
 
-Each run suffers one fault: a process of the emulated country, drawn at random, is killed, or stopped for some seconds
-or to the end, or the links of its node are cut, some time after a phase's order was confirmed. A row whose verdict
-differs from that of a run without faults is false. There must be none, and no process of a run may outlive it. With the
-same --out DIR, what has been suffered already is counted, and not suffered again.
+Each run suffers one fault: something happens to a process of the emulated country, drawn at random, or to its node,
+some time after a phase's order was confirmed: it is killed, stopped, starved, its links are cut (see `harm`). A row
+whose verdict differs from that of a run without faults is false. There must be none, and no process of a run may
+outlive it. With the same --out DIR, what has been suffered already is counted, and not suffered again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,14 +25,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+import harm
 import invocation
 import outside
 
 from shutdownlab.results.run import Run
 
 VERDICTS = {"ok", "blocked", "throttled"}
-ACTIONS = ("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "cut")
-"""What is done to a process; `cut`: to the links of the node where it is, which no process notices."""
+ACTIONS = (
+    *("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "stutter 6 s", "cut", "starve 8 s", "freeze 4 s"),
+    *("freeze 12 s", "pause 5 s", "descriptors", "memory", "mtu", "neighbours", "flows"),
+)
+"""What is done to a process (see `harm`)."""
 LONGEST_S = 900.0
 """A run with a fault, on a machine that has other work too."""
 ENDLESS = -1000
@@ -108,10 +110,7 @@ def suffer(place: Path, scenario: str, fault: Fault, reference: dict[tuple[str, 
         victims = there.get(fault.process) or [pid for pids in there.values() for pid in pids]
         if victims:
             victim = victims[int(fault.nth * len(victims))]
-            if fault.action == "cut":
-                outside.cut_off(victim)
-            else:
-                strike(victim, fault.action)
+            harm.harm(process.pid, victim, fault.action)
         spaces = outside.namespaces(outside.descendants(process.pid))
         code = _end_of(process)
     left = _left_behind(spaces)
@@ -143,24 +142,13 @@ def _left_behind(spaces: outside.Namespaces) -> int:
     return len(left)
 
 
-def strike(pid: int, action: str) -> None:
-    """Do it to a process; gone already is fine."""
-    verb, _, rest = action.partition(" ")
-    try:
-        os.kill(pid, signal.SIGKILL if verb == "kill" else signal.SIGSTOP)
-        if rest:
-            time.sleep(float(rest.split()[0]))
-            os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        pass
-
-
 def main() -> int:
     """The command line; 1 where any row was false or unknown unsaid, anything was left, or a run did not end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--action", choices=ACTIONS, action="append", help="only this; again for more")
     parser.add_argument("--scenario", default="first-shutdown")
     parser.add_argument("--out", type=Path, help="where the runs and what came of them are kept")
     options = parser.parse_args()
@@ -171,7 +159,13 @@ def main() -> int:
     names, phases, reference = country
     rng = random.Random(options.seed)
     faults = [
-        Fault(rng.choice(names), rng.random(), rng.choice(ACTIONS), rng.choice(phases), rng.uniform(0, 3))
+        Fault(
+            rng.choice(names),
+            rng.random(),
+            rng.choice(options.action or ACTIONS),
+            rng.choice(phases),
+            rng.uniform(0, 3),
+        )
         for _ in range(options.faults)
     ]
     record = out / f"suffered-{options.seed}.jsonl"

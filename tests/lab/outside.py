@@ -129,18 +129,26 @@ def names(pid: int) -> str:
         return ""
 
 
-def cut_off(pid: int) -> None:
-    """Take down every link of the network namespace where a process is, never of ours; gone already is fine."""
+def links(pid: int) -> list[str]:
+    """The links, but lo, of the network namespace where a process is, never of ours; none where it is gone already."""
     try:
         theirs = Path(f"/proc/{pid}/ns/net").readlink()
     except FileNotFoundError:
-        return
+        return []
     assert theirs != Path("/proc/self/ns/net").readlink(), f"the process {pid} is in no namespace of its own"
-    inside = ["nsenter", f"--target={pid}", "--user", "--net", "--preserve-credentials"]
-    listed = subprocess.run([*inside, "ip", "-json", "link"], capture_output=True, text=True, check=False).stdout
-    for link in json.loads(listed or "[]"):
-        if link["ifname"] != "lo":
-            subprocess.run([*inside, "ip", "link", "set", link["ifname"], "down"], check=False)
+    listed = subprocess.run([*_beside(pid), "ip", "-json", "link"], capture_output=True, text=True, check=False).stdout
+    return [link["ifname"] for link in json.loads(listed or "[]") if link["ifname"] != "lo"]
+
+
+def cut_off(pid: int) -> None:
+    """Take down every link of the network namespace where a process is, never of ours; gone already is fine."""
+    for link in links(pid):
+        subprocess.run([*_beside(pid), "ip", "link", "set", link, "down"], check=False)
+
+
+def _beside(pid: int) -> list[str]:
+    """How a command begins that is to run in the network namespace of a process."""
+    return ["nsenter", f"--target={pid}", "--user", "--net", "--preserve-credentials"]
 
 
 KINDS = ("net", "mnt", "pid", "ipc", "uts", "user")

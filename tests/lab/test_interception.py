@@ -9,16 +9,16 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+import harm
 import outside
 import pytest
 from crossing import DEADLINE_S, SERVER, Crossing
@@ -340,22 +340,11 @@ def test_a_proxy_that_has_no_processor_for_a_connection_is_told_though_its_first
     place = site(crossing, authority, tmp_path)
     place.visit()
     (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
-    processor = {min(os.sched_getaffinity(0))}
     with Starvation({proxy: "the proxy"}, keepers=[proxy]) as seen, WaitedTimes([proxy]) as first:
         before, began, end = first.read()[0], time.monotonic(), time.monotonic() + 120
         served = [int(thread.name) for thread in Path(f"/proc/{proxy}/task").iterdir()]
         assert len(served) > 1, "the threads that have served connections stay"
-        for thread in served:
-            os.sched_setaffinity(thread, processor)
-        spin = f"import os; os.sched_setaffinity(0, {processor}); print(flush=True)\nwhile True: pass"
-        argv = [sys.executable, "-c", spin]
-        with ExitStack() as busy:
-            for _ in range(8):
-                each = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
-                busy.callback(each.wait)
-                busy.callback(each.kill)
-                assert each.stdout is not None
-                each.stdout.readline()
+        with harm.crowd(served):
             while not (said := seen.held_up(began, time.monotonic(), 0.4, keepers=True)) and time.monotonic() < end:
                 place.visit(said=bytes(500_000))
                 seen.look()

@@ -570,6 +570,22 @@ def test_a_speed_that_a_wait_on_the_way_can_have_made_is_measured_again_and_unkn
     assert found["fast"].failure == "unknown_failure: the proxy had no processor, so its speed is not known"
 
 
+def test_a_success_that_a_box_may_have_come_too_late_for_is_none_and_unknown_in_the_end() -> None:
+    def found_with(outrun: Callable[[str, float, float], str], answer: Measurement) -> Measurement:
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answer if before > 1 else OK)
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=outrun)
+        return found
+
+    busy = iter(["the box had no processor", "the box had no processor"])
+    found = found_with(lambda cell, began, ended: next(busy, ""), OK)
+    assert (found.outcome, found.passes) == (Outcome.OK, 3)
+    found = found_with(lambda cell, began, ended: "the box had no processor" if cell == "x" else "", RESET)
+    assert (found.outcome, found.passes) == (Outcome.BLOCKED, 4), "what it has blocked it has blocked"
+    found = found_with(lambda cell, began, ended: "the box had no processor", OK)
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.failure == "unknown_failure: the box had no processor, so it may have come too late to block this"
+
+
 def test_a_success_by_chance_is_none_and_one_that_comes_again_is() -> None:
     """What looks like noise gets past a firewall's rule once in a hundred connections."""
     lucky = Measurement(Outcome.OK, doubtful=True)

@@ -111,6 +111,7 @@ def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None
         agents=Agents(),
         carriers={},
         keepers=frozenset(),
+        racer=lambda operator: None,
         watch=SimpleNamespace(look=lambda: looked.append(True), learn=lambda: None),
     )
     measuring = Measuring(shutdown, shutdown.scenario.default_choices(), "run")

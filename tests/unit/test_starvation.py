@@ -123,6 +123,18 @@ def test_only_who_keeps_octets_makes_a_line_look_fast(clock: SimpleNamespace, ke
     assert keeping.held_up(101.0, 102.0, 0.375, keepers=False).startswith("the switch had no processor for 0.80 s")
 
 
+def test_a_box_that_waited_for_as_long_as_a_server_takes_may_have_lost_its_race(
+    clock: SimpleNamespace, keeping: Starvation
+) -> None:
+    passes(clock, keeping, 1.0, p1=0.03, p2=0.9)
+    assert not keeping.came_late(1, 100.0, 101.0)
+    passes(clock, keeping, 1.0)
+    passes(clock, keeping, 0.125, p1=0.5)
+    passes(clock, keeping, 1.0)
+    assert keeping.came_late(1, 101.9, 102.2) == "the switch had no processor for 0.06 s: this machine is busy"
+    assert not keeping.came_late(1, 102.2, 103.0), "it was over"
+
+
 def test_a_thread_that_waits_is_seen_though_its_process_has_others_that_rest() -> None:
     """Six programs that never rest, on one processor; the one that is looked at does so in a thread of its own."""
     spin = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nwhile True: pass"

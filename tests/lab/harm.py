@@ -1,0 +1,206 @@
+"""What can happen to processes and nodes of a running country: by signals, limits, the machine, or somebody's hand.
+
+Each kind is done to a process, by its id, or to the node where it is; gone already is fine. Needs root.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import outside
+
+_CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
+_QUOTA_US: Final = 2_000
+"""Of each tenth of a second: 2 %, and nothing of a share that a machine in its right mind would give."""
+_MTU: Final = 1280
+"""The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
+
+
+def harm(root: int, victim: int, kind: str) -> None:
+    """Do it to the victim: a process of the run that `root` is the first of. Kinds with a number last so many seconds.
+
+    Raises KeyError for an unknown kind.
+    """
+    verb, _, rest = kind.partition(" ")
+    with suppress(ProcessLookupError, FileNotFoundError):
+        HARM[verb](root, victim, float(rest.split()[0]) if rest else 0.0)
+
+
+def _kill(_: int, victim: int, _seconds: float) -> None:
+    os.kill(victim, signal.SIGKILL)
+
+
+def _stop(_: int, victim: int, seconds: float) -> None:
+    os.kill(victim, signal.SIGSTOP)
+    if seconds:
+        time.sleep(seconds)
+        os.kill(victim, signal.SIGCONT)
+
+
+def _stutter(_: int, victim: int, seconds: float) -> None:
+    """Stop it for 60 of each 100 milliseconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(0.06)
+        os.kill(victim, signal.SIGCONT)
+        time.sleep(0.04)
+
+
+def _cut(_: int, victim: int, _seconds: float) -> None:
+    outside.cut_off(victim)
+
+
+def _starve(_: int, victim: int, seconds: float) -> None:
+    """Leave it hardly any processor, as a crowded machine or a container's quota does."""
+    with starved([victim]):
+        time.sleep(seconds)
+
+
+@contextmanager
+def starved(victims: Sequence[int]) -> Iterator[None]:
+    """Processes have hardly any processor for a while: by a quota, else among many that want the same one."""
+    with ExitStack() as stack:
+        if (_CONTROL_GROUPS / "cpu" / "cpu.shares").exists() and os.geteuid() == 0:
+            for victim in victims:
+                group = stack.enter_context(_control_group("cpu", f"starved-{victim}"))
+                (group / "cpu.cfs_quota_us").write_text(str(_QUOTA_US))
+                (group / "cgroup.procs").write_text(str(victim))
+        else:
+            stack.enter_context(crowd(victims))
+        yield
+
+
+@contextmanager
+def crowd(victims: Iterable[int]) -> Iterator[None]:
+    """Processes, or threads, are kept to one processor for a while, with eight that never rest."""
+    usual = os.sched_getaffinity(0)
+    processor = {min(usual)}
+    spin = f"import os; os.sched_setaffinity(0, {processor}); print(flush=True)\nwhile True: pass"
+    with ExitStack() as stack:
+        for victim in victims:
+            os.sched_setaffinity(victim, processor)
+            stack.callback(_release, victim, usual)
+        for _ in range(8):
+            argv = [sys.executable, "-c", spin]
+            each = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
+            stack.callback(each.wait)
+            stack.callback(each.kill)
+            assert each.stdout is not None
+            each.stdout.readline()
+        yield
+
+
+def _release(victim: int, processors: set[int]) -> None:
+    with suppress(ProcessLookupError):
+        os.sched_setaffinity(victim, processors)
+
+
+def _pause(root: int, _: int, seconds: float) -> None:
+    """Freeze the whole run, as a container or a virtual machine is paused: no process can tell, but by the clock."""
+    with _control_group("freezer", f"paused-{root}") as group:
+        for pid in outside.descendants(root):
+            with suppress(OSError):
+                (group / "cgroup.procs").write_text(str(pid))
+        (group / "freezer.state").write_text("FROZEN")
+        time.sleep(seconds)
+        (group / "freezer.state").write_text("THAWED")
+
+
+def _freeze(_: int, victim: int, seconds: float) -> None:
+    """Freeze a process alone: unlike one that is stopped it is in no state that its parent is told of."""
+    with _control_group("freezer", f"frozen-{victim}") as group:
+        (group / "cgroup.procs").write_text(str(victim))
+        (group / "freezer.state").write_text("FROZEN")
+        time.sleep(seconds)
+        (group / "freezer.state").write_text("THAWED")
+
+
+def _descriptors(_: int, victim: int, _seconds: float) -> None:
+    """Let it open no file and take no connection any more."""
+    resource.prlimit(victim, resource.RLIMIT_NOFILE, (3, 3))
+
+
+def _memory(_: int, victim: int, _seconds: float) -> None:
+    """Let it have no more memory than it has."""
+    size = int(Path(f"/proc/{victim}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(victim, resource.RLIMIT_AS, (size, size))
+
+
+def _mtu(_: int, victim: int, _seconds: float) -> None:
+    """Have all links of its node take no packet of full size."""
+    for link in outside.links(victim):
+        _inside(victim, "ip", "link", "set", link, "mtu", str(_MTU))
+
+
+def _neighbours(_: int, victim: int, _seconds: float) -> None:
+    """Have its node know all its neighbours by an address that nobody has."""
+    for version in ("-4", "-6"):
+        for line in _inside(victim, "ip", version, "neigh").splitlines():
+            address, _, device, *_ = line.split()
+            nobody = ("lladdr", "02:00:00:00:00:99", "nud", "permanent")
+            _inside(victim, "ip", version, "neigh", "replace", address, "dev", device, *nobody)
+
+
+def _flows(root: int, victim: int, _seconds: float) -> None:
+    """Have a switch, one drawn by the victim's number, forget all its flows."""
+    switches = [pid for pid in outside.descendants(root) if outside.names(pid) == "ovs-vswitchd"]
+    there = f"/proc/{switches[victim % len(switches)]}"
+    argument = next(a for a in Path(there, "cmdline").read_bytes().split(b"\0") if a.startswith(b"--pidfile="))
+    folder = Path(argument.decode().removeprefix("--pidfile=")).parent
+    sockets = sorted(Path(f"{there}/root{folder}").glob("*.mgmt"))
+    ofctl = ("ovs-ofctl", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15", "del-flows")
+    subprocess.run([*ofctl, f"unix:{sockets[victim % len(sockets)]}"], check=True)
+
+
+HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
+    {
+        "kill": _kill,
+        "stop": _stop,
+        "stutter": _stutter,
+        "cut": _cut,
+        "starve": _starve,
+        "freeze": _freeze,
+        "pause": _pause,
+        "descriptors": _descriptors,
+        "memory": _memory,
+        "mtu": _mtu,
+        "neighbours": _neighbours,
+        "flows": _flows,
+    }
+)
+"""What is done, by its verb, to whom: the run's first process, the victim, for so many seconds."""
+
+
+def _inside(victim: int, *command: str) -> str:
+    """What a command says in the victim's network namespace."""
+    argv = ["nsenter", f"--target={victim}", "--user", "--net", "--preserve-credentials", *command]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+@contextmanager
+def _control_group(controller: str, name: str) -> Iterator[Path]:
+    """A control group (version 1) for a while; what is in it goes back to where all processes are."""
+    group = _CONTROL_GROUPS / controller / f"shutdownlab-{name}"
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            with suppress(OSError):
+                (group.parent / "cgroup.procs").write_text(pid)
+        end = time.monotonic() + 10
+        while group.exists() and time.monotonic() < end:
+            with suppress(OSError):  # those that are ending are there still
+                group.rmdir()
+            time.sleep(0.05)

@@ -1,0 +1,34 @@
+"""DPI boxes that get copies and race the servers: one that has no processor loses, and that is no way through it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import harm
+import outside
+from invocation import Json, small
+
+import shutdownlab as sl
+
+CELLS = [(place, "dns", "ipv4") for place in ("northnet/coast", "northnet/capital", "southcell/coast")]
+
+
+def racing(scenario: Json) -> None:
+    """A resolver abroad is asked for a name that boxes answer first, with an address of their own."""
+    scenario["profile"] = "turkmenistan-dns"
+    scenario["policies"] = {"forged": {"title": "One site", "block": {"sites": ["www.bbc.com"]}, "source": "FACT"}}
+    scenario["probes"] = {"dns": {"test": "dns", "host": "www.bbc.com", "resolver": "8.8.8.8"}}
+    baseline, *_ = scenario["timeline"]
+    scenario["timeline"] = [baseline]
+
+
+def test_what_gets_through_because_an_on_path_box_has_no_processor_is_not_ok(tmp_path: Path) -> None:
+    with sl.lab(small(tmp_path, racing)) as lab:
+        lab.put_in_force(["forged"])
+        boxes = [pid for pid in outside.descendants(os.getpid()) if outside.names(pid).startswith("dpi-")]
+        assert len(boxes) == 2
+        with harm.starved(boxes):
+            starved = [found for _, found in lab.measure(3 * CELLS)]
+        assert {found.outcome.value for found in starved} <= {"unknown", "blocked"}
+        assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}
