@@ -20,6 +20,7 @@ from shutdownlab.config.addresses import Address
 from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.control.ryu import RyuPython
+from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
 from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness
@@ -256,6 +257,14 @@ class Country:
             if any(isinstance(message, BoxJoined) and message.box == box for message in told):
                 return True
         return False
+
+    def jump(self) -> None:
+        """Scenario time has jumped: resolvers forget what they know, and hosts what they have learnt of their ways.
+
+        Raises `OSError`, pyroute2.NetlinkError.
+        """
+        self.services.flush_dns()
+        path_mtu.forget(self.net, self.plan.network)
 
     def mark(self, text: str, switch: str = "") -> None:
         """Say what happens now, in the captures, if there are any, of all switches or of one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from shutdownlab.model.network import PLAIN, Network
+from shutdownlab.model.network import Network
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.system.ethtool import CHECKSUMS, SEGMENTATION, Feature
 
@@ -20,9 +20,9 @@ def finished_by_senders(openvswitch: str, *, shorter: bool) -> Iterator[str]:
     """The features to switch off on every host and router beside the userspace datapath of this version ("3.1.0").
 
     From some version after 3.1 on (seen with 3.5.0) it looks into no packet whose port and protocol alone decide, does
-    not learn that the checksum is unfinished, and the receiver drops what was open. `shorter`: some line carries only
-    packets that are shorter than Ethernet's; it cuts oversized TCP into 1,498 octets (seen with 3.1), whatever the
-    other end has asked for.
+    not learn that the checksum is unfinished, and the receiver drops what was open. `shorter`: some line or cable
+    carries only packets that are shorter than Ethernet's; it cuts oversized TCP into 1,498 octets (seen with 3.1),
+    whatever the other end has asked for.
     """
     if shorter:
         yield from SEGMENTATION
@@ -34,7 +34,7 @@ def finish_by_senders(net: EmulatedNetwork, network: Network, openvswitch: str) 
     """Switch off on every host and router what this version of Open vSwitch must not be left to do."""
     if net.datapath != "netdev":
         return
-    shorter = any(vantage.nat64 is not None or network.mtu(vantage) < PLAIN.mtu for vantage in network.vantages)
+    shorter = network.is_narrow or any(vantage.nat64 is not None for vantage in network.vantages)
     features = [Feature(name) for name in finished_by_senders(openvswitch, shorter=shorter)]
     for node in network.nodes.values() if features else ():
         own = [name for name, port in node.ports.items() if port.addresses]

@@ -105,7 +105,7 @@ class Session:
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
         )
         if moved:
-            self.country.services.flush_dns()
+            self.country.jump()
 
     def _held(self, operator: str) -> Mapping[str, Policy]:
         """The policies in force whose routes an operator withdraws: those of an order that reaches it."""

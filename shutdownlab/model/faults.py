@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
 from shutdownlab.config.narrowing import Narrowing
+from shutdownlab.model.cables import EXCHANGE, GATEWAY, CableName, ends_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Access, Topology, Vantage
 
 AUTHORITY = "authority"
-GATEWAY, EXCHANGE = "gateway", "exchange"
-TO = " to "
 
 
 def fault_text(name: str, *, ordered: bool = False) -> str:
@@ -72,20 +71,10 @@ class Powerless(Narrowing):
     """Only the equipment of these operators; left out: everybody's."""
 
 
-def _link(value: object) -> str:
-    if not isinstance(value, str) or len(value.split(TO)) != 2 or not all(map(str.strip, value.split(TO))):
-        hint = "such as `northnet to gateway`, `retn to telia`, `northnet to northnet/coast`"
-        raise Expected("what a link joins: two names with ` to ` between", hint)
-    return value
-
-
-_LinkName = Annotated[str, BeforeValidator(_link)]
-
-
 class Cut(Record):
     """Cables that are cut by order."""
 
-    links: Annotated[tuple[_LinkName, ...], Field(min_length=1)]
+    links: Annotated[tuple[CableName, ...], Field(min_length=1)]
     """`A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
     (`northnet to northnet/coast`)."""
 
@@ -106,7 +95,7 @@ class DeclaredFault(Record):
     """These end, and are started again before anything is measured."""
     partition: Partitioned | None = None
     """These live, but their switches, boxes and clients do not reach them."""
-    cut: tuple[_LinkName, ...] = ()
+    cut: tuple[CableName, ...] = ()
     """These cables are cut. `A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
     (`northnet to northnet/coast`)."""
     power_off: Powerless | None = None
@@ -176,7 +165,7 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
                     document.report_unknown((*path, verb, key, index), kind, name, known[key])
     for index, text in enumerate(fault.cut):
         try:
-            _ends(text, topology)
+            ends_of(text, topology)
         except Expected as mistake:
             place: Path = ("cut", "links", index) if isinstance(fault, OrderedBreakage) else ("cut", index)
             document.report((*path, *place), quoted(text), mistake.expected, str(mistake.hint or ""))
@@ -184,28 +173,6 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
     if there is not None and not any(_is_mobile_there(vantage, there) for vantage in topology.vantages()):
         hint = "fixed lines have no sites: `power_off`, or `cut`"
         document.report((*path, "switch_off"), "no mobile subscribers there", "regions where somebody has some", hint)
-
-
-def _ends(text: str, topology: Topology) -> tuple[str, str]:
-    """The two names in the order (operator or transit, the other); raises `Expected`."""
-    a, b = (part.strip() for part in text.split(TO))
-    operators, transits = topology.operators, topology.transits
-    for one, other in ((a, b), (b, a)):
-        operator, _, region = other.partition("/")
-        if one in operators and (
-            (other == GATEWAY and one not in topology.by_satellite)
-            or (one in topology.by_satellite and other in operators[one].transit)
-            or (other == EXCHANGE and operators[one].exchange)
-            or (operator == one and region in operators[one].regions)
-        ):
-            return one, other
-        if one in transits and (other == GATEWAY or (other in transits and other != one)):
-            return one, other
-    raise Expected(
-        "a link that the topology has",
-        "an operator or transit to `gateway`, a member to `exchange`, an operator to its region (`a to a/region`), "
-        "a transit to another, or a satellite's operator to its transit",
-    )
 
 
 class Withdrawn(NamedTuple):
@@ -329,7 +296,7 @@ def damage_of(network: Network, faults: Iterable[DeclaredFault]) -> Damage:
 def _damage(network: Network, fault: DeclaredFault) -> Damage:
     parts = fault.dead
     boxes = frozenset(network.one(Role.DPI_BOX, name).name for name in parts.boxes)
-    links = {link for text in fault.cut for link in _links_between(network, *_ends(text, network.topology))}
+    links = {link for text in fault.cut for link in _links_between(network, *ends_of(text, network.topology))}
     dark = {n.name for n in network.nodes.values() if n.owner in parts.switches and n.role.is_openflow}
     if fault.power_off is not None:
         dark |= {node.name for node in _access_switches(network, fault.power_off)}

@@ -17,9 +17,12 @@ from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Pair, everywhere, hosts
+from shutdownlab.model.cables import EXCHANGE, GATEWAY
 from shutdownlab.model.naming import names_of
 from shutdownlab.model.roles import Role
 from shutdownlab.model.topology import LinkClass, ServerProgram, Topology, Vantage, VantageId
+
+PLAIN = LinkClass()
 
 
 class End(NamedTuple):
@@ -31,7 +34,8 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An interface. `number` is its OpenFlow port on a switch; `purpose` is what the compiler knows it by."""
+    """An interface. `number` is its OpenFlow port on a switch; `purpose` is what the compiler knows it by; `mtu`: of a
+    host's or router's, in octets."""
 
     name: str
     mac: str
@@ -39,6 +43,7 @@ class Port:
     number: int
     purpose: str
     peer: End
+    mtu: int = PLAIN.mtu
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,6 @@ class Hosted:
         return self.names[0] if self.names else str(self.addresses[0])
 
 
-PLAIN = LinkClass()
-
-
 @dataclass(slots=True)
 class Network:
     """Build one with `lay_out`. `subnets` are the /24 and /64 of each subscriber group."""
@@ -163,6 +165,12 @@ class Network:
     def mtu(self, vantage: Vantage) -> int:
         """Octets of the longest packet that its line carries."""
         return self.topology.links.get(vantage.access.value, PLAIN).mtu
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether some line or cable carries only packets that are shorter than Ethernet's."""
+        kinds = (kind.mtu for kind in self.topology.links.values())
+        return any(mtu < PLAIN.mtu for mtu in (*self.topology.mtus.values(), *kinds))
 
     def vantages_of(self, operator: str) -> Sequence[tuple[int, Vantage]]:
         """The subscriber groups of an operator, each with its place among all."""
@@ -219,16 +227,20 @@ class _Builder:
 
     def link(
         self, a: tuple[Node, str, list[Interface]], b: tuple[Node, str, list[Interface]], kind: LinkClass = PLAIN,
-        hops: Pair = (), first_hop: int = 0, local: Pair = (),
+        hops: Pair = (), first_hop: int = 0, local: Pair = (), mtu: int = PLAIN.mtu,
     ) -> None:  # fmt: skip
         """Join two nodes; each end is (node, purpose, addresses). Ports of switches are named across the country.
 
-        hops: the subnets in which the routers on the link have addresses, those at b the place `first_hop`.
+        hops: the subnets in which the routers on the link have addresses, those at b the place `first_hop`. mtu: of the
+        interfaces of routers at its ends.
         """
         ends = [End(node.name, self._port_name(node, purpose)) for node, purpose, _ in (a, b)]
         for (node, purpose, addresses), own, peer in zip((a, b), ends, reversed(ends), strict=True):
             number = len(node.ports) + 1
-            node.ports[own.port] = Port(own.port, mac_of(next(self.macs)), tuple(addresses), number, purpose, peer)
+            known = mtu if addresses else PLAIN.mtu
+            node.ports[own.port] = Port(
+                own.port, mac_of(next(self.macs)), tuple(addresses), number, purpose, peer, known
+            )
         routers = [tuple(block.network_address + first_hop + place for block in hops) for place in range(kind.hops)]
         self.network.links.append(Link(ends[0], ends[1], kind, tuple(reversed(routers)), local if routers else ()))
 
@@ -261,6 +273,7 @@ class _Builder:
         self.link(
             (router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind,
             plan.GATEWAY_LAN, plan.FIRST_HOP_ABROAD + index * plan.HOPS_ABROAD, plan.GATEWAY_LAN,
+            self.topology.mtu_between(name, GATEWAY),
         )  # fmt: skip
         pools = plan.subnets(transit.prefixes)
         first = next(pools)
@@ -278,7 +291,8 @@ class _Builder:
         """The transits reach each other abroad: a link between each pair."""
         routers = list(self.network.by_role(Role.TRANSIT))
         for (a, b), subnet in zip(itertools.combinations(routers, 2), self.abroad, strict=False):
-            self.link((a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2)))
+            ends = (a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2))
+            self.link(*ends, mtu=self.topology.mtu_between(a.owner, b.owner))
 
     def _operator(self, name: str, index: int, gateway: Node, exchange: Node) -> None:
         operator = self.topology.operators[name]
@@ -287,13 +301,16 @@ class _Builder:
         box = self.node(Role.DPI_BOX, (name,), name, f"{operator.title} DPI box")
         if name in self.topology.by_satellite:
             ground, subnet = self.network.one(Role.TRANSIT, operator.transit[0]), next(self.abroad)
-            self.link((border, "intl", hosts(subnet, 1)), (dpi, "border-intl", []))
-            self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2)))
+            above = self.topology.mtu_between(name, ground.owner)
+            self.link((border, "intl", hosts(subnet, 1)), (dpi, "border-intl", []), mtu=above)
+            self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2)), mtu=above)
         else:
-            self.link((border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)), (dpi, "border-intl", []))
+            at_gateway = border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)
+            self.link(at_gateway, (dpi, "border-intl", []), mtu=self.topology.mtu_between(name, GATEWAY))
             self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
-            self.link((border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)), (dpi, "border-ix", []))
+            at_exchange = border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)
+            self.link(at_exchange, (dpi, "border-ix", []), mtu=self.topology.mtu_between(name, EXCHANGE))
             self.link((dpi, "exchange", []), (exchange, name, []))
         self.link((box, "inside", []), (dpi, "box-inside", []))
         self.link((box, "outside", []), (dpi, "box-outside", []))

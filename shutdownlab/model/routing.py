@@ -19,7 +19,7 @@ from functools import cache
 from shutdownlab.config.addresses import Address, IpPrefix, is_part
 from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
-from shutdownlab.model.network import Network, Node, Port, Role, Route
+from shutdownlab.model.network import PLAIN, Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -104,6 +104,20 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
         other = network.nodes[port.peer.node]
         if node.role is Role.TRANSIT and other.role is Role.TRANSIT:
             found += _pair(network, Relation.PEER, node, port.name, other, port.peer.port)
+    return found
+
+
+def narrower(network: Network, node: Node) -> dict[Address, int]:
+    """The neighbours of a router on its LANs whose cable carries only shorter packets than its own: how many octets."""
+    kinds, found = network.topology.links, dict[Address, int]()
+    if not network.topology.cables and kinds.get("transit", PLAIN).mtu == PLAIN.mtu:
+        return found
+    own = [(port.mtu, each) for port in node.ports.values() for each in port.addresses]
+    for other in routers(network):
+        for port in other.ports.values() if other is not node else ():
+            for theirs in port.addresses:
+                if any(port.mtu < mtu and theirs.ip in mine.network for mtu, mine in own):
+                    found[theirs.ip] = port.mtu
     return found
 
 

@@ -11,9 +11,10 @@ from pydantic import Field, SerializeAsAny
 
 from shutdownlab.config.document import Record
 from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.model.cables import GATEWAY
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
-from shutdownlab.model.faults import AUTHORITY, GATEWAY, DeclaredFault
+from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.noise import Noise
 from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation

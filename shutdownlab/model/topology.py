@@ -18,6 +18,7 @@ from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
 from shutdownlab.config.scalars import Asn, Kbit, Number, Port, Ports, Seconds, Whole, ports, written
 from shutdownlab.model import address_plan
+from shutdownlab.model.cables import GATEWAY, CableName, ends_of
 from shutdownlab.model.economy import Economy
 from shutdownlab.model.subscribers import Access as Access
 from shutdownlab.model.subscribers import SubscriberClass as SubscriberClass
@@ -78,6 +79,10 @@ def _delay(value: float) -> float:
     return value
 
 
+Mtu = Annotated[Whole, Field(ge=1280, le=1500)]
+"""Octets of an IP packet, up to Ethernet's; 1280 is the least that IPv6 allows (RFC 8200)."""
+
+
 class LinkClass(Record):
     """What a kind of link does to packets. In seconds, kbit/s and shares of 1."""
 
@@ -91,10 +96,22 @@ class LinkClass(Record):
     """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
     TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
     24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
-    mtu: Annotated[Whole, Field(ge=1280, le=1500)] = 1500
-    """Of a subscriber's line: the octets of the longest packet that it carries. Its ends ask their peers for shorter
-    TCP segments, and the border router tells senders of longer packets so (ICMP "fragmentation needed"; IPv6 "packet
-    too big"). PPPoE leaves 1492, tunnels of mobile cores less; 1280 is the least that IPv6 allows (RFC 8200)."""
+    mtu: Mtu = 1500
+    """The octets of the longest packet that such a link carries. A subscriber's line: its ends ask their peers for
+    shorter TCP segments, and the border router tells senders of longer packets so (ICMP "fragmentation needed"; IPv6
+    "packet too big"). PPPoE leaves 1492, tunnels of mobile cores less. `transit`: as with `cables`."""
+
+
+class Cable(Record):
+    """One cable between two networks, where it differs from others of its kind."""
+
+    mtu: Mtu
+    """The octets of the longest packet that it carries: a tunnel has less than the 1500 of Ethernet (1476 by GRE, RFC
+    2784). The routers at both ends, and those that send through the one behind it, tell senders of longer packets so
+    (ICMP "fragmentation needed", RFC 1191; IPv6 "packet too big", RFC 8201). They learn it of no TCP handshake: who
+    does not get these messages waits for ever."""
+    source: str = ""
+    """Where these facts come from."""
 
 
 def _outlines(value: object) -> object:
@@ -384,6 +401,8 @@ class Topology(Record):
     links: dict[Literal["fixed", "mobile", "satellite", "transit"], LinkClass]
     """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
     from foreign transits to the gateway."""
+    cables: Annotated[dict[CableName, Cable], Field(max_length=10_000)] = {}
+    """Single cables between networks, by what they join. `A to B`: operators, transits, `gateway` or `exchange`."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
     """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
@@ -429,6 +448,17 @@ class Topology(Record):
     def by_satellite(self) -> frozenset[str]:
         """The operators whose gateways are their own."""
         return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
+
+    @cached_property
+    def mtus(self) -> Mapping[frozenset[str], int]:
+        """The octets of the longest packet, of each cable that `cables` names, by what it joins; raises `Expected`."""
+        return {frozenset(ends_of(name, self)): cable.mtu for name, cable in self.cables.items()}
+
+    def mtu_between(self, one: str, other: str) -> int:
+        """Octets of the longest packet that a cable carries; its ends: operators, transits, `gateway`, `exchange`."""
+        is_abroad = other == GATEWAY and one in self.transits and "transit" in self.links
+        kind = self.links["transit"] if is_abroad else LinkClass()
+        return self.mtus.get(frozenset((one, other)), kind.mtu)
 
     @property
     def class_names(self) -> tuple[str, ...]:

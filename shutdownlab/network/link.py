@@ -59,13 +59,14 @@ class VethEnd:
     namespace: Namespace
     name: str
     mac: str | None = None
+    mtu: int | None = None
 
 
 def make_veth(a: VethEnd, b: VethEnd) -> tuple[int, int]:
     """Make a veth pair, up at both ends; the ends' interface indexes. Raises pyroute2.NetlinkError (17: name taken)."""
     indexes = a.namespace.take_index(), b.namespace.take_index()
     peer = b.name, indexes[1], b.mac, b.namespace.descriptor()
-    a.namespace.configure([rtnetlink.veth(a.name, indexes[0], a.mac, peer)])
+    a.namespace.configure([rtnetlink.veth(a.name, indexes[0], a.mac, peer, (a.mtu, b.mtu))])
     b.namespace.set_up(b.name)  # the kernel refuses to make the peer up before it is joined
     return indexes
 
@@ -172,6 +173,7 @@ class LabLink(Link):  # type: ignore[misc]
         bandwidth: "30mbit" (kbit, mbit, gbit), enforced on what each end sends
         delay_ms: one way, each direction
         loss: share of packets lost, 0 to 1, each direction
+        params1, params2: `mac` and `mtu` (octets) of the interfaces
 
     Two switches of one Open vSwitch instance are joined by patch ports unless the link is shaped.
     """
@@ -211,19 +213,19 @@ class LabLink(Link):  # type: ignore[misc]
             label = name or self.intfName(node, number)
             if len(label) > NAME_LIMIT:
                 raise ValueError(f"interface name {label!r} of {node.name} is longer than {NAME_LIMIT} characters")
-            ends.append((node, number, label, params.pop("mac", mac)))
+            ends.append((node, number, label, params.pop("mac", mac), params.pop("mtu", None)))
             # Taken at once: a link of a node to itself must get two ports.
             node.intfs[number] = label
-        for node, number, _, _ in ends:
+        for node, number, *_ in ends:
             del node.intfs[number]
         wanted = Shape.parse(bandwidth, delay_ms, loss)
         if wanted is None and hops is None and _same_instance(node1, node2):
             self.intf1, self.intf2 = (
                 LabPatch(label, node=node, port=number, link=self, mac=mac, moveIntfFn=_stays)
-                for node, number, label, mac in ends
+                for node, number, label, mac, _ in ends
             )
             return
-        one, two = (VethEnd(node.namespace, label, mac) for node, _, label, mac in ends)
+        one, two = (VethEnd(node.namespace, label, mac, mtu) for node, _, label, mac, mtu in ends)
         indexes = self._connect(one, two, wanted, cabling, hops)
         for end, other in ((one, node2), (two, node1)):
             if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
@@ -232,7 +234,7 @@ class LabLink(Link):  # type: ignore[misc]
                     cabling.udp_segmentation.switch_off(end.name)
         self.intf1, self.intf2 = (
             LabIntf(label, index, wanted is not None, node=node, port=number, link=self, mac=mac, moveIntfFn=_stays)
-            for (node, number, label, mac), index in zip(ends, indexes, strict=True)
+            for (node, number, label, mac, _), index in zip(ends, indexes, strict=True)
         )
 
     @staticmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from shutdownlab.model.network import Link, Network, Node, Role
+from shutdownlab.model.network import PLAIN, Link, Network, Node, Port, Role
 from shutdownlab.network.hops import Hops
 
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
@@ -38,7 +38,7 @@ class CountryTopo(Topo):  # type: ignore[misc]
                 port2=b.number,
                 intfName1=a.name,
                 intfName2=b.name,
-                **({"addr1": a.mac, "addr2": b.mac} if stock else _options(link, a.mac, b.mac)),
+                **({"addr1": a.mac, "addr2": b.mac} if stock else _options(link, a, b)),
             )
 
     def _add(self, network: Network, node: Node, stock: bool, targets: tuple[str, ...]) -> str:
@@ -80,13 +80,17 @@ def _resolv(network: Network, operator: str) -> str:
     return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
 
 
-def _options(link: Link, mac_a: str, mac_b: str) -> dict[str, Any]:
+def _options(link: Link, a: Port, b: Port) -> dict[str, Any]:
     """What `LabLink` takes besides names and ports; its kind's delay is in seconds, its bandwidth in kbit/s."""
+    ends = {
+        place: {"mac": port.mac} | ({"mtu": port.mtu} if port.mtu < PLAIN.mtu else {})
+        for place, port in (("params1", a), ("params2", b))
+    }
     kind = link.kind
     bandwidth = f"{kind.bandwidth}kbit" if kind.bandwidth else None
     shape = {"delay_ms": kind.delay * 1000, "loss": kind.loss, "bandwidth": bandwidth}
     hops = {"hops": Hops(link.routers, link.local)} if link.routers else {}
-    return {"params1": {"mac": mac_a}, "params2": {"mac": mac_b}, **shape, **hops}
+    return {**ends, **shape, **hops}
 
 
 def _prefix(prefix: object) -> str:

@@ -16,8 +16,9 @@ from html import escape as html_escape
 from typing import Final
 
 from shutdownlab.config.wording import on_one_line
+from shutdownlab.model.cables import ends_of
 from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.network import PLAIN, Network, Node, Role
 from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
 from shutdownlab.reporting.rerouted import changes_of
 
@@ -131,21 +132,21 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
             f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("own")} {_EDGE}/>' if own else "",
             _fitted(", ".join(own), 40),
         ),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_hops(network, 'fixed')}"),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_hops(network, 'mobile')}"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_like(network, 'fixed')}"),
+        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_like(network, 'mobile')}"),
         (
             f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
-            f"satellite, past the gateway{_hops(network, 'satellite')}" if network.topology.by_satellite else "",
+            f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
         ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
         (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if changed else ""),
-        ("", f"links abroad{_hops(network, 'transit')}" if _hops(network, "transit") else ""),
+        ("", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
     ):
         if not label:
             continue
         yield sample.format(x=x)
         yield _text(x + 25 if sample else x, 53, label, "soft")
-        x += 42 + (5.7 if _hops(network, "transit") else 6.2) * len(label)
+        x += 42 + (5.7 if _like(network, "transit") else 6.2) * len(label)
     for (left, width), heading in (
         (_SUBSCRIBERS, "subscribers"),
         (_ACCESS, "access switches"),
@@ -156,10 +157,21 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
         yield _text(left + width / 2, 82, heading, "soft", anchor="middle")
 
 
-def _hops(network: Network, kind: str) -> str:
-    """How many routers are on each link of a class, where there are any."""
-    count = next((link.hops for name, link in network.topology.links.items() if name == kind), 0)
-    return f" · {count} router{'s' if count > 1 else ''}" if count else ""
+def _like(network: Network, kind: str) -> str:
+    """How many routers are on each link of a class, where there are any, and its MTU, where it is not Ethernet's."""
+    link = next((link for name, link in network.topology.links.items() if name == kind), PLAIN)
+    count = f" · {link.hops} router{'s' if link.hops > 1 else ''}" if link.hops else ""
+    return count + (f" · MTU {link.mtu:,}" if link.mtu < PLAIN.mtu else "")
+
+
+def _narrow_cables(network: Network, owner: str) -> list[str]:
+    """The MTU of a network's cables of its own, where it is not Ethernet's; of one between two, with the first."""
+    found = []
+    for name, cable in network.topology.cables.items():
+        one, other = ends_of(name, network.topology)
+        if one == owner and cable.mtu < PLAIN.mtu:
+            found.append(f"MTU {cable.mtu:,} to {other}")
+    return found
 
 
 def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
@@ -176,6 +188,9 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE
+        for line in _wrapped("cables: ", _narrow_cables(network, name), 50):
+            lane.notes.append((line, y + 9))
+            y += _LINE
         for text in changes_of(network, damage, name):
             for line in textwrap.wrap(text, 104, break_on_hyphens=False):
                 y = max(y, lane.middle + 34)
@@ -293,7 +308,7 @@ def _abroad(network: Network, lanes: Sequence[_Lane]) -> tuple[dict[str, tuple[f
     found: dict[str, tuple[float, float]] = {}
     top = lanes[0].top
     for name in network.topology.transits:
-        bottom = top + 62 + _LINE * len(_apps_of(network, name)) + _PAD
+        bottom = top + 62 + _LINE * len([*_narrow_cables(network, name), *_apps_of(network, name)]) + _PAD
         found[name] = (top, bottom)
         top = bottom + 16
     return found, top - 16
@@ -317,7 +332,7 @@ def _transit(network: Network, damage: Damage, name: str, top: float, bottom: fl
     yield _text(left + 8, top + 32, f"AS{transit.asn} · {router.port_for('gateway').addresses[0].ip}", "soft")
     yield _name(left + 8, top + 46, router.name, room)
     yield _name(left + 8, top + 59, servers.name, room)
-    for row, line in enumerate(_apps_of(network, name)):
+    for row, line in enumerate([*_narrow_cables(network, name), *_apps_of(network, name)]):
         yield _text(left + 8, top + 75 + row * _LINE, _fitted(line, 26))
     yield "</g>"
 

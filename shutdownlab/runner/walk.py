@@ -355,7 +355,7 @@ class Walk:
         assert self.routes is not None, "it comes with the country"
         for change in self.routes.look(phase.phase):
             self.emit(change)
-        country.services.flush_dns()
+        country.jump()
 
     def _begin(self, phase: Phase) -> None:
         cells = sum(1 for _ in cells_of(self.options.shutdown, phase))

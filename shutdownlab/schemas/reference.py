@@ -167,6 +167,7 @@ def pages() -> tuple[ReferencePage, ...]:
     topology = (
         Section(ROOT, "The file"),
         Section("LinkClass", "A kind of link: `links.NAME`"),
+        Section("Cable", "A cable between two networks: `cables.NAME`"),
         Section("Region", "A region: `regions.NAME`"),
         Section("OwnClass", "A class of subscribers of one's own: `classes.NAME`"),
         Section("Economy", "What hangs on the Internet: `cost`"),

@@ -5,7 +5,7 @@ Who speaks with whom and announces what is the model's (`model.routing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from shutdownlab.model.routing import (
     Relation,
     announcements,
     asn,
+    narrower,
     originated,
     routers,
     served_routes,
@@ -64,9 +65,13 @@ def bird_config(
         *(f"define {relation.name}_ROUTE = ({me}, 1, {relation.value[0]});" for relation in Relation),
         "protocol device { }",
     ]
+    narrow = {} if server else narrower(network, node)
     for version in (4, 6):
         # Parts of what is its own are announced, and go where the whole goes.
         export = "none" if server else f'where proto != "parts{version}"' if parts else "all"
+        shorter = {str(via): mtu for via, mtu in narrow.items() if via.version == version}
+        if shorter:
+            export = _with_mtus(shorter, f'proto != "parts{version}"' if parts else "true")
         lines += [
             f"protocol kernel kernel{version} {{",
             f"  ipv{version} {{ import none; export {export}; }};",
@@ -121,6 +126,18 @@ def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> lis
         *(f"  route {route};" for route in chosen),
         "}",
     ]
+
+
+def _with_mtus(shorter: Mapping[str, int], condition: str) -> str:
+    """What the kernel is told of routes for which a condition holds, with the MTU of those through certain neighbours.
+    Locked: else Linux forwards IPv6 by that of the interface alone, and both by what others say of the way."""
+    by_mtu: dict[int, list[str]] = {}
+    for via, mtu in shorter.items():
+        by_mtu.setdefault(mtu, []).append(via)
+    known = (
+        f"if gw ~ [ {', '.join(via)} ] then {{ krt_mtu = {mtu}; krt_lock_mtu = true; }}" for mtu, via in by_mtu.items()
+    )
+    return f"filter {{ {' '.join(known)} if {condition} then accept; reject; }}"
 
 
 def _bgp(

@@ -27,7 +27,7 @@ _NLMSG_ERROR: Final = 2
 _REQUEST, _ACK, _REPLACE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
 _IFF_UP: Final = 1
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 18, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 4, 6
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS = 1, 4, 5, 8
@@ -54,13 +54,22 @@ class Request:
     what: str
 
 
-def veth(name: str, index: int, mac: str | None, peer: tuple[str, int, str | None, int]) -> Request:
-    """A pair of interfaces, the first of them up. peer: name, index, MAC address, and descriptor of its namespace."""
+def veth(
+    name: str,
+    index: int,
+    mac: str | None,
+    peer: tuple[str, int, str | None, int],
+    mtus: tuple[int | None, int | None] = (None, None),
+) -> Request:
+    """A pair of interfaces, the first of them up. peer: name, index, MAC address, and descriptor of its namespace.
+
+    mtus: of the one and the other, in octets; None: Ethernet's.
+    """
     other, other_index, other_mac, namespace = peer
-    there = _LINK.pack(0, 0, other_index, 0, 0) + _named(other, other_mac)
+    there = _LINK.pack(0, 0, other_index, 0, 0) + _named(other, other_mac, mtus[1])
     there += _attribute(_IFLA_NET_NS_FD, struct.pack("=I", namespace))
     data = _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, there))
-    body = _LINK.pack(0, 0, index, _IFF_UP, _IFF_UP) + _named(name, mac)
+    body = _LINK.pack(0, 0, index, _IFF_UP, _IFF_UP) + _named(name, mac, mtus[0])
     body += _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"veth") + data)
     return Request(_NEW_LINK, _CREATE | _EXCLUSIVE, body, f"the veth pair {name} and {other}")
 
@@ -168,9 +177,11 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _named(name: str, mac: str | None) -> bytes:
+def _named(name: str, mac: str | None, mtu: int | None) -> bytes:
     named = _attribute(_IFLA_IFNAME, name.encode() + b"\0")
-    return named + _attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))) if mac else named
+    if mac:
+        named += _attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    return named if mtu is None else named + _attribute(_IFLA_MTU, struct.pack("=I", mtu))
 
 
 def _family(value: IPv4Address | IPv6Address) -> int:

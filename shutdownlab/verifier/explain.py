@@ -33,9 +33,10 @@ from shutdownlab.verifier.described import (
 )
 from shutdownlab.verifier.equipment import SwitchStep
 from shutdownlab.verifier.evidence import with_measured
-from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop
+from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop, Longest
 from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
+from shutdownlab.verifier.narrowest import narrowest
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters, Translator
 from shutdownlab.verifier.wire import ModelledConnection
@@ -123,7 +124,7 @@ class _Explainer:
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
             stream=wire.stream if wire else None, beyond=wire.beyond if wire else None, departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
-            elsewhere=tuple(self._elsewhere(verdict.outcome)),
+            elsewhere=tuple(self._elsewhere(verdict.outcome)), longest=self._longest(wire) if wire else None,
         )  # fmt: skip
 
     def _departs(self) -> str:
@@ -258,6 +259,14 @@ class _Explainer:
                 yield f"{step.box}-box", passed + 1
         if way.arrives:
             yield way.nodes[-1], way.passed[-1] + 1
+
+    def _longest(self, wire: ModelledConnection) -> Longest | None:
+        by_client = not self._is_back(wire)
+        found = narrowest(self.network, wire.way(by_client))
+        if found is None:
+            return None
+        is_told = not found.router or wire.hears_of(found.router, client=by_client)
+        return Longest(found.octets, found.link, found.router, is_told)
 
     def _at_switch(self, step: SwitchStep, wire: ModelledConnection, stopped: bool) -> list[Hop]:
         node = self.network.nodes[step.crossing.switch]

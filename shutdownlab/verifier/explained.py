@@ -59,6 +59,10 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     if any(hop.role.startswith("on the ") for hop in explanation.hops):
         reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)
         yield f"  The smallest TTL that gets there: {reached}"
+    if (longest := explanation.longest) is not None:
+        yield f"  The longest packet that gets there: {longest.octets:,} octets ({longest.link})"
+        if not longest.is_told:
+            yield f"    {longest.router} says so to senders of longer ones, but it does not come to them: they wait"
     yield ""
     for order in orders:
         yield from _order_lines(order)

@@ -58,6 +58,17 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+class Longest:
+    """The longest packet that gets all the way, in octets; what carries no longer ones; the router that tells their
+    senders so (empty: it is their own line), and whether they are told."""
+
+    octets: int
+    link: str
+    router: str
+    is_told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CapturedFrame:
     """A frame of the measurement. at: seconds after its last try began. what: its protocol, and TCP's flags."""
 
@@ -74,8 +85,9 @@ class Explanation:
 
     connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
     the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
-    end. mends: what would let it through, the least change first. faults: what has taken away what it needs;
-    elsewhere: the policies that decide at routers and resolvers. departs: how the operator does not do as ordered.
+    end. longest: where something on that way carries less than Ethernet does. mends: what would let it through, the
+    least change first. faults: what has taken away what it needs; elsewhere: the policies that decide at routers and
+    resolvers. departs: how the operator does not do as ordered.
     stream: the connection's protocol, addresses and the server's port, `beyond` the same beyond its client's border
     router. measured: what a run has found.
     frames: what it has captured of the connection, at the switch `captured_at`.
@@ -103,6 +115,7 @@ class Explanation:
     beyond: FiveTuple | None = None
     captured_at: str = ""
     frames: tuple[CapturedFrame, ...] = ()
+    longest: Longest | None = None
 
     def __repr__(self) -> str:
         failure = f" ({self.verdict.text})" if self.verdict.text else ""

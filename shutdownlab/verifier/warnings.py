@@ -14,6 +14,7 @@ from shutdownlab.config.document import Path
 from shutdownlab.model.policy import Policy, Targets
 from shutdownlab.model.scenario import Phase
 from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.black_holes import black_holes
 from shutdownlab.verifier.leaks import (
     forgotten_families,
     idle_expectations,
@@ -58,6 +59,8 @@ class _Policies:
             phases = [phase for phase in self.timeline if name in self.verifier.classes.active(phase)]
             if not phases:
                 continue
+            for path, text in black_holes(self.verifier, name, phases):
+                yield self._at(path, text)
             felt = list(self._felt(name, phases))
             if not felt:
                 first = shadowed(self.verifier, name, phases)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from shutdownlab.config.addresses import Address
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Node, Port, Role
-from shutdownlab.model.routing import ground_port, router_of
+from shutdownlab.model.routing import ground_port, router_of, served_routes
 from shutdownlab.verifier.contest import NextHop
 from shutdownlab.verifier.routes import Routes
 from shutdownlab.verifier.switch import Fields
@@ -129,6 +129,9 @@ class Ways:
             return str(beside.ip)
         owner = self.routes.owner_of(address)
         assert owner is not None, "nobody has a route to what nobody announces"
+        if owner == node.owner:  # what a host of its own serves beside its subnet
+            served = next(route.port for route in served_routes(self.network, node) if address in route.prefix)
+            return next(str(each.ip) for each in node.ports[served].addresses if each.version == address.version)
         hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
         following = router_of(self.network, hop.owner)
         if hop.lan == "space":

@@ -216,25 +216,28 @@ class ModelledConnection:
         answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
         told = self.stream
         if answer is Rejection.ICMP:
-            told = self._error_of(self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner))
+            told = self._error_of(
+                self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner), self.stream.client
+            )
         seen = self.seen_by(back, told)
         fate = self.country.switch(here.switch).run(seen.fields(by_client=False) | back.fields)
         return None if fate.dropped else answer
 
-    def hears_of(self, router: str) -> bool:
-        """Whether the client gets an ICMP error that a router sends which has no way on for its packets."""
-        nodes = self.country.network.nodes
-        if not self.country.ways.between(router, self.stream.client).arrives:
+    def hears_of(self, router: str, *, client: bool = True) -> bool:
+        """Whether the client, or else the server, gets an ICMP error that a router sends about its packets: that there
+        is no way on for them, or that they are too long for it."""
+        sender, address = (self.client, self.stream.client) if client else (self.server, self.stream.server)
+        if sender is None or not self.country.ways.between(router, address).arrives:
             return False
-        told = self._error_of(nodes[router])
-        errors = ModelledConnection(self.country, told, self.client, router, self.chances, self.now)
+        told = self._error_of(self.country.network.nodes[router], address)
+        errors = ModelledConnection(self.country, told, sender, router, self.chances, self.now)
         return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
 
-    def _error_of(self, router: Node) -> FiveTuple:
-        """What an ICMP error of a router about the client's packets is like."""
-        client, version = self.stream.client, self.stream.version
-        own, kind = self.country.ways.own_address(router.name, client), UNREACHABLE[version]
-        return FiveTuple(icmp_of(version), client, own, kinds=(kind, kind))
+    def _error_of(self, router: Node, sender: str) -> FiveTuple:
+        """What an ICMP error of a router about packets from an address is like."""
+        version = self.stream.version
+        own, kind = self.country.ways.own_address(router.name, sender), UNREACHABLE[version]
+        return FiveTuple(icmp_of(version), sender, own, kinds=(kind, kind))
 
     @property
     def intercepted(self) -> bool:

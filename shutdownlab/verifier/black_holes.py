@@ -1,0 +1,59 @@
+"""Policies that keep from senders what routers tell them of packets too long for a cable (RFC 2923, 2.1). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.results.cells import Cell, cells_of
+from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.leaks import Told, some
+from shutdownlab.verifier.line import Undecided
+from shutdownlab.verifier.narrowest import Narrowest, narrowest
+from shutdownlab.verifier.verdicts import Verifier
+
+
+def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[Told]:
+    """Where what is measured comes through on the model, and longer packets of it would wait for ever, for a policy.
+
+    The model knows who says what, not in how many octets. Where a subscriber's line carries still less, TCP's ends have
+    agreed on that.
+    """
+    if not verifier.network.is_narrow:
+        return
+    found: dict[str, dict[str, None]] = {}
+    for phase in phases:
+        active = verifier.classes.active(phase)
+        without = verifier.imagine(phase, {key: each for key, each in active.items() if key != name})
+        for cell in cells_of(verifier.shutdown, phase):
+            if cell.vantage is None or verifier.verdict(phase, cell).outcome is not Outcome.OK:
+                continue
+            there = dict(_untold(verifier, phase, cell))
+            otherwise = dict(_untold(verifier, without, cell)) if there else {}
+            for (link, by_client), cable in there.items():
+                if (link, by_client) in otherwise:
+                    continue
+                way = "to" if by_client else "of"
+                text = f"{link} carries {cable.octets:,} octets at most: longer packets {way}"
+                found.setdefault(text, {})[cell.target] = None
+    for text, targets in found.items():
+        told = f"`{name}` drops what tells senders that {text} {some(list(targets))} never arrive"
+        yield ("policies", name), f"{told}, of which verdicts know nothing"
+
+
+def _untold(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[tuple[tuple[str, bool], Narrowest]]:
+    """The cables on ways of a cell's connections whose routers' word does not come to senders: by what they are called,
+    and whether it is the client that sends."""
+    assert cell.vantage is not None, "only what is measured in the country takes a way of its own"
+    if not verifier.shutdown.scenario.probes[cell.target].follows:
+        return
+    try:
+        line, _ = verifier.line(phase, cell, cell.vantage, Chances())
+    except Undecided:
+        return
+    for wire in line.wires:
+        for by_client in (True, False):
+            cable = narrowest(verifier.network, wire.way(by_client)) if wire.server else None
+            if cable is None or cable.is_line or wire.hears_of(cable.router, client=by_client):
+                continue
+            yield (cable.link, by_client), cable
