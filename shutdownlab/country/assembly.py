@@ -29,7 +29,7 @@ from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.network.datapath import Choice, Wish, choose
 from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
 from shutdownlab.network.net import EmulatedNetwork
@@ -38,6 +38,7 @@ from shutdownlab.network.ovs import OvsInstance
 from shutdownlab.network.recorder import RECORDER, Tap, mark, patience_s, start_recorder
 from shutdownlab.network.topo import CountryTopo
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
+from shutdownlab.servers.late_answers import process_name, start_doorkeeper
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.child_process import Forked, ForkedError, ending
@@ -59,7 +60,8 @@ class Plan:
 
     `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
     Python to run controllers in, under Ryu (none: under os-ken, in this one); `degrades`: whether a policy may make
-    lines worse, which the userspace delay line does, whatever the kernel has.
+    lines worse, which the userspace delay line does, whatever the kernel has; `late`: the operators whose resolvers may
+    be late by a policy.
     """
 
     network: Network
@@ -74,16 +76,17 @@ class Plan:
     datapath: Wish = "auto"
     ryu: RyuPython | None = None
     degrades: bool = False
+    late: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Country:
     """A running country; `build` makes one.
 
-    `others`: DPI boxes, delay lines, the recorder; `start_again` makes those that can be replaced anew, by the names of
-    their processes, and `new_controller` a controller, by its operator's. `trusted`: the laboratory's authority, which
-    stands for those that browsers trust; `state_root`: the one that interception of TLS signs by, there once a box
-    intercepts. `took`: seconds that each step needed.
+    `others`: DPI boxes, delay lines, what stands before late resolvers, the recorder; `start_again` makes those that
+    can be replaced anew, by the names of their processes, and `new_controller` a controller, by its operator's.
+    `trusted`: the laboratory's authority, which stands for those that browsers trust; `state_root`: the one that
+    interception of TLS signs by, there once a box intercepts. `took`: seconds that each step needed.
     """
 
     plan: Plan
@@ -208,7 +211,8 @@ class Country:
         if seen.lost:
             return seen
         liveness = Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
-        late, mute = liveness.ask([process for process in self.others if process.name == RELAY])
+        asked = {RELAY, *map(process_name, self.plan.network.nodes)}
+        late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
             late += asked_late
@@ -359,6 +363,8 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             return start_controllers(*given, names=[name], own=plan.controllers, ryu=plan.ryu).processes[name]
 
         relay = _relay(net, plan.seed)
+        resolvers = [network.one(Role.RESOLVER, name) for name in sorted(plan.late)]
+        doorkeepers = [start_doorkeeper(n.name, tuple(_addresses(n)), net.get(n.name).enter()) for n in resolvers]
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}
         boxes = []
@@ -387,7 +393,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         services = start_services(net, network, ca, plan.files / "services")
         authority = AuthorityClient(controllers)
         authority.order("no policy", {})
-        others = [*boxes, *(process for process in (relay, recorder) if process)]
+        others = [*boxes, *doorkeepers, *(process for process in (relay, recorder) if process)]
         for process in others:
             process.wait_ready()
         services.wait_ready()
@@ -452,6 +458,10 @@ def _box(
         root=root,
         controls=frozenset(address.packed for address in _controls(plan.network, operator)),
     )
+
+
+def _addresses(node: Node) -> Iterator[Address]:
+    yield from (interface.ip for port in node.ports.values() for interface in port.addresses)
 
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:

@@ -75,7 +75,7 @@ class Borders:
         for role, purpose in ((Role.BORDER, "intl"), (Role.TRANSIT, "gateway")):
             for node in self.network.by_role(role):
                 namespace: Namespace = self.net.get(node.name).namespace
-                _load(namespace, _UNROUTED, "tell of packets without a route")
+                load(namespace, _UNROUTED, "tell of packets without a route")
                 with namespace.netlink() as netlink:
                     (index,) = netlink.link_lookup(ifname=node.port_for(purpose).name)
                     nowhere = {"gateway": str(_NOWHERE), "oif": index, "flags": _ONLINK, "priority": _LAST}
@@ -118,14 +118,14 @@ class Borders:
         rules = rejections.ruleset(rejected)
         if rules == self._rules.get(operator, rejections.ruleset(())):
             return
-        _load(self._namespace(operator), rules, "reject packets at a border router")
+        load(self._namespace(operator), rules, "reject packets at a border router")
         self._rules[operator] = rules
 
     def count(self, operator: str, counted: Sequence[Counted]) -> None:
         """Have an operator's router count exactly this, from nothing on; raises `MachineCannot`."""
         if not counted and operator not in self._counting:
             return
-        _load(self._namespace(operator), counting.ruleset(counted), "count packets at a border router")
+        load(self._namespace(operator), counting.ruleset(counted), "count packets at a border router")
         (self._counting.add if counted else self._counting.discard)(operator)
 
     def _namespace(self, operator: str) -> Namespace:
@@ -141,7 +141,7 @@ def translate(net: EmulatedNetwork, network: Network) -> None:
     for node in network.by_role(Role.BORDER):
         if rules := translation.ruleset(network, node):
             namespace: Namespace = net.get(node.name).namespace
-            _load(namespace, rules, "translate addresses at a border router")
+            load(namespace, rules, "translate addresses at a border router")
             namespace.set_sysctls({"net.netfilter.nf_conntrack_tcp_be_liberal": 1})
 
 
@@ -194,7 +194,7 @@ def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:
     yield from ((str(prefix), "throw") for prefix in nulled.spared)
 
 
-def _load(namespace: Namespace, rules: str, need: str) -> None:
+def load(namespace: Namespace, rules: str, need: str) -> None:
     """Have the kernel take rules of nftables; raises `MachineCannot`, which says for what they are needed."""
     try:
         process = namespace.spawn(

@@ -25,6 +25,7 @@ from shutdownlab.config.addresses import IpPrefix, is_address
 from shutdownlab.config.numbers import TCP
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
+from shutdownlab.country.late_resolvers import LateResolvers
 from shutdownlab.country.lines import Lines
 from shutdownlab.inspection.apps import App
 from shutdownlab.model import routing
@@ -73,11 +74,13 @@ class Breaker:
     borders: Borders = field(init=False)
 
     lines: Lines = field(init=False)
+    late: LateResolvers = field(init=False)
 
     def __post_init__(self) -> None:
         self.borders = Borders(self.country.net, self.network)
         relay = next((process for process in self.country.others if process.name == RELAY), None)
         self.lines = Lines(self.network, relay, self.country.net.delay_lines)
+        self.late = LateResolvers(self.country.net, self.network, {each.name: each for each in self.country.others})
 
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
         """Mend what is broken no more, break what is, and wait until everybody knows it.
@@ -124,6 +127,7 @@ class Breaker:
         vantages, links = self.network.vantages, self.network.topology.links
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
         self.lie(told)
+        self.late.become(told, self.country.damage)
 
     def reroute(self, wanted: Damage) -> None:
         """Have operators announce, and pass on, just what is wanted, and wait until all routers have heard of it.

@@ -12,6 +12,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import brief
@@ -58,6 +59,7 @@ class Session:
                 brought,
                 datapath=plan.datapath,
                 degrades=any(policy.degrade for policy in plan.policies.values()),
+                late=operators_late(loaded.network, plan.policies.values()),
             )
             self.breaker = Breaker(build(new, tell), loaded.network)
         else:
@@ -193,7 +195,7 @@ class Session:
             family, limit = Family(each.family), plan.throttled_below
             at = Surroundings(network, vantage, family, self.phase or "", limit, plan.folder)
             request = replace(request_at(probe, name, at, str(self.country.trusted)), id=str(each.number))
-            request = over_its_lines(request, probe, at, self._held)
+            request = over_its_lines(request, probe, at, self._held, plan.loaded.apps)
             places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)

@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from shutdownlab.compiler.lines import line_of
+from shutdownlab.compiler.resolvers import lateness, lies_to
+from shutdownlab.inspection.apps import App
 from shutdownlab.library import Shutdown
+from shutdownlab.model.answers import GIVES_UP_S
 from shutdownlab.model.network import Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
@@ -52,11 +55,15 @@ def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeReque
 
 
 def over_its_lines(
-    request: ProbeRequest, probe: Probe, at: Surroundings, held: Callable[[str], Mapping[str, Policy]]
+    request: ProbeRequest,
+    probe: Probe,
+    at: Surroundings,
+    held: Callable[[str], Mapping[str, Policy]],
+    apps: Mapping[str, App],
 ) -> ProbeRequest:
     """A request with what policies make of the lines on its way: whether they are slowed, the patience that the time
-    takes by which they are longer, or packets that are lost, and how long what it sends is counted. `held`: what an
-    operator carries out, by its name."""
+    takes by which they are longer, or packets that are lost, or its resolver is late, and how long what it sends is
+    counted. `held`: what an operator carries out, by its name."""
     own, links = at.vantage, at.network.topology.links
     slowing = [policy for policy in held(own.id.operator).values() if policy.slows and policy.concerns(own)]
     rates = [policy.rate(inbound=True) or 0 for policy in slowing]
@@ -66,6 +73,11 @@ def over_its_lines(
     longer = sum(2 * line.delay for line in lines if line.policies)
     lossy = any(line.policies and line.loss for line in lines)
     more = _ROUNDS * longer + (_SENT_AGAIN_S if lossy else 0.0)
+    lies = lies_to(own, apps, held(own.id.operator))
+    late = max((lateness(host, lies) for host in probe.looked_up(at)), default=0.0)
+    # Tries have so much less patience than clients have that they end before what is later comes, wherever a busy
+    # machine does not stretch it.
+    more += _ROUNDS * late if late < GIVES_UP_S else 0.0
     concerning = [policy for policy in held(own.id.operator).values() if policy.concerns(own)] if probe.echoes else []
     counted = [policy.block_after.within for policy in concerning if policy.block_after is not None]
     return replace(
@@ -74,4 +86,5 @@ def over_its_lines(
         rate=min(rates, default=0),
         rests=max(counted, default=0.0),
         timeout=request.timeout + more,
+        gives_up=GIVES_UP_S if late >= GIVES_UP_S else 0.0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -25,6 +26,24 @@ def _lie(value: object) -> object:
 
 
 Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)]
+
+GIVES_UP_S: Final = 10.0
+"""Seconds for which a client waits for a name: glibc asks twice, five seconds each (resolv.conf(5): timeout, attempts).
+"""
+LATEST_S: Final = 60.0
+"""Nobody waits for an answer for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The truth, so many seconds after it was asked for."""
+
+    seconds: float
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether clients have given up by then."""
+        return self.seconds >= GIVES_UP_S
 
 
 class Rejection(StrEnum):

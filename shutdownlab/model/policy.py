@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Kbit, OrElse, Size
+from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size
 from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
-from shutdownlab.model.answers import Lie, Rejection
+from shutdownlab.model.answers import LATEST_S, Later, Lie, Rejection
 from shutdownlab.model.counting import BlockAfter
 from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
@@ -104,6 +104,9 @@ class Policy(Record):
     answer: Lie = "nxdomain"
     """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
     none (nothing at all), or an address."""
+    slow: Seconds | None = None
+    """With `by: dns`, in place of `answer`: resolvers answer with the truth, so much later, at most a minute. Clients
+    give up after 10 s (resolv.conf(5)): what comes sooner they use."""
     freeze_after: Size | None = None
     """With `block`: what it names is let through until the far end has sent so many bytes of a connection, then nothing
     of that passes any more. DPI boxes count, by whatever it is told apart."""
@@ -135,8 +138,9 @@ class Policy(Record):
                 self._breaks(verb)
         if self.by is Means.DNS:
             self._lies()
-        elif "answer" in self.model_fields_set:
-            raise Expected("it with `by: dns`", "resolvers alone answer so", found="`answer`", key="answer")
+        for key in ("answer", "slow") if self.by is not Means.DNS else ():
+            if key in self.model_fields_set:
+                raise Expected("it with `by: dns`", "resolvers alone answer so", found=f"`{key}`", key=key)
         if self.block is not None and self.block == NOTHING:
             hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
             raise Expected("something to block", hint, found="nothing", key="block")
@@ -176,8 +180,14 @@ class Policy(Record):
         for key in ("at", "action", "direction", "allow"):
             if key in self.model_fields_set:
                 hint = "resolvers see names alone: `except` spares subscribers"
-                hint = hint if key == "allow" else "`answer` says what happens"
+                hint = hint if key == "allow" else "`answer` or `slow` says what happens"
                 raise Expected("`by: dns` without it", hint, found=f"`{key}`", key=key)
+        if self.slow is not None and "answer" in self.model_fields_set:
+            hint = "what is slow is the truth: make two policies of it"
+            raise Expected("one of them", hint, found="both `answer` and `slow`", key="slow")
+        if self.slow is not None and not 0 < self.slow <= LATEST_S:
+            hint = "clients give up after 10 s; `answer: none` is no answer at all"
+            raise Expected(f"more than nothing, and at most {LATEST_S:g}s", hint, found=f"{self.slow:g}s", key="slow")
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
         if self.except_ != subscribers:
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
@@ -338,8 +348,13 @@ class Policy(Record):
         return self.only if self.throttle is not None or (self.degrade and self.degrade.slows) else NOTHING
 
     @property
+    def says(self) -> Lie | Later:
+        """What resolvers make of the names that it blocks by DNS."""
+        return self.answer if self.slow is None else Later(self.slow)
+
+    @property
     def slows(self) -> bool:
-        """Whether it makes something slower."""
+        """Whether it makes lines slower, or some of what they carry."""
         return self.throttle is not None or self.degrade is not None
 
     @property

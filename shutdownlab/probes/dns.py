@@ -169,9 +169,10 @@ async def _ask_udp(
 ) -> None:
     """Send all of them, and at half of the patience those again that `answers` has not yet, which it fills by their id.
 
-    The first answer to a question counts, forged or not.
+    The first answer to a question counts, forged or not; none where its client has given up by then.
     """
     loop, resolver = session.loop, session.request.resolver
+    begun, gives_up = loop.time(), session.request.gives_up
     waiting = {query.id: query for query in queries}
     with socket.socket(_family_of(resolver), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         sock.connect((resolver, _PORT))
@@ -180,6 +181,8 @@ async def _ask_udp(
         try:
             while waiting:
                 data = await loop.sock_recv(sock, 65535)
+                if gives_up and loop.time() - begun >= gives_up:
+                    raise TimeoutError
                 response = dns.message.from_wire(data, ignore_trailing=True)
                 query = waiting.get(response.id)
                 if query is not None and query.is_response(response):

@@ -94,6 +94,19 @@ class Retune:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Tells what stands before a resolver for how many seconds to hold whose questions for which names from now on; it
+    answers `Applied`.
+
+    names: by prefix of the clients, then by domain, each with all below it; the longest domain counts.
+    """
+
+    serial: int
+    names: Mapping[str, Mapping[str, float]]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class CountersRequest:
     """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one.
 
@@ -237,8 +250,8 @@ class Failure:
 
 
 Message: TypeAlias = (
-    Hello | Decisions | BoxPolicy | Applied | Retune | CountersRequest | Counters | Command | Order | Ack | Obeyed
-    | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
+    Hello | Decisions | BoxPolicy | Applied | Retune | Hold | CountersRequest | Counters | Command | Order | Ack
+    | Obeyed | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {

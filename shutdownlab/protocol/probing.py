@@ -23,6 +23,7 @@ class ProbeRequest:
     `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it
     try by try. `lasts`: seconds that the probe may take beside its steps.
     `resolver`: the address that name questions go to; one that `looks_up` nothing knows all names of the country.
+    `gives_up`: seconds after which its client gives up a lookup, whatever its patience (0: that alone counts).
     `ca`: PEM file of the authority whose certificates count; "" trusts none. `addresses`: what the probe's host truly
     resolves to, in this family; empty: not known.
     `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
@@ -43,6 +44,7 @@ class ProbeRequest:
     lasts: float = 0.0
     resolver: str = ""
     looks_up: bool = True
+    gives_up: float = 0.0
     ca: str = ""
     addresses: tuple[str, ...] = ()
     errand: Errand | None = None

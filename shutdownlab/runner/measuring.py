@@ -81,7 +81,7 @@ class Measuring:
                 continue
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id)
-            asked = over_its_lines(asked, probe, at, carried_out)
+            asked = over_its_lines(asked, probe, at, carried_out, shutdown.apps)
             vouching[cell.id] = controls_of(probe, at, asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)

@@ -14,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.config.beside import from_home
 from shutdownlab.country.assembly import Country, Plan, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
@@ -301,6 +302,7 @@ class Walk:
             pcap=_unused(options.directory / "pcap") if options.pcap else None, keys=options.keys,
             datapath=options.datapath, ryu=options.ryu,
             degrades=any(policy.degrade for policy in shutdown.scenario.policies.values()),
+            late=operators_late(shutdown.network, shutdown.scenario.policies.values()),
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.addresses import Address, IpPrefix
-from shutdownlab.model.answers import SILENCE
+from shutdownlab.model.answers import SILENCE, Later
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
@@ -26,6 +26,10 @@ from shutdownlab.servers.zones import TTL, NameServer, Zone, domestic_authority,
 _DNS_PORT = 53
 OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
 """Where a public resolver answers at `/dns-query`, by HTTP/2 in the clear, whoever is on its node."""
+HANDED_ON: Final = 5300
+"""The port on which an operator's resolver is handed questions by what may stand before it (`servers.late_answers`),
+inside its node, each with who asked it: in the PROXY protocol, version 2."""
+_INSIDE = ipaddress.ip_address("127.0.0.1")
 _CONTROL_SECONDS = 5.0
 _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -53,7 +57,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         own = [(place, v) for place, v in enumerate(network.vantages) if v.id.operator == node.owner]
         views = {view_of(place): network.subnets[vantage.id] for place, vantage in own}
         standing = next((v.nat64 for _, v in own if v.nat64 is not None), None)
-        yield _unbound(node.name, addresses, clients, root, homes, views=views, dns64=standing)
+        yield _unbound(node.name, addresses, clients, root, homes, views=views, dns64=standing, handed_on=True)
     for node_name, hosted in _public_resolvers(network).items():
         addresses = tuple(dict.fromkeys(address for h in hosted for address in h.addresses))
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
@@ -85,6 +89,9 @@ def tell_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
         if before.get(domain) == now[domain]:
             continue
         lie, _ = now[domain]
+        if isinstance(lie, Later):  # the truth, also below a name that it lies about
+            _tell_unbound(control, f"view_local_zone {view} {domain}. always_transparent")
+            continue
         _tell_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
         if str(lie) not in _ZONES:
             kind = "A" if ":" not in str(lie) else "AAAA"
@@ -159,17 +166,20 @@ def unbound_config(
     over_http: bool = False,
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
     dns64: IpPrefix | None = None,
+    handed_on: bool = False,
 ) -> str:
     """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
 
     `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`. `views`: who can be
     told something else than others, by name. `dns64`: the /96 by which names that have no IPv6 address get one.
+    `handed_on`: it is asked at `HANDED_ON` too.
     """
     own = list(addresses)
     private = list(secure)
     tls = ['  tls-service-pem: "certificate.pem"', '  tls-service-key: "key.pem"']
     _, inside, port = OVER_HTTP
     http = [f"  interface: {inside}@{port}", f"  https-port: {port}", "  http-notls-downstream: yes"]
+    proxied = [f"  interface: {_INSIDE}@{HANDED_ON}", f"  proxy-protocol-port: {HANDED_ON}"]
     lines = [
         "server:",
         '  username: ""',
@@ -199,6 +209,7 @@ def unbound_config(
         *(f"  interface: {address}@853" for address in private),
         *(tls if private else []),
         *(http if over_http else []),
+        *(proxied if handed_on else []),
         *(f"  outgoing-interface: {address}" for address in own),
         *(f"  access-control: {client} allow" for client in clients),
         *(f"  access-control-view: {subnet} {name}" for name, subnets in views.items() for subnet in subnets),
@@ -246,6 +257,7 @@ def _unbound(
     over_http: bool = False,
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
     dns64: IpPrefix | None = None,
+    handed_on: bool = False,
 ) -> Daemon:
     directory, runtime = homes
     home = directory / f"unbound-{node}"
@@ -253,13 +265,14 @@ def _unbound(
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
         "unbound.conf": unbound_config(
-            addresses, clients, control, secure, over_http=over_http, views=views, dns64=dns64
+            addresses, clients, control, secure, over_http=over_http, views=views, dns64=dns64, handed_on=handed_on
         ),
     }
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
     sockets = _sockets(addresses) | {Listening("tcp", address, 853) for address in secure}
     sockets |= {OVER_HTTP} if over_http else set()
+    sockets |= {Listening("udp", _INSIDE, HANDED_ON), Listening("tcp", _INSIDE, HANDED_ON)} if handed_on else set()
     argv = ("unbound", "-d", "-p", "-c", str(home / "unbound.conf"))
     return Daemon("unbound", node, argv, home, files, sockets, control)
 

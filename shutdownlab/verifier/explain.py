@@ -11,6 +11,7 @@ from typing import Any
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.library import Shutdown, load
+from shutdownlab.model.answers import Later
 from shutdownlab.model.faults import DeclaredFault
 from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
 from shutdownlab.model.network import Node, Role
@@ -161,7 +162,8 @@ class _Explainer:
         at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
         probe = self.shutdown.scenario.probes[self.cell.target]
         lies = self.verifier.country(self.phase).lies_to(self.vantage)
-        told = {lie[1] for host in probe.looked_up(at) if (lie := lie_about(host, lies)) is not None}
+        heard = [lie for host in probe.looked_up(at) if (lie := lie_about(host, lies)) is not None]
+        told = {name for said, name in heard if not isinstance(said, Later) or said.is_too_late}
         withdrawing = self.verifier.classes.withdrawing(self.phase)
         if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
             told.update(withdrawing)

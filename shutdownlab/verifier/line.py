@@ -14,7 +14,7 @@ from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.numbers import TCP, UDP
-from shutdownlab.model.answers import Lie
+from shutdownlab.model.answers import Later, Lie
 from shutdownlab.model.network import Role
 from shutdownlab.model.probe import Family, Need, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
@@ -124,7 +124,8 @@ class ModelledLine:
         """The addresses that the resolver, or whoever speaks in its name, gives."""
         if is_address(host):
             return (host,)
-        if self.country.damage and self._lie(host) is None and not self._is_answered(host):
+        lied_about = self._says(host) is not None and not isinstance(self._says(host), Later)
+        if self.country.damage and not lied_about and not self._is_answered(host):
             raise StepFailed(TIMEOUT, operation)  # the resolver waits for longer than the client
         answers = self._asks(host, operation)
         self.asked[host] = answers
@@ -132,14 +133,16 @@ class ModelledLine:
 
     def _asks(self, host: str, operation: str) -> tuple[str, ...]:
         answer = speech.dns_answer(host, self.version, self.servers.addresses(host, self.version))
-        lie = self._lie(host)
-        if lie is not None:
-            answer = speech.dns_lie(host, self.version, lie)
+        said = self._says(host)
+        if isinstance(said, Later):
+            answer = b"" if said.is_too_late else answer
+        elif said is not None:
+            answer = speech.dns_lie(host, self.version, said)
         wire = self.wire(UDP, self.resolver, 53)
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
 
-    def _lie(self, host: str) -> Lie | None:
-        """What the operator's own resolver says falsely of a name."""
+    def _says(self, host: str) -> Lie | Later | None:
+        """What the operator's own resolver says falsely of a name, or how late it is."""
         own = self.at.network.one(Role.RESOLVER, self.at.vantage.id.operator)
         if self.country.ways.host_of(self.resolver) is not own:
             return None

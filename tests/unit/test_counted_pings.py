@@ -124,7 +124,7 @@ def test_another_try_of_a_ping_waits_until_the_first_is_counted_no_more() -> Non
     for name, probe in loaded.scenario.probes.items():
         at = surroundings(loaded, Cell("now", vantage.id.operator, vantage, name, probe.families[0]))
         request = request_at(probe, name, at, "")
-        rests[name] = over_its_lines(request, probe, at, lambda _: loaded.scenario.policies).rests
+        rests[name] = over_its_lines(request, probe, at, lambda _: loaded.scenario.policies, loaded.apps).rests
     assert rests == {"five": 10.0, "page": 0.0}
 
 

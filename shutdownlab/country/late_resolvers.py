@@ -1,0 +1,71 @@
+"""Resolvers that are late, in a running country: questions of whom it is for are led to what holds them."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from shutdownlab.compiler.resolvers import Lies, held_names
+from shutdownlab.country.borders import load
+from shutdownlab.model.faults import Damage
+from shutdownlab.model.network import Network, Role
+from shutdownlab.model.topology import VantageId
+from shutdownlab.network.net import EmulatedNetwork
+from shutdownlab.protocol.messages import Applied, Hold, decode, encode
+from shutdownlab.servers.late_answers import process_name, ruleset
+from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.system.child_process import Forked
+
+_DEADLINE_S: Final = 15.0
+
+
+@dataclass(slots=True)
+class LateResolvers:
+    """What stands before resolvers, as it was last told. `processes`: by name."""
+
+    net: EmulatedNetwork
+    network: Network
+    processes: Mapping[str, Forked]
+    _told: dict[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """Of each operator, who waits for which names for how long."""
+    _led: dict[str, str] = field(default_factory=dict)
+    """Of each operator, the rules by which questions are led there."""
+    _serial: int = 0
+
+    def become(self, wanted: Mapping[VantageId, Lies], damage: Damage) -> None:
+        """Have every resolver be late for just those, and wait until it is. Where nobody listens any more, the kernel
+        says so itself. Raises `ServicesNotReady`, `MachineCannot`."""
+        for operator in self.network.topology.operators:
+            node = self.network.one(Role.RESOLVER, operator)
+            process = self.processes.get(process_name(node.name))
+            if process is None:
+                continue
+            holding = {
+                v: held for _, v in self.network.vantages_of(operator) if (held := held_names(wanted.get(v.id, {})))
+            }
+            names = {str(subnet): held for v, held in holding.items() for subnet in self.network.subnets[v.id]}
+            if names != self._told.get(operator, {}):
+                self._tell(process, names)
+                self._told[operator] = names
+            clients = [subnet for v in holding for subnet in self.network.subnets[v.id]]
+            addresses = [interface.ip for port in node.ports.values() for interface in port.addresses]
+            rules = ruleset(addresses, () if node.name in damage.closed else clients)
+            if rules != self._led.get(operator, ruleset(addresses, ())):
+                load(self.net.get(node.name).namespace, rules, "have a resolver answer late")
+                self._led[operator] = rules
+
+    def _tell(self, process: Forked, names: Mapping[str, Mapping[str, float]]) -> None:
+        self._serial += 1
+        process.send(encode(Hold(self._serial, names)))
+        poller = select.poll()
+        poller.register(process, select.POLLIN)
+        end = time.monotonic() + _DEADLINE_S
+        while not process.hung_up and (left := end - time.monotonic()) > 0:
+            process.flush(left)
+            poller.poll(1000 * left)
+            if any(decode(line) == Applied(self._serial) for line in process.receive()):
+                return
+        raise ServicesNotReady([f"{process.name} does not say that it holds what it was ordered to"])

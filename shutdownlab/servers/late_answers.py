@@ -1,0 +1,221 @@
+"""What stands before an operator's resolver while it is to be late: it holds questions, and hands them on later.
+
+Clients' questions are led to it by nftables of the resolver's node, and the resolver hears who asks by the PROXY
+protocol, version 2 (haproxy.org, proxy-protocol.txt), so that what it says to whom stays its own affair. dnsdist delays
+answers over UDP alone. Whatever is not to be late goes on at once, also beside what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, cast
+
+import dns.exception
+import dns.message
+
+from shutdownlab.config.addresses import Address, IpPrefix
+from shutdownlab.config.domains import with_all_above
+from shutdownlab.protocol.messages import Applied, Counters, Hold, decode, encode
+from shutdownlab.servers.dns import HANDED_ON
+from shutdownlab.system.child_process import Child, Forked, fork
+
+_PORT: Final = 5353
+_RESOLVER: Final = ("127.0.0.1", HANDED_ON)
+_TABLE: Final = "late"
+_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_PROXY: Final = 0x21
+_FAMILIES: Final = {4: 0x10, 6: 0x20}
+_STREAM, _DATAGRAM = 1, 2
+_ANSWER_S: Final = 30.0
+"""After so long nobody waits for the resolver any more."""
+
+_Client = tuple[str, int]
+
+
+def process_name(node: str) -> str:
+    """What the process before the resolver on `node` is called."""
+    return f"late-{node}"
+
+
+def ruleset(addresses: Iterable[Address], clients: Iterable[IpPrefix]) -> str:
+    """What `nft -f` reads: in place of what was there before, questions of these clients to the resolver's addresses
+    are led to what stands before it; nothing is where there are none."""
+    rules = [
+        f"    {ip} saddr {client} {ip} daddr {to} {proto} dport 53 dnat {ip} to {host}:{_PORT}"
+        for to in addresses
+        for ip, host in [("ip", to) if to.version == 4 else ("ip6", f"[{to}]")]
+        for client in clients
+        if client.version == to.version
+        for proto in ("udp", "tcp")
+    ]
+    renewed = [f"table inet {_TABLE}", f"delete table inet {_TABLE}"]
+    if not rules:
+        return "\n".join(renewed) + "\n"
+    chain = ["  chain questions {", "    type nat hook prerouting priority dstnat; policy accept;", *rules, "  }"]
+    return "\n".join([*renewed, f"table inet {_TABLE} {{", *chain, "}"]) + "\n"
+
+
+def proxied(client: _Client, to: Address, kind: int) -> bytes:
+    """The head by which the resolver knows who asks it; `kind`: 1 of a stream, 2 of a datagram."""
+    source = ipaddress.ip_address(client[0])
+    addresses = source.packed + to.packed + struct.pack("!HH", client[1], 53)
+    return _SIGNATURE + struct.pack("!BBH", _PROXY, _FAMILIES[source.version] | kind, len(addresses)) + addresses
+
+
+class Held:
+    """Who waits for which names for how long, and what has been held. No I/O."""
+
+    def __init__(self) -> None:
+        self._names: dict[IpPrefix, Mapping[str, float]] = {}
+        self.questions = 0
+        """All that have come."""
+        self.held = 0
+        """Those of them that were not handed on at once."""
+
+    def become(self, names: Mapping[str, Mapping[str, float]]) -> None:
+        """From now on hold these, as `Hold` has them."""
+        self._names = {ipaddress.ip_network(client): domains for client, domains in names.items()}
+
+    def seconds(self, client: str, question: bytes) -> float:
+        """For how long to hold a question (RFC 1035, 4): not at all one that is none."""
+        self.questions += 1
+        address = ipaddress.ip_address(client)
+        domains = next((held for prefix, held in self._names.items() if address in prefix), {})
+        try:
+            asked = [
+                each.name.to_text(omit_final_dot=True).lower() for each in dns.message.from_wire(question).question
+            ]
+        except dns.exception.DNSException:
+            return 0.0
+        found = (domains[name] for host in asked for name in with_all_above(host) if name in domains)
+        seconds = next(found, 0.0)
+        self.held += seconds > 0
+        return seconds
+
+
+class Doorkeeper:
+    """Takes questions at addresses of a resolver, and hands them on to it when they have been held for long enough."""
+
+    def __init__(self, addresses: Iterable[Address]) -> None:
+        self.held = Held()
+        self._addresses = tuple(addresses)
+        self._at_work: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen; raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        for address in self._addresses:
+            await loop.create_datagram_endpoint(partial(_Datagrams, self, address), local_addr=(str(address), _PORT))
+            await asyncio.start_server(partial(self._serve, address), str(address), _PORT)
+
+    def later(self, client: _Client, question: bytes, hand_on: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have a question handed on when it is time."""
+
+        def begin() -> None:
+            task = asyncio.ensure_future(hand_on())
+            self._at_work.add(task)
+            task.add_done_callback(self._over)
+
+        asyncio.get_running_loop().call_later(self.held.seconds(client[0], question), begin)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._at_work.discard(task)
+        if not task.cancelled():
+            task.result()
+
+    async def _serve(self, to: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client's stream of questions (RFC 7766): those behind one that is held do not wait for it."""
+        client = writer.get_extra_info("peername")[:2]
+        with suppress(OSError, EOFError):
+            while True:
+                size = await reader.readexactly(2)
+                question = await reader.readexactly(int.from_bytes(size))
+                self.later(client, question, partial(self._ask, client, to, size + question, writer))
+
+    async def _ask(self, client: _Client, to: Address, framed: bytes, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError):
+            async with asyncio.timeout(_ANSWER_S):
+                answers, questions = await asyncio.open_connection(*_RESOLVER)
+                try:
+                    questions.write(proxied(client, to, _STREAM) + framed)
+                    size = await answers.readexactly(2)
+                    writer.write(size + await answers.readexactly(int.from_bytes(size)))
+                finally:
+                    questions.close()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """One address of the resolver, for questions over UDP."""
+
+    def __init__(self, doorkeeper: Doorkeeper, to: Address) -> None:
+        self._doorkeeper, self._to = doorkeeper, to
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        client = str(addr[0]), int(addr[1])
+        self._doorkeeper.later(client, data, partial(self._ask, client, addr, data))
+
+    async def _ask(self, client: _Client, addr: tuple[Any, ...], question: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            sock.connect(_RESOLVER)
+            with suppress(OSError):
+                sock.send(proxied(client, self._to, _DATAGRAM) + question)
+                async with asyncio.timeout(_ANSWER_S):
+                    answer = await loop.sock_recv(sock, 65535)
+                assert self._transport is not None, "it has brought the question"
+                self._transport.sendto(answer, addr)
+
+
+def start_doorkeeper(node: str, addresses: Sequence[Address], enter: Callable[[], None]) -> Forked:
+    """Fork the process that stands before the resolver on `node`; `wait_ready` on the result, and `stop` it for its
+    `Counters`.
+
+    enter: moves it into the node. It holds what a `Hold` says, and answers `Applied`; asked for its `Counters`, them.
+    """
+
+    async def serve(child: Child) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        failed: list[Exception] = []
+
+        def fail(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            failed.append(context.get("exception") or RuntimeError(context["message"]))
+            ended.set()
+
+        loop.set_exception_handler(fail)  # it ends of it: what it does not hand on must never pass for a blocked name
+        doorkeeper = Doorkeeper(addresses)
+        held = doorkeeper.held
+
+        def counters() -> bytes:
+            return encode(Counters(child.name, {"questions": held.questions, "held": held.held}))
+
+        def told() -> None:
+            for line in child.receive():
+                message = decode(line)
+                if isinstance(message, Hold):
+                    held.become(message.names)
+                    child.send(encode(Applied(message.serial)))
+                else:
+                    child.send(counters())
+            if child.lines.ended is not None:
+                ended.set()
+
+        await doorkeeper.open()
+        loop.add_reader(child.stop_fd, ended.set)
+        loop.add_reader(child.lines.fileno(), told)
+        child.ready()
+        await ended.wait()
+        child.send(counters())
+        if failed:
+            raise failed[0]
+
+    return fork(process_name(node), lambda child: asyncio.run(serve(child)), enter)
