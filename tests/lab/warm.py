@@ -20,7 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -28,6 +28,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace
 from typing import IO, Any
+
+from pydantic import BaseModel
 
 _SERVE = "import sys, warm; warm.serve(int(sys.argv[1]))"
 _NO_COMMAND_NEEDS = ("shutdownlab.__main__", "shutdownlab.pytest_plugin")
@@ -81,6 +83,8 @@ def serve(descriptor: int) -> None:
     for module in pkgutil.walk_packages(shutdownlab.__path__, "shutdownlab."):
         if module.name not in _NO_COMMAND_NEEDS:
             import_module(module.name)
+    for model in _below(BaseModel):
+        model.model_rebuild()  # a start does so when it first needs one
     threads = len(list(Path("/proc/self/task").iterdir()))
     assert threads == 1, f"{threads - 1} threads would be lost in a start"
     gc.freeze()  # what no start changes stays shared with it
@@ -99,6 +103,12 @@ def serve(descriptor: int) -> None:
     _become(json.loads(data), descriptors[0])
     _keep_a_gate_ready()
     main()
+
+
+def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _below(each)
 
 
 def _become(request: dict[str, object], output: int) -> None:
