@@ -289,6 +289,7 @@ class DpiBox:
             self._failures_left = _FAILURES_TOLD
             sender.send(Applied(message.serial))
         elif isinstance(message, CountersRequest):
+            self._failures_left = _FAILURES_TOLD  # a phase is over, as a rule: the next has failures of its own
             sender.send(Counters(self.spec.name, self.counters() | self._latest(message.recent)))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")
@@ -299,7 +300,7 @@ class DpiBox:
             return
         try:
             self._interception = Interception(
-                self.spec.name, self.spec.netns, self.spec.trusted, self.spec.root, self._send
+                self.spec.name, self.spec.netns, self.spec.trusted, self.spec.root, self._send, self._complain
             )
         except (OSError, ForkedError) as error:
             self._fail(f"cannot intercept: {error}")
@@ -331,10 +332,13 @@ class DpiBox:
     def _engine_failed(self) -> None:
         """Count, and tell with the traceback, an exception of the engine; the frame in hand goes on uninspected."""
         self._counts["engine_failures"] += 1
+        self._complain(f"its engine failed and the frame went on uninspected:\n{traceback.format_exc()}")
+
+    def _complain(self, text: str) -> None:
+        """Tell of what failed with one frame or connection, unless there has been too much of that lately."""
         if self._failures_left:
             self._failures_left -= 1
-            last = "" if self._failures_left else " (further ones under this policy are only counted)"
-            self._fail(f"its engine failed and the frame went on uninspected{last}:\n{traceback.format_exc()}")
+            self._fail(text if self._failures_left else f"{text}\n(further failures are only counted for now)")
 
     def _fail(self, text: str) -> None:
         failure = Failure(self._where, text)

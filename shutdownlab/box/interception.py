@@ -14,7 +14,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from shutdownlab.box.tls_proxy import ADDRESS, LINK, LONGEST_HELLO, Handover, HandoverReply, is_unfinished, start_proxy
+from shutdownlab.box.tls_proxy import (
+    ADDRESS,
+    LINK,
+    LONGEST_HELLO,
+    Handover,
+    HandoverReply,
+    ProxyTrouble,
+    is_unfinished,
+    start_proxy,
+)
 from shutdownlab.config.numbers import TCP
 from shutdownlab.inspection.forge import tcp_as_receiver
 from shutdownlab.inspection.packet import ACK, FIN, RST, SYN, Packet, decode
@@ -67,9 +76,13 @@ class Interception:
         trusted: Path | None,
         root: Path | None,
         send: Callable[[Side, bytes], None],
+        complain: Callable[[str], None],
     ) -> None:
-        """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError."""
-        self._send = send
+        """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError.
+
+        complain: told what kept the proxy from its work that is nobody's but this machine's.
+        """
+        self._send, self._complain = send, complain
         self._proxy = start_proxy(name, netns, trusted, root)
         self.wire: PacketSocket = open_wire(netns, LINK)
         self._opened: OrderedDict[Key, _Opened] = OrderedDict()
@@ -93,7 +106,10 @@ class Interception:
             self._frames()
         else:
             for reply in self._proxy.replies():
-                self._replied(reply)
+                if isinstance(reply, ProxyTrouble):
+                    self._complain(f"its TLS proxy failed, and did not intercept as it should: {reply.trouble}")
+                else:
+                    self._replied(reply)
 
     def claims(self, raw: bytes, side: Side) -> bool:
         """Whether a frame that came in is the proxy's, or held for it; then it has been seen to."""

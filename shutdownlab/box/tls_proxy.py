@@ -8,6 +8,7 @@ connection alone. All it sends and gets passes through the box, over the link "p
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import tempfile
@@ -51,6 +52,10 @@ LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are looked at."""
 _MOST: Final = 65536
 """Connections at once, each with a thread: as many as its box remembers."""
+_OURS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+)
+"""Errors of a socket or a file that no other end can cause."""
 _TABLE: Final = 100
 _PORTS: Final = "16384 32767"
 """From which it asks for certificates in a client's name: none that Linux gives its clients, whose own connection to
@@ -77,9 +82,16 @@ class HandoverReply:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyTrouble:
+    """The proxy could not do its work for a reason that is no server's and no client's."""
+
+    trouble: str
+
+
 # Not among the messages of `protocol`: they are of the kernel's types, and between a box and its own child.
 _HANDOVER: Final = TypeAdapter(Handover)
-_REPLY: Final = TypeAdapter(HandoverReply)
+_REPLY: Final[TypeAdapter[HandoverReply | ProxyTrouble]] = TypeAdapter(HandoverReply | ProxyTrouble)
 
 
 def is_unfinished(stream: bytes) -> bool:
@@ -105,7 +117,7 @@ class ProxyProcess:
         if not self._process.send(_HANDOVER.dump_json(handover) + b"\n"):
             raise self._ended()
 
-    def replies(self) -> list[HandoverReply]:
+    def replies(self) -> list[HandoverReply | ProxyTrouble]:
         """What the proxy has answered since; never waits. Raises ConnectionError when the proxy has ended."""
         replies = [_REPLY.validate_json(line) for line in self._process.receive()]
         if not replies and self._process.hung_up:
@@ -141,19 +153,13 @@ def start_proxy(
             while child.stop_fd not in polling.wait([child.lines, child.stop_fd]):
                 for line in child.receive():
                     handover = _HANDOVER.validate_json(line)
-                    threads.submit(proxy.serve, handover).add_done_callback(_complain)
+                    threads.submit(proxy.serve, handover).add_done_callback(proxy.served)
                 if child.lines.ended is not None:
                     break
 
     process = fork(f"{PROXY}{name}", main)
     process.wait_ready(deadline_s)
     return ProxyProcess(process)
-
-
-def _complain(served: Future[None]) -> None:
-    error = served.exception()
-    if error is not None:
-        traceback.print_exception(error)
 
 
 def _plug_in(box: Path | None) -> None:
@@ -195,13 +201,21 @@ class _Proxy:
             forged = self._forge(self._certificate(handover))
             inward, outward = take_place(handover.as_server), take_place(handover.as_client)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            self._tell(error)
             self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}"))
             return
         self._reply(HandoverReply(handover.number, True))
-        with inward, outward, suppress(OSError):
+        try:
+            self._speak(handover.host, forged, inward, outward)
+        except OSError as error:
+            self._tell(error)
+
+    def _speak(self, host: str, forged: Path, inward: socket.socket, outward: socket.socket) -> None:
+        """TLS with both ends, to their end; raises OSError."""
+        with inward, outward:
             for end in (inward, outward):
                 end.settimeout(_HANDSHAKE_S)
-            true = self._outward(_offered(inward)).wrap_socket(outward, server_hostname=handover.host)
+            true = self._outward(_offered(inward)).wrap_socket(outward, server_hostname=host)
             false = _inward(forged, true.selected_alpn_protocol()).wrap_socket(inward, server_side=True)
             with true, false:
                 _relay(true, false)
@@ -209,7 +223,18 @@ class _Proxy:
                     with suppress(OSError):  # says that nothing follows, and does not wait for the same
                         channel.unwrap()
 
-    def _reply(self, reply: HandoverReply) -> None:
+    def _tell(self, error: BaseException) -> None:
+        """Of what is this machine's fault: what a server, a client or the network does is none."""
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OURS:
+            self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
+
+    def served(self, served: Future[None]) -> None:
+        """Tell of an exception that nothing has caught."""
+        if (error := served.exception()) is not None:
+            traceback.print_exception(error)
+            self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
+
+    def _reply(self, reply: HandoverReply | ProxyTrouble) -> None:
         self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:

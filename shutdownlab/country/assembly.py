@@ -23,7 +23,7 @@ from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
 from shutdownlab.country.health import Examination, Watch
-from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness
+from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
 from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.profile import Profile
@@ -105,6 +105,8 @@ class Country:
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
     """What controllers told while they were asked how they are, or a box was started again."""
+    missed: dict[str, int] = field(default_factory=dict)
+    """How many frames each on-path DPI box had never seen when its counters were asked for last."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose: no fault of the run."""
 
@@ -218,6 +220,12 @@ class Country:
             late += asked_late
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
+    @property
+    def _racers(self) -> frozenset[str]:
+        """The DPI boxes that are on-path."""
+        racing = (o for o, profile in self.plan.profiles.items() if profile.placement == "on-path")
+        return frozenset(self.plan.network.one(Role.DPI_BOX, operator).name for operator in racing)
+
     def _ask_controllers(self) -> tuple[list[str], list[str]]:
         """Which DPI boxes do not tell their counters to their controllers at once, and which do not at all."""
         damage, network = self.damage, self.plan.network
@@ -232,7 +240,9 @@ class Country:
             except ControlError as error:
                 return late, [str(error)]
             self.heard += told
-            mute = boxes - {message.where for message in told if isinstance(message, Counters)}
+            counted = [message for message in told if isinstance(message, Counters)]
+            late += missed_by(counted, self._racers, self.missed)
+            mute = boxes - {message.where for message in counted}
             problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
             if not problems:
                 return late, []

@@ -11,7 +11,7 @@ import os
 import resource
 import select
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model import routing
 from shutdownlab.model.network import Network
 from shutdownlab.network.ovs import OvsInstance
-from shutdownlab.protocol.messages import CountersRequest, encode
+from shutdownlab.protocol.messages import Counters, CountersRequest, encode
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import Services
 from shutdownlab.system.child_process import Forked
@@ -92,6 +92,21 @@ class Liveness:
         used, most = len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # noqa: PTH208
         if most != resource.RLIM_INFINITY and most - used < _LEAST_DESCRIPTORS:
             yield f"{used} of at most {most} descriptors are open"
+
+
+def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict[str, int]) -> Iterator[str]:
+    """Which on-path DPI boxes have not seen all that has passed them since the last time, a sentence each.
+
+    The kernel drops copies of frames that a box is too slow for; whatever that box should have blocked gets through.
+    racers: the on-path boxes. before: how many frames each had missed by then, brought up to date.
+    """
+    for message in counted:
+        if message.where in racers and message.counters:
+            missed = sum(message.counters[side]["dropped"] for side in ("inside", "outside"))
+            more = missed - before.get(message.where, 0)
+            before[message.where] = missed
+            if more > 0:
+                yield f"{message.where} has not seen {more} frames that passed it: this machine is busy"
 
 
 def _answers(process: Forked, seconds: float) -> bool:

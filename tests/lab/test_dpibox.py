@@ -340,6 +340,19 @@ def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(stre
     assert message.counters["engine_failures"] == 20
 
 
+def test_an_engine_that_raised_too_often_is_told_of_again_once_its_counters_were_asked_for(street: Street) -> None:
+    """As at each phase's end: one whose policies are those of the phase before has failures of its own."""
+    for _ in range(2):
+        send(street.inside, *[b"CRASH %d" % i for i in range(20)], b"end")
+        read_until(street.outside, b"end")
+        street.controller.send(CountersRequest())
+        failures = 0
+        while not isinstance(message := street.controller.next(object), Counters):
+            failures += isinstance(message, Failure)
+        assert failures == 5
+    assert message.counters["engine_failures"] == 40
+
+
 def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(street: Street) -> None:
     street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
     street.controller.send(BoxPolicy(2, "unknown"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from switches import until
 
 from shutdownlab.country.starvation import Starvation
+from shutdownlab.protocol.messages import Failure, decode
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.system.processor import WaitedTimes
 
@@ -350,6 +352,27 @@ def test_a_proxy_that_has_no_processor_for_a_connection_is_told_though_its_first
                 seen.look()
         assert said.startswith("the proxy had no processor for ")
         assert first.read()[0] - before < 0.4
+
+
+def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_intercept_is_no_way_through(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    assert place.visit().issuer.rfc4514_string() == QAZNET
+    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    usual = resource.prlimit(proxy, resource.RLIMIT_NOFILE)
+    resource.prlimit(proxy, resource.RLIMIT_NOFILE, (3, usual[1]))
+    assert place.visit().issuer.rfc4514_string() != QAZNET
+    told: list[str] = []
+
+    def tells() -> bool:
+        told.extend(m.text for m in map(decode, crossing.box.receive()) if isinstance(m, Failure))
+        return bool(told)
+
+    until("the box tells", tells)
+    assert "its TLS proxy failed, and did not intercept as it should: OSError: [Errno 24]" in told[0]
+    resource.prlimit(proxy, resource.RLIMIT_NOFILE, usual)
+    assert place.visit().issuer.rfc4514_string() == QAZNET
 
 
 def records(hello: bytes, size: int) -> bytes:
