@@ -64,7 +64,7 @@ class Classes:
 
     def anywhere(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase, and those that some operator still carries out."""
-        kept = {name for how in phase.obey.values() for name in how.keeps}
+        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in an order that lasts
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
